@@ -1,0 +1,52 @@
+"""Explain the model you deployed: saliency maps from OpenVINO and ONNX image classifiers, by graph surgery.
+
+Importing this package imports neither openvino, onnx nor cv2; what needs them loads them when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from openvino_xai.version import __version__
+
+if TYPE_CHECKING:
+    from openvino_xai.errors import OvxaiError
+    from openvino_xai.explanation import Explanation, Prediction
+    from openvino_xai.runtime.network import Network, load
+    from openvino_xai.surgery.insert import Hooked, Layer, insert, layers
+
+_HOME = {
+    "Explanation": "explanation",
+    "Hooked": "surgery.insert",
+    "Layer": "surgery.insert",
+    "Network": "runtime.network",
+    "OvxaiError": "errors",
+    "Prediction": "explanation",
+    "insert": "surgery.insert",
+    "layers": "surgery.insert",
+    "load": "runtime.network",
+}
+
+__all__ = [
+    "Explanation",
+    "Hooked",
+    "Layer",
+    "Network",
+    "OvxaiError",
+    "Prediction",
+    "__version__",
+    "insert",
+    "layers",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,65 @@
+"""Everything this package raises on purpose.
+
+::
+
+    OvxaiError                 catch this one to catch them all
+    ├── InputError             what the caller gave: a path, an option
+    │   └── ImageError         an image that cannot be read
+    ├── ModelError             a model that cannot be read, or is not a classifier
+    │   └── AlreadyHooked      a model that carries a hook already
+    ├── LayerError             a layer that is unknown, bypassed, or has no cells
+    ├── PlanError              a tail that cannot be repeated over rows
+    │   └── TooLarge           a plan that would need more memory than allowed
+    └── VerificationError      a hooked model that does not do what it promises
+"""
+
+from __future__ import annotations
+
+
+class OvxaiError(Exception):
+    """What was found, what was expected and what to do; `node` names the place in the model, where there is one."""
+
+    def __init__(self, message: str, *, node: str | None = None) -> None:
+        super().__init__(message)
+        self.node = node
+
+
+class InputError(OvxaiError):
+    """A path or an option that cannot be used."""
+
+
+class ImageError(InputError):
+    """An image that cannot be read."""
+
+
+class ModelError(OvxaiError):
+    """A model that cannot be read, or that is not a classifier we can explain."""
+
+
+class AlreadyHooked(ModelError):
+    """A model that carries a hook; `record` holds what was recorded when it was inserted."""
+
+    def __init__(self, message: str, *, record: dict[str, str]) -> None:
+        super().__init__(message)
+        self.record = record
+
+
+class LayerError(OvxaiError):
+    """A layer that is unknown, does not separate input from scores, or has no cells."""
+
+
+class PlanError(OvxaiError):
+    """A tail with an operation that cannot be repeated over rows; `node` names it."""
+
+
+class TooLarge(PlanError):
+    """A plan whose largest intermediate, `needed` bytes an image, is above the limit; `fits` names a layer below it."""
+
+    def __init__(self, message: str, *, needed: int, fits: str | None) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.fits = fits
+
+
+class VerificationError(OvxaiError):
+    """A hooked model whose outputs are not the original ones, or whose maps are not the definition."""

@@ -1,0 +1,108 @@
+"""The neutral form: what a model is, whichever file it came from.
+
+A dialect reads its nodes into `Node`s whose `kind` and `attributes` mean the same thing in every dialect; plans are
+made of the same nodes, so that one table over kinds serves both. A node keeps its `native` counterpart: what a plan
+repeats is copied natively, and only what a plan adds is emitted by kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.graph.sizes import Dim, Shape
+
+
+@dataclass(eq=False, slots=True)
+class Value:
+    """One tensor: an input, a constant (`data` is set), or an output of `producer`; `aliases` are its other names."""
+
+    name: str
+    shape: Shape | None
+    dtype: np.dtype[Any] | None
+    producer: Node | None = None
+    native: Any = None
+    data: np.ndarray | None = None
+    aliases: frozenset[str] = frozenset()
+
+    @property
+    def rank(self) -> int | None:
+        """The number of axes, None where the model does not tell it."""
+        return None if self.shape is None else len(self.shape)
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One operation. `kind` is neutral ("" where no table knows the operation); `op` is the dialect's own name."""
+
+    name: str
+    kind: str
+    op: str
+    inputs: tuple[Value | None, ...]
+    outputs: tuple[Value, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    native: Any = None
+
+    def __str__(self) -> str:
+        return f"'{self.name}' ({self.op})"
+
+    def operand(self, index: int) -> Value:
+        """The operand at `index`, which must be there."""
+        value = self.inputs[index]
+        assert value is not None
+        return value
+
+    @property
+    def operands(self) -> Iterator[tuple[int, Value]]:
+        """The operands that are there, with their index."""
+        return ((i, v) for i, v in enumerate(self.inputs) if v is not None)
+
+
+@dataclass(eq=False)
+class Graph:
+    """The nodes of a model in topological order. `fold(value)` computes a value that depends on no input."""
+
+    nodes: list[Node]
+    inputs: list[Value]
+    outputs: dict[str, Value]
+    fold: Callable[[Value], np.ndarray]
+
+    def __post_init__(self) -> None:
+        self.consumers: dict[Value, list[tuple[Node, int]]] = {}
+        varying = set(self.inputs)
+        for node in self.nodes:
+            for index, value in node.operands:
+                self.consumers.setdefault(value, []).append((node, index))
+            if any(value in varying for _, value in node.operands):
+                varying.update(node.outputs)
+        self._varying = varying
+
+    @cached_property
+    def origins(self) -> dict[str, tuple[Value, int]]:
+        """For each named size, an axis of a value that has it; inputs first."""
+        found: dict[str, tuple[Value, int]] = {}
+        for value in [*self.inputs, *(value for node in self.nodes for value in node.outputs)]:
+            for axis, size in enumerate(value.shape or ()):
+                if isinstance(size, Dim) and size.factor == 1 and len(size.names) == 1:
+                    found.setdefault(size.names[0], (value, axis))
+        return found
+
+    def value(self, name: str) -> Value:
+        """The value called `name`; twins use the same names."""
+        return next(value for node in self.nodes for value in node.outputs if value.name == name)
+
+    def is_constant(self, value: Value) -> bool:
+        """True for a value that is the same for every input."""
+        return value not in self._varying
+
+    def constant(self, value: Value | None) -> np.ndarray | None:
+        """The content of a value that is the same for every input, else None."""
+        if value is None or not self.is_constant(value):
+            return None
+        if value.data is None:
+            value.data = self.fold(value)
+        return value.data

@@ -1,0 +1,395 @@
+"""An ONNX model: read, copied, extended, run and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+from google.protobuf.message import DecodeError
+from onnx_ir.passes.common import ShapeInferencePass
+from onnxruntime.capi import onnxruntime_pybind11_state as _ort
+
+from openvino_xai.errors import InputError, ModelError
+from openvino_xai.graph.axes import refine_shapes
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.onnx.kinds import neutral
+from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.sizes import Dim, Shape
+
+OLDEST_OPSET = 13
+PROVIDERS = {"CPU": "CPUExecutionProvider"}
+_REFUSALS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
+LARGEST_FILE = 2**31 - 2**20  # protobuf holds less than 2 GiB; above, weights go to a file beside
+
+
+class OnnxModel:
+    """An `onnx_ir.Model`; where it came from a file, weights beside it are read when they are needed."""
+
+    dialect = "onnx"
+    suffix = ".onnx"
+
+    def __init__(self, native: ir.Model) -> None:
+        self.native = native
+
+    @classmethod
+    def read(cls, path: Path) -> OnnxModel:
+        """The model in a file. Raises ModelError."""
+        try:
+            model = cls(ir.load(path))
+        except (DecodeError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ModelError(f"cannot read {path}: not an ONNX model ({type(error).__name__}: {error})") from error
+        return model.checked(str(path))
+
+    @classmethod
+    def of(cls, proto: onnx.ModelProto) -> OnnxModel:
+        """The model in a `ModelProto`, which is left as it is. Raises ModelError."""
+        return cls(ir.from_proto(proto)).checked("the ModelProto")
+
+    def checked(self, source: str) -> OnnxModel:
+        """This model, or a ModelError where it is of an opset that we do not emit."""
+        if not len(self.native.graph) or self.opset is None:
+            raise ModelError(f"cannot read {source}: it holds no ONNX graph")
+        if self.opset < OLDEST_OPSET:
+            raise ModelError(
+                f"{source} uses opset {self.opset}; {OLDEST_OPSET} or newer is needed: "
+                "convert it with onnx.version_converter.convert_version"
+            )
+        return self
+
+    @property
+    def opset(self) -> int | None:
+        """The version of the default operator set."""
+        return self.native.opset_imports.get("")
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model in the neutral form; shapes inferred by onnx where the file does not tell them."""
+        known = _inferred(self.native)
+        values: dict[ir.Value, Value] = {}
+        nodes: list[Node] = []
+
+        def value_of(native: ir.Value) -> Value:
+            if native not in values:
+                values[native] = _value(native, known)
+            return values[native]
+
+        weights = set(self.native.graph.initializers.values())
+        inputs = [value_of(native) for native in self.native.graph.inputs if native not in weights]
+        for native in self.native.graph:
+            made = tuple(value_of(output) for output in native.outputs)
+            if native.op_type == "Constant":
+                made[0].data = _constant_of(native)
+                made[0].dtype = made[0].data.dtype
+                made[0].shape = made[0].data.shape
+                continue
+            operands = tuple(None if item is None else value_of(item) for item in native.inputs)
+            node = Node(native.name or made[0].name, "", native.op_type, operands, made, native=native)
+            for value in made:
+                value.producer = node
+            nodes.append(node)
+        outputs = {str(native.name): value_of(native) for native in self.native.graph.outputs}
+        graph = Graph(nodes, inputs, outputs, fold=self._fold)
+        for node in nodes:
+            attributes = {attribute.name: attribute.value for attribute in node.native.attributes.values()}
+            node.kind, node.attributes = neutral(graph, node, node.native.domain, attributes)
+        refine_shapes(graph)
+        return graph
+
+    def _fold(self, value: Value) -> np.ndarray:
+        """A value that depends on no input, computed."""
+        native: ir.Value = value.native
+        if native.const_value is not None:
+            return native.const_value.numpy()
+        part = ir.convenience.extract(self.native.graph, [], [native])
+        model = ir.Model(part, ir_version=self.native.ir_version, functions=list(self.native.functions.values()))
+        return OnnxModel(model).compile()({})[str(native.name)]
+
+    def twin(self) -> OnnxModel:
+        """A copy that can be changed; weights are shared."""
+        return OnnxModel(self.native.clone())
+
+    def info(self, section: str) -> dict[str, str]:
+        """The entries of `metadata_props` whose key is `<section> <name>`."""
+        start = section + " "
+        return {key[len(start) :]: text for key, text in self.native.metadata_props.items() if key.startswith(start)}
+
+    def set_info(self, section: str, values: Mapping[str, str]) -> None:
+        """Write entries of `metadata_props`."""
+        self.native.metadata_props.update({f"{section} {key}": text for key, text in values.items()})
+
+    def constant(self, array: np.ndarray) -> ir.Value:
+        """An initializer with `array`."""
+        name = self._unused("ovxai/constant")
+        value = ir.Value(name=name, const_value=ir.tensor(array, name=name), shape=ir.Shape(array.shape))
+        value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+        self.native.graph.register_initializer(value)
+        return value
+
+    def repeat(self, node: Node, inputs: Sequence[ir.Value | None], name: str) -> list[ir.Value]:
+        """A copy of `node` that reads `inputs`."""
+        native: ir.Node = node.native
+        return self._append(native.op_type, inputs, native.attributes, name, native.domain, len(native.outputs))
+
+    def emit(self, node: Node, inputs: Sequence[ir.Value], name: str) -> ir.Value:
+        """A node of the vocabulary."""
+        op, attributes, extra = EMIT[node.kind](node, self.opset or 0)
+        constants = [self.constant(array) for array in extra]
+        outputs = self._append(op, [*inputs, *constants], attributes, name, "", 2 if op == "TopK" else 1)
+        return outputs[-1]
+
+    def shape_of(self, native: ir.Value, axis: int, name: str) -> ir.Value:
+        """The size of one axis, [1] i64."""
+        (shape,) = self._append("Shape", [native], {}, name, "", 1)
+        index = self.constant(np.array([axis], np.int64))
+        return self._append("Gather", [shape, index], {"axis": 0}, name + "/axis", "", 1)[0]
+
+    def _append(
+        self,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any],
+        name: str,
+        domain: str,
+        outputs: int,
+    ) -> list[ir.Value]:
+        name = self._unused(name)
+        made = [ir.Value(name=name if i == 0 else f"{name}.{i}") for i in range(outputs)]
+        convert = ir.convenience.convert_attribute
+        held = [item if isinstance(item, ir.Attr) else convert(key, item) for key, item in attributes.items()]
+        self.native.graph.append(ir.Node(domain, op, inputs, held, outputs=made, name=name))
+        return made
+
+    @cached_property
+    def _names(self) -> set[str]:
+        graph = self.native.graph
+        names = {str(value.name) for value in [*graph.inputs, *graph.initializers.values()]}
+        for node in graph:
+            names.update([str(node.name), *(str(value.name) for value in node.outputs)])
+        return names
+
+    def _unused(self, name: str) -> str:
+        tried, count = name, 0
+        while tried in self._names:
+            count += 1
+            tried = f"{name}_{count}"
+        self._names.add(tried)
+        return tried
+
+    def add_output(self, native: ir.Value, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
+        """Make a native value the last output."""
+        native.name = name
+        _describe(native, shape, dtype)
+        self.native.graph.outputs.append(native)
+
+    def exposing(self, value: Value, name: str) -> OnnxModel:
+        """A twin with `value` as an output more, called `name`."""
+        twin, native = self._counterpart(value)
+        (exposed,) = twin._append("Identity", [native], {}, name, "", 1)
+        if value.shape is not None and value.dtype is not None:
+            _describe(exposed, value.shape, value.dtype)
+        twin.native.graph.outputs.append(exposed)
+        return twin
+
+    def overriding(self, value: Value, name: str) -> OnnxModel:
+        """A twin in which `value` is an input, called `name`."""
+        twin, native = self._counterpart(value)
+        given = ir.Value(name=name)
+        if value.shape is not None and value.dtype is not None:
+            _describe(given, value.shape, value.dtype)
+        ir.convenience.replace_all_uses_with(native, given)
+        twin.native.graph.inputs.append(given)
+        return twin
+
+    def _counterpart(self, value: Value) -> tuple[OnnxModel, ir.Value]:
+        twin = self.twin()
+        for node in twin.native.graph:
+            for output in node.outputs:
+                if output.name == value.native.name:
+                    return twin, output
+        raise KeyError(value.name)
+
+    def object(self) -> onnx.ModelProto:
+        """The model as a `ModelProto`."""
+        return ir.to_proto(self.native)
+
+    def compile(self, device: str = "CPU", precision: str = "f32") -> Running:
+        """The model, ready to run in the precision it is written in, on the provider for `device`."""
+        if device not in PROVIDERS:
+            raise InputError(f"device {device} is not known to ONNX Runtime here: one of {', '.join(PROVIDERS)} is expected")
+        return running(session(self.native, PROVIDERS[device]), self.precision)
+
+    @property
+    def precision(self) -> str:
+        """The precision that the model is written in: `int8`, or the type of most of its weights."""
+        if any(node.op_type in ("QuantizeLinear", "QLinearConv", "ConvInteger") for node in self.native.graph):
+            return "int8"
+        sizes: dict[ir.DataType, int] = {ir.DataType.FLOAT: 0}
+        for value in self.native.graph.initializers.values():
+            if value.const_value is not None and value.const_value.dtype.is_floating_point():
+                sizes[value.const_value.dtype] = sizes.get(value.const_value.dtype, 0) + value.const_value.nbytes
+        return max(sizes, key=lambda dtype: sizes[dtype]).short_name()
+
+    def save(self, path: Path) -> list[Path]:
+        """Write `path`; weights that were beside the model, or are too large for one file, go beside it again."""
+        beside = path.name + ".data"
+        external = any(isinstance(v.const_value, ir.ExternalTensor) for v in self.native.graph.initializers.values())
+        if external or _bytes(self.native) > LARGEST_FILE:
+            ir.save(self.native, path, external_data=beside)
+            return [path, path.with_name(beside)]
+        ir.save(self.native, path)
+        return [path]
+
+
+def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session; weights are handed over in memory, so that no file is needed."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    large = _bytes(native) > LARGEST_FILE
+    proto = ir.to_proto(_with_weights_outside(native, options)) if large else _inlined(native)
+    try:
+        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
+    except _REFUSALS as error:
+        raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
+
+
+def _with_weights_outside(native: ir.Model, options: onnxruntime.SessionOptions) -> ir.Model:
+    """A clone without its large weights, which `options` hold instead."""
+    light = native.clone()
+    names, arrays = [], []
+    for value in light.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is not None and tensor.nbytes > 1024:
+            name = str(value.name)
+            names.append(name)
+            arrays.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor.numpy())))
+            value.const_value = ir.ExternalTensor(
+                "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
+            )
+    options.add_external_initializers(names, arrays)
+    return light
+
+
+def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
+    """A session as a function from inputs to outputs by name."""
+    wanted = [item.name for item in held.get_inputs()]
+    names = [item.name for item in held.get_outputs()]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        results = held.run(None, {name: inputs[name] for name in wanted if name in inputs})
+        return dict(zip(names, results, strict=True))
+
+    return Running(run, precision)
+
+
+def _inlined(native: ir.Model) -> onnx.ModelProto:
+    """A proto with every weight inside."""
+    if not any(isinstance(v.const_value, ir.ExternalTensor) for v in native.graph.initializers.values()):
+        return ir.to_proto(native)
+    whole = native.clone()
+    for value in whole.graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+    return ir.to_proto(whole)
+
+
+def _bytes(native: ir.Model) -> int:
+    return sum(v.const_value.nbytes for v in native.graph.initializers.values() if v.const_value is not None)
+
+
+def _inferred(native: ir.Model) -> dict[str, ir.Value]:
+    """What onnx's shape inference says of every value, by name; the model itself is left as it is."""
+    twin = native.clone()
+    ShapeInferencePass()(twin)
+    return {str(output.name): output for node in twin.graph for output in node.outputs}
+
+
+def _value(native: ir.Value, known: Mapping[str, ir.Value]) -> Value:
+    name = str(native.name)
+    told = known.get(name, native)
+    shape: Shape | None = None
+    if told.shape is not None:
+        shape = tuple(
+            size if isinstance(size, int) else Dim(1, (size.value or f"{name}[{axis}]",))
+            for axis, size in enumerate(told.shape)
+        )
+    dtype = None if told.dtype is None else told.dtype.numpy()
+    if native.const_value is not None:
+        shape, dtype = tuple(native.const_value.shape.numpy()), native.const_value.dtype.numpy()
+    return Value(name, shape, dtype, native=native)
+
+
+def _constant_of(native: ir.Node) -> np.ndarray:
+    (attribute,) = native.attributes.values()
+    held = attribute.value
+    if isinstance(held, ir.TensorProtocol):
+        return held.numpy()
+    return np.asarray(held, np.float32 if attribute.name in ("value_float", "value_floats") else None)
+
+
+def _describe(native: ir.Value, shape: Shape, dtype: np.dtype[Any]) -> None:
+    """Declare type and shape, as ONNX wants them of graph inputs and outputs."""
+    native.shape = ir.Shape([size if isinstance(size, int) else str(size) for size in shape])
+    native.type = ir.TensorType(ir.DataType.from_numpy(dtype))
+
+
+Emitted = tuple[str, dict[str, Any], list[np.ndarray]]
+
+
+def _plain(op: str, **attributes: Any) -> Callable[[Node, int], Emitted]:
+    return lambda node, opset: (op, attributes, [])
+
+
+def _reducer(op: str, since: int) -> Callable[[Node, int], Emitted]:
+    """A reduction, with its axes as an input from opset `since` on and as an attribute before."""
+
+    def make(node: Node, opset: int) -> Emitted:
+        axes, keepdims = list(node.attributes["axes"]), int(node.attributes["keepdims"])
+        if opset >= since:
+            return op, {"keepdims": keepdims}, [np.array(axes, np.int64)]
+        return op, {"keepdims": keepdims, "axes": axes}, []
+
+    return make
+
+
+def _matmul(node: Node, opset: int) -> Emitted:
+    if node.attributes["transpose_a"] or node.attributes["transpose_b"]:
+        return "Gemm", {"transA": int(node.attributes["transpose_a"]), "transB": int(node.attributes["transpose_b"])}, []
+    return "MatMul", {}, []
+
+
+EMIT: dict[str, Callable[[Node, int], Emitted]] = {
+    "add": _plain("Add"),
+    "subtract": _plain("Sub"),
+    "multiply": _plain("Mul"),
+    "divide": _plain("Div"),
+    "equal": _plain("Equal"),
+    "greater": _plain("Greater"),
+    "where": _plain("Where"),
+    "round": _plain("Round"),
+    "sigmoid": _plain("Sigmoid"),
+    "softmax": lambda node, opset: ("Softmax", {"axis": node.attributes["axes"][0]}, []),
+    "max": _reducer("ReduceMax", 18),
+    "min": _reducer("ReduceMin", 18),
+    "mean": _reducer("ReduceMean", 18),
+    "sum": _reducer("ReduceSum", 13),
+    "reshape": _plain("Reshape"),
+    "transpose": lambda node, opset: ("Transpose", {"perm": list(node.attributes["perm"])}, []),
+    "broadcast": _plain("Expand"),
+    "concat": lambda node, opset: ("Concat", {"axis": node.attributes["axis"]}, []),
+    "gather": lambda node, opset: ("Gather", {"axis": node.attributes["axis"]}, []),
+    "gather_elements": lambda node, opset: ("GatherElements", {"axis": node.attributes["axis"]}, []),
+    "matmul": _matmul,
+    "cast": lambda node, opset: ("Cast", {"to": int(ir.DataType.from_numpy(np.dtype(node.attributes["dtype"])))}, []),
+    "top_k": lambda node, opset: (
+        "TopK",
+        {"axis": node.attributes["axis"], "largest": 1, "sorted": 1},
+        [np.array([node.attributes["k"]], np.int64)],
+    ),
+}

@@ -1,0 +1,314 @@
+"""An OpenVINO model: read, copied, extended, run and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as opset
+import openvino.opset16 as opset16
+from openvino.utils.node_factory import NodeFactory
+
+from openvino_xai.errors import InputError, ModelError, PlanError
+from openvino_xai.graph.axes import refine_shapes
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.openvino.kinds import neutral
+from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.sizes import Dim, Shape
+
+SIZES = np.int64
+SMALL = 2**14  # bytes: biases and scales, but no weights
+
+
+class OpenVINOModel:
+    """An `ov.Model`."""
+
+    dialect = "openvino"
+    suffix = ".xml"
+
+    def __init__(self, native: ov.Model) -> None:
+        self.native = native
+
+    @classmethod
+    def read(cls, path: Path) -> OpenVINOModel:
+        """The model in a file that OpenVINO reads. Raises ModelError."""
+        try:
+            return cls(_core().read_model(path))
+        except RuntimeError as error:
+            raise ModelError(f"cannot read {path}: OpenVINO says: {_first_line(error)}") from error
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model in the neutral form."""
+        values: dict[tuple[int, int], Value] = {}
+        nodes, inputs, outputs = [], [], {}
+        parameters = {_key(port): port for port in self.native.inputs}
+        for native in self.native.get_ordered_ops():
+            kind = native.get_type_name()
+            if kind == "Result":
+                continue
+            made = tuple(_value(port) for port in native.outputs())
+            values.update({_key(port): value for port, value in zip(native.outputs(), made, strict=True)})
+            if kind == "Constant":
+                continue
+            if kind == "Parameter":
+                made[0].name = _name(parameters[_key(native.output(0))])
+                inputs.append(made[0])
+                continue
+            operands = tuple(values[_key(port.get_source_output())] for port in native.inputs())
+            node = Node(native.get_friendly_name(), "", kind, operands, made, native=native)
+            for value in made:
+                value.producer = node
+            nodes.append(node)
+        for port in self.native.outputs:
+            source = port.get_node().input(0).get_source_output()
+            outputs[_name(port)] = values[_key(source)]
+        graph = Graph(nodes, inputs, outputs, fold=_fold)
+        for node in nodes:
+            node.kind, node.attributes = neutral(graph, node, node.native.get_attributes())
+        refine_shapes(graph)
+        return graph
+
+    def twin(self) -> OpenVINOModel:
+        """A copy that can be changed; weights are shared."""
+        return OpenVINOModel(self.native.clone())
+
+    def info(self, section: str) -> dict[str, str]:
+        """The entries of `rt_info` under `section`."""
+        if not self.native.has_rt_info([section]):
+            return {}
+        held = self.native.get_rt_info([section])
+        entries = held.value if hasattr(held, "value") else held
+        if not isinstance(entries, dict):
+            return {}
+        return {str(key): str(getattr(item, "value", item)) for key, item in entries.items()}
+
+    def set_info(self, section: str, values: Mapping[str, str]) -> None:
+        """Write entries of `rt_info`."""
+        for key, value in values.items():
+            self.native.set_rt_info(value, [section, key])
+
+    def constant(self, array: np.ndarray) -> ov.Output:
+        """A Constant with `array`."""
+        return opset.constant(array).output(0)
+
+    def repeat(self, node: Node, inputs: Sequence[ov.Output], name: str) -> list[ov.Output]:
+        """A copy of `node` that reads `inputs`."""
+        info = node.native.get_type_info()
+        own = [_own_constant(port) for port in inputs]
+        try:
+            copy = NodeFactory(info.version_id).create(info.name, own, node.native.get_attributes())
+        except RuntimeError as error:
+            raise PlanError(f"{node} cannot be repeated over rows: {_first_line(error)}", node=node.name) from error
+        copy.set_friendly_name(name)
+        return list(copy.outputs())
+
+    def emit(self, node: Node, inputs: Sequence[ov.Output], name: str) -> ov.Output:
+        """A node of the vocabulary."""
+        emitted: ov.Node | ov.Output = EMIT[node.kind](node, *inputs)
+        if isinstance(emitted, ov.Node):
+            emitted.set_friendly_name(name)
+            return emitted.output(0)
+        return emitted
+
+    def shape_of(self, native: ov.Output, axis: int, name: str) -> ov.Output:
+        """The size of one axis, [1] i64."""
+        zero = opset.constant(np.array(0, SIZES))
+        return opset.gather(opset.shape_of(native, SIZES), opset.constant(np.array([axis], SIZES)), zero).output(0)
+
+    def add_output(self, native: ov.Output, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
+        """Make a native value the last output."""
+        native.get_node().set_friendly_name(name)
+        native.get_tensor().add_names({name})
+        result = opset.result(native)
+        self.native.add_results([result])
+
+    def exposing(self, value: Value, name: str) -> OpenVINOModel:
+        """A twin with `value` as an output more, called `name`."""
+        model, port = self._counterpart(value)
+        exposed = opset16.identity(port).output(0)  # its own tensor, and so its own name
+        exposed.get_tensor().set_names({name})
+        model.add_results([opset.result(exposed)])
+        return OpenVINOModel(model)
+
+    def overriding(self, value: Value, name: str) -> OpenVINOModel:
+        """A twin in which `value` is an input, called `name`."""
+        model, port = self._counterpart(value)
+        parameter = opset.parameter(port.get_partial_shape(), port.get_element_type(), name)
+        for target in port.get_target_inputs():
+            target.replace_source_output(parameter.output(0))
+        parameter.output(0).get_tensor().set_names({name})
+        model.add_parameters([parameter])
+        model.validate_nodes_and_infer_types()
+        return OpenVINOModel(model)
+
+    def _counterpart(self, value: Value) -> tuple[ov.Model, ov.Output]:
+        """A clone and the port in it that `value` has here; nodes keep their order when cloned."""
+        place = next(i for i, op in enumerate(self.native.get_ordered_ops()) if _same(op, value.native.get_node()))
+        model = self.native.clone()
+        return model, model.get_ordered_ops()[place].output(value.native.get_index())
+
+    def object(self) -> ov.Model:
+        """The model as an `ov.Model`."""
+        return self.native
+
+    def compile(self, device: str = "CPU", precision: str = "f32") -> Running:
+        """The model, ready to run; OpenVINO chooses the precision where `precision` is `default`."""
+        hints = {} if precision == "default" else {"INFERENCE_PRECISION_HINT": precision}
+        try:
+            compiled = _core().compile_model(self.native, device, hints)
+        except RuntimeError as error:
+            known = ", ".join(_core().available_devices)
+            raise InputError(
+                f"the model does not compile for device {device} in {precision} (devices here: {known}): {_first_line(error)}"
+            ) from error
+        return running(compiled, self.native)
+
+    def save(self, path: Path) -> list[Path]:
+        """Write `path` (.xml) and its .bin, in the precision the model has."""
+        ov.save_model(self.native, path, compress_to_fp16=False)
+        return [path, path.with_suffix(".bin")]
+
+
+def running(compiled: ov.CompiledModel, model: ov.Model) -> Running:
+    """A compiled model as a function from inputs to outputs, by the names in `model`: compiling merges and drops some."""
+    wanted = {_name(port): i for i, port in enumerate(model.inputs)}
+    names = [_name(port) for port in model.outputs]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        results = compiled({wanted[name]: array for name, array in inputs.items() if name in wanted})
+        return {name: results[i] for i, name in enumerate(names)}
+
+    return Running(run, _precision(compiled))
+
+
+def _precision(compiled: ov.CompiledModel) -> str:
+    try:
+        return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+    except RuntimeError:  # AUTO and HETERO do not tell
+        return "unknown"
+
+
+_CORE: list[ov.Core] = []
+
+
+def _core() -> ov.Core:
+    if not _CORE:
+        _CORE.append(ov.Core())
+    return _CORE[0]
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("Exception from", "Check"))]
+    return lines[0] if lines else type(error).__name__
+
+
+def _key(port: Any) -> tuple[int, int]:
+    return port.get_node().get_instance_id(), port.get_index()
+
+
+def _same(a: ov.Node, b: ov.Node) -> bool:
+    return bool(a.get_instance_id() == b.get_instance_id())
+
+
+def _name(port: Any) -> str:
+    """The tensor name a client uses: the first in order of spelling, or the node's name where there is none."""
+    names = port.get_names()
+    if names:
+        return str(min(names, key=lambda name: (len(name), name)))
+    node = port.get_node()
+    if node.get_type_name() == "Result":
+        node = node.input(0).get_source_output().get_node()
+    return str(node.get_friendly_name())
+
+
+def _value(port: ov.Output) -> Value:
+    partial = port.get_partial_shape()
+    node = port.get_node()
+    name = node.get_friendly_name()
+    if port.get_index() or len(node.outputs()) > 1:
+        name = f"{name}.{port.get_index()}"
+    shape: Shape | None = None
+    if partial.rank.is_static:
+        shape = tuple(
+            partial[axis].get_length() if partial[axis].is_static else Dim(1, (f"{name}[{axis}]",))
+            for axis in range(partial.rank.get_length())
+        )
+    try:
+        dtype = port.get_element_type().to_dtype()
+    except (KeyError, RuntimeError, TypeError):
+        dtype = None
+    return Value(name, shape, dtype, native=port, aliases=frozenset(port.get_names()))
+
+
+def _fold(value: Value) -> np.ndarray:
+    """A value that depends on no input, computed."""
+    port = value.native
+    node = port.get_node()
+    if node.get_type_name() == "Constant":
+        return np.array(node.get_data())
+    model = ov.Model([opset.result(port)], [], "constant")
+    compiled = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return np.array(compiled({})[0])
+
+
+def _own_constant(port: ov.Output) -> ov.Output:
+    """A small constant, copied; anything else as it is.
+
+    The CPU plugin (2026.4) fuses a bias or a scale into the layer before it only where no other node reads that constant:
+    a shared one would take fusions, and with them bits, from the original layers.
+    """
+    chain = [port.get_node()]
+    while chain[-1].get_type_name() == "Convert":
+        chain.append(chain[-1].input_value(0).get_node())
+    held = chain.pop()
+    if held.get_type_name() != "Constant" or held.get_byte_size() > SMALL:
+        return port
+    copy = opset.constant(held.get_data(), held.get_output_element_type(0))
+    for convert in reversed(chain):
+        copy = opset.convert(copy, convert.get_output_element_type(0).get_type_name())
+    return copy.output(0)
+
+
+def _const(values: object, dtype: Any = SIZES) -> ov.Node:
+    return opset.constant(np.asarray(values, dtype))
+
+
+def _reducer(make: Callable[..., ov.Node]) -> Callable[..., ov.Node]:
+    return lambda node, x: make(x, _const(node.attributes["axes"]), keep_dims=node.attributes["keepdims"])
+
+
+def _top_k(node: Node, x: ov.Output) -> ov.Output:
+    top = opset.topk(x, _const(node.attributes["k"]), node.attributes["axis"], "max", "value", index_element_type="i64")
+    return top.output(1)
+
+
+EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
+    "add": lambda node, a, b: opset.add(a, b),
+    "subtract": lambda node, a, b: opset.subtract(a, b),
+    "multiply": lambda node, a, b: opset.multiply(a, b),
+    "divide": lambda node, a, b: opset.divide(a, b),
+    "equal": lambda node, a, b: opset.equal(a, b),
+    "greater": lambda node, a, b: opset.greater(a, b),
+    "where": lambda node, condition, a, b: opset.select(condition, a, b),
+    "round": lambda node, x: opset.round(x, "half_to_even"),
+    "sigmoid": lambda node, x: opset.sigmoid(x),
+    "softmax": lambda node, x: opset.softmax(x, node.attributes["axes"][0]),
+    "max": _reducer(opset.reduce_max),
+    "min": _reducer(opset.reduce_min),
+    "mean": _reducer(opset.reduce_mean),
+    "sum": _reducer(opset.reduce_sum),
+    "reshape": lambda node, x, shape: opset.reshape(x, shape, True),
+    "transpose": lambda node, x: opset.transpose(x, _const(node.attributes["perm"])),
+    "broadcast": lambda node, x, shape: opset.broadcast(x, shape, broadcast_spec="BIDIRECTIONAL"),
+    "concat": lambda node, *xs: opset.concat(list(xs), node.attributes["axis"]),
+    "gather": lambda node, x, indices: opset.gather(x, indices, _const(node.attributes["axis"])),
+    "gather_elements": lambda node, x, indices: opset.gather_elements(x, indices, node.attributes["axis"]),
+    "matmul": lambda node, a, b: opset.matmul(a, b, node.attributes["transpose_a"], node.attributes["transpose_b"]),
+    "cast": lambda node, x: opset.convert(x, np.dtype(node.attributes["dtype"])),
+    "top_k": _top_k,
+}

@@ -1,0 +1,79 @@
+"""What every dialect offers. Locating, planning and verifying are written once, against this.
+
+A `Deployed` model owns its native object and may change it; `twin()` first where somebody else holds it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.sizes import Shape
+
+
+@dataclass(frozen=True)
+class Running:
+    """A compiled model as a function from inputs to outputs by name; `precision` is the one that runs."""
+
+    run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+    precision: str
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run it."""
+        return self.run(inputs)
+
+
+class Deployed(Protocol):
+    """A model in one dialect."""
+
+    dialect: str
+    suffix: str
+    native: Any
+
+    @property
+    def graph(self) -> Graph:
+        """The model in the neutral form, read once, with native values of this model."""
+
+    def twin(self) -> Deployed:
+        """A copy that can be changed; weights are shared."""
+
+    def info(self, section: str) -> dict[str, str]:
+        """What the model carries about itself under `section`, as text."""
+
+    def set_info(self, section: str, values: Mapping[str, str]) -> None:
+        """Write `values` under `section`."""
+
+    def constant(self, array: np.ndarray) -> Any:
+        """A native value that holds `array`."""
+
+    def repeat(self, node: Node, inputs: Sequence[Any], name: str) -> list[Any]:
+        """The native outputs of a copy of `node` that reads `inputs`."""
+
+    def emit(self, node: Node, inputs: Sequence[Any], name: str) -> Any:
+        """The native output of a node of the vocabulary that reads `inputs`."""
+
+    def shape_of(self, native: Any, axis: int, name: str) -> Any:
+        """A native value [1], i64, with the size of one axis when the model runs."""
+
+    def add_output(self, native: Any, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
+        """Make a native value the last output; `shape` and `dtype` are what it will have."""
+
+    def exposing(self, value: Value, name: str) -> Deployed:
+        """A twin with one output more: `value`, called `name`."""
+
+    def overriding(self, value: Value, name: str) -> Deployed:
+        """A twin in which `value` is an input, called `name`, whatever the model computes there."""
+
+    def object(self) -> Any:
+        """The model as the object a caller knows: `ov.Model` or `onnx.ModelProto`."""
+
+    def compile(self, device: str = "CPU", precision: str = "f32") -> Running:
+        """The model, ready to run. Raises InputError for a device that is not there."""
+
+    def save(self, path: Path) -> list[Path]:
+        """Write the model, in the precision it has; the files written."""

@@ -1,0 +1,64 @@
+"""Sizes of axes: whole numbers, or products of sizes that are known only when the model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Dim:
+    """`factor` times the named sizes, for example 49 * batch: a size known only when the model runs."""
+
+    factor: int
+    names: tuple[str, ...]
+
+    def __mul__(self, other: object) -> Dim:
+        if isinstance(other, int):
+            return Dim(self.factor * other, self.names)
+        if isinstance(other, Dim):
+            return Dim(self.factor * other.factor, tuple(sorted(self.names + other.names)))
+        return NotImplemented
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        factor = [str(self.factor)] if self.factor != 1 or not self.names else []
+        return "*".join([*factor, *self.names])
+
+
+Size: TypeAlias = "int | Dim"
+Shape: TypeAlias = "tuple[Size, ...]"
+
+
+def product(sizes: Iterable[Size]) -> Size:
+    """The product of all sizes; 1 for none."""
+    result: Size = 1
+    for size in sizes:
+        result = result * size
+    return result
+
+
+def quotient(a: Size, b: Size) -> Size | None:
+    """`a / b` where that is a whole number times named sizes for every run, else None."""
+    top, bottom = (a if isinstance(a, Dim) else Dim(a, ())), (b if isinstance(b, Dim) else Dim(b, ()))
+    names = list(top.names)
+    for name in bottom.names:
+        if name not in names:
+            return None
+        names.remove(name)
+    if bottom.factor == 0 or top.factor % bottom.factor:
+        return None
+    factor = top.factor // bottom.factor
+    return Dim(factor, tuple(names)) if names else factor
+
+
+def at_one(size: Size) -> int:
+    """The size when every named size is 1: what one image of a dynamic batch takes."""
+    return size.factor if isinstance(size, Dim) else size
+
+
+def text(shape: Shape | None) -> str:
+    """A shape as a person reads it: `[batch, 1280, 7, 7]`."""
+    return "[?]" if shape is None else "[" + ", ".join(map(str, shape)) + "]"

@@ -1,0 +1,240 @@
+"""`xp`: the words that hooks and plans are written in.
+
+A subset of the Python array-API standard (names and meaning as there), and four words it lacks. `Trace` records them as
+neutral nodes, which a dialect emits; `numpy_namespace()` computes them, so that a hook run on arrays is its own reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from openvino_xai.graph.neutral import Node, Value
+from openvino_xai.graph.sizes import Shape, Size
+
+Array: TypeAlias = Any  # a Value while a plan is traced, a numpy array in the reference
+Axis: TypeAlias = "int | tuple[int, ...]"
+
+
+class Namespace(Protocol):
+    """Every word: what a dialect must be able to emit, and no more."""
+
+    def add(self, a: Array, b: Array, /) -> Array: ...
+    def subtract(self, a: Array, b: Array, /) -> Array: ...
+    def multiply(self, a: Array, b: Array, /) -> Array: ...
+    def divide(self, a: Array, b: Array, /) -> Array: ...
+    def equal(self, a: Array, b: Array, /) -> Array: ...
+    def greater(self, a: Array, b: Array, /) -> Array: ...
+    def where(self, condition: Array, a: Array, b: Array, /) -> Array: ...
+    def round(self, x: Array, /) -> Array: ...
+    def astype(self, x: Array, dtype: Any, /) -> Array: ...
+    def max(self, x: Array, /, *, axis: Axis, keepdims: bool = False) -> Array: ...
+    def min(self, x: Array, /, *, axis: Axis, keepdims: bool = False) -> Array: ...
+    def mean(self, x: Array, /, *, axis: Axis, keepdims: bool = False) -> Array: ...
+    def sum(self, x: Array, /, *, axis: Axis, keepdims: bool = False) -> Array: ...
+    def matmul(self, a: Array, b: Array, /) -> Array: ...
+    def reshape(self, x: Array, /, shape: Shape) -> Array: ...
+    def permute_dims(self, x: Array, /, axes: tuple[int, ...]) -> Array: ...
+    def broadcast_to(self, x: Array, /, shape: Shape) -> Array: ...
+    def concat(self, arrays: Sequence[Array], /, *, axis: int) -> Array: ...
+    def take(self, x: Array, indices: Array, /, *, axis: int) -> Array: ...
+    def take_along_axis(self, x: Array, indices: Array, /, *, axis: int) -> Array: ...
+
+    # beyond the standard
+    def sigmoid(self, x: Array, /) -> Array:
+        """1 / (1 + exp(-x))"""
+
+    def softmax(self, x: Array, /, *, axis: int) -> Array:
+        """exp(x) over its sum along `axis`"""
+
+    def top_k(self, x: Array, k: int, /, *, axis: int) -> Array:
+        """The indices of the `k` largest along `axis`, largest first, i64; of equals the first"""
+
+
+WORDS = tuple(name for name in vars(Namespace) if not name.startswith("_"))
+
+
+def numpy_namespace() -> SimpleNamespace:
+    """The vocabulary on numpy arrays."""
+    own = {"sigmoid": _sigmoid, "softmax": _softmax, "top_k": _top_k}
+    return SimpleNamespace(**{word: own.get(word) or getattr(np, word) for word in WORDS})
+
+
+def _sigmoid(x: np.ndarray, /) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def _softmax(x: np.ndarray, /, *, axis: int) -> np.ndarray:
+    shifted = np.exp(x - x.max(axis=axis, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=axis, keepdims=True))
+
+
+def _top_k(x: np.ndarray, k: int, /, *, axis: int) -> np.ndarray:
+    return np.take(np.argsort(-x, axis=axis, kind="stable"), np.arange(k), axis=axis)
+
+
+class Trace:
+    """The vocabulary as a recorder: every call appends a neutral node to `nodes` and returns its value."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def record(
+        self,
+        kind: str,
+        inputs: Sequence[Array | None],
+        shape: Shape,
+        dtype: Any,
+        attributes: dict[str, Any] | None = None,
+    ) -> Value:
+        """The value of a new node of `kind`."""
+        operands = tuple(None if item is None else as_value(item, inputs) for item in inputs)
+        name = f"ovxai/{len(self.nodes)}/{kind}"
+        node = Node(name, kind, kind, operands, attributes=attributes or {})
+        value = Value(name, tuple(shape), np.dtype(dtype), producer=node)
+        node.outputs = (value,)
+        self.nodes.append(node)
+        return value
+
+    def repeat(self, original: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
+        """The values of a copy of a model's node that reads `inputs`."""
+        node = Node(
+            f"ovxai/{original.name}",
+            original.kind,
+            original.op,
+            tuple(inputs),
+            attributes=original.attributes,
+            native=original,
+        )
+        node.outputs = tuple(
+            Value(f"ovxai/{old.name}", tuple(shape), old.dtype, producer=node)
+            for old, shape in zip(original.outputs, shapes, strict=True)
+        )
+        self.nodes.append(node)
+        return node.outputs
+
+    def _binary(self, kind: str, a: Array, b: Array, dtype: Any = None) -> Value:
+        pair = [a, b]
+        left, right = as_value(a, pair), as_value(b, pair)
+        return self.record(kind, [left, right], broadcast(shape_of(left), shape_of(right)), dtype or left.dtype)
+
+    def add(self, a: Array, b: Array, /) -> Value:
+        return self._binary("add", a, b)
+
+    def subtract(self, a: Array, b: Array, /) -> Value:
+        return self._binary("subtract", a, b)
+
+    def multiply(self, a: Array, b: Array, /) -> Value:
+        return self._binary("multiply", a, b)
+
+    def divide(self, a: Array, b: Array, /) -> Value:
+        return self._binary("divide", a, b)
+
+    def equal(self, a: Array, b: Array, /) -> Value:
+        return self._binary("equal", a, b, bool)
+
+    def greater(self, a: Array, b: Array, /) -> Value:
+        return self._binary("greater", a, b, bool)
+
+    def where(self, condition: Array, a: Array, b: Array, /) -> Value:
+        left, right = as_value(a, [a, b]), as_value(b, [a, b])
+        shape = broadcast(shape_of(condition), broadcast(shape_of(left), shape_of(right)))
+        return self.record("where", [condition, left, right], shape, left.dtype)
+
+    def round(self, x: Value, /) -> Value:
+        return self.record("round", [x], shape_of(x), x.dtype)
+
+    def sigmoid(self, x: Value, /) -> Value:
+        return self.record("sigmoid", [x], shape_of(x), x.dtype)
+
+    def astype(self, x: Value, dtype: Any, /) -> Value:
+        return x if x.dtype == np.dtype(dtype) else self.record("cast", [x], shape_of(x), dtype, {"dtype": np.dtype(dtype)})
+
+    def softmax(self, x: Value, /, *, axis: int) -> Value:
+        return self.record("softmax", [x], shape_of(x), x.dtype, {"axes": [axis % len(shape_of(x))]})
+
+    def _reduce(self, kind: str, x: Value, axis: Axis, keepdims: bool) -> Value:
+        shape = shape_of(x)
+        axes = sorted(a % len(shape) for a in ((axis,) if isinstance(axis, int) else axis))
+        kept = [1 if i in axes else size for i, size in enumerate(shape) if keepdims or i not in axes]
+        return self.record(kind, [x], tuple(kept), x.dtype, {"axes": axes, "keepdims": keepdims})
+
+    def max(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
+        return self._reduce("max", x, axis, keepdims)
+
+    def min(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
+        return self._reduce("min", x, axis, keepdims)
+
+    def mean(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
+        return self._reduce("mean", x, axis, keepdims)
+
+    def sum(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
+        return self._reduce("sum", x, axis, keepdims)
+
+    def matmul(self, a: Array, b: Array, /) -> Value:
+        left, right = as_value(a, [a, b]), as_value(b, [a, b])
+        batch = broadcast(shape_of(left)[:-2], shape_of(right)[:-2])
+        shape = (*batch, shape_of(left)[-2], shape_of(right)[-1])
+        return self.record("matmul", [left, right], shape, left.dtype, {"transpose_a": False, "transpose_b": False})
+
+    def reshape(self, x: Value, /, shape: Shape) -> Value:
+        return x if shape_of(x) == tuple(shape) else self.record("reshape", [x], shape, x.dtype)
+
+    def permute_dims(self, x: Value, /, axes: tuple[int, ...]) -> Value:
+        return self.record("transpose", [x], tuple(shape_of(x)[axis] for axis in axes), x.dtype, {"perm": list(axes)})
+
+    def broadcast_to(self, x: Value, /, shape: Shape) -> Value:
+        return x if shape_of(x) == tuple(shape) else self.record("broadcast", [x], shape, x.dtype)
+
+    def concat(self, arrays: Sequence[Array], /, *, axis: int) -> Value:
+        values = [as_value(item, arrays) for item in arrays]
+        shape = list(shape_of(values[0]))
+        sizes = [shape_of(value)[axis] for value in values]
+        assert all(isinstance(size, int) for size in sizes), "only axes of known size are joined"
+        shape[axis] = sum(size for size in sizes if isinstance(size, int))
+        return self.record("concat", values, tuple(shape), values[0].dtype, {"axis": axis % len(shape)})
+
+    def take(self, x: Value, indices: Array, /, *, axis: int) -> Value:
+        held = as_value(indices, [indices])
+        shape, axis = shape_of(x), axis % len(shape_of(x))
+        return self.record("gather", [x, held], (*shape[:axis], *shape_of(held), *shape[axis + 1 :]), x.dtype, {"axis": axis})
+
+    def take_along_axis(self, x: Value, indices: Value, /, *, axis: int) -> Value:
+        axis = axis % len(shape_of(x))
+        return self.record("gather_elements", [x, indices], shape_of(indices), x.dtype, {"axis": axis})
+
+    def top_k(self, x: Value, k: int, /, *, axis: int) -> Value:
+        axis = axis % len(shape_of(x))
+        shape = tuple(k if i == axis else size for i, size in enumerate(shape_of(x)))
+        return self.record("top_k", [x], shape, np.int64, {"axis": axis, "k": k})
+
+
+def as_value(item: Array, beside: Sequence[Array]) -> Value:
+    """A Value as it is; a number or an array as a constant, a number in the type of what stands beside it."""
+    if isinstance(item, Value):
+        return item
+    dtype = next((other.dtype for other in beside if isinstance(other, (Value, np.ndarray))), None)
+    data = item if isinstance(item, np.ndarray) else np.asarray(item, dtype)
+    return Value("constant", data.shape, data.dtype, data=data)
+
+
+def shape_of(value: Value) -> Shape:
+    """The shape, which must be known."""
+    assert value.shape is not None, value.name
+    return value.shape
+
+
+def broadcast(a: Shape, b: Shape) -> Shape:
+    """The shape that two shapes broadcast to."""
+    longest = max(len(a), len(b))
+    left: Shape = (1,) * (longest - len(a)) + a
+    right: Shape = (1,) * (longest - len(b)) + b
+    sizes: list[Size] = []
+    for x, y in zip(left, right, strict=True):
+        if x != y and x != 1 and y != 1:
+            raise ValueError(f"shapes {a} and {b} do not broadcast")
+        sizes.append(y if x == 1 else x)
+    return tuple(sizes)
