@@ -1,0 +1,33 @@
+"""What a hook is given: the layer's cells, and the tail as a function.
+
+An interface and no class, because it is met twice: by the planner, where masked features are kept as a rule to be
+applied as late as possible, and by arrays in the reference, where they are simply multiplied out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from openvino_xai.graph.sizes import Size
+
+
+class Site(Protocol):
+    """One layer of one model, with the scores that are explained there."""
+
+    @property
+    def batch(self) -> Size:
+        """B, the number of images."""
+
+    @property
+    def cells(self) -> tuple[Size, Size]:
+        """(H, W), the rows and columns of cells; N = H * W."""
+
+    @property
+    def classes(self) -> Size:
+        """K, the number of classes that are explained."""
+
+    def keep_one_cell(self) -> Any:
+        """The features masked N times: copy n keeps cell n and is 0 elsewhere."""
+
+    def scores(self, masked: Any) -> Any:
+        """[B, N, K]: the score of every explained class for every copy of masked features."""
