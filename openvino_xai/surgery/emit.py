@@ -1,0 +1,93 @@
+"""A plan, carried out: the only place where a model grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.sizes import Dim, Shape
+from openvino_xai.graph.vocabulary import shape_of
+from openvino_xai.surgery.plan import Plan
+
+
+def emit(plan: Plan, model: Deployed) -> None:
+    """Add the plan's nodes and outputs to `model`, whose graph the plan was made for."""
+    _Emitter(model).carry_out(plan)
+
+
+class _Emitter:
+    def __init__(self, model: Deployed) -> None:
+        self._model = model
+        self._graph: Graph = model.graph
+        self._native: dict[Value, Any] = {}
+        self._sizes: dict[str, Any] = {}
+
+    def carry_out(self, plan: Plan) -> None:
+        for node in plan.nodes:
+            if node.native is not None:
+                inputs = [None if value is None else self._of(value) for value in node.inputs]
+                self._native.update(zip(node.outputs, self._model.repeat(node.native, inputs, node.name), strict=True))
+            else:
+                inputs = [self._of(value) for _, value in node.operands]
+                if node.kind in ("reshape", "broadcast"):
+                    inputs.append(self._target(node))
+                self._native[node.outputs[0]] = self._model.emit(node, inputs, node.name)
+        for name, value in plan.outputs.items():
+            assert value.dtype is not None
+            self._model.add_output(self._of(value), name, shape_of(value), value.dtype)
+
+    def _of(self, value: Value) -> Any:
+        """The native counterpart: made by the plan, there already, or a constant of the plan's."""
+        if value in self._native:
+            return self._native[value]
+        if value.native is None:
+            assert value.data is not None, value.name
+            self._native[value] = self._model.constant(value.data)
+            return self._native[value]
+        return value.native
+
+    def _target(self, node: Node) -> Any:
+        """The shape that a node is told: numbers where they are known, else computed when the model runs."""
+        before, after = shape_of(node.operand(0)), shape_of(node.outputs[0])
+        told: list[int | None]
+        if node.kind == "broadcast":  # a 1 keeps what is there
+            start = len(after) - len(before)
+            told = [
+                1 if axis >= start and before[axis - start] == size else size if isinstance(size, int) else None
+                for axis, size in enumerate(after)
+            ]
+        else:  # a 0 keeps what is there, one -1 takes the rest
+            told = [
+                size if isinstance(size, int) else 0 if axis < len(before) and before[axis] == size else None
+                for axis, size in enumerate(after)
+            ]
+            if told.count(None) == 1:
+                told[told.index(None)] = -1
+        if None not in told:
+            return self._model.constant(np.array(told, np.int64))
+        return self._computed(after, told, node.name)
+
+    def _computed(self, shape: Shape, told: list[int | None], name: str) -> Any:
+        parts = []
+        for size, number in zip(shape, told, strict=True):
+            if number is not None or not isinstance(size, Dim):
+                parts.append(self._model.constant(np.array([number], np.int64)))
+                continue
+            part = self._model.constant(np.array([size.factor], np.int64))
+            for symbol in size.names:
+                part = self._model.emit(_word("multiply"), [part, self._size(symbol)], f"{name}/size")
+            parts.append(part)
+        return self._model.emit(_word("concat", axis=0), parts, f"{name}/shape")
+
+    def _size(self, symbol: str) -> Any:
+        if symbol not in self._sizes:
+            value, axis = self._graph.origins[symbol]
+            self._sizes[symbol] = self._model.shape_of(value.native, axis, f"ovxai/{symbol}")
+        return self._sizes[symbol]
+
+
+def _word(kind: str, **attributes: Any) -> Node:
+    return Node(kind, kind, kind, (), attributes=attributes)

@@ -1,0 +1,198 @@
+"""Insert a hook: the whole way from a model to a hooked one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openvino_xai.errors import AlreadyHooked, InputError, PlanError, TooLarge
+from openvino_xai.graph.files import Model, open_model, written_whole
+from openvino_xai.graph.neutral import Graph
+from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.sizes import Shape, text
+from openvino_xai.surgery.cost import human, largest, operations
+from openvino_xai.surgery.emit import emit
+from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores
+from openvino_xai.surgery.plan import Plan, plan
+from openvino_xai.surgery.request import Asked, Request
+from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
+from openvino_xai.version import __version__
+
+RECORD = "ovxai"
+MAX_MEMORY = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A place where a hook can go, or why it cannot.
+
+    `shape` and `cells` (H, W) are those of the model, with names for sizes that only a run knows. `cost` is the hooked
+    model's operations over the plain one's, `memory` the bytes of the hook's largest value for one image; both are None
+    where `reason` tells that no hook fits there.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    cells: tuple[int | str, ...]
+    cost: float | None
+    memory: int | None
+    reason: str | None
+
+
+class Hooked:
+    """A model that returns maps beside its outputs."""
+
+    def __init__(self, deployed: Deployed, record: Mapping[str, str], layer: Layer, verified: Verified | None) -> None:
+        self._deployed = deployed
+        self.record = dict(record)
+        self.layer = layer
+        self.verified = verified
+
+    @property
+    def deployed(self) -> Deployed:
+        """The model in its dialect."""
+        return self._deployed
+
+    @property
+    def model(self) -> Any:
+        """The model as an object, of the kind that came in: `ov.Model` or `onnx.ModelProto`."""
+        return self._deployed.object()
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the model, whole or not at all, and return its path.
+
+        Raises InputError where the path has another suffix than the model's kind or, without `force`, exists.
+        """
+        target = Path(path)
+        if target.suffix != self._deployed.suffix:
+            raise InputError(f"{target} does not end in {self._deployed.suffix}, which this model is written as")
+        if target.exists() and not force:
+            raise InputError(f"{target} exists; choose another output or overwrite it with --force")
+        with written_whole(target) as temporary:
+            self._deployed.save(temporary)
+            if self.verified is not None:
+                verify_file(temporary, self.verified)
+        return target
+
+
+def layers(model: Model, *, scores: str | None = None) -> list[Layer]:
+    """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError."""
+    deployed = open_model(model)
+    refuse_hooked(deployed)
+    view = _View(deployed.graph, scores)
+    return [view.layer(candidate) for candidate in view.found]
+
+
+def insert(
+    model: Model,
+    *,
+    layer: str | None = None,
+    method: str = "reciprocam",
+    score: str = "softmax",
+    targets: Asked = "all",
+    scale: str = "unit",
+    scores: str | None = None,
+    max_memory: int = MAX_MEMORY,
+    verify: bool = True,
+) -> Hooked:
+    """The model with a hook: the same outputs, then `saliency_map` [B, K, H, W] (and, for `top:K`, `saliency_class` [B, K]).
+
+    Byun and Lee, "Recipro-CAM", 2022, equations 5 - 7. The maps are f32 in [0, 1] (`unit`), bytes (`u8`) or raw scores
+    (`none`). The caller's model is not changed. Raises an OvxaiError that names what is in the way.
+    """
+    request = Request.parse(method=method, score=score, targets=targets, scale=scale)
+    original = open_model(model)
+    refuse_hooked(original)
+    twin = original.twin()
+    view = _View(twin.graph, scores)
+    request.targets.checked(view.scores.classes)
+    chosen = choose(view.found, layer, twin.graph)
+    planned = plan(twin.graph, chosen, view.scores, request)
+    view.refuse_large(chosen, planned, request, max_memory)
+    emit(planned, twin)
+    record = {
+        "version": __version__,
+        "method": request.method,
+        "layer": chosen.name,
+        "score": request.score if view.scores.activation is None or request.score == "logit" else view.scores.scale,
+        "scores": view.scores.name,
+        "output": view.scores.scale,
+        "targets": str(request.targets),
+        "scale": request.scale,
+    }
+    twin.set_info(RECORD, record)
+    seen = _verify(original, twin, view, chosen, request) if verify else None
+    return Hooked(twin, record, view.layer(chosen, planned), seen)
+
+
+def _verify(original: Deployed, twin: Deployed, view: _View, chosen: Candidate, request: Request) -> Verified:
+    same = _View(original.graph, view.scores.name)
+    return verify_hook(original, twin, choose(same.found, chosen.value.name, original.graph), same.scores, request)
+
+
+def refuse_hooked(deployed: Deployed) -> None:
+    """Raise AlreadyHooked where the model carries a hook."""
+    record = deployed.info(RECORD)
+    if record:
+        made = f"{record.get('method')} at layer '{record.get('layer')}', score {record.get('score')}"
+        raise AlreadyHooked(
+            f"the model carries a hook already ({made}, by ovxai {record.get('version')}): insert into the original",
+            record=record,
+        )
+
+
+class _View:
+    """A model, located: its scores and candidates, and what each costs."""
+
+    def __init__(self, graph: Graph, scores: str | None) -> None:
+        self.graph = graph
+        image, place = find_image(graph)
+        self.scores: Scores = find_scores(graph, scores)
+        self.found = candidates(graph, image, place, self.scores)
+        self._plain = operations(graph.nodes)
+
+    def layer(self, candidate: Candidate, planned: Plan | None = None) -> Layer:
+        """A candidate with its cost, by a plan of the default request where none is given."""
+        assert candidate.value.shape is not None
+        reason = candidate.reason
+        if reason is None and planned is None:
+            try:
+                planned = plan(self.graph, candidate, self.scores, Request())
+            except PlanError as error:
+                reason = str(error)
+        cost = None if planned is None else 1 + operations(planned.nodes) / max(self._plain, 1)
+        memory = None if planned is None else largest(planned)
+        return Layer(candidate.name, _readable(candidate.value.shape), _readable(candidate.cells), cost, memory, reason)
+
+    def refuse_large(self, chosen: Candidate, planned: Plan, request: Request, limit: int) -> None:
+        """Raise TooLarge where a plan's largest value is above the limit, naming a layer that fits."""
+        needed = largest(planned)
+        if needed <= limit:
+            return
+        fits = self._first_fitting(request, limit)
+        raise TooLarge(
+            f"a hook at layer '{chosen.name}' {text(chosen.value.shape)} makes a value of {human(needed)} for every image, "
+            f"more than the limit of {human(limit)}: "
+            + (f"layer '{fits}' fits" if fits else "no layer fits")
+            + "; --max-memory changes the limit",
+            needed=needed,
+            fits=fits,
+        )
+
+    def _first_fitting(self, request: Request, limit: int) -> str | None:
+        for candidate in self.found:
+            if candidate.reason is None:
+                try:
+                    small = largest(plan(self.graph, candidate, self.scores, request)) <= limit
+                except PlanError:
+                    continue
+                if small:
+                    return candidate.name
+        return None
+
+
+def _readable(shape: Shape) -> tuple[int | str, ...]:
+    return tuple(size if isinstance(size, int) else str(size) for size in shape)

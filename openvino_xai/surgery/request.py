@@ -1,0 +1,78 @@
+"""What is asked of a hook, checked as far as that goes without a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast, get_args
+
+from openvino_xai.errors import InputError
+from openvino_xai.hooks import METHODS, SCALES
+
+Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
+Scale: TypeAlias = Literal["unit", "u8", "none"]
+
+Asked: TypeAlias = "str | int | Sequence[int] | Targets"
+
+SCORES = get_args(Score)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The classes that are explained: the `top` most probable of each image, those with `ids`, or all."""
+
+    top: int | None = None
+    ids: tuple[int, ...] | None = None
+
+    @classmethod
+    def parse(cls, asked: Asked) -> Targets:
+        """Targets from `all`, `top:K`, `ID,ID,...`, or the ids themselves. Raises InputError."""
+        if isinstance(asked, Targets):
+            return asked
+        if isinstance(asked, int):
+            asked = [asked]
+        if isinstance(asked, str):
+            if asked == "all":
+                return cls()
+            if match := re.fullmatch(r"top:([1-9]\d*)", asked):
+                return cls(top=int(match[1]))
+            if not re.fullmatch(r"\d+(,\d+)*", asked):
+                raise InputError(f"targets '{asked}' are not understood: all, top:K or ID,ID,... is expected")
+            asked = [int(item) for item in asked.split(",")]
+        ids = tuple(asked)
+        if len(set(ids)) != len(ids) or not ids:
+            raise InputError(f"targets {list(ids)} name a class twice or none at all")
+        return cls(ids=ids)
+
+    def __str__(self) -> str:
+        if self.top is not None:
+            return f"top:{self.top}"
+        return "all" if self.ids is None else ",".join(map(str, self.ids))
+
+    def checked(self, classes: int) -> Targets:
+        """These targets, or an InputError where a class is not among `classes`."""
+        unknown = [index for index in self.ids or () if not 0 <= index < classes]
+        if unknown:
+            raise InputError(f"class {unknown[0]} is not there: the model has {classes} classes, 0 to {classes - 1}")
+        if self.top is not None and self.top > classes:
+            raise InputError(f"top:{self.top} asks for more classes than the {classes} that the model has")
+        return self
+
+
+@dataclass(frozen=True)
+class Request:
+    """A method, the score it reads, the classes it explains and the scale of its maps."""
+
+    method: str = "reciprocam"
+    score: Score = "softmax"
+    targets: Targets = Targets()
+    scale: Scale = "unit"
+
+    @classmethod
+    def parse(cls, *, method: str, score: str, targets: Asked, scale: str) -> Request:
+        """A request from what a caller wrote. Raises InputError."""
+        for word, value, known in (("method", method, METHODS), ("score", score, SCORES), ("scale", scale, SCALES)):
+            if value not in known:
+                raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
+        return cls(method, cast(Score, score), Targets.parse(targets), cast(Scale, scale))

@@ -1,0 +1,183 @@
+"""A hooked model, verified by running: its old outputs are the old ones, and its maps are the definition.
+
+The definition is checked against the *original* tail at the original batch size: the layer's features are read out of the
+original model, one cell is kept, and the original nodes after the layer are run on that. Nothing of the plan takes part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from openvino_xai.errors import VerificationError
+from openvino_xai.graph.files import open_model
+from openvino_xai.graph.neutral import Value
+from openvino_xai.graph.protocol import Deployed
+from openvino_xai.surgery.locate import Candidate, Scores
+from openvino_xai.surgery.plan import CLASS, MAP
+from openvino_xai.surgery.request import Request
+
+CUT, END = "ovxai_cut", "ovxai_end"  # names of values that are read out or put in while verifying
+MAPS = 3  # maps of an image that are held to the definition
+BATCH = 2  # images in a run, where the batch is dynamic: enough for one to disturb the other
+SIDE = 224  # pixels, where height and width are dynamic
+CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
+# Scores of the same rows differ between kernels by rounding; 3e-7 of the largest was seen on real f32 models.
+TOLERANCE = 1e-4
+# int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255.
+QUANTISED_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The largest `difference` from the definition, as a share of the scores, in `cells` cells of `images` images each."""
+
+    images: int
+    cells: int
+    difference: float
+    inputs: Mapping[str, np.ndarray] = field(repr=False)
+    outputs: Mapping[str, np.ndarray] = field(repr=False)
+
+
+def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: Scores, request: Request) -> Verified:
+    """Run both models on a random batch. Raises VerificationError."""
+    inputs = random_inputs(original)
+    plain, new = original.compile()(inputs), hooked.compile()(inputs)
+    _same_outputs(plain, new)
+    maps = new[MAP]
+    _declared(maps, layer, inputs)
+    chosen = _chosen_maps(plain[scores.name], new, request)
+    definition = Definition(original, layer, scores, request, inputs)
+    cells, difference = _compare(maps, chosen, definition, request)
+    tolerance = QUANTISED_TOLERANCE if _quantised(original) else TOLERANCE
+    if difference > tolerance:
+        raise VerificationError(
+            f"the maps differ from their definition by {difference:.2g} of the scores, more than {tolerance:g}: "
+            f"layer '{layer.name}' is not explained as it should be; choose another with --layer"
+        )
+    return Verified(len(maps), cells, difference, inputs, new)
+
+
+def verify_file(path: Path, seen: Verified) -> None:
+    """Read a written file again and run it on the batch that was seen. Raises VerificationError."""
+    again = open_model(path).compile()(seen.inputs)
+    for name, array in seen.outputs.items():
+        if name not in again or not np.array_equal(again[name], array, equal_nan=array.dtype.kind == "f"):
+            raise VerificationError(f"output '{name}' of the written file is not what it was before it was written")
+
+
+def random_inputs(model: Deployed) -> dict[str, np.ndarray]:
+    """Random images and the like, in the inputs' own shapes and types; a dynamic batch is `BATCH`."""
+    rng = np.random.default_rng(0)
+    return {value.name: _random(value, rng) for value in model.graph.inputs}
+
+
+def _random(value: Value, rng: np.random.Generator) -> np.ndarray:
+    assert value.shape is not None and value.dtype is not None
+    shape = [size if isinstance(size, int) else BATCH if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
+    if value.dtype.kind == "f":
+        return rng.standard_normal(shape).astype(value.dtype)
+    return rng.integers(0, 256 if value.dtype.itemsize == 1 else 2, shape).astype(value.dtype)
+
+
+def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> None:
+    names = [name for name in new if name not in (MAP, CLASS)]
+    if names != list(plain):
+        raise VerificationError(f"the hooked model's outputs are {list(new)}; {list(plain)} and {MAP} are expected")
+    for name, array in plain.items():
+        if not np.array_equal(array, new[name], equal_nan=array.dtype.kind == "f"):
+            worst = float(np.max(np.abs(array.astype(np.float64) - new[name])))
+            raise VerificationError(
+                f"output '{name}' changed by up to {worst:.3g} when the hook was inserted; it must not change by a bit: "
+                "choose another layer with --layer"
+            )
+
+
+def _declared(maps: np.ndarray, layer: Candidate, inputs: dict[str, np.ndarray]) -> None:
+    batch = next(iter(inputs.values())).shape[0]
+    cells = layer.cells
+    if maps.ndim != 4 or maps.shape[0] != batch or maps.shape[2:] != cells:
+        raise VerificationError(f"the maps have shape {list(maps.shape)}; [{batch}, K, {cells[0]}, {cells[1]}] is expected")
+    if not np.isfinite(maps).all():
+        raise VerificationError("the maps hold values that are not finite")
+
+
+def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], request: Request) -> list[list[tuple[int, int]]]:
+    """For each image, `MAPS` of its maps as (index, class): the most probable classes explained, and the least."""
+    chosen = []
+    for image, row in enumerate(plain.reshape(len(plain), -1)):
+        explained = new[CLASS][image] if request.targets.top is not None else request.targets.ids or range(row.size)
+        ranked = sorted(enumerate(explained), key=lambda pair: -row[pair[1]])
+        chosen.append([*ranked[: MAPS - 1], *ranked[MAPS - 1 :][-1:]])
+    return chosen
+
+
+def _quantised(model: Deployed) -> bool:
+    return any(node.kind in ("fake_quantize", "quantize") for node in model.graph.nodes)
+
+
+class Definition:
+    """Scores of single cells, computed by the original model's own nodes."""
+
+    def __init__(
+        self, original: Deployed, layer: Candidate, scores: Scores, request: Request, inputs: dict[str, np.ndarray]
+    ) -> None:
+        exposed = original.exposing(layer.value, CUT)
+        self._features = exposed.compile()(inputs)[CUT]
+        self._place = layer.place
+        self._inputs = inputs
+        self._classes = scores.classes
+        self._squash = request.score if scores.activation is None else "logit"
+        self._end = scores.name
+        model = original
+        if request.score == "logit" and scores.activation is not None:
+            self._end = END
+            model = original.exposing(scores.activation.operand(0), END)
+        self._tail = model.overriding(model.graph.value(layer.value.name), CUT).compile()
+
+    def scores(self, cells: list[int]) -> np.ndarray:
+        """[B, K] in float64: the scores when image b keeps only cell `cells[b]`."""
+        features = np.zeros_like(self._features)
+        width = features.shape[self._place.width]
+        for image, cell in enumerate(cells):
+            at: list[slice | int] = [slice(None)] * features.ndim
+            at[0], at[self._place.height], at[self._place.width] = image, cell // width, cell % width
+            features[tuple(at)] = self._features[tuple(at)]
+        y = self._tail({**self._inputs, CUT: features})[self._end].astype(np.float64).reshape(len(cells), self._classes)
+        if self._squash == "softmax":
+            y = np.exp(y - y.max(axis=1, keepdims=True))
+            y /= y.sum(axis=1, keepdims=True)
+        elif self._squash == "sigmoid":
+            y = 1 / (1 + np.exp(-y))
+        return y
+
+
+def _compare(
+    maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: Definition, request: Request
+) -> tuple[int, float]:
+    """Hold maps to the definition at their extremes and some random cells: how many, and the largest difference."""
+    images, _, height, width = maps.shape
+    flat = maps.reshape(images, -1, height * width).astype(np.float64)
+    rng = np.random.default_rng(1)
+    cells = np.array(
+        [
+            [end for index, _ in pairs for end in (flat[image, index].argmin(), flat[image, index].argmax())]
+            + rng.integers(0, height * width, CELLS).tolist()
+            for image, pairs in enumerate(chosen)
+        ]
+    )  # [B, runs]
+    true = np.stack([definition.scores(run.tolist()) for run in cells.T], axis=1)  # [B, runs, K]
+    worst = 0.0
+    for image, pairs in enumerate(chosen):
+        for place, (index, k) in enumerate(pairs):
+            y, seen = true[image, :, k], flat[image, index, cells[image]]
+            if request.scale != "none":
+                low, high = y[2 * place], y[2 * place + 1]
+                seen = low + (high - low) * seen / (255 if request.scale == "u8" else 1)
+            rounding = (high - low) * 0.5 / 255 if request.scale == "u8" else 0.0
+            error = float(np.max(np.abs(seen - y))) - abs(rounding)
+            worst = max(worst, error / (float(np.max(np.abs(y))) or 1.0))
+    return cells.shape[1], worst

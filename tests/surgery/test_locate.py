@@ -1,0 +1,141 @@
+"""Which layers are offered, chosen and refused, and what is said of them."""
+
+from __future__ import annotations
+
+import pytest
+from tiny import CASES, DIALECTS, LINEAR, STEM, Case, in_dialect, tiny
+
+import openvino_xai as xai
+from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, TooLarge
+
+RESIDUAL = CASES["residual, layer second"]
+
+
+def find(model: object, **options: object) -> str:
+    return xai.insert(model, verify=False, **options).record["layer"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_last_layer_with_cells_is_chosen(dialect: str) -> None:
+    assert find(in_dialect(RESIDUAL.build("B", 17), dialect)) == "r"
+    assert find(in_dialect(CASES["max pool, flatten, linear"].build(1, 17), dialect)).startswith("m")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_layers_are_listed_best_first_with_their_cost_or_the_reason_against_them(dialect: str) -> None:
+    found = xai.layers(in_dialect(RESIDUAL.build("B", 17), dialect))
+    names = [layer.name for layer in found]
+    assert names[:3] == ["r", "s", "f"]
+    assert found[0].cells == (6, 8)
+    assert found[0].shape[1:] == (4, 6, 8)
+    assert [layer.reason is None for layer in found] == sorted((layer.reason is None for layer in found), reverse=True)
+    costs = [layer.cost for layer in found if layer.cost is not None]
+    assert costs == sorted(costs)
+    assert costs[0] > 1
+    bypassed = next(layer for layer in found if layer.name == "d")
+    assert bypassed.cost is None
+    assert bypassed.reason == "it does not separate the image from the scores: 'f' bypasses it and enters 's' (Add)"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_bypassed_layer_is_refused_with_what_bypasses_it(dialect: str) -> None:
+    with pytest.raises(LayerError, match=r"layer 'd' cannot carry a hook: .* 'f' bypasses it and enters 's' \(Add\)"):
+        find(in_dialect(RESIDUAL.build("B", 17), dialect), layer="d")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_unknown_layer_is_answered_with_the_nearest_names(dialect: str) -> None:
+    model = tiny(RESIDUAL.body.replace("f", "features_relu"), **RESIDUAL.weights)
+    with pytest.raises(LayerError, match=r"no layer 'features_rlu'; the nearest names are .*'features_relu'"):
+        find(in_dialect(model, dialect), layer="features_rlu")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_layer_without_cells_is_refused(dialect: str) -> None:
+    with pytest.raises(LayerError, match="'p' .* has no cells"):
+        find(in_dialect(RESIDUAL.build("B", 17), dialect), layer="p")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_model_whose_layers_all_have_one_cell_is_refused(dialect: str) -> None:
+    model = tiny(STEM + "logits = Flatten(f)", image=(3, 1, 1), output="float[B,4] logits", w0=(4, 3, 3, 3))
+    with pytest.raises(LayerError, match="no layer can carry a hook: .* single cell"):
+        find(in_dialect(model, dialect))
+
+
+TWO = STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w, b) other = Relu(v)"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_of_several_outputs_the_scores_must_be_named(dialect: str) -> None:
+    model = in_dialect(tiny(TWO, output="float[B,4] other, float[B,5] logits", **LINEAR), dialect)
+    with pytest.raises(ModelError, match=r"2 of the model's outputs can be class scores .*--scores"):
+        find(model)
+    hooked = xai.insert(model, scores="logits")
+    assert hooked.record["scores"] == "logits"
+    with pytest.raises(ModelError, match="no output 'nothing'; its outputs are 'other'"):
+        find(model, scores="nothing")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_outputs_keep_their_order_and_names(dialect: str) -> None:
+    model = tiny(TWO, output="float[B,4] other, float[B,5] logits", **LINEAR)
+    from tiny import images
+
+    results = xai.load(xai.insert(in_dialect(model, dialect), scores="logits"))(images(model, 2))
+    assert list(results) == ["other", "logits", "saliency_map"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_hooked_model_is_not_hooked_again(dialect: str) -> None:
+    hooked = xai.insert(in_dialect(RESIDUAL.build("B", 17), dialect)).model
+    with pytest.raises(AlreadyHooked, match=r"carries a hook already \(reciprocam at layer 'r'") as caught:
+        xai.insert(hooked)
+    assert caught.value.record["layer"] == "r"
+    with pytest.raises(AlreadyHooked):
+        xai.layers(hooked)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_plan_that_is_too_large_names_a_layer_that_fits(dialect: str) -> None:
+    case = Case("f", STEM + "m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(f) v = Flatten(m) logits = MatMul(v, w)", {})
+    model = in_dialect(tiny(case.body, w0=(4, 3, 3, 3), w=(48, 5)), dialect)
+    with pytest.raises(TooLarge, match=r"makes a value of 36.9 kB for every image, more than the limit of 10 kB: layer 'm"):
+        find(model, layer="f", max_memory=10_000)
+    with pytest.raises(TooLarge, match="no layer fits"):
+        find(model, layer="f", max_memory=10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "gradcam"}, "method 'gradcam' is not known: one of reciprocam"),
+        ({"score": "probability"}, "score 'probability' is not known: one of softmax, sigmoid, logit"),
+        ({"scale": "percent"}, "scale 'percent' is not known"),
+        ({"targets": "best"}, "targets 'best' are not understood: all, top:K or ID,ID"),
+        ({"targets": "1,1"}, "name a class twice"),
+        ({"targets": "5"}, "class 5 is not there: the model has 5 classes, 0 to 4"),
+        ({"targets": "top:6"}, "top:6 asks for more classes than the 5"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find(RESIDUAL.build("B", 17), **options)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_open_height_and_width_are_refused_by_name(dialect: str) -> None:
+    import onnx
+
+    model = tiny(CASES["pool and linear"].body, **LINEAR)
+    for axis, name in ((2, "height"), (3, "width")):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    onnx.checker.check_model(model)
+    with pytest.raises(xai.OvxaiError, match=r"layer 'f' .* has cells whose number depends on the input"):
+        find(in_dialect(model, dialect), layer="f")
+
+
+def test_a_model_without_an_image_is_refused() -> None:
+    model = tiny("logits = MatMul(image, w)", image=(7,), w=(7, 5))
+    with pytest.raises(ModelError, match="0 inputs that can be an image, 1 is expected"):
+        find(model)

@@ -1,0 +1,67 @@
+"""Verification must refuse what is wrong: it is shown wrong hooks here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import CASES, DIALECTS, in_dialect
+
+import openvino_xai as xai
+from openvino_xai.errors import VerificationError
+from openvino_xai.graph.onnx import model as onnx_dialect
+from openvino_xai.graph.openvino import model as openvino_dialect
+
+
+def swap(monkeypatch: pytest.MonkeyPatch, dialect: str, kind: str, other: str) -> None:
+    """Make a dialect emit `other` where `kind` is meant."""
+    table: dict[str, Any] = (openvino_dialect if dialect == "openvino" else onnx_dialect).EMIT
+    monkeypatch.setitem(table, kind, table[other])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("kind", "other"), [("max", "min"), ("multiply", "add"), ("subtract", "add"), ("equal", "greater")])
+def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = in_dialect(CASES["mlp head"].build("B", 17), dialect)
+    swap(monkeypatch, dialect, kind, other)
+    with pytest.raises(VerificationError, match=r"definition|finite"):
+        xai.insert(model, layer="f")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_changed_outputs_are_refused(dialect: str) -> None:
+    from openvino_xai.graph.files import open_model
+    from openvino_xai.surgery.locate import candidates, choose, find_image, find_scores
+    from openvino_xai.surgery.request import Request
+    from openvino_xai.surgery.verify import verify_hook
+
+    case = CASES["pool and linear"]
+    original = open_model(in_dialect(case.build("B", 17), dialect))
+    other = type(case)(case.layer, case.body.replace("Relu(c)", "Abs(c)"), case.weights).build("B", 17)
+    hooked = xai.insert(in_dialect(other, dialect), layer="f").deployed
+    image, place = find_image(original.graph)
+    scores = find_scores(original.graph)
+    layer = choose(candidates(original.graph, image, place, scores), "f", original.graph)
+    with pytest.raises(VerificationError, match=r"output 'logits' changed by up to"):
+        verify_hook(original, hooked, layer, scores, Request())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_file_that_reads_back_differently_leaves_nothing(dialect: str, tmp_path: Path) -> None:
+    hooked = xai.insert(in_dialect(CASES["pool and linear"].build("B", 17), dialect), layer="f")
+    assert hooked.verified is not None
+    hooked.verified.outputs["logits"] += 1  # type: ignore[index]
+    with pytest.raises(VerificationError, match="written file"):
+        hooked.save(tmp_path / f"hooked.{'xml' if dialect == 'openvino' else 'onnx'}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_seen_is_told() -> None:
+    seen = xai.insert(CASES["pool and linear"].build("B", 17), layer="f").verified
+    assert seen is not None
+    assert seen.images == 2
+    assert seen.cells > 6
+    assert 0 <= seen.difference < 1e-4
+    assert np.isfinite(seen.outputs["saliency_map"]).all()
