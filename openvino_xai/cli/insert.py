@@ -1,0 +1,79 @@
+"""`ovxai insert`: a hooked model beside the original."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openvino_xai.cli.options import Json, LayerName, MaxMemory, Method, ModelPath, Scale, Score, ScoresName, parse_bytes
+
+
+def insert(
+    model: ModelPath,
+    layer: LayerName = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="By default <stem>_xai beside the model.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    method: Method = "reciprocam",
+    score: Score = "softmax",
+    scores: ScoresName = None,
+    targets: Annotated[str, typer.Option(help="The classes to explain: all, top:K of each image, or ID,ID,...")] = "all",
+    scale: Scale = "unit",
+    max_memory: MaxMemory = "2GiB",
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Run both models: outputs bit-identical, maps as defined.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Write a model that returns, beside its outputs, the saliency maps.
+
+    One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
+    `saliency_class` [B, K], the classes explained.
+    """
+    from openvino_xai.errors import InputError
+    from openvino_xai.surgery.insert import insert as hook
+
+    source = Path(model)
+    target = output or source.with_name(f"{source.stem}_xai{source.suffix}")
+    if target.exists() and not force:
+        raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
+    hooked = hook(
+        model,
+        layer=layer,
+        method=method,
+        score=score,
+        targets=targets,
+        scale=scale,
+        scores=scores,
+        max_memory=parse_bytes(max_memory),
+        verify=verify,
+    )
+    hooked.save(target, force=force)
+    place, record = hooked.layer, hooked.record
+    if as_json:
+        told = {
+            "model": model,
+            "output": str(target),
+            "layer": place.name,
+            "shape": place.shape,
+            "cells": place.cells,
+            "cost": place.cost,
+            "memory": place.memory,
+            "method": record["method"],
+            "score": record["score"],
+            "targets": record["targets"],
+            "scale": record["scale"],
+            "verified": hooked.verified is not None,
+            "difference": None if hooked.verified is None else hooked.verified.difference,
+        }
+        typer.echo(json.dumps(told))
+        return
+    chosen = "layer" if layer else "chosen layer"
+    cells = " x ".join(map(str, place.cells))
+    checked = "verified" if hooked.verified else "not verified"
+    typer.echo(
+        f"{target}: {record['method']} at {chosen} '{place.name}' ({cells} cells), score {record['score']}, "
+        f"targets {record['targets']}, scale {record['scale']}, {place.cost:.2f} times the operations; {checked}"
+    )

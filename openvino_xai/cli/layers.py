@@ -1,0 +1,51 @@
+"""`ovxai layers`: where a hook can go, and why not elsewhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from openvino_xai.cli.options import Json, ModelPath, ScoresName
+
+
+def layers(
+    model: ModelPath,
+    scores: ScoresName = None,
+    every: Annotated[bool, typer.Option("--all", help="List the layers where no hook can go, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List where a hook can go, best first: name, shape, cells, what it costs, and why not elsewhere."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from openvino_xai.surgery.cost import human
+    from openvino_xai.surgery.insert import layers as find
+
+    found = find(model, scores=scores)
+    if as_json:
+        typer.echo(json.dumps([asdict(layer) for layer in found]))
+        return
+    fit = [layer for layer in found if layer.reason is None]
+    table = Table(box=None, pad_edge=False)
+    for title in ("layer", "shape", "cells"):
+        table.add_column(title, overflow="fold")
+    table.add_column("cost", justify="right")
+    table.add_column("memory", justify="right")
+    table.add_column("why not", overflow="fold")
+    for layer in found if every else fit or found:
+        table.add_row(
+            layer.name,
+            " x ".join(map(str, layer.shape)),
+            " x ".join(map(str, layer.cells)),
+            "" if layer.cost is None else f"{layer.cost:.2f}",
+            "" if layer.memory is None else human(layer.memory),
+            layer.reason or "",
+        )
+    console = Console(soft_wrap=True)
+    console.print(table)
+    hidden = len(found) - len(fit) if fit and not every else 0
+    if hidden:
+        console.print(f"{hidden} more layers cannot carry a hook; --all lists them with the reason.")

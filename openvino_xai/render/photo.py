@@ -1,0 +1,38 @@
+"""Photos from files, and pictures to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from openvino_xai.errors import ImageError
+from openvino_xai.graph.files import written_whole
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """[H, W, 3] RGB bytes, turned as its EXIF tells. Raises ImageError."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+    photo = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    if photo is None:
+        raise ImageError(f"cannot read {path}: it is no image that OpenCV knows")
+    return np.asarray(photo)
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write [H, W, 3] RGB bytes as PNG, whole or not at all."""
+    _, data = cv2.imencode(".png", picture[..., ::-1])
+    with written_whole(path) as temporary:
+        data.tofile(temporary)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as `.npy`, whole or not at all."""
+    with written_whole(path) as temporary:
+        np.save(temporary, array)

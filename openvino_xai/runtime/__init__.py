@@ -1,0 +1,1 @@
+"""Running a model, hooked or not, on OpenVINO or ONNX Runtime."""

@@ -1,0 +1,182 @@
+"""The command line, end to end on the samples, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+from tiny import CASES
+
+from openvino_xai.cli import main
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+MODELS = {
+    "openvino": SAMPLES / "models" / "efficientnet_lite0.xml",
+    "onnx": SAMPLES / "models" / "efficientnet_lite0_int8.onnx",
+}
+
+
+class Said:
+    """What one run of the command line answered."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capsys, self._monkeypatch = capsys, monkeypatch
+
+    def __call__(self, *arguments: object, status: int = 0) -> str:
+        """Standard output, or standard error where the exit status is not 0."""
+        self._monkeypatch.setattr(sys, "argv", ["ovxai", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = self._capsys.readouterr()
+        assert (end.value.code or 0) == status, err
+        return err if status else out
+
+
+@pytest.fixture
+def ovxai(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
+    monkeypatch.setenv("COLUMNS", "200")
+    return Said(capsys, monkeypatch)
+
+
+@pytest.fixture
+def tiny_model(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.onnx"
+    onnx.save(CASES["residual, layer second"].build("B", 17), path)
+    return path
+
+
+@pytest.mark.parametrize("dialect", MODELS)
+def test_layers_insert_explain(dialect: str, ovxai: Said, tmp_path: Path) -> None:
+    model = MODELS[dialect]
+    listed = ovxai("layers", "--model", model)
+    assert "head_relu6" in listed.splitlines()[1]
+    assert "7 x 7" in listed
+    best = json.loads(ovxai("layers", "--model", model, "--json"))[0]
+    assert best["cells"] == [7, 7]
+
+    hooked = tmp_path / f"hooked{model.suffix}"
+    told = json.loads(ovxai("insert", "-m", model, "-o", hooked, "--json"))
+    assert told["layer"] == best["name"]
+    assert told["output"] == str(hooked)
+    assert told["verified"] is True
+    assert told["shape"][1:] == [1280, 7, 7]
+    assert (told["method"], told["score"], told["targets"], told["scale"]) == ("reciprocam", "softmax", "all", "unit")
+
+    out = tmp_path / "out"
+    said = ovxai("explain", "-m", hooked, "-i", SAMPLES / "images" / "cat.png", "-o", out, "--json", "--targets", "285,967")
+    line = json.loads(said)
+    assert json.loads((out / "explanations.jsonl").read_text()) == line
+    assert "Egyptian cat" in [prediction["label"] for prediction in line["predictions"][:2]]
+    assert [target["label"] for target in line["targets"]] == ["Egyptian cat", "espresso"]
+    picture = cv2.imread(line["targets"][0]["overlay"])
+    photo = cv2.imread(str(SAMPLES / "images" / "cat.png"))
+    assert picture.shape == photo.shape
+    assert not np.array_equal(picture, photo)
+    saliency = np.load(line["targets"][0]["map"])
+    assert saliency.shape == (7, 7)
+    assert (saliency.min(), saliency.max()) == (0, 1)
+    # the cat's face fills the middle of the photo, and is what makes it a cat
+    assert saliency[1:6, 1:6].mean() > 2 * (saliency.sum() - saliency[1:6, 1:6].sum()) / 24
+    assert line["hook"]["precision"] in ("f32", "int8")
+
+
+def test_ir_says_the_same_as_onnx_about_one_line_and_default_output(ovxai: Said, tiny_model: Path) -> None:
+    said = ovxai("insert", "--model", tiny_model)
+    expected = tiny_model.with_name("tiny_xai.onnx")
+    assert said.startswith(
+        f"{expected}: reciprocam at chosen layer 'r' (6 x 8 cells), score softmax, targets all, scale unit, "
+    )
+    assert said.rstrip().endswith("; verified")
+    assert len(said.splitlines()) == 1
+    assert expected.is_file()
+    assert "exists" in ovxai("insert", "--model", tiny_model, status=2)
+    assert "not verified" in ovxai("insert", "--model", tiny_model, "--force", "--no-verify", "--layer", "f")
+    ovxai("layers", "--model", expected, status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--layer", "rr"), "has no layer 'rr'; the nearest names are 'r'"),
+        (("--layer", "d"), "'f' bypasses it"),
+        (("--targets", "9"), "class 9 is not there"),
+        (("--max-memory", "1kB"), "more than the limit of 1 kB"),
+        (("--max-memory", "much"), "'much' is no amount of memory"),
+        (("--output", "tiny.xml"), "does not end in .onnx"),
+    ],
+)
+def test_errors_are_one_line_and_write_nothing(arguments: tuple[str, ...], message: str, ovxai: Said, tiny_model: Path) -> None:
+    before = sorted(tiny_model.parent.iterdir())
+    said = ovxai("insert", "--model", tiny_model, *arguments, status=2)
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert sorted(tiny_model.parent.iterdir()) == before
+
+
+def test_missing_model(ovxai: Said, tmp_path: Path) -> None:
+    assert ovxai("layers", "-m", tmp_path / "none.xml", status=2) == f"ovxai: there is no file {tmp_path / 'none.xml'}\n"
+
+
+def test_unreadable_images_are_skipped_and_told(ovxai: Said, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    shutil.copy(SAMPLES / "images" / "coffee.png", folder / "a.png")
+    shutil.copy(SAMPLES / "images" / "rocket.jpg", folder / "more" / "a.jpg")
+    (folder / "broken.png").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("not an image either")
+    out = tmp_path / "out"
+    said = ovxai("explain", "-m", MODELS["openvino"], "-i", folder, "-i", tmp_path / "gone.png", "-o", out, status=1)
+    assert f"skipped: cannot read {folder / 'broken.png'}" in said
+    assert f"skipped: cannot read {tmp_path / 'gone.png'}" in said
+    lines = [json.loads(line) for line in (out / "explanations.jsonl").read_text().splitlines()]
+    assert [Path(line["image"]).name for line in lines] == ["a.png", "a.jpg"]
+    names = sorted(path.name for path in out.iterdir())
+    assert [name for name in names if name.endswith(".png")] == ["a-2_657_missile.png", "a_967_espresso.png"]
+
+
+def test_patterns_labels_and_preprocessing_flags(ovxai: Said, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.xml"
+    model = ov.Core().read_model(MODELS["openvino"])
+    for key in ("labels", "mean_values", "scale_values", "reverse_input_channels", "resize_type"):
+        model.set_rt_info("", ["model_info", key])
+    ov.save_model(model, bare, compress_to_fp16=False)
+    out = tmp_path / "out"
+    flags = ("--mean_values", "127.5,127.5,127.5", "--scale-values", "127.5", "--reverse_input_channels", "yes")
+    labels = SAMPLES / "models" / "imagenet_labels.txt"
+    said = ovxai("explain", "-m", bare, "-i", SAMPLES / "images" / "c*.png", "-o", out, *flags, "--labels", labels, "--json")
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [Path(line["image"]).name for line in lines] == ["cat.png", "coffee.png"]
+    assert lines[0]["predictions"][0]["label"] in ("Egyptian cat", "tabby, tabby cat", "tiger cat")
+    assert lines[0]["box"] == [0, 0, 451, 300]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--mean_values", "1,2"), "mean_values is '1,2'; 1 or 3 numbers"),
+        (("--scale_values", "0"), "no scale of 0"),
+        (("--resize_type", "stretch"), "one of standard, crop, fit_to_window, fit_to_window_letterbox"[:10]),
+        (("--device", "TPU"), "does not compile for device TPU"),
+        (("--targets", "1000"), "class 1000 is not there"),
+        (("--labels", "nowhere.txt"), "cannot read labels from nowhere.txt"),
+    ],
+)
+def test_explain_refuses_options_that_make_no_sense(
+    arguments: tuple[str, ...], message: str, ovxai: Said, tmp_path: Path
+) -> None:
+    photo = SAMPLES / "images" / "cat.png"
+    said = ovxai("explain", "-m", MODELS["openvino"], "-i", photo, "-o", tmp_path / "out", *arguments, status=2)
+    assert message in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_images(ovxai: Said, tmp_path: Path) -> None:
+    said = ovxai("explain", "-m", MODELS["openvino"], "-i", tmp_path / "*.png", "-o", tmp_path / "out", status=2)
+    assert "no image was found in" in said

@@ -1,0 +1,77 @@
+"""Photos to inputs, and where in the photo the input lies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from openvino_xai.errors import InputError
+from openvino_xai.runtime.preprocessing import Preprocessing
+
+PLAIN = Preprocessing((4, 4))
+
+
+def photo(height: int, width: int) -> np.ndarray:
+    """Red grows to the right, green downwards, blue is 7."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x, y, np.full_like(x, 7)], axis=-1).astype(np.uint8)
+
+
+def test_channels_are_bgr_unless_reversed() -> None:
+    assert PLAIN(photo(4, 4))[0, 0, 0, 0] == 7
+    assert PLAIN.updated({"reverse_input_channels": "YES"})(photo(4, 4))[0, 2, 0, 0] == 7
+
+
+def test_mean_and_scale_are_in_the_models_order() -> None:
+    told = PLAIN.updated({"mean_values": "[1, 2, 3]", "scale_values": "2 4 8"})
+    given = told(photo(4, 4))[0]
+    np.testing.assert_allclose(given[:, 3, 2], [(7 - 1) / 2, (3 - 2) / 4, (2 - 3) / 8])
+
+
+def test_layouts() -> None:
+    assert PLAIN(photo(4, 4)).shape == (1, 3, 4, 4)
+    assert PLAIN.updated({"layout": "data:[N,H,W,C]"})(photo(4, 4)).shape == (1, 4, 4, 3)
+    assert Preprocessing((4, 4), channels=1)(photo(4, 4)).shape == (1, 1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("resize", "box"),
+    [
+        ("standard", (0, 0, 16, 8)),
+        ("crop", (4, 0, 12, 8)),
+        ("fit_to_window", (0, 0, 16, 16)),
+        ("fit_to_window_letterbox", (0, -4, 16, 12)),
+    ],
+)
+def test_what_the_input_shows_of_a_wide_photo(resize: str, box: tuple[float, ...]) -> None:
+    told = PLAIN.updated({"resize_type": resize, "reverse_input_channels": "1"})
+    assert told.box((8, 16)) == box
+    given = told(photo(8, 16))[0]
+    x0, y0, x1, y1 = box
+    # the middle of an input's pixel, in the photo: red tells its column and green its row
+    for row in range(4):
+        for column in range(4):
+            x, y = x0 + (column + 0.5) * (x1 - x0) / 4 - 0.5, y0 + (row + 0.5) * (y1 - y0) / 4 - 0.5
+            inside = 0 <= y < 8
+            np.testing.assert_allclose(given[:, row, column], [x, y, 7] if inside else [0, 0, 0], atol=0.51)
+
+
+def test_an_input_size_from_text() -> None:
+    assert PLAIN.updated({"input_size": "6x5"})(photo(9, 9)).shape == (1, 3, 6, 5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"mean_values": "a"},
+        {"mean_values": "1 2"},
+        {"scale_values": "1 0 1"},
+        {"reverse_input_channels": "maybe"},
+        {"resize_type": "squash"},
+        {"layout": "NCWH"},
+        {"input_size": "3"},
+    ],
+)
+def test_values_that_make_no_sense(values: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=next(iter(values))):
+        PLAIN.updated(values)

@@ -1,0 +1,61 @@
+"""What the package offers, and that importing it costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import openvino_xai as xai
+
+HEAVY = ("openvino", "onnx", "onnx_ir", "onnxruntime", "cv2", "numpy")
+
+
+def loaded_by(code: str) -> set[str]:
+    """The heavy modules that a fresh process has loaded after `code`."""
+    told = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(HEAVY) & set(told.stdout.split())
+
+
+def test_public_names() -> None:
+    assert xai.__all__ == [
+        "Explanation",
+        "Hooked",
+        "Layer",
+        "Network",
+        "OvxaiError",
+        "Prediction",
+        "__version__",
+        "insert",
+        "layers",
+        "load",
+    ]
+    for name in xai.__all__:
+        assert getattr(xai, name) is not None
+    assert dir(xai) == xai.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = xai.nothing
+
+
+def test_importing_is_light() -> None:
+    assert not loaded_by("import openvino_xai")
+
+
+def test_help_is_light() -> None:
+    code = """
+import sys
+sys.argv = ["ovxai", "--help"]
+from openvino_xai.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+"""
+    assert not loaded_by(code)
+
+
+def test_the_counter_example_is_seen() -> None:
+    assert "openvino" in loaded_by("import openvino_xai; openvino_xai.insert; import openvino")
