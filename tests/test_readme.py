@@ -1,0 +1,47 @@
+"""Every block of the README is executed: the two that set up by `.ci/run`, the others here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"(?:<!-- (\w+) -->\n)?```(\w*)\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_blocks_in_order(tmp_path: Path) -> None:
+    """Commands and Python as a reader would type them, one after the other, in a copy of the repository's samples."""
+    shutil.copytree(ROOT / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns("*_xai*"))
+    start = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    ran = 0
+    for marker, language, text in BLOCKS:
+        if marker:
+            continue
+        assert language in ("console", "python"), f"a block that nothing runs: {text}"
+        if language == "python":
+            subprocess.run([sys.executable, "-W", "error", "-c", text], cwd=tmp_path, check=True)
+            ran += 1
+            continue
+        for line in text.splitlines():
+            assert line.startswith("$ "), f"not a command: {line}"
+            subprocess.run(line[2:], shell=True, cwd=tmp_path, check=True, env={"PATH": start})
+            ran += 1
+    assert ran >= 5
+    assert (tmp_path / "out" / "cat_285_Egyptian_cat.png").is_file()
+
+
+def test_the_blocks_that_set_up_are_what_ci_runs() -> None:
+    marked = {marker: text for marker, _, text in BLOCKS if marker}
+    assert set(marked) == {"run", "test"}
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for marker in marked:
+        assert f"block {marker}" in script
+
+
+def test_pictures_are_there() -> None:
+    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
+        assert (ROOT / path).is_file()
