@@ -11,6 +11,7 @@
     ├── PlanError              a tail that cannot be repeated over rows
     │   └── TooLarge           a plan that would need more memory than allowed
     └── VerificationError      a hooked model that does not do what it promises
+        └── OutputsChanged     ... whose original outputs are not what they were
 """
 
 from __future__ import annotations
@@ -63,3 +64,7 @@ class TooLarge(PlanError):
 
 class VerificationError(OvxaiError):
     """A hooked model whose outputs are not the original ones, or whose maps are not the definition."""
+
+
+class OutputsChanged(VerificationError):
+    """A hooked model whose original outputs differ from the plain model's in some bit."""

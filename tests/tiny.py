@@ -53,6 +53,13 @@ def images(model: onnx.ModelProto, batch: int, seed: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 1, (batch, *sizes[1:])).astype(np.float32)
 
 
+def with_open_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model for images of any height and width."""
+    for axis, name in ((2, "height"), (3, "width")):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    return model
+
+
 @dataclass(frozen=True)
 class Oracle:
     """Recipro-CAM as the paper says it, one image, one cell and one class at a time."""
@@ -61,6 +68,7 @@ class Oracle:
     layer: str
     score: str = "softmax"
     output: str = "logits"
+    grid: tuple[int, int] | None = None
 
     def features(self, image: np.ndarray) -> np.ndarray:
         """The layer's value for one image."""
@@ -81,12 +89,15 @@ class Oracle:
         maps = []
         for image in batch:
             features = self.features(image[None])
-            height, width = features.shape[2:]
+            high, wide = features.shape[2:]
+            height, width = self.grid or (high, wide)
+            high, wide = high // height, wide // width
             cells = np.zeros((self.scores(features, image[None]).size, height, width))
             for h in range(height):
                 for w in range(width):
                     kept = np.zeros_like(features)
-                    kept[:, :, h, w] = features[:, :, h, w]
+                    block = np.s_[:, :, h * high : (h + 1) * high, w * wide : (w + 1) * wide]
+                    kept[block] = features[block]
                     cells[:, h, w] = self.scores(kept, image[None])
             maps.append(cells)
         return np.stack(maps)

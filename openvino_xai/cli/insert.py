@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from openvino_xai.cli.options import Json, LayerName, MaxMemory, Method, ModelPath, Scale, Score, ScoresName, parse_bytes
+from openvino_xai.cli.options import (
+    Grid,
+    Json,
+    LayerName,
+    MaxMemory,
+    Method,
+    ModelPath,
+    Plan,
+    Scale,
+    Score,
+    ScoresName,
+    parse_bytes,
+)
 
 
 def insert(
@@ -21,6 +33,8 @@ def insert(
     scores: ScoresName = None,
     targets: Annotated[str, typer.Option(help="The classes to explain: all, top:K of each image, or ID,ID,...")] = "all",
     scale: Scale = "unit",
+    plan: Plan = "lazy",
+    grid: Grid = None,
     max_memory: MaxMemory = "2GiB",
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Run both models: outputs bit-identical, maps as defined.")
@@ -47,6 +61,8 @@ def insert(
         targets=targets,
         scale=scale,
         scores=scores,
+        plan=plan,
+        grid=grid,
         max_memory=parse_bytes(max_memory),
         verify=verify,
     )

@@ -12,6 +12,7 @@ from openvino_xai.errors import InputError
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _SCORE = "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is."
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
+_PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[str, typer.Option("--model", "-m", help="The model: OpenVINO IR (.xml) or ONNX (.onnx).")]
@@ -22,6 +23,8 @@ ScoresName: TypeAlias = Annotated[
     "str | None", typer.Option("--scores", help="The output with the scores, if several could be.")
 ]
 Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE)]
+Plan: TypeAlias = Annotated[str, typer.Option(help=_PLAN)]
+Grid: TypeAlias = Annotated["str | None", typer.Option(help="Masks that keep a block of cells: rows x columns, as 14x14.")]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -57,6 +57,9 @@ class Deployed(Protocol):
     def emit(self, node: Node, inputs: Sequence[Any], name: str) -> Any:
         """The native output of a node of the vocabulary that reads `inputs`."""
 
+    def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        """The outputs of a copy of `node` for arrays; None is the model's own constant operand."""
+
     def shape_of(self, native: Any, axis: int, name: str) -> Any:
         """A native value [1], i64, with the size of one axis when the model runs."""
 

@@ -28,6 +28,8 @@ class Namespace(Protocol):
     def divide(self, a: Array, b: Array, /) -> Array: ...
     def equal(self, a: Array, b: Array, /) -> Array: ...
     def greater(self, a: Array, b: Array, /) -> Array: ...
+    def maximum(self, a: Array, b: Array, /) -> Array: ...
+    def minimum(self, a: Array, b: Array, /) -> Array: ...
     def where(self, condition: Array, a: Array, b: Array, /) -> Array: ...
     def round(self, x: Array, /) -> Array: ...
     def astype(self, x: Array, dtype: Any, /) -> Array: ...
@@ -99,10 +101,14 @@ class Trace:
         self.nodes.append(node)
         return value
 
+    def shaped(self, kind: str, x: Value, shape: Shape) -> Value:
+        """`reshape` or `broadcast_to`, by the kind of node that is told a shape."""
+        return self.reshape(x, shape) if kind == "reshape" else self.broadcast_to(x, shape)
+
     def repeat(self, original: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
         """The values of a copy of a model's node that reads `inputs`."""
         node = Node(
-            f"ovxai/{original.name}",
+            f"ovxai/{len(self.nodes)}/{original.name}",
             original.kind,
             original.op,
             tuple(inputs),
@@ -110,11 +116,15 @@ class Trace:
             native=original,
         )
         node.outputs = tuple(
-            Value(f"ovxai/{old.name}", tuple(shape), old.dtype, producer=node)
+            Value(f"ovxai/{len(self.nodes)}/{old.name}", tuple(shape), old.dtype, producer=node)
             for old, shape in zip(original.outputs, shapes, strict=True)
         )
         self.nodes.append(node)
         return node.outputs
+
+    def size(self, size: Size) -> Value:
+        """[1], i64: a size that only a run knows."""
+        return self.record("size", [], (1,), np.int64, {"size": size})
 
     def _binary(self, kind: str, a: Array, b: Array, dtype: Any = None) -> Value:
         pair = [a, b]
@@ -138,6 +148,12 @@ class Trace:
 
     def greater(self, a: Array, b: Array, /) -> Value:
         return self._binary("greater", a, b, bool)
+
+    def maximum(self, a: Array, b: Array, /) -> Value:
+        return self._binary("maximum", a, b)
+
+    def minimum(self, a: Array, b: Array, /) -> Value:
+        return self._binary("minimum", a, b)
 
     def where(self, condition: Array, a: Array, b: Array, /) -> Value:
         left, right = as_value(a, [a, b]), as_value(b, [a, b])
@@ -184,6 +200,11 @@ class Trace:
         return x if shape_of(x) == tuple(shape) else self.record("reshape", [x], shape, x.dtype)
 
     def permute_dims(self, x: Value, /, axes: tuple[int, ...]) -> Value:
+        if x.native is None and x.producer is not None and x.producer.kind == "transpose":  # one permutation for two
+            before = x.producer.attributes["perm"]
+            return self.permute_dims(x.producer.operand(0), tuple(before[axis] for axis in axes))
+        if tuple(axes) == tuple(range(len(axes))):
+            return x
         return self.record("transpose", [x], tuple(shape_of(x)[axis] for axis in axes), x.dtype, {"perm": list(axes)})
 
     def broadcast_to(self, x: Value, /, shape: Shape) -> Value:

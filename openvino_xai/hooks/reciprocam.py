@@ -11,5 +11,5 @@ from openvino_xai.hooks.site import Site
 
 def reciprocam(xp: Namespace, site: Site) -> Array:
     """Maps [B, K, H, W], on the scale of the scores: cell (h, w) holds y_n[k] with n = h * W + w."""
-    kept = site.scores(site.keep_one_cell())
-    return xp.reshape(xp.permute_dims(kept, (0, 2, 1)), (site.batch, site.classes, *site.cells))
+    kept = site.scores(site.mask_cells())
+    return xp.reshape(xp.permute_dims(kept, (0, 2, 1)), (site.batch, site.classes, *site.grid))

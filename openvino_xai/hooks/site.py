@@ -19,15 +19,15 @@ class Site(Protocol):
         """B, the number of images."""
 
     @property
-    def cells(self) -> tuple[Size, Size]:
-        """(H, W), the rows and columns of cells; N = H * W."""
+    def grid(self) -> tuple[Size, Size]:
+        """(H, W), the rows and columns of masks; N = H * W. Each keeps one cell, or one block of them."""
 
     @property
     def classes(self) -> Size:
         """K, the number of classes that are explained."""
 
-    def keep_one_cell(self) -> Any:
-        """The features masked N times: copy n keeps cell n and is 0 elsewhere."""
+    def mask_cells(self) -> Any:
+        """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""
 
     def scores(self, masked: Any) -> Any:
         """[B, N, K]: the score of every explained class for every copy of masked features."""

@@ -60,9 +60,15 @@ def bytes_of(value: Value) -> int:
     return _elements(value.shape) * (value.dtype.itemsize if value.dtype is not None else 4)
 
 
+def added(plan: Plan) -> int:
+    """The operations that a plan adds to every inference."""
+    return operations(node for node in plan.nodes if node not in plan.constants)
+
+
 def largest(plan: Plan) -> int:
-    """The bytes of the largest value that a plan makes, for one image."""
-    return max((bytes_of(value) for node in plan.nodes for value in node.outputs), default=0)
+    """The bytes of the largest value that a plan makes, for one image; what is not stored (a reshaped view) counts, too."""
+    made = (bytes_of(value) for node in plan.nodes if node not in plan.constants for value in node.outputs)
+    return max(made, default=0)
 
 
 def human(count: int) -> str:

@@ -8,9 +8,11 @@ import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.protocol import Deployed
-from openvino_xai.graph.sizes import Dim, Shape
+from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
 from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.surgery.plan import Plan
+
+FOLDED = 2**14  # elements: what is computed when the hook is inserted, and kept in the file, is no larger
 
 
 def emit(plan: Plan, model: Deployed) -> None:
@@ -27,7 +29,11 @@ class _Emitter:
 
     def carry_out(self, plan: Plan) -> None:
         for node in plan.nodes:
-            if node.native is not None:
+            if node in plan.constants and self._folded(node):
+                continue
+            if node.kind == "size":
+                self._native[node.outputs[0]] = self._number(node.attributes["size"], node.name)
+            elif node.native is not None:
                 inputs = [None if value is None else self._of(value) for value in node.inputs]
                 self._native.update(zip(node.outputs, self._model.repeat(node.native, inputs, node.name), strict=True))
             else:
@@ -38,6 +44,17 @@ class _Emitter:
         for name, value in plan.outputs.items():
             assert value.dtype is not None
             self._model.add_output(self._of(value), name, shape_of(value), value.dtype)
+
+    def _folded(self, node: Node) -> bool:
+        """Compute a node of constants now, where that is an operation of the model and makes little."""
+        if node.native is None or sum(at_one(product(shape_of(value))) for value in node.outputs) > FOLDED:
+            return False
+        if any(value in self._native for _, value in node.operands):
+            return False
+        arrays = [None if value is None else value.data if value.native is None else None for value in node.inputs]
+        for value, array in zip(node.outputs, self._model.evaluate(node.native, arrays), strict=True):
+            value.data = array
+        return True
 
     def _of(self, value: Value) -> Any:
         """The native counterpart: made by the plan, there already, or a constant of the plan's."""
@@ -76,11 +93,16 @@ class _Emitter:
             if number is not None or not isinstance(size, Dim):
                 parts.append(self._model.constant(np.array([number], np.int64)))
                 continue
-            part = self._model.constant(np.array([size.factor], np.int64))
-            for symbol in size.names:
-                part = self._model.emit(_word("multiply"), [part, self._size(symbol)], f"{name}/size")
-            parts.append(part)
+            parts.append(self._number(size, name))
         return self._model.emit(_word("concat", axis=0), parts, f"{name}/shape")
+
+    def _number(self, size: Size, name: str) -> Any:
+        """[1], i64: a size, computed when the model runs."""
+        factor, names = (size.factor, size.names) if isinstance(size, Dim) else (size, ())
+        number = self._model.constant(np.array([factor], np.int64))
+        for symbol in names:
+            number = self._model.emit(_word("multiply"), [number, self._size(symbol)], f"{name}/size")
+        return number
 
     def _size(self, symbol: str) -> Any:
         if symbol not in self._sizes:

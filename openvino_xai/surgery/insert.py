@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.sizes import Shape, text
-from openvino_xai.surgery.cost import human, largest, operations
+from openvino_xai.surgery.cost import added, human, largest, operations
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores
-from openvino_xai.surgery.plan import Plan, plan
+from openvino_xai.surgery.plan import Plan
+from openvino_xai.surgery.plan import plan as make_plan
 from openvino_xai.surgery.request import Asked, Request
 from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
 from openvino_xai.version import __version__
@@ -95,22 +96,27 @@ def insert(
     targets: Asked = "all",
     scale: str = "unit",
     scores: str | None = None,
+    plan: str = "lazy",
+    grid: str | Sequence[int] | None = None,
     max_memory: int = MAX_MEMORY,
     verify: bool = True,
 ) -> Hooked:
     """The model with a hook: the same outputs, then `saliency_map` [B, K, H, W] (and, for `top:K`, `saliency_class` [B, K]).
 
     Byun and Lee, "Recipro-CAM", 2022, equations 5 - 7. The maps are f32 in [0, 1] (`unit`), bytes (`u8`) or raw scores
-    (`none`). The caller's model is not changed. Raises an OvxaiError that names what is in the way.
+    (`none`). `plan` is `lazy`, which computes the same at the least cost, or `direct`, the definition as it is written;
+    `grid` (rows, columns) explains with masks that keep a block of cells each. The caller's model is not changed.
+
+    Raises an OvxaiError that names what is in the way.
     """
-    request = Request.parse(method=method, score=score, targets=targets, scale=scale)
+    request = Request.parse(method=method, score=score, targets=targets, scale=scale, plan=plan, grid=grid)
     original = open_model(model)
     refuse_hooked(original)
     twin = original.twin()
     view = _View(twin.graph, scores)
     request.targets.checked(view.scores.classes)
     chosen = choose(view.found, layer, twin.graph)
-    planned = plan(twin.graph, chosen, view.scores, request)
+    planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
     emit(planned, twin)
     record = {
@@ -122,15 +128,15 @@ def insert(
         "output": view.scores.scale,
         "targets": str(request.targets),
         "scale": request.scale,
+        "plan": request.plan,
+        "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
     }
     twin.set_info(RECORD, record)
-    seen = _verify(original, twin, view, chosen, request) if verify else None
+    seen = None
+    if verify:
+        same = _View(original.graph, view.scores.name)
+        seen = verify_hook(original, twin, choose(same.found, chosen.value.name, original.graph), same.scores, request)
     return Hooked(twin, record, view.layer(chosen, planned), seen)
-
-
-def _verify(original: Deployed, twin: Deployed, view: _View, chosen: Candidate, request: Request) -> Verified:
-    same = _View(original.graph, view.scores.name)
-    return verify_hook(original, twin, choose(same.found, chosen.value.name, original.graph), same.scores, request)
 
 
 def refuse_hooked(deployed: Deployed) -> None:
@@ -160,10 +166,10 @@ class _View:
         reason = candidate.reason
         if reason is None and planned is None:
             try:
-                planned = plan(self.graph, candidate, self.scores, Request())
+                planned = make_plan(self.graph, candidate, self.scores, Request())
             except PlanError as error:
                 reason = str(error)
-        cost = None if planned is None else 1 + operations(planned.nodes) / max(self._plain, 1)
+        cost = None if planned is None else 1 + added(planned) / max(self._plain, 1)
         memory = None if planned is None else largest(planned)
         return Layer(candidate.name, _readable(candidate.value.shape), _readable(candidate.cells), cost, memory, reason)
 
@@ -186,7 +192,7 @@ class _View:
         for candidate in self.found:
             if candidate.reason is None:
                 try:
-                    small = largest(plan(self.graph, candidate, self.scores, request)) <= limit
+                    small = largest(make_plan(self.graph, candidate, self.scores, request)) <= limit
                 except PlanError:
                     continue
                 if small:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
@@ -12,10 +12,12 @@ from openvino_xai.hooks import METHODS, SCALES
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
 Scale: TypeAlias = Literal["unit", "u8", "none"]
+Kind: TypeAlias = Literal["lazy", "direct"]
 
 Asked: TypeAlias = "str | int | Sequence[int] | Targets"
 
 SCORES = get_args(Score)
+PLANS = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,36 @@ class Targets:
 
 @dataclass(frozen=True)
 class Request:
-    """A method, the score it reads, the classes it explains and the scale of its maps."""
+    """A method, the score it reads, the classes it explains, the scale of its maps, and how it is planned.
+
+    `grid` is the rows and columns of masks, None for one mask a cell.
+    """
 
     method: str = "reciprocam"
     score: Score = "softmax"
     targets: Targets = Targets()
     scale: Scale = "unit"
+    plan: Kind = "lazy"
+    grid: tuple[int, int] | None = None
 
     @classmethod
-    def parse(cls, *, method: str, score: str, targets: Asked, scale: str) -> Request:
+    def parse(
+        cls, *, method: str, score: str, targets: Asked, scale: str, plan: str = "lazy", grid: str | Sequence[int] | None = None
+    ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
-        for word, value, known in (("method", method, METHODS), ("score", score, SCORES), ("scale", scale, SCALES)):
+        for word, value, known in _known(method, score, scale, plan):
             if value not in known:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
-        return cls(method, cast(Score, score), Targets.parse(targets), cast(Scale, scale))
+        told = None if grid is None else _grid(grid)
+        return cls(method, cast(Score, score), Targets.parse(targets), cast(Scale, scale), cast(Kind, plan), told)
+
+
+def _known(method: str, score: str, scale: str, plan: str) -> list[tuple[str, str, Iterable[str]]]:
+    return [("method", method, METHODS), ("score", score, SCORES), ("scale", scale, SCALES), ("plan", plan, PLANS)]
+
+
+def _grid(told: str | Sequence[int]) -> tuple[int, int]:
+    sizes = told.lower().split("x") if isinstance(told, str) else [str(size) for size in told]
+    if len(sizes) != 2 or not all(size.strip().isdigit() and int(size) for size in sizes):
+        raise InputError(f"grid '{told}' is not understood: rows and columns, as 14x14, are expected")
+    return int(sizes[0]), int(sizes[1])

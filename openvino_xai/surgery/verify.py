@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openvino_xai.errors import VerificationError
+from openvino_xai.errors import OutputsChanged, VerificationError
 from openvino_xai.graph.files import open_model
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed
@@ -25,6 +25,7 @@ MAPS = 3  # maps of an image that are held to the definition
 BATCH = 2  # images in a run, where the batch is dynamic: enough for one to disturb the other
 SIDE = 224  # pixels, where height and width are dynamic
 CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
+SMALLEST = 1e-30  # a score below this is none: f32 has no smaller normal numbers to hold it
 # Scores of the same rows differ between kernels by rounding; 3e-7 of the largest was seen on real f32 models.
 TOLERANCE = 1e-4
 # int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255.
@@ -48,7 +49,7 @@ def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: 
     plain, new = original.compile()(inputs), hooked.compile()(inputs)
     _same_outputs(plain, new)
     maps = new[MAP]
-    _declared(maps, layer, inputs)
+    _declared(maps, layer, request, inputs)
     chosen = _chosen_maps(plain[scores.name], new, request)
     definition = Definition(original, layer, scores, request, inputs)
     cells, difference = _compare(maps, chosen, definition, request)
@@ -90,16 +91,17 @@ def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> N
     for name, array in plain.items():
         if not np.array_equal(array, new[name], equal_nan=array.dtype.kind == "f"):
             worst = float(np.max(np.abs(array.astype(np.float64) - new[name])))
-            raise VerificationError(
-                f"output '{name}' changed by up to {worst:.3g} when the hook was inserted; it must not change by a bit: "
-                "choose another layer with --layer"
+            raise OutputsChanged(
+                f"output '{name}' changed by up to {worst:.3g} when the hook was inserted; it must not change by a bit. "
+                "The runtime fuses the model's nodes in another way when one of them is read: choose another layer with --layer"
             )
 
 
-def _declared(maps: np.ndarray, layer: Candidate, inputs: dict[str, np.ndarray]) -> None:
+def _declared(maps: np.ndarray, layer: Candidate, request: Request, inputs: dict[str, np.ndarray]) -> None:
     batch = next(iter(inputs.values())).shape[0]
-    cells = layer.cells
-    if maps.ndim != 4 or maps.shape[0] != batch or maps.shape[2:] != cells:
+    cells = request.grid or layer.cells
+    fits = maps.ndim == 4 and maps.shape[0] == batch
+    if not fits or any(isinstance(size, int) and size != seen for size, seen in zip(cells, maps.shape[2:], strict=True)):
         raise VerificationError(f"the maps have shape {list(maps.shape)}; [{batch}, K, {cells[0]}, {cells[1]}] is expected")
     if not np.isfinite(maps).all():
         raise VerificationError("the maps hold values that are not finite")
@@ -138,15 +140,20 @@ class Definition:
             model = original.exposing(scores.activation.operand(0), END)
         self._tail = model.overriding(model.graph.value(layer.value.name), CUT).compile()
 
-    def scores(self, cells: list[int]) -> np.ndarray:
-        """[B, K] in float64: the scores when image b keeps only cell `cells[b]`."""
+    def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
+        """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
         features = np.zeros_like(self._features)
-        width = features.shape[self._place.width]
-        for image, cell in enumerate(cells):
+        for image, mask in enumerate(masks):
             at: list[slice | int] = [slice(None)] * features.ndim
-            at[0], at[self._place.height], at[self._place.width] = image, cell // width, cell % width
+            at[0] = image
+            for axis, place, count in (
+                (self._place.height, mask // columns, rows),
+                (self._place.width, mask % columns, columns),
+            ):
+                block = features.shape[axis] // count
+                at[axis] = slice(place * block, (place + 1) * block)
             features[tuple(at)] = self._features[tuple(at)]
-        y = self._tail({**self._inputs, CUT: features})[self._end].astype(np.float64).reshape(len(cells), self._classes)
+        y = self._tail({**self._inputs, CUT: features})[self._end].astype(np.float64).reshape(len(masks), self._classes)
         if self._squash == "softmax":
             y = np.exp(y - y.max(axis=1, keepdims=True))
             y /= y.sum(axis=1, keepdims=True)
@@ -169,7 +176,7 @@ def _compare(
             for image, pairs in enumerate(chosen)
         ]
     )  # [B, runs]
-    true = np.stack([definition.scores(run.tolist()) for run in cells.T], axis=1)  # [B, runs, K]
+    true = np.stack([definition.scores(run.tolist(), width, height) for run in cells.T], axis=1)  # [B, runs, K]
     worst = 0.0
     for image, pairs in enumerate(chosen):
         for place, (index, k) in enumerate(pairs):
@@ -179,5 +186,5 @@ def _compare(
                 seen = low + (high - low) * seen / (255 if request.scale == "u8" else 1)
             rounding = (high - low) * 0.5 / 255 if request.scale == "u8" else 0.0
             error = float(np.max(np.abs(seen - y))) - abs(rounding)
-            worst = max(worst, error / (float(np.max(np.abs(y))) or 1.0))
+            worst = max(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
     return cells.shape[1], worst

@@ -30,10 +30,10 @@ class ArraySite:
 
     features: np.ndarray
     batch: int = BATCH
-    cells: tuple[int, int] = (HEIGHT, WIDTH)
+    grid: tuple[int, int] = (HEIGHT, WIDTH)
     classes: int = CLASSES
 
-    def keep_one_cell(self) -> np.ndarray:
+    def mask_cells(self) -> np.ndarray:
         masks = np.eye(HEIGHT * WIDTH).reshape(1, -1, 1, HEIGHT, WIDTH)
         return self.features[:, None] * masks
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tiny import CASES, DIALECTS, LINEAR, STEM, Case, in_dialect, tiny
+from tiny import CASES, DIALECTS, LINEAR, STEM, Case, in_dialect, tiny, with_open_sizes
 
 import openvino_xai as xai
-from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, TooLarge
+from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError, TooLarge
 
 RESIDUAL = CASES["residual, layer second"]
 
@@ -124,15 +124,12 @@ def test_options_that_make_no_sense(options: dict[str, str], message: str) -> No
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_open_height_and_width_are_refused_by_name(dialect: str) -> None:
-    import onnx
-
-    model = tiny(CASES["pool and linear"].body, **LINEAR)
-    for axis, name in ((2, "height"), (3, "width")):
-        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
-    onnx.checker.check_model(model)
-    with pytest.raises(xai.OvxaiError, match=r"layer 'f' .* has cells whose number depends on the input"):
-        find(in_dialect(model, dialect), layer="f")
+def test_open_height_and_width_are_refused_by_name_where_cells_must_be_masked(dialect: str) -> None:
+    model = in_dialect(with_open_sizes(CASES["3x3 convolution after the layer"].build("B", 17)), dialect)
+    with pytest.raises(PlanError, match=r"layer 'f' .* has to be masked cell by cell, and .* depends on the input"):
+        find(model, layer="f")
+    with pytest.raises(PlanError, match="has to be masked cell by cell"):
+        find(model, layer="g", plan="direct")
 
 
 def test_a_model_without_an_image_is_refused() -> None:

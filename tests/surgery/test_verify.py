@@ -27,7 +27,7 @@ def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect
     model = in_dialect(CASES["mlp head"].build("B", 17), dialect)
     swap(monkeypatch, dialect, kind, other)
     with pytest.raises(VerificationError, match=r"definition|finite"):
-        xai.insert(model, layer="f")
+        xai.insert(model, layer="f", plan="direct")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

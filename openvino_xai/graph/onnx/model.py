@@ -126,8 +126,7 @@ class OnnxModel:
     def constant(self, array: np.ndarray) -> ir.Value:
         """An initializer with `array`."""
         name = self._unused("ovxai/constant")
-        value = ir.Value(name=name, const_value=ir.tensor(array, name=name), shape=ir.Shape(array.shape))
-        value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+        value = _initializer(name, array)
         self.native.graph.register_initializer(value)
         return value
 
@@ -142,6 +141,21 @@ class OnnxModel:
         constants = [self.constant(array) for array in extra]
         outputs = self._append(op, [*inputs, *constants], attributes, name, "", 2 if op == "TopK" else 1)
         return outputs[-1]
+
+    def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        """The outputs of a copy of `node` for arrays; None is the model's own constant operand."""
+        held = [
+            self.graph.constant(value) if array is None else array for value, array in zip(node.inputs, arrays, strict=True)
+        ]
+        inputs = [None if array is None else _initializer(f"in{i}", array) for i, array in enumerate(held)]
+        native: ir.Node = node.native
+        made = [ir.Value(name=f"out{i}") for i in range(len(native.outputs))]
+        copy = ir.Node(native.domain, native.op_type, inputs, native.attributes.values(), outputs=made)
+        graph = ir.Graph(
+            [], made, nodes=[copy], initializers=[v for v in inputs if v is not None], opset_imports=self.native.opset_imports
+        )
+        model = ir.Model(graph, ir_version=self.native.ir_version)
+        return list(OnnxModel(model).compile()({}).values())
 
     def shape_of(self, native: ir.Value, axis: int, name: str) -> ir.Value:
         """The size of one axis, [1] i64."""
@@ -333,6 +347,12 @@ def _constant_of(native: ir.Node) -> np.ndarray:
     return np.asarray(held, np.float32 if attribute.name in ("value_float", "value_floats") else None)
 
 
+def _initializer(name: str, array: np.ndarray) -> ir.Value:
+    value = ir.Value(name=name, const_value=ir.tensor(array, name=name), shape=ir.Shape(array.shape))
+    value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+    return value
+
+
 def _describe(native: ir.Value, shape: Shape, dtype: np.dtype[Any]) -> None:
     """Declare type and shape, as ONNX wants them of graph inputs and outputs."""
     native.shape = ir.Shape([size if isinstance(size, int) else str(size) for size in shape])
@@ -369,6 +389,8 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "subtract": _plain("Sub"),
     "multiply": _plain("Mul"),
     "divide": _plain("Div"),
+    "maximum": _plain("Max"),
+    "minimum": _plain("Min"),
     "equal": _plain("Equal"),
     "greater": _plain("Greater"),
     "where": _plain("Where"),

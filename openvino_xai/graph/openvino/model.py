@@ -115,10 +115,19 @@ class OpenVINOModel:
             return emitted.output(0)
         return emitted
 
+    def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        """The outputs of a copy of `node` for arrays; None is the model's own constant operand."""
+        ports = [port.get_source_output() for port in node.native.inputs()]
+        inputs = [port if array is None else self.constant(array) for port, array in zip(ports, arrays, strict=True)]
+        copies = self.repeat(node, inputs, "constant")
+        model = ov.Model([opset.result(copy) for copy in copies], [], "constant")
+        compiled = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return [np.array(result) for result in compiled({}).values()]
+
     def shape_of(self, native: ov.Output, axis: int, name: str) -> ov.Output:
         """The size of one axis, [1] i64."""
         zero = opset.constant(np.array(0, SIZES))
-        return opset.gather(opset.shape_of(native, SIZES), opset.constant(np.array([axis], SIZES)), zero).output(0)
+        return opset.gather(opset.shape_of(native, "i64"), opset.constant(np.array([axis], SIZES)), zero).output(0)
 
     def add_output(self, native: ov.Output, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output."""
@@ -292,6 +301,8 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "subtract": lambda node, a, b: opset.subtract(a, b),
     "multiply": lambda node, a, b: opset.multiply(a, b),
     "divide": lambda node, a, b: opset.divide(a, b),
+    "maximum": lambda node, a, b: opset.maximum(a, b),
+    "minimum": lambda node, a, b: opset.minimum(a, b),
     "equal": lambda node, a, b: opset.equal(a, b),
     "greater": lambda node, a, b: opset.greater(a, b),
     "where": lambda node, condition, a, b: opset.select(condition, a, b),

@@ -1,0 +1,312 @@
+"""The algebra of cells: what operations of the tail do to a value that differs from a constant in one block of cells.
+
+* what treats every cell alike maps a `Cell` to a `Cell`: the model computes its value already, and the rest is a constant;
+* a reduction over all cells ends it in closed form: a mean is (v_n + the sum of the rest elsewhere) / cells;
+* a gate, as in squeeze-and-excite, multiplies cell n by the gate of row n;
+* a linear layer on the flattened features reads only the block of its weights that belongs to cell n.
+
+Anything else has no rule here, and is materialised by the tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from openvino_xai.graph.axes import Axes, axes_of
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
+from openvino_xai.graph.symbolic import SHAPED, is_fixed
+from openvino_xai.graph.vocabulary import Trace, shape_of
+from openvino_xai.surgery.locate import Place
+from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, tapped
+
+# kinds that give 0 for zeros and fixed operands, where no operand is an addend
+KEEPS_ZERO = frozenset(
+    "abs add asin atan avg_pool broadcast cast ceil clip concat conv elu erf fake_quantize floor gather gelu hard_swish "
+    "identity leaky_relu matmul max max_pool maximum mean min minimum mish multiply negative prelu relu reshape round selu "
+    "sign silu sin slice softsign split sqrt squeeze subtract sum tan tanh transpose unsqueeze".split()
+)
+ALONE = frozenset("add subtract maximum minimum concat".split())  # ... of these only where every operand is zero
+FULL = frozenset("mean sum max min".split())
+
+
+class Cells:
+    """The rules, for `batch` images and a `grid` of masks."""
+
+    def __init__(self, graph: Graph, trace: Trace, batch: Size, grid: tuple[Size, Size]) -> None:
+        self._graph, self._trace = graph, trace
+        self._batch, self._grid = batch, grid
+
+    def step(self, node: Node, operands: Mapping[int, Masked]) -> list[Masked] | None:
+        """The outputs of `node`, or None where no rule applies."""
+        cells = {index: value for index, value in operands.items() if isinstance(value, Cell)}
+        if len(cells) == len(operands):
+            return self._alike(node, cells) or self._reduced(node, cells) or self._flattened(node, cells)
+        if cells:
+            return self._gated(node, cells, operands)
+        flat = operands.get(0)
+        return self._linear(node, flat) if isinstance(flat, Flat) and len(operands) == 1 else None
+
+    # -- what treats every cell alike
+
+    def _alike(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
+        every = axes_of(node)
+        if every is None:
+            return None
+        placed = [_placed(axes, cells) for axes in every]
+        beside = [(index, value) for index, value in node.operands if index not in cells]
+        for place, axes in zip(placed, every, strict=True):
+            if place is None or place.batch != 0:
+                return None
+            for index, value in beside:
+                along = [s.axis for s in axes[place.batch] if s.operand == index]
+                if any(shape_of(value)[axis] != 1 for axis in along):
+                    return None
+        if any(not is_fixed(self._graph, value) for index, value in beside if index == 0 or node.kind not in SHAPED):
+            return None
+        values = self._values(node, cells)
+        rests = self._rests(node, cells, [place for place in placed if place is not None], every)
+        return [Cell(v, r, p) for v, r, p in zip(values, rests, placed, strict=True) if p is not None]
+
+    def _values(self, node: Node, cells: Mapping[int, Cell]) -> tuple[Value, ...]:
+        """The values: those of the model itself, where its own operands are what the cells hold."""
+        if all(cell.value is node.operand(index) for index, cell in cells.items()):
+            return node.outputs
+        if node.kind in SHAPED:
+            return (self._trace.shaped(node.kind, cells[0].value, shape_of(node.outputs[0])),)
+        inputs = [cells[i].value if i in cells else value for i, value in enumerate(node.inputs)]
+        return self._trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
+
+    def _rests(self, node: Node, cells: Mapping[int, Cell], places: list[Place], every: list[Axes]) -> list[Value | None]:
+        """The rests: the operation applied to the rests of its operands."""
+        if all(cell.rest is None for cell in cells.values()) and self._keeps_zero(node, cells):
+            return [None] * len(node.outputs)
+        inputs = [self._rest(cells[i]) if i in cells else value for i, value in enumerate(node.inputs)]
+        shapes: list[Shape] = []
+        for value, place, axes in zip(node.outputs, places, every, strict=True):
+            shape = list(shape_of(value))
+            shape[place.batch] = 1
+            for axis in (place.height, place.width):
+                sizes = [shape_of(held)[s.axis] for s in axes[axis] if (held := inputs[s.operand]) is not None]
+                shape[axis] = next((size for size in sizes if size != 1), 1)
+            shapes.append(tuple(shape))
+        if node.kind == "concat":
+            inputs = [self._stretched(held, cells[i], shapes[0], places[0]) for i, held in enumerate(inputs) if held]
+        if node.kind in SHAPED:
+            return [self._trace.shaped(node.kind, self._rest(cells[0]), shapes[0])]
+        return list(self._trace.repeat(node, inputs, shapes))
+
+    def _stretched(self, held: Value, cell: Cell, shape: Shape, place: Place) -> Value:
+        """A rest as long as others along the cells, to be joined with them."""
+        sizes = list(shape_of(held))
+        sizes[cell.place.height], sizes[cell.place.width] = shape[place.height], shape[place.width]
+        return self._trace.broadcast_to(held, tuple(sizes))
+
+    def _rest(self, cell: Cell) -> Value:
+        """The rest as a value, zeros where it is None."""
+        if cell.rest is not None:
+            return cell.rest
+        ones = (cell.place.batch, cell.place.height, cell.place.width)
+        shape = tuple(1 if axis in ones else at_one(size) for axis, size in enumerate(shape_of(cell.value)))
+        return Value("zeros", shape, cell.value.dtype, data=np.zeros(shape, cell.value.dtype or np.float32))
+
+    def _keeps_zero(self, node: Node, cells: Mapping[int, Cell]) -> bool:
+        others = [value for index, value in node.operands if index not in cells]
+        if node.kind not in KEEPS_ZERO or (node.kind in ALONE and others):
+            return False
+        if node.kind in ("conv", "matmul"):
+            return len([value for value in node.inputs if value is not None]) == 2 and 0 in cells
+        if node.kind == "clip":
+            low, high = self._limits(node)
+            return low <= 0 <= high
+        return node.kind != "fake_quantize" or self._quantises_zero_to_zero(node)
+
+    def _limits(self, node: Node) -> tuple[float, float]:
+        told = [self._graph.constant(value) for value in node.inputs[1:3]]
+        low, high = (None if limit is None else float(limit) for limit in [*told, None, None][:2])
+        return (
+            node.attributes.get("min", -np.inf if low is None else low),
+            node.attributes.get("max", np.inf if high is None else high),
+        )
+
+    def _quantises_zero_to_zero(self, node: Node) -> bool:
+        """Whether zero is one of the levels of a FakeQuantize and stays what it is."""
+        ranges = [self._graph.constant(value) for value in node.inputs[1:5]]
+        if any(held is None for held in ranges):
+            return False
+        low, high, out_low, out_high = (np.asarray(held, np.float32) for held in ranges)
+        steps = np.float32(node.attributes["levels"] - 1)
+        level = np.rint((0 - low) / (high - low) * steps) / steps * (out_high - out_low) + out_low
+        return bool(np.all((low <= 0) & (high >= 0)) and not np.any(level))
+
+    # -- reductions over all cells
+
+    def _reduced(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
+        cell = cells.get(0)
+        how = _reduction(node, cell) if cell and len(node.outputs) == 1 else None
+        if cell is None or how is None or cell.place.batch != 0:
+            return None
+        xp = self._trace
+        spread = cell.rest is not None and any(shape_of(cell.rest)[axis] != 1 for axis in (cell.place.height, cell.place.width))
+        if how in ("max", "min") and spread:
+            return None  # the largest of the others differs from cell to cell
+        rows = self._of_blocks(cell.value, cell.place, how)
+        rest = None if cell.rest is None else self._of_rest(cell.rest, cell.place)
+        cut = shape_of(cell.value)
+        count = product((cut[cell.place.height], cut[cell.place.width]))
+        kept = product(self._grid)
+        if how in ("max", "min"):
+            if kept != 1:  # there are cells that a mask does not keep
+                other = np.zeros((), cell.value.dtype) if rest is None else rest
+                rows = xp.maximum(rows, other) if how == "max" else xp.minimum(rows, other)
+        else:
+            if rest is not None:
+                rows = xp.add(rows, self._rest_elsewhere(cell, rest, spread, count))
+            if how == "mean":
+                rows = (
+                    xp.divide(rows, self._number(count, cell.value)) if isinstance(count, Dim) else xp.multiply(rows, 1 / count)
+                )
+        shape = shape_of(node.outputs[0])
+        return [Rows(xp.reshape(rows, (self._batch * kept, *shape[1:])), 0)]
+
+    def _of_blocks(self, value: Value, place: Place, how: str) -> Value:
+        """[B * N, ...]: the value of each block of cells, summed (or its extreme), with the other axes in their order."""
+        xp, shape = self._trace, shape_of(value)
+        others = [axis for axis in range(len(shape)) if axis not in (place.batch, place.height, place.width)]
+        moved = xp.permute_dims(tapped(xp, value), (place.batch, place.height, place.width, *others))
+        sizes = [shape[axis] for axis in others]
+        height, width = shape[place.height], shape[place.width]
+        rows, columns = self._grid
+        if (rows, columns) != (height, width):
+            assert isinstance(height, int) and isinstance(width, int) and isinstance(rows, int) and isinstance(columns, int)
+            split = xp.reshape(moved, (shape[place.batch], rows, height // rows, columns, width // columns, *sizes))
+            reduce = {"max": xp.max, "min": xp.min}.get(how, xp.sum)
+            moved = reduce(split, axis=(2, 4))
+        return xp.reshape(moved, (shape[place.batch] * product(self._grid), *sizes))
+
+    def _of_rest(self, rest: Value, place: Place) -> Value:
+        """[1, ...]: the rest of one cell, where it is the same for all; else [1, H, W, ...]."""
+        shape = shape_of(rest)
+        others = [axis for axis in range(len(shape)) if axis not in (place.batch, place.height, place.width)]
+        if shape[place.height] == shape[place.width] == 1:
+            return self._trace.reshape(rest, (1, *(shape[axis] for axis in others)))
+        return self._trace.permute_dims(rest, (place.batch, place.height, place.width, *others))
+
+    def _rest_elsewhere(self, cell: Cell, rest: Value, spread: bool, count: Size) -> Value:
+        """The sum of the rest over the cells that a mask does not keep: [1, ...], or [B * N, ...] where it depends on n."""
+        xp = self._trace
+        kept = product(self._grid)
+        if not spread:
+            if isinstance(count, Dim):
+                number = self._number(count, cell.value)
+                return xp.multiply(rest, xp.subtract(number, 1.0))
+            assert isinstance(kept, int)
+            return xp.multiply(rest, float(count - count // kept))
+        shape = shape_of(cell.value)
+        sizes = list(shape_of(cell.rest)) if cell.rest is not None else []
+        for axis in (cell.place.height, cell.place.width):
+            sizes[axis] = shape[axis]
+        whole = xp.broadcast_to(cell.rest, tuple(sizes)) if cell.rest is not None else rest
+        everywhere = xp.sum(whole, axis=(cell.place.height, cell.place.width))
+        elsewhere = xp.subtract(everywhere, self._of_blocks(whole, cell.place, "sum"))  # [N, ...]
+        others = shape_of(elsewhere)[1:]
+        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, kept, *others)), (self._batch, kept, *others))
+        return xp.reshape(one_each, (self._batch * kept, *others))
+
+    def _number(self, count: Size, like: Value) -> Value:
+        """The number of cells in a run, [1], in the type of `like`."""
+        return self._trace.astype(self._trace.size(count), like.dtype)
+
+    # -- gates
+
+    def _gated(self, node: Node, cells: Mapping[int, Cell], operands: Mapping[int, Masked]) -> list[Masked] | None:
+        """Rows times a cell that is 0 elsewhere: cell n of image b times row b * N + n."""
+        if node.kind != "multiply" or len(cells) != 1 or len(operands) != 2:
+            return None
+        ((index, cell),) = cells.items()
+        gate = operands[1 - index]
+        place, shape = cell.place, shape_of(cell.value)
+        if cell.rest is not None or not isinstance(gate, Rows) or gate.axis != 0 or place.batch != 0:
+            return None
+        sizes = shape_of(gate.value)
+        if len(sizes) != len(shape) or sizes[place.height] != 1 or sizes[place.width] != 1:
+            return None
+        if self._grid != (shape[place.height], shape[place.width]) or shape_of(node.outputs[0]) != shape:
+            return None
+        xp = self._trace
+        others = [axis for axis in range(len(shape)) if axis not in (0, place.height, place.width)]
+        by_cell = xp.reshape(gate.value, (shape[0], *self._grid, *(sizes[axis] for axis in others)))
+        order = [0, place.height, place.width, *others]
+        spread = xp.permute_dims(by_cell, tuple(order.index(axis) for axis in range(len(shape))))
+        return [Cell(xp.multiply(tapped(xp, cell.value), spread), None, place)]
+
+    # -- linear layers on flattened features
+
+    def _flattened(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
+        shape = shape_of(node.outputs[0]) if node.kind == "reshape" and node.outputs[0].shape else ()
+        cell = cells.get(0)
+        if cell is None or len(shape) != 2 or cell.place.batch != 0 or shape[0] != self._batch:
+            return None
+        return [Flat(cell, node.outputs[0])]
+
+    def _linear(self, node: Node, flat: Flat) -> list[Masked] | None:
+        """Item n: the features of cell n times the rows of the weights that belong to it."""
+        cell, attributes = flat.cell, node.attributes
+        place, shape = cell.place, shape_of(cell.value)
+        sizes = shape[1:]
+        if (
+            node.kind != "matmul"
+            or cell.rest is not None
+            or attributes.get("transpose_a")
+            or len(shape_of(node.operand(1))) != 2
+        ):
+            return None
+        if self._grid != (shape[place.height], shape[place.width]) or any(isinstance(size, Dim) for size in sizes):
+            return None
+        if any(not is_fixed(self._graph, value) for index, value in node.operands if index):
+            return None
+        xp, weights = self._trace, node.operand(1)
+        others = [axis for axis in range(1, len(shape)) if axis not in (place.height, place.width)]
+        masks, depth = product(self._grid), product(shape[axis] for axis in others)
+        made = shape_of(node.outputs[0])[-1]
+        last = 0 if attributes.get("transpose_b") else len(sizes)  # where the weights have their outputs
+        split = xp.reshape(weights, (made, *sizes) if last == 0 else (*sizes, made))
+        offset = -1 if last else 0
+        axes = (place.height + offset, place.width + offset, *(axis + offset for axis in others), last)
+        blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, made))
+        moved = xp.permute_dims(tapped(xp, cell.value), (place.height, place.width, 0, *others))
+        rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)
+        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, made))
+        rows = rows if attributes.get("alpha", 1.0) == 1 else xp.multiply(rows, attributes["alpha"])
+        if len(node.inputs) > 2 and node.inputs[2] is not None:
+            addend = node.operand(2)
+            rows = xp.add(rows, addend if attributes["beta"] == 1 else xp.multiply(addend, attributes["beta"]))
+        return [Rows(rows, 0)]
+
+
+def _placed(axes: Axes, cells: Mapping[int, Cell]) -> Place | None:
+    """Where an output has the batch and the cells, if every operand's are carried there exactly."""
+    found = set()
+    for index, cell in cells.items():
+        where = []
+        for axis in (cell.place.batch, cell.place.height, cell.place.width):
+            targets = [target for target, sources in enumerate(axes) if (index, axis, True) in sources]
+            if len(targets) != 1:
+                return None
+            where.append(targets[0])
+        found.add(Place(*where))
+    return found.pop() if len(found) == 1 else None
+
+
+def _reduction(node: Node, cell: Cell) -> str | None:
+    """How a node reduces all cells of an image, and nothing else: mean, sum, max or min."""
+    shape = shape_of(cell.value)
+    if node.kind in FULL:
+        axes = {axis % len(shape) for axis in node.attributes["axes"]}
+        return node.kind if axes == {cell.place.height, cell.place.width} else None
+    if node.kind in ("avg_pool", "max_pool") and (cell.place.height, cell.place.width) == (2, 3):
+        whole = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
+        return {"avg_pool": "mean", "max_pool": "max"}[node.kind] if whole and shape_of(node.outputs[0])[2:] == (1, 1) else None
+    return None

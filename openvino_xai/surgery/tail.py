@@ -1,0 +1,129 @@
+"""The tail as a function of masked features: what is known of them is carried as far as it goes.
+
+The direct way multiplies features by masks at the cut and repeats the tail over B * N rows: the definition. The lazy way
+carries a `Cell` instead, for which most tails need no new node up to the reduction, and materialises it where no rule knows
+how to go on. Both compute the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.sizes import Dim, Shape, Size, product, text
+from openvino_xai.graph.symbolic import SHAPED
+from openvino_xai.graph.vocabulary import Trace, shape_of
+from openvino_xai.surgery.cells import Cells
+from openvino_xai.surgery.locate import layer_name
+from openvino_xai.surgery.rows import repeat_over_rows
+from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, tapped
+
+
+class Tail:
+    """The part of a model from `cut` to `end`; `skipped` passes its operand on as it is.
+
+    `grid` is how many masks there are along the rows and columns of cells; each keeps a block of them.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        trace: Trace,
+        cut: Value,
+        end: Value,
+        *,
+        grid: tuple[Size, Size],
+        lazy: bool,
+        skipped: Node | None = None,
+    ) -> None:
+        self._graph, self._trace = graph, trace
+        self._cut, self._end, self._skipped = cut, end, skipped
+        self._cells = Cells(graph, trace, shape_of(cut)[0], grid) if lazy else None
+        self._grid = grid
+        self._rows: dict[int, Rows] = {}
+        self._nodes = self._between()
+
+    def _between(self) -> list[Node]:
+        """The nodes that carry data from the cut to the end, in order; shapes carry sizes, not data."""
+        after = {self._cut}
+        for node in self._graph.nodes:
+            if node.kind != "shape" and any(value in after for value in data_operands(node)):
+                after.update(node.outputs)
+        wanted, between = {self._end}, []
+        for node in reversed(self._graph.nodes):
+            if any(value in wanted and value in after for value in node.outputs) and self._cut not in node.outputs:
+                between.append(node)
+                wanted.update(data_operands(node))
+        return between[::-1]
+
+    def run(self, start: Cell) -> Rows:
+        """The end, for every mask of every image. Raises PlanError, naming the operation that is in the way."""
+        known: dict[Value, Masked] = {self._cut: start if self._cells else self._multiplied_out(start)}
+        for node in self._nodes:
+            operands = {index: known[value] for index, value in node.operands if value in known}
+            if node is self._skipped:
+                known[node.outputs[0]] = operands[0]
+                continue
+            known.update(zip(node.outputs, self._step(node, operands), strict=True))
+        return self._as_rows(known[self._end])
+
+    def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
+        lazy = self._cells.step(node, operands) if self._cells else None
+        if lazy is not None:
+            return lazy
+        rows = {index: self._as_rows(value) for index, value in operands.items()}
+        return list(repeat_over_rows(self._graph, self._trace, node, rows))
+
+    def _as_rows(self, value: Masked) -> Rows:
+        """The value, materialised, once."""
+        if isinstance(value, Rows):
+            return value
+        if isinstance(value, Flat):
+            whole = self._as_rows(value.cell)
+            return Rows(self._trace.reshape(whole.value, (whole.count, *shape_of(value.value)[1:])), 0)
+        if id(value) not in self._rows:
+            self._rows[id(value)] = self._chosen(value)
+        return self._rows[id(value)]
+
+    def _multiplied_out(self, cell: Cell) -> Rows:
+        """[B * N, ...]: the definition, features times masks; a mask is [1, N, 1, H, W], never as deep as the features."""
+        xp, shape = self._trace, shape_of(cell.value)
+        masks = xp.astype(self._masks(cell), cell.value.dtype)
+        return self._merged(xp.multiply(xp.reshape(cell.value, (shape[0], 1, *shape[1:])), masks), shape)
+
+    def _chosen(self, cell: Cell) -> Rows:
+        """[B * N, ...]: the value at the cells that a mask keeps, the rest elsewhere."""
+        xp, shape = self._trace, shape_of(cell.value)
+        rest: Value | np.ndarray = np.zeros((), cell.value.dtype)
+        if cell.rest is not None:
+            rest = xp.reshape(cell.rest, (1, 1, *shape_of(cell.rest)[1:]))
+        value = xp.reshape(tapped(xp, cell.value), (shape[0], 1, *shape[1:]))
+        return self._merged(xp.where(self._masks(cell), value, rest), shape)
+
+    def _merged(self, value: Value, shape: Shape) -> Rows:
+        return Rows(self._trace.reshape(value, (shape[0] * product(self._grid), *shape[1:])), 0)
+
+    def _masks(self, cell: Cell) -> Value:
+        """[1, N, 1, H, W] (or as the axes of the value are): True where mask n keeps a cell."""
+        shape, place = shape_of(cell.value), cell.place
+        cells, grid = (shape[place.height], shape[place.width]), self._grid
+        named = f"'{layer_name(cell.value)}' {text(shape)}"
+        if place.batch != 0:
+            raise PlanError(f"layer {named} has its batch on axis {place.batch}; axis 0 is expected")
+        if any(isinstance(size, Dim) for size in (*cells, *grid)):
+            raise PlanError(
+                f"layer {named} has to be masked cell by cell, and the number of its cells depends on the input: "
+                "give the model a fixed height and width, or choose a layer from which only a pool leads to the scores"
+            )
+        (height, width), (rows, columns) = [[int(str(size)) for size in pair] for pair in (cells, grid)]
+        blocks = np.arange(rows)[:, None] * columns + np.arange(columns)
+        index = blocks.repeat(height // rows, axis=0).repeat(width // columns, axis=1)
+        axes = [height if axis == place.height else width if axis == place.width else 1 for axis in range(len(shape))]
+        here = (index if place.height < place.width else index.T).reshape(1, 1, *axes[1:])
+        return self._trace.equal(np.arange(rows * columns).reshape(1, -1, *[1] * (len(shape) - 1)), here)
+
+
+def data_operands(node: Node) -> list[Value]:
+    """The operands that carry data: all, but for operations that are told a shape, only the first."""
+    return [value for index, value in node.operands if index == 0 or node.kind not in SHAPED]
