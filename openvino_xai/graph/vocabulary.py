@@ -197,10 +197,12 @@ class Trace:
         return self.record("matmul", [left, right], shape, left.dtype, {"transpose_a": False, "transpose_b": False})
 
     def reshape(self, x: Value, /, shape: Shape) -> Value:
+        if x.producer is not None and x.producer.kind == "reshape" and x.producer.native is None:
+            return self.reshape(x.producer.operand(0), shape)  # one reshape for two
         return x if shape_of(x) == tuple(shape) else self.record("reshape", [x], shape, x.dtype)
 
     def permute_dims(self, x: Value, /, axes: tuple[int, ...]) -> Value:
-        if x.native is None and x.producer is not None and x.producer.kind == "transpose":  # one permutation for two
+        if x.producer is not None and x.producer.kind == "transpose" and x.producer.native is None:  # one permutation for two
             before = x.producer.attributes["perm"]
             return self.permute_dims(x.producer.operand(0), tuple(before[axis] for axis in axes))
         if tuple(axes) == tuple(range(len(axes))):

@@ -10,6 +10,5 @@ from openvino_xai.hooks.site import Site
 
 
 def reciprocam(xp: Namespace, site: Site) -> Array:
-    """Maps [B, K, H, W], on the scale of the scores: cell (h, w) holds y_n[k] with n = h * W + w."""
-    kept = site.scores(site.mask_cells())
-    return xp.reshape(xp.permute_dims(kept, (0, 2, 1)), (site.batch, site.classes, *site.grid))
+    """Saliency [B, N, K] on the scale of the scores: y_n[k], where mask n keeps one cell."""
+    return site.scores(site.mask_cells())

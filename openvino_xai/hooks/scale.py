@@ -1,4 +1,7 @@
-"""How maps leave the model: as scores, in [0, 1], or in bytes."""
+"""How saliency leaves the model: as scores, in [0, 1], or in bytes.
+
+Saliency comes as [B, N, K], the masks of an image before its classes: so laid out, runtimes reduce and divide along memory.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,24 @@ from collections.abc import Callable
 
 from openvino_xai.graph.vocabulary import Array, Namespace
 
-
-def unit(xp: Namespace, maps: Array) -> Array:
-    """Maps [B, K, H, W] in [0, 1]: (y - min) / (max - min) over the cells of each map; a constant map is 0."""
-    low = xp.min(maps, axis=(2, 3), keepdims=True)
-    spread = xp.subtract(xp.max(maps, axis=(2, 3), keepdims=True), low)
-    return xp.divide(xp.subtract(maps, low), xp.where(xp.greater(spread, 0.0), spread, 1.0))
+SMALLEST = 1.1754944e-38  # the smallest normal number of f32: a map that is spread less than this is constant
 
 
-def u8(xp: Namespace, maps: Array) -> Array:
-    """Maps [B, K, H, W] in 0..255, bytes: `unit`, times 255, rounded to even."""
-    return xp.astype(xp.round(xp.multiply(unit(xp, maps), 255.0)), "uint8")
+def unit(xp: Namespace, saliency: Array) -> Array:
+    """[B, N, K] in [0, 1]: (y - min) / (max - min) over the masks of each class; a constant map is 0."""
+    low = xp.min(saliency, axis=1, keepdims=True)
+    spread = xp.subtract(xp.max(saliency, axis=1, keepdims=True), low)
+    return xp.divide(xp.subtract(saliency, low), xp.maximum(spread, SMALLEST))
 
 
-def none(xp: Namespace, maps: Array) -> Array:
-    """Maps [B, K, H, W] as they are: raw scores."""
-    return maps
+def u8(xp: Namespace, saliency: Array) -> Array:
+    """[B, N, K] in 0..255, bytes: `unit`, times 255, rounded to even."""
+    return xp.astype(xp.round(xp.multiply(unit(xp, saliency), 255.0)), "uint8")
+
+
+def none(xp: Namespace, saliency: Array) -> Array:
+    """[B, N, K] as it is: raw scores."""
+    return saliency
 
 
 SCALES: dict[str, Callable[[Namespace, Array], Array]] = {"unit": unit, "u8": u8, "none": none}

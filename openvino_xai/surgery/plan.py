@@ -47,8 +47,9 @@ def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Pl
     """The plan that explains `scores` at `layer` as `request` says. Raises PlanError, naming the node in the way."""
     trace = Trace()
     site = PlannedSite(trace, graph, layer, scores, request)
-    maps = SCALES[request.scale](trace, METHODS[request.method](trace, site))
-    outputs = {MAP: maps}
+    saliency = SCALES[request.scale](trace, METHODS[request.method](trace, site))
+    by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
+    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2))}
     if site.explained is not None:
         outputs[CLASS] = site.explained
     needed = _needed(trace.nodes, list(outputs.values()))

@@ -64,7 +64,8 @@ def slow_unit(maps: np.ndarray) -> np.ndarray:
 
 
 def run(xp: Any, scale: str) -> np.ndarray:
-    return np.asarray(SCALES[scale](xp, METHODS["reciprocam"](xp, ArraySite(FEATURES))))
+    saliency = np.asarray(SCALES[scale](xp, METHODS["reciprocam"](xp, ArraySite(FEATURES))))
+    return saliency.transpose(0, 2, 1).reshape(BATCH, CLASSES, HEIGHT, WIDTH) if saliency.ndim == 3 else saliency
 
 
 EXPECTED = {
@@ -97,7 +98,7 @@ def words_used() -> set[str]:
 def test_the_oracle_fails_when_one_word_is_broken(word: str) -> None:
     def broken(*args: Any, **kwargs: Any) -> Any:
         result = getattr(numpy_namespace(), word)(*args, **kwargs)
-        return ~result if result.dtype == bool else np.flip(result, axis=-1) if result.size > 12 else result * 0.5
+        return ~result if result.dtype == bool else np.flip(result, axis=1) if result.size > 12 else result * 0.5
 
     xp = SimpleNamespace(**{**vars(numpy_namespace()), word: broken})
     with np.errstate(all="ignore"):
