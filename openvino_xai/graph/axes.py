@@ -112,6 +112,8 @@ def _convolution(node: Node) -> Axes:
     axes[0] = [Source(0, 0)]
     if node.kind in POOLS:
         axes[1] = [Source(0, 1)]
+    elif node.kind == "conv" and node.attributes["groups"] == 1:
+        axes[1] = [Source(index, 0) for index, _ in node.operands if index]
     for axis in range(2, len(axes)):
         exact = node.kind != "conv_transpose" and is_pointwise(node, axis - 2)
         axes[axis] = [Source(0, axis, exact)]

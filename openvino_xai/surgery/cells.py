@@ -10,7 +10,7 @@ Anything else has no rule here, and is materialised by the tail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -39,11 +39,13 @@ class Cells:
         self._graph, self._trace = graph, trace
         self._batch, self._grid = batch, grid
 
-    def step(self, node: Node, operands: Mapping[int, Masked]) -> list[Masked] | None:
-        """The outputs of `node`, or None where no rule applies."""
+    def step(
+        self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
+    ) -> list[Masked] | None:
+        """The outputs of `node`, or None where no rule applies; `shape` tells the shapes of reduced ones, but for the rows."""
         cells = {index: value for index, value in operands.items() if isinstance(value, Cell)}
         if len(cells) == len(operands):
-            return self._alike(node, cells) or self._reduced(node, cells) or self._flattened(node, cells)
+            return self._alike(node, cells) or self._reduced(node, cells, shape) or self._flattened(node, cells)
         if cells:
             return self._gated(node, cells, operands)
         flat = operands.get(0)
@@ -143,7 +145,7 @@ class Cells:
 
     # -- reductions over all cells
 
-    def _reduced(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
+    def _reduced(self, node: Node, cells: Mapping[int, Cell], shape: Callable[[Value], Shape]) -> list[Masked] | None:
         cell = cells.get(0)
         how = _reduction(node, cell) if cell and len(node.outputs) == 1 else None
         if cell is None or how is None or cell.place.batch != 0:
@@ -168,8 +170,7 @@ class Cells:
                 rows = (
                     xp.divide(rows, self._number(count, cell.value)) if isinstance(count, Dim) else xp.multiply(rows, 1 / count)
                 )
-        shape = shape_of(node.outputs[0])
-        return [Rows(xp.reshape(rows, (self._batch * kept, *shape[1:])), 0)]
+        return [Rows(xp.reshape(rows, (self._batch * kept, *shape(node.outputs[0])[1:])), 0)]
 
     def _of_blocks(self, value: Value, place: Place, how: str) -> Value:
         """[B * N, ...]: the value of each block of cells, summed (or its extreme), with the other axes in their order."""

@@ -13,6 +13,7 @@ from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Size, product, text
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.hooks import METHODS, SCALES
+from openvino_xai.surgery.classes import Selection
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.tail import Tail
@@ -94,20 +95,32 @@ class PlannedSite:
     def scores(self, masked: Cell) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
         xp, masks = self._trace, product(self.grid)
-        rows = self._tail.run(masked)
+        rows, chosen = self._tail.run(masked, self._selection())
         if rows.axis != 0:
             raise PlanError(f"output '{self._scores.name}' has its batch on axis {rows.axis}; axis 0 is expected")
-        every = xp.reshape(xp.astype(rows.value, np.float32), (self.batch, masks, self._scores.classes))
+        classes = self.classes if chosen else self._scores.classes
+        every = xp.reshape(xp.astype(rows.value, np.float32), (self.batch, masks, classes))
         if self._scores.activation is None and self._request.score == "softmax":
             every = xp.softmax(every, axis=2)
         elif self._scores.activation is None and self._request.score == "sigmoid":
             every = xp.sigmoid(every)
+        if chosen:
+            return every
         if self._request.targets.ids is not None:
             return xp.take(every, np.array(self._request.targets.ids, np.int64), axis=2)
         if self.explained is not None:
             spread = xp.reshape(self.explained, (self.batch, 1, self.classes))
             return xp.take_along_axis(every, xp.broadcast_to(spread, (self.batch, masks, self.classes)), axis=2)
         return every
+
+    def _selection(self) -> Selection | None:
+        """The classes asked for, where the score of one can be told without the others."""
+        if self._scores.activation is None and self._request.score == "softmax":
+            return None
+        if self.explained is not None:
+            return Selection(self.explained, self.classes, of_each_image=True)
+        ids = self._request.targets.ids
+        return None if ids is None else Selection(np.array(ids, np.int64), len(ids))
 
     def _top(self) -> Value | None:
         """[B, k]: the classes explained for each image, most probable first; None where they are the same for all."""

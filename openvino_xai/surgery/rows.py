@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.axes import Axes, axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import Size
+from openvino_xai.graph.sizes import Shape, Size
 from openvino_xai.graph.symbolic import SHAPED, is_fixed
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.values import Rows
 
 
-def repeat_over_rows(graph: Graph, trace: Trace, node: Node, operands: Mapping[int, Rows]) -> list[Rows]:
-    """The outputs of `node` for operands of which some are rows. Raises PlanError, naming it, where that cannot be."""
+def repeat_over_rows(
+    graph: Graph,
+    trace: Trace,
+    node: Node,
+    operands: Mapping[int, Rows],
+    *,
+    shape: Callable[[Value], Shape] = shape_of,
+    replaced: Mapping[int, Value] = MappingProxyType({}),
+) -> list[Rows]:
+    """The outputs of `node` for operands of which some are rows. Raises PlanError, naming it, where that cannot be.
+
+    `shape` tells the shapes of outputs, but for the rows, and `replaced` what stands in place of other operands.
+    """
     every = axes_of(node)
     if every is None:
         why = "its shapes are not known" if node.kind else "the operation is not one that is known to treat rows alike"
@@ -23,14 +35,16 @@ def repeat_over_rows(graph: Graph, trace: Trace, node: Node, operands: Mapping[i
     targets = [_row_axis(node, operands, axes) for axes in every]
     shapes = []
     for output, axis in zip(node.outputs, targets, strict=True):
-        shape = shape_of(output)
-        shapes.append((*shape[:axis], count, *shape[axis + 1 :]))
+        sizes = shape(output)
+        shapes.append((*sizes[:axis], count, *sizes[axis + 1 :]))
     if node.kind in SHAPED:
         return [Rows(trace.shaped(node.kind, operands[0].value, shapes[0]), targets[0])]
     inputs: list[Value | None] = []
     for index, value in enumerate(node.inputs):
         if index in operands or value is None:
             inputs.append(operands[index].value if index in operands else None)
+        elif index in replaced:
+            inputs.append(replaced[index])
         else:
             inputs.append(_beside(graph, trace, node, index, every[0], targets[0], count))
     values = trace.repeat(node, inputs, shapes)

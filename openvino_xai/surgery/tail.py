@@ -11,10 +11,11 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import Dim, Shape, Size, product, text
+from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product, text
 from openvino_xai.graph.symbolic import SHAPED
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.cells import Cells
+from openvino_xai.surgery.classes import Selection, can_differ, class_axes, linear_by_image, picked
 from openvino_xai.surgery.locate import layer_name
 from openvino_xai.surgery.rows import repeat_over_rows
 from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, tapped
@@ -41,7 +42,9 @@ class Tail:
         self._cut, self._end, self._skipped = cut, end, skipped
         self._cells = Cells(graph, trace, shape_of(cut)[0], grid) if lazy else None
         self._grid = grid
-        self._rows: dict[int, Rows] = {}
+        self._rows: dict[Cell, Rows] = {}
+        self._selection: Selection | None = None
+        self._chosen: dict[Value, int] = {}
         self._nodes = self._between()
 
     def _between(self) -> list[Node]:
@@ -57,8 +60,12 @@ class Tail:
                 wanted.update(data_operands(node))
         return between[::-1]
 
-    def run(self, start: Cell) -> Rows:
-        """The end, for every mask of every image. Raises PlanError, naming the operation that is in the way."""
+    def run(self, start: Cell, selection: Selection | None = None) -> tuple[Rows, bool]:
+        """The end, for every mask of every image, and whether it holds the selected classes alone, or still all of them.
+
+        Raises PlanError, naming the operation that is in the way.
+        """
+        self._choose(selection)
         known: dict[Value, Masked] = {self._cut: start if self._cells else self._multiplied_out(start)}
         for node in self._nodes:
             operands = {index: known[value] for index, value in node.operands if value in known}
@@ -66,14 +73,58 @@ class Tail:
                 known[node.outputs[0]] = operands[0]
                 continue
             known.update(zip(node.outputs, self._step(node, operands), strict=True))
-        return self._as_rows(known[self._end])
+        return self._as_rows(known[self._end]), self._end in self._chosen
+
+    def _choose(self, selection: Selection | None) -> None:
+        """Find the values that need be computed for the selected classes only."""
+        self._selection, self._chosen = selection, {}
+        if selection is None:
+            return
+        held = class_axes(self._nodes, self._end, self._cut, at_one(shape_of(self._end)[1]))
+        if not selection.of_each_image or can_differ(self._nodes, held):
+            self._chosen = held
 
     def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
         lazy = self._cells.step(node, operands) if self._cells else None
+        if node.outputs[0] in self._chosen and not (lazy and isinstance(lazy[0], Cell)):
+            return self._step_of_classes(node, operands)
         if lazy is not None:
             return lazy
         rows = {index: self._as_rows(value) for index, value in operands.items()}
         return list(repeat_over_rows(self._graph, self._trace, node, rows))
+
+    def _step_of_classes(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
+        """The output of `node` for the selected classes; cells, which the model computes anyway, are cut down here."""
+        selection, sizes = self._selection, (shape_of(self._cut)[0], product(self._grid))
+        assert selection is not None
+        cut = {i: self._of_classes(value, node.operand(i), selection) for i, value in operands.items()}
+        lazy = self._cells.step(node, cut, self._shape) if self._cells else None
+        if lazy is not None and not isinstance(lazy[0], Cell):
+            return lazy
+        rows = {index: self._as_rows(value) for index, value in cut.items()}
+        first = next(iter(rows.values()))
+        if selection.of_each_image and node.kind == "matmul":
+            return [Rows(linear_by_image(self._trace, node, first, selection, sizes), 0)]
+        replaced = picked(self._trace, node, self._chosen, selection, first, sizes)
+        made = repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced)
+        return list(made)
+
+    def _of_classes(self, value: Masked, original: Value, selection: Selection) -> Masked:
+        """A cell with the selected classes alone, where it holds them all; rows of such values hold no others."""
+        axis = self._chosen.get(original)
+        if axis is None or not isinstance(value, Cell):
+            return value
+        rest = value.rest
+        if rest is not None and shape_of(rest)[axis] != 1:
+            rest = self._trace.take(rest, selection.ids, axis=axis)
+        return Cell(self._trace.take(tapped(self._trace, value.value), selection.ids, axis=axis), rest, value.place)
+
+    def _shape(self, value: Value) -> Shape:
+        """The shape of a value of the tail, for the selected classes where it can be computed for them alone."""
+        shape, axis = shape_of(value), self._chosen.get(value)
+        if axis is None or self._selection is None:
+            return shape
+        return (*shape[:axis], self._selection.count, *shape[axis + 1 :])
 
     def _as_rows(self, value: Masked) -> Rows:
         """The value, materialised, once."""
@@ -82,9 +133,9 @@ class Tail:
         if isinstance(value, Flat):
             whole = self._as_rows(value.cell)
             return Rows(self._trace.reshape(whole.value, (whole.count, *shape_of(value.value)[1:])), 0)
-        if id(value) not in self._rows:
-            self._rows[id(value)] = self._chosen(value)
-        return self._rows[id(value)]
+        if value not in self._rows:
+            self._rows[value] = self._selected_by_mask(value)
+        return self._rows[value]
 
     def _multiplied_out(self, cell: Cell) -> Rows:
         """[B * N, ...]: the definition, features times masks; a mask is [1, N, 1, H, W], never as deep as the features."""
@@ -92,7 +143,7 @@ class Tail:
         masks = xp.astype(self._masks(cell), cell.value.dtype)
         return self._merged(xp.multiply(xp.reshape(cell.value, (shape[0], 1, *shape[1:])), masks), shape)
 
-    def _chosen(self, cell: Cell) -> Rows:
+    def _selected_by_mask(self, cell: Cell) -> Rows:
         """[B * N, ...]: the value at the cells that a mask keeps, the rest elsewhere."""
         xp, shape = self._trace, shape_of(cell.value)
         rest: Value | np.ndarray = np.zeros((), cell.value.dtype)

@@ -1,0 +1,69 @@
+"""Only the classes that are asked for: the same maps, and nothing computed for the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny import CASES, CLASSES, DIALECTS, LINEAR, STEM, Case, Oracle, images, in_dialect
+
+import openvino_xai as xai
+
+FORMS = {
+    **CASES,
+    "scores from a convolution of the pool": Case(
+        "f",
+        STEM + "p = GlobalAveragePool(f) k = Conv(p, w1, b) logits = Flatten(k)",
+        {**LINEAR, "w1": (CLASSES, 4, 1, 1)},
+    ),
+    "product, scale and shift": Case(
+        "f",
+        STEM + "p = GlobalAveragePool(f) v = Flatten(p) m = MatMul(v, w1) s = Mul(m, b) logits = Add(shift, s)",
+        {**LINEAR, "w1": (4, CLASSES), "shift": (1, CLASSES)},
+    ),
+    "weighted addend": Case(
+        "f",
+        STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<alpha=0.5, beta=2.0>(v, w1, b)",
+        {**LINEAR, "w1": (4, CLASSES)},
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("targets", ["3,1", "top:2"])
+@pytest.mark.parametrize("name", FORMS)
+def test_maps_of_some_classes(name: str, targets: str, dialect: str) -> None:
+    case = FORMS[name]
+    batch = images(case.build(1, 17), 1 if case.static else 2)
+    model = in_dialect(case.build(1 if case.static else "B", 17), dialect)
+    results = xai.load(xai.insert(model, layer="f", score="logit", scale="none", targets=targets))(batch)
+    ends = "g" if name.endswith("inside") else "logits"
+    every = Oracle(case.build(1, 17), "f", "logit", output=ends).raw(batch)
+    ids = results.get("saliency_class", np.tile([3, 1], (len(batch), 1)))
+    np.testing.assert_allclose(
+        results["saliency_map"], np.take_along_axis(every, ids[:, :, None, None], axis=1), atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("targets", ["3,1", "top:2"])
+def test_a_sigmoid_of_some_classes(targets: str, dialect: str) -> None:
+    for name in ("pool and linear", "sigmoid inside"):
+        case = CASES[name]
+        batch = images(case.build(1, 17), 2)
+        hooked = xai.insert(in_dialect(case.build("B", 17), dialect), layer="f", score="sigmoid", scale="none", targets=targets)
+        results = xai.load(hooked)(batch)
+        every = Oracle(case.build(1, 17), "f", "logit" if name.endswith("inside") else "sigmoid").raw(batch)
+        ids = results.get("saliency_class", np.tile([3, 1], (2, 1)))
+        np.testing.assert_allclose(results["saliency_map"], np.take_along_axis(every, ids[:, :, None, None], axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("targets", ["3", "top:1"])
+@pytest.mark.parametrize("name", ["pool and linear", "mlp head", "product, scale and shift", "batch from a shape"])
+def test_other_classes_cost_nothing(name: str, targets: str, dialect: str) -> None:
+    model = in_dialect(FORMS[name].build("B", 17), dialect)
+    every, some = (xai.insert(model, layer="f", score="logit", targets=told).layer.cost for told in ("all", targets))
+    whole = xai.insert(model, layer="f", score="softmax", targets=targets).layer.cost  # a softmax needs them all
+    assert every is not None and some is not None and whole is not None
+    assert some < every
+    assert some < whole
