@@ -5,14 +5,14 @@ from __future__ import annotations
 import glob
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from openvino_xai.cli.options import Json, LayerName, ModelPath
+from openvino_xai.cli.text import progress
 from openvino_xai.errors import ImageError, InputError
 
 PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
@@ -68,8 +68,8 @@ def explain(
     )
     lines = []
     failed = 0
-    with _progress(len(photos)) as advance:
-        for photo, name in zip(photos, _names(photos), strict=True):
+    with progress("explaining", shown=len(photos) > 1) as told_progress:
+        for count, (photo, name) in enumerate(zip(photos, _names(photos), strict=True), start=1):
             try:
                 explanation = network.explain(photo, targets=targets)
             except ImageError as error:
@@ -81,7 +81,7 @@ def explain(
                 line["targets"] = [{**target, **paths} for target, paths in zip(line["targets"], files, strict=True)]
                 lines.append(json.dumps(line))
                 typer.echo(lines[-1] if as_json else _sentence(line))
-            advance()
+            told_progress("explaining", count, len(photos))
     with written_whole(output / "explanations.jsonl") as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines))
     if failed:
@@ -130,16 +130,3 @@ def _labels(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read labels from {path}: {error}") from error
-
-
-@contextmanager
-def _progress(count: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr where there is more than one image and somebody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("explaining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=count < 2 or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("explaining", total=count)
-        yield lambda: bar.advance(task)

@@ -22,6 +22,8 @@ from openvino_xai.cli.options import (
     parse_bytes,
 )
 
+WARN_ABOVE = 2.0  # times the operations of the plain model
+
 
 def insert(
     model: ModelPath,
@@ -68,6 +70,12 @@ def insert(
     )
     hooked.save(target, force=force)
     place, record = hooked.layer, hooked.record
+    if place.cost is not None and place.cost > WARN_ABOVE:
+        typer.echo(
+            f"ovxai: warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
+            "a later layer, --grid or --targets costs less (see `ovxai layers`)",
+            err=True,
+        )
     if as_json:
         told = {
             "model": model,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from openvino_xai.cli.options import Json, ModelPath, ScoresName
+from openvino_xai.cli.text import print_table
 
 
 def layers(
@@ -18,7 +19,6 @@ def layers(
     as_json: Json = False,
 ) -> None:
     """List where a hook can go, best first: name, shape, cells, what it costs, and why not elsewhere."""
-    from rich.console import Console
     from rich.table import Table
 
     from openvino_xai.surgery.cost import human
@@ -44,8 +44,7 @@ def layers(
             "" if layer.memory is None else human(layer.memory),
             layer.reason or "",
         )
-    console = Console(soft_wrap=True)
-    console.print(table)
+    print_table(table)
     hidden = len(found) - len(fit) if fit and not every else 0
     if hidden:
-        console.print(f"{hidden} more layers cannot carry a hook; --all lists them with the reason.")
+        typer.echo(f"{hidden} more layers cannot carry a hook; --all lists them with the reason.")

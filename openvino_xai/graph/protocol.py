@@ -5,7 +5,7 @@ A `Deployed` model owns its native object and may change it; `twin()` first wher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,9 +18,14 @@ from openvino_xai.graph.sizes import Shape
 
 @dataclass(frozen=True)
 class Running:
-    """A compiled model as a function from inputs to outputs by name; `precision` is the one that runs."""
+    """A compiled model as a function from inputs to outputs by name; `precision` is the one that runs.
+
+    For measuring, `once` runs it and leaves the results where they are, and `many` runs it so often as fast as it can.
+    """
 
     run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+    once: Callable[[Mapping[str, np.ndarray]], object]
+    many: Callable[[Mapping[str, np.ndarray], int], None]
     precision: str
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -63,6 +68,9 @@ class Deployed(Protocol):
     def shape_of(self, native: Any, axis: int, name: str) -> Any:
         """A native value [1], i64, with the size of one axis when the model runs."""
 
+    def without_outputs(self, names: Collection[str]) -> Deployed:
+        """A twin that has these outputs no more, nor what only they needed."""
+
     def add_output(self, native: Any, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output; `shape` and `dtype` are what it will have."""
 
@@ -75,7 +83,7 @@ class Deployed(Protocol):
     def object(self) -> Any:
         """The model as the object a caller knows: `ov.Model` or `onnx.ModelProto`."""
 
-    def compile(self, device: str = "CPU", precision: str = "f32") -> Running:
+    def compile(self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY") -> Running:
         """The model, ready to run. Raises InputError for a device that is not there."""
 
     def save(self, path: Path) -> list[Path]:

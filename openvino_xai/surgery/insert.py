@@ -16,7 +16,7 @@ from openvino_xai.graph.sizes import Shape, text
 from openvino_xai.surgery.cost import added, human, largest, operations
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores
-from openvino_xai.surgery.plan import Plan
+from openvino_xai.surgery.plan import CLASS, MAP, Plan
 from openvino_xai.surgery.plan import plan as make_plan
 from openvino_xai.surgery.request import Asked, Request
 from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
@@ -137,6 +137,11 @@ def insert(
         same = _View(original.graph, view.scores.name)
         seen = verify_hook(original, twin, choose(same.found, chosen.value.name, original.graph), same.scores, request)
     return Hooked(twin, record, view.layer(chosen, planned), seen)
+
+
+def unhooked(deployed: Deployed) -> Deployed:
+    """A twin without the hook and its outputs."""
+    return deployed.without_outputs((MAP, CLASS))
 
 
 def refuse_hooked(deployed: Deployed) -> None:

@@ -70,15 +70,15 @@ def verify_file(path: Path, seen: Verified) -> None:
             raise VerificationError(f"output '{name}' of the written file is not what it was before it was written")
 
 
-def random_inputs(model: Deployed) -> dict[str, np.ndarray]:
-    """Random images and the like, in the inputs' own shapes and types; a dynamic batch is `BATCH`."""
+def random_inputs(model: Deployed, batch: int = BATCH) -> dict[str, np.ndarray]:
+    """Random images and the like, in the inputs' own shapes and types; a dynamic batch is `batch`."""
     rng = np.random.default_rng(0)
-    return {value.name: _random(value, rng) for value in model.graph.inputs}
+    return {value.name: _random(value, batch, rng) for value in model.graph.inputs}
 
 
-def _random(value: Value, rng: np.random.Generator) -> np.ndarray:
+def _random(value: Value, batch: int, rng: np.random.Generator) -> np.ndarray:
     assert value.shape is not None and value.dtype is not None
-    shape = [size if isinstance(size, int) else BATCH if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
+    shape = [size if isinstance(size, int) else batch if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
     if value.dtype.kind == "f":
         return rng.standard_normal(shape).astype(value.dtype)
     return rng.integers(0, 256 if value.dtype.itemsize == 1 else 2, shape).astype(value.dtype)

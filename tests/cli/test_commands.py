@@ -180,3 +180,35 @@ def test_explain_refuses_options_that_make_no_sense(
 def test_no_images(ovxai: Said, tmp_path: Path) -> None:
     said = ovxai("explain", "-m", MODELS["openvino"], "-i", tmp_path / "*.png", "-o", tmp_path / "out", status=2)
     assert "no image was found in" in said
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_benchmark(hooked: bool, ovxai: Said, tiny_model: Path) -> None:
+    model = tiny_model
+    if hooked:
+        ovxai("insert", "-m", tiny_model)
+        model = tiny_model.with_name("tiny_xai.onnx")
+    told = json.loads(ovxai("benchmark", "-m", model, "--iterations", 2, "--json", "--plan", "lazy", "--batch", 2))
+    assert [row["name"] for row in told["rows"]] == ["plain", "hooked" if hooked else "lazy"]
+    assert told["hook"]["layer"] == "r"
+    assert told["batch"] == 2
+    table = ovxai("benchmark", "-m", model, "--iterations", 2)
+    assert "latency p50" in table and "plain" in table
+
+
+def test_benchmark_refuses_what_does_not_fit(ovxai: Said, tmp_path: Path) -> None:
+    onnx.save(CASES["batch norm"].build(1, 17), tmp_path / "one.onnx")
+    assert "fixed batch of 1; --batch 2 does not fit" in ovxai("benchmark", "-m", tmp_path / "one.onnx", "--batch", 2, status=2)
+    assert "hint 'FAST' is not known" in ovxai("benchmark", "-m", tmp_path / "one.onnx", "--hint", "FAST", status=2)
+
+
+def test_an_expensive_layer_is_warned_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    onnx.save(CASES["3x3 convolution after the layer"].build("B", 17), tmp_path / "m.onnx")
+    monkeypatch.setattr(sys, "argv", ["ovxai", "insert", "-m", str(tmp_path / "m.onnx"), "-l", "f"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    out, err = capsys.readouterr()
+    assert not end.value.code and "m_xai.onnx" in out
+    assert "times the operations of the plain one; a later layer" in err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 from google.protobuf.message import DecodeError
-from onnx_ir.passes.common import ShapeInferencePass
+from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 
 from openvino_xai.errors import InputError, ModelError
@@ -195,6 +195,15 @@ class OnnxModel:
         self._names.add(tried)
         return tried
 
+    def without_outputs(self, names: Collection[str]) -> OnnxModel:
+        """A twin that has these outputs no more, nor what only they needed."""
+        twin = self.native.clone()
+        kept = [output for output in twin.graph.outputs if output.name not in names]
+        del twin.graph.outputs[:]
+        twin.graph.outputs.extend(kept)
+        RemoveUnusedNodesPass()(twin)
+        return OnnxModel(twin)
+
     def add_output(self, native: ir.Value, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output."""
         native.name = name
@@ -232,7 +241,7 @@ class OnnxModel:
         """The model as a `ModelProto`."""
         return ir.to_proto(self.native)
 
-    def compile(self, device: str = "CPU", precision: str = "f32") -> Running:
+    def compile(self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY") -> Running:
         """The model, ready to run in the precision it is written in, on the provider for `device`."""
         if device not in PROVIDERS:
             raise InputError(f"device {device} is not known to ONNX Runtime here: one of {', '.join(PROVIDERS)} is expected")
@@ -299,7 +308,11 @@ def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
         results = held.run(None, {name: inputs[name] for name in wanted if name in inputs})
         return dict(zip(names, results, strict=True))
 
-    return Running(run, precision)
+    def many(inputs: Mapping[str, np.ndarray], count: int) -> None:
+        for _ in range(count):
+            run(inputs)
+
+    return Running(run, run, many, precision)
 
 
 def _inlined(native: ir.Model) -> onnx.ModelProto:

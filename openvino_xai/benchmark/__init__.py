@@ -1,0 +1,1 @@
+"""What a hook costs, measured: plain and hooked side by side."""

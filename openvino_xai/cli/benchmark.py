@@ -1,0 +1,107 @@
+"""`ovxai benchmark`: what a hook costs on this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openvino_xai.cli.options import Grid, Json, LayerName, Method, ModelPath, Scale, Score, ScoresName
+from openvino_xai.cli.text import print_table, progress
+from openvino_xai.errors import InputError
+
+if TYPE_CHECKING:
+    from openvino_xai.benchmark.compare import Row
+    from openvino_xai.graph.protocol import Deployed
+
+
+def benchmark(
+    model: ModelPath,
+    layer: LayerName = None,
+    method: Method = "reciprocam",
+    score: Score = "softmax",
+    scores: ScoresName = None,
+    targets: Annotated[str, typer.Option(help="The classes to explain: all, top:K of each image, or ID,ID,...")] = "all",
+    scale: Scale = "unit",
+    plan: Annotated[str, typer.Option(help="The plans to compare with the plain model, as lazy,direct.")] = "lazy",
+    grid: Grid = None,
+    device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU",
+    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32",
+    hint: Annotated[str, typer.Option(help="OpenVINO's performance hint: LATENCY or THROUGHPUT.")] = "LATENCY",
+    batch: Annotated[int, typer.Option(help="Images in a batch.", min=1)] = 1,
+    iterations: Annotated[int, typer.Option(help="Timed inferences of each model.", min=2)] = 60,
+    as_json: Json = False,
+) -> None:
+    """Measure a model plain and hooked, in turn in one process: latency, throughput, and what compiling and memory take.
+
+    A plain model is hooked in memory; of a hooked one the hook is taken off for comparison. Ratios are hooked over plain.
+    """
+    from openvino_xai.benchmark.compare import Setting, compare
+    from openvino_xai.graph.files import open_model
+    from openvino_xai.surgery.insert import RECORD, unhooked
+    from openvino_xai.surgery.insert import insert as hook
+
+    if hint not in ("LATENCY", "THROUGHPUT"):
+        raise InputError(f"hint '{hint}' is not known: LATENCY or THROUGHPUT is expected")
+    given = open_model(model)
+    variants: dict[str, Deployed] = {}
+    if given.info(RECORD):
+        plain, variants["hooked"] = unhooked(given), given
+    else:
+        plain = given
+        for kind in plan.split(","):
+            hooked = hook(
+                model,
+                layer=layer,
+                method=method,
+                score=score,
+                targets=targets,
+                scale=scale,
+                scores=scores,
+                plan=kind,
+                grid=grid,
+            )
+            variants[kind] = hooked.deployed
+    _check_batch(plain, batch)
+    setting = Setting(device, precision, hint, batch, iterations)
+    with progress("measuring") as told:
+        rows = compare(plain, variants, setting, told)
+    if as_json:
+        record = next(iter(variants.values())).info(RECORD)
+        typer.echo(json.dumps({"model": model, **asdict(setting), "hook": record, "rows": [asdict(row) for row in rows]}))
+        return
+    _print(rows, setting.batch, Path(model).name)
+
+
+def _check_batch(plain: Deployed, batch: int) -> None:
+    for value in plain.graph.inputs:
+        size = value.shape[0] if value.shape else None
+        if isinstance(size, int) and size != batch:
+            raise InputError(f"input '{value.name}' has a fixed batch of {size}; --batch {batch} does not fit")
+
+
+def _print(rows: list[Row], batch: int, name: str) -> None:
+    from rich.table import Table
+
+    from openvino_xai.surgery.cost import human
+
+    table = Table(box=None, pad_edge=False, title=f"{name}, batch {batch}", title_justify="left")
+    for column in ("", "latency p50", "p95", "ratio", "images/s", "ratio", "compile", "peak memory", "file", "precision"):
+        table.add_column(column, justify="left" if column in ("", "precision") else "right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.latency_p50 * 1e3:.2f} ms",
+            f"{row.latency_p95 * 1e3:.2f} ms",
+            "" if row.latency_ratio is None else f"{row.latency_ratio:.3f}",
+            f"{row.throughput:.1f}",
+            "" if row.throughput_ratio is None else f"{row.throughput_ratio:.3f}",
+            f"{row.compile_seconds:.2f} s",
+            human(row.peak_bytes),
+            human(row.file_bytes),
+            row.precision,
+        )
+    print_table(table)
