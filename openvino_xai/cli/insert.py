@@ -10,6 +10,7 @@ import typer
 
 from openvino_xai.cli.options import (
     Grid,
+    ImageInput,
     Json,
     LayerName,
     MaxMemory,
@@ -22,6 +23,7 @@ from openvino_xai.cli.options import (
     parse_bytes,
 )
 
+ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
 WARN_ABOVE = 2.0  # times the operations of the plain model
 
 
@@ -33,6 +35,7 @@ def insert(
     method: Method = "reciprocam",
     score: Score = "softmax",
     scores: ScoresName = None,
+    image_input: ImageInput = None,
     targets: Annotated[str, typer.Option(help="The classes to explain: all, top:K of each image, or ID,ID,...")] = "all",
     scale: Scale = "unit",
     plan: Plan = "lazy",
@@ -52,7 +55,7 @@ def insert(
     from openvino_xai.surgery.insert import insert as hook
 
     source = Path(model)
-    target = output or source.with_name(f"{source.stem}_xai{source.suffix}")
+    target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")
     if target.exists() and not force:
         raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
     hooked = hook(
@@ -63,6 +66,7 @@ def insert(
         targets=targets,
         scale=scale,
         scores=scores,
+        image_input=image_input,
         plan=plan,
         grid=grid,
         max_memory=parse_bytes(max_memory),

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from openvino_xai.cli.options import Json, ModelPath, ScoresName
+from openvino_xai.cli.options import ImageInput, Json, ModelPath, ScoresName
 from openvino_xai.cli.text import print_table
 
 
 def layers(
     model: ModelPath,
     scores: ScoresName = None,
+    image_input: ImageInput = None,
     every: Annotated[bool, typer.Option("--all", help="List the layers where no hook can go, too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -24,7 +25,7 @@ def layers(
     from openvino_xai.surgery.cost import human
     from openvino_xai.surgery.insert import layers as find
 
-    found = find(model, scores=scores)
+    found = find(model, scores=scores, image_input=image_input)
     if as_json:
         typer.echo(json.dumps([asdict(layer) for layer in found]))
         return

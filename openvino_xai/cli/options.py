@@ -15,13 +15,19 @@ _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw score
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
-ModelPath: TypeAlias = Annotated[str, typer.Option("--model", "-m", help="The model: OpenVINO IR (.xml) or ONNX (.onnx).")]
+ModelPath: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="The model: OpenVINO IR (.xml), ONNX (.onnx), or what OpenVINO reads (.tflite, .pdmodel, .pb)."
+    ),
+]
 LayerName: TypeAlias = Annotated["str | None", typer.Option("--layer", "-l", help=_LAYER)]
 Method: TypeAlias = Annotated[str, typer.Option(help="The saliency method: reciprocam.")]
 Score: TypeAlias = Annotated[str, typer.Option(help=_SCORE)]
 ScoresName: TypeAlias = Annotated[
     "str | None", typer.Option("--scores", help="The output with the scores, if several could be.")
 ]
+ImageInput: TypeAlias = Annotated["str | None", typer.Option(help="The input with the image, if several could be.")]
 Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE)]
 Plan: TypeAlias = Annotated[str, typer.Option(help=_PLAN)]
 Grid: TypeAlias = Annotated["str | None", typer.Option(help="Masks that keep a block of cells: rows x columns, as 14x14.")]

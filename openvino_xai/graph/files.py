@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Model: TypeAlias = "str | os.PathLike[str] | openvino.Model | onnx.ModelProto"
 
+FRONTENDS = (".tflite", ".pdmodel", ".pb")  # what OpenVINO reads, beside its own
+
 
 def open_model(model: Model) -> Deployed:
     """The model in a file (`.xml`, `.onnx`) or an object, which is not changed. Raises InputError, ModelError."""
@@ -43,13 +45,13 @@ def _open_file(path: Path) -> Deployed:
         from openvino_xai.graph.onnx import OnnxModel
 
         return OnnxModel.read(path)
-    if path.suffix == ".xml":
+    if path.suffix in (".xml", *FRONTENDS):
         from openvino_xai.graph.openvino import OpenVINOModel
 
-        if not path.with_suffix(".bin").is_file():
+        if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
             raise InputError(f"{path} has no weights beside it: {path.with_suffix('.bin').name} is expected")
         return OpenVINOModel.read(path)
-    raise InputError(f"{path} is no model that is known here: .xml (OpenVINO IR) or .onnx is expected")
+    raise InputError(f"{path} is no model that is known here: .xml (OpenVINO IR), .onnx, or {', '.join(FRONTENDS)} is expected")
 
 
 @contextmanager

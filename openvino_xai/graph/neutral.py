@@ -91,10 +91,6 @@ class Graph:
                     found.setdefault(size.names[0], (value, axis))
         return found
 
-    def value(self, name: str) -> Value:
-        """The value called `name`; twins use the same names."""
-        return next(value for node in self.nodes for value in node.outputs if value.name == name)
-
     def is_constant(self, value: Value) -> bool:
         """True for a value that is the same for every input."""
         return value not in self._varying

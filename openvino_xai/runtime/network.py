@@ -38,9 +38,9 @@ class Network:
 
     def __init__(self, deployed: Deployed, *, device: str, precision: str) -> None:
         self._running = deployed.compile(device, precision)
-        self._input, place = find_image(deployed.graph)
         self.device = device
         self.record = deployed.info(RECORD)
+        self._input, place = find_image(deployed.graph, self.record.get("image"))
         info = deployed.info("model_info")
         self._scores = find_scores(deployed.graph, self.record.get("scores"))
         self.labels = [label.replace("_", " ") for label in info.get("labels", "").split()]
@@ -109,9 +109,10 @@ class Network:
             )
 
     def _probabilities(self, scores: np.ndarray) -> np.ndarray:
+        levels = 255 if scores.dtype == np.uint8 else 1
         scores = scores.reshape(-1).astype(np.float64)
         if self._scores.scale in PROBABILITIES:
-            return scores
+            return scores / levels
         if self.record.get("score") == "sigmoid" or scores.size == 1:
             return np.asarray(1 / (1 + np.exp(-scores)))
         shifted = np.exp(scores - scores.max())

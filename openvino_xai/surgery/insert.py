@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +79,11 @@ class Hooked:
         return target
 
 
-def layers(model: Model, *, scores: str | None = None) -> list[Layer]:
+def layers(model: Model, *, scores: str | None = None, image_input: str | None = None) -> list[Layer]:
     """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError."""
     deployed = open_model(model)
     refuse_hooked(deployed)
-    view = _View(deployed.graph, scores)
+    view = _View(deployed.graph, scores, image_input)
     return [view.layer(candidate) for candidate in view.found]
 
 
@@ -96,6 +96,7 @@ def insert(
     targets: Asked = "all",
     scale: str = "unit",
     scores: str | None = None,
+    image_input: str | None = None,
     plan: str = "lazy",
     grid: str | Sequence[int] | None = None,
     max_memory: int = MAX_MEMORY,
@@ -113,8 +114,10 @@ def insert(
     original = open_model(model)
     refuse_hooked(original)
     twin = original.twin()
-    view = _View(twin.graph, scores)
+    view = _View(twin.graph, scores, image_input)
     request.targets.checked(view.scores.classes)
+    if view.scores.classes == 1 and request.score == "softmax":
+        request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
     chosen = choose(view.found, layer, twin.graph)
     planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
@@ -125,6 +128,7 @@ def insert(
         "layer": chosen.name,
         "score": request.score if view.scores.activation is None or request.score == "logit" else view.scores.scale,
         "scores": view.scores.name,
+        "image": view.image,
         "output": view.scores.scale,
         "targets": str(request.targets),
         "scale": request.scale,
@@ -134,8 +138,8 @@ def insert(
     twin.set_info(RECORD, record)
     seen = None
     if verify:
-        same = _View(original.graph, view.scores.name)
-        seen = verify_hook(original, twin, choose(same.found, chosen.value.name, original.graph), same.scores, request)
+        same = _View(original.graph, scores, image_input)
+        seen = verify_hook(original, twin, same.found[view.found.index(chosen)], same.scores, request)
     return Hooked(twin, record, view.layer(chosen, planned), seen)
 
 
@@ -158,9 +162,10 @@ def refuse_hooked(deployed: Deployed) -> None:
 class _View:
     """A model, located: its scores and candidates, and what each costs."""
 
-    def __init__(self, graph: Graph, scores: str | None) -> None:
+    def __init__(self, graph: Graph, scores: str | None, image_input: str | None) -> None:
         self.graph = graph
-        image, place = find_image(graph)
+        image, place = find_image(graph, image_input)
+        self.image = image.name
         self.scores: Scores = find_scores(graph, scores)
         self.found = candidates(graph, image, place, self.scores)
         self._plain = operations(graph.nodes)

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from openvino_xai.errors import LayerError, ModelError
 from openvino_xai.graph.axes import axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
@@ -55,14 +57,18 @@ class Candidate:
         return self.value.shape[self.place.height], self.value.shape[self.place.width]
 
 
-def find_image(graph: Graph) -> tuple[Value, Place]:
-    """The input that holds the image, and its axes. Raises ModelError where there is not exactly one."""
+def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
+    """The input that holds the image, called `name` or the only one that can be it, and its axes. Raises ModelError."""
     found = [(value, place) for value in graph.inputs if (place := _image_place(value)) is not None]
+    if name is not None:
+        found = [(value, place) for value, place in found if name in (value.name, *value.aliases)]
     if len(found) != 1:
+        which = f"called '{name}' " if name else ""
         given = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
         raise ModelError(
-            f"the model has {len(found)} inputs that can be an image, 1 is expected: "
+            f"the model has {len(found)} inputs {which}that can be an image, 1 is expected: "
             f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4; the inputs are {given}"
+            + ("; say which with --image-input NAME" if len(found) > 1 else "")
         )
     return found[0]
 
@@ -101,7 +107,11 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
 
 def _can_be_scores(graph: Graph, value: Value) -> bool:
     shape = value.shape
-    if shape is None or value.dtype is None or value.dtype.kind not in "f" or graph.is_constant(value):
+    if shape is None or value.dtype is None or graph.is_constant(value):
+        return False
+    if value.dtype.kind != "f" and value.dtype != np.uint8:  # bytes: what a fully quantised model returns
+        return False
+    if value.producer is not None and value.producer.kind == "top_k":  # the best scores, taken from others
         return False
     return len(shape) in (2, 4) and isinstance(shape[1], int) and product(shape[2:]) == 1
 

@@ -112,7 +112,7 @@ def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], request: Request
     chosen = []
     for image, row in enumerate(plain.reshape(len(plain), -1)):
         explained = new[CLASS][image] if request.targets.top is not None else request.targets.ids or range(row.size)
-        ranked = sorted(enumerate(explained), key=lambda pair: -row[pair[1]])
+        ranked = sorted(enumerate(explained), key=lambda pair: -float(row[pair[1]]))
         chosen.append([*ranked[: MAPS - 1], *ranked[MAPS - 1 :][-1:]])
     return chosen
 
@@ -127,18 +127,15 @@ class Definition:
     def __init__(
         self, original: Deployed, layer: Candidate, scores: Scores, request: Request, inputs: dict[str, np.ndarray]
     ) -> None:
-        exposed = original.exposing(layer.value, CUT)
-        self._features = exposed.compile()(inputs)[CUT]
+        self._features = original.probing(read={CUT: layer.value}, given={}).compile()(inputs)[CUT]
         self._place = layer.place
         self._inputs = inputs
         self._classes = scores.classes
         self._squash = request.score if scores.activation is None else "logit"
-        self._end = scores.name
-        model = original
-        if request.score == "logit" and scores.activation is not None:
-            self._end = END
-            model = original.exposing(scores.activation.operand(0), END)
-        self._tail = model.overriding(model.graph.value(layer.value.name), CUT).compile()
+        before = scores.activation is not None and request.score == "logit"
+        self._end = END if before else scores.name
+        read = {END: scores.activation.operand(0)} if before and scores.activation else {}
+        self._tail = original.probing(read=read, given={CUT: layer.value}).compile()
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""

@@ -78,7 +78,7 @@ def test_the_callers_object_is_not_changed(dialect: str) -> None:
     [
         ("missing.xml", None, InputError, "there is no file"),
         ("missing.onnx", None, InputError, "there is no file"),
-        ("model.pt", b"x", InputError, r".xml \(OpenVINO IR\) or .onnx is expected"),
+        ("model.pt", b"x", InputError, r".xml \(OpenVINO IR\), .onnx, or .tflite, .pdmodel, .pb is expected"),
         ("alone.xml", b"<net/>", InputError, "no weights beside it: alone.bin is expected"),
         ("rubbish.onnx", b"\x08\x07rubbish", ModelError, "cannot read .*rubbish.onnx"),
         ("empty.onnx", b"", ModelError, "cannot read .*empty.onnx"),

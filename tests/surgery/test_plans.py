@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import openvino as ov
+import openvino.opset13 as op
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -104,8 +106,21 @@ def layer_norm(b: Body, x: str) -> str:
     return b.node(f"Transpose<perm=[0,3,1,2]>({linear})")
 
 
+def channel_norm(b: Body, x: str) -> str:
+    """Layer norm over the channels of NCHW, as it is exported: from its parts."""
+    mean = b.node(f"ReduceMean<axes=[1]>({x})")
+    centred = b.node(f"Sub({x}, {mean})")
+    variance = b.node(f"ReduceMean<axes=[1]>({b.node(f'Mul({centred}, {centred})')})")
+    deviation = b.node(f"Sqrt({b.node(f'Add({variance}, {b.weight(np.array(0.01, np.float32))})')})")
+    return b.node(f"Mul({b.node(f'Div({centred}, {deviation})')}, {b.weight((b.channels, 1, 1))})")
+
+
 def windowed_pool(b: Body, x: str) -> str:
     return b.node(f"AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>({x})")
+
+
+def windowed_max(b: Body, x: str) -> str:
+    return b.node(f"MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>({x})")
 
 
 def quantised(b: Body, x: str) -> str:
@@ -132,7 +147,9 @@ STEPS: list[Callable[[Body, str], str]] = [
     concatenation,
     squeeze_and_excite,
     layer_norm,
+    channel_norm,
     windowed_pool,
+    windowed_max,
     quantised,
     clipped,
 ]
@@ -252,3 +269,43 @@ def test_lazy_costs_less_and_adds_no_weights(name: str, dialect: str) -> None:
     assert lazy.cost is not None and direct.cost is not None and lazy.memory is not None and direct.memory is not None
     assert lazy.cost < direct.cost
     assert lazy.memory <= direct.memory
+
+
+@pytest.mark.parametrize("low", [0.0, -0.7, 0.2])
+@pytest.mark.parametrize("plan", ["lazy", "direct"])
+def test_fake_quantize(plan: str, low: float) -> None:
+    """OpenVINO's own quantisation, whether zero is one of its levels or not, before the pool and after."""
+    image = op.parameter([-1, 3, 6, 8], np.float32, "image")
+    rng = np.random.default_rng(2)
+    stem = op.convolution(image, rng.normal(0, 0.5, (4, 3, 3, 3)).astype(np.float32), [1, 1], [1, 1], [1, 1], [1, 1])
+    features = op.relu(stem)
+    features.set_friendly_name("f")
+
+    def rounded(x: ov.Node, high: float) -> ov.Node:
+        bounds = [np.float32(bound) for bound in (low, high, low, high)]
+        return op.fake_quantize(x, *bounds, 256)
+
+    pooled = op.reduce_mean(rounded(features, 2.0), np.array([2, 3]))
+    weights = rng.normal(0, 1, (4, CLASSES)).astype(np.float32)
+    logits = op.matmul(rounded(pooled, 1.0), weights, False, False)
+    logits.output(0).get_tensor().set_names({"logits"})
+    model = ov.Model([op.result(logits)], [image])
+
+    def quantised(x: np.ndarray, high: float) -> np.ndarray:
+        return np.rint((np.clip(x, low, high) - low) / (high - low) * 255) / 255 * (high - low) + low
+
+    given_images = rng.normal(0, 1, (2, 3, 6, 8)).astype(np.float32)
+    probe = model.clone()
+    probe.add_results([op.result(next(o for o in probe.get_ops() if o.get_friendly_name() == "f").output(0))])
+    read = ov.Core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(given_images)[1].astype(np.float64)
+    expected = np.zeros((2, CLASSES, 6, 8))
+    for h in range(6):
+        for w in range(8):
+            kept = np.zeros_like(read)
+            kept[:, :, h, w] = read[:, :, h, w]
+            expected[:, :, h, w] = quantised(quantised(kept, 2.0).mean(axis=(2, 3)), 1.0) @ weights
+    hooked = xai.insert(model, layer="f", score="logit", scale="none", plan=plan, verify=False)
+    maps = xai.load(hooked)(given_images)["saliency_map"]
+    step = (1.0 - low) / 255 * np.abs(weights).sum(axis=0).max()  # every channel's sum may fall between two levels
+    assert np.abs(maps - expected).max() <= step
+    assert (np.abs(maps - expected) < 1e-5).mean() > 0.9

@@ -218,6 +218,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Tan": ("tan", None),
     "Tanh": ("tanh", None),
     "ThresholdedRelu": ("thresholded_relu", None),
+    "TopK": ("top_k", None),
     "Transpose": ("transpose", _transpose),
     "Unsqueeze": ("unsqueeze", lambda graph, node, a: {"axes": _axes(graph, node, a)}),
     "Where": ("where", None),

@@ -210,32 +210,23 @@ class OnnxModel:
         _describe(native, shape, dtype)
         self.native.graph.outputs.append(native)
 
-    def exposing(self, value: Value, name: str) -> OnnxModel:
-        """A twin with `value` as an output more, called `name`."""
-        twin, native = self._counterpart(value)
-        (exposed,) = twin._append("Identity", [native], {}, name, "", 1)
-        if value.shape is not None and value.dtype is not None:
-            _describe(exposed, value.shape, value.dtype)
-        twin.native.graph.outputs.append(exposed)
-        return twin
-
-    def overriding(self, value: Value, name: str) -> OnnxModel:
-        """A twin in which `value` is an input, called `name`."""
-        twin, native = self._counterpart(value)
-        given = ir.Value(name=name)
-        if value.shape is not None and value.dtype is not None:
-            _describe(given, value.shape, value.dtype)
-        ir.convenience.replace_all_uses_with(native, given)
-        twin.native.graph.inputs.append(given)
-        return twin
-
-    def _counterpart(self, value: Value) -> tuple[OnnxModel, ir.Value]:
+    def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> OnnxModel:
+        """A twin with the values `read` as more outputs, and the values `given` as inputs, whatever is computed there."""
         twin = self.twin()
-        for node in twin.native.graph:
-            for output in node.outputs:
-                if output.name == value.native.name:
-                    return twin, output
-        raise KeyError(value.name)
+        made = {str(output.name): output for node in twin.native.graph for output in node.outputs}
+        for name, value in given.items():
+            replacement = ir.Value(name=name)
+            if value.shape is not None and value.dtype is not None:
+                _describe(replacement, value.shape, value.dtype)
+            for use in list(made[value.native.name].uses()):  # an output stays what the model computes
+                use.node.replace_input_with(use.idx, replacement)
+            twin.native.graph.inputs.append(replacement)
+        for name, value in read.items():
+            (exposed,) = twin._append("Identity", [made[value.native.name]], {}, name, "", 1)
+            if value.shape is not None and value.dtype is not None:
+                _describe(exposed, value.shape, value.dtype)
+            twin.native.graph.outputs.append(exposed)
+        return twin
 
     def object(self) -> onnx.ModelProto:
         """The model as a `ModelProto`."""

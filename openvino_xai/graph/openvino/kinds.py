@@ -196,6 +196,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Swish": ("silu", None),
     "Tan": ("tan", None),
     "Tanh": ("tanh", None),
+    "TopK": ("top_k", None),
     "Transpose": ("transpose", lambda graph, node, a: {"perm": known_integers(graph, node, 1)}),
     "Unsqueeze": ("unsqueeze", _axes_operand),
     "VariadicSplit": ("split", lambda graph, node, a: {"axis": _axis(graph, node, 1)}),

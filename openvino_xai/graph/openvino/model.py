@@ -144,30 +144,31 @@ class OpenVINOModel:
         result = opset.result(native)
         self.native.add_results([result])
 
-    def exposing(self, value: Value, name: str) -> OpenVINOModel:
-        """A twin with `value` as an output more, called `name`."""
-        model, port = self._counterpart(value)
-        exposed = opset16.identity(port).output(0)  # its own tensor, and so its own name
-        exposed.get_tensor().set_names({name})
-        model.add_results([opset.result(exposed)])
-        return OpenVINOModel(model)
+    def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> OpenVINOModel:
+        """A twin with the values `read` as more outputs, and the values `given` as inputs, whatever is computed there."""
+        model = self.native.clone()
+        places = {op.get_instance_id(): i for i, op in enumerate(self.native.get_ordered_ops())}
+        copies = model.get_ordered_ops()  # in the same order; names may be shared by several
 
-    def overriding(self, value: Value, name: str) -> OpenVINOModel:
-        """A twin in which `value` is an input, called `name`."""
-        model, port = self._counterpart(value)
-        parameter = opset.parameter(port.get_partial_shape(), port.get_element_type(), name)
-        for target in port.get_target_inputs():
-            target.replace_source_output(parameter.output(0))
-        parameter.output(0).get_tensor().set_names({name})
-        model.add_parameters([parameter])
+        def counterpart(value: Value) -> ov.Output:
+            node, index = _key(value.native)
+            return copies[places[node]].output(index)
+
+        reading = {name: counterpart(value) for name, value in read.items()}
+        for name, value in given.items():
+            port = counterpart(value)
+            parameter = opset.parameter(port.get_partial_shape(), port.get_element_type(), name)
+            for target in port.get_target_inputs():
+                if target.get_node().get_type_name() != "Result":  # an output stays what the model computes
+                    target.replace_source_output(parameter.output(0))
+            parameter.output(0).get_tensor().set_names({name})
+            model.add_parameters([parameter])
+        for name, port in reading.items():
+            exposed = opset16.identity(port).output(0)  # its own tensor, and so its own name
+            exposed.get_tensor().set_names({name})
+            model.add_results([opset.result(exposed)])
         model.validate_nodes_and_infer_types()
         return OpenVINOModel(model)
-
-    def _counterpart(self, value: Value) -> tuple[ov.Model, ov.Output]:
-        """A clone and the port in it that `value` has here; nodes keep their order when cloned."""
-        place = next(i for i, op in enumerate(self.native.get_ordered_ops()) if _same(op, value.native.get_node()))
-        model = self.native.clone()
-        return model, model.get_ordered_ops()[place].output(value.native.get_index())
 
     def object(self) -> ov.Model:
         """The model as an `ov.Model`."""
@@ -243,10 +244,6 @@ def _first_line(error: BaseException) -> str:
 
 def _key(port: Any) -> tuple[int, int]:
     return port.get_node().get_instance_id(), port.get_index()
-
-
-def _same(a: ov.Node, b: ov.Node) -> bool:
-    return bool(a.get_instance_id() == b.get_instance_id())
 
 
 def _name(port: Any) -> str:

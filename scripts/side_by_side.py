@@ -1,0 +1,189 @@
+"""The table of the README: hooked models beside plain ones, and beside what else could be used.
+
+    python scripts/side_by_side.py --work FOLDER
+
+Everything is kept in FOLDER: two virtual environments (torch with Grad-CAM; the predecessor, openvino_xai 1.1.0, with the
+OpenVINO it needs), networks with seeded weights, and a JSON file for each measurement. What is there is not done again, so a
+run that was stopped goes on where it was. At the end FOLDER/side_by_side.md holds the table, the versions and the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+from rich.progress import Progress
+
+PEERS = Path(__file__).parent / "peers"
+ENVIRONMENTS = {
+    "torch": [
+        ["torch==2.13.0"],
+        ["--no-deps", "torchvision==0.28.0", "grad-cam==1.5.7", "ttach"],
+        ["numpy", "pillow", "matplotlib", "scikit-learn", "tqdm", "opencv-python-headless", "onnx", "openvino", "nncf"],
+    ],
+    "predecessor": [["openvino_xai==1.1.0", "openvino==2024.4.0", "numpy==1.26.4"]],
+}
+# name of the row: architecture, image side, quantised
+NETWORKS = {
+    "ResNet-50 224": ("resnet50", 224, False),
+    "ResNet-50 448": ("resnet50", 448, False),
+    "EfficientNet-B0": ("efficientnet_b0", 224, False),
+    "ConvNeXt-Tiny": ("convnext_tiny", 224, False),
+    "MobileNetV3-Large": ("mobilenet_v3_large", 224, False),
+    "DenseNet-121": ("densenet121", 224, False),
+    "SqueezeNet 1.1": ("squeezenet1_1", 224, False),
+    "VGG-16": ("vgg16", 224, False),
+    "ResNet-50 224 INT8": ("resnet50", 224, True),
+}
+SMALL = ("efficientnet_b0", "mobilenet_v3_large", "squeezenet1_1")  # milliseconds an image: more of them can be timed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="the folder for environments, networks and measurements")
+    parser.add_argument("--only", help="rows, by parts of their names, with commas between")
+    told = parser.parse_args()
+    wanted = {k: v for k, v in NETWORKS.items() if not told.only or any(part in k for part in told.only.split(","))}
+    (told.work / "measured").mkdir(parents=True, exist_ok=True)
+    pythons = {name: environment(told.work, name) for name in ENVIRONMENTS}
+    found = {}
+    with Progress() as bar:
+        task = bar.add_task("measuring", total=len(wanted))
+        for name, (architecture, side, quantised) in wanted.items():
+            bar.update(task, description=name)
+            found[name] = measure(told.work, pythons, architecture, side, quantised)
+            bar.advance(task)
+    text = table(found)
+    (told.work / "side_by_side.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def environment(work: Path, name: str) -> Path:
+    """The interpreter of an environment, made if it is not there."""
+    folder = work / "environments" / name
+    python, done = folder / "bin" / "python", folder / "done"
+    if not done.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        for packages in ENVIRONMENTS[name]:
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+        done.touch()
+    return python
+
+
+def measure(work: Path, pythons: dict[str, Path], architecture: str, side: int, quantised: bool) -> dict[str, Any]:
+    """Every figure of one row; files that are there are taken as they are."""
+    stem = f"{architecture}_{side}" + ("_int8" if quantised else "")
+    onnx, ir = work / f"{architecture}_{side}.onnx", work / f"{stem}.xml"
+    if not onnx.exists():
+        run(pythons["torch"], "export.py", architecture, side, onnx)
+    if not ir.exists():
+        float_ir = work / f"{architecture}_{side}.xml"
+        ov.save_model(ov.Core().read_model(onnx), float_ir, compress_to_fp16=False)
+        if quantised:
+            run(pythons["torch"], "quantise.py", float_ir, ir)
+    kept = work / "measured"
+    times = 300 if architecture in SMALL else 100
+    found = {
+        "openvino": once(kept / f"{stem}_openvino.json", lambda: ours(ir, times)),
+        "throughput": once(kept / f"{stem}_throughput.json", lambda: ours(ir, times, "--hint", "THROUGHPUT")),
+        "top": once(kept / f"{stem}_top.json", lambda: ours(ir, times, "--targets", "top:1", "--score", "logit")),
+        "predecessor": once(
+            kept / f"{stem}_predecessor.json", lambda: run(pythons["predecessor"], "predecessor.py", ir, times)
+        ),
+    }
+    if not quantised:
+        found["onnx"] = once(kept / f"{stem}_onnx.json", lambda: ours(onnx, times))
+        found["grad_cam"] = once(
+            kept / f"{stem}_grad_cam.json", lambda: run(pythons["torch"], "grad_cam.py", architecture, side, 30)
+        )
+    return found
+
+
+def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What is in the file, which is made if it is not there."""
+    if not path.exists():
+        told = json.dumps(make())
+        temporary = path.with_suffix(".part")
+        temporary.write_text(told)
+        temporary.replace(path)
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def ours(model: Path, times: int, *options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "openvino_xai.cli", "benchmark", "-m", model, "--json", "--iterations", str(times)]
+    return last_line(subprocess.run([*command, *options], check=True, capture_output=True, text=True).stdout)
+
+
+def run(python: Path, script: str, *arguments: object) -> dict[str, Any]:
+    """The last line that a peer prints, as JSON; {} where it prints none, and `failed` where it ends badly."""
+    done = subprocess.run([python, PEERS / script, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"}
+    return last_line(done.stdout)
+
+
+def last_line(text: str) -> dict[str, Any]:
+    lines = [line for line in text.splitlines() if line.startswith("{")]
+    found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return found
+
+
+def table(found: dict[str, dict[str, Any]]) -> str:
+    """Markdown: ratios over the plain model of the same pair, and what the peers take."""
+    lines = [
+        "| network | plain, ms | hooked / plain, OpenVINO | ONNX Runtime | images/s, async | top class, logit | peak memory "
+        "| predecessor | its weights grow | PyTorch, ms | with Grad-CAM, ms |",
+        "| --- " * 11 + "|",
+    ]
+    for name, row in found.items():
+        plain, hooked = row["openvino"]["rows"]
+        old, torch = row["predecessor"], row.get("grad_cam", {})
+        lines.append(
+            f"| {name} | {plain['latency_p50'] * 1e3:.1f} | **{hooked['latency_ratio']:.2f}** | {ratio(row.get('onnx'))} "
+            f"| {row['throughput']['rows'][1]['throughput_ratio']:.2f} | {ratio(row['top'])} "
+            f"| {hooked['peak_bytes'] / plain['peak_bytes']:.2f} "
+            f"| {'fails' if 'failed' in old else format(old['latency_ratio'], '.2f')} "
+            f"| {'' if 'failed' in old else format(old['grown_bytes'] / 1e6, '+.1f') + ' MB'} "
+            f"| {milliseconds(torch, 'plain_seconds')} | {milliseconds(torch, 'explained_seconds')} |"
+        )
+    return "\n".join([*lines, "", footnote(found), ""])
+
+
+def ratio(told: dict[str, Any] | None) -> str:
+    return "" if told is None else f"{told['rows'][1]['latency_ratio']:.2f}"
+
+
+def milliseconds(told: dict[str, Any], key: str) -> str:
+    return f"{told[key] * 1e3:.1f}" if key in told else ""
+
+
+def footnote(found: dict[str, dict[str, Any]]) -> str:
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("ovxai", "openvino", "onnxruntime"))
+    peers = {row["predecessor"].get("openvino", "").partition("-")[0] for row in found.values()} - {""}
+    torches = {row.get("grad_cam", {}).get("torch", "") for row in found.values()} - {""}
+    model = next(
+        (line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")), platform.processor()
+    )
+    return (
+        f"{versions}; the predecessor is openvino_xai 1.1.0 on openvino {', '.join(sorted(peers))}; "
+        f"grad-cam 1.5.7 on torch {', '.join(sorted(torches))}. {os.cpu_count()} cores, {model}, {platform.system()}."
+    )
+
+
+def cpu_lines() -> list[str]:
+    told = Path("/proc/cpuinfo")
+    return told.read_text().splitlines() if told.exists() else []
+
+
+if __name__ == "__main__":
+    main()
