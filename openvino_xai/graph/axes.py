@@ -48,7 +48,9 @@ def axes_of(node: Node) -> list[Axes] | None:
     if any(value.shape is None for _, value in node.operands):
         return None
     axes = rule(node)
-    return None if axes is None else [axes] * len(node.outputs)
+    if axes is None or any(len(axes) != len(_shape(value)) for value in node.outputs):
+        return None
+    return [axes] * len(node.outputs)
 
 
 def _shape(value: Value) -> Shape:
@@ -242,20 +244,58 @@ RULES: dict[str, Rule] = {
 }
 
 
-def refine_shapes(graph: Graph) -> None:
-    """Name every size that the model leaves open: an axis that comes exactly from another has its size."""
-    for node in graph.nodes:
-        if node.kind == "reshape" and node.outputs[0].shape is not None and node.operand(0).shape is not None:
-            node.outputs[0].shape = _reshaped(graph, node, node.outputs[0].shape)
-        for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
-            shape = list(_shape(value))
-            for axis, sources in enumerate(axes):
-                if isinstance(shape[axis], Dim):
-                    shape[axis] = next(
-                        (_shape(node.operand(s.operand))[s.axis] for s in sources if s.exact),
-                        shape[axis],
-                    )
-            value.shape = tuple(shape)
+def refine_shapes(graph: Graph, node: Node) -> None:
+    """Name the sizes of a node's outputs that the model leaves open: an axis that comes exactly from another has its size."""
+    first = node.outputs[0]
+    if first.shape is not None and node.inputs and node.inputs[0] is not None and node.operand(0).shape is not None:
+        if node.kind == "reshape":
+            first.shape = _reshaped(graph, node, first.shape)
+        elif node.kind in UNARY or node.kind in BROADCASTING:
+            first.shape = tuple(
+                _broadcast_size(node, axis) if isinstance(size, Dim) else size for axis, size in enumerate(first.shape)
+            )
+        elif node.kind in _SPATIAL and len(node.operand(0).shape or ()) == len(first.shape):
+            first.shape = tuple(
+                _spatial_size(node, axis) if isinstance(size, Dim) else size for axis, size in enumerate(first.shape)
+            )
+    for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
+        shape = list(_shape(value))
+        for axis, sources in enumerate(axes):
+            if isinstance(shape[axis], Dim):
+                exact = (_shape(node.operand(s.operand))[s.axis] for s in sources if s.exact)
+                shape[axis] = next(exact, shape[axis])
+        value.shape = tuple(shape)
+
+
+def _broadcast_size(node: Node, axis: int) -> Size:
+    """The size of an axis that operands broadcast to, where one of them tells it, or all are 1 there."""
+    after = _shape(node.outputs[0])
+    sizes = set()
+    for _, value in node.operands:
+        if value.shape is None:
+            return after[axis]
+        place = axis - len(after) + len(value.shape)
+        sizes.add(value.shape[place] if place >= 0 else 1)
+    told = sizes - {1}
+    return told.pop() if len(told) == 1 else 1 if not told else after[axis]
+
+
+_SPATIAL = frozenset({"conv", "pad", *POOLS})
+
+
+def _spatial_size(node: Node, axis: int) -> Size:
+    """The size of an axis after a convolution, pool or pad, where that of its operand is a number."""
+    before, after = _shape(node.operand(0))[axis], _shape(node.outputs[0])[axis]
+    a, rank = node.attributes, len(_shape(node.operand(0)))
+    if not isinstance(before, int):
+        return after
+    if node.kind == "pad":
+        return int(before + a["pads"][axis] + a["pads"][axis + rank])
+    if axis < 2 or a.get("ceil"):
+        return after
+    i, n = axis - 2, rank - 2
+    reach = (a["kernel"][i] - 1) * a["dilations"][i] + 1
+    return int((before + a["pads"][i] + a["pads"][i + n] - reach) // a["strides"][i] + 1)
 
 
 def _reshaped(graph: Graph, node: Node, shape: Shape) -> Shape:

@@ -7,11 +7,12 @@ sizes instead of numbers, both read the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import Dim, Size, quotient
+from openvino_xai.graph.sizes import Dim, Size, at_one, product, quotient
 
 SHAPED = frozenset({"reshape", "broadcast"})  # kinds whose first operand is data, and the second the shape of the result
 LARGEST = 16  # elements; a shape has no more axes than this
@@ -36,7 +37,7 @@ def is_fixed(graph: Graph, value: Value) -> bool:
         return True
     content = symbolic_content(graph, value)
     if content is not None:
-        return all(isinstance(size, int) for size in content)
+        return not any(isinstance(size, Dim) for size in content)
     node = value.producer
     if node is None or node.kind in ("", "shape"):
         return False
@@ -47,72 +48,157 @@ def is_fixed(graph: Graph, value: Value) -> bool:
 
 
 def _array(graph: Graph, value: Value) -> np.ndarray | None:
+    """The content as an array of numbers and sizes; None where it is large, or known only when the model runs."""
     if graph.is_constant(value):
-        if value.dtype is None or value.dtype.kind not in "iub":
+        if value.dtype is None or value.dtype.kind not in "iubf" or _too_large(value):
             return None
         data = graph.constant(value)
-        return None if data is None or data.size > LARGEST else data.astype(np.int64).astype(object)
+        return None if data is None or data.size > LARGEST else data.astype(object)
     node = value.producer
-    if node is None or (rule := _CONTENT.get(node.kind)) is None:
+    if node is None:
         return None
+    if node.kind == "split":
+        return _split(graph, node, value)
     if node.kind == "shape":
         shape = node.operand(0).shape
-        return None if shape is None else rule(node, [np.array(shape, dtype=object)])
+        whole = None if shape is None else np.array(shape, dtype=object)
+        return None if whole is None else whole[node.attributes.get("start", 0) : node.attributes.get("end")]
+    rule = _CONTENT.get(node.kind)
+    if rule is None and node.kind not in _ARITHMETIC:
+        return None
     operands = [_array(graph, operand) for _, operand in node.operands]
-    if any(operand is None for operand in operands):
+    found = [operand for operand in operands if operand is not None]
+    if len(found) != len(operands):
         return None
-    return rule(node, [operand for operand in operands if operand is not None])
+    if rule is not None and (made := rule(node, found)) is not None:
+        return np.asarray(made, dtype=object)
+    return _computed(node, found) if node.kind in _ARITHMETIC and all(map(_numbers, found)) else None
 
 
-def _shape(node: Node, operands: list[np.ndarray]) -> np.ndarray:
-    (whole,) = operands
-    return whole[node.attributes.get("start", 0) : node.attributes.get("end")]
-
-
-def _gather(node: Node, operands: list[np.ndarray]) -> np.ndarray:
-    return np.take(operands[0], operands[1].astype(np.int64), axis=node.attributes["axis"])
-
-
-def _slice(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
-    attributes = node.attributes
-    if operands[0].ndim != 1 or len(attributes["starts"]) != 1:
+def _split(graph: Graph, node: Node, value: Value) -> np.ndarray | None:
+    whole = _array(graph, node.operand(0))
+    sizes = [at_one(made.shape[node.attributes["axis"]]) if made.shape else 0 for made in node.outputs]
+    if whole is None or whole.ndim != 1:
         return None
-    return operands[0][slice(attributes["starts"][0], attributes["ends"][0], attributes["steps"][0])]
+    place = node.outputs.index(value)
+    return whole[sum(sizes[:place]) : sum(sizes[: place + 1])]
 
 
-def _multiply(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+def _too_large(value: Value) -> bool:
+    return value.shape is not None and at_one(product(value.shape)) > LARGEST
+
+
+def _numbers(array: np.ndarray) -> bool:
+    return not any(isinstance(item, Dim) for item in array.reshape(-1))
+
+
+def _computed(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+    """Arithmetic on numbers; on whole ones, a quotient is cut off as runtimes do."""
+    whole = node.outputs[0].dtype is not None and node.outputs[0].dtype.kind in "iu"
+    if node.kind == "divide" and whole:
+        return np.asarray(np.trunc(operands[0].astype(float) / operands[1].astype(float)).astype(np.int64)).astype(object)
+    made = _ARITHMETIC[node.kind](*(operand.astype(float) for operand in operands))
+    return np.asarray(made).astype(np.int64 if whole else float).astype(object)
+
+
+def _gather(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    data, indices = operands[:2]
+    if not _numbers(indices):
+        return None
+    made = np.empty(indices.shape, dtype=object)
+    made[...] = np.take(data, indices.astype(np.int64), axis=node.attributes["axis"])
+    return made
+
+
+def _slice(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+    a = node.attributes
+    cut = [slice(None)] * operands[0].ndim
+    for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
+        cut[axis] = slice(start, None if step < 0 and end < -operands[0].shape[axis] else end, step)
+    return operands[0][tuple(cut)]
+
+
+def _multiply(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    factors = [item for operand in operands for item in operand.reshape(-1)]
+    if any(isinstance(item, float) for item in factors) or all(map(_numbers, operands)):
+        return None
     return np.asarray(operands[0] * operands[1], dtype=object)
 
 
 def _divide(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     a, b = np.broadcast_arrays(*operands)
-    result = [quotient(x, y) for x, y in zip(a.reshape(-1), b.reshape(-1), strict=True)]
+    pairs = list(zip(a.reshape(-1), b.reshape(-1), strict=True))
+    if any(isinstance(item, float) for pair in pairs for item in pair) or all(map(_numbers, operands)):
+        return None
+    result = [quotient(x, y) for x, y in pairs]
     return None if None in result else np.array(result, dtype=object).reshape(a.shape)
 
 
-def _add(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
-    if any(isinstance(item, Dim) for operand in operands for item in operand.reshape(-1)):
+def _full(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    if not _numbers(operands[0]):
         return None
-    return np.asarray(operands[0] + operands[1], dtype=object)
+    return np.full([int(size) for size in operands[0].reshape(-1)], node.attributes["value"], dtype=object)
+
+
+def _broadcast(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    if not _numbers(operands[1]):
+        return None
+    return np.broadcast_to(operands[0], [int(size) for size in operands[1].reshape(-1)])
+
+
+def _clip(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    if not all(map(_numbers, operands)):
+        return None
+    limits = [float(operand) for operand in operands[1:]]
+    low, high = node.attributes.get("min", [*limits, None][0]), node.attributes.get("max", [*limits, None, None][1])
+    return np.asarray(np.clip(operands[0].astype(float), low, high)).astype(object)
 
 
 def _range(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
-    bounds = [operand.reshape(-1)[0] for operand in operands]
-    return None if any(isinstance(bound, Dim) for bound in bounds) else np.arange(*bounds).astype(object)
+    if not all(map(_numbers, operands)):
+        return None
+    return np.arange(*(int(operand.reshape(-1)[0]) for operand in operands)).astype(object)
+
+
+def _reshape(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    return operands[0].reshape([int(size) for size in operands[1].reshape(-1)]) if _numbers(operands[1]) else None
+
+
+def _cast(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+    dtype = node.outputs[0].dtype
+    if not _numbers(operands[0]) or dtype is None or dtype.kind not in "iuf":
+        return operands[0]
+    return operands[0].astype(float).astype(np.int64 if dtype.kind in "iu" else float).astype(object)
 
 
 _CONTENT: dict[str, Callable[[Node, list[np.ndarray]], np.ndarray | None]] = {
-    "shape": _shape,
     "gather": _gather,
     "slice": _slice,
     "multiply": _multiply,
     "divide": _divide,
-    "add": _add,
     "range": _range,
-    "cast": lambda node, operands: operands[0],
+    "full": _full,
+    "broadcast": _broadcast,
+    "clip": _clip,
+    "transpose": lambda node, operands: operands[0].transpose(node.attributes["perm"]),
+    "cast": _cast,
     "identity": lambda node, operands: operands[0],
     "concat": lambda node, operands: np.concatenate([np.atleast_1d(operand) for operand in operands]),
-    "reshape": lambda node, operands: operands[0].reshape(operands[1].astype(np.int64)),
+    "reshape": _reshape,
     "squeeze": lambda node, operands: operands[0].reshape(()) if operands[0].size == 1 else None,
     "unsqueeze": lambda node, operands: operands[0].reshape(1) if operands[0].size == 1 else None,
+}
+
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "ceil": np.ceil,
+    "divide": np.divide,
+    "floor": np.floor,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "multiply": np.multiply,
+    "negative": np.negative,
+    "relu": lambda x: np.maximum(x, 0),
+    "sqrt": np.sqrt,
+    "subtract": np.subtract,
 }

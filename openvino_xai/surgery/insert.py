@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from openvino_xai.errors import AlreadyHooked, InputError, PlanError, TooLarge
+from openvino_xai.errors import AlreadyHooked, InputError, LayerError, PlanError, TooLarge
 from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed
@@ -24,6 +24,7 @@ from openvino_xai.version import __version__
 
 RECORD = "ovxai"
 MAX_MEMORY = 2 * 2**30
+FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,9 @@ def insert(
     chosen = choose(view.found, layer, twin.graph)
     planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
+    place = view.layer(chosen, planned)
+    if layer is None:
+        _refuse_shallow(place)
     emit(planned, twin)
     record = {
         "version": __version__,
@@ -140,7 +144,17 @@ def insert(
     if verify:
         same = _View(original.graph, scores, image_input)
         seen = verify_hook(original, twin, same.found[view.found.index(chosen)], same.scores, request)
-    return Hooked(twin, record, view.layer(chosen, planned), seen)
+    return Hooked(twin, record, place, seen)
+
+
+def _refuse_shallow(place: Layer) -> None:
+    """Raise LayerError where the best layer is so far from the scores that nobody can have meant it."""
+    if place.cost is not None and place.cost > FAR:
+        raise LayerError(
+            f"no layer near the scores is known to have cells: the last is '{place.name}' {list(place.shape)}, and a hook "
+            f"there takes {place.cost:.0f} times the operations of the plain model; say --layer {place.name} if that is meant",
+            node=place.name,
+        )
 
 
 def unhooked(deployed: Deployed) -> Deployed:

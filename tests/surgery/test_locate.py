@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tiny import CASES, DIALECTS, LINEAR, STEM, Case, in_dialect, tiny, with_open_sizes
 
@@ -136,3 +137,14 @@ def test_a_model_without_an_image_is_refused() -> None:
     model = tiny("logits = MatMul(image, w)", image=(7,), w=(7, 5))
     with pytest.raises(ModelError, match="0 inputs that can be an image, 1 is expected"):
         find(model)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_layer_far_from_the_scores_is_taken_only_when_it_is_named(dialect: str) -> None:
+    """Where mixing over tokens hides the cells of later layers, the stem is the last that is known to have any."""
+    mix = "".join(f"u{i} = MatMul(u{i - 1}, wt) " for i in range(1, 4))
+    body = f"{STEM} u0 = Reshape(f, t) {mix} p = ReduceMean<axes=[2], keepdims=0>(u3) logits = Gemm<transB=1>(p, w, b)"
+    model = tiny(body, **LINEAR, wt=(48, 48), t=np.array([0, 4, 48]))
+    with pytest.raises(LayerError, match=r"no layer near the scores .* 'f' .* times the operations .* say --layer f if"):
+        find(in_dialect(model, dialect))
+    assert find(in_dialect(model, dialect), layer="f") == "f"

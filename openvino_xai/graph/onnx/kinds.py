@@ -139,6 +139,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Ceil": ("ceil", None),
     "Clip": ("clip", None),
     "Concat": ("concat", _axis(0)),
+    "ConstantOfShape": ("full", lambda graph, node, a: {"value": a["value"].numpy().item() if "value" in a else 0.0}),
     "Conv": ("conv", _conv),
     "ConvTranspose": ("conv_transpose", _conv),
     "Cos": ("cos", None),

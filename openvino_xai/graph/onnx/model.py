@@ -98,7 +98,7 @@ class OnnxModel:
         for node in nodes:
             attributes = {attribute.name: attribute.value for attribute in node.native.attributes.values()}
             node.kind, node.attributes = neutral(graph, node, node.native.domain, attributes)
-        refine_shapes(graph)
+            refine_shapes(graph, node)
         return graph
 
     def _fold(self, value: Value) -> np.ndarray:

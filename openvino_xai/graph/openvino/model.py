@@ -70,7 +70,7 @@ class OpenVINOModel:
         graph = Graph(nodes, inputs, outputs, fold=_fold)
         for node in nodes:
             node.kind, node.attributes = neutral(graph, node, node.native.get_attributes())
-        refine_shapes(graph)
+            refine_shapes(graph, node)
         return graph
 
     def twin(self) -> OpenVINOModel:
