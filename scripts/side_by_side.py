@@ -27,8 +27,9 @@ PEERS = Path(__file__).parent / "peers"
 ENVIRONMENTS = {
     "torch": [
         ["torch==2.13.0"],
-        ["--no-deps", "torchvision==0.28.0", "grad-cam==1.5.7", "ttach"],
+        ["--no-deps", "torchvision==0.28.0", "grad-cam==1.5.7", "ttach", "timm"],
         ["numpy", "pillow", "matplotlib", "scikit-learn", "tqdm", "opencv-python-headless", "onnx", "openvino", "nncf"],
+        ["huggingface_hub", "safetensors", "pyyaml"],
     ],
     "predecessor": [["openvino_xai==1.1.0", "openvino==2024.4.0", "numpy==1.26.4"]],
 }

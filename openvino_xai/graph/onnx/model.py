@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,19 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
-from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.axes import refine_shapes
 from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
+from openvino_xai.graph.onnx.run import LARGEST_FILE, PROVIDERS, running, session, weight_bytes
 from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.sizes import Dim, Shape
 
 OLDEST_OPSET = 13
-PROVIDERS = {"CPU": "CPUExecutionProvider"}
-_REFUSALS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
-LARGEST_FILE = 2**31 - 2**20  # protobuf holds less than 2 GiB; above, weights go to a file beside
 
 
 class OnnxModel:
@@ -253,72 +250,11 @@ class OnnxModel:
         """Write `path`; weights that were beside the model, or are too large for one file, go beside it again."""
         beside = path.name + ".data"
         external = any(isinstance(v.const_value, ir.ExternalTensor) for v in self.native.graph.initializers.values())
-        if external or _bytes(self.native) > LARGEST_FILE:
+        if external or weight_bytes(self.native) > LARGEST_FILE:
             ir.save(self.native, path, external_data=beside)
             return [path, path.with_name(beside)]
         ir.save(self.native, path)
         return [path]
-
-
-def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session; weights are handed over in memory, so that no file is needed."""
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    large = _bytes(native) > LARGEST_FILE
-    proto = ir.to_proto(_with_weights_outside(native, options)) if large else _inlined(native)
-    try:
-        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
-    except _REFUSALS as error:
-        raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
-
-
-def _with_weights_outside(native: ir.Model, options: onnxruntime.SessionOptions) -> ir.Model:
-    """A clone without its large weights, which `options` hold instead."""
-    light = native.clone()
-    names, arrays = [], []
-    for value in light.graph.initializers.values():
-        tensor = value.const_value
-        if tensor is not None and tensor.nbytes > 1024:
-            name = str(value.name)
-            names.append(name)
-            arrays.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor.numpy())))
-            value.const_value = ir.ExternalTensor(
-                "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
-            )
-    options.add_external_initializers(names, arrays)
-    return light
-
-
-def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
-    """A session as a function from inputs to outputs by name."""
-    wanted = [item.name for item in held.get_inputs()]
-    names = [item.name for item in held.get_outputs()]
-
-    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        results = held.run(None, {name: inputs[name] for name in wanted if name in inputs})
-        return dict(zip(names, results, strict=True))
-
-    def many(inputs: Mapping[str, np.ndarray], count: int) -> None:
-        for _ in range(count):
-            run(inputs)
-
-    return Running(run, run, many, precision)
-
-
-def _inlined(native: ir.Model) -> onnx.ModelProto:
-    """A proto with every weight inside."""
-    if not any(isinstance(v.const_value, ir.ExternalTensor) for v in native.graph.initializers.values()):
-        return ir.to_proto(native)
-    whole = native.clone()
-    for value in whole.graph.initializers.values():
-        if isinstance(value.const_value, ir.ExternalTensor):
-            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
-    return ir.to_proto(whole)
-
-
-def _bytes(native: ir.Model) -> int:
-    return sum(v.const_value.nbytes for v in native.graph.initializers.values() if v.const_value is not None)
 
 
 def _inferred(native: ir.Model) -> dict[str, ir.Value]:
@@ -361,61 +297,3 @@ def _describe(native: ir.Value, shape: Shape, dtype: np.dtype[Any]) -> None:
     """Declare type and shape, as ONNX wants them of graph inputs and outputs."""
     native.shape = ir.Shape([size if isinstance(size, int) else str(size) for size in shape])
     native.type = ir.TensorType(ir.DataType.from_numpy(dtype))
-
-
-Emitted = tuple[str, dict[str, Any], list[np.ndarray]]
-
-
-def _plain(op: str, **attributes: Any) -> Callable[[Node, int], Emitted]:
-    return lambda node, opset: (op, attributes, [])
-
-
-def _reducer(op: str, since: int) -> Callable[[Node, int], Emitted]:
-    """A reduction, with its axes as an input from opset `since` on and as an attribute before."""
-
-    def make(node: Node, opset: int) -> Emitted:
-        axes, keepdims = list(node.attributes["axes"]), int(node.attributes["keepdims"])
-        if opset >= since:
-            return op, {"keepdims": keepdims}, [np.array(axes, np.int64)]
-        return op, {"keepdims": keepdims, "axes": axes}, []
-
-    return make
-
-
-def _matmul(node: Node, opset: int) -> Emitted:
-    if node.attributes["transpose_a"] or node.attributes["transpose_b"]:
-        return "Gemm", {"transA": int(node.attributes["transpose_a"]), "transB": int(node.attributes["transpose_b"])}, []
-    return "MatMul", {}, []
-
-
-EMIT: dict[str, Callable[[Node, int], Emitted]] = {
-    "add": _plain("Add"),
-    "subtract": _plain("Sub"),
-    "multiply": _plain("Mul"),
-    "divide": _plain("Div"),
-    "maximum": _plain("Max"),
-    "minimum": _plain("Min"),
-    "equal": _plain("Equal"),
-    "greater": _plain("Greater"),
-    "where": _plain("Where"),
-    "round": _plain("Round"),
-    "sigmoid": _plain("Sigmoid"),
-    "softmax": lambda node, opset: ("Softmax", {"axis": node.attributes["axes"][0]}, []),
-    "max": _reducer("ReduceMax", 18),
-    "min": _reducer("ReduceMin", 18),
-    "mean": _reducer("ReduceMean", 18),
-    "sum": _reducer("ReduceSum", 13),
-    "reshape": _plain("Reshape"),
-    "transpose": lambda node, opset: ("Transpose", {"perm": list(node.attributes["perm"])}, []),
-    "broadcast": _plain("Expand"),
-    "concat": lambda node, opset: ("Concat", {"axis": node.attributes["axis"]}, []),
-    "gather": lambda node, opset: ("Gather", {"axis": node.attributes["axis"]}, []),
-    "gather_elements": lambda node, opset: ("GatherElements", {"axis": node.attributes["axis"]}, []),
-    "matmul": _matmul,
-    "cast": lambda node, opset: ("Cast", {"to": int(ir.DataType.from_numpy(np.dtype(node.attributes["dtype"])))}, []),
-    "top_k": lambda node, opset: (
-        "TopK",
-        {"axis": node.attributes["axis"], "largest": 1, "sorted": 1},
-        [np.array([node.attributes["k"]], np.int64)],
-    ),
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from openvino.utils.node_factory import NodeFactory
 from openvino_xai.errors import InputError, ModelError, PlanError
 from openvino_xai.graph.axes import refine_shapes
 from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
+from openvino_xai.graph.openvino.run import core, first_line, name_of, running
 from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.sizes import Dim, Shape
 
-SIZES = np.int64
 SMALL = 2**14  # bytes: biases and scales, but no weights
 
 
@@ -37,9 +38,9 @@ class OpenVINOModel:
     def read(cls, path: Path) -> OpenVINOModel:
         """The model in a file that OpenVINO reads. Raises ModelError."""
         try:
-            return cls(_core().read_model(path))
+            return cls(core().read_model(path))
         except RuntimeError as error:
-            raise ModelError(f"cannot read {path}: OpenVINO says: {_first_line(error)}") from error
+            raise ModelError(f"cannot read {path}: OpenVINO says: {first_line(error)}") from error
 
     @cached_property
     def graph(self) -> Graph:
@@ -56,7 +57,7 @@ class OpenVINOModel:
             if kind == "Constant":
                 continue
             if kind == "Parameter":
-                made[0].name = _name(parameters[_key(native.output(0))])
+                made[0].name = name_of(parameters[_key(native.output(0))])
                 inputs.append(made[0])
                 continue
             operands = tuple(values[_key(port.get_source_output())] for port in native.inputs())
@@ -66,7 +67,7 @@ class OpenVINOModel:
             nodes.append(node)
         for port in self.native.outputs:
             source = port.get_node().input(0).get_source_output()
-            outputs[_name(port)] = values[_key(source)]
+            outputs[name_of(port)] = values[_key(source)]
         graph = Graph(nodes, inputs, outputs, fold=_fold)
         for node in nodes:
             node.kind, node.attributes = neutral(graph, node, node.native.get_attributes())
@@ -103,7 +104,7 @@ class OpenVINOModel:
         try:
             copy = NodeFactory(info.version_id).create(info.name, own, node.native.get_attributes())
         except RuntimeError as error:
-            raise PlanError(f"{node} cannot be repeated over rows: {_first_line(error)}", node=node.name) from error
+            raise PlanError(f"{node} cannot be repeated over rows: {first_line(error)}", node=node.name) from error
         copy.set_friendly_name(name)
         return list(copy.outputs())
 
@@ -121,7 +122,7 @@ class OpenVINOModel:
         inputs = [port if array is None else self.constant(array) for port, array in zip(ports, arrays, strict=True)]
         copies = self.repeat(node, inputs, "constant")
         model = ov.Model([opset.result(copy) for copy in copies], [], "constant")
-        compiled = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return [np.array(result) for result in compiled({}).values()]
 
     def shape_of(self, native: ov.Output, axis: int, name: str) -> ov.Output:
@@ -133,7 +134,7 @@ class OpenVINOModel:
         """A twin that has these outputs no more, nor what only they needed."""
         twin = self.native.clone()
         for port in twin.outputs:
-            if _name(port) in names:
+            if name_of(port) in names:
                 twin.remove_result(port.get_node())
         return OpenVINOModel(twin)
 
@@ -180,11 +181,11 @@ class OpenVINOModel:
         if precision != "default":
             hints["INFERENCE_PRECISION_HINT"] = precision
         try:
-            compiled = _core().compile_model(self.native, device, hints)
+            compiled = core().compile_model(self.native, device, hints)
         except RuntimeError as error:
-            known = ", ".join(_core().available_devices)
+            known = ", ".join(core().available_devices)
             raise InputError(
-                f"the model does not compile for device {device} in {precision} (devices here: {known}): {_first_line(error)}"
+                f"the model does not compile for device {device} in {precision} (devices here: {known}): {first_line(error)}"
             ) from error
         quantised = any(op.get_type_name() == "FakeQuantize" for op in self.native.get_ops())
         return running(compiled, self.native, "int8/" if quantised else "")
@@ -195,66 +196,8 @@ class OpenVINOModel:
         return [path, path.with_suffix(".bin")]
 
 
-def running(compiled: ov.CompiledModel, model: ov.Model, quantised: str) -> Running:
-    """A compiled model as a function from inputs to outputs, by the names in `model`: compiling merges and drops some."""
-    wanted = {_name(port): i for i, port in enumerate(model.inputs)}
-    names = [_name(port) for port in model.outputs]
-
-    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        results = compiled(told(inputs))
-        return {name: results[i] for i, name in enumerate(names)}
-
-    request = compiled.create_infer_request()
-
-    def told(inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
-        return {wanted[name]: array for name, array in inputs.items() if name in wanted}
-
-    def once(inputs: Mapping[str, np.ndarray]) -> object:
-        return request.infer(told(inputs), share_inputs=True, share_outputs=True)
-
-    def many(inputs: Mapping[str, np.ndarray], count: int) -> None:
-        queue = ov.AsyncInferQueue(compiled)
-        for _ in range(count):
-            queue.start_async(told(inputs), share_inputs=True)
-        queue.wait_all()
-
-    return Running(run, once, many, quantised + _precision(compiled))
-
-
-def _precision(compiled: ov.CompiledModel) -> str:
-    try:
-        return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
-    except RuntimeError:  # AUTO and HETERO do not tell
-        return "unknown"
-
-
-_CORE: list[ov.Core] = []
-
-
-def _core() -> ov.Core:
-    if not _CORE:
-        _CORE.append(ov.Core())
-    return _CORE[0]
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("Exception from", "Check"))]
-    return lines[0] if lines else type(error).__name__
-
-
 def _key(port: Any) -> tuple[int, int]:
     return port.get_node().get_instance_id(), port.get_index()
-
-
-def _name(port: Any) -> str:
-    """The tensor name a client uses: the first in order of spelling, or the node's name where there is none."""
-    names = port.get_names()
-    if names:
-        return str(min(names, key=lambda name: (len(name), name)))
-    node = port.get_node()
-    if node.get_type_name() == "Result":
-        node = node.input(0).get_source_output().get_node()
-    return str(node.get_friendly_name())
 
 
 def _value(port: ov.Output) -> Value:
@@ -283,7 +226,7 @@ def _fold(value: Value) -> np.ndarray:
     if node.get_type_name() == "Constant":
         return np.array(node.get_data())
     model = ov.Model([opset.result(port)], [], "constant")
-    compiled = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.array(compiled({})[0])
 
 
@@ -303,45 +246,3 @@ def _own_constant(port: ov.Output) -> ov.Output:
     for convert in reversed(chain):
         copy = opset.convert(copy, convert.get_output_element_type(0).get_type_name())
     return copy.output(0)
-
-
-def _const(values: object, dtype: Any = SIZES) -> ov.Node:
-    return opset.constant(np.asarray(values, dtype))
-
-
-def _reducer(make: Callable[..., ov.Node]) -> Callable[..., ov.Node]:
-    return lambda node, x: make(x, _const(node.attributes["axes"]), keep_dims=node.attributes["keepdims"])
-
-
-def _top_k(node: Node, x: ov.Output) -> ov.Output:
-    top = opset.topk(x, _const(node.attributes["k"]), node.attributes["axis"], "max", "value", index_element_type="i64")
-    return top.output(1)
-
-
-EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
-    "add": lambda node, a, b: opset.add(a, b),
-    "subtract": lambda node, a, b: opset.subtract(a, b),
-    "multiply": lambda node, a, b: opset.multiply(a, b),
-    "divide": lambda node, a, b: opset.divide(a, b),
-    "maximum": lambda node, a, b: opset.maximum(a, b),
-    "minimum": lambda node, a, b: opset.minimum(a, b),
-    "equal": lambda node, a, b: opset.equal(a, b),
-    "greater": lambda node, a, b: opset.greater(a, b),
-    "where": lambda node, condition, a, b: opset.select(condition, a, b),
-    "round": lambda node, x: opset.round(x, "half_to_even"),
-    "sigmoid": lambda node, x: opset.sigmoid(x),
-    "softmax": lambda node, x: opset.softmax(x, node.attributes["axes"][0]),
-    "max": _reducer(opset.reduce_max),
-    "min": _reducer(opset.reduce_min),
-    "mean": _reducer(opset.reduce_mean),
-    "sum": _reducer(opset.reduce_sum),
-    "reshape": lambda node, x, shape: opset.reshape(x, shape, True),
-    "transpose": lambda node, x: opset.transpose(x, _const(node.attributes["perm"])),
-    "broadcast": lambda node, x, shape: opset.broadcast(x, shape, broadcast_spec="BIDIRECTIONAL"),
-    "concat": lambda node, *xs: opset.concat(list(xs), node.attributes["axis"]),
-    "gather": lambda node, x, indices: opset.gather(x, indices, _const(node.attributes["axis"])),
-    "gather_elements": lambda node, x, indices: opset.gather_elements(x, indices, node.attributes["axis"]),
-    "matmul": lambda node, a, b: opset.matmul(a, b, node.attributes["transpose_a"], node.attributes["transpose_b"]),
-    "cast": lambda node, x: opset.convert(x, np.dtype(node.attributes["dtype"])),
-    "top_k": _top_k,
-}

@@ -1,0 +1,80 @@
+"""ONNX models in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as _ort
+
+from openvino_xai.errors import ModelError
+from openvino_xai.graph.protocol import Running
+
+PROVIDERS = {"CPU": "CPUExecutionProvider"}
+LARGEST_FILE = 2**31 - 2**20  # protobuf holds less than 2 GiB; above, weights go to a file beside
+_REFUSALS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
+
+
+def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session; weights are handed over in memory, so that no file is needed."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    large = weight_bytes(native) > LARGEST_FILE
+    proto = ir.to_proto(_with_weights_outside(native, options)) if large else _inlined(native)
+    try:
+        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
+    except _REFUSALS as error:
+        raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
+
+
+def _with_weights_outside(native: ir.Model, options: onnxruntime.SessionOptions) -> ir.Model:
+    """A clone without its large weights, which `options` hold instead."""
+    light = native.clone()
+    names, arrays = [], []
+    for value in light.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is not None and tensor.nbytes > 1024:
+            name = str(value.name)
+            names.append(name)
+            arrays.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor.numpy())))
+            value.const_value = ir.ExternalTensor(
+                "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
+            )
+    options.add_external_initializers(names, arrays)
+    return light
+
+
+def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
+    """A session as a function from inputs to outputs by name."""
+    wanted = [item.name for item in held.get_inputs()]
+    names = [item.name for item in held.get_outputs()]
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        results = held.run(None, {name: inputs[name] for name in wanted if name in inputs})
+        return dict(zip(names, results, strict=True))
+
+    def many(inputs: Mapping[str, np.ndarray], count: int) -> None:
+        for _ in range(count):
+            run(inputs)
+
+    return Running(run, run, many, precision)
+
+
+def _inlined(native: ir.Model) -> onnx.ModelProto:
+    """A proto with every weight inside."""
+    if not any(isinstance(v.const_value, ir.ExternalTensor) for v in native.graph.initializers.values()):
+        return ir.to_proto(native)
+    whole = native.clone()
+    for value in whole.graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+    return ir.to_proto(whole)
+
+
+def weight_bytes(native: ir.Model) -> int:
+    """The bytes of all weights."""
+    return sum(v.const_value.nbytes for v in native.graph.initializers.values() if v.const_value is not None)
