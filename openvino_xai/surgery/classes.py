@@ -20,10 +20,11 @@ EACH_ALONE = UNARY | {"add", "divide", "multiply", "subtract", "reshape", "squee
 
 @dataclass(frozen=True)
 class Selection:
-    """The classes asked for: `ids` [k], the same for all images, or [B, k] for each its own (`of_each_image`)."""
+    """`count` of all `classes`: `ids` [k], the same for all images, or [B, k] for each its own (`of_each_image`)."""
 
     ids: Array
     count: int
+    classes: int
     of_each_image: bool = False
 
 

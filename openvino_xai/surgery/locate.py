@@ -40,6 +40,15 @@ class Scores:
         """What the output holds: `softmax`, `sigmoid` or `logit`."""
         return "logit" if self.activation is None else self.activation.kind
 
+    def read_at(self, score: str) -> Value:
+        """Where a score is read: at the output; before the activation for `logit`; or right behind it, ahead of a quantiser.
+
+        What one cell leaves of a probability is often less than a quantiser's step, and would be rounded to nothing.
+        """
+        if self.activation is None:
+            return self.value
+        return self.activation.operand(0) if score == "logit" else self.activation.outputs[0]
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:

@@ -77,9 +77,7 @@ class PlannedSite:
             raise PlanError(f"layer '{layer.name}' {text(shape)} has its batch on axis {layer.place.batch}; axis 0 is expected")
         self.batch: Size = shape[0]
         self.grid = _grid(layer, request)
-        skipped = scores.activation if request.score == "logit" else None
-        lazy = request.plan == "lazy"
-        self._tail = Tail(graph, trace, layer.value, scores.value, grid=self.grid, lazy=lazy, skipped=skipped)
+        self._tail = Tail(graph, trace, layer.value, scores.read_at(request.score), grid=self.grid, lazy=request.plan == "lazy")
         self.explained = self._top()
 
     @property
@@ -118,9 +116,9 @@ class PlannedSite:
         if self._scores.activation is None and self._request.score == "softmax":
             return None
         if self.explained is not None:
-            return Selection(self.explained, self.classes, of_each_image=True)
+            return Selection(self.explained, self.classes, self._scores.classes, of_each_image=True)
         ids = self._request.targets.ids
-        return None if ids is None else Selection(np.array(ids, np.int64), len(ids))
+        return None if ids is None else Selection(np.array(ids, np.int64), len(ids), self._scores.classes)
 
     def _top(self) -> Value | None:
         """[B, k]: the classes explained for each image, most probable first; None where they are the same for all."""

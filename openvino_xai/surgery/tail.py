@@ -11,7 +11,7 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product, text
+from openvino_xai.graph.sizes import Dim, Shape, Size, product, text
 from openvino_xai.graph.symbolic import SHAPED
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.cells import Cells
@@ -22,7 +22,7 @@ from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, tapped
 
 
 class Tail:
-    """The part of a model from `cut` to `end`; `skipped` passes its operand on as it is.
+    """The part of a model from `cut` to `end`.
 
     `grid` is how many masks there are along the rows and columns of cells; each keeps a block of them.
     """
@@ -36,10 +36,9 @@ class Tail:
         *,
         grid: tuple[Size, Size],
         lazy: bool,
-        skipped: Node | None = None,
     ) -> None:
         self._graph, self._trace = graph, trace
-        self._cut, self._end, self._skipped = cut, end, skipped
+        self._cut, self._end = cut, end
         self._cells = Cells(graph, trace, shape_of(cut)[0], grid) if lazy else None
         self._grid = grid
         self._rows: dict[Cell, Rows] = {}
@@ -69,18 +68,15 @@ class Tail:
         known: dict[Value, Masked] = {self._cut: start if self._cells else self._multiplied_out(start)}
         for node in self._nodes:
             operands = {index: known[value] for index, value in node.operands if value in known}
-            if node is self._skipped:
-                known[node.outputs[0]] = operands[0]
-                continue
             known.update(zip(node.outputs, self._step(node, operands), strict=True))
         return self._as_rows(known[self._end]), self._end in self._chosen
 
     def _choose(self, selection: Selection | None) -> None:
         """Find the values that need be computed for the selected classes only."""
         self._selection, self._chosen = selection, {}
-        if selection is None:
+        if selection is None or shape_of(self._end)[1] != selection.classes:
             return
-        held = class_axes(self._nodes, self._end, self._cut, at_one(shape_of(self._end)[1]))
+        held = class_axes(self._nodes, self._end, self._cut, selection.classes)
         if not selection.of_each_image or can_differ(self._nodes, held):
             self._chosen = held
 

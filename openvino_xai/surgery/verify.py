@@ -132,10 +132,7 @@ class Definition:
         self._inputs = inputs
         self._classes = scores.classes
         self._squash = request.score if scores.activation is None else "logit"
-        before = scores.activation is not None and request.score == "logit"
-        self._end = END if before else scores.name
-        read = {END: scores.activation.operand(0)} if before and scores.activation else {}
-        self._tail = original.probing(read=read, given={CUT: layer.value}).compile()
+        self._tail = original.probing(read={END: scores.read_at(request.score)}, given={CUT: layer.value}).compile()
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
@@ -150,7 +147,7 @@ class Definition:
                 block = features.shape[axis] // count
                 at[axis] = slice(place * block, (place + 1) * block)
             features[tuple(at)] = self._features[tuple(at)]
-        y = self._tail({**self._inputs, CUT: features})[self._end].astype(np.float64).reshape(len(masks), self._classes)
+        y = self._tail({**self._inputs, CUT: features})[END].astype(np.float64).reshape(len(masks), self._classes)
         if self._squash == "softmax":
             y = np.exp(y - y.max(axis=1, keepdims=True))
             y /= y.sum(axis=1, keepdims=True)

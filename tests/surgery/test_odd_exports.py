@@ -139,19 +139,26 @@ def test_half_precision_ir_computes_as_the_plain_one() -> None:
     assert maps.shape == (2, CLASSES, 6, 8)
 
 
-def test_a_fully_quantised_model_returns_bytes_as_scores() -> None:
+def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
+    """A fully quantised model returns bytes; one cell's probability is less than their step, and would leave a blank map."""
     image = op.parameter([1, 3, 6, 8], np.float32, "image")
     rng = np.random.default_rng(4)
-    features = op.relu(
-        op.convolution(image, rng.normal(0, 0.4, (4, 3, 3, 3)).astype(np.float32), [1, 1], [1, 1], [1, 1], [1, 1])
-    )
+    weights = rng.normal(0, 0.4, (4, 3, 3, 3)).astype(np.float32)
+    features = op.relu(op.convolution(image, weights, [1, 1], [1, 1], [1, 1], [1, 1]))
     features.set_friendly_name("f")
-    logits = op.matmul(
-        op.reduce_mean(features, np.array([2, 3])), rng.normal(0, 9, (4, CLASSES)).astype(np.float32), False, False
-    )
-    scores = op.convert(op.multiply(op.softmax(logits, 1), np.float32(255)), "u8")
-    scores.output(0).get_tensor().set_names({"scores"})
-    hooked = xai.insert(ov.Model([op.result(scores)], [image]), layer="f", verify=False)
-    results = xai.load(hooked)(rng.normal(0, 1, (1, 3, 6, 8)).astype(np.float32))
+    pooled = op.reduce_mean(features, np.array([2, 3]))
+    probable = op.softmax(op.matmul(pooled, rng.normal(0, 1, (4, CLASSES)).astype(np.float32), False, False), 1)
+
+    def ending_in(node: ov.Node) -> ov.Model:
+        node.output(0).get_tensor().set_names({"scores"})
+        return ov.Model([op.result(node)], [image])
+
+    bytes_of = op.convert(op.fake_quantize(probable, *np.array([0, 1, 0, 255], np.float32), 256), "u8")
+    batch = rng.normal(0, 1, (1, 3, 6, 8)).astype(np.float32)
+    whole = xai.insert(ending_in(bytes_of), layer="f")
+    assert whole.record["score"] == "softmax"
+    results = xai.load(whole)(batch)
     assert results["scores"].dtype == np.uint8
-    assert results["saliency_map"].max() <= 1
+    assert len(np.unique(results["saliency_map"])) > 20
+    unquantised = xai.load(xai.insert(ending_in(probable), layer="f"))(batch)
+    np.testing.assert_allclose(results["saliency_map"], unquantised["saliency_map"], atol=TOLERANCE)
