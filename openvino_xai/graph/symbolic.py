@@ -134,6 +134,13 @@ def _divide(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     return None if None in result else np.array(result, dtype=object).reshape(a.shape)
 
 
+def _mod(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    """The remainder of numbers that are not negative: there all definitions of it agree."""
+    if not all(map(_numbers, operands)) or any((operand < 0).any() for operand in operands):
+        return None
+    return np.asarray(operands[0] % operands[1], dtype=object)
+
+
 def _full(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     if not _numbers(operands[0]):
         return None
@@ -176,6 +183,7 @@ _CONTENT: dict[str, Callable[[Node, list[np.ndarray]], np.ndarray | None]] = {
     "slice": _slice,
     "multiply": _multiply,
     "divide": _divide,
+    "mod": _mod,
     "range": _range,
     "full": _full,
     "broadcast": _broadcast,

@@ -142,18 +142,60 @@ def _over_classes(node: Node) -> bool:
 
 
 def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
-    """For every value that has all three, the axes of the batch, the rows and the columns of cells."""
+    """For every value that has all three, the axes of the batch, the rows and the columns of cells.
+
+    Rows and columns that a reshape merges to tokens are followed, too, and found again where tokens are laid out as before.
+    """
     roles: dict[Value, dict[str, int]] = {image: vars(place).copy()}
+    tokens: dict[Value, tuple[Size, Size]] = {}  # the rows and columns of a value whose role `tokens` holds them merged
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
             found: dict[str, set[int]] = {}
             for target, sources in enumerate(axes):
                 for source in sources:
-                    for role, axis in roles.get(node.operand(source.operand), {}).items():
-                        if axis == source.axis and (source.exact or role != "batch"):
+                    operand = node.operand(source.operand)
+                    for role, axis in roles.get(operand, {}).items():
+                        if axis == source.axis and (source.exact or role in ("height", "width")):
                             found.setdefault(role, set()).add(target)
+                            if role == "tokens":
+                                tokens[value] = tokens[operand]
+            if node.kind == "reshape":
+                held = {role: axis for role, axis in roles.get(node.operand(0), {}).items() if role not in found}
+                found.update(_relaid(node, held, tokens) or _split(node, held))
             roles[value] = {role: targets.pop() for role, targets in found.items() if len(targets) == 1}
-    return {value: Place(**held) for value, held in roles.items() if len(held) == 3}
+    cells = ("batch", "height", "width")
+    return {value: Place(*(held[role] for role in cells)) for value, held in roles.items() if set(cells) <= set(held)}
+
+
+def _split(node: Node, held: dict[str, int]) -> dict[str, set[int]]:
+    """The roles of rows and columns that a reshape splits into blocks: the blocks are the cells from there on."""
+    before, after = node.operand(0).shape or (), node.outputs[0].shape or ()
+    found = {}
+    for role in {"height", "width"} & set(held):
+        for target in range(len(after) - 1):
+            ahead = product(after[:target]) == product(before[: held[role]])
+            if ahead and after[target] != 1 and product(after[target : target + 2]) == before[held[role]]:
+                found[role] = {target}
+    return found
+
+
+def _relaid(node: Node, held: dict[str, int], tokens: dict[Value, tuple[Size, Size]]) -> dict[str, set[int]]:
+    """The roles that a reshape makes of its operand's: tokens of rows and columns that are neighbours, or these of tokens."""
+    value = node.outputs[0]
+    before, after = node.operand(0).shape or (), value.shape or ()
+    if "tokens" in held:
+        size = tokens[node.operand(0)]
+        for target in range(len(after) - 1):
+            ahead = product(after[:target]) == product(before[: held["tokens"]])
+            if ahead and after[target : target + 2] == size:
+                return {"height": {target}, "width": {target + 1}}
+    if "height" in held and held.get("width") == held["height"] + 1:
+        size = before[held["height"]], before[held["width"]]
+        for target, length in enumerate(after):
+            if length == product(size) and product(after[:target]) == product(before[: held["height"]]):
+                tokens[value] = size
+                return {"tokens": {target}}
+    return {}
 
 
 def paths_through(graph: Graph, image: Value, scores: Value) -> dict[Value, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny import CASES, DIALECTS, LINEAR, STEM, Case, in_dialect, tiny, with_open_sizes
+from tiny import CASES, DIALECTS, LINEAR, STEM, Case, Oracle, images, in_dialect, tiny, with_open_sizes
 
 import openvino_xai as xai
 from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError, TooLarge
@@ -81,8 +81,6 @@ def test_of_several_outputs_the_scores_must_be_named(dialect: str) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_outputs_keep_their_order_and_names(dialect: str) -> None:
     model = tiny(TWO, output="float[B,4] other, float[B,5] logits", **LINEAR)
-    from tiny import images
-
     results = xai.load(xai.insert(in_dialect(model, dialect), scores="logits"))(images(model, 2))
     assert list(results) == ["other", "logits", "saliency_map"]
 
@@ -148,3 +146,35 @@ def test_a_layer_far_from_the_scores_is_taken_only_when_it_is_named(dialect: str
     with pytest.raises(LayerError, match=r"no layer near the scores .* 'f' .* times the operations .* say --layer f if"):
         find(in_dialect(model, dialect))
     assert find(in_dialect(model, dialect), layer="f") == "f"
+
+
+TOKENS = (
+    STEM + "a = Reshape(f, flat) t = Transpose<perm=[0,2,1]>(a) m = MatMul(mix, t) s = Add(t, m) "
+    "u = Transpose<perm=[0,2,1]>(s) g = Reshape(u, back) r = Relu(g) "
+    "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+)
+BLOCKS = (
+    STEM + "a = Reshape(f, split) t = Transpose<perm=[0,1,3,5,2,4]>(a) g = Reshape(t, join) c1 = Conv(g, w1) r = Relu(c1) "
+    "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("body", "weights", "cells"),
+    [
+        (TOKENS, {"mix": (48, 48), "flat": np.array([0, 4, 48]), "back": np.array([0, 4, 6, 8])}, (6, 8)),
+        (BLOCKS, {"w1": (4, 16, 1, 1), "split": np.array([0, 4, 3, 2, 4, 2]), "join": np.array([0, 16, 3, 4])}, (3, 4)),
+    ],
+    ids=["tokens laid out as before", "blocks of cells folded into channels"],
+)
+def test_cells_are_followed_through_reshapes(
+    body: str, weights: dict[str, object], cells: tuple[int, int], dialect: str
+) -> None:
+    model = tiny(body, **LINEAR, **weights)  # type: ignore[arg-type]
+    hooked = xai.insert(in_dialect(model, dialect))
+    assert hooked.record["layer"] == "r"
+    assert hooked.layer.cells == cells
+    batch = images(model, 2)
+    oracle = Oracle(tiny(body, batch=1, **LINEAR, **weights), "r")  # type: ignore[arg-type]
+    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], oracle.unit(batch), atol=2e-4)
