@@ -150,27 +150,27 @@ class Cells:
         how = _reduction(node, cell) if cell and len(node.outputs) == 1 else None
         if cell is None or how is None or cell.place.batch != 0:
             return None
-        xp = self._trace
-        spread = cell.rest is not None and any(shape_of(cell.rest)[axis] != 1 for axis in (cell.place.height, cell.place.width))
-        if how in ("max", "min") and spread:
+        if how in ("max", "min") and _differs(cell):
             return None  # the largest of the others differs from cell to cell
+        xp, kept = self._trace, product(self._grid)
         rows = self._of_blocks(cell.value, cell.place, how)
-        rest = None if cell.rest is None else self._of_rest(cell.rest, cell.place)
-        cut = shape_of(cell.value)
-        count = product((cut[cell.place.height], cut[cell.place.width]))
-        kept = product(self._grid)
         if how in ("max", "min"):
-            if kept != 1:  # there are cells that a mask does not keep
-                other = np.zeros((), cell.value.dtype) if rest is None else rest
-                rows = xp.maximum(rows, other) if how == "max" else xp.minimum(rows, other)
+            rows = rows if kept == 1 else self._extreme(rows, cell, how)
         else:
-            if rest is not None:
-                rows = xp.add(rows, self._rest_elsewhere(cell, rest, spread, count))
+            sizes = shape_of(cell.value)
+            count = product((sizes[cell.place.height], sizes[cell.place.width]))
+            if cell.rest is not None:
+                rows = xp.add(rows, self._rest_elsewhere(cell.rest, cell, count))
             if how == "mean":
                 rows = (
-                    xp.divide(rows, self._number(count, cell.value)) if isinstance(count, Dim) else xp.multiply(rows, 1 / count)
+                    xp.multiply(rows, 1 / count) if isinstance(count, int) else xp.divide(rows, self._number(count, cell.value))
                 )
         return [Rows(xp.reshape(rows, (self._batch * kept, *shape(node.outputs[0])[1:])), 0)]
+
+    def _extreme(self, rows: Value, cell: Cell, how: str) -> Value:
+        """The larger (or smaller) of what a mask keeps and what is elsewhere."""
+        rest = np.zeros((), cell.value.dtype) if cell.rest is None else self._of_one_cell(cell.rest, cell.place)
+        return self._trace.maximum(rows, rest) if how == "max" else self._trace.minimum(rows, rest)
 
     def _of_blocks(self, value: Value, place: Place, how: str) -> Value:
         """[B * N, ...]: the value of each block of cells, summed (or its extreme), with the other axes in their order."""
@@ -187,31 +187,25 @@ class Cells:
             moved = reduce(split, axis=(2, 4))
         return xp.reshape(moved, (shape[place.batch] * product(self._grid), *sizes))
 
-    def _of_rest(self, rest: Value, place: Place) -> Value:
-        """[1, ...]: the rest of one cell, where it is the same for all; else [1, H, W, ...]."""
-        shape = shape_of(rest)
-        others = [axis for axis in range(len(shape)) if axis not in (place.batch, place.height, place.width)]
-        if shape[place.height] == shape[place.width] == 1:
-            return self._trace.reshape(rest, (1, *(shape[axis] for axis in others)))
-        return self._trace.permute_dims(rest, (place.batch, place.height, place.width, *others))
+    def _of_one_cell(self, rest: Value, place: Place) -> Value:
+        """[1, ...]: a rest that is the same for all cells, without their axes."""
+        cells = (place.height, place.width)
+        return self._trace.reshape(rest, tuple(size for axis, size in enumerate(shape_of(rest)) if axis not in cells))
 
-    def _rest_elsewhere(self, cell: Cell, rest: Value, spread: bool, count: Size) -> Value:
+    def _rest_elsewhere(self, rest: Value, cell: Cell, count: Size) -> Value:
         """The sum of the rest over the cells that a mask does not keep: [1, ...], or [B * N, ...] where it depends on n."""
-        xp = self._trace
-        kept = product(self._grid)
-        if not spread:
-            if isinstance(count, Dim):
-                number = self._number(count, cell.value)
-                return xp.multiply(rest, xp.subtract(number, 1.0))
-            assert isinstance(kept, int)
-            return xp.multiply(rest, float(count - count // kept))
-        shape = shape_of(cell.value)
-        sizes = list(shape_of(cell.rest)) if cell.rest is not None else []
-        for axis in (cell.place.height, cell.place.width):
-            sizes[axis] = shape[axis]
-        whole = xp.broadcast_to(cell.rest, tuple(sizes)) if cell.rest is not None else rest
-        everywhere = xp.sum(whole, axis=(cell.place.height, cell.place.width))
-        elsewhere = xp.subtract(everywhere, self._of_blocks(whole, cell.place, "sum"))  # [N, ...]
+        xp, place, kept = self._trace, cell.place, product(self._grid)
+        if not _differs(cell):
+            one = self._of_one_cell(rest, place)
+            if isinstance(count, int) and isinstance(kept, int):
+                return xp.multiply(one, float(count - count // kept))
+            return xp.multiply(one, xp.subtract(self._number(count, cell.value), 1.0))
+        sizes = list(shape_of(rest))
+        for axis in (place.height, place.width):
+            sizes[axis] = shape_of(cell.value)[axis]
+        whole = xp.broadcast_to(rest, tuple(sizes))
+        everywhere = xp.sum(whole, axis=(place.height, place.width))
+        elsewhere = xp.subtract(everywhere, self._of_blocks(whole, place, "sum"))  # [N, ...]
         others = shape_of(elsewhere)[1:]
         one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, kept, *others)), (self._batch, kept, *others))
         return xp.reshape(one_each, (self._batch * kept, *others))
@@ -299,6 +293,11 @@ def _placed(axes: Axes, cells: Mapping[int, Cell]) -> Place | None:
             where.append(targets[0])
         found.add(Place(*where))
     return found.pop() if len(found) == 1 else None
+
+
+def _differs(cell: Cell) -> bool:
+    """Whether the rest depends on the position."""
+    return cell.rest is not None and any(shape_of(cell.rest)[axis] != 1 for axis in (cell.place.height, cell.place.width))
 
 
 def _reduction(node: Node, cell: Cell) -> str | None:
