@@ -154,11 +154,10 @@ def _broadcast(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _clip(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
-    if not all(map(_numbers, operands)):
+    limits = node.attributes
+    if not limits or not _numbers(operands[0]):
         return None
-    limits = [float(operand) for operand in operands[1:]]
-    low, high = node.attributes.get("min", [*limits, None][0]), node.attributes.get("max", [*limits, None, None][1])
-    return np.asarray(np.clip(operands[0].astype(float), low, high)).astype(object)
+    return np.asarray(np.clip(operands[0].astype(float), limits["min"], limits["max"])).astype(object)
 
 
 def _range(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:

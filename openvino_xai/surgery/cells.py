@@ -121,17 +121,9 @@ class Cells:
         if node.kind in ("conv", "matmul"):
             return len([value for value in node.inputs if value is not None]) == 2 and 0 in cells
         if node.kind == "clip":
-            low, high = self._limits(node)
-            return low <= 0 <= high
+            limits = node.attributes
+            return bool(limits) and bool(limits["min"] <= 0 <= limits["max"])
         return node.kind != "fake_quantize" or self._quantises_zero_to_zero(node)
-
-    def _limits(self, node: Node) -> tuple[float, float]:
-        told = [self._graph.constant(value) for value in node.inputs[1:3]]
-        low, high = (None if limit is None else float(limit) for limit in [*told, None, None][:2])
-        return (
-            node.attributes.get("min", -np.inf if low is None else low),
-            node.attributes.get("max", np.inf if high is None else high),
-        )
 
     def _quantises_zero_to_zero(self, node: Node) -> bool:
         """Whether zero is one of the levels of a FakeQuantize and stays what it is."""

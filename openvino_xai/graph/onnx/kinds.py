@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from openvino_xai.graph.neutral import Graph, Node
 from openvino_xai.graph.symbolic import known_integers
 
@@ -124,6 +126,18 @@ def _shape(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {key: int(a[key]) for key in ("start", "end") if key in a}
 
 
+def _clip(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """The limits, infinite where there is none; nothing where one is known only when the model runs."""
+    limits = {"min": -np.inf, "max": np.inf}
+    for index, name in enumerate(limits, start=1):
+        if _given(node, index):
+            data = graph.constant(node.inputs[index])
+            if data is None:
+                return {}
+            limits[name] = float(data.item())
+    return limits
+
+
 def _axis(default: int) -> Reader:
     return lambda graph, node, a: {"axis": int(a.get("axis", default))}
 
@@ -137,7 +151,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Cast": ("cast", None),
     "CastLike": ("cast", None),
     "Ceil": ("ceil", None),
-    "Clip": ("clip", None),
+    "Clip": ("clip", _clip),
     "Concat": ("concat", _axis(0)),
     "ConstantOfShape": ("full", lambda graph, node, a: {"value": a["value"].numpy().item() if "value" in a else 0.0}),
     "Conv": ("conv", _conv),
