@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openvino_xai.cli.options import Grid, Json, LayerName, Method, ModelPath, Scale, Score, ScoresName
+from openvino_xai.cli.options import (
+    Grid,
+    ImageInput,
+    Json,
+    LayerName,
+    Method,
+    ModelPath,
+    Scale,
+    Score,
+    ScoresName,
+    TargetClasses,
+)
 from openvino_xai.cli.text import print_table, progress
 from openvino_xai.errors import InputError
 
@@ -24,7 +35,8 @@ def benchmark(
     method: Method = "reciprocam",
     score: Score = "softmax",
     scores: ScoresName = None,
-    targets: Annotated[str, typer.Option(help="The classes to explain: all, top:K of each image, or ID,ID,...")] = "all",
+    image_input: ImageInput = None,
+    targets: TargetClasses = "all",
     scale: Scale = "unit",
     plan: Annotated[str, typer.Option(help="The plans to compare with the plain model, as lazy,direct.")] = "lazy",
     grid: Grid = None,
@@ -61,6 +73,7 @@ def benchmark(
                 targets=targets,
                 scale=scale,
                 scores=scores,
+                image_input=image_input,
                 plan=kind,
                 grid=grid,
             )

@@ -20,6 +20,7 @@ from openvino_xai.cli.options import (
     Scale,
     Score,
     ScoresName,
+    TargetClasses,
     parse_bytes,
 )
 
@@ -36,7 +37,7 @@ def insert(
     score: Score = "softmax",
     scores: ScoresName = None,
     image_input: ImageInput = None,
-    targets: Annotated[str, typer.Option(help="The classes to explain: all, top:K of each image, or ID,ID,...")] = "all",
+    targets: TargetClasses = "all",
     scale: Scale = "unit",
     plan: Plan = "lazy",
     grid: Grid = None,

@@ -13,6 +13,7 @@ _LAYER = "Node or tensor name; by default the last layer that has cells and sepa
 _SCORE = "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is."
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
+_TARGETS = "The classes to explain: all, top:K of each image, or ID,ID,..."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[
@@ -28,6 +29,7 @@ ScoresName: TypeAlias = Annotated[
     "str | None", typer.Option("--scores", help="The output with the scores, if several could be.")
 ]
 ImageInput: TypeAlias = Annotated["str | None", typer.Option(help="The input with the image, if several could be.")]
+TargetClasses: TypeAlias = Annotated[str, typer.Option("--targets", help=_TARGETS)]
 Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE)]
 Plan: TypeAlias = Annotated[str, typer.Option(help=_PLAN)]
 Grid: TypeAlias = Annotated["str | None", typer.Option(help="Masks that keep a block of cells: rows x columns, as 14x14.")]
