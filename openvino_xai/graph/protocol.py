@@ -36,7 +36,6 @@ class Running:
 class Deployed(Protocol):
     """A model in one dialect."""
 
-    dialect: str
     suffix: str
     native: Any
 

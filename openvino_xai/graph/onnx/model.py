@@ -28,7 +28,6 @@ OLDEST_OPSET = 13
 class OnnxModel:
     """An `onnx_ir.Model`; where it came from a file, weights beside it are read when they are needed."""
 
-    dialect = "onnx"
     suffix = ".onnx"
 
     def __init__(self, native: ir.Model) -> None:

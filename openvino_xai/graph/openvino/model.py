@@ -18,7 +18,7 @@ from openvino_xai.graph.axes import refine_shapes
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
-from openvino_xai.graph.openvino.run import core, first_line, name_of, running
+from openvino_xai.graph.openvino.run import computed, core, first_line, name_of, running
 from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.sizes import Dim, Shape
 
@@ -28,7 +28,6 @@ SMALL = 2**14  # bytes: biases and scales, but no weights
 class OpenVINOModel:
     """An `ov.Model`."""
 
-    dialect = "openvino"
     suffix = ".xml"
 
     def __init__(self, native: ov.Model) -> None:
@@ -120,10 +119,7 @@ class OpenVINOModel:
         """The outputs of a copy of `node` for arrays; None is the model's own constant operand."""
         ports = [port.get_source_output() for port in node.native.inputs()]
         inputs = [port if array is None else self.constant(array) for port, array in zip(ports, arrays, strict=True)]
-        copies = self.repeat(node, inputs, "constant")
-        model = ov.Model([opset.result(copy) for copy in copies], [], "constant")
-        compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        return [np.array(result) for result in compiled({}).values()]
+        return computed(self.repeat(node, inputs, "constant"))
 
     def shape_of(self, native: ov.Output, axis: int, name: str) -> ov.Output:
         """The size of one axis, [1] i64."""
@@ -225,9 +221,7 @@ def _fold(value: Value) -> np.ndarray:
     node = port.get_node()
     if node.get_type_name() == "Constant":
         return np.array(node.get_data())
-    model = ov.Model([opset.result(port)], [], "constant")
-    compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return np.array(compiled({})[0])
+    return computed([port])[0]
 
 
 def _own_constant(port: ov.Output) -> ov.Output:
