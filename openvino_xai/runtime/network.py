@@ -44,7 +44,7 @@ class Network:
         info = deployed.info("model_info")
         self._scores = find_scores(deployed.graph, self.record.get("scores"))
         self.labels = [label.replace("_", " ") for label in info.get("labels", "").split()]
-        self._preprocessing = _described(self._input, place.height == 2).updated(info)
+        self._preprocessing = _described(self._input, place.cells == (2, 3)).updated(info)
 
     @property
     def precision(self) -> str:

@@ -11,6 +11,7 @@ Anything else has no rule here, and is materialised by the tail.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
 from openvino_xai.graph.symbolic import SHAPED, is_fixed
 from openvino_xai.graph.vocabulary import Trace, shape_of
-from openvino_xai.surgery.locate import Place
+from openvino_xai.surgery.places import Place
 from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, tapped
 
 # kinds that give 0 for zeros and fixed operands, where no operand is an addend
@@ -90,7 +91,7 @@ class Cells:
         for value, place, axes in zip(node.outputs, places, every, strict=True):
             shape = list(shape_of(value))
             shape[place.batch] = 1
-            for axis in (place.height, place.width):
+            for axis in place.cells:
                 sizes = [shape_of(held)[s.axis] for s in axes[axis] if (held := inputs[s.operand]) is not None]
                 shape[axis] = next((size for size in sizes if size != 1), 1)
             shapes.append(tuple(shape))
@@ -103,14 +104,15 @@ class Cells:
     def _stretched(self, held: Value, cell: Cell, shape: Shape, place: Place) -> Value:
         """A rest as long as others along the cells, to be joined with them."""
         sizes = list(shape_of(held))
-        sizes[cell.place.height], sizes[cell.place.width] = shape[place.height], shape[place.width]
+        for own, axis in zip(cell.place.cells, place.cells, strict=True):
+            sizes[own] = shape[axis]
         return self._trace.broadcast_to(held, tuple(sizes))
 
     def _rest(self, cell: Cell) -> Value:
         """The rest as a value, zeros where it is None."""
         if cell.rest is not None:
             return cell.rest
-        ones = (cell.place.batch, cell.place.height, cell.place.width)
+        ones = (cell.place.batch, *cell.place.cells)
         shape = tuple(1 if axis in ones else at_one(size) for axis, size in enumerate(shape_of(cell.value)))
         return Value("zeros", shape, cell.value.dtype, data=np.zeros(shape, cell.value.dtype or np.float32))
 
@@ -150,7 +152,7 @@ class Cells:
             rows = rows if kept == 1 else self._extreme(rows, cell, how)
         else:
             sizes = shape_of(cell.value)
-            count = product((sizes[cell.place.height], sizes[cell.place.width]))
+            count = product(sizes[axis] for axis in cell.place.cells)
             if cell.rest is not None:
                 rows = xp.add(rows, self._rest_elsewhere(cell.rest, cell, count))
             if how == "mean":
@@ -167,22 +169,24 @@ class Cells:
     def _of_blocks(self, value: Value, place: Place, how: str) -> Value:
         """[B * N, ...]: the value of each block of cells, summed (or its extreme), with the other axes in their order."""
         xp, shape = self._trace, shape_of(value)
-        others = [axis for axis in range(len(shape)) if axis not in (place.batch, place.height, place.width)]
-        moved = xp.permute_dims(tapped(xp, value), (place.batch, place.height, place.width, *others))
+        others = [axis for axis in range(len(shape)) if axis not in (place.batch, *place.cells)]
+        moved = xp.permute_dims(tapped(xp, value), (place.batch, *place.cells, *others))
         sizes = [shape[axis] for axis in others]
-        height, width = shape[place.height], shape[place.width]
-        rows, columns = self._grid
-        if (rows, columns) != (height, width):
+        if not self._single(value, place):
+            (height, width), (rows, columns) = (shape[axis] for axis in place.cells), self._grid
             assert isinstance(height, int) and isinstance(width, int) and isinstance(rows, int) and isinstance(columns, int)
             split = xp.reshape(moved, (shape[place.batch], rows, height // rows, columns, width // columns, *sizes))
             reduce = {"max": xp.max, "min": xp.min}.get(how, xp.sum)
             moved = reduce(split, axis=(2, 4))
         return xp.reshape(moved, (shape[place.batch] * product(self._grid), *sizes))
 
+    def _single(self, value: Value, place: Place) -> bool:
+        """Whether a mask keeps one cell, and not a block of them."""
+        return product(self._grid) == product(shape_of(value)[axis] for axis in place.cells)
+
     def _of_one_cell(self, rest: Value, place: Place) -> Value:
         """[1, ...]: a rest that is the same for all cells, without their axes."""
-        cells = (place.height, place.width)
-        return self._trace.reshape(rest, tuple(size for axis, size in enumerate(shape_of(rest)) if axis not in cells))
+        return self._trace.reshape(rest, tuple(size for axis, size in enumerate(shape_of(rest)) if axis not in place.cells))
 
     def _rest_elsewhere(self, rest: Value, cell: Cell, count: Size) -> Value:
         """The sum of the rest over the cells that a mask does not keep: [1, ...], or [B * N, ...] where it depends on n."""
@@ -193,10 +197,10 @@ class Cells:
                 return xp.multiply(one, float(count - count // kept))
             return xp.multiply(one, xp.subtract(self._number(count, cell.value), 1.0))
         sizes = list(shape_of(rest))
-        for axis in (place.height, place.width):
+        for axis in place.cells:
             sizes[axis] = shape_of(cell.value)[axis]
         whole = xp.broadcast_to(rest, tuple(sizes))
-        everywhere = xp.sum(whole, axis=(place.height, place.width))
+        everywhere = xp.sum(whole, axis=place.cells)
         elsewhere = xp.subtract(everywhere, self._of_blocks(whole, place, "sum"))  # [N, ...]
         others = shape_of(elsewhere)[1:]
         one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, kept, *others)), (self._batch, kept, *others))
@@ -218,14 +222,15 @@ class Cells:
         if cell.rest is not None or not isinstance(gate, Rows) or gate.axis != 0 or place.batch != 0:
             return None
         sizes = shape_of(gate.value)
-        if len(sizes) != len(shape) or sizes[place.height] != 1 or sizes[place.width] != 1:
+        if len(sizes) != len(shape) or any(sizes[axis] != 1 for axis in place.cells):
             return None
-        if self._grid != (shape[place.height], shape[place.width]) or shape_of(node.outputs[0]) != shape:
+        if not self._single(cell.value, place) or shape_of(node.outputs[0]) != shape:
             return None
         xp = self._trace
-        others = [axis for axis in range(len(shape)) if axis not in (0, place.height, place.width)]
-        by_cell = xp.reshape(gate.value, (shape[0], *self._grid, *(sizes[axis] for axis in others)))
-        order = [0, place.height, place.width, *others]
+        others = [axis for axis in range(len(shape)) if axis not in (0, *place.cells)]
+        own = (shape[axis] for axis in place.cells)
+        by_cell = xp.reshape(gate.value, (shape[0], *own, *(sizes[axis] for axis in others)))
+        order = [0, *place.cells, *others]
         spread = xp.permute_dims(by_cell, tuple(order.index(axis) for axis in range(len(shape))))
         return [Cell(xp.multiply(tapped(xp, cell.value), spread), None, place)]
 
@@ -250,20 +255,20 @@ class Cells:
             or len(shape_of(node.operand(1))) != 2
         ):
             return None
-        if self._grid != (shape[place.height], shape[place.width]) or any(isinstance(size, Dim) for size in sizes):
+        if not self._single(cell.value, place) or any(isinstance(size, Dim) for size in sizes):
             return None
         if any(not is_fixed(self._graph, value) for index, value in node.operands if index):
             return None
         xp, weights = self._trace, node.operand(1)
-        others = [axis for axis in range(1, len(shape)) if axis not in (place.height, place.width)]
+        others = [axis for axis in range(1, len(shape)) if axis not in place.cells]
         masks, depth = product(self._grid), product(shape[axis] for axis in others)
         made = shape_of(node.outputs[0])[-1]
         last = 0 if attributes.get("transpose_b") else len(sizes)  # where the weights have their outputs
         split = xp.reshape(weights, (made, *sizes) if last == 0 else (*sizes, made))
         offset = -1 if last else 0
-        axes = (place.height + offset, place.width + offset, *(axis + offset for axis in others), last)
+        axes = (*(axis + offset for axis in (*place.cells, *others)), last)
         blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, made))
-        moved = xp.permute_dims(tapped(xp, cell.value), (place.height, place.width, 0, *others))
+        moved = xp.permute_dims(tapped(xp, cell.value), (*place.cells, 0, *others))
         rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)
         rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, made))
         rows = rows if attributes.get("alpha", 1.0) == 1 else xp.multiply(rows, attributes["alpha"])
@@ -278,18 +283,18 @@ def _placed(axes: Axes, cells: Mapping[int, Cell]) -> Place | None:
     found = set()
     for index, cell in cells.items():
         where = []
-        for axis in (cell.place.batch, cell.place.height, cell.place.width):
+        for axis in (cell.place.batch, *cell.place.cells):
             targets = [target for target, sources in enumerate(axes) if (index, axis, True) in sources]
             if len(targets) != 1:
                 return None
             where.append(targets[0])
-        found.add(Place(*where))
+        found.add(replace(cell.place, batch=where[0], cells=tuple(where[1:])))
     return found.pop() if len(found) == 1 else None
 
 
 def _differs(cell: Cell) -> bool:
     """Whether the rest depends on the position."""
-    return cell.rest is not None and any(shape_of(cell.rest)[axis] != 1 for axis in (cell.place.height, cell.place.width))
+    return cell.rest is not None and any(shape_of(cell.rest)[axis] != 1 for axis in cell.place.cells)
 
 
 def _reduction(node: Node, cell: Cell) -> str | None:
@@ -297,8 +302,8 @@ def _reduction(node: Node, cell: Cell) -> str | None:
     shape = shape_of(cell.value)
     if node.kind in FULL:
         axes = {axis % len(shape) for axis in node.attributes["axes"]}
-        return node.kind if axes == {cell.place.height, cell.place.width} else None
-    if node.kind in ("avg_pool", "max_pool") and (cell.place.height, cell.place.width) == (2, 3):
+        return node.kind if axes == set(cell.place.cells) else None
+    if node.kind in ("avg_pool", "max_pool") and cell.place.cells == (2, 3):
         whole = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
         return {"avg_pool": "mean", "max_pool": "max"}[node.kind] if whole and shape_of(node.outputs[0])[2:] == (1, 1) else None
     return None

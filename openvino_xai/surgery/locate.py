@@ -9,21 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from openvino_xai.errors import LayerError, ModelError
-from openvino_xai.graph.axes import axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Size, product, text
+from openvino_xai.surgery.places import Place, places
 
 IMAGE_CHANNELS = (1, 3, 4)
 LAYOUT_ONLY = frozenset("identity cast reshape squeeze unsqueeze transpose quantize dequantize fake_quantize".split())
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which axes of a value hold the batch and the cells."""
-
-    batch: int
-    height: int
-    width: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +53,7 @@ class Candidate:
     @property
     def cells(self) -> tuple[Size, Size]:
         """(H, W)."""
-        assert self.value.shape is not None
-        return self.value.shape[self.place.height], self.value.shape[self.place.width]
+        return self.place.grid
 
 
 def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
@@ -87,8 +77,8 @@ def _image_place(value: Value) -> Place | None:
         return None
     _, second, third, last = value.shape
     if second in IMAGE_CHANNELS and not (last in IMAGE_CHANNELS and third not in IMAGE_CHANNELS and second != 3):
-        return Place(0, 2, 3)
-    return Place(0, 1, 2) if last in IMAGE_CHANNELS else None
+        return Place(0, (2, 3), (third, last))
+    return Place(0, (1, 2), (second, third)) if last in IMAGE_CHANNELS else None
 
 
 def find_scores(graph: Graph, name: str | None = None) -> Scores:
@@ -141,63 +131,6 @@ def _over_classes(node: Node) -> bool:
     return [axis % len(shape) for axis in node.attributes["axes"]] == [1] if shape else False
 
 
-def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
-    """For every value that has all three, the axes of the batch, the rows and the columns of cells.
-
-    Rows and columns that a reshape merges to tokens are followed, too, and found again where tokens are laid out as before.
-    """
-    roles: dict[Value, dict[str, int]] = {image: vars(place).copy()}
-    tokens: dict[Value, tuple[Size, Size]] = {}  # the rows and columns of a value whose role `tokens` holds them merged
-    for node in graph.nodes:
-        for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
-            found: dict[str, set[int]] = {}
-            for target, sources in enumerate(axes):
-                for source in sources:
-                    operand = node.operand(source.operand)
-                    for role, axis in roles.get(operand, {}).items():
-                        if axis == source.axis and (source.exact or role in ("height", "width")):
-                            found.setdefault(role, set()).add(target)
-                            if role == "tokens":
-                                tokens[value] = tokens[operand]
-            if node.kind == "reshape":
-                held = {role: axis for role, axis in roles.get(node.operand(0), {}).items() if role not in found}
-                found.update(_relaid(node, held, tokens) or _split(node, held))
-            roles[value] = {role: targets.pop() for role, targets in found.items() if len(targets) == 1}
-    cells = ("batch", "height", "width")
-    return {value: Place(*(held[role] for role in cells)) for value, held in roles.items() if set(cells) <= set(held)}
-
-
-def _split(node: Node, held: dict[str, int]) -> dict[str, set[int]]:
-    """The roles of rows and columns that a reshape splits into blocks: the blocks are the cells from there on."""
-    before, after = node.operand(0).shape or (), node.outputs[0].shape or ()
-    found = {}
-    for role in {"height", "width"} & set(held):
-        for target in range(len(after) - 1):
-            ahead = product(after[:target]) == product(before[: held[role]])
-            if ahead and after[target] != 1 and product(after[target : target + 2]) == before[held[role]]:
-                found[role] = {target}
-    return found
-
-
-def _relaid(node: Node, held: dict[str, int], tokens: dict[Value, tuple[Size, Size]]) -> dict[str, set[int]]:
-    """The roles that a reshape makes of its operand's: tokens of rows and columns that are neighbours, or these of tokens."""
-    value = node.outputs[0]
-    before, after = node.operand(0).shape or (), value.shape or ()
-    if "tokens" in held:
-        size = tokens[node.operand(0)]
-        for target in range(len(after) - 1):
-            ahead = product(after[:target]) == product(before[: held["tokens"]])
-            if ahead and after[target : target + 2] == size:
-                return {"height": {target}, "width": {target + 1}}
-    if "height" in held and held.get("width") == held["height"] + 1:
-        size = before[held["height"]], before[held["width"]]
-        for target, length in enumerate(after):
-            if length == product(size) and product(after[:target]) == product(before[: held["height"]]):
-                tokens[value] = size
-                return {"tokens": {target}}
-    return {}
-
-
 def paths_through(graph: Graph, image: Value, scores: Value) -> dict[Value, bool]:
     """The values on a way from the image to the scores; True for those on every way, which separate the two.
 
@@ -231,10 +164,13 @@ def candidates(graph: Graph, image: Value, place: Place, scores: Scores) -> list
         where = placed.get(value)
         if where is None or value not in separates or value is scores.value:
             continue
-        cells = value.shape and product((value.shape[where.height], value.shape[where.width]))
         reason = None
-        if cells == 1:
+        if product(where.grid) == 1:
             reason = "it has a single cell"
+        elif len(where.cells) == 1 and value.shape and value.shape[where.cells[0]] != product(where.grid):
+            reason = (
+                f"it holds tokens that are no cells, {value.shape[where.cells[0]]} for {where.grid[0]} x {where.grid[1]} cells"
+            )
         elif value.dtype is None or value.dtype.kind != "f":
             reason = f"it holds {value.dtype}, not floating-point features"
         elif not separates[value]:

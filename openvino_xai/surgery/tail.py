@@ -154,20 +154,21 @@ class Tail:
     def _masks(self, cell: Cell) -> Value:
         """[1, N, 1, H, W] (or as the axes of the value are): True where mask n keeps a cell."""
         shape, place = shape_of(cell.value), cell.place
-        cells, grid = (shape[place.height], shape[place.width]), self._grid
+        cells = [shape[axis] for axis in place.cells] if len(place.cells) == 2 else place.grid
         named = f"'{layer_name(cell.value)}' {text(shape)}"
         if place.batch != 0:
             raise PlanError(f"layer {named} has its batch on axis {place.batch}; axis 0 is expected")
-        if any(isinstance(size, Dim) for size in (*cells, *grid)):
+        if any(isinstance(size, Dim) for size in (*cells, *self._grid)):
             raise PlanError(
                 f"layer {named} has to be masked cell by cell, and the number of its cells depends on the input: "
                 "give the model a fixed height and width, or choose a layer from which only a pool leads to the scores"
             )
-        (height, width), (rows, columns) = [[int(str(size)) for size in pair] for pair in (cells, grid)]
+        (height, width), (rows, columns) = [[int(str(size)) for size in pair] for pair in (cells, self._grid)]
         blocks = np.arange(rows)[:, None] * columns + np.arange(columns)
         index = blocks.repeat(height // rows, axis=0).repeat(width // columns, axis=1)
-        axes = [height if axis == place.height else width if axis == place.width else 1 for axis in range(len(shape))]
-        here = (index if place.height < place.width else index.T).reshape(1, 1, *axes[1:])
+        if place.cells != tuple(sorted(place.cells)):  # columns before rows
+            index = index.T
+        here = index.reshape(1, *(shape[axis] if axis in place.cells else 1 for axis in range(len(shape))))
         return self._trace.equal(np.arange(rows * columns).reshape(1, -1, *[1] * (len(shape) - 1)), here)
 
 

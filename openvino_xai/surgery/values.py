@@ -8,7 +8,7 @@ from typing import TypeAlias
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.vocabulary import Trace, shape_of
-from openvino_xai.surgery.locate import Place
+from openvino_xai.surgery.places import Place
 
 
 @dataclass(frozen=True)

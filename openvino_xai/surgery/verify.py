@@ -136,17 +136,7 @@ class Definition:
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
-        features = np.zeros_like(self._features)
-        for image, mask in enumerate(masks):
-            at: list[slice | int] = [slice(None)] * features.ndim
-            at[0] = image
-            for axis, place, count in (
-                (self._place.height, mask // columns, rows),
-                (self._place.width, mask % columns, columns),
-            ):
-                block = features.shape[axis] // count
-                at[axis] = slice(place * block, (place + 1) * block)
-            features[tuple(at)] = self._features[tuple(at)]
+        features = np.stack([self._kept(mask, columns, rows) for mask in masks]) * self._features
         y = self._tail({**self._inputs, CUT: features})[END].astype(np.float64).reshape(len(masks), self._classes)
         if self._squash == "softmax":
             y = np.exp(y - y.max(axis=1, keepdims=True))
@@ -154,6 +144,18 @@ class Definition:
         elif self._squash == "sigmoid":
             y = 1 / (1 + np.exp(-y))
         return y
+
+    def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
+        """1 at the cells that a mask keeps of one image's features, 0 elsewhere."""
+        sizes, cells = self._features.shape, self._place.cells
+        height, width = (sizes[axis] for axis in cells) if len(cells) == 2 else (int(str(size)) for size in self._place.grid)
+        kept = np.zeros((height, width), self._features.dtype)
+        tall, wide = height // rows, width // columns
+        top, left = mask // columns * tall, mask % columns * wide
+        kept[top : top + tall, left : left + wide] = 1
+        if len(cells) == 2 and cells[0] > cells[1]:
+            kept = kept.T
+        return kept.reshape([size if axis in cells else 1 for axis, size in enumerate(sizes)][1:])
 
 
 def _compare(

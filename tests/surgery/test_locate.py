@@ -139,13 +139,13 @@ def test_a_model_without_an_image_is_refused() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_layer_far_from_the_scores_is_taken_only_when_it_is_named(dialect: str) -> None:
-    """Where mixing over tokens hides the cells of later layers, the stem is the last that is known to have any."""
+    """Where mixing over tokens hides the cells of later layers, what comes before is the last that is known to have any."""
     mix = "".join(f"u{i} = MatMul(u{i - 1}, wt) " for i in range(1, 4))
     body = f"{STEM} u0 = Reshape(f, t) {mix} p = ReduceMean<axes=[2], keepdims=0>(u3) logits = Gemm<transB=1>(p, w, b)"
     model = tiny(body, **LINEAR, wt=(48, 48), t=np.array([0, 4, 48]))
-    with pytest.raises(LayerError, match=r"no layer near the scores .* 'f' .* times the operations .* say --layer f if"):
+    with pytest.raises(LayerError, match=r"no layer near the scores .* 'u0' .* times the operations .* say --layer u0 if"):
         find(in_dialect(model, dialect))
-    assert find(in_dialect(model, dialect), layer="f") == "f"
+    assert find(in_dialect(model, dialect), layer="u0") == "u0"
 
 
 TOKENS = (
