@@ -56,6 +56,8 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, axes: Axes, targ
     value = node.operand(index)
     along = [source.axis for source in axes[target] if source.operand == index]
     shape = shape_of(value)
+    if along and shape[along[0]] != 1 and (one := _of_one_image(graph, value, along[0])) is not None:
+        return trace.broadcast_to(one, (*shape[: along[0]], count, *shape[along[0] + 1 :]))  # as a class token
     if along and shape[along[0]] != 1:
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' differs from image to image", node=node.name
@@ -68,6 +70,16 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, axes: Axes, targ
     if along and node.kind == "concat":
         return trace.broadcast_to(value, (*shape[: along[0]], count, *shape[along[0] + 1 :]))
     return value
+
+
+def _of_one_image(graph: Graph, value: Value, axis: int) -> Value | None:
+    """What is broadcast along an axis to make a value, where it is fixed."""
+    node = value.producer
+    if node is None or node.kind != "broadcast" or not is_fixed(graph, node.operand(0)):
+        return None
+    before = shape_of(node.operand(0))
+    own = axis - len(shape_of(value)) + len(before)
+    return node.operand(0) if own < 0 or before[own] == 1 else None
 
 
 def _row_axis(node: Node, operands: Mapping[int, Rows], axes: Axes) -> int:
