@@ -138,6 +138,17 @@ def _matmul(node: Node) -> Axes | None:
     return axes
 
 
+def _attention(node: Node) -> Axes:
+    """Scaled dot-product attention: queries [..., Q, D], keys [..., T, D], values [..., T, V], perhaps a mask and a scale."""
+    axes = _broadcast(node, operands=(0, 1, 2), skip_last=2)
+    axes[-2] = [Source(0, len(_shape(node.operand(0))) - 2)]
+    axes[-1] = [Source(2, len(_shape(node.operand(2))) - 1)]
+    if len(node.inputs) > 3 and node.inputs[3] is not None and len(_shape(node.operand(3))) > 1:
+        for target, sources in enumerate(_broadcast(node, operands=(3,))[:-1]):
+            axes[target].extend(sources)
+    return axes
+
+
 def _reduce(node: Node) -> Axes:
     rank = len(_shape(node.operand(0)))
     reduced = {axis % rank for axis in node.attributes["axes"]}
@@ -221,6 +232,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(FOLLOWS_DATA, _follows_data),
     **dict.fromkeys(REDUCTIONS, _reduce),
     **dict.fromkeys(POOLS, _convolution),
+    "attention": _attention,
     "broadcast": lambda node: _broadcast(node, operands=(0,)),
     "concat": _concat,
     "conv": _convolution,
@@ -250,6 +262,10 @@ def refine_shapes(graph: Graph, node: Node) -> None:
     if first.shape is not None and node.inputs and node.inputs[0] is not None and node.operand(0).shape is not None:
         if node.kind == "reshape":
             first.shape = _reshaped(graph, node, first.shape)
+        elif node.kind == "broadcast":
+            first.shape = _broadcast_shape(graph, node, first.shape)
+        elif node.kind == "concat":
+            first.shape = _concat_shape(node, first.shape)
         elif node.kind in UNARY or node.kind in BROADCASTING:
             first.shape = tuple(
                 _broadcast_size(node, axis) if isinstance(size, Dim) else size for axis, size in enumerate(first.shape)
@@ -265,6 +281,28 @@ def refine_shapes(graph: Graph, node: Node) -> None:
                 exact = (_shape(node.operand(s.operand))[s.axis] for s in sources if s.exact)
                 shape[axis] = next(exact, shape[axis])
         value.shape = tuple(shape)
+
+
+def _broadcast_shape(graph: Graph, node: Node, shape: Shape) -> Shape:
+    """The shape after a broadcast, where its target is known as sizes: a 1 there keeps what is broadcast."""
+    target = symbolic_content(graph, node.operand(1)) if len(node.inputs) > 1 and node.inputs[1] else None
+    if target is None or len(target) > len(shape):
+        return shape
+    before = _shape(node.operand(0))
+    sizes: list[Size] = []
+    for axis, old in enumerate(shape):
+        told = target[axis - len(shape) + len(target)] if axis >= len(shape) - len(target) else 1
+        own = before[axis - len(shape) + len(before)] if axis >= len(shape) - len(before) else 1
+        sizes.append(old if isinstance(old, int) else told if told != 1 else own)
+    return tuple(sizes)
+
+
+def _concat_shape(node: Node, shape: Shape) -> Shape:
+    """The shape after operands are joined, where all of them tell their size."""
+    axis = node.attributes["axis"] % len(shape)
+    sizes = [value.shape[axis] if value.shape else None for _, value in node.operands]
+    known = [size for size in sizes if isinstance(size, int)]
+    return (*shape[:axis], sum(known), *shape[axis + 1 :]) if len(known) == len(sizes) else shape
 
 
 def _broadcast_size(node: Node, axis: int) -> Size:

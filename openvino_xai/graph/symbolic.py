@@ -141,6 +141,28 @@ def _mod(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     return np.asarray(operands[0] % operands[1], dtype=object)
 
 
+def _equal(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    """Whether sizes are equal, where that is the same for every run: a size is never negative."""
+    a, b = np.broadcast_arrays(*operands)
+    made = np.empty(a.shape, dtype=object)
+    for index in np.ndindex(a.shape):
+        x, y = a[index], b[index]
+        if isinstance(x, Dim) != isinstance(y, Dim) and (y if isinstance(x, Dim) else x) >= 0:
+            return None
+        if isinstance(x, Dim) and isinstance(y, Dim) and x != y:
+            return None
+        made[index] = x == y
+    return made
+
+
+def _where(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    condition, a, b = np.broadcast_arrays(*operands)
+    made = np.empty(condition.shape, dtype=object)
+    for index in np.ndindex(condition.shape):
+        made[index] = a[index] if condition[index] else b[index]
+    return made
+
+
 def _full(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     if not _numbers(operands[0]):
         return None
@@ -182,7 +204,9 @@ _CONTENT: dict[str, Callable[[Node, list[np.ndarray]], np.ndarray | None]] = {
     "slice": _slice,
     "multiply": _multiply,
     "divide": _divide,
+    "equal": _equal,
     "mod": _mod,
+    "where": _where,
     "range": _range,
     "full": _full,
     "broadcast": _broadcast,

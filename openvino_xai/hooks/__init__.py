@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from openvino_xai.hooks.reciprocam import reciprocam
 from openvino_xai.hooks.scale import SCALES
 from openvino_xai.hooks.site import Site
+from openvino_xai.hooks.vit_reciprocam import KERNELS, vit_reciprocam
 
-METHODS: dict[str, Callable[[Any, Site], Any]] = {"reciprocam": reciprocam}
 
-__all__ = ["METHODS", "SCALES", "Site"]
+class Method(NamedTuple):
+    """A hook, and what it masks: cells of a feature map, or tokens that enter an attention block."""
+
+    hook: Callable[[Any, Site], Any]
+    masks: Literal["cells", "tokens"]
+
+
+METHODS: dict[str, Method] = {
+    "reciprocam": Method(reciprocam, "cells"),
+    "vit_reciprocam": Method(vit_reciprocam, "tokens"),
+}
+
+__all__ = ["KERNELS", "METHODS", "SCALES", "Method", "Site"]

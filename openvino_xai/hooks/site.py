@@ -1,4 +1,4 @@
-"""What a hook is given: the layer's cells, and the tail as a function.
+"""What a hook is given: the cells of a layer or the tokens of a block, and the tail as a function.
 
 An interface and no class, because it is met twice: by the planner, where masked features are kept as a rule to be
 applied as late as possible, and by arrays in the reference, where they are simply multiplied out.
@@ -7,6 +7,8 @@ applied as late as possible, and by arrays in the reference, where they are simp
 from __future__ import annotations
 
 from typing import Any, Protocol
+
+import numpy as np
 
 from openvino_xai.graph.sizes import Size
 
@@ -28,6 +30,17 @@ class Site(Protocol):
 
     def mask_cells(self) -> Any:
         """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""
+
+    @property
+    def token_grid(self) -> tuple[int, int]:
+        """(H, W) of an attention block, where it is known before the model runs."""
+
+    @property
+    def kernel(self) -> str:
+        """How a mask weighs the neighbours of a cell."""
+
+    def mask_tokens(self, weights: np.ndarray) -> Any:
+        """What enters an attention block and what it attends to, masked N times by `weights` [N, H * W]; others are kept."""
 
     def scores(self, masked: Any) -> Any:
         """[B, N, K]: the score of every explained class for every copy of masked features."""

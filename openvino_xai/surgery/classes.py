@@ -6,7 +6,7 @@ not be touched. A softmax needs them all, and stops this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from openvino_xai.graph.axes import UNARY, axes_of
@@ -28,9 +28,9 @@ class Selection:
     of_each_image: bool = False
 
 
-def class_axes(nodes: Sequence[Node], end: Value, start: Value, classes: int) -> dict[Value, int]:
+def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], classes: int) -> dict[Value, int]:
     """The values of the tail that can be computed for some classes alone, and the axis that holds the classes."""
-    inside = {value for node in nodes for value in node.outputs} | {start}
+    inside = {value for node in nodes for value in node.outputs} | set(start)
     held = {end: 1}
     for node in reversed(nodes):
         axis = held.get(node.outputs[0])
@@ -48,9 +48,10 @@ def class_axes(nodes: Sequence[Node], end: Value, start: Value, classes: int) ->
     return _closed(nodes, held, start)
 
 
-def _closed(nodes: Sequence[Node], held: dict[Value, int], start: Value) -> dict[Value, int]:
+def _closed(nodes: Sequence[Node], held: dict[Value, int], start: Collection[Value]) -> dict[Value, int]:
     """Without the values that something else reads whole, and all that depends on them being so."""
-    held.pop(start, None)
+    for value in start:
+        held.pop(value, None)
     changed = True
     while changed:
         changed = False

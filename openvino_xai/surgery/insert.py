@@ -13,12 +13,15 @@ from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.sizes import Shape, text
+from openvino_xai.hooks import METHODS
+from openvino_xai.surgery.blocks import TokenHint, blocks
 from openvino_xai.surgery.cost import added, human, largest, operations
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores
+from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores, is_among, layer_name
+from openvino_xai.surgery.places import places
 from openvino_xai.surgery.plan import CLASS, MAP, Plan
 from openvino_xai.surgery.plan import plan as make_plan
-from openvino_xai.surgery.request import Asked, Request
+from openvino_xai.surgery.request import Asked, Request, rows_and_columns
 from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
 from openvino_xai.version import __version__
 
@@ -33,7 +36,7 @@ class Layer:
 
     `shape` and `cells` (H, W) are those of the model, with names for sizes that only a run knows. `cost` is the hooked
     model's operations over the plain one's, `memory` the bytes of the hook's largest value for one image; both are None
-    where `reason` tells that no hook fits there.
+    where `reason` tells that no hook fits there. `method` is the one that is taken there where none is asked for.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Layer:
     cost: float | None
     memory: int | None
     reason: str | None
+    method: str = "reciprocam"
 
 
 class Hooked:
@@ -80,11 +84,18 @@ class Hooked:
         return target
 
 
-def layers(model: Model, *, scores: str | None = None, image_input: str | None = None) -> list[Layer]:
+def layers(
+    model: Model,
+    *,
+    scores: str | None = None,
+    image_input: str | None = None,
+    prefix_tokens: int | None = None,
+    token_grid: str | Sequence[int] | None = None,
+) -> list[Layer]:
     """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError."""
     deployed = open_model(model)
     refuse_hooked(deployed)
-    view = _View(deployed.graph, scores, image_input)
+    view = _View(deployed.graph, scores, image_input, _hint(prefix_tokens, token_grid))
     return [view.layer(candidate) for candidate in view.found]
 
 
@@ -92,7 +103,7 @@ def insert(
     model: Model,
     *,
     layer: str | None = None,
-    method: str = "reciprocam",
+    method: str | None = None,
     score: str = "softmax",
     targets: Asked = "all",
     scale: str = "unit",
@@ -100,6 +111,9 @@ def insert(
     image_input: str | None = None,
     plan: str = "lazy",
     grid: str | Sequence[int] | None = None,
+    kernel: str = "gaussian",
+    prefix_tokens: int | None = None,
+    token_grid: str | Sequence[int] | None = None,
     max_memory: int = MAX_MEMORY,
     verify: bool = True,
 ) -> Hooked:
@@ -109,17 +123,23 @@ def insert(
     (`none`). `plan` is `lazy`, which computes the same at the least cost, or `direct`, the definition as it is written;
     `grid` (rows, columns) explains with masks that keep a block of cells each. The caller's model is not changed.
 
+    `method` is `reciprocam`, on a map of cells, or `vit_reciprocam`, on the tokens of an attention block; None takes the one
+    that suits the layer, or the model where no layer is named. `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of
+    tokens; `prefix_tokens` and `token_grid` (rows, columns) tell the tokens where the model does not.
+
     Raises an OvxaiError that names what is in the way.
     """
-    request = Request.parse(method=method, score=score, targets=targets, scale=scale, plan=plan, grid=grid)
+    request = Request.parse(method=method, score=score, targets=targets, scale=scale, plan=plan, grid=grid, kernel=kernel)
+    hint = _hint(prefix_tokens, token_grid)
     original = open_model(model)
     refuse_hooked(original)
     twin = original.twin()
-    view = _View(twin.graph, scores, image_input)
+    view = _View(twin.graph, scores, image_input, hint)
     request.targets.checked(view.scores.classes)
     if view.scores.classes == 1 and request.score == "softmax":
         request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
-    chosen = choose(view.found, layer, twin.graph)
+    chosen = view.choose(layer, request.method)
+    request = replace(request, method=chosen.method)
     planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
     place = view.layer(chosen, planned)
@@ -128,7 +148,7 @@ def insert(
     emit(planned, twin)
     record = {
         "version": __version__,
-        "method": request.method,
+        "method": chosen.method,
         "layer": chosen.name,
         "score": request.score if view.scores.activation is None or request.score == "logit" else view.scores.scale,
         "scores": view.scores.name,
@@ -139,10 +159,12 @@ def insert(
         "plan": request.plan,
         "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
     }
+    if chosen.residual is not None:
+        record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
     twin.set_info(RECORD, record)
     seen = None
     if verify:
-        same = _View(original.graph, scores, image_input)
+        same = _View(original.graph, scores, image_input, hint)
         seen = verify_hook(original, twin, same.found[view.found.index(chosen)], same.scores, request)
     return Hooked(twin, record, place, seen)
 
@@ -173,16 +195,48 @@ def refuse_hooked(deployed: Deployed) -> None:
         )
 
 
+def _hint(prefix: int | None, grid: str | Sequence[int] | None) -> TokenHint:
+    if prefix is not None and prefix < 0:
+        raise InputError(f"prefix tokens are {prefix}; 0 or more are expected")
+    return TokenHint(None if grid is None else rows_and_columns("token grid", grid), prefix)
+
+
 class _View:
     """A model, located: its scores and candidates, and what each costs."""
 
-    def __init__(self, graph: Graph, scores: str | None, image_input: str | None) -> None:
+    def __init__(self, graph: Graph, scores: str | None, image_input: str | None, hint: TokenHint) -> None:
         self.graph = graph
         image, place = find_image(graph, image_input)
         self.image = image.name
         self.scores: Scores = find_scores(graph, scores)
-        self.found = candidates(graph, image, place, self.scores)
+        placed = places(graph, image, place)
+        self._cells = candidates(graph, image, self.scores, placed)
+        self._blocks = blocks(graph, image, self.scores, placed, hint)
         self._plain = operations(graph.nodes)
+
+    @property
+    def found(self) -> list[Candidate]:
+        """Every candidate, those first that the best one is among."""
+        both = [self._blocks, self._cells] if self._blocks_first() else [self._cells, self._blocks]
+        return sorted((candidate for some in both for candidate in some), key=lambda candidate: candidate.reason is not None)
+
+    def choose(self, layer: str | None, method: str | None) -> Candidate:
+        """The candidate for `layer` and `method`, where they are told. Raises LayerError."""
+        if method is not None:
+            kind = METHODS[method].masks
+            if kind == "tokens" and not self._blocks:
+                raise LayerError(f"{method} needs an attention block, and none leads from the image to the scores")
+            return choose(self._blocks if kind == "tokens" else self._cells, layer, self.graph)
+        if layer is None:
+            return choose(self.found, None, self.graph)
+        named = [candidate for candidate in self.found if candidate.reason is None]
+        return choose(named if is_among(named, layer, self.graph) else self.found, layer, self.graph)
+
+    def _blocks_first(self) -> bool:
+        """Whether the last attention block lies behind the last cells."""
+        order = {value: i for i, node in enumerate(self.graph.nodes) for value in node.outputs}
+        ends = [next((order[c.value] for c in some if c.reason is None), -1) for some in (self._blocks, self._cells)]
+        return ends[0] >= ends[1] and ends[0] >= 0
 
     def layer(self, candidate: Candidate, planned: Plan | None = None) -> Layer:
         """A candidate with its cost, by a plan of the default request where none is given."""
@@ -190,12 +244,14 @@ class _View:
         reason = candidate.reason
         if reason is None and planned is None:
             try:
-                planned = make_plan(self.graph, candidate, self.scores, Request())
+                planned = make_plan(self.graph, candidate, self.scores, Request(method=candidate.method))
             except PlanError as error:
                 reason = str(error)
         cost = None if planned is None else 1 + added(planned) / max(self._plain, 1)
         memory = None if planned is None else largest(planned)
-        return Layer(candidate.name, _readable(candidate.value.shape), _readable(candidate.cells), cost, memory, reason)
+        return Layer(
+            candidate.name, _readable(candidate.value.shape), _readable(candidate.cells), cost, memory, reason, candidate.method
+        )
 
     def refuse_large(self, chosen: Candidate, planned: Plan, request: Request, limit: int) -> None:
         """Raise TooLarge where a plan's largest value is above the limit, naming a layer that fits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from openvino_xai.errors import LayerError, ModelError
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Size, product, text
-from openvino_xai.surgery.places import Place, places
+from openvino_xai.surgery.places import Place
 
 IMAGE_CHANNELS = (1, 3, 4)
 LAYOUT_ONLY = frozenset("identity cast reshape squeeze unsqueeze transpose quantize dequantize fake_quantize".split())
@@ -43,12 +43,21 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A value with cells; `reason` says why no hook can go there, None where it can."""
+    """A value with cells; `reason` says why no hook can go there, None where it can.
+
+    For an attention block the value is what its projections read, and `residual` what enters it.
+    """
 
     name: str
     value: Value
     place: Place
     reason: str | None
+    residual: Value | None = None
+
+    @property
+    def method(self) -> str:
+        """The method that is taken here where none is asked for."""
+        return "reciprocam" if self.residual is None else "vit_reciprocam"
 
     @property
     def cells(self) -> tuple[Size, Size]:
@@ -154,11 +163,10 @@ def paths_through(graph: Graph, image: Value, scores: Value) -> dict[Value, bool
     return {value: to[value] * since[value] == total for value in to if value in since}
 
 
-def candidates(graph: Graph, image: Value, place: Place, scores: Scores) -> list[Candidate]:
+def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
     """Every value with cells on the way from the image to the scores, best first: the last that separate come first."""
     end = scores.value if scores.activation is None else scores.activation.operand(0)
     separates = paths_through(graph, image, end)
-    placed = places(graph, image, place)
     found = []
     for value in _in_order(graph):
         where = placed.get(value)
@@ -232,6 +240,12 @@ def choose(found: list[Candidate], layer: str | None, graph: Graph) -> Candidate
         "`ovxai layers` lists those that have",
         node=layer,
     )
+
+
+def is_among(found: list[Candidate], layer: str, graph: Graph) -> bool:
+    """Whether one of the candidates is called `layer`."""
+    value = _named(graph, layer)
+    return any(candidate.value is value for candidate in found)
 
 
 def _named(graph: Graph, layer: str) -> Value | None:

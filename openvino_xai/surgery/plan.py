@@ -17,7 +17,7 @@ from openvino_xai.surgery.classes import Selection
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.tail import Tail
-from openvino_xai.surgery.values import Cell
+from openvino_xai.surgery.values import Cell, Start, Weighted
 
 MAP, CLASS = "saliency_map", "saliency_class"
 
@@ -48,7 +48,7 @@ def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Pl
     """The plan that explains `scores` at `layer` as `request` says. Raises PlanError, naming the node in the way."""
     trace = Trace()
     site = PlannedSite(trace, graph, layer, scores, request)
-    saliency = SCALES[request.scale](trace, METHODS[request.method](trace, site))
+    saliency = SCALES[request.scale](trace, METHODS[request.method or "reciprocam"].hook(trace, site))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2))}
     if site.explained is not None:
@@ -77,7 +77,8 @@ class PlannedSite:
             raise PlanError(f"layer '{layer.name}' {text(shape)} has its batch on axis {layer.place.batch}; axis 0 is expected")
         self.batch: Size = shape[0]
         self.grid = _grid(layer, request)
-        self._tail = Tail(graph, trace, layer.value, scores.read_at(request.score), grid=self.grid, lazy=request.plan == "lazy")
+        end = scores.read_at(request.score)
+        self._tail = Tail(graph, trace, end, batch=self.batch, grid=self.grid, lazy=request.plan == "lazy")
         self.explained = self._top()
 
     @property
@@ -86,11 +87,32 @@ class PlannedSite:
         targets = self._request.targets
         return targets.top or (self._scores.classes if targets.ids is None else len(targets.ids))
 
-    def mask_cells(self) -> Cell:
+    def mask_cells(self) -> dict[Value, Start]:
         """The features masked N times, as far as that is known: a value where a mask keeps it, 0 elsewhere."""
-        return Cell(self._layer.value, None, self._layer.place)
+        return {self._layer.value: Cell(self._layer.value, None, self._layer.place)}
 
-    def scores(self, masked: Cell) -> Value:
+    @property
+    def token_grid(self) -> tuple[int, int]:
+        """(H, W) of an attention block."""
+        height, width = self._layer.cells
+        assert isinstance(height, int) and isinstance(width, int)
+        return height, width
+
+    @property
+    def kernel(self) -> str:
+        """How a mask weighs the neighbours of a cell."""
+        return self._request.kernel
+
+    def mask_tokens(self, weights: np.ndarray) -> dict[Value, Start]:
+        """What enters the block, and what its projections read, with the weight that each mask gives each token."""
+        layer = self._layer
+        tokens = shape_of(layer.value)[layer.place.cells[0]]
+        assert isinstance(tokens, int) and layer.residual is not None
+        every = np.ones((len(weights), tokens))
+        every[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
+        return {value: Weighted(value, every, layer.place) for value in (layer.residual, layer.value)}
+
+    def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
         xp, masks = self._trace, product(self.grid)
         rows, chosen = self._tail.run(masked, self._selection())
@@ -132,6 +154,8 @@ def _grid(layer: Candidate, request: Request) -> tuple[Size, Size]:
     """The rows and columns of masks: those asked for, which must divide the cells, or one mask a cell."""
     if request.grid is None:
         return layer.cells
+    if len(layer.place.cells) == 1:
+        raise PlanError(f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave --grid out")
     for cells, masks in zip(layer.cells, request.grid, strict=True):
         if not isinstance(cells, int) or cells % masks:
             (height, width), (rows, columns) = layer.cells, request.grid

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
 from openvino_xai.errors import InputError
-from openvino_xai.hooks import METHODS, SCALES
+from openvino_xai.hooks import KERNELS, METHODS, SCALES
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
 Scale: TypeAlias = Literal["unit", "u8", "none"]
@@ -66,34 +66,48 @@ class Targets:
 class Request:
     """A method, the score it reads, the classes it explains, the scale of its maps, and how it is planned.
 
-    `grid` is the rows and columns of masks, None for one mask a cell.
+    A method of None is the one that suits the layer. `grid` is the rows and columns of masks, None for one mask a cell;
+    `kernel` says how a mask of tokens weighs the neighbours of a cell.
     """
 
-    method: str = "reciprocam"
+    method: str | None = None
     score: Score = "softmax"
     targets: Targets = Targets()
     scale: Scale = "unit"
     plan: Kind = "lazy"
     grid: tuple[int, int] | None = None
+    kernel: str = "gaussian"
 
     @classmethod
     def parse(
-        cls, *, method: str, score: str, targets: Asked, scale: str, plan: str = "lazy", grid: str | Sequence[int] | None = None
+        cls,
+        *,
+        method: str | None,
+        score: str,
+        targets: Asked,
+        scale: str,
+        plan: str = "lazy",
+        grid: str | Sequence[int] | None = None,
+        kernel: str = "gaussian",
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
-        for word, value, known in _known(method, score, scale, plan):
-            if value not in known:
+        words: list[tuple[str, str | None, Iterable[str]]] = [
+            ("method", method, METHODS),
+            ("score", score, SCORES),
+            ("scale", scale, SCALES),
+            ("plan", plan, PLANS),
+            ("kernel", kernel, KERNELS),
+        ]
+        for word, value, known in words:
+            if value is not None and value not in known:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
-        told = None if grid is None else _grid(grid)
-        return cls(method, cast(Score, score), Targets.parse(targets), cast(Scale, scale), cast(Kind, plan), told)
+        told = None if grid is None else rows_and_columns("grid", grid)
+        return cls(method, cast(Score, score), Targets.parse(targets), cast(Scale, scale), cast(Kind, plan), told, kernel)
 
 
-def _known(method: str, score: str, scale: str, plan: str) -> list[tuple[str, str, Iterable[str]]]:
-    return [("method", method, METHODS), ("score", score, SCORES), ("scale", scale, SCALES), ("plan", plan, PLANS)]
-
-
-def _grid(told: str | Sequence[int]) -> tuple[int, int]:
+def rows_and_columns(word: str, told: str | Sequence[int]) -> tuple[int, int]:
+    """(H, W) from `HxW` or two numbers. Raises InputError, with the `word` that is not understood."""
     sizes = told.lower().split("x") if isinstance(told, str) else [str(size) for size in told]
     if len(sizes) != 2 or not all(size.strip().isdigit() and int(size) for size in sizes):
-        raise InputError(f"grid '{told}' is not understood: rows and columns, as 14x14, are expected")
+        raise InputError(f"{word} '{told}' is not understood: rows and columns, as 14x14, are expected")
     return int(sizes[0]), int(sizes[1])

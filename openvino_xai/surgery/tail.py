@@ -7,6 +7,8 @@ how to go on. Both compute the same.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 
 from openvino_xai.errors import PlanError
@@ -17,66 +19,60 @@ from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.cells import Cells
 from openvino_xai.surgery.classes import Selection, can_differ, class_axes, linear_by_image, picked
 from openvino_xai.surgery.locate import layer_name
+from openvino_xai.surgery.queries import Queries
 from openvino_xai.surgery.rows import repeat_over_rows
-from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, tapped
+from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, Start, Weighted, tapped
 
 
 class Tail:
-    """The part of a model from `cut` to `end`.
+    """The part of a model that leads to `end`, for `batch` images.
 
     `grid` is how many masks there are along the rows and columns of cells; each keeps a block of them.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        trace: Trace,
-        cut: Value,
-        end: Value,
-        *,
-        grid: tuple[Size, Size],
-        lazy: bool,
-    ) -> None:
-        self._graph, self._trace = graph, trace
-        self._cut, self._end = cut, end
-        self._cells = Cells(graph, trace, shape_of(cut)[0], grid) if lazy else None
-        self._grid = grid
+    def __init__(self, graph: Graph, trace: Trace, end: Value, *, batch: Size, grid: tuple[Size, Size], lazy: bool) -> None:
+        self._graph, self._trace, self._end = graph, trace, end
+        self._batch, self._grid = batch, grid
+        self._cells = Cells(graph, trace, batch, grid) if lazy else None
         self._rows: dict[Cell, Rows] = {}
         self._selection: Selection | None = None
         self._chosen: dict[Value, int] = {}
-        self._nodes = self._between()
+        self._nodes: list[Node] = []
 
-    def _between(self) -> list[Node]:
-        """The nodes that carry data from the cut to the end, in order; shapes carry sizes, not data."""
-        after = {self._cut}
-        for node in self._graph.nodes:
-            if node.kind != "shape" and any(value in after for value in data_operands(node)):
-                after.update(node.outputs)
-        wanted, between = {self._end}, []
-        for node in reversed(self._graph.nodes):
-            if any(value in wanted and value in after for value in node.outputs) and self._cut not in node.outputs:
-                between.append(node)
-                wanted.update(data_operands(node))
-        return between[::-1]
-
-    def run(self, start: Cell, selection: Selection | None = None) -> tuple[Rows, bool]:
+    def run(self, start: Mapping[Value, Start], selection: Selection | None = None) -> tuple[Rows, bool]:
         """The end, for every mask of every image, and whether it holds the selected classes alone, or still all of them.
 
-        Raises PlanError, naming the operation that is in the way.
+        `start` says what is masked, and how. Raises PlanError, naming the operation that is in the way.
         """
-        self._choose(selection)
-        known: dict[Value, Masked] = {self._cut: start if self._cells else self._multiplied_out(start)}
+        known = self._known(start)
+        self._nodes = between(self._graph, known, self._end)
+        self._choose(selection, known)
         for node in self._nodes:
             operands = {index: known[value] for index, value in node.operands if value in known}
             known.update(zip(node.outputs, self._step(node, operands), strict=True))
         return self._as_rows(known[self._end]), self._end in self._chosen
 
-    def _choose(self, selection: Selection | None) -> None:
+    def _known(self, start: Mapping[Value, Start]) -> dict[Value, Masked]:
+        """What the tail begins with: what is masked; or what a lazy plan knows of tokens that are picked from it."""
+        weighted = {value: item for value, item in start.items() if isinstance(item, Weighted)}
+        if weighted and self._cells:
+            nodes = between(self._graph, weighted, self._end)
+            if (rows := Queries(self._graph, self._trace, weighted, nodes, self._end).rows()) is not None:
+                return dict(rows)
+        known: dict[Value, Masked] = {}
+        for value, item in start.items():
+            if isinstance(item, Weighted):
+                known[value] = self._weighted(item)
+            else:
+                known[value] = item if self._cells else self._multiplied_out(item)
+        return known
+
+    def _choose(self, selection: Selection | None, start: Collection[Value]) -> None:
         """Find the values that need be computed for the selected classes only."""
         self._selection, self._chosen = selection, {}
         if selection is None or shape_of(self._end)[1] != selection.classes:
             return
-        held = class_axes(self._nodes, self._end, self._cut, selection.classes)
+        held = class_axes(self._nodes, self._end, start, selection.classes)
         if not selection.of_each_image or can_differ(self._nodes, held):
             self._chosen = held
 
@@ -91,7 +87,7 @@ class Tail:
 
     def _step_of_classes(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
         """The output of `node` for the selected classes; cells, which the model computes anyway, are cut down here."""
-        selection, sizes = self._selection, (shape_of(self._cut)[0], product(self._grid))
+        selection, sizes = self._selection, (self._batch, product(self._grid))
         assert selection is not None
         cut = {i: self._of_classes(value, node.operand(i), selection) for i, value in operands.items()}
         lazy = self._cells.step(node, cut, self._shape) if self._cells else None
@@ -139,6 +135,13 @@ class Tail:
         masks = xp.astype(self._masks(cell), cell.value.dtype)
         return self._merged(xp.multiply(xp.reshape(cell.value, (shape[0], 1, *shape[1:])), masks), shape)
 
+    def _weighted(self, item: Weighted) -> Rows:
+        """[B * N, ...]: the definition, tokens times their weights."""
+        xp, shape, tokens = self._trace, shape_of(item.value), item.place.cells[0]
+        sizes = [shape[tokens] if axis == tokens else 1 for axis in range(len(shape))]
+        weights = item.weights.astype(item.value.dtype).reshape(1, -1, *sizes[1:])
+        return self._merged(xp.multiply(xp.reshape(item.value, (shape[0], 1, *shape[1:])), weights), shape)
+
     def _selected_by_mask(self, cell: Cell) -> Rows:
         """[B * N, ...]: the value at the cells that a mask keeps, the rest elsewhere."""
         xp, shape = self._trace, shape_of(cell.value)
@@ -170,6 +173,20 @@ class Tail:
             index = index.T
         here = index.reshape(1, *(shape[axis] if axis in place.cells else 1 for axis in range(len(shape))))
         return self._trace.equal(np.arange(rows * columns).reshape(1, -1, *[1] * (len(shape) - 1)), here)
+
+
+def between(graph: Graph, start: Collection[Value], end: Value) -> list[Node]:
+    """The nodes that carry data from the start to the end, in order; shapes carry sizes, not data."""
+    after = set(start)
+    for node in graph.nodes:
+        if node.kind != "shape" and any(value in after for value in data_operands(node)):
+            after.update(node.outputs)
+    wanted, found = {end}, []
+    for node in reversed(graph.nodes):
+        if any(value in wanted and value in after and value not in start for value in node.outputs):
+            found.append(node)
+            wanted.update(data_operands(node))
+    return found[::-1]
 
 
 def data_operands(node: Node) -> list[Value]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.vocabulary import Trace, shape_of
@@ -44,6 +46,15 @@ class Flat:
     value: Value
 
 
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """Copy n of image b is `value` of image b, times `weights` [N, T] at (n, t) for its token t; 1 where a token is kept."""
+
+    value: Value
+    weights: np.ndarray
+    place: Place
+
+
 def tapped(trace: Trace, value: Value) -> Value:
     """The value, read before the model permutes it: runtimes fuse a permutation only into what nobody else reads.
 
@@ -56,3 +67,4 @@ def tapped(trace: Trace, value: Value) -> Value:
 
 
 Masked: TypeAlias = "Rows | Cell | Flat"
+Start: TypeAlias = "Cell | Weighted"

@@ -20,7 +20,7 @@ from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Request
 
-CUT, END = "ovxai_cut", "ovxai_end"  # names of values that are read out or put in while verifying
+CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of values that are read out or put in while verifying
 MAPS = 3  # maps of an image that are held to the definition
 BATCH = 2  # images in a run, where the batch is dynamic: enough for one to disturb the other
 SIDE = 224  # pixels, where height and width are dynamic
@@ -127,17 +127,22 @@ class Definition:
     def __init__(
         self, original: Deployed, layer: Candidate, scores: Scores, request: Request, inputs: dict[str, np.ndarray]
     ) -> None:
-        self._features = original.probing(read={CUT: layer.value}, given={}).compile()(inputs)[CUT]
-        self._place = layer.place
+        cuts = {CUT: layer.value}
+        if layer.residual is not None and layer.residual is not layer.value:
+            cuts[RESIDUAL] = layer.residual
+        seen = original.probing(read=cuts, given={}).compile()(inputs)
+        self._features = {name: seen[name] for name in cuts}
+        self._layer, self._request = layer, request
         self._inputs = inputs
         self._classes = scores.classes
         self._squash = request.score if scores.activation is None else "logit"
-        self._tail = original.probing(read={END: scores.read_at(request.score)}, given={CUT: layer.value}).compile()
+        self._tail = original.probing(read={END: scores.read_at(request.score)}, given=cuts).compile()
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
-        features = np.stack([self._kept(mask, columns, rows) for mask in masks]) * self._features
-        y = self._tail({**self._inputs, CUT: features})[END].astype(np.float64).reshape(len(masks), self._classes)
+        kept = np.stack([self._kept(mask, columns, rows) for mask in masks])
+        features = {name: array * kept.astype(array.dtype) for name, array in self._features.items()}
+        y = self._tail({**self._inputs, **features})[END].astype(np.float64).reshape(len(masks), self._classes)
         if self._squash == "softmax":
             y = np.exp(y - y.max(axis=1, keepdims=True))
             y /= y.sum(axis=1, keepdims=True)
@@ -146,16 +151,25 @@ class Definition:
         return y
 
     def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
-        """1 at the cells that a mask keeps of one image's features, 0 elsewhere."""
-        sizes, cells = self._features.shape, self._place.cells
-        height, width = (sizes[axis] for axis in cells) if len(cells) == 2 else (int(str(size)) for size in self._place.grid)
-        kept = np.zeros((height, width), self._features.dtype)
-        tall, wide = height // rows, width // columns
-        top, left = mask // columns * tall, mask % columns * wide
-        kept[top : top + tall, left : left + wide] = 1
-        if len(cells) == 2 and cells[0] > cells[1]:
-            kept = kept.T
-        return kept.reshape([size if axis in cells else 1 for axis, size in enumerate(sizes)][1:])
+        """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
+        sizes, place = self._features[CUT].shape, self._layer.place
+        height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (int(str(n)) for n in place.grid)
+        kept = np.zeros((height, width))
+        if self._layer.residual is not None and self._request.kernel == "gaussian":
+            for h, w in np.ndindex(height, width):
+                down, right = abs(h - mask // columns), abs(w - mask % columns)
+                kept[h, w] = (2 - down) * (2 - right) / 16 if max(down, right) < 2 else 0
+        else:
+            tall, wide = height // rows, width // columns
+            top, left = mask // columns * tall, mask % columns * wide
+            kept[top : top + tall, left : left + wide] = 1
+        if len(place.cells) == 2:
+            kept = kept.T if place.cells[0] > place.cells[1] else kept
+        else:
+            every = np.ones(sizes[place.cells[0]])
+            every[place.prefix : place.prefix + kept.size] = kept.reshape(-1)
+            kept = every
+        return kept.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)][1:])
 
 
 def _compare(

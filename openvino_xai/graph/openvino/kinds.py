@@ -177,6 +177,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Relu": ("relu", None),
     "Reshape": ("reshape", None),
     "Round": ("round", None),
+    "ScaledDotProductAttention": ("attention", lambda graph, node, a: {"causal": bool(a["causal"])}),
     "Select": ("where", None),
     "Selu": ("selu", None),
     "ShapeOf": ("shape", None),

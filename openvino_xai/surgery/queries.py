@@ -1,0 +1,495 @@
+"""Masked tokens where only some of them reach the scores: as the class token does, that gathers all others by attention.
+
+Of the last block of a transformer the scores read the class token alone, so the queries, the residual sums and the MLP are
+needed for one token of each masked copy; copies lie where that token was, as more queries of the same image.
+
+Keys and values are needed of all tokens, and come from the model's own: a mask weighs token t of copy n by w[n, t], and
+an affine map A of a token keeps that form, A(rest + w (v - rest)) = A(rest) + w (A(v) - A(rest)). With q for a query,
+so does a score, q k; and as attention weights p sum to one, the value is rest + (p w) (v - rest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.sizes import Shape, Size, at_one
+from openvino_xai.graph.symbolic import SHAPED, is_fixed, known_integers
+from openvino_xai.graph.vocabulary import Trace, broadcast, shape_of
+from openvino_xai.surgery.places import Place
+from openvino_xai.surgery.spans import Span, follow, trace_back
+from openvino_xai.surgery.values import Rows, Weighted
+
+LAYOUT = frozenset("cast gather identity negative reshape slice split squeeze transpose unsqueeze".split())
+LINEAR = LAYOUT | {"divide", "matmul", "multiply"}  # no matmul with an addend
+AFFINE = LINEAR | {"add", "concat", "subtract"}
+SCALING = frozenset("add cast divide identity multiply subtract".split())
+PICKING = frozenset({"gather", "slice"})
+
+
+@dataclass(frozen=True, eq=False)
+class Soft:
+    """Copy n holds `rest` + w[n, t] * (`value` - `rest`) at token t; a rest of None is 0, and of size 1 along what it is
+    the same for."""
+
+    value: Value
+    rest: Value | None
+    batch: Span
+    tokens: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """The picked tokens only, along `span`: of each image, or (`spread`) of its N copies, token by token."""
+
+    value: Value
+    span: Span
+    spread: bool
+    total: bool = False  # whether the last axis sums to one, as a softmax leaves it
+
+
+@dataclass(frozen=True, eq=False)
+class Attending:
+    """The picked tokens along `queries`, and along the tokens of `soft` what each of them is to the others."""
+
+    soft: Soft
+    queries: Span
+
+
+class Queries:
+    """The tail of masked tokens, from `cuts` up to where tokens are picked for the scores."""
+
+    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, Weighted], nodes: Sequence[Node], end: Value) -> None:
+        self._graph, self._trace, self._nodes = graph, trace, nodes
+        self._cuts = cuts
+        self._softs: dict[Value, Soft | None] = {
+            value: Soft(value, None, Span(cut.place.batch), Span(cut.place.cells[0])) for value, cut in cuts.items()
+        }
+        self._picks: dict[tuple[Value, Span], Picked | Attending | None] = {}
+        self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
+        first = next(iter(cuts.values()))
+        self._weights = first.weights
+        self._place: Place = first.place
+        self._selectors = self._found(end)
+        self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
+
+    def rows(self) -> dict[Value, Rows] | None:
+        """What is picked for the scores, as rows; None where all tokens reach them, or one does in a way not known here."""
+        if not self._selectors:
+            return None
+        found = {}
+        for node, (span, tokens) in self._selectors.items():
+            made = self._picked(node.operand(0), span)
+            if not isinstance(made, Picked) or not made.span.pure:
+                return None
+            batch = self._batch(node.operand(0))
+            if batch is None or not batch.pure:
+                return None
+            found[node.outputs[0]] = self._as_rows(node, made, batch.axis, tokens)
+        return found
+
+    # -- where tokens are picked
+
+    def _found(self, end: Value) -> dict[Node, tuple[Span, list[int]]]:
+        """The nodes that pick tokens that no mask weighs, with the axis of tokens; none where others reach the scores, too."""
+        spans: dict[Value, set[Span]] = {value: {Span(cut.place.cells[0])} for value, cut in self._cuts.items()}
+        picking: dict[Node, tuple[Span, list[int]]] = {}
+        for node in self._nodes:
+            if (found := self._picks_tokens(node, spans.get(node.operand(0), set()))) is not None:
+                picking[node] = found
+            else:
+                after = {follow(node, index, span) for index, value in node.operands for span in spans.get(value, ())}
+                for value in node.outputs:
+                    spans[value] = {span for span in after if span is not None}
+        wanted, used = {end}, {}
+        for node in reversed(self._nodes):
+            if any(value in wanted for value in node.outputs):
+                if node in picking:
+                    used[node] = picking[node]
+                else:
+                    wanted.update(value for _, value in node.operands if value in self._inside)
+        return {} if wanted & set(self._cuts) else used
+
+    def _picks_tokens(self, node: Node, spans: set[Span]) -> tuple[Span, list[int]] | None:
+        if node.kind not in PICKING:
+            return None
+        shape, a = shape_of(node.operand(0)), node.attributes
+        for span in spans:
+            length = shape[span.axis]
+            if not span.pure or not isinstance(length, int):
+                continue
+            if node.kind == "gather" and a["axis"] % len(shape) == span.axis:
+                told = known_integers(self._graph, node, 1)
+                tokens = [index % length for index in told] if told is not None else None
+            elif node.kind == "slice" and [axis % len(shape) for axis in a["axes"]] == [span.axis]:
+                tokens = list(range(length))[slice(a["starts"][0], a["ends"][0], a["steps"][0])]
+            else:
+                continue
+            if tokens is not None and len(tokens) == 1 and bool(np.all(self._weights[:, tokens] == 1)):
+                return span, tokens
+        return None
+
+    def _as_rows(self, node: Node, made: Picked, batch: int, tokens: list[int]) -> Rows:
+        """What a node picks, one row for each copy of each image."""
+        xp, span, copies = self._trace, made.span.axis, len(self._weights)
+        value = made.value
+        if not made.spread:
+            value = self._spread(made).value
+        if len(self._tokens) > 1:
+            first = self._tokens.index(tokens[0]) * copies
+            value = xp.take(value, np.arange(first, first + copies), axis=span)
+        others = [axis for axis in range(len(shape_of(value))) if axis not in (batch, span)]
+        moved = xp.permute_dims(value, (batch, span, *others))
+        shape = shape_of(node.outputs[0])
+        rows = shape_of(moved)[0] * copies
+        return Rows(xp.reshape(moved, (rows, *shape[1:])), 0)
+
+    # -- all tokens
+
+    def _soft(self, value: Value) -> Soft | None:
+        """A value of all tokens, where it comes from the cuts by affine maps of each token."""
+        if value not in self._softs:
+            self._softs[value] = None
+            node = value.producer
+            if node is not None and value in self._inside:
+                operands = {index: self._soft(item) for index, item in node.operands if item in self._inside}
+                known = {index: soft for index, soft in operands.items() if soft is not None}
+                if len(known) == len(operands):
+                    for output, soft in zip(node.outputs, self._affine(node, known) or (), strict=False):
+                        self._softs[output] = soft
+        return self._softs[value]
+
+    def _affine(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
+        """The outputs of an affine map of each token."""
+        if node.kind not in AFFINE or not self._is_affine(node, softs):
+            return None
+        spans = {(follow(node, i, soft.batch), follow(node, i, soft.tokens)) for i, soft in softs.items()}
+        if len(spans) != 1:
+            return None
+        ((batch, tokens),) = spans
+        if batch is None or tokens is None:
+            return None
+        beside = {index: value for index, value in node.operands if index not in softs}
+        if any(not is_fixed(self._graph, value) for index, value in beside.items() if not _told(node, index)):
+            return None
+        own = all(soft.value is node.operand(index) for index, soft in softs.items())
+        inputs = [softs[i].value if i in softs else beside.get(i) for i in range(len(node.inputs))]
+        shapes = [shape_of(value) for value in node.outputs]
+        values = node.outputs if own else self._made(node, inputs, shapes)
+        rests = self._rests(node, softs, beside, shapes, batch, tokens)
+        return [Soft(value, rest, batch, tokens) for value, rest in zip(values, rests, strict=True)]
+
+    def _is_affine(self, node: Node, softs: Mapping[int, Soft]) -> bool:
+        if node.kind in ("multiply", "divide"):
+            return len(softs) == 1 and (node.kind == "multiply" or 0 in softs)
+        if node.kind == "matmul":
+            return len(softs) == 1 and (0 in softs or 1 in softs)
+        if node.kind == "concat":
+            return len(softs) == len(node.inputs)
+        return set(softs) == {0} if node.kind in LAYOUT else True
+
+    def _rests(
+        self,
+        node: Node,
+        softs: Mapping[int, Soft],
+        beside: Mapping[int, Value],
+        shapes: Sequence[Shape],
+        batch: Span,
+        tokens: Span,
+    ) -> list[Value | None]:
+        if all(soft.rest is None for soft in softs.values()) and (
+            node.kind in LINEAR and not (node.kind == "matmul" and len(beside) > 1)
+        ):
+            return [None] * len(node.outputs)
+        inputs: list[Value | None] = []
+        whole = False  # whether the rest differs from token to token
+        for index in range(len(node.inputs)):
+            soft = softs.get(index)
+            held = beside.get(index) if soft is None else self._rest(soft)
+            inputs.append(held)
+            if held is not None and not _told(node, index):
+                back = trace_back(node, index, tokens)
+                whole = whole or (back is not None and back.length(shape_of(held)) != 1)
+        if node.kind == "concat":
+            inputs = [None if held is None else self._as_long(held, softs[i], whole) for i, held in enumerate(inputs)]
+        made = []
+        for shape in shapes:
+            sized = shape if whole else tokens.resized(shape, 1)
+            made.append(batch.resized(sized, 1))
+        return list(self._made(node, inputs, made))
+
+    def _rest(self, soft: Soft) -> Value:
+        if soft.rest is not None:
+            return soft.rest
+        shape = soft.batch.resized(soft.tokens.resized(shape_of(soft.value), 1), 1)
+        return _zeros(tuple(at_one(size) for size in shape), soft.value)
+
+    def _as_long(self, held: Value, soft: Soft, whole: bool) -> Value:
+        """A rest, as long as the others that it is joined with."""
+        shape = shape_of(held)
+        if not whole or soft.tokens.length(shape) != 1:
+            return held
+        return self._trace.broadcast_to(held, soft.tokens.resized(shape, soft.tokens.length(shape_of(soft.value))))
+
+    def _made(self, node: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
+        if node.kind in SHAPED:
+            assert inputs[0] is not None
+            return (self._trace.shaped(node.kind, inputs[0], shapes[0]),)
+        return self._trace.repeat(node, inputs, shapes)
+
+    # -- the tokens that are picked
+
+    def _picked(self, value: Value, span: Span) -> Picked | Attending | None:
+        """The picked tokens of a value that holds all of them along `span`."""
+        if (value, span) not in self._picks:
+            soft = self._soft(value)
+            if soft is not None and soft.tokens == span and span.pure:
+                taken = self._trace.take(soft.value, np.array(self._tokens), axis=span.axis)
+                self._picks[value, span] = Picked(taken, span, spread=False)  # no mask weighs them
+            else:
+                self._picks[value, span] = None
+                if value.producer is not None and value in self._inside:
+                    self._picks[value, span] = self._step(value.producer, value, span)
+        return self._picks[value, span]
+
+    def _step(self, node: Node, output: Value, span: Span) -> Picked | Attending | None:
+        """What a node makes of picked tokens."""
+        operands: dict[int, Picked | Attending] = {}
+        for index, value in node.operands:
+            back = trace_back(node, index, span) if value in self._inside else None
+            if back is not None:
+                found = self._picked(value, back)
+                if found is None:
+                    return None
+                operands[index] = found
+        whole = [index for index, value in node.operands if value in self._inside and index not in operands]
+        if not operands or len(node.outputs) != 1:
+            return None
+        if whole:
+            return self._attention(node, operands, span)
+        if any(isinstance(item, Attending) for item in operands.values()):
+            done = self._attend(node, operands, span)
+            if done is not None:
+                return done
+        held = {i: self._spread_out(item) if isinstance(item, Attending) else item for i, item in operands.items()}
+        known = {index: item for index, item in held.items() if item is not None}
+        return self._repeat(node, known, span) if len(known) == len(held) else None
+
+    def _repeat(self, node: Node, operands: Mapping[int, Picked], span: Span) -> Picked | None:
+        """A node that treats every token alike, for the picked ones."""
+        spread = any(item.spread for item in operands.values())
+        if spread and len(self._tokens) > 1:
+            operands = {i: item if item.spread else self._spread(item) for i, item in operands.items()}
+        items = self._count(spread)
+        inputs: list[Value | None] = []
+        for index, value in enumerate(node.inputs):
+            if index in operands:
+                inputs.append(operands[index].value)
+            elif value is None or _told(node, index):
+                inputs.append(value)
+            else:
+                beside = self._beside(node, index, span, spread)
+                if beside is None:
+                    return None
+                inputs.append(beside)
+        shape = span.resized(shape_of(node.outputs[0]), items)
+        (made,) = self._made(node, inputs, [shape])
+        kept = node.kind in ("cast", "identity") and operands[0].total
+        total = kept or (node.kind == "softmax" and [a % len(shape) for a in node.attributes["axes"]] == [len(shape) - 1])
+        return Picked(made, span, spread, total)
+
+    def _beside(self, node: Node, index: int, span: Span, spread: bool) -> Value | None:
+        """An operand that no mask reaches, for the picked tokens."""
+        value = node.operand(index)
+        if not is_fixed(self._graph, value):
+            return None
+        back = trace_back(node, index, span)
+        if back is None or shape_of(value)[back.axis] == 1:
+            return value
+        if not back.pure or not span.pure:
+            return None
+        taken = self._trace.take(value, np.array(self._tokens), axis=back.axis)
+        return self._spread(Picked(taken, back, spread=False)).value if spread and len(self._tokens) > 1 else taken
+
+    def _count(self, spread: bool) -> int:
+        return len(self._tokens) * (len(self._weights) if spread else 1)
+
+    def _spread(self, item: Picked) -> Picked:
+        """Each picked token, once for every copy."""
+        xp, shape, axis = self._trace, shape_of(item.value), item.span.axis
+        assert item.span.pure
+        copies = len(self._weights)
+        apart = (*shape[: axis + 1], 1, *shape[axis + 1 :])
+        each = xp.broadcast_to(xp.reshape(item.value, apart), (*shape[: axis + 1], copies, *shape[axis + 1 :]))
+        return replace(item, value=xp.reshape(each, item.span.resized(shape, self._count(True))), spread=True)
+
+    # -- attention
+
+    def _attention(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Picked | Attending | None:
+        """Picked queries and the keys of all tokens, or weights of the picked and the values of all."""
+        first = operands.get(0)
+        rank = len(shape_of(node.outputs[0]))
+        if first is None or len(operands) != 1 or not span.pure or span.axis != rank - 2:
+            return None
+        if node.kind == "attention":
+            return self._fused(node, first, span)
+        if node.kind != "matmul" or (len(node.inputs) > 2 and node.inputs[2] is not None):
+            return None
+        other = self._soft(node.operand(1))
+        if other is None or not self._one_image(other):
+            return None
+        transposed = bool(node.attributes.get("transpose_b"))
+        tokens = len(shape_of(node.operand(1))) - (2 if transposed else 1)
+        if other.tokens == Span(tokens):
+            return self._compared(node, first, other, span)
+        return self._gathered(first, other, span, transposed)
+
+    def _one_image(self, soft: Soft) -> bool:
+        """Whether a rest can stand beside what differs from image to image."""
+        return soft.rest is None or soft.batch.pure or self._batch_size == 1
+
+    @property
+    def _batch_size(self) -> Size:
+        return next(shape_of(value)[cut.place.batch] for value, cut in self._cuts.items())
+
+    def _compared(self, node: Node, queries: Picked | Attending, keys: Soft, span: Span) -> Attending | None:
+        """Queries times keys: affine in the keys, for what a query is."""
+        if not isinstance(queries, Picked) or queries.spread:
+            return None
+        shape = span.resized(shape_of(node.outputs[0]), len(self._tokens))
+        tokens = Span(len(shape) - 1)
+        (value,) = self._trace.repeat(node, [queries.value, keys.value], [shape])
+        rest = None
+        if keys.rest is not None:
+            count = keys.tokens.length(shape_of(keys.rest))
+            (rest,) = self._trace.repeat(node, [queries.value, keys.rest], [tokens.resized(shape, count)])
+        return Attending(Soft(value, rest, Span(0), tokens), span)
+
+    def _attend(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Attending | None:
+        """An affine map of what the picked tokens are to the others: a scale, a bias of positions."""
+        ((index, item),) = operands.items() if len(operands) == 1 else ((0, None),)
+        if not isinstance(item, Attending) or node.kind not in SCALING or (node.kind == "divide" and index):
+            return None
+        inputs: dict[int, Value] = {}
+        for other, _ in node.operands:
+            beside = None if other == index else self._beside(node, other, span, spread=False)
+            if beside is None and other != index:
+                return None
+            inputs[other] = item.soft.value if beside is None else beside
+        value, rest = self._elementwise(node, inputs), item.soft.rest
+        if rest is not None or node.kind in ("add", "subtract"):
+            held = rest if rest is not None else _zeros((1,) * len(shape_of(item.soft.value)), item.soft.value)
+            rest = self._elementwise(node, {**inputs, index: held})
+        return Attending(replace(item.soft, value=value, rest=rest), span)
+
+    def _elementwise(self, node: Node, inputs: Mapping[int, Value]) -> Value:
+        shape = reduce(broadcast, (shape_of(value) for value in inputs.values()))
+        return self._trace.repeat(node, [inputs[index] for index in sorted(inputs)], [shape])[0]
+
+    def _spread_out(self, item: Attending) -> Picked | None:
+        """[..., S * N, T]: what the picked tokens of every copy are to the others."""
+        xp, soft, axis = self._trace, item.soft, item.queries.axis
+        shape = shape_of(soft.value)
+        if axis != len(shape) - 2 or soft.tokens != Span(len(shape) - 1):
+            return None
+
+        def apart(value: Value) -> Value:  # [..., S, 1, T], to stand beside [N, T]
+            sizes = shape_of(value)
+            return value if len(self._tokens) == 1 else xp.reshape(value, (*sizes[:-1], 1, sizes[-1]))
+
+        value, weights = apart(soft.value), self._weights.astype(soft.value.dtype)
+        if soft.rest is None:
+            spread = xp.multiply(value, weights)
+        else:
+            rest = apart(soft.rest)
+            spread = xp.add(rest, xp.multiply(xp.subtract(value, rest), weights))
+        return Picked(xp.reshape(spread, (*shape[:-2], self._count(True), shape[-1])), item.queries, spread=True)
+
+    def _gathered(self, weights: Picked | Attending, values: Soft, span: Span, transposed: bool) -> Picked | None:
+        """Attention weights times values: p (rest + w (v - rest)), summed over the tokens."""
+        if not isinstance(weights, Picked) or not weights.spread:
+            return None
+        xp, rank = self._trace, len(shape_of(values.value))
+        if values.tokens != Span(rank - (1 if transposed else 2)):
+            return None
+
+        def turned(value: Value) -> Value:
+            return xp.permute_dims(value, (*range(rank - 2), rank - 1, rank - 2)) if transposed else value
+
+        masks = np.tile(self._weights, (len(self._tokens), 1)).astype(weights.value.dtype)
+        masked = xp.multiply(weights.value, masks)
+        if values.rest is None:
+            return Picked(xp.matmul(masked, turned(values.value)), span, spread=True)
+        made = xp.matmul(masked, turned(xp.subtract(values.value, values.rest)))
+        rest = turned(values.rest)
+        if not weights.total or shape_of(rest)[-2] != 1:
+            whole = (*shape_of(rest)[:-2], shape_of(weights.value)[-1], shape_of(rest)[-1])
+            rest = xp.matmul(weights.value, xp.broadcast_to(rest, whole))
+        return Picked(xp.add(made, rest), span, spread=True)
+
+    def _fused(self, node: Node, queries: Picked | Attending, span: Span) -> Picked | None:
+        """Attention in one operation: softmax(scale * queries keys + mask) values."""
+        keys, values = self._soft(node.operand(1)), self._soft(node.operand(2))
+        if not isinstance(queries, Picked) or queries.spread or node.attributes["causal"] or keys is None or values is None:
+            return None
+        if not self._one_image(keys) or not self._one_image(values) or keys.tokens != Span(span.axis):
+            return None
+        xp, rank = self._trace, span.axis + 2
+        swap = (*range(rank - 2), rank - 1, rank - 2)
+        scale = self._scale(node)
+        mask = self._mask(node, span)
+        if scale is None or mask is False:
+            return None
+        turned = xp.permute_dims(xp.multiply(queries.value, scale), swap)  # [..., D, S]: the few are turned, not the keys
+        value = xp.permute_dims(xp.matmul(keys.value, turned), swap)
+        rest = None if keys.rest is None else xp.permute_dims(xp.matmul(keys.rest, turned), swap)
+        if isinstance(mask, Value):
+            value = xp.add(value, mask)
+            rest = mask if rest is None else xp.add(rest, mask)
+        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1)), span))
+        if spread is None:
+            return None
+        weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), total=True)
+        return self._gathered(weights, values, span, transposed=False)
+
+    def _scale(self, node: Node) -> float | None:
+        depth = shape_of(node.operand(0))[-1]
+        if len(node.inputs) > 4 and node.inputs[4] is not None:
+            told = self._graph.constant(node.operand(4))
+            return None if told is None else float(told.reshape(-1)[0])
+        return 1 / float(np.sqrt(depth)) if isinstance(depth, int) else None
+
+    def _mask(self, node: Node, span: Span) -> Value | bool:
+        """What is added to the scores of the picked tokens; True for nothing, False where it is not known."""
+        if len(node.inputs) < 4 or node.inputs[3] is None or not shape_of(node.operand(3)):
+            return True  # a scalar stands for none
+        mask = node.operand(3)
+        if mask.dtype is None or mask.dtype.kind != "f":
+            return False
+        return self._beside(node, 3, span, spread=False) or False
+
+    def _batch(self, value: Value) -> Span | None:
+        """Where a value that tokens are picked from holds the batch."""
+        node = value.producer
+        if value in self._cuts:
+            return Span(self._cuts[value].place.batch)
+        for index, item in node.operands if node else ():
+            if item in self._inside and node is not None:
+                before = self._batch(item)
+                after = None if before is None else follow(node, index, before)
+                if after is not None:
+                    return after
+        return None
+
+
+def _zeros(shape: tuple[int, ...], like: Value) -> Value:
+    return Value("zeros", shape, like.dtype, data=np.zeros(shape, like.dtype or np.float32))
+
+
+def _told(node: Node, index: int) -> bool:
+    """Whether an operand tells sizes, indices or axes, and holds no data."""
+    return index > 0 and (node.kind in SHAPED or node.kind in LAYOUT or node.kind == "softmax")

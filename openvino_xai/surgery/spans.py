@@ -1,0 +1,68 @@
+"""Where the items of an axis are, once reshapes have merged that axis with its neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from openvino_xai.graph.axes import Source, axes_of
+from openvino_xai.graph.neutral import Node
+from openvino_xai.graph.sizes import Shape, Size, product, quotient
+from openvino_xai.graph.vocabulary import shape_of
+
+
+@dataclass(frozen=True)
+class Span:
+    """Item i of n is at [:, i, :] of `axis`, seen as (outer, n, inner)."""
+
+    axis: int
+    outer: Size = 1
+    inner: Size = 1
+
+    @property
+    def pure(self) -> bool:
+        """Whether the items have the axis for themselves."""
+        return self.outer == 1 and self.inner == 1
+
+    def length(self, shape: Shape) -> Size:
+        """How many items there are."""
+        found = quotient(shape[self.axis], self.outer * self.inner)
+        assert found is not None
+        return found
+
+    def resized(self, shape: Shape, items: Size) -> Shape:
+        """The shape with another number of items."""
+        return (*shape[: self.axis], self.outer * self.inner * items, *shape[self.axis + 1 :])
+
+
+def follow(node: Node, index: int, span: Span) -> Span | None:
+    """Where the items of operand `index` are in the outputs of a node that treats each alike; None where it does not."""
+    if node.kind == "reshape":
+        return _laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
+    axes = axes_of(node)
+    if axes is None:
+        return None
+    targets = [target for target, sources in enumerate(axes[0]) if Source(index, span.axis) in sources]
+    return Span(targets[0], span.outer, span.inner) if len(targets) == 1 else None
+
+
+def trace_back(node: Node, index: int, span: Span) -> Span | None:
+    """Where the items of an output were in operand `index`, for a node that treats each alike."""
+    if node.kind == "reshape":
+        return _laid_out(shape_of(node.outputs[0]), shape_of(node.operand(0)), span) if index == 0 else None
+    axes = axes_of(node)
+    if axes is None:
+        return None
+    sources = [source.axis for source in axes[0][span.axis] if source.operand == index and source.exact]
+    return Span(sources[0], span.outer, span.inner) if len(sources) == 1 else None
+
+
+def _laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
+    """The items keep their number and the number of elements ahead of them."""
+    items = span.length(before)
+    ahead = product(before[: span.axis]) * span.outer
+    for axis, size in enumerate(after):
+        outer = quotient(ahead, product(after[:axis]))
+        inner = None if outer is None else quotient(size, outer * items)
+        if outer is not None and inner is not None:
+            return Span(axis, outer, inner)
+    return None
