@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openvino_xai.cli.options import (
-    Grid,
-    ImageInput,
-    Json,
-    LayerName,
-    Method,
-    ModelPath,
-    Scale,
-    Score,
-    ScoresName,
-    TargetClasses,
-)
+from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
 from openvino_xai.cli.text import print_table, progress
 from openvino_xai.errors import InputError
 
@@ -29,17 +18,10 @@ if TYPE_CHECKING:
     from openvino_xai.graph.protocol import Deployed
 
 
+@takes_options
 def benchmark(
     model: ModelPath,
-    layer: LayerName = None,
-    method: Method = "reciprocam",
-    score: Score = "softmax",
-    scores: ScoresName = None,
-    image_input: ImageInput = None,
-    targets: TargetClasses = "all",
-    scale: Scale = "unit",
-    plan: Annotated[str, typer.Option(help="The plans to compare with the plain model, as lazy,direct.")] = "lazy",
-    grid: Grid = None,
+    options: HookOptions,
     device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU",
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32",
     hint: Annotated[str, typer.Option(help="OpenVINO's performance hint: LATENCY or THROUGHPUT.")] = "LATENCY",
@@ -54,7 +36,6 @@ def benchmark(
     from openvino_xai.benchmark.compare import Setting, compare
     from openvino_xai.graph.files import open_model
     from openvino_xai.surgery.insert import RECORD, unhooked
-    from openvino_xai.surgery.insert import insert as hook
 
     if hint not in ("LATENCY", "THROUGHPUT"):
         raise InputError(f"hint '{hint}' is not known: LATENCY or THROUGHPUT is expected")
@@ -64,20 +45,8 @@ def benchmark(
         plain, variants["hooked"] = unhooked(given), given
     else:
         plain = given
-        for kind in plan.split(","):
-            hooked = hook(
-                model,
-                layer=layer,
-                method=method,
-                score=score,
-                targets=targets,
-                scale=scale,
-                scores=scores,
-                image_input=image_input,
-                plan=kind,
-                grid=grid,
-            )
-            variants[kind] = hooked.deployed
+        for kind in options.plan.split(","):
+            variants[kind] = options.insert(model, plan=kind).deployed
     _check_batch(plain, batch)
     setting = Setting(device, precision, hint, batch, iterations)
     with progress("measuring") as told:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from openvino_xai.cli.options import Json, LayerName, ModelPath
+from openvino_xai.cli.options import Json, LayerOptions, ModelPath, takes_options
 from openvino_xai.cli.text import progress
 from openvino_xai.errors import ImageError, InputError
 
@@ -23,13 +23,14 @@ def _flag(name: str, text: str) -> Any:
     return typer.Option(*spellings, help=text, rich_help_panel=PREPROCESSING)
 
 
+@takes_options
 def explain(
     model: ModelPath,
+    options: LayerOptions,
     inputs: Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for overlays and maps.")],
     targets: Annotated[str, typer.Option(help="The classes to draw: top:K, all, or ID,ID,...")] = "top:1",
     labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None,
-    layer: LayerName = None,
     device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU",
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32",
     mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None,
@@ -47,7 +48,6 @@ def explain(
     from openvino_xai.graph.files import open_model, written_whole
     from openvino_xai.runtime.network import load
     from openvino_xai.surgery.insert import RECORD
-    from openvino_xai.surgery.insert import insert as hook
 
     photos = _photos(inputs)
     told = {
@@ -59,9 +59,9 @@ def explain(
         "input_size": input_size,
     }
     hooked = bool(open_model(model).info(RECORD))
-    if hooked and layer:
-        raise InputError(f"{model} carries a hook already; --layer is for a model without one")
-    network = load(model if hooked else hook(model, layer=layer), device=device, precision=precision)
+    if hooked and options != LayerOptions():
+        raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
+    network = load(model if hooked else options.insert(model), device=device, precision=precision)
     network.configure(
         labels=_labels(labels) if labels else None,
         preprocessing={name: value for name, value in told.items() if value is not None},

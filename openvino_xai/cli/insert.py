@@ -8,40 +8,19 @@ from typing import Annotated
 
 import typer
 
-from openvino_xai.cli.options import (
-    Grid,
-    ImageInput,
-    Json,
-    LayerName,
-    MaxMemory,
-    Method,
-    ModelPath,
-    Plan,
-    Scale,
-    Score,
-    ScoresName,
-    TargetClasses,
-    parse_bytes,
-)
+from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
+from openvino_xai.errors import InputError
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
 WARN_ABOVE = 2.0  # times the operations of the plain model
 
 
+@takes_options
 def insert(
     model: ModelPath,
-    layer: LayerName = None,
+    options: HookOptions,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="By default <stem>_xai beside the model.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
-    method: Method = "reciprocam",
-    score: Score = "softmax",
-    scores: ScoresName = None,
-    image_input: ImageInput = None,
-    targets: TargetClasses = "all",
-    scale: Scale = "unit",
-    plan: Plan = "lazy",
-    grid: Grid = None,
-    max_memory: MaxMemory = "2GiB",
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Run both models: outputs bit-identical, maps as defined.")
     ] = True,
@@ -52,27 +31,11 @@ def insert(
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
     `saliency_class` [B, K], the classes explained.
     """
-    from openvino_xai.errors import InputError
-    from openvino_xai.surgery.insert import insert as hook
-
     source = Path(model)
     target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")
     if target.exists() and not force:
         raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
-    hooked = hook(
-        model,
-        layer=layer,
-        method=method,
-        score=score,
-        targets=targets,
-        scale=scale,
-        scores=scores,
-        image_input=image_input,
-        plan=plan,
-        grid=grid,
-        max_memory=parse_bytes(max_memory),
-        verify=verify,
-    )
+    hooked = options.insert(model, verify=verify)
     hooked.save(target, force=force)
     place, record = hooked.layer, hooked.record
     if place.cost is not None and place.cost > WARN_ABOVE:
@@ -99,7 +62,7 @@ def insert(
         }
         typer.echo(json.dumps(told))
         return
-    chosen = "layer" if layer else "chosen layer"
+    chosen = "layer" if options.layer else "chosen layer"
     cells = " x ".join(map(str, place.cells))
     checked = "verified" if hooked.verified else "not verified"
     typer.echo(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from openvino_xai.cli.options import ImageInput, Json, ModelPath, ScoresName
+from openvino_xai.cli.options import ImageInput, Json, ModelPath, PrefixTokens, ScoresName, TokenGrid
 from openvino_xai.cli.text import print_table
 
 
@@ -16,6 +16,8 @@ def layers(
     model: ModelPath,
     scores: ScoresName = None,
     image_input: ImageInput = None,
+    prefix_tokens: PrefixTokens = None,
+    token_grid: TokenGrid = None,
     every: Annotated[bool, typer.Option("--all", help="List the layers where no hook can go, too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -25,13 +27,13 @@ def layers(
     from openvino_xai.surgery.cost import human
     from openvino_xai.surgery.insert import layers as find
 
-    found = find(model, scores=scores, image_input=image_input)
+    found = find(model, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
     if as_json:
         typer.echo(json.dumps([asdict(layer) for layer in found]))
         return
     fit = [layer for layer in found if layer.reason is None]
     table = Table(box=None, pad_edge=False)
-    for title in ("layer", "shape", "cells"):
+    for title in ("layer", "shape", "cells", "method"):
         table.add_column(title, overflow="fold")
     table.add_column("cost", justify="right")
     table.add_column("memory", justify="right")
@@ -41,6 +43,7 @@ def layers(
             layer.name,
             " x ".join(map(str, layer.shape)),
             " x ".join(map(str, layer.cells)),
+            layer.method,
             "" if layer.cost is None else f"{layer.cost:.2f}",
             "" if layer.memory is None else human(layer.memory),
             layer.reason or "",

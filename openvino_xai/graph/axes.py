@@ -37,6 +37,7 @@ BROADCASTING = frozenset(
 )
 REDUCTIONS = frozenset("mean sum max min prod l1 l2 log_sum_exp sum_square".split())
 POOLS = frozenset("max_pool avg_pool lp_pool".split())
+KEEPS_SHAPE = frozenset("group_norm instance_norm layer_norm log_softmax lrn normalize_l2 softmax".split())
 FOLLOWS_DATA = frozenset("batch_norm dequantize prelu quantize".split())
 
 
@@ -259,6 +260,8 @@ RULES: dict[str, Rule] = {
 def refine_shapes(graph: Graph, node: Node) -> None:
     """Name the sizes of a node's outputs that the model leaves open: an axis that comes exactly from another has its size."""
     first = node.outputs[0]
+    if first.shape is None:
+        _find_rank(graph, node)
     if first.shape is not None and node.inputs and node.inputs[0] is not None and node.operand(0).shape is not None:
         if node.kind == "reshape":
             first.shape = _reshaped(graph, node, first.shape)
@@ -266,6 +269,10 @@ def refine_shapes(graph: Graph, node: Node) -> None:
             first.shape = _broadcast_shape(graph, node, first.shape)
         elif node.kind == "concat":
             first.shape = _concat_shape(node, first.shape)
+        elif node.kind == "slice":
+            first.shape = _slice_shape(node, first.shape)
+        elif node.kind in KEEPS_SHAPE:
+            first.shape = node.operand(0).shape
         elif node.kind in UNARY or node.kind in BROADCASTING:
             first.shape = tuple(
                 _broadcast_size(node, axis) if isinstance(size, Dim) else size for axis, size in enumerate(first.shape)
@@ -283,6 +290,27 @@ def refine_shapes(graph: Graph, node: Node) -> None:
         value.shape = tuple(shape)
 
 
+def _find_rank(graph: Graph, node: Node) -> None:
+    """Give the output of a change of layout its rank, with sizes that are not known yet, where the model tells none."""
+    before = node.operand(0).shape if node.inputs and node.inputs[0] is not None else None
+    told = symbolic_content(graph, node.inputs[1]) if node.kind == "reshape" and len(node.inputs) > 1 else None
+    ranks = {
+        "reshape": None if told is None else len(told),
+        "transpose": len(before or ()),
+        "squeeze": len(before or ()) - len(node.attributes.get("axes", ())),
+        "unsqueeze": len(before or ()) + len(node.attributes.get("axes", ())),
+        "gather": len(before or ()) - 1 + (node.operand(1).rank or 0) if len(node.inputs) > 1 else None,
+    }
+    rank, value = ranks.get(node.kind), node.outputs[0]
+    if before is None or rank is None or (node.kind == "gather" and node.operand(1).shape is None):
+        return
+    value.shape = tuple(Dim(1, (f"{value.name}[{axis}]",)) for axis in range(rank))
+    value.dtype = value.dtype or node.operand(0).dtype
+    if node.kind == "unsqueeze":
+        new = {axis % rank for axis in node.attributes["axes"]}
+        value.shape = tuple(1 if axis in new else size for axis, size in enumerate(value.shape))
+
+
 def _broadcast_shape(graph: Graph, node: Node, shape: Shape) -> Shape:
     """The shape after a broadcast, where its target is known as sizes: a 1 there keeps what is broadcast."""
     target = symbolic_content(graph, node.operand(1)) if len(node.inputs) > 1 and node.inputs[1] else None
@@ -294,6 +322,16 @@ def _broadcast_shape(graph: Graph, node: Node, shape: Shape) -> Shape:
         told = target[axis - len(shape) + len(target)] if axis >= len(shape) - len(target) else 1
         own = before[axis - len(shape) + len(before)] if axis >= len(shape) - len(before) else 1
         sizes.append(old if isinstance(old, int) else told if told != 1 else own)
+    return tuple(sizes)
+
+
+def _slice_shape(node: Node, shape: Shape) -> Shape:
+    """The shape of a slice, along axes of which the size is known."""
+    before, a, sizes = _shape(node.operand(0)), node.attributes, list(shape)
+    for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
+        length = before[axis]
+        if isinstance(length, int):
+            sizes[axis] = len(range(length)[slice(start, end, step)])
     return tuple(sizes)
 
 

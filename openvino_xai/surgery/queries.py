@@ -219,14 +219,17 @@ class Queries:
         made = []
         for shape in shapes:
             sized = shape if whole else tokens.resized(shape, 1)
-            made.append(batch.resized(sized, 1))
+            made.append(self._of_one_image(sized, batch))
         return list(self._made(node, inputs, made))
 
     def _rest(self, soft: Soft) -> Value:
         if soft.rest is not None:
             return soft.rest
-        shape = soft.batch.resized(soft.tokens.resized(shape_of(soft.value), 1), 1)
+        shape = self._of_one_image(soft.tokens.resized(shape_of(soft.value), 1), soft.batch)
         return _zeros(tuple(at_one(size) for size in shape), soft.value)
+
+    def _of_one_image(self, shape: Shape, batch: Span) -> Shape:
+        return shape if self._batch_size == 1 else batch.resized(shape, 1)
 
     def _as_long(self, held: Value, soft: Soft, whole: bool) -> Value:
         """A rest, as long as the others that it is joined with."""
@@ -398,8 +401,7 @@ class Queries:
             return None
 
         def apart(value: Value) -> Value:  # [..., S, 1, T], to stand beside [N, T]
-            sizes = shape_of(value)
-            return value if len(self._tokens) == 1 else xp.reshape(value, (*sizes[:-1], 1, sizes[-1]))
+            return xp.reshape(value, (*shape_of(value)[:-1], 1, shape_of(value)[-1]))
 
         value, weights = apart(soft.value), self._weights.astype(soft.value.dtype)
         if soft.rest is None:

@@ -36,22 +36,22 @@ class Span:
 
 def follow(node: Node, index: int, span: Span) -> Span | None:
     """Where the items of operand `index` are in the outputs of a node that treats each alike; None where it does not."""
-    if node.kind == "reshape":
-        return _laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
     axes = axes_of(node)
     if axes is None:
         return None
+    if node.kind == "reshape":
+        return _laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
     targets = [target for target, sources in enumerate(axes[0]) if Source(index, span.axis) in sources]
     return Span(targets[0], span.outer, span.inner) if len(targets) == 1 else None
 
 
 def trace_back(node: Node, index: int, span: Span) -> Span | None:
     """Where the items of an output were in operand `index`, for a node that treats each alike."""
-    if node.kind == "reshape":
-        return _laid_out(shape_of(node.outputs[0]), shape_of(node.operand(0)), span) if index == 0 else None
     axes = axes_of(node)
     if axes is None:
         return None
+    if node.kind == "reshape":
+        return _laid_out(shape_of(node.outputs[0]), shape_of(node.operand(0)), span) if index == 0 else None
     sources = [source.axis for source in axes[0][span.axis] if source.operand == index and source.exact]
     return Span(sources[0], span.outer, span.inner) if len(sources) == 1 else None
 

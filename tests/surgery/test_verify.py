@@ -34,6 +34,7 @@ def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect
 def test_changed_outputs_are_refused(dialect: str) -> None:
     from openvino_xai.graph.files import open_model
     from openvino_xai.surgery.locate import candidates, choose, find_image, find_scores
+    from openvino_xai.surgery.places import places
     from openvino_xai.surgery.request import Request
     from openvino_xai.surgery.verify import verify_hook
 
@@ -43,7 +44,8 @@ def test_changed_outputs_are_refused(dialect: str) -> None:
     hooked = xai.insert(in_dialect(other, dialect), layer="f").deployed
     image, place = find_image(original.graph)
     scores = find_scores(original.graph)
-    layer = choose(candidates(original.graph, image, place, scores), "f", original.graph)
+    found = candidates(original.graph, image, scores, places(original.graph, image, place))
+    layer = choose(found, "f", original.graph)
     with pytest.raises(VerificationError, match=r"output 'logits' changed by up to"):
         verify_hook(original, hooked, layer, scores, Request())
 

@@ -222,6 +222,8 @@ class OnnxModel:
             if value.shape is not None and value.dtype is not None:
                 _describe(exposed, value.shape, value.dtype)
             twin.native.graph.outputs.append(exposed)
+        if given:
+            RemoveUnusedNodesPass()(twin.native)  # ONNX Runtime would run what leads nowhere
         return twin
 
     def object(self) -> onnx.ModelProto:

@@ -1,0 +1,157 @@
+"""Vision transformers: the last attention block, found by structure, and explained as the slow definition does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import openvino_xai as xai
+from openvino_xai.errors import InputError, LayerError, PlanError
+from tests.tiny import DIALECTS, images, in_dialect
+from tests.transformers import HEIGHT, WIDTH, TokenOracle, Transformer
+
+ROUNDING = 5e-6  # of the scores: f32 through a block, in another order of sums
+VARIANTS = {
+    "fused": Transformer(),
+    "split": Transformer(attention="split", head="sliced"),
+    "tokens first": Transformer(attention="torch"),
+    "positions turn": Transformer(attention="rope", prefix=2),
+    "positions bias": Transformer(attention="shared", layer_scale=True),
+    "norm behind": Transformer(norm="post", attention="split"),
+    "gated": Transformer(mlp="gated", layer_scale=True),
+    "registers": Transformer(prefix=4),
+    "distilled": Transformer(prefix=2, head="distilled"),
+    "softmax inside": Transformer(softmax=True),
+    "one block": Transformer(repeats=1),
+    "no prefix": Transformer(prefix=0, head="mean", attention="split"),
+    "mean of patches": Transformer(prefix=2, head="mean"),
+}
+
+
+def hooked_maps(
+    variant: Transformer, dialect: str, built: int | str, batch: np.ndarray, **options: Any
+) -> tuple[Any, np.ndarray]:
+    hooked = xai.insert(in_dialect(variant.build(built), dialect), layer=variant.layer, **{"scale": "none", **options})
+    return hooked, xai.load(hooked)(batch)["saliency_map"]
+
+
+def oracle(variant: Transformer, **options: Any) -> TokenOracle:
+    score = "logit" if variant.softmax else "softmax"
+    entry = f"x{variant.repeats - 1}"
+    return TokenOracle(variant.build("B"), entry, variant.layer, variant.prefix, **{"score": score, **options})
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("plan", ["lazy", "direct"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_maps_are_the_definition(name: str, plan: str, dialect: str) -> None:
+    variant = VARIANTS[name]
+    batch = images(variant.build("B"), 3)
+    if name == "tokens first" and plan == "direct":  # rows of a batch that is merged with heads are not followed
+        with pytest.raises(PlanError, match=r"'.*' \(Reshape\) cannot be repeated over rows: it mixes the items of a batch"):
+            hooked_maps(variant, dialect, "B", batch, plan=plan)
+        return
+    hooked, maps = hooked_maps(variant, dialect, "B", batch, plan=plan)
+    assert hooked.record["method"] == "vit_reciprocam"
+    assert hooked.layer.cells == (HEIGHT, WIDTH)
+    slow = oracle(variant).raw(batch)
+    np.testing.assert_allclose(maps, slow, rtol=ROUNDING)
+    assert (np.ptp(slow, axis=(2, 3)) > 100 * ROUNDING * slow.max(axis=(2, 3))).all()  # far from flat
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("built", [1, 2])
+@pytest.mark.parametrize("name", ["fused", "split", "tokens first", "distilled"])
+def test_a_batch_that_is_written_into_the_model(name: str, built: int, dialect: str) -> None:
+    variant = VARIANTS[name]
+    batch = images(variant.build(built), built)
+    _, maps = hooked_maps(variant, dialect, built, batch)
+    np.testing.assert_allclose(maps, oracle(variant).raw(batch), rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"kernel": "cell"}, {"kernel": "cell"}), ({"score": "logit"}, {"score": "logit"})],
+    ids=["single cells", "logits"],
+)
+def test_options(options: dict[str, Any], told: dict[str, Any], dialect: str) -> None:
+    variant = VARIANTS["fused"]
+    batch = images(variant.build("B"), 2)
+    _, maps = hooked_maps(variant, dialect, "B", batch, **options)
+    np.testing.assert_allclose(maps, oracle(variant, **told).raw(batch), rtol=ROUNDING, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("targets", ["top:2", "3,1"])
+@pytest.mark.parametrize("score", ["softmax", "logit"])
+def test_targets(targets: str, score: str, dialect: str) -> None:
+    variant = VARIANTS["fused"]
+    batch = images(variant.build("B"), 2)
+    hooked = xai.insert(in_dialect(variant.build("B"), dialect), targets=targets, score=score, scale="none")
+    outputs = xai.load(hooked)(batch)
+    every = oracle(variant, score=score).raw(batch)
+    ids = outputs["saliency_class"] if targets == "top:2" else np.array([[3, 1]] * 2)
+    expected = np.take_along_axis(every, ids[:, :, None, None], axis=1)
+    np.testing.assert_allclose(outputs["saliency_map"], expected, rtol=ROUNDING, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_method_is_chosen_by_structure(dialect: str) -> None:
+    by_class = xai.insert(in_dialect(Transformer().build("B"), dialect))
+    assert (by_class.record["method"], by_class.record["kernel"], by_class.record["prefix_tokens"]) == (
+        "vit_reciprocam",
+        "gaussian",
+        "1",
+    )
+    by_mean = xai.insert(in_dialect(VARIANTS["mean of patches"].build("B"), dialect))
+    assert by_mean.record["method"] == "reciprocam"  # the patches behind the last norm are cells, and cost nothing
+    assert by_mean.layer.cells == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_another_block_is_named(dialect: str) -> None:
+    variant = VARIANTS["fused"]
+    model = in_dialect(variant.build("B"), dialect)
+    first = [layer.name for layer in xai.layers(model) if layer.method == "vit_reciprocam"][1]
+    hooked = xai.insert(model, layer=first)
+    batch = images(variant.build("B"), 2)
+    slow = TokenOracle(variant.build("B"), "x0", "z_0", 1)
+    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], slow.unit(batch), atol=2e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_tokens_that_cannot_be_inferred_are_told(dialect: str) -> None:
+    """Patches in an order of their own: rows and columns are lost on the way, and only a user knows them."""
+    model = VARIANTS["fused"].build("B")
+    flatten = model.graph.node[1]
+    flatten.output[0] = "r4"
+    model.graph.node.insert(2, onnx.helper.make_node("Reshape", ["r4", "odd"], ["r5"]))
+    model.graph.node.insert(3, onnx.helper.make_node("Transpose", ["r5"], ["r6"], perm=[0, 1, 3, 2]))
+    model.graph.node.insert(4, onnx.helper.make_node("Reshape", ["r6", "flat"], ["r"]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 8, 6, 2], np.int64), "odd"))
+    native = in_dialect(model, dialect)
+    with pytest.raises(LayerError, match=r"say which with --token-grid HxW and --prefix-tokens P"):
+        xai.insert(native, method="vit_reciprocam")
+    hooked = xai.insert(native, token_grid="3x4")
+    assert hooked.record["prefix_tokens"] == "1"
+    batch = images(VARIANTS["fused"].build("B"), 2)
+    slow = TokenOracle(model, "x1", "z_1", 1)
+    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], slow.unit(batch), atol=2e-4)
+
+
+def test_what_is_told_wrongly_is_refused() -> None:
+    model = VARIANTS["fused"].build("B")
+    with pytest.raises(LayerError, match="are not known to be the cells of the image"):
+        xai.insert(model, method="vit_reciprocam", token_grid="5x5")
+    with pytest.raises(InputError, match="token grid 'wide' is not understood"):
+        xai.insert(model, token_grid="wide")
+    with pytest.raises(InputError, match="prefix tokens are -1"):
+        xai.insert(model, prefix_tokens=-1)
+    with pytest.raises(InputError, match="kernel 'box' is not known: one of gaussian, cell"):
+        xai.insert(model, kernel="box")
+    with pytest.raises(PlanError, match="holds tokens: a coarser grid is for rows and columns"):
+        xai.insert(model, grid="1x2")
