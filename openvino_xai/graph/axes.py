@@ -209,8 +209,18 @@ def _split(node: Node) -> Axes:
 
 def _slice(node: Node) -> Axes:
     rank = len(_shape(node.operand(0)))
-    touched = {axis % rank for axis in node.attributes["axes"]}
-    return [[] if axis in touched else [Source(0, axis)] for axis in range(rank)]
+    a = node.attributes
+    steps = {axis % rank: (step, start) for axis, step, start in zip(a["axes"], a["steps"], a["starts"], strict=True)}
+    axes: Axes = []
+    for axis in range(rank):
+        step, start = steps.get(axis, (1, 0))
+        if axis not in steps:
+            axes.append([Source(0, axis)])
+        elif step > 1 and 0 <= start < step:  # every step-th: coarser, and still from end to end
+            axes.append([Source(0, axis, exact=False)])
+        else:
+            axes.append([])
+    return axes
 
 
 def _gather(node: Node) -> Axes:

@@ -21,6 +21,7 @@ from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
 from openvino_xai.graph.symbolic import SHAPED, is_fixed
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.places import Place
+from openvino_xai.surgery.spans import FIRST
 from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, tapped
 
 # kinds that give 0 for zeros and fixed operands, where no operand is an addend
@@ -159,7 +160,7 @@ class Cells:
                 rows = (
                     xp.multiply(rows, 1 / count) if isinstance(count, int) else xp.divide(rows, self._number(count, cell.value))
                 )
-        return [Rows(xp.reshape(rows, (self._batch * kept, *shape(node.outputs[0])[1:])), 0)]
+        return [Rows(xp.reshape(rows, (self._batch * kept, *shape(node.outputs[0])[1:])))]
 
     def _extreme(self, rows: Value, cell: Cell, how: str) -> Value:
         """The larger (or smaller) of what a mask keeps and what is elsewhere."""
@@ -219,7 +220,7 @@ class Cells:
         ((index, cell),) = cells.items()
         gate = operands[1 - index]
         place, shape = cell.place, shape_of(cell.value)
-        if cell.rest is not None or not isinstance(gate, Rows) or gate.axis != 0 or place.batch != 0:
+        if cell.rest is not None or not isinstance(gate, Rows) or gate.span != FIRST or place.batch != 0:
             return None
         sizes = shape_of(gate.value)
         if len(sizes) != len(shape) or any(sizes[axis] != 1 for axis in place.cells):
@@ -275,7 +276,7 @@ class Cells:
         if len(node.inputs) > 2 and node.inputs[2] is not None:
             addend = node.operand(2)
             rows = xp.add(rows, addend if attributes["beta"] == 1 else xp.multiply(addend, attributes["beta"]))
-        return [Rows(rows, 0)]
+        return [Rows(rows)]
 
 
 def _placed(axes: Axes, cells: Mapping[int, Cell]) -> Place | None:

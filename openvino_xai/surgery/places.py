@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from openvino_xai.graph.axes import axes_of
+from openvino_xai.graph.axes import Axes, axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, product
+from openvino_xai.graph.vocabulary import shape_of
+from openvino_xai.surgery.spans import Span, follow
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,26 @@ class Place:
 
 @dataclass
 class _Roles:
-    """What is known of one value: the axis of each role, and the tokens where it has some."""
+    """Where the batch, the rows and the columns of one value are; or its tokens, once others stand beside them."""
 
-    axes: dict[str, int]
-    grid: tuple[Size, Size] | None = None
+    spans: dict[str, Span]
+    grid: tuple[Size, Size] | None = None  # the rows and columns of tokens, and how many others are ahead of them
     prefix: int = 0
 
     def place(self, shape: Shape) -> Place | None:
-        """The place, where the batch and all cells are known."""
-        if "batch" not in self.axes:
+        """The place, where the batch and all cells are known and have axes of their own."""
+        batch, tokens, rows, columns = (self.spans.get(role) for role in ("batch", "tokens", "height", "width"))
+        if batch is None or not batch.pure:
             return None
-        if "tokens" in self.axes and self.grid is not None:
-            return Place(self.axes["batch"], (self.axes["tokens"],), self.grid, self.prefix)
-        if {"height", "width"} <= set(self.axes):
-            cells = (self.axes["height"], self.axes["width"])
-            return Place(self.axes["batch"], cells, (shape[cells[0]], shape[cells[1]]))
-        return None
+        if tokens is not None and tokens.pure and self.grid is not None:
+            return Place(batch.axis, (tokens.axis,), self.grid, self.prefix)
+        if rows is None or columns is None:
+            return None
+        grid = rows.length(shape), columns.length(shape)
+        if rows.pure and columns.pure:
+            return Place(batch.axis, (rows.axis, columns.axis), grid)
+        merged = rows == Span(rows.axis, 1, grid[1]) and columns == Span(rows.axis, grid[0], 1)
+        return Place(batch.axis, (rows.axis,), grid) if merged else None
 
 
 def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
@@ -49,56 +55,42 @@ def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
     Rows and columns that a reshape merges are followed as tokens, also where others are put ahead of them or behind them,
     and found again where tokens are laid out as before.
     """
-    known = {image: _Roles({"batch": place.batch, "height": place.cells[0], "width": place.cells[1]})}
+    known = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
-            found: dict[str, set[int]] = {}
-            roles = _Roles({})
-            for target, sources in enumerate(axes):
-                for source in sources:
-                    held = known.get(node.operand(source.operand))
-                    for role, axis in held.axes.items() if held else ():
-                        if axis == source.axis and (source.exact or role in ("height", "width")):
-                            found.setdefault(role, set()).add(target)
-                            if role == "tokens" and held:
-                                roles.grid, roles.prefix = held.grid, held.prefix
-            roles.axes = {role: targets.pop() for role, targets in found.items() if len(targets) == 1}
-            first = known.get(node.operand(0))
-            if node.kind == "reshape" and first:
-                _reshaped(node, first, roles)
-            elif node.kind == "concat":
-                _joined(node, known, roles)
-            elif node.kind == "slice" and first and first.grid and "tokens" not in roles.axes:
-                _cut(node, first, roles)
-            known[value] = roles
-    found_places = {value: roles.place(value.shape or ()) for value, roles in known.items()}
-    return {value: where for value, where in found_places.items() if where is not None}
+            known[value] = _followed(node, axes, known)
+    found = {value: roles.place(value.shape or ()) for value, roles in known.items()}
+    return {value: where for value, where in found.items() if where is not None}
 
 
-def _reshaped(node: Node, before: _Roles, roles: _Roles) -> None:
-    """Rows and columns that become tokens, or tokens that become rows and columns; or blocks of rows and columns."""
-    shape, after = node.operand(0).shape or (), node.outputs[0].shape or ()
-    if "tokens" in before.axes and "tokens" not in roles.axes and before.grid is not None:
-        ahead = product(shape[: before.axes["tokens"]])
-        target = next(
-            (i for i in range(len(after) - 1) if after[i : i + 2] == before.grid and product(after[:i]) == ahead), None
-        )
-        if target is not None and not before.prefix:
-            roles.axes.update(height=target, width=target + 1)
-        return
-    rows = before.axes.get("height")
-    if rows is None or not {"height", "width"} - set(roles.axes):
-        return
-    if before.axes.get("width") == rows + 1:
-        grid = shape[rows], shape[rows + 1]
-        for target, length in enumerate(after):
-            if length == product(grid) and product(after[:target]) == product(shape[:rows]):
-                roles.axes = {role: axis for role, axis in roles.axes.items() if role == "batch"} | {"tokens": target}
-                roles.grid = grid
-                return
-    for role in {"height", "width"} & set(before.axes) - set(roles.axes):
-        for target in _blocks(shape, after, before.axes[role]):
-            roles.axes[role] = target
+def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
+    """The roles of a node's output."""
+    found: dict[str, set[Span]] = {}
+    roles = _Roles({})
+    for index, value in node.operands:
+        held = known.get(value)
+        for role, span in held.spans.items() if held else ():
+            after = follow(node, index, span) or (_coarser(axes, index, span) if role in ("height", "width") else None)
+            if after is not None:
+                found.setdefault(role, set()).add(after)
+                if role == "tokens" and held:
+                    roles.grid, roles.prefix = held.grid, held.prefix
+    roles.spans = {role: spans.pop() for role, spans in found.items() if len(spans) == 1}
+    if node.kind == "concat":
+        _joined(node, known, roles)
+    elif node.kind == "slice" and "tokens" not in roles.spans:
+        _cut(node, known, roles)
+    elif node.kind == "reshape" and (first := known.get(node.operand(0))):
+        for role in {"height", "width"} & set(first.spans) - set(roles.spans):
+            for target in _blocks(shape_of(node.operand(0)), shape_of(node.outputs[0]), first.spans[role].axis):
+                roles.spans[role] = Span(target)
+    return roles
+
+
+def _coarser(axes: Axes, index: int, span: Span) -> Span | None:
+    """Where rows or columns are that a window slides over, or that a step skips."""
+    targets = [target for target, sources in enumerate(axes) if any(s[:2] == (index, span.axis) for s in sources)]
+    return Span(targets[0]) if len(targets) == 1 and span.pure else None
 
 
 def _blocks(before: Shape, after: Shape, axis: int) -> Iterable[int]:
@@ -111,30 +103,33 @@ def _blocks(before: Shape, after: Shape, axis: int) -> Iterable[int]:
 
 def _joined(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:
     """Tokens that others are put ahead of, or behind."""
-    along = node.attributes["axis"] % len(node.outputs[0].shape or (1,))
-    ahead = 0
+    along = node.attributes["axis"] % len(shape_of(node.outputs[0]))
+    ahead: int | None = 0
+    found = []
     for _, value in node.operands:
-        held, size = known.get(value), (value.shape or ())[along]
-        if held and held.grid and held.axes.get("tokens") == along:
-            if "tokens" in roles.axes:  # two of them: neither is the image alone
-                del roles.axes["tokens"]
-                return
-            roles.axes["tokens"], roles.grid, roles.prefix = along, held.grid, held.prefix + ahead
-        if not isinstance(size, int):
-            roles.axes.pop("tokens", None)
-            return
-        ahead += size
+        held = known.get(value)
+        place = held.place(shape_of(value)) if held else None
+        if place is not None and place.cells == (along,) and ahead is not None:
+            found.append((place.grid, place.prefix + ahead))
+        size = shape_of(value)[along]
+        ahead = ahead + size if ahead is not None and isinstance(size, int) else None
+    if len(found) == 1:  # of two, neither is the image alone
+        roles.spans["tokens"] = Span(along)
+        roles.grid, roles.prefix = found[0]
 
 
-def _cut(node: Node, before: _Roles, roles: _Roles) -> None:
+def _cut(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:
     """Tokens of which a slice keeps all that are cells."""
-    tokens, a = before.axes.get("tokens"), node.attributes
-    shape = node.operand(0).shape or ()
-    if tokens is None or [axis % len(shape) for axis in a["axes"]] != [tokens] or a["steps"] != [1]:
+    held, a, shape = known.get(node.operand(0)), node.attributes, shape_of(node.operand(0))
+    place = held.place(shape) if held else None
+    if place is None or [axis % len(shape) for axis in a["axes"]] != list(place.cells) or a["steps"] != [1]:
         return
-    length, cells = shape[tokens], product(before.grid or ())
-    if not isinstance(length, int) or not isinstance(cells, int):
+    (tokens,) = place.cells
+    length, (height, width) = shape[tokens], place.grid
+    if not isinstance(length, int) or not isinstance(height, int) or not isinstance(width, int):
         return
     start, end, _ = slice(a["starts"][0], a["ends"][0]).indices(length)
-    if start <= before.prefix and before.prefix + cells <= end:
-        roles.axes["tokens"], roles.grid, roles.prefix = tokens, before.grid, before.prefix - start
+    if start == place.prefix and end == start + height * width:  # they alone are left
+        roles.spans.update(height=Span(tokens, 1, width), width=Span(tokens, height, 1))
+    elif start <= place.prefix and place.prefix + height * width <= end:
+        roles.spans["tokens"], roles.grid, roles.prefix = Span(tokens), place.grid, place.prefix - start

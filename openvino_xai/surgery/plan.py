@@ -16,6 +16,7 @@ from openvino_xai.hooks import METHODS, SCALES
 from openvino_xai.surgery.classes import Selection
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.spans import FIRST
 from openvino_xai.surgery.tail import Tail
 from openvino_xai.surgery.values import Cell, Start, Weighted
 
@@ -116,8 +117,8 @@ class PlannedSite:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
         xp, masks = self._trace, product(self.grid)
         rows, chosen = self._tail.run(masked, self._selection())
-        if rows.axis != 0:
-            raise PlanError(f"output '{self._scores.name}' has its batch on axis {rows.axis}; axis 0 is expected")
+        if rows.span != FIRST:
+            raise PlanError(f"output '{self._scores.name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
         classes = self.classes if chosen else self._scores.classes
         every = xp.reshape(xp.astype(rows.value, np.float32), (self.batch, masks, classes))
         if self._scores.activation is None and self._request.score == "softmax":

@@ -146,7 +146,7 @@ class Queries:
         moved = xp.permute_dims(value, (batch, span, *others))
         shape = shape_of(node.outputs[0])
         rows = shape_of(moved)[0] * copies
-        return Rows(xp.reshape(moved, (rows, *shape[1:])), 0)
+        return Rows(xp.reshape(moved, (rows, *shape[1:])))
 
     # -- all tokens
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.axes import Axes, axes_of
+from openvino_xai.graph.axes import Source, axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size
 from openvino_xai.graph.symbolic import SHAPED, is_fixed
 from openvino_xai.graph.vocabulary import Trace, shape_of
+from openvino_xai.surgery.spans import Span, follow
 from openvino_xai.surgery.values import Rows
 
 
@@ -32,13 +33,10 @@ def repeat_over_rows(
         why = "its shapes are not known" if node.kind else "the operation is not one that is known to treat rows alike"
         raise PlanError(f"{node} cannot be repeated over rows: {why}", node=node.name)
     count = next(iter(operands.values())).count
-    targets = [_row_axis(node, operands, axes) for axes in every]
-    shapes = []
-    for output, axis in zip(node.outputs, targets, strict=True):
-        sizes = shape(output)
-        shapes.append((*sizes[:axis], count, *sizes[axis + 1 :]))
+    span = _row_span(node, operands)
+    shapes = [span.resized(shape(output), count) for output in node.outputs]
     if node.kind in SHAPED:
-        return [Rows(trace.shaped(node.kind, operands[0].value, shapes[0]), targets[0])]
+        return [Rows(trace.shaped(node.kind, operands[0].value, shapes[0]), span)]
     inputs: list[Value | None] = []
     for index, value in enumerate(node.inputs):
         if index in operands or value is None:
@@ -46,15 +44,14 @@ def repeat_over_rows(
         elif index in replaced:
             inputs.append(replaced[index])
         else:
-            inputs.append(_beside(graph, trace, node, index, every[0], targets[0], count))
-    values = trace.repeat(node, inputs, shapes)
-    return [Rows(value, axis) for value, axis in zip(values, targets, strict=True)]
+            inputs.append(_beside(graph, trace, node, index, every[0][span.axis], count))
+    return [Rows(value, span) for value in trace.repeat(node, inputs, shapes)]
 
 
-def _beside(graph: Graph, trace: Trace, node: Node, index: int, axes: Axes, target: int, count: Size) -> Value:
+def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[Source], count: Size) -> Value:
     """An operand that does not depend on the cut, made fit to stand beside rows."""
     value = node.operand(index)
-    along = [source.axis for source in axes[target] if source.operand == index]
+    along = [source.axis for source in sources if source.operand == index]
     shape = shape_of(value)
     if along and shape[along[0]] != 1 and (one := _of_one_image(graph, value, along[0])) is not None:
         return trace.broadcast_to(one, (*shape[: along[0]], count, *shape[along[0] + 1 :]))  # as a class token
@@ -82,12 +79,10 @@ def _of_one_image(graph: Graph, value: Value, axis: int) -> Value | None:
     return node.operand(0) if own < 0 or before[own] == 1 else None
 
 
-def _row_axis(node: Node, operands: Mapping[int, Rows], axes: Axes) -> int:
-    """The axis of an output that holds the rows. Raises PlanError where the node mixes them."""
-    found = [
-        {target for target, sources in enumerate(axes) if (index, rows.axis, True) in sources}
-        for index, rows in operands.items()
-    ]
-    if any(len(targets) != 1 or targets != found[0] for targets in found):
+def _row_span(node: Node, operands: Mapping[int, Rows]) -> Span:
+    """Where an output holds the rows. Raises PlanError where the node mixes them."""
+    found = {follow(node, index, rows.span) for index, rows in operands.items()}
+    span = found.pop() if len(found) == 1 else None
+    if span is None:
         raise PlanError(f"{node} cannot be repeated over rows: it mixes the items of a batch", node=node.name)
-    return found[0].pop()
+    return span

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from openvino_xai.graph.axes import Source, axes_of
 from openvino_xai.graph.neutral import Node
-from openvino_xai.graph.sizes import Shape, Size, product, quotient
+from openvino_xai.graph.sizes import Shape, Size, at_one, product, quotient
 from openvino_xai.graph.vocabulary import shape_of
 
 
@@ -34,13 +34,16 @@ class Span:
         return (*shape[: self.axis], self.outer * self.inner * items, *shape[self.axis + 1 :])
 
 
+FIRST = Span(0)
+
+
 def follow(node: Node, index: int, span: Span) -> Span | None:
     """Where the items of operand `index` are in the outputs of a node that treats each alike; None where it does not."""
     axes = axes_of(node)
     if axes is None:
         return None
     if node.kind == "reshape":
-        return _laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
+        return laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
     targets = [target for target, sources in enumerate(axes[0]) if Source(index, span.axis) in sources]
     return Span(targets[0], span.outer, span.inner) if len(targets) == 1 else None
 
@@ -51,18 +54,19 @@ def trace_back(node: Node, index: int, span: Span) -> Span | None:
     if axes is None:
         return None
     if node.kind == "reshape":
-        return _laid_out(shape_of(node.outputs[0]), shape_of(node.operand(0)), span) if index == 0 else None
+        return laid_out(shape_of(node.outputs[0]), shape_of(node.operand(0)), span) if index == 0 else None
     sources = [source.axis for source in axes[0][span.axis] if source.operand == index and source.exact]
     return Span(sources[0], span.outer, span.inner) if len(sources) == 1 else None
 
 
-def _laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
-    """The items keep their number and the number of elements ahead of them."""
+def laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
+    """Where a reshape puts items: they keep their number and the number of elements ahead; a single one stays as it was."""
     items = span.length(before)
     ahead = product(before[: span.axis]) * span.outer
+    found = []
     for axis, size in enumerate(after):
         outer = quotient(ahead, product(after[:axis]))
         inner = None if outer is None else quotient(size, outer * items)
         if outer is not None and inner is not None:
-            return Span(axis, outer, inner)
-    return None
+            found.append(Span(axis, outer, inner))
+    return min(found, key=lambda one: at_one(one.outer), default=None)

@@ -96,7 +96,7 @@ class Tail:
         rows = {index: self._as_rows(value) for index, value in cut.items()}
         first = next(iter(rows.values()))
         if selection.of_each_image and node.kind == "matmul":
-            return [Rows(linear_by_image(self._trace, node, first, selection, sizes), 0)]
+            return [Rows(linear_by_image(self._trace, node, first, selection, sizes))]
         replaced = picked(self._trace, node, self._chosen, selection, first, sizes)
         made = repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced)
         return list(made)
@@ -124,7 +124,7 @@ class Tail:
             return value
         if isinstance(value, Flat):
             whole = self._as_rows(value.cell)
-            return Rows(self._trace.reshape(whole.value, (whole.count, *shape_of(value.value)[1:])), 0)
+            return Rows(self._trace.reshape(whole.value, (whole.count, *shape_of(value.value)[1:])))
         if value not in self._rows:
             self._rows[value] = self._selected_by_mask(value)
         return self._rows[value]
@@ -152,7 +152,7 @@ class Tail:
         return self._merged(xp.where(self._masks(cell), value, rest), shape)
 
     def _merged(self, value: Value, shape: Shape) -> Rows:
-        return Rows(self._trace.reshape(value, (shape[0] * product(self._grid), *shape[1:])), 0)
+        return Rows(self._trace.reshape(value, (shape[0] * product(self._grid), *shape[1:])))
 
     def _masks(self, cell: Cell) -> Value:
         """[1, N, 1, H, W] (or as the axes of the value are): True where mask n keeps a cell."""

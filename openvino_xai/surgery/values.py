@@ -11,19 +11,20 @@ from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.places import Place
+from openvino_xai.surgery.spans import FIRST, Span
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Materialised: item b * N + n along `axis` is copy n of image b."""
+    """Materialised: item b * N + n along `span` is copy n of image b."""
 
     value: Value
-    axis: int
+    span: Span = FIRST
 
     @property
     def count(self) -> Size:
         """B * N."""
-        return shape_of(self.value)[self.axis]
+        return self.span.length(shape_of(self.value))
 
 
 @dataclass(frozen=True)
