@@ -283,6 +283,8 @@ def refine_shapes(graph: Graph, node: Node) -> None:
             first.shape = _slice_shape(node, first.shape)
         elif node.kind in KEEPS_SHAPE:
             first.shape = node.operand(0).shape
+        elif node.kind == "matmul" and node.operand(1).shape is not None:
+            first.shape = (*(_broadcast_size(node, axis) for axis in range(len(first.shape) - 2)), *first.shape[-2:])
         elif node.kind in UNARY or node.kind in BROADCASTING:
             first.shape = tuple(
                 _broadcast_size(node, axis) if isinstance(size, Dim) else size for axis, size in enumerate(first.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from openvino_xai.graph.axes import Axes, axes_of
+from openvino_xai.graph.axes import KEEPS_SHAPE, Axes, axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, product
 from openvino_xai.graph.vocabulary import shape_of
@@ -70,8 +70,8 @@ def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
     for index, value in node.operands:
         held = known.get(value)
         for role, span in held.spans.items() if held else ():
-            after = follow(node, index, span) or (_coarser(axes, index, span) if role in ("height", "width") else None)
-            if after is not None:
+            after = follow(node, index, span) or (_mixed(node, axes, index, span) if role in ("height", "width") else None)
+            if after is not None and not (node.kind == "matmul" and index and role in found):  # of queries and keys: queries
                 found.setdefault(role, set()).add(after)
                 if role == "tokens" and held:
                     roles.grid, roles.prefix = held.grid, held.prefix
@@ -81,14 +81,24 @@ def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
     elif node.kind == "slice" and "tokens" not in roles.spans:
         _cut(node, known, roles)
     elif node.kind == "reshape" and (first := known.get(node.operand(0))):
+        _refined(roles)
         for role in {"height", "width"} & set(first.spans) - set(roles.spans):
             for target in _blocks(shape_of(node.operand(0)), shape_of(node.outputs[0]), first.spans[role].axis):
                 roles.spans[role] = Span(target)
     return roles
 
 
-def _coarser(axes: Axes, index: int, span: Span) -> Span | None:
-    """Where rows or columns are that a window slides over, or that a step skips."""
+def _refined(roles: _Roles) -> None:
+    """Rows and columns that are put together with what was split off them, or off channels: they are finer from there on."""
+    rows, columns = roles.spans.get("height"), roles.spans.get("width")
+    if rows and columns and rows.axis != columns.axis and rows.outer == columns.outer == 1:
+        roles.spans.update(height=Span(rows.axis), width=Span(columns.axis))
+
+
+def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
+    """Where rows or columns are that a norm mixes, that a window slides over, or that a step skips."""
+    if node.kind in KEEPS_SHAPE and index == 0:
+        return span
     targets = [target for target, sources in enumerate(axes) if any(s[:2] == (index, span.axis) for s in sources)]
     return Span(targets[0]) if len(targets) == 1 and span.pure else None
 
