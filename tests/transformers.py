@@ -104,11 +104,11 @@ class Transformer:
             )
         made = "".join(split.format(name, z) for name in "qkv")
         made += "q = Transpose<perm=[0,2,1,3]>(qr) v = Transpose<perm=[0,2,1,3]>(vr) "
-        if self.attention == "rope":
+        if self.attention == "rope":  # the tokens ahead of the patches are not turned
             made += (
-                "k1 = Transpose<perm=[0,2,1,3]>(kr) "
-                "ka, ke = Split<axis=-1>(k1, pairs) kn = Neg(ke) kc = Concat<axis=-1>(kn, ka) "
-                "k2 = Mul(k1, cosines) k3 = Mul(kc, sines) k4 = Add(k2, k3) kt = Transpose<perm=[0,1,3,2]>(k4) "
+                "k1 = Transpose<perm=[0,2,1,3]>(kr) kh = Slice(k1, zero, few, two2) ki = Slice(k1, few, far, two2) "
+                "ka, ke = Split<axis=-1>(ki, pairs) kn = Neg(ke) kc = Concat<axis=-1>(kn, ka) k2 = Mul(ki, cosines) "
+                "k3 = Mul(kc, sines) k4 = Add(k2, k3) k5 = Concat<axis=2>(kh, k4) kt = Transpose<perm=[0,1,3,2]>(k5) "
             )
         else:
             made += "kt = Transpose<perm=[0,2,3,1]>(kr) "
@@ -132,6 +132,8 @@ class Transformer:
                 "h = Gather<axis=1>(n, first) h1 = Gather<axis=1>(n, second) l = Gemm<transB=1>(h, w, b) "
                 "l1 = Gemm<transB=1>(h1, wd, b) ls = Add(l, l1) logits = Mul(ls, half)"
             )
+        if self.head == "two":  # both ahead of the patches, cut out together
+            return "h0 = Slice(n, from0, second1, along) h = ReduceMean<axes=[1], keepdims=0>(h0) " + end
         return "h0 = Slice(n, fromp, far, along) h = ReduceMean<axes=[1], keepdims=0>(h0) " + end
 
     def _weights(self, batch: int | str) -> dict[str, Sequence[int] | np.ndarray]:
@@ -142,8 +144,8 @@ class Transformer:
             "w0": (c, 3, 2, 2), "b0": (c,), "cls": (1, self.prefix, c), "pos": (1, t, c), "wo": (c, c), "bo": (c,),
             "g1": (c,), "b1": (c,), "g2": (c,), "b2": (c,), "w1": (c, 6), "c1": (6,), "w2": (6, c), "w2g": (3, c), "c2": (c,),
             "gn": (c,), "bn": (c,), "w": (CLASSES, c), "wd": (CLASSES, c), "b": (CLASSES,), "gamma": (c,), "wqkv": (c, 3 * c),
-            "bqkv": (3 * c,), "wg": (c, c), "bg": (c,), "places": (1, HEADS, t, t), "cosines": (1, 1, t, DEPTH),
-            "sines": (1, 1, t, DEPTH), **{f"w{name}": (c, c) for name in "qkv"}, **{f"b{name}": (c,) for name in "qkv"},
+            "bqkv": (3 * c,), "wg": (c, c), "bg": (c,), "places": (1, HEADS, t, t), "cosines": (1, 1, CELLS, DEPTH),
+            "sines": (1, 1, CELLS, DEPTH), **{f"w{name}": (c, c) for name in "qkv"}, **{f"b{name}": (c,) for name in "qkv"},
         }  # fmt: skip
         scaled = {name: rng.normal(0, 0.5, size).astype(np.float32) for name, size in floats.items()}  # type: ignore[arg-type]
         scaled["wo"] *= 12  # maps that are far from flat, so that rounding is small beside what is compared
@@ -153,6 +155,7 @@ class Transformer:
             "ones": [1, 1, 1], "ax0": [0], "joined": [images, t, c], "apart": [images, t, HEADS, DEPTH],
             "merged": [t, -1, DEPTH], "heads": [-1, HEADS, t, DEPTH], "rows": [-1, c], "back": [t, -1, c], "pairs": [2, 2],
             "halves": [3, 3], "from0": [0], "to1": [1], "along": [1], "fromp": [self.prefix], "far": [t],
+            "two2": [2], "second1": [2],
         }  # fmt: skip
         made = {
             **scaled,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, product, quotient
-from openvino_xai.graph.symbolic import symbolic_content
+from openvino_xai.graph.symbolic import known_integers, symbolic_content
 
 
 class Source(NamedTuple):
@@ -293,6 +293,8 @@ def refine_shapes(graph: Graph, node: Node) -> None:
             first.shape = tuple(
                 _spatial_size(node, axis) if isinstance(size, Dim) else size for axis, size in enumerate(first.shape)
             )
+    if node.kind == "split" and all(value.shape is not None for value in (node.operand(0), *node.outputs)):
+        _split_shapes(graph, node)
     for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
         shape = list(_shape(value))
         for axis, sources in enumerate(axes):
@@ -345,6 +347,20 @@ def _slice_shape(node: Node, shape: Shape) -> Shape:
         if isinstance(length, int):
             sizes[axis] = len(range(length)[slice(start, end, step)])
     return tuple(sizes)
+
+
+def _split_shapes(graph: Graph, node: Node) -> None:
+    """Give the parts of a split their size, where the parts or their number tell it."""
+    axis = node.attributes["axis"] % len(_shape(node.operand(0)))
+    whole, count = _shape(node.operand(0))[axis], len(node.outputs)
+    told = known_integers(graph, node, 1)
+    if told is None and isinstance(whole, int) and whole % count == 0:
+        told = [whole // count] * count
+    if told is None or len(told) != count or sum(told) != whole:
+        return
+    for value, size in zip(node.outputs, told, strict=True):
+        shape = _shape(value)
+        value.shape = (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _concat_shape(node: Node, shape: Shape) -> Shape:

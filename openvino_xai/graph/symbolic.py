@@ -141,6 +141,14 @@ def _mod(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     return np.asarray(operands[0] % operands[1], dtype=object)
 
 
+def _prod(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    if operands[0].ndim != 1 or any(isinstance(item, float) for item in operands[0]):
+        return None
+    made = np.empty((1,) if node.attributes["keepdims"] else (), dtype=object)
+    made[...] = product(operands[0].tolist())
+    return made
+
+
 def _equal(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     """Whether sizes are equal, where that is the same for every run: a size is never negative."""
     a, b = np.broadcast_arrays(*operands)
@@ -206,6 +214,7 @@ _CONTENT: dict[str, Callable[[Node, list[np.ndarray]], np.ndarray | None]] = {
     "divide": _divide,
     "equal": _equal,
     "mod": _mod,
+    "prod": _prod,
     "where": _where,
     "range": _range,
     "full": _full,

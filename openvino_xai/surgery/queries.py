@@ -20,7 +20,6 @@ from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.graph.symbolic import SHAPED, is_fixed, known_integers
 from openvino_xai.graph.vocabulary import Trace, broadcast, shape_of
-from openvino_xai.surgery.places import Place
 from openvino_xai.surgery.spans import Span, follow, trace_back
 from openvino_xai.surgery.values import Rows, Weighted
 
@@ -28,6 +27,7 @@ LAYOUT = frozenset("cast gather identity negative reshape slice split squeeze tr
 LINEAR = LAYOUT | {"divide", "matmul", "multiply"}  # no matmul with an addend
 AFFINE = LINEAR | {"add", "concat", "subtract"}
 SCALING = frozenset("add cast divide identity multiply subtract".split())
+ALONG = frozenset({"concat", "slice", "split"})
 PICKING = frozenset({"gather", "slice"})
 
 
@@ -40,6 +40,7 @@ class Soft:
     rest: Value | None
     batch: Span
     tokens: Span
+    index: tuple[int, ...]  # which tokens of the cut they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +67,15 @@ class Queries:
     def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, Weighted], nodes: Sequence[Node], end: Value) -> None:
         self._graph, self._trace, self._nodes = graph, trace, nodes
         self._cuts = cuts
+        first = next(iter(cuts.values()))
+        self._weights = first.weights
+        self._every = tuple(range(first.weights.shape[1]))
         self._softs: dict[Value, Soft | None] = {
-            value: Soft(value, None, Span(cut.place.batch), Span(cut.place.cells[0])) for value, cut in cuts.items()
+            value: Soft(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self._every)
+            for value, cut in cuts.items()
         }
         self._picks: dict[tuple[Value, Span], Picked | Attending | None] = {}
         self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
-        first = next(iter(cuts.values()))
-        self._weights = first.weights
-        self._place: Place = first.place
         self._selectors = self._found(end)
         self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
 
@@ -89,7 +91,10 @@ class Queries:
             batch = self._batch(node.operand(0))
             if batch is None or not batch.pure:
                 return None
-            found[node.outputs[0]] = self._as_rows(node, made, batch.axis, tokens)
+            rows = self._as_rows(node, made, batch.axis, tokens)
+            if rows is None:
+                return None
+            found[node.outputs[0]] = rows
         return found
 
     # -- where tokens are picked
@@ -129,24 +134,22 @@ class Queries:
                 tokens = list(range(length))[slice(a["starts"][0], a["ends"][0], a["steps"][0])]
             else:
                 continue
-            if tokens is not None and len(tokens) == 1 and bool(np.all(self._weights[:, tokens] == 1)):
+            if tokens and bool(np.all(self._weights[:, tokens] == 1)):
                 return span, tokens
         return None
 
-    def _as_rows(self, node: Node, made: Picked, batch: int, tokens: list[int]) -> Rows:
+    def _as_rows(self, node: Node, made: Picked, batch: int, tokens: list[int]) -> Rows | None:
         """What a node picks, one row for each copy of each image."""
         xp, span, copies = self._trace, made.span.axis, len(self._weights)
-        value = made.value
-        if not made.spread:
-            value = self._spread(made).value
-        if len(self._tokens) > 1:
-            first = self._tokens.index(tokens[0]) * copies
-            value = xp.take(value, np.arange(first, first + copies), axis=span)
+        value = made.value if made.spread else self._spread(made).value
+        if len(tokens) > 1 and (batch, span) != (0, 1):
+            return None
+        if len(self._tokens) > 1:  # token by token, each with its copies; now copy by copy
+            places = [self._tokens.index(token) * copies + copy for copy in range(copies) for token in tokens]
+            value = xp.take(value, np.array(places), axis=span)
         others = [axis for axis in range(len(shape_of(value))) if axis not in (batch, span)]
         moved = xp.permute_dims(value, (batch, span, *others))
-        shape = shape_of(node.outputs[0])
-        rows = shape_of(moved)[0] * copies
-        return Rows(xp.reshape(moved, (rows, *shape[1:])))
+        return Rows(xp.reshape(moved, (shape_of(moved)[0] * copies, *shape_of(node.outputs[0])[1:])))
 
     # -- all tokens
 
@@ -167,11 +170,13 @@ class Queries:
         """The outputs of an affine map of each token."""
         if node.kind not in AFFINE or not self._is_affine(node, softs):
             return None
+        if node.kind in ALONG and softs[0].tokens == Span(_axis_of(node)):
+            return self._along_tokens(node, softs)
         spans = {(follow(node, i, soft.batch), follow(node, i, soft.tokens)) for i, soft in softs.items()}
         if len(spans) != 1:
             return None
         ((batch, tokens),) = spans
-        if batch is None or tokens is None:
+        if batch is None or tokens is None or len({soft.index for soft in softs.values()}) > 1:
             return None
         beside = {index: value for index, value in node.operands if index not in softs}
         if any(not is_fixed(self._graph, value) for index, value in beside.items() if not _told(node, index)):
@@ -181,7 +186,35 @@ class Queries:
         shapes = [shape_of(value) for value in node.outputs]
         values = node.outputs if own else self._made(node, inputs, shapes)
         rests = self._rests(node, softs, beside, shapes, batch, tokens)
-        return [Soft(value, rest, batch, tokens) for value, rest in zip(values, rests, strict=True)]
+        index = next(iter(softs.values())).index
+        return [Soft(value, rest, batch, tokens, index) for value, rest in zip(values, rests, strict=True)]
+
+    def _along_tokens(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
+        """Some of the tokens, or tokens put together again, as for positions that are turned without the class token."""
+        first = softs[0]
+        axis = first.tokens.axis
+        if any(soft.tokens != first.tokens or soft.value is not node.operand(index) for index, soft in softs.items()):
+            return None
+        if node.kind == "concat":
+            index = tuple(token for soft in softs.values() for token in soft.index)
+            if all(soft.rest is None for soft in softs.values()):
+                return [replace(first, value=node.outputs[0], index=index)]
+            rests = [self._as_long(self._rest(soft), soft, whole=True) for soft in softs.values()]
+            return [Soft(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
+        if first.rest is not None and shape_of(first.rest)[axis] != 1:
+            return None
+        if node.kind == "slice":
+            a = node.attributes
+            return [
+                replace(first, value=node.outputs[0], index=first.index[slice(a["starts"][0], a["ends"][0], a["steps"][0])])
+            ]
+        parts, start = [], 0
+        for value in node.outputs:
+            size = shape_of(value)[axis]
+            assert isinstance(size, int)
+            parts.append(replace(first, value=value, index=first.index[start : start + size]))
+            start += size
+        return parts
 
     def _is_affine(self, node: Node, softs: Mapping[int, Soft]) -> bool:
         if node.kind in ("multiply", "divide"):
@@ -219,16 +252,16 @@ class Queries:
         made = []
         for shape in shapes:
             sized = shape if whole else tokens.resized(shape, 1)
-            made.append(self._of_one_image(sized, batch))
+            made.append(self._of_is_whole(sized, batch))
         return list(self._made(node, inputs, made))
 
     def _rest(self, soft: Soft) -> Value:
         if soft.rest is not None:
             return soft.rest
-        shape = self._of_one_image(soft.tokens.resized(shape_of(soft.value), 1), soft.batch)
+        shape = self._of_is_whole(soft.tokens.resized(shape_of(soft.value), 1), soft.batch)
         return _zeros(tuple(at_one(size) for size in shape), soft.value)
 
-    def _of_one_image(self, shape: Shape, batch: Span) -> Shape:
+    def _of_is_whole(self, shape: Shape, batch: Span) -> Shape:
         return shape if self._batch_size == 1 else batch.resized(shape, 1)
 
     def _as_long(self, held: Value, soft: Soft, whole: bool) -> Value:
@@ -250,17 +283,21 @@ class Queries:
         """The picked tokens of a value that holds all of them along `span`."""
         if (value, span) not in self._picks:
             soft = self._soft(value)
-            if soft is not None and soft.tokens == span and span.pure:
-                taken = self._trace.take(soft.value, np.array(self._tokens), axis=span.axis)
+            if soft is not None and soft.tokens == span and span.pure and set(self._tokens) <= set(soft.index):
+                places = [soft.index.index(token) for token in self._tokens]
+                taken = self._trace.take(soft.value, np.array(places), axis=span.axis)
                 self._picks[value, span] = Picked(taken, span, spread=False)  # no mask weighs them
             else:
                 self._picks[value, span] = None
                 if value.producer is not None and value in self._inside:
-                    self._picks[value, span] = self._step(value.producer, value, span)
+                    made = self._step(value.producer, span) or []
+                    self._picks.update(
+                        {(output, span): item for output, item in zip(value.producer.outputs, made, strict=False)}
+                    )
         return self._picks[value, span]
 
-    def _step(self, node: Node, output: Value, span: Span) -> Picked | Attending | None:
-        """What a node makes of picked tokens."""
+    def _step(self, node: Node, span: Span) -> Sequence[Picked | Attending] | None:
+        """What a node makes of picked tokens: all its outputs."""
         operands: dict[int, Picked | Attending] = {}
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside else None
@@ -270,19 +307,17 @@ class Queries:
                     return None
                 operands[index] = found
         whole = [index for index, value in node.operands if value in self._inside and index not in operands]
-        if not operands or len(node.outputs) != 1:
+        if not operands:
             return None
-        if whole:
-            return self._attention(node, operands, span)
-        if any(isinstance(item, Attending) for item in operands.values()):
-            done = self._attend(node, operands, span)
-            if done is not None:
-                return done
+        if whole or any(isinstance(item, Attending) for item in operands.values()):
+            done = self._attention(node, operands, span) if whole else self._attend(node, operands, span)
+            if done is not None or whole:
+                return None if done is None else [done]
         held = {i: self._spread_out(item) if isinstance(item, Attending) else item for i, item in operands.items()}
         known = {index: item for index, item in held.items() if item is not None}
         return self._repeat(node, known, span) if len(known) == len(held) else None
 
-    def _repeat(self, node: Node, operands: Mapping[int, Picked], span: Span) -> Picked | None:
+    def _repeat(self, node: Node, operands: Mapping[int, Picked], span: Span) -> list[Picked] | None:
         """A node that treats every token alike, for the picked ones."""
         spread = any(item.spread for item in operands.values())
         if spread and len(self._tokens) > 1:
@@ -299,11 +334,11 @@ class Queries:
                 if beside is None:
                     return None
                 inputs.append(beside)
-        shape = span.resized(shape_of(node.outputs[0]), items)
-        (made,) = self._made(node, inputs, [shape])
+        shapes = [span.resized(shape_of(output), items) for output in node.outputs]
         kept = node.kind in ("cast", "identity") and operands[0].total
-        total = kept or (node.kind == "softmax" and [a % len(shape) for a in node.attributes["axes"]] == [len(shape) - 1])
-        return Picked(made, span, spread, total)
+        last = len(shapes[0]) - 1
+        total = kept or (node.kind == "softmax" and [axis % len(shapes[0]) for axis in node.attributes["axes"]] == [last])
+        return [Picked(made, span, spread, total) for made in self._made(node, inputs, shapes)]
 
     def _beside(self, node: Node, index: int, span: Span, spread: bool) -> Value | None:
         """An operand that no mask reaches, for the picked tokens."""
@@ -343,7 +378,7 @@ class Queries:
         if node.kind != "matmul" or (len(node.inputs) > 2 and node.inputs[2] is not None):
             return None
         other = self._soft(node.operand(1))
-        if other is None or not self._one_image(other):
+        if other is None or not self._is_whole(other):
             return None
         transposed = bool(node.attributes.get("transpose_b"))
         tokens = len(shape_of(node.operand(1))) - (2 if transposed else 1)
@@ -351,8 +386,10 @@ class Queries:
             return self._compared(node, first, other, span)
         return self._gathered(first, other, span, transposed)
 
-    def _one_image(self, soft: Soft) -> bool:
-        """Whether a rest can stand beside what differs from image to image."""
+    def _is_whole(self, soft: Soft) -> bool:
+        """Whether all tokens are there, and a rest can stand beside what differs from image to image."""
+        if soft.index != self._every:
+            return False
         return soft.rest is None or soft.batch.pure or self._batch_size == 1
 
     @property
@@ -370,7 +407,7 @@ class Queries:
         if keys.rest is not None:
             count = keys.tokens.length(shape_of(keys.rest))
             (rest,) = self._trace.repeat(node, [queries.value, keys.rest], [tokens.resized(shape, count)])
-        return Attending(Soft(value, rest, Span(0), tokens), span)
+        return Attending(Soft(value, rest, Span(0), tokens, self._every), span)
 
     def _attend(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Attending | None:
         """An affine map of what the picked tokens are to the others: a scale, a bias of positions."""
@@ -438,7 +475,7 @@ class Queries:
         keys, values = self._soft(node.operand(1)), self._soft(node.operand(2))
         if not isinstance(queries, Picked) or queries.spread or node.attributes["causal"] or keys is None or values is None:
             return None
-        if not self._one_image(keys) or not self._one_image(values) or keys.tokens != Span(span.axis):
+        if not self._is_whole(keys) or not self._is_whole(values) or keys.tokens != Span(span.axis):
             return None
         xp, rank = self._trace, span.axis + 2
         swap = (*range(rank - 2), rank - 1, rank - 2)
@@ -452,7 +489,7 @@ class Queries:
         if isinstance(mask, Value):
             value = xp.add(value, mask)
             rest = mask if rest is None else xp.add(rest, mask)
-        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1)), span))
+        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1), self._every), span))
         if spread is None:
             return None
         weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), total=True)
@@ -490,6 +527,13 @@ class Queries:
 
 def _zeros(shape: tuple[int, ...], like: Value) -> Value:
     return Value("zeros", shape, like.dtype, data=np.zeros(shape, like.dtype or np.float32))
+
+
+def _axis_of(node: Node) -> int:
+    """The one axis that a node slices, splits or joins along; -1 for several."""
+    rank = len(shape_of(node.operand(0)))
+    axes = node.attributes["axes"] if node.kind == "slice" else [node.attributes["axis"]]
+    return int(axes[0]) % rank if len(axes) == 1 else -1
 
 
 def _told(node: Node, index: int) -> bool:
