@@ -1,8 +1,10 @@
 """Every model of a zoo, explained or honestly refused: `python scripts/zoo.py --work FOLDER`.
 
-Exports timm architectures with seeded weights, with a batch of 1 and with an open one, hooks each as IR and as ONNX with
-verification on (outputs bit-identical; maps held to the definition, computed by the original tail), and writes
-FOLDER/zoo.md: explained, refused (why), wrong, or not to be exported. What is there is not done again.
+Exports timm and torchvision architectures with seeded weights by every exporter (TorchScript and dynamo to ONNX, OpenVINO's
+own to IR), with a batch of 1 and with an open one, and hooks each, ONNX also as OpenVINO reads it. Verification is on: outputs
+bit-identical, maps held to the definition, computed by the original tail. Beside that three images in a batch must give what
+each gives alone, and a change in one corner of the image must be seen in that corner of the layer. FOLDER/zoo.md tells what
+became of each: explained, refused (why), wrong, or what the exporter or the runtime cannot do. What is there is not done again.
 """
 
 from __future__ import annotations
@@ -22,18 +24,28 @@ from side_by_side import PEERS, environment
 
 SECONDS = 300  # for one model
 NAMES = """
-bat_resnext26ts botnet26t_256 cait_xxs24_224 coatnet_nano_rw_224 convnext_atto convnextv2_atto crossvit_tiny_240 cspdarknet53
-cspresnet50 darknet53 davit_tiny deit_tiny_patch16_224 densenet121 dla34 dpn48b eca_nfnet_l0 edgenext_xx_small
-efficientformer_l1 efficientformerv2_s0 efficientnet_lite0 efficientvit_b0 efficientvit_m0 ese_vovnet19b_dw fastvit_t8
-fbnetc_100 focalnet_tiny_srf gernet_s ghostnet_100 ghostnetv2_100 gmixer_12_224 halonet26t hardcorenas_a hgnet_tiny hgnetv2_b0
-hiera_tiny_224 hrnet_w18_small inception_next_atto inception_v3 lambda_resnet26t lcnet_050 levit_128s mambaout_femto
-maxvit_pico_rw_256 mixer_s32_224 mixnet_s mnasnet_small mobilenetv2_050 mobilenetv3_small_050 mobilenetv4_conv_small
-mobileone_s0 mobilevit_xxs mobilevitv2_050 nest_tiny nf_regnet_b0 nfnet_f0 poolformer_s12 poolformerv2_s12 pvt_v2_b0 rdnet_tiny
+bat_resnext26ts beit_base_patch16_224 botnet26t_256 cait_xxs24_224 coat_lite_tiny coatnet_nano_rw_224 convformer_s18 convit_tiny
+convnext_atto convnextv2_atto cpubone_b0_bfrobust crossvit_tiny_240 csatv2 cspdarknet53 cspnext_tiny cspresnet50 darknet53
+davit_tiny deit_tiny_patch16_224 deit_tiny_distilled_patch16_224 deit3_small_patch16_224 densenet121 dla34 dpn48b eca_nfnet_l0
+edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientnet_lite0 efficientvim_m1 efficientvit_b0 efficientvit_m0
+ese_vovnet19b_dw eva02_tiny_patch14_224 fasternet_t0 fastvit_t8 fbnetc_100 focalnet_tiny_srf gcresnext26ts gcvit_xxtiny gernet_s
+ghostnet_100 ghostnetv2_100 gmixer_12_224 halonet26t hardcorenas_a hgnet_tiny hgnetv2_b0 hiera_tiny_224 hieradet_small
+hrnet_w18_small iformer_h inception_next_atto inception_v3 inception_v4 lambda_resnet26t lcnet_050 lcnetv2_small
+legacy_seresnet18 legacy_xception levit_128s lowformer_b0 mambaout_femto maxvit_pico_rw_256 mixer_s32_224 mixnet_s mnasnet_small
+mobilenetv2_050 mobilenetv3_small_050 mobilenetv4_conv_small mobileone_s0 mobilevit_xxs mobilevitv2_050 mvitv2_small nest_tiny
+nextvit_small nf_regnet_b0 nfnet_f0 pit_ti_224 pit_ti_distilled_224 poolformer_s12 poolformerv2_s12 pvt_v2_b0 rdnet_tiny
 regnetx_002 regnety_002 repghostnet_050 repvgg_a0 repvit_m0_9 res2net50_26w_4s resmlp_12_224 resnest14d resnet18 resnetv2_50
-resnext50_32x4d rexnet_100 selecsls42b semnasnet_075 senet154 sequencer2d_s seresnet18 skresnet18 spnasnet_100 starnet_s1
-swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 tf_efficientnetv2_b0 tiny_vit_5m_224 tinynet_e tresnet_m
-twins_pcpvt_small vgg11 visformer_tiny volo_d1_224 vovnet39a xception41 xcit_nano_12_p16_224
+resnext50_32x4d rexnet_100 samvit_base_patch16_224 sehalonet33ts selecsls42b semnasnet_075 sequencer2d_s seresnet18 shvit_s1
+skresnet18 spnasnet_100 starnet_s1 swiftformer_xs swin_tiny_patch4_window7_224 swinv2_tiny_window8_256
+swinv2_cr_tiny_224 tf_efficientnetv2_b0 tiny_vit_5m_224 tinynet_e tnt_s_patch16_224 tresnet_m twins_pcpvt_small twins_svt_small vgg11
+visformer_tiny vit_tiny_patch16_224 vit_relpos_small_patch16_224 vit_small_patch16_rope_224 vit_tiny_r_s16_p8_224
+vit_pwee_patch16_reg1_gap_256 vitamin_small_224 volo_d1_224 vovnet39a xception41 xcit_nano_12_p16_224
+torchvision/alexnet torchvision/convnext_tiny torchvision/densenet121 torchvision/efficientnet_b0 torchvision/googlenet
+torchvision/inception_v3 torchvision/maxvit_t torchvision/mnasnet0_5 torchvision/mobilenet_v2 torchvision/mobilenet_v3_small
+torchvision/regnet_y_400mf torchvision/resnet18 torchvision/resnext50_32x4d torchvision/shufflenet_v2_x0_5
+torchvision/squeezenet1_1 torchvision/swin_t torchvision/swin_v2_t torchvision/vgg11_bn torchvision/vit_b_16
 """.split()
+EXPORTS = (("torchscript", "static"), ("torchscript", "dynamic"), ("dynamo", "dynamic"), ("openvino", "dynamic"))
 
 
 def main() -> None:
@@ -45,7 +57,7 @@ def main() -> None:
     names = told.only.split(",") if told.only else NAMES
     (told.work / "zoo").mkdir(parents=True, exist_ok=True)
     python = environment(told.work, "torch")
-    cases = [(name, batch) for name in names for batch in ("static", "dynamic")]
+    cases = [(name, *export) for name in names for export in EXPORTS]
     rows: list[dict[str, Any]] = []
     with Progress() as bar, ThreadPoolExecutor(told.jobs) as pool:
         task = bar.add_task("hooking", total=len(cases))
@@ -57,21 +69,35 @@ def main() -> None:
     print(text)
 
 
-def hook(work: Path, python: Path, name: str, batch: str) -> list[dict[str, Any]]:
-    """What became of one export, as ONNX and as IR."""
-    kept = work / "zoo" / f"{name}_{batch}.json"
+def hook(work: Path, python: Path, name: str, exporter: str, batch: str) -> list[dict[str, Any]]:
+    """What became of one export, in every dialect that reads it."""
+    stem = f"{name.replace('/', '_')}_{exporter}_{batch}"
+    kept = work / "zoo" / f"{stem}.json"
     if not kept.exists():
-        model = work / "zoo" / f"{name}_{batch}.onnx"
-        case = {"name": name, "batch": batch}
-        command = [python, PEERS / "export_timm.py", name, batch, model]
-        done = model.exists() or subprocess.run(command, capture_output=True, check=False).returncode == 0
-        found = [
-            {**case, "dialect": d, **(one(model, d) if done else {"became": "cannot be exported"})} for d in ("onnx", "ir")
-        ]
+        model = work / "zoo" / f"{stem}{'.xml' if exporter == 'openvino' else '.onnx'}"
+        case = {"name": name, "exporter": exporter, "batch": batch}
+        failed = None if model.exists() else exported(python, [name, exporter, batch, str(model)])
+        dialects = ("ir",) if exporter == "openvino" else ("onnx", "ir")
+        if failed is not None:
+            found = [{**case, "dialect": d, "became": "cannot be exported", "why": failed} for d in dialects]
+        else:
+            found = [{**case, "dialect": d, **one(model, d)} for d in dialects]
         kept.write_text(json.dumps(found))
-        model.unlink(missing_ok=True)
+        for file in model.parent.glob(f"{stem}.*"):
+            if file != kept:
+                file.unlink()
     result: list[dict[str, Any]] = json.loads(kept.read_text())
     return result
+
+
+def exported(python: Path, arguments: list[str]) -> str | None:
+    """Why an architecture cannot be exported, None where it was."""
+    try:
+        command = [str(python), str(PEERS / "export_zoo.py"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"not done after {SECONDS} s"
+    return (done.stderr.strip().splitlines() or ["?"])[-1][:200] if done.returncode else None
 
 
 def one(model: Path, dialect: str) -> dict[str, Any]:
@@ -90,16 +116,33 @@ def one(model: Path, dialect: str) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: counts, then a line a model."""
-    lines = ["| dialect | batch | explained | refused | wrong | other |", "| --- | --- | --- | --- | --- | --- |"]
-    for dialect in ("onnx", "ir"):
-        for batch in ("static", "dynamic"):
-            became = Counter(row["became"] for row in rows if (row["dialect"], row["batch"]) == (dialect, batch))
-            other = sum(became.values()) - became["explained"] - became["refused"] - became["wrong"]
-            lines.append(f"| {dialect} | {batch} | {became['explained']} | {became['refused']} | {became['wrong']} | {other} |")
-    lines += ["", "| model | batch | dialect | became | layer | cost | difference | why |", "| --- " * 8 + "|"]
+    titles = ("explained", "refused", "wrong", "runtime cannot", "cannot be exported")
+    lines = ["| exporter | batch | dialect | " + " | ".join(titles) + " | other |", "| --- " * (len(titles) + 4) + "|"]
+    for exporter, batch in EXPORTS:
+        for dialect in ("onnx", "ir"):
+            kind = (exporter, batch, dialect)
+            became = Counter(row["became"] for row in rows if (row["exporter"], row["batch"], row["dialect"]) == kind)
+            if became:
+                counts = [became[title] for title in titles]
+                cells = [*kind, *counts, sum(became.values()) - sum(counts)]
+                lines.append("| " + " | ".join(map(str, cells)) + " |")
+    columns = (
+        "name",
+        "exporter",
+        "batch",
+        "dialect",
+        "became",
+        "method",
+        "layer",
+        "depth",
+        "cost",
+        "difference",
+        "seconds",
+        "why",
+    )
+    lines += ["", "| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
     for row in rows:
-        cells = [row.get(key, "") for key in ("name", "batch", "dialect", "became", "layer", "cost", "difference", "why")]
-        lines.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
+        lines.append("| " + " | ".join(str(row.get(key, "")).replace("|", "/") for key in columns) + " |")
     return "\n".join([*lines, ""])
 
 
