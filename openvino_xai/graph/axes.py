@@ -37,7 +37,7 @@ BROADCASTING = frozenset(
 )
 REDUCTIONS = frozenset("mean sum max min prod l1 l2 log_sum_exp sum_square".split())
 POOLS = frozenset("max_pool avg_pool lp_pool".split())
-KEEPS_SHAPE = frozenset("group_norm instance_norm layer_norm log_softmax lrn normalize_l2 softmax".split())
+NORMALISES = frozenset("group_norm instance_norm layer_norm log_softmax lrn normalize_l2 softmax".split())
 FOLLOWS_DATA = frozenset("batch_norm dequantize prelu quantize".split())
 
 
@@ -223,6 +223,13 @@ def _slice(node: Node) -> Axes:
     return axes
 
 
+def _roll(node: Node) -> Axes:
+    """Along the axes that are rolled, items move to other places."""
+    rank = len(_shape(node.operand(0)))
+    rolled = {axis % rank for axis in node.attributes["axes"]}
+    return [[] if axis in rolled else [Source(0, axis)] for axis in range(rank)]
+
+
 def _gather(node: Node) -> Axes:
     rank, added = len(_shape(node.operand(0))), len(_shape(node.operand(1)))
     along = node.attributes["axis"] % rank
@@ -258,6 +265,7 @@ RULES: dict[str, Rule] = {
     "normalize_l2": _except_axes,
     "pad": _pad,
     "reshape": _reshape,
+    "roll": _roll,
     "slice": _slice,
     "softmax": _except_axes,
     "split": _split,
@@ -281,7 +289,7 @@ def refine_shapes(graph: Graph, node: Node) -> None:
             first.shape = _concat_shape(node, first.shape)
         elif node.kind == "slice":
             first.shape = _slice_shape(node, first.shape)
-        elif node.kind in KEEPS_SHAPE:
+        elif node.kind in NORMALISES or node.kind == "roll":
             first.shape = node.operand(0).shape
         elif node.kind == "matmul" and node.operand(1).shape is not None:
             first.shape = (*(_broadcast_size(node, axis) for axis in range(len(first.shape) - 2)), *first.shape[-2:])

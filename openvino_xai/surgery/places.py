@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from openvino_xai.graph.axes import KEEPS_SHAPE, Axes, axes_of
+from openvino_xai.graph.axes import NORMALISES, Axes, axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, product
 from openvino_xai.graph.vocabulary import shape_of
@@ -97,7 +97,7 @@ def _refined(roles: _Roles) -> None:
 
 def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
     """Where rows or columns are that a norm mixes, that a window slides over, or that a step skips."""
-    if node.kind in KEEPS_SHAPE and index == 0:
+    if node.kind in NORMALISES and index == 0:
         return span
     targets = [target for target, sources in enumerate(axes) if any(s[:2] == (index, span.axis) for s in sources)]
     return Span(targets[0]) if len(targets) == 1 and span.pure else None

@@ -176,6 +176,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "ReduceSum": ("sum", _reduce),
     "Relu": ("relu", None),
     "Reshape": ("reshape", None),
+    "Roll": ("roll", lambda graph, node, a: {"axes": known_integers(graph, node, 2)}),
     "Round": ("round", None),
     "ScaledDotProductAttention": ("attention", lambda graph, node, a: {"causal": bool(a["causal"])}),
     "Select": ("where", None),
