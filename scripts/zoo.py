@@ -45,7 +45,7 @@ torchvision/inception_v3 torchvision/maxvit_t torchvision/mnasnet0_5 torchvision
 torchvision/regnet_y_400mf torchvision/resnet18 torchvision/resnext50_32x4d torchvision/shufflenet_v2_x0_5
 torchvision/squeezenet1_1 torchvision/swin_t torchvision/swin_v2_t torchvision/vgg11_bn torchvision/vit_b_16
 """.split()
-EXPORTS = (("torchscript", "static"), ("torchscript", "dynamic"), ("dynamo", "dynamic"), ("openvino", "dynamic"))
+EXPORTS = (("torchscript", "static"), ("dynamo", "dynamic"), ("openvino", "dynamic"), ("torchscript", "dynamic"))
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     names = told.only.split(",") if told.only else NAMES
     (told.work / "zoo").mkdir(parents=True, exist_ok=True)
     python = environment(told.work, "torch")
-    cases = [(name, *export) for name in names for export in EXPORTS]
+    cases = [(name, *export) for export in EXPORTS for name in names]
     rows: list[dict[str, Any]] = []
     with Progress() as bar, ThreadPoolExecutor(told.jobs) as pool:
         task = bar.add_task("hooking", total=len(cases))
