@@ -100,6 +100,12 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
         if name not in possible:
             raise ModelError(f"output '{name}' cannot be class scores: [B, K] floats are expected; outputs: {listing}")
     elif len(possible) != 1:
+        brief = [key for key, value in graph.outputs.items() if value.dtype is not None and value.dtype.name == "bfloat16"]
+        if brief and not possible:
+            raise ModelError(
+                f"output '{brief[0]}' holds bfloat16, which hooks are not made for: write the model in f32 or f16, "
+                "and let the runtime compute in bf16 if that is wanted"
+            )
         raise ModelError(
             f"{len(possible)} of the model's outputs can be class scores ([B, K] floats), 1 is expected; "
             f"the outputs are {listing}" + ("; say which with --scores NAME" if possible else "")

@@ -28,6 +28,8 @@ CELLS = 6  # cells that are held to the definition, beside the largest and the s
 SMALLEST = 1e-30  # a score below this is none: f32 has no smaller normal numbers to hold it
 # Scores of the same rows differ between kernels by rounding; 3e-7 of the largest was seen on real f32 models.
 TOLERANCE = 1e-4
+# f16 has 10 bits after the first: a score and what it is a sum of are rounded by 2^-11 again and again.
+HALF_TOLERANCE = 16 * 2.0**-11
 # int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255.
 QUANTISED_TOLERANCE = 0.05
 
@@ -54,6 +56,8 @@ def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: 
     definition = Definition(original, layer, scores, request, inputs)
     cells, difference = _compare(maps, chosen, definition, request)
     tolerance = QUANTISED_TOLERANCE if _quantised(original) else TOLERANCE
+    if np.float16 in (scores.value.dtype, layer.value.dtype):
+        tolerance = max(tolerance, HALF_TOLERANCE)
     if difference > tolerance:
         raise VerificationError(
             f"the maps differ from their definition by {difference:.2g} of the scores, more than {tolerance:g}: "

@@ -10,7 +10,7 @@ import pytest
 from tiny import CASES, CLASSES, DIALECTS, LINEAR, STEM, Case, Oracle, images, in_dialect, tiny
 
 import openvino_xai as xai
-from openvino_xai.errors import ModelError
+from openvino_xai.errors import LayerError, ModelError, PlanError
 
 TOLERANCE = 2e-4
 POOLED = STEM + "p = GlobalAveragePool(f) v = Flatten(p) "
@@ -162,3 +162,94 @@ def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
     assert len(np.unique(results["saliency_map"])) > 20
     unquantised = xai.load(xai.insert(ending_in(probable), layer="f"))(batch)
     np.testing.assert_allclose(results["saliency_map"], unquantised["saliency_map"], atol=TOLERANCE)
+
+
+def as_type(model: onnx.ModelProto, kind: int) -> onnx.ModelProto:
+    """The model with weights, image and scores of another floating type."""
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            array = onnx.numpy_helper.to_array(tensor).astype(onnx.helper.tensor_dtype_to_np_dtype(kind))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    for value in [*model.graph.input, *model.graph.output]:
+        value.type.tensor_type.elem_type = kind
+    return model
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ["residual, layer second", "mlp head", "3x3 convolution after the layer"])
+def test_a_model_that_is_half_precision_throughout(name: str, dialect: str) -> None:
+    case = CASES[name]
+    model = as_type(case.build("B", 17), onnx.TensorProto.FLOAT16)
+    hooked = xai.insert(in_dialect(model, dialect), layer=case.layer, scale="none")
+    batch = images(model, 2)
+    maps = hooked.deployed.compile()({"image": batch.astype(np.float16)})["saliency_map"]
+    np.testing.assert_allclose(maps, Oracle(case.build(1, 17), case.layer, case.score).raw(batch), rtol=16 * 2.0**-11)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_bfloat16_scores_are_refused_by_name(dialect: str) -> None:
+    model = as_type(CASES["pool and linear"].build("B", 17), onnx.TensorProto.BFLOAT16)
+    with pytest.raises(
+        ModelError, match="output 'logits' holds bfloat16, which hooks are not made for: write the model in f32"
+    ):
+        xai.insert(in_dialect(model, dialect))
+
+
+def with_weights(text: str, **more: np.ndarray) -> onnx.ModelProto:
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(7)
+    arrays = {name: rng.normal(0.1, 0.7, size).astype(np.float32) for name, size in LINEAR.items()}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in {**arrays, **more}.items())
+    return model
+
+
+END = "v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+HEADER = '<ir_version: 8, opset_import: ["":17, "local":1]> net (float[B,3,6,8] image) => (float[B,5] logits) '
+PLAIN = tiny(STEM + "p = GlobalAveragePool(f) " + END, **LINEAR)
+
+
+def test_functions_are_written_out() -> None:
+    body = HEADER + "{" + STEM + "g = local.act(f) p = GlobalAveragePool(g) " + END + "}"
+    function = '<domain: "local", opset_import: ["":17]> act (x) => (y) { y = Identity(x) }'
+    hooked = xai.insert(with_weights(body + function))
+    batch = images(PLAIN, 2)
+    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], Oracle(PLAIN, "f").unit(batch), atol=2e-4)
+
+
+DROPOUT = (
+    "g = If (cond) <then_branch = one () => (float[B,4,6,8] d) { d = Neg(f) }, "
+    "else_branch = two () => (float[B,4,6,8] e) { e = Identity(f) }> p = GlobalAveragePool(g) "
+)
+SQUEEZE = (
+    "q = GlobalAveragePool(f) sh = Shape(q) last = Gather<axis=0>(sh, three) cond = Equal(last, unit) "
+    "p = If (cond) <then_branch = one () => (float[B,4,1] d) { d = Squeeze(q, three1) }, "
+    "else_branch = two () => (float[B,4,1,1] e) { e = Identity(q) }> "
+)
+ONES = {"three": np.array(3), "unit": np.array(1), "three1": np.array([3])}
+
+
+@pytest.mark.parametrize(("body", "more"), [(DROPOUT, {"cond": np.array(False)}), (SQUEEZE, ONES)], ids=["constant", "a size"])
+def test_a_branch_that_every_run_takes_is_put_in_its_place(body: str, more: dict[str, np.ndarray]) -> None:
+    model = with_weights(HEADER + "{" + STEM + body + END + "}", **more)
+    hooked = xai.insert(model)
+    batch = images(PLAIN, 2)
+    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], Oracle(PLAIN, "f").unit(batch), atol=2e-4)
+
+
+def test_a_branch_that_depends_on_the_image_is_refused_by_name() -> None:
+    body = "top = ReduceMax<keepdims=0>(image) cond = Greater(top, zero) " + DROPOUT
+    model = with_weights(HEADER + "{" + STEM + body + END + "}", zero=np.array(0, np.float32))
+    with pytest.raises(LayerError, match=r"'f' cannot carry a hook: .* 'cond' bypasses it and enters 'g' \(If\)"):
+        xai.insert(model, layer="f")
+
+
+def test_integer_convolutions_are_refused_by_name() -> None:
+    body = (
+        "c = Conv<pads=[1,1,1,1]>(image, w0) f = Relu(c) q = QuantizeLinear(f, scale, zero) "
+        "y = QLinearConv(q, scale, zero, w8, scale, zero, scale, zero) r = DequantizeLinear(y, scale, zero) "
+        "p = GlobalAveragePool(r) "
+    )
+    more = {"scale": np.array(0.05, np.float32), "zero": np.array(128, np.uint8), "w8": np.full((4, 4, 1, 1), 140, np.uint8)}
+    model = with_weights(HEADER + "{" + body + END + "}", **more)
+    with pytest.raises(PlanError, match=r"'y' \(QLinearConv\) cannot be repeated over rows"):
+        xai.insert(model, layer="f")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from tiny import DIALECTS, images, in_dialect
+from tiny_transformers import HEIGHT, WIDTH, TokenOracle, Transformer
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError, LayerError, PlanError
-from tests.tiny import DIALECTS, images, in_dialect
-from tests.transformers import HEIGHT, WIDTH, TokenOracle, Transformer
 
 ROUNDING = 5e-6  # of the scores: f32 through a block, in another order of sums
 VARIANTS = {

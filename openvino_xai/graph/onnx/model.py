@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
-from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
+from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInferencePass
 
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.axes import refine_shapes
@@ -21,6 +22,7 @@ from openvino_xai.graph.onnx.kinds import neutral
 from openvino_xai.graph.onnx.run import LARGEST_FILE, PROVIDERS, running, session, weight_bytes
 from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.sizes import Dim, Shape
+from openvino_xai.graph.symbolic import symbolic_content
 
 OLDEST_OPSET = 13
 
@@ -40,12 +42,12 @@ class OnnxModel:
             model = cls(ir.load(path))
         except (DecodeError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise ModelError(f"cannot read {path}: not an ONNX model ({type(error).__name__}: {error})") from error
-        return model.checked(str(path))
+        return model.checked(str(path)).settled()
 
     @classmethod
     def of(cls, proto: onnx.ModelProto) -> OnnxModel:
         """The model in a `ModelProto`, which is left as it is. Raises ModelError."""
-        return cls(ir.from_proto(proto)).checked("the ModelProto")
+        return cls(ir.from_proto(proto)).checked("the ModelProto").settled()
 
     def checked(self, source: str) -> OnnxModel:
         """This model, or a ModelError where it is of an opset that we do not emit."""
@@ -57,6 +59,23 @@ class OnnxModel:
                 "convert it with onnx.version_converter.convert_version"
             )
         return self
+
+    def settled(self) -> OnnxModel:
+        """This model with its functions written out, and each `If` replaced by the branch that every run takes."""
+        if self.native.functions:
+            InlinePass()(self.native)
+        while any(node.op_type == "If" for node in self.native.graph) and (found := self._decided()) is not None:
+            _take_branch(self.native.graph, *found)
+        return self
+
+    def _decided(self) -> tuple[ir.Node, ir.Graph] | None:
+        """An `If` of which the condition is known before the model runs, and its branch."""
+        graph = OnnxModel(self.native).graph
+        for node in graph.nodes:
+            content = symbolic_content(graph, node.inputs[0]) if node.op == "If" else None
+            if content is not None and len(content) == 1 and not isinstance(content[0], Dim):
+                return node.native, node.native.attributes["then_branch" if content[0] else "else_branch"].as_graph()
+        return None
 
     @property
     def opset(self) -> int | None:
@@ -84,7 +103,8 @@ class OnnxModel:
                 made[0].dtype = made[0].data.dtype
                 made[0].shape = made[0].data.shape
                 continue
-            operands = tuple(None if item is None else value_of(item) for item in native.inputs)
+            read = [*native.inputs, *_captured(native)]
+            operands = tuple(None if item is None else value_of(item) for item in read)
             node = Node(native.name or made[0].name, "", native.op_type, operands, made, native=native)
             for value in made:
                 value.producer = node
@@ -258,10 +278,36 @@ class OnnxModel:
         return [path]
 
 
+def _captured(native: ir.Node) -> list[ir.Value]:
+    """What the branches and bodies of a node read of the graph around them."""
+    found: dict[ir.Value, None] = {}
+    for attribute in native.attributes.values():
+        for graph in [attribute.value] if attribute.type == ir.AttributeType.GRAPH else []:
+            own = {*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)}
+            read = [*graph.outputs, *(item for node in graph for item in [*node.inputs, *_captured(node)])]
+            found.update(dict.fromkeys(item for item in read if item is not None and item not in own))
+    return list(found)
+
+
+def _take_branch(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
+    """Put a branch in the place of its `If`."""
+    for value in list(branch.initializers.values()):
+        del branch.initializers[str(value.name)]
+        graph.register_initializer(value)
+    nodes, outputs = list(branch), list(branch.outputs)
+    del branch.outputs[:]
+    branch.remove(nodes)
+    ir.convenience.replace_nodes_and_values(graph, node, [node], nodes, node.outputs, outputs)
+
+
 def _inferred(native: ir.Model) -> dict[str, ir.Value]:
     """What onnx's shape inference says of every value, by name; the model itself is left as it is."""
     twin = native.clone()
+    logger = logging.getLogger("onnx_ir.passes.common.shape_inference")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # what it cannot infer is found out later, where it matters
     ShapeInferencePass()(twin)
+    logger.setLevel(level)
     return {str(output.name): output for node in twin.graph for output in node.outputs}
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
@@ -209,7 +210,8 @@ def _value(port: ov.Output) -> Value:
             for axis in range(partial.rank.get_length())
         )
     try:
-        dtype = port.get_element_type().to_dtype()
+        kind = port.get_element_type()
+        dtype = np.dtype(ml_dtypes.bfloat16) if kind == ov.Type.bf16 else kind.to_dtype()  # OpenVINO calls it float16
     except (KeyError, RuntimeError, TypeError):
         dtype = None
     return Value(name, shape, dtype, native=port, aliases=frozenset(port.get_names()))

@@ -10,8 +10,7 @@ from itertools import pairwise
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
-
-from tests.tiny import CLASSES, tiny
+from tiny import CLASSES, tiny
 
 HEIGHT, WIDTH, CHANNELS, HEADS, DEPTH = 3, 4, 8, 2, 4
 CELLS = HEIGHT * WIDTH
