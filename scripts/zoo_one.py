@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import openvino as ov
@@ -20,12 +20,17 @@ from openvino_xai.surgery.places import places
 from openvino_xai.surgery.verify import random_inputs
 
 BATCH = 3
+CLEAR = 1.0  # a change is seen where a cell differs by twice what changes elsewhere make of it
 APART = 1e-4  # of the largest value: what rounding may make of a map when other images stand beside its own
 
 
 def main(path: str, dialect: str) -> None:
-    model = path if dialect == "onnx" or path.endswith(".xml") else ov.Core().read_model(path)
-    print(json.dumps(became(model)))
+    print(json.dumps(became(opened(path, dialect))))
+
+
+def opened(path: str, dialect: str) -> Any:
+    """A file, or what OpenVINO reads from it."""
+    return path if dialect == "onnx" or path.endswith(".xml") else ov.Core().read_model(path)
 
 
 def became(model: Any) -> dict[str, Any]:
@@ -52,10 +57,12 @@ def became(model: Any) -> dict[str, Any]:
         "cost": round(hooked.layer.cost, 3),
         "difference": f"{hooked.verified.difference:.1e}",
     }
-    for check in (alone, in_place):
-        if (why := check(original, hooked, value)) is not None:
-            return {"became": "wrong", **told, "why": why}
-    return {"became": "explained", **told}
+    if (why := influenced(original, hooked)) is not None:
+        return {"became": "wrong", **told, "why": why}
+    moved = turned(original, hooked, value)
+    if moved is not None and moved is not True:
+        return {"became": "wrong", **told, "why": moved}
+    return {"became": "explained", **told, "in place": "seen" if moved is None else "unclear"}
 
 
 def depth(graph: Graph, layer: Value) -> float:
@@ -69,7 +76,7 @@ def depth(graph: Graph, layer: Value) -> float:
     return operations(before) / max(operations(graph.nodes), 1)
 
 
-def alone(original: Deployed, hooked: xai.Hooked, layer: Value) -> str | None:
+def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
     """Why images influence each other's maps, or change the outputs, None where they do not."""
     if isinstance((original.graph.inputs[0].shape or (1,))[0], int):
         return None
@@ -88,17 +95,19 @@ def alone(original: Deployed, hooked: xai.Hooked, layer: Value) -> str | None:
     return None
 
 
-def in_place(original: Deployed, hooked: xai.Hooked, layer: Value) -> str | None:
-    """Why cells are not where the image says: a change in a corner must be seen nearest to that corner; None where it is."""
+def turned(original: Deployed, hooked: xai.Hooked, layer: Value) -> str | Literal[True] | None:
+    """Why cells are not where the image says, None where a change in a corner of the image is seen in that of the cells.
+
+    True where random weights spread a change so evenly that nothing can be told.
+    """
     image, where = find_image(original.graph)
     place = places(original.graph, image, where)[layer]
     inputs = random_inputs(original, 1)
     running = original.probing(read={"seen": layer}, given={}).compile()
     before = running(inputs)["seen"]
     rows, columns = where.cells
-    height, width = hooked.layer.cells
-    assert isinstance(height, int) and isinstance(width, int)
-    nearest = []
+    height, width = (before.shape[axis] for axis in place.cells) if len(place.cells) == 2 else map(int, map(str, place.grid))
+    responses = []
     corners = [(h, w) for h in (0.15, 0.85) for w in (0.15, 0.85)]
     for h, w in corners:
         changed = {name: array.copy() for name, array in inputs.items()}
@@ -114,18 +123,16 @@ def in_place(original: Deployed, hooked: xai.Hooked, layer: Value) -> str | None
             seen = seen[place.prefix : place.prefix + height * width].reshape(height, width)
         elif place.cells[0] > place.cells[1]:
             seen = seen.T
-        weight = seen - seen.min()
-        centre = [
-            float((weight.sum(axis=1 - axis) * (np.arange(size) + 0.5) / size).sum() / max(weight.sum(), 1e-30))
-            for axis, size in enumerate((height, width))
-        ]
-        nearest.append(centre)
-    found = np.array(nearest)
+        responses.append(seen / max(seen.sum(), 1e-30))
+    own = np.maximum(np.array(responses) / np.maximum(np.mean(responses, axis=0), 1e-30) - 1, 0)  # beyond what any change does
+    if own.max() < CLEAR:
+        return True
+    shares = [(np.arange(size) + 0.5) / size - 0.5 for size in (height, width)]
+    seen_at = np.stack([(own * shares[0][:, None]).sum(axis=(1, 2)), (own * shares[1]).sum(axis=(1, 2))], axis=1)
+    agree = (np.array(corners) - 0.5).T @ seen_at  # [axis of the image, axis of the cells]
     for axis in (0, 1):
-        low = [found[i, axis] for i, corner in enumerate(corners) if corner[axis] < 0.5]
-        high = [found[i, axis] for i, corner in enumerate(corners) if corner[axis] > 0.5]
-        if np.mean(low) >= np.mean(high):
-            return f"a change in the image is not seen where it is: centres {np.round(found, 2).tolist()}"
+        if agree[axis, axis] <= abs(agree[axis, 1 - axis]):
+            return f"a change along axis {axis} of the image is not seen along that of the cells: {np.round(agree, 3).tolist()}"
     return None
 
 

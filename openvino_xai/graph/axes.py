@@ -214,13 +214,21 @@ def _slice(node: Node) -> Axes:
     axes: Axes = []
     for axis in range(rank):
         step, start = steps.get(axis, (1, 0))
-        if axis not in steps:
+        if axis not in steps or (step == 1 and start == 0 and _shape(node.outputs[0])[axis] == _shape(node.operand(0))[axis]):
             axes.append([Source(0, axis)])
         elif step > 1 and 0 <= start < step:  # every step-th: coarser, and still from end to end
             axes.append([Source(0, axis, exact=False)])
         else:
             axes.append([])
     return axes
+
+
+def _resize(node: Node) -> Axes:
+    """Rows and columns are made anew of their neighbours; the axes ahead of them are treated alike."""
+    before, after = _shape(node.operand(0)), _shape(node.outputs[0])
+    if len(before) != len(after) or before[:2] != after[:2]:
+        return _none(len(after))
+    return [[Source(0, axis, exact=axis < 2)] for axis in range(len(after))]
 
 
 def _roll(node: Node) -> Axes:
@@ -265,6 +273,7 @@ RULES: dict[str, Rule] = {
     "normalize_l2": _except_axes,
     "pad": _pad,
     "reshape": _reshape,
+    "resize": _resize,
     "roll": _roll,
     "slice": _slice,
     "softmax": _except_axes,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from openvino_xai.graph.axes import NORMALISES, Axes, axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import Shape, Size, product
+from openvino_xai.graph.sizes import Shape, Size, product, quotient
 from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.surgery.spans import Span, follow
 
@@ -83,8 +82,8 @@ def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
     elif node.kind == "reshape" and (first := known.get(node.operand(0))):
         _refined(roles)
         for role in {"height", "width"} & set(first.spans) - set(roles.spans):
-            for target in _blocks(shape_of(node.operand(0)), shape_of(node.outputs[0]), first.spans[role].axis):
-                roles.spans[role] = Span(target)
+            block = _blocks(shape_of(node.operand(0)), shape_of(node.outputs[0]), first.spans[role])
+            roles.spans.update({} if block is None else {role: block})
     return roles
 
 
@@ -103,12 +102,21 @@ def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
     return Span(targets[0]) if len(targets) == 1 and span.pure else None
 
 
-def _blocks(before: Shape, after: Shape, axis: int) -> Iterable[int]:
-    """The axis of blocks that a reshape splits an axis into: these are the cells from there on."""
-    for target in range(len(after) - 1):
-        ahead = product(after[:target]) == product(before[:axis])
-        if ahead and after[target] != 1 and product(after[target : target + 2]) == before[axis]:
-            yield target
+def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
+    """The blocks that a reshape splits rows or columns into: these are the cells from there on."""
+    items, ahead = span.length(before), product(before[: span.axis]) * span.outer
+    for axis, size in enumerate(after):
+        outer = quotient(ahead, product(after[:axis]))
+        blocks = None if outer is None else quotient(size, outer)
+        if (
+            outer is not None
+            and isinstance(blocks, int)
+            and isinstance(items, int)
+            and 1 < blocks < items
+            and items % blocks == 0
+        ):
+            return Span(axis, outer)
+    return None
 
 
 def _joined(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:

@@ -16,7 +16,11 @@ import torchvision
 def main(name: str, exporter: str, batch: str, output: str) -> None:
     torch.manual_seed(0)
     torch.backends.mha.set_fastpath_enabled(False)  # an operation that no exporter knows
-    network, size = made(name)
+    export(*made(name), exporter, batch, output)
+
+
+def export(network: torch.nn.Module, size: tuple[int, int, int], exporter: str, batch: str, output: str) -> None:
+    """Write a network as ONNX, or as IR with OpenVINO's own exporter."""
     for parameter in network.parameters():
         if parameter.abs().max() < 1e-3:  # what starts at zero would make every class the same
             torch.nn.init.normal_(parameter, std=0.02)

@@ -109,6 +109,11 @@ def _pad(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {"pads": pads, "mode": a.get("mode", "constant")}
 
 
+def _resize(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """By factors: what is told sizes is told the batch, too, and cannot be repeated."""
+    return {"scales": None if _given(node, 3) else known_integers(graph, node, 2) or "fractions"}
+
+
 def _gemm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {
         "transpose_a": bool(a.get("transA", 0)),
@@ -215,6 +220,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "ReduceSumSquare": ("sum_square", _reduce),
     "Relu": ("relu", None),
     "Reshape": ("reshape", None),
+    "Resize": ("resize", _resize),
     "Round": ("round", None),
     "Selu": ("selu", None),
     "Shape": ("shape", _shape),

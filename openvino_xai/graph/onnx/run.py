@@ -44,6 +44,8 @@ def _with_weights_outside(native: ir.Model, options: onnxruntime.SessionOptions)
             value.const_value = ir.ExternalTensor(
                 "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
             )
+        elif isinstance(tensor, ir.ExternalTensor):  # small, and beside a file that ONNX Runtime does not know of
+            value.const_value = ir.tensor(tensor.numpy(), name=tensor.name)
     options.add_external_initializers(names, arrays)
     return light
 

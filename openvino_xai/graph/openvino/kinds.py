@@ -113,6 +113,12 @@ def _pad(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"pads": None if begin is None or end is None else begin + end, "mode": a["pad_mode"]}
 
 
+def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """Along rows and columns only; version 4 and newer tell the axes."""
+    axes = known_integers(graph, node, len(node.inputs) - 1) if len(node.inputs) > 2 else None
+    return {"axes": axes if axes is not None and min(axes) >= 2 else None}
+
+
 KINDS: dict[str, tuple[str, Reader | None]] = {
     "Abs": ("abs", None),
     "Add": ("add", None),
@@ -144,6 +150,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "HSwish": ("hard_swish", None),
     "HardSigmoid": ("hard_sigmoid", None),
     "Identity": ("identity", None),
+    "Interpolate": ("resize", _interpolate),
     "LRN": ("lrn", _axes_operand),
     "Less": ("less", None),
     "LessEqual": ("less_equal", None),

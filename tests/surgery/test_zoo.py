@@ -1,0 +1,52 @@
+"""A dozen small networks of different kinds, as exporters write them: explained, and their cells where the image says."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tiny import DIALECTS
+
+from openvino_xai.surgery import places
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "tests" / "zoo").glob("*.onnx"))
+WITH_CLASS_TOKENS = {"vit", "deit", "eva"}
+
+
+@pytest.fixture(scope="module")
+def zoo() -> ModuleType:
+    """What `scripts/zoo.py` does with each model."""
+    found = importlib.util.spec_from_file_location("zoo_one", ROOT / "scripts" / "zoo_one.py")
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_there_is_a_dozen() -> None:
+    assert len(FILES) == 12
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_explained(path: Path, dialect: str, zoo: ModuleType) -> None:
+    told = zoo.became(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"))
+    assert told["became"] == "explained", told
+    assert told["method"] == ("vit_reciprocam" if path.stem in WITH_CLASS_TOKENS else "reciprocam")
+    assert told["depth"] > 0.65  # of two blocks the last is not far behind the middle
+
+
+@pytest.mark.parametrize("name", ["convnext", "resnet", "swin"])
+def test_cells_that_lie_across_are_seen(name: str, zoo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def across(*args: object) -> dict[object, object]:
+        found = places.places(*args)  # type: ignore[arg-type]
+        return {value: replace(place, cells=place.cells[::-1]) for value, place in found.items()}
+
+    monkeypatch.setattr(zoo, "places", across)
+    told = zoo.became(zoo.opened(str(ROOT / "tests" / "zoo" / f"{name}.onnx"), "onnx"))
+    assert told["became"] == "wrong"
+    assert "is not seen along that of the cells" in told["why"]
