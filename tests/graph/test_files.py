@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import openvino as ov
 import pytest
-from tiny import CASES, DIALECTS, in_dialect
+from tiny import CASES, CLASSES, DIALECTS, images, in_dialect, tiny
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.files import written_whole
+from openvino_xai.graph.onnx import run
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "models"
 IR = SAMPLES / "efficientnet_lite0.xml"
@@ -56,6 +58,20 @@ def test_external_data_stays_external(tmp_path: Path) -> None:
     assert sorted(item.name for item in path.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
     (tmp_path / "weights.bin").unlink()
     assert xai.load(path)(np.zeros((1, 3, 6, 8), np.float32))["saliency_map"].shape == (1, 5, 6, 8)
+
+
+@pytest.mark.parametrize("external", [True, False], ids=["beside the model", "inside"])
+def test_weights_too_large_for_a_message(external: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "HANDED_OVER", 2000)
+    case = CASES["mlp head"]
+    model = tiny(case.body, **{**case.weights, "w1": (4, 700), "b1": (700,), "w2": (700, CLASSES)})
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=external, location="m.data", size_threshold=0)
+    hooked = xai.insert(tmp_path / "m.onnx", layer="f")
+    hooked.save(tmp_path / "hooked.onnx")
+    assert (tmp_path / "hooked.onnx.data").exists() == external
+    batch = images(model, 2)
+    again = onnxruntime.InferenceSession(tmp_path / "hooked.onnx").run(["saliency_map"], {"image": batch})[0]
+    np.testing.assert_array_equal(again, xai.load(hooked)(batch)["saliency_map"])
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -15,6 +15,7 @@ from openvino_xai.graph.protocol import Running
 
 PROVIDERS = {"CPU": "CPUExecutionProvider"}
 LARGEST_FILE = 2**31 - 2**20  # protobuf holds less than 2 GiB; above, weights go to a file beside
+HANDED_OVER = 2**27  # bytes: weights beyond are handed over as they are in memory, and not written into a message first
 _REFUSALS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
 
 
@@ -23,31 +24,35 @@ def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    large = weight_bytes(native) > LARGEST_FILE
-    proto = ir.to_proto(_with_weights_outside(native, options)) if large else _inlined(native)
+    light, weights = _with_weights_outside(native) if weight_bytes(native) > HANDED_OVER else (None, {})
+    if light is not None:
+        options.add_external_initializers(
+            list(weights), [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
+        )
+    proto = _inlined(native) if light is None else ir.to_proto(light)
     try:
-        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
+        held = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
+        held.ovxai_weights = weights  # ONNX Runtime reads them where they are
+        return held
     except _REFUSALS as error:
         raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
 
 
-def _with_weights_outside(native: ir.Model, options: onnxruntime.SessionOptions) -> ir.Model:
-    """A clone without its large weights, which `options` hold instead."""
+def _with_weights_outside(native: ir.Model) -> tuple[ir.Model, dict[str, np.ndarray]]:
+    """A clone without its large weights, and these by name."""
     light = native.clone()
-    names, arrays = [], []
+    weights = {}
     for value in light.graph.initializers.values():
         tensor = value.const_value
         if tensor is not None and tensor.nbytes > 1024:
             name = str(value.name)
-            names.append(name)
-            arrays.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(tensor.numpy())))
+            weights[name] = np.ascontiguousarray(tensor.numpy())
             value.const_value = ir.ExternalTensor(
                 "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
             )
         elif isinstance(tensor, ir.ExternalTensor):  # small, and beside a file that ONNX Runtime does not know of
             value.const_value = ir.tensor(tensor.numpy(), name=tensor.name)
-    options.add_external_initializers(names, arrays)
-    return light
+    return light, weights
 
 
 def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
