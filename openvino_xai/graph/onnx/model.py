@@ -121,7 +121,9 @@ class OnnxModel:
         """A value that depends on no input, computed."""
         native: ir.Value = value.native
         if native.const_value is not None:
-            return native.const_value.numpy()
+            return np.array(
+                native.const_value.numpy()
+            )  # a copy: onnx-ir closes files that it has mapped when a model is written
         part = ir.convenience.extract(self.native.graph, [], [native])
         model = ir.Model(part, ir_version=self.native.ir_version, functions=list(self.native.functions.values()))
         return OnnxModel(model).compile()({})[str(native.name)]

@@ -46,13 +46,19 @@ def _with_weights_outside(native: ir.Model) -> tuple[ir.Model, dict[str, np.ndar
         tensor = value.const_value
         if tensor is not None and tensor.nbytes > 1024:
             name = str(value.name)
-            weights[name] = np.ascontiguousarray(tensor.numpy())
+            weights[name] = _mapped(tensor) if isinstance(tensor, ir.ExternalTensor) else np.ascontiguousarray(tensor.numpy())
             value.const_value = ir.ExternalTensor(
                 "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
             )
         elif isinstance(tensor, ir.ExternalTensor):  # small, and beside a file that ONNX Runtime does not know of
             value.const_value = ir.tensor(tensor.numpy(), name=tensor.name)
     return light, weights
+
+
+def _mapped(tensor: ir.ExternalTensor) -> np.ndarray:
+    """A tensor in a file, in a mapping of its own: onnx-ir closes the one that it reads when a model is written."""
+    shape = tuple(tensor.shape.numpy())
+    return np.memmap(tensor.path, tensor.dtype.numpy(), "r", tensor.offset or 0, shape or (1,)).reshape(shape)
 
 
 def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
