@@ -51,7 +51,7 @@ def _with_weights_outside(native: ir.Model) -> tuple[ir.Model, dict[str, np.ndar
                 "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
             )
         elif isinstance(tensor, ir.ExternalTensor):  # small, and beside a file that ONNX Runtime does not know of
-            value.const_value = ir.tensor(tensor.numpy(), name=tensor.name)
+            value.const_value = ir.tensor(_mapped(tensor), name=tensor.name)
     return light, weights
 
 
@@ -84,7 +84,7 @@ def _inlined(native: ir.Model) -> onnx.ModelProto:
     whole = native.clone()
     for value in whole.graph.initializers.values():
         if isinstance(value.const_value, ir.ExternalTensor):
-            value.const_value = ir.tensor(value.const_value.numpy(), name=value.name)
+            value.const_value = ir.tensor(_mapped(value.const_value), name=value.name)
     return ir.to_proto(whole)
 
 
