@@ -19,6 +19,7 @@ def main(name: str, exporter: str, batch: str, output: str) -> None:
     export(*made(name), exporter, batch, output)
 
 
+@torch.no_grad()
 def export(network: torch.nn.Module, size: tuple[int, int, int], exporter: str, batch: str, output: str) -> None:
     """Write a network as ONNX, or as IR with OpenVINO's own exporter."""
     for parameter in network.parameters():
