@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
@@ -15,6 +17,7 @@ from openvino_xai.errors import InputError
 
 if TYPE_CHECKING:
     from openvino_xai.graph.files import Model
+    from openvino_xai.runtime.network import Network
     from openvino_xai.surgery.insert import Hooked
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
@@ -46,6 +49,7 @@ Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weigh
 PrefixTokens: TypeAlias = Annotated["int | None", typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated["str | None", typer.Option(help="Rows x columns of patches, if the model does not tell.")]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
+Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -80,24 +84,91 @@ class HookOptions(LayerOptions):
     scale: Scale = "unit"
 
 
+PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
+
+
+def _flag(name: str, text: str) -> Any:
+    spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+    return typer.Option(*spellings, help=text, rich_help_panel=PREPROCESSING)
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How a model runs, and what it expects of an image."""
+
+    labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None
+    device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU"
+    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32"
+    mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None
+    scale_values: Annotated[str | None, _flag("scale_values", "Each channel is divided by these.")] = None
+    reverse_input_channels: Annotated[str | None, _flag("reverse_input_channels", "yes feeds RGB, no BGR.")] = None
+    resize_type: Annotated[str | None, _flag("resize_type", "standard, crop, fit_to_window(_letterbox).")] = None
+    layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
+    input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
+
+    def load(self, model: str, options: LayerOptions) -> Network:
+        """The model, ready to explain; one without a hook gets one, as `options` say. Raises an OvxaiError."""
+        from openvino_xai.graph.files import open_model
+        from openvino_xai.runtime.network import load
+        from openvino_xai.surgery.insert import RECORD
+
+        hooked = bool(open_model(model).info(RECORD))
+        if hooked and options != LayerOptions():
+            raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
+        network = load(model if hooked else options.insert(model), device=self.device, precision=self.precision)
+        told = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
+        network.configure(
+            labels=_labels(self.labels) if self.labels else None,
+            preprocessing={name: value for name, value in told.items() if value is not None},
+        )
+        return network
+
+
+def _labels(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read labels from {path}: {error}") from error
+
+
+def find_photos(inputs: list[str]) -> list[Path]:
+    """The images that paths, folders and patterns mean, each once, in order. Raises InputError where there are none."""
+    from openvino_xai.render.photo import SUFFIXES
+
+    found: dict[Path, None] = {}
+    for told in inputs:
+        path = Path(told)
+        if path.is_dir():
+            inside = sorted(item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES)
+            found.update(dict.fromkeys(inside))
+        elif glob.has_magic(told) and not path.exists():
+            found.update(dict.fromkeys(Path(item) for item in sorted(glob.glob(told, recursive=True))))
+        else:
+            found[path] = None
+    if not found:
+        raise InputError(f"no image was found in {', '.join(inputs)}")
+    return list(found)
+
+
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, with the fields of what it calls `options` as options of its own; they come after its first argument."""
+    """The command, with the fields of every parameter that is a group of options as options of its own, in their place."""
     hints = get_type_hints(command, include_extras=True)
-    kind = hints.pop("options")
-    inner = get_type_hints(kind, include_extras=True)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    given = [inspect.Parameter(f.name, keyword, default=f.default, annotation=inner[f.name]) for f in fields(kind)]
-    own = [
-        p.replace(annotation=hints[p.name], kind=keyword)
-        for p in inspect.signature(command).parameters.values()
-        if p.name in hints
-    ]
+    own = inspect.signature(command).parameters
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in own.items():
+        if name in groups:
+            inner = get_type_hints(groups[name], include_extras=True)
+            told = [(field.name, field.default, inner[field.name]) for field in fields(groups[name])]
+        else:
+            told = [(name, parameter.default, hints[name])]
+        parameters += [inspect.Parameter(n, parameter.KEYWORD_ONLY, default=d, annotation=a) for n, d, a in told]
 
     @wraps(command)
-    def call(**told: Any) -> None:
-        command(options=kind(**{field.name: told.pop(field.name) for field in fields(kind)}), **told)
+    def call(**given: Any) -> None:
+        made = {name: kind(**{field.name: given.pop(field.name) for field in fields(kind)}) for name, kind in groups.items()}
+        command(**made, **given)
 
-    parameters = [*own[:1], *given, *own[1:]]
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
