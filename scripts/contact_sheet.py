@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 import openvino_xai as xai
+from openvino_xai.render.sheet import sheet
 
-SIDE, LINE = 190, 20
 IMAGENET = {"mean_values": "123.675 116.28 103.53", "scale_values": "58.395 57.12 57.375", "reverse_input_channels": "yes"}
 ONE = {"mean_values": "127.5 127.5 127.5", "scale_values": "127.5 127.5 127.5", "reverse_input_channels": "yes"}
 CROP, SQUASH = {"resize_type": "crop"}, {"resize_type": "standard"}
@@ -52,38 +52,22 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("samples/pictures/networks.jpg"))
     told = parser.parse_args()
     photos = sorted((told.data / "images" / "free").iterdir())
-    columns = [tiles(told.data / "models", column, photos) for column in COLUMNS]
-    sheet = np.hstack([np.vstack(column) for column in columns])
-    cv2.imwrite(str(told.output), sheet[..., ::-1])
+    columns = [pictures(told.data / "models", column, photos) for column in COLUMNS]
+    cv2.imwrite(str(told.output), sheet(list(zip(*columns, strict=True)))[..., ::-1])
 
 
-def tiles(folder: Path, column: Column, photos: list[Path]) -> list[np.ndarray]:
-    """A title, and a picture with its class for each photo."""
+def pictures(folder: Path, column: Column, photos: list[Path]) -> list[tuple[np.ndarray, str]]:
+    """For each photo a picture with its class; the title stands above the first."""
     lines = (folder / column.labels).read_text(encoding="utf-8").splitlines()
     labels = [line.rsplit(" ", 1)[0] if column.numbered else line.split(",")[0] for line in lines]
     labels = labels if column.background or column.numbered else labels[1:]
     network = xai.load(xai.insert(folder / column.file))
     network.configure(labels=labels, preprocessing=column.preprocessing)
-    made = [words(column.title)]
+    made = [(np.full((24, 440, 3), 255, np.uint8), column.title)]
     for photo in photos:
         seen = network.explain(photo)
-        made += [fitted(seen.overlay()), words(f"{seen.targets[0].label} {seen.targets[0].probability:.0%}")]
+        made.append((seen.overlay(), f"{seen.targets[0].label} {seen.targets[0].probability:.0%}"))
     return made
-
-
-def fitted(picture: np.ndarray) -> np.ndarray:
-    """A picture, as wide as a column but for a white edge."""
-    height, width = picture.shape[:2]
-    scale = (SIDE - 6) / width
-    small = cv2.resize(picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    return cv2.copyMakeBorder(small, 0, 0, 3, SIDE - 3 - small.shape[1], cv2.BORDER_CONSTANT, value=(255, 255, 255))
-
-
-def words(text: str) -> np.ndarray:
-    """A line of text."""
-    line = np.full((LINE, SIDE, 3), 255, np.uint8)
-    cv2.putText(line, text[:28], (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
-    return line
 
 
 if __name__ == "__main__":

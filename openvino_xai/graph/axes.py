@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from openvino_xai.graph.counting import is_reshape
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, product, quotient
 from openvino_xai.graph.symbolic import known_integers, symbolic_content
@@ -285,7 +286,12 @@ RULES: dict[str, Rule] = {
 
 
 def refine_shapes(graph: Graph, node: Node) -> None:
-    """Name the sizes of a node's outputs that the model leaves open: an axis that comes exactly from another has its size."""
+    """Name the sizes of a node's outputs that the model leaves open: an axis that comes exactly from another has its size.
+
+    A gather that is a reshape becomes one.
+    """
+    if is_reshape(graph, node):
+        node.kind, node.inputs, node.attributes = "reshape", node.inputs[:1], {}
     first = node.outputs[0]
     for value in node.outputs:
         if graph.is_constant(value) and (value.shape is None or any(isinstance(size, Dim) for size in value.shape)):

@@ -212,3 +212,29 @@ def test_an_expensive_layer_is_warned_of(
     out, err = capsys.readouterr()
     assert not end.value.code and "m_xai.onnx" in out
     assert "times the operations of the plain one; a later layer" in err
+
+
+def test_compare(ovxai: Said, tmp_path: Path) -> None:
+    """The float and the INT8 network look at the same things; a photo that cannot be read is told."""
+    models = ("-m", MODELS["openvino"], "-m", MODELS["onnx"])
+    picture = tmp_path / "worst.png"
+    told = json.loads(ovxai("compare", *models, "-i", SAMPLES / "images", "-o", picture, "--json"))
+    assert told["images"] == len(told["rows"]) == 3
+    assert 0.9 < told["mean"]["pearson"] <= 1
+    assert [row["pearson"] for row in told["rows"]] == sorted(row["pearson"] for row in told["rows"])
+    assert cv2.imread(str(picture)).shape[1] == 3 * 220
+    table = ovxai("compare", *models, "-i", SAMPLES / "images", "--worst", 1)
+    assert table.splitlines()[1].split() == ["pearson", "spearman", "ssim", "top", "cell", "same", "class"]
+    assert len(table.splitlines()) == 4
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    assert "skipped: cannot read" in ovxai(
+        "compare", *models, "-i", tmp_path / "broken.png", "-i", SAMPLES / "images", status=1
+    )
+
+
+def test_compare_refuses_what_cannot_be_compared(ovxai: Said, tiny_model: Path, tmp_path: Path) -> None:
+    photos = ("-i", SAMPLES / "images" / "cat.png")
+    assert "1 models are given; two are compared" in ovxai("compare", "-m", tiny_model, *photos, status=2)
+    models = ("-m", MODELS["openvino"], "-m", tiny_model)
+    assert "the second network cannot explain what the first predicts" in ovxai("compare", *models, *photos, status=2)
+    assert "does not end in .png" in ovxai("compare", *models, *photos, "-o", tmp_path / "x.jpg", status=2)

@@ -253,3 +253,29 @@ def test_integer_convolutions_are_refused_by_name() -> None:
     model = with_weights(HEADER + "{" + body + END + "}", **more)
     with pytest.raises(PlanError, match=r"'y' \(QLinearConv\) cannot be repeated over rows"):
         xai.insert(model, layer="f")
+
+
+COUNTED = (
+    "p = GlobalAveragePool(f) sh = Shape(image) n = Gather<axis=0>(sh, first) flat = Reshape(p, whole) "
+    "r = Range(first, n, unit) r4 = Mul(r, four) ru = Unsqueeze(r4, more) at = Add(ru, {}) g = Gather(flat, at) "
+)
+ORDERS = {"in order": np.arange(4), "in another order": np.array([1, 0, 2, 3])}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_gather_that_counts_up_is_a_reshape(order: str, dialect: str) -> None:
+    """As exporters write what was strided; any other gather over a batch that is flattened is refused by name."""
+    more = {
+        "first": np.array(0), "whole": np.array([-1]), "unit": np.array(1), "four": np.array(4), "more": np.array([1]),
+        "order": ORDERS[order][None],
+    }  # fmt: skip
+    body = COUNTED.format("order") + "logits = Gemm<transB=1>(g, w, b)"
+    model = in_dialect(with_weights(HEADER + "{" + STEM + body + "}", **more), dialect)
+    if order == "in order":
+        hooked = xai.insert(model)
+        batch = images(PLAIN, 2)
+        np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], Oracle(PLAIN, "f").unit(batch), atol=2e-4)
+    else:
+        with pytest.raises(PlanError, match=r"'g' \(Gather\) cannot be repeated over rows"):
+            xai.insert(model)

@@ -1,0 +1,1 @@
+"""Explanations measured: how alike two are, and how much they tell."""

@@ -1,0 +1,57 @@
+"""Do two networks look at the same things? The float and the INT8 one, the pruned, the retrained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from openvino_xai.errors import ImageError, InputError
+from openvino_xai.evaluate.similarity import Similarity, similarity
+from openvino_xai.explanation import Explanation
+from openvino_xai.runtime.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One photo, explained by two networks for the class that the first predicts."""
+
+    first: Explanation
+    second: Explanation
+    similarity: Similarity
+
+    @property
+    def same_class(self) -> bool:
+        """Whether both predict the same class."""
+        return self.first.predictions[0].id == self.second.predictions[0].id
+
+
+def compare(
+    first: Network, second: Network, photos: Iterable[Path], skipped: Callable[[ImageError], None]
+) -> Iterator[Compared]:
+    """Each photo as both networks see it; what cannot be read is told to `skipped`. Raises InputError."""
+    for photo in photos:
+        try:
+            one = first.explain(photo, targets="top:1")
+        except ImageError as error:
+            skipped(error)
+            continue
+        try:
+            two = second.explain(photo, targets=[one.targets[0].id])
+        except InputError as error:
+            raise InputError(f"the second network cannot explain what the first predicts for {photo}: {error}") from error
+        yield Compared(one, two, similarity(one, two))
+
+
+def overall(rows: list[Compared]) -> dict[str, float]:
+    """The means over all photos; `top_cell` and `prediction` are shares."""
+    told = [row.similarity for row in rows]
+    return {
+        "pearson": float(np.mean([one.pearson for one in told])),
+        "spearman": float(np.mean([one.spearman for one in told])),
+        "ssim": float(np.mean([one.ssim for one in told])),
+        "top_cell": float(np.mean([one.top_cell for one in told])),
+        "prediction": float(np.mean([row.same_class for row in rows])),
+    }
