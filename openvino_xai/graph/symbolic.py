@@ -197,7 +197,9 @@ def _range(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _reshape(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
-    return operands[0].reshape([int(size) for size in operands[1].reshape(-1)]) if _numbers(operands[1]) else None
+    if len(operands) < 2 or not _numbers(operands[1]):
+        return None
+    return operands[0].reshape([int(size) for size in operands[1].reshape(-1)])
 
 
 def _cast(node: Node, operands: list[np.ndarray]) -> np.ndarray:
