@@ -2,63 +2,83 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import product
+from openvino_xai.graph.sizes import Shape, product
 from openvino_xai.graph.symbolic import symbolic_content
 
 LARGEST = 2**20  # elements of a constant that are looked at
 
 
+@dataclass(frozen=True)
+class _Even:
+    """An integer tensor of a `shape` that is 0 at the start and grows by `steps` along its axes."""
+
+    shape: Shape
+    steps: tuple[int, ...]
+
+
 def is_reshape(graph: Graph, node: Node) -> bool:
     """Whether a gather takes every element of a flat operand, one after the other."""
-    if node.kind != "gather" or node.operand(0).rank != 1 or node.outputs[0].shape is None or node.attributes["axis"] != 0:
+    if node.kind != "gather" or node.attributes["axis"] != 0 or node.operand(0).rank != 1 or (node.outputs[0].rank or 0) < 2:
         return False
-    shape, steps = node.outputs[0].shape, _steps(graph, node.operand(1))
-    if steps is None or len(steps) != len(shape):
+    indices = _even(graph, node.operand(1))
+    if indices is None or product(indices.shape) != product(node.operand(0).shape or ()):
         return False
-    return all(size == 1 or steps[axis] == product(shape[axis + 1 :]) for axis, size in enumerate(shape))
+    return all(
+        size == 1 or indices.steps[axis] == product(indices.shape[axis + 1 :]) for axis, size in enumerate(indices.shape)
+    )
 
 
-def _steps(graph: Graph, value: Value) -> tuple[int, ...] | None:
-    """By how much an integer tensor grows along each axis, where it grows evenly from 0; None where it does not."""
+def _even(graph: Graph, value: Value) -> _Even | None:
+    """How an integer tensor grows, where it does so evenly; None where it does not."""
     if graph.is_constant(value):
-        return _steps_of_array(graph.constant(value))
+        return _of_array(graph.constant(value))
     node = value.producer
-    if node is None or value.rank is None:
+    if node is None:
         return None
     if node.kind == "range":
-        start, step = (symbolic_content(graph, node.operand(index)) for index in (0, 2))
-        return (1,) if start == (0,) and step == (1,) else None
+        start, limit, step = (symbolic_content(graph, node.operand(index)) for index in (0, 1, 2))
+        return _Even((limit[0],), (1,)) if limit and start == (0,) and step == (1,) else None
     if node.kind in ("cast", "identity"):
-        return _steps(graph, node.operand(0))
-    if node.kind == "unsqueeze":
-        before = _steps(graph, node.operand(0))
-        new = {axis % value.rank for axis in node.attributes["axes"]}
-        kept = iter(before or ())
-        return None if before is None else tuple(0 if axis in new else next(kept) for axis in range(value.rank))
-    if node.kind in ("add", "multiply"):
-        return _combined(graph, node, value.rank)
+        return _even(graph, node.operand(0))
+    if node.kind == "unsqueeze" and (before := _even(graph, node.operand(0))) is not None:
+        rank = len(before.shape) + len(node.attributes["axes"])
+        new = {axis % rank for axis in node.attributes["axes"]}
+        kept = iter(zip(before.shape, before.steps, strict=True))
+        both = [(1, 0) if axis in new else next(kept) for axis in range(rank)]
+        return _Even(tuple(size for size, _ in both), tuple(step for _, step in both))
+    if node.kind == "multiply":
+        return _multiple(graph, node)
+    if node.kind == "add":
+        a, b = (_even(graph, node.operand(index)) for index in (0, 1))
+        return None if a is None or b is None else _sum(a, b)
     return None
 
 
-def _combined(graph: Graph, node: Node, rank: int) -> tuple[int, ...] | None:
-    """Sums of what grows evenly, and multiples of it."""
-    if node.kind == "multiply":
-        for index in (0, 1):
-            factor = symbolic_content(graph, node.operand(index))
-            steps = _steps(graph, node.operand(1 - index))
-            if factor is not None and len(factor) == 1 and isinstance(factor[0], int) and steps is not None:
-                return tuple(step * factor[0] for step in steps)
+def _multiple(graph: Graph, node: Node) -> _Even | None:
+    for index in (0, 1):
+        factor, grown = symbolic_content(graph, node.operand(index)), _even(graph, node.operand(1 - index))
+        if factor is not None and len(factor) == 1 and isinstance(factor[0], int) and grown is not None:
+            return _Even(grown.shape, tuple(step * factor[0] for step in grown.steps))
+    return None
+
+
+def _sum(a: _Even, b: _Even) -> _Even | None:
+    rank = max(len(a.shape), len(b.shape))
+    sizes = [(1,) * (rank - len(one.shape)) + one.shape for one in (a, b)]
+    steps = [(0,) * (rank - len(one.steps)) + one.steps for one in (a, b)]
+    if any(x != y and 1 not in (x, y) for x, y in zip(*sizes, strict=True)):
         return None
-    both = [_steps(graph, node.operand(index)) for index in (0, 1)]
-    found = [steps for steps in both if steps is not None]
-    padded = [(0,) * (rank - len(steps)) + steps for steps in found]
-    return tuple(map(sum, zip(*padded, strict=True))) if len(found) == 2 else None
+    return _Even(
+        tuple(y if x == 1 else x for x, y in zip(*sizes, strict=True)), tuple(x + y for x, y in zip(*steps, strict=True))
+    )
 
 
-def _steps_of_array(array: np.ndarray | None) -> tuple[int, ...] | None:
+def _of_array(array: np.ndarray | None) -> _Even | None:
     if array is None or array.dtype.kind not in "iu" or not 0 < array.size <= LARGEST:
         return None
     first = (0,) * array.ndim
@@ -66,4 +86,4 @@ def _steps_of_array(array: np.ndarray | None) -> tuple[int, ...] | None:
     grown = np.zeros(array.shape, np.int64)
     for axis, step in enumerate(steps):
         grown += np.indices(array.shape, sparse=True)[axis] * step
-    return tuple(steps) if np.array_equal(grown, array) else None
+    return _Even(array.shape, tuple(steps)) if np.array_equal(grown, array) else None
