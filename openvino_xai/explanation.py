@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tempfile
+import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.render.overlay import Box, overlay
-from openvino_xai.render.photo import write_array, write_picture
+from openvino_xai.render.overlay import OVERLAY, Box, Smoothing, Style, drawn
+from openvino_xai.render.photo import png, write_array, write_picture
+from openvino_xai.render.sheet import sheet
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,54 @@ class Explanation:
     record: Mapping[str, str] = field(repr=False)
     path: Path | None = None
 
-    def overlay(self, target: int = 0, *, colormap: str = "jet", opacity: float = 0.5) -> np.ndarray:
+    def overlay(
+        self, target: int = 0, *, colormap: str = "jet", opacity: float = 0.5, smoothing: Smoothing = "bilinear"
+    ) -> np.ndarray:
         """[H, W, 3] RGB bytes: the map of the target at index `target` over the image; unseen parts stay as they are."""
-        return overlay(self.image, self.maps[target], self.box, colormap=colormap, opacity=opacity)
+        return self.drawn(Style("overlay", colormap, opacity, smoothing), target)
 
-    def save(self, folder: Path, name: str | None = None) -> list[dict[str, str]]:
-        """Write an overlay (PNG) and a map (`.npy`) for each target; for each, the two paths."""
+    def heatmap(self, target: int = 0, *, colormap: str = "jet", smoothing: Smoothing = "bilinear") -> np.ndarray:
+        """[H, W, 3] RGB bytes: the map of a target alone, black where the model saw nothing."""
+        return self.drawn(Style("heatmap", colormap, smoothing=smoothing), target)
+
+    def contours(self, target: int = 0, *, colormap: str = "jet", smoothing: Smoothing = "bilinear") -> np.ndarray:
+        """[H, W, 3] RGB bytes: the image, with lines where the map of a target is at a quarter, half and three quarters."""
+        return self.drawn(Style("contours", colormap, smoothing=smoothing), target)
+
+    def drawn(self, style: Style, target: int = 0) -> np.ndarray:
+        """[H, W, 3] RGB bytes: the map of a target in a style."""
+        return drawn(self.image, self.maps[target], self.box, style)
+
+    def grid(self, *others: Explanation, style: Style = OVERLAY) -> np.ndarray:
+        """[H, W, 3] RGB bytes: a row for this explanation and each other: the image, then each target with its probability."""
+        rows = [one._row(style) for one in (self, *others)]
+        longest = max(map(len, rows))
+        return sheet([[*row, *[(np.full_like(row[0][0], 255), "")] * (longest - len(row))] for row in rows])
+
+    def _row(self, style: Style) -> list[tuple[np.ndarray, str]]:
+        drawn_targets = [
+            (self.drawn(style, index), f"{target.label} {target.probability:.1%}") for index, target in enumerate(self.targets)
+        ]
+        return [(self.image, self.path.name if self.path else ""), *drawn_targets]
+
+    def show(self) -> None:
+        """Open the grid in the system's viewer; in a notebook the explanation shows itself."""
+        with tempfile.NamedTemporaryFile(suffix=".png", delete=False) as file:
+            file.write(self._repr_png_())
+        webbrowser.open(Path(file.name).as_uri())
+
+    def _repr_png_(self) -> bytes:
+        """The grid as PNG, which notebooks show."""
+        return png(self.grid())
+
+    def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
+        """Write a picture (PNG) and a map (`.npy`) for each target; for each, the two paths."""
         stem = name or (self.path.stem if self.path else "image")
         files = []
         for index, target in enumerate(self.targets):
             start = f"{stem}_{target.id}_{_safe(target.label)}" if target.label != str(target.id) else f"{stem}_{target.id}"
             picture, array = folder / f"{start}.png", folder / f"{start}.npy"
-            write_picture(picture, self.overlay(index))
+            write_picture(picture, self.drawn(style, index))
             write_array(array, self.maps[index])
             files.append({"overlay": str(picture), "map": str(array)})
         return files

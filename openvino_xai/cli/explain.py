@@ -10,7 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from openvino_xai.cli.options import Inputs, Json, LayerOptions, ModelPath, NetworkOptions, find_photos, takes_options
+from openvino_xai.cli.options import (
+    Inputs,
+    Json,
+    LayerOptions,
+    ModelPath,
+    NetworkOptions,
+    StyleOptions,
+    find_photos,
+    takes_options,
+)
 from openvino_xai.cli.text import progress
 from openvino_xai.errors import ImageError
 
@@ -22,6 +31,7 @@ def explain(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for overlays and maps.")],
     options: LayerOptions,
     running: NetworkOptions,
+    drawing: StyleOptions,
     targets: Annotated[str, typer.Option(help="The classes to draw: top:K, all, or ID,ID,...")] = "top:1",
     as_json: Json = False,
 ) -> None:
@@ -31,6 +41,7 @@ def explain(
     """
     from openvino_xai.graph.files import written_whole
 
+    style = drawing.made()
     photos = find_photos(inputs)
     network = running.load(model, options)
     lines = []
@@ -43,7 +54,7 @@ def explain(
                 failed += 1
                 print(f"ovxai: skipped: {error}", file=sys.stderr)
             else:
-                files = explanation.save(output, name)
+                files = explanation.save(output, name, style=style)
                 line = {"model": model, **explanation.to_dict()}
                 line["targets"] = [{**target, **paths} for target, paths in zip(line["targets"], files, strict=True)]
                 lines.append(json.dumps(line))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hints
 
 import typer
 
@@ -17,6 +17,7 @@ from openvino_xai.errors import InputError
 
 if TYPE_CHECKING:
     from openvino_xai.graph.files import Model
+    from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.network import Network
     from openvino_xai.surgery.insert import Hooked
 
@@ -82,6 +83,22 @@ class HookOptions(LayerOptions):
 
     targets: TargetClasses = "all"
     scale: Scale = "unit"
+
+
+@dataclass(frozen=True)
+class StyleOptions:
+    """How maps are drawn."""
+
+    style: Annotated[str, typer.Option(help="overlay (over the photo), heatmap (the map alone) or contours.")] = "overlay"
+    colormap: Annotated[str, typer.Option(help="By matplotlib's name: jet, turbo, viridis, inferno, ...")] = "jet"
+    opacity: Annotated[float, typer.Option(help="Of an overlay, from 0 to 1.")] = 0.5
+    smoothing: Annotated[str, typer.Option(help="How cells become pixels: bilinear or nearest.")] = "bilinear"
+
+    def made(self) -> Style:
+        """The style. Raises InputError."""
+        from openvino_xai.render.overlay import Kind, Smoothing, Style
+
+        return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing))
 
 
 PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"

@@ -27,9 +27,13 @@ def read_photo(path: Path) -> np.ndarray:
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
     """Write [H, W, 3] RGB bytes as PNG, whole or not at all."""
-    _, data = cv2.imencode(".png", picture[..., ::-1])
     with written_whole(path) as temporary:
-        data.tofile(temporary)
+        temporary.write_bytes(png(picture))
+
+
+def png(picture: np.ndarray) -> bytes:
+    """[H, W, 3] RGB bytes as PNG."""
+    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

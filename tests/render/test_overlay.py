@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from openvino_xai.errors import InputError
-from openvino_xai.render.overlay import colour, on_photo, overlay, stretch
+from openvino_xai.render.overlay import Style, colour, drawn, on_photo, stretch
 
 PEAK = np.zeros((2, 3), np.float32)
 PEAK[0, 2] = 1
@@ -25,9 +25,11 @@ def test_what_the_model_did_not_see_is_left_alone() -> None:
     _, seen = on_photo(PEAK, (20, 40), (10, 0, 30, 20))
     assert seen[:, 10:30].all()
     assert not seen[:, :10].any() and not seen[:, 30:].any()
-    drawn = overlay(photo, PEAK, (10, 0, 30, 20))
-    assert (drawn[:, :10] == 90).all() and (drawn[:, 30:] == 90).all()
-    assert (drawn[:, 10:30] != 90).any()
+    over = drawn(photo, PEAK, (10, 0, 30, 20))
+    assert (over[:, :10] == 90).all() and (over[:, 30:] == 90).all()
+    assert (over[:, 10:30] != 90).any()
+    alone = drawn(photo, PEAK, (10, 0, 30, 20), Style("heatmap"))
+    assert not alone[:, :10].any() and alone[:, 10:30].any(axis=2).all()
 
 
 def test_padding_is_cropped_off() -> None:
@@ -45,5 +47,40 @@ def test_stretching() -> None:
 def test_colours() -> None:
     low, high = colour(np.array([[0.0, 1.0]]))[0]
     assert low[2] > low[0] and high[0] > high[2]  # jet: blue to red
-    with pytest.raises(InputError, match="colour map 'rainbows' is not known: one of .*viridis"):
-        colour(PEAK, "rainbows")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"colormap": "rainbows"}, "colour map 'rainbows' is not known: one of .*viridis"),
+        ({"kind": "bars"}, "style 'bars' is not known: one of overlay, heatmap, contours"),
+        ({"smoothing": "cubic"}, "smoothing 'cubic' is not known: one of bilinear, nearest"),
+        ({"opacity": 2}, "opacity is 2; a number from 0 to 1"),
+    ],
+)
+def test_styles_that_are_not_known(told: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Style(**told)  # type: ignore[arg-type]
+
+
+def test_opacity_is_how_much_of_the_photo_is_left() -> None:
+    photo = np.full((20, 30, 3), 90, np.uint8)
+    np.testing.assert_array_equal(drawn(photo, PEAK, (0, 0, 30, 20), Style(opacity=0)), photo)
+    np.testing.assert_array_equal(
+        drawn(photo, PEAK, (0, 0, 30, 20), Style(opacity=1)), drawn(photo, PEAK, (0, 0, 30, 20), Style("heatmap"))
+    )
+
+
+def test_cells_stay_cells_without_smoothing() -> None:
+    spread, _ = on_photo(PEAK, (20, 30), (0, 0, 30, 20), "nearest")
+    assert set(np.unique(spread)) == {0, 1}
+    assert spread[:10, 20:].min() == 1 and spread.sum() == 100
+
+
+def test_contours_lie_where_the_map_crosses_a_level() -> None:
+    photo = np.full((200, 300, 3), 90, np.uint8)
+    lined = drawn(photo, np.tile(np.linspace(0, 1, 301), (201, 1)), (0, 0, 300, 200), Style("contours"))
+    changed = np.flatnonzero((lined[100] != 90).any(axis=1))
+    for level in (75, 150, 225):
+        assert np.abs(changed - level).min() <= 2
+    assert not set(range(90, 135)) & set(changed.tolist())
