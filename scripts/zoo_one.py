@@ -12,9 +12,8 @@ import openvino as ov
 import openvino_xai as xai
 from openvino_xai.errors import InputError, OutputsChanged, VerificationError
 from openvino_xai.graph.files import open_model
-from openvino_xai.graph.neutral import Graph, Value
+from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed
-from openvino_xai.surgery.cost import operations
 from openvino_xai.surgery.locate import find_image, layer_name
 from openvino_xai.surgery.places import places
 from openvino_xai.surgery.verify import random_inputs
@@ -53,7 +52,7 @@ def became(model: Any) -> dict[str, Any]:
     told = {
         "method": hooked.record["method"],
         "layer": hooked.layer.name,
-        "depth": round(depth(original.graph, value), 3),
+        "depth": round(hooked.layer.depth, 3),
         "cost": round(hooked.layer.cost, 3),
         "difference": f"{hooked.verified.difference:.1e}",
     }
@@ -63,17 +62,6 @@ def became(model: Any) -> dict[str, Any]:
     if moved is not None and moved is not True:
         return {"became": "wrong", **told, "why": moved}
     return {"became": "explained", **told, "in place": "seen" if moved is None else "unclear"}
-
-
-def depth(graph: Graph, layer: Value) -> float:
-    """The share of a model's operations that lead to a layer."""
-    wanted = {layer}
-    before = []
-    for node in reversed(graph.nodes):
-        if any(value in wanted for value in node.outputs):
-            before.append(node)
-            wanted.update(value for _, value in node.operands)
-    return operations(before) / max(operations(graph.nodes), 1)
 
 
 def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:

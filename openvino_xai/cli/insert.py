@@ -13,6 +13,7 @@ from openvino_xai.errors import InputError
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
 WARN_ABOVE = 2.0  # times the operations of the plain model
+SHALLOW = 0.9  # of the plain model's operations: a layer that is chosen lies behind that, or it is said
 
 
 @takes_options
@@ -44,6 +45,12 @@ def insert(
             "a later layer, --grid or --targets costs less (see `ovxai layers`)",
             err=True,
         )
+    if options.layer is None and place.depth < SHALLOW:
+        typer.echo(
+            f"ovxai: warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
+            "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)",
+            err=True,
+        )
     if as_json:
         told = {
             "model": model,
@@ -51,6 +58,7 @@ def insert(
             "layer": place.name,
             "shape": place.shape,
             "cells": place.cells,
+            "depth": place.depth,
             "cost": place.cost,
             "memory": place.memory,
             "method": record["method"],

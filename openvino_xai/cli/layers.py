@@ -35,6 +35,7 @@ def layers(
     table = Table(box=None, pad_edge=False)
     for title in ("layer", "shape", "cells", "method"):
         table.add_column(title, overflow="fold")
+    table.add_column("depth", justify="right")
     table.add_column("cost", justify="right")
     table.add_column("memory", justify="right")
     table.add_column("why not", overflow="fold")
@@ -44,6 +45,7 @@ def layers(
             " x ".join(map(str, layer.shape)),
             " x ".join(map(str, layer.cells)),
             layer.method,
+            f"{layer.depth:.2f}",
             "" if layer.cost is None else f"{layer.cost:.2f}",
             "" if layer.memory is None else human(layer.memory),
             layer.reason or "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import prod
 
-from openvino_xai.graph.neutral import Node, Value
+from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, at_one
 from openvino_xai.surgery.plan import Plan
 
@@ -53,6 +53,16 @@ _DEPTH: dict[str, Callable[[Node], int]] = {
     "max_pool": _window_depth,
     "avg_pool": _window_depth,
 }
+
+
+def depth(graph: Graph, value: Value) -> float:
+    """The share of a model's operations, in [0, 1], that lead to a value."""
+    wanted, before = {value}, []
+    for node in reversed(graph.nodes):
+        if any(made in wanted for made in node.outputs):
+            before.append(node)
+            wanted.update(operand for _, operand in node.operands)
+    return operations(before) / max(operations(graph.nodes), 1)
 
 
 def bytes_of(value: Value) -> int:

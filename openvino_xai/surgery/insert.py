@@ -15,7 +15,7 @@ from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.sizes import Shape, text
 from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.blocks import TokenHint, blocks
-from openvino_xai.surgery.cost import added, human, largest, operations
+from openvino_xai.surgery.cost import added, depth, human, largest, operations
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores, is_among, layer_name
 from openvino_xai.surgery.places import places
@@ -36,7 +36,8 @@ class Layer:
 
     `shape` and `cells` (H, W) are those of the model, with names for sizes that only a run knows. `cost` is the hooked
     model's operations over the plain one's, `memory` the bytes of the hook's largest value for one image; both are None
-    where `reason` tells that no hook fits there. `method` is the one that is taken there where none is asked for.
+    where `reason` tells that no hook fits there. `method` is the one that is taken there where none is asked for, and
+    `depth` the share of the plain model's operations, in [0, 1], that lead to the layer.
     """
 
     name: str
@@ -45,7 +46,8 @@ class Layer:
     cost: float | None
     memory: int | None
     reason: str | None
-    method: str = "reciprocam"
+    method: str
+    depth: float
 
 
 class Hooked:
@@ -250,7 +252,14 @@ class _View:
         cost = None if planned is None else 1 + added(planned) / max(self._plain, 1)
         memory = None if planned is None else largest(planned)
         return Layer(
-            candidate.name, _readable(candidate.value.shape), _readable(candidate.cells), cost, memory, reason, candidate.method
+            candidate.name,
+            _readable(candidate.value.shape),
+            _readable(candidate.cells),
+            cost,
+            memory,
+            reason,
+            candidate.method,
+            depth(self.graph, candidate.value),
         )
 
     def refuse_large(self, chosen: Candidate, planned: Plan, request: Request, limit: int) -> None:

@@ -214,6 +214,19 @@ def test_an_expensive_layer_is_warned_of(
     assert "times the operations of the plain one; a later layer" in err
 
 
+def test_a_layer_that_was_chosen_far_ahead_is_warned_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = Path(__file__).parents[1] / "zoo" / "vit.onnx"  # of two blocks, the last is a third of the network
+    for layer in ([], ["-l", "/blocks/blocks.1/norm1/LayerNormalization"]):
+        arguments = ["ovxai", "insert", "-m", str(model), "-o", str(tmp_path / "m.onnx"), "--force", *layer]
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code
+        assert ("lies at 0.72 of the network's operations" in capsys.readouterr().err) == (not layer)
+
+
 def test_compare(ovxai: Said, tmp_path: Path) -> None:
     """The float and the INT8 network look at the same things; a photo that cannot be read is told."""
     models = ("-m", MODELS["openvino"], "-m", MODELS["onnx"])
