@@ -23,8 +23,9 @@ class Transformer:
     """Two blocks of attention over a grid of 3 x 4 patches; `prefix` tokens go ahead of them.
 
     `attention` is how queries, keys and values come about: `fused`, `split`, `torch` (tokens first, the batch merged with
-    heads), `rope` (tokens turned by their position) or `shared` (a bias of positions on the scores). `norm` is `pre` or
-    `post` (behind each branch). `head` reads the class token, two of them, or the mean of the patches.
+    heads), `rope` (tokens turned by their position), `shared` (a bias of positions on the scores) or `masked` (a mask for
+    every image). `norm` is `pre` or `post` (behind each branch). `head` reads the class token, two of them, or the mean of
+    the patches.
     """
 
     prefix: int = 1
@@ -154,12 +155,15 @@ class Transformer:
             "ones": [1, 1, 1], "ax0": [0], "joined": [images, t, c], "apart": [images, t, HEADS, DEPTH],
             "merged": [t, -1, DEPTH], "heads": [-1, HEADS, t, DEPTH], "rows": [-1, c], "back": [t, -1, c], "pairs": [2, 2],
             "halves": [3, 3], "from0": [0], "to1": [1], "along": [1], "fromp": [self.prefix], "far": [t],
-            "two2": [2], "second1": [2],
+            "two2": [2], "second1": [2], "many": [t],
         }  # fmt: skip
         made = {
             **scaled,
             **{name: np.array([number], np.float32) for name, number in numbers.items()},
             **{name: np.array(sizes, np.int64) for name, sizes in whole.items()},
+            "yes": np.array(True).reshape(1, 1, 1, 1),
+            "nothing": np.array(0, np.float32),
+            "much": np.array(-1e4, np.float32),
             "first": np.array(0, np.int64),
             "second": np.array(1, np.int64),
         }

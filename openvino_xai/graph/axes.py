@@ -29,7 +29,7 @@ Axes = list[list[Source]]  # for each axis of an output, where it comes from
 Rule = Callable[[Node], "Axes | None"]
 
 UNARY = frozenset(
-    "abs asin acos atan cast ceil clip cos elu erf exp floor gelu hard_sigmoid hard_swish identity leaky_relu log mish "
+    "abs asin acos atan cast ceil clip cos elu erf exp floor gelu hard_sigmoid hard_swish identity is_nan leaky_relu log mish "
     "negative not reciprocal relu round selu sigmoid sign silu sin softplus softsign sqrt tan tanh thresholded_relu".split()
 )
 BROADCASTING = frozenset(

@@ -14,7 +14,8 @@ from openvino_xai.surgery.places import Place
 PROJECTIONS = frozenset({"matmul", "conv", "attention"})
 LAYOUT = frozenset("reshape transpose squeeze unsqueeze identity cast".split())
 QUANTISERS = frozenset("fake_quantize quantize dequantize".split())
-BETWEEN = frozenset("cast identity fake_quantize quantize dequantize reshape".split())  # softmax, these, times the values
+# softmax, these, times the values; a `where` takes out what is no number
+BETWEEN = frozenset("cast dequantize fake_quantize identity quantize reshape where".split())
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def _attends(node: Node) -> bool:
         return False
     weights = node.operand(0)
     while weights.producer is not None and weights.producer.kind in BETWEEN:
-        weights = weights.producer.operand(0)
+        weights = weights.producer.operand(2 if weights.producer.kind == "where" else 0)
     made = weights.producer
     if made is None or made.kind != "softmax" or node.attributes.get("transpose_a"):
         return False

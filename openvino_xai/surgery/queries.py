@@ -20,6 +20,7 @@ from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.graph.symbolic import SHAPED, is_fixed, known_integers
 from openvino_xai.graph.vocabulary import Trace, broadcast, shape_of
+from openvino_xai.surgery.rows import of_one_image
 from openvino_xai.surgery.spans import Span, follow, trace_back
 from openvino_xai.surgery.values import Rows, Weighted
 
@@ -75,6 +76,7 @@ class Queries:
             for value, cut in cuts.items()
         }
         self._picks: dict[tuple[Value, Span], Picked | Attending | None] = {}
+        self._spreads: dict[Attending, Picked] = {}
         self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
         self._selectors = self._found(end)
         self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
@@ -342,8 +344,11 @@ class Queries:
 
     def _beside(self, node: Node, index: int, span: Span, spread: bool) -> Value | None:
         """An operand that no mask reaches, for the picked tokens."""
-        value = node.operand(index)
-        if not is_fixed(self._graph, value):
+        value: Value | None = node.operand(index)
+        assert value is not None
+        if not is_fixed(self._graph, value):  # what is repeated for every image, as a mask of attention
+            value = of_one_image(self._graph, self._trace, value, 0) if shape_of(value) else None
+        if value is None:
             return None
         back = trace_back(node, index, span)
         if back is None or shape_of(value)[back.axis] == 1:
@@ -432,6 +437,8 @@ class Queries:
 
     def _spread_out(self, item: Attending) -> Picked | None:
         """[..., S * N, T]: what the picked tokens of every copy are to the others."""
+        if item in self._spreads:
+            return self._spreads[item]
         xp, soft, axis = self._trace, item.soft, item.queries.axis
         shape = shape_of(soft.value)
         if axis != len(shape) - 2 or soft.tokens != Span(len(shape) - 1):
@@ -446,7 +453,9 @@ class Queries:
         else:
             rest = apart(soft.rest)
             spread = xp.add(rest, xp.multiply(xp.subtract(value, rest), weights))
-        return Picked(xp.reshape(spread, (*shape[:-2], self._count(True), shape[-1])), item.queries, spread=True)
+        made = Picked(xp.reshape(spread, (*shape[:-2], self._count(True), shape[-1])), item.queries, spread=True)
+        self._spreads[item] = made
+        return made
 
     def _gathered(self, weights: Picked | Attending, values: Soft, span: Span, transposed: bool) -> Picked | None:
         """Attention weights times values: p (rest + w (v - rest)), summed over the tokens."""

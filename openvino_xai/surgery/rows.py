@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.axes import Source, axes_of
+from openvino_xai.graph.axes import BROADCASTING, UNARY, Source, axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size
 from openvino_xai.graph.symbolic import SHAPED, is_fixed
@@ -53,13 +53,13 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[So
     value = node.operand(index)
     along = [source.axis for source in sources if source.operand == index]
     shape = shape_of(value)
-    if along and shape[along[0]] != 1 and (one := _of_one_image(graph, value, along[0])) is not None:
-        return trace.broadcast_to(one, (*shape[: along[0]], count, *shape[along[0] + 1 :]))  # as a class token
+    if along and shape[along[0]] != 1 and (one := of_one_image(graph, trace, value, along[0])) is not None:
+        value, shape = one, shape_of(one)
     if along and shape[along[0]] != 1:
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' differs from image to image", node=node.name
         )
-    if not is_fixed(graph, value):
+    elif not is_fixed(graph, value):
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' depends on the input beside the layer",
             node=node.name,
@@ -69,14 +69,35 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[So
     return value
 
 
-def _of_one_image(graph: Graph, value: Value, axis: int) -> Value | None:
-    """What is broadcast along an axis to make a value, where it is fixed."""
-    node = value.producer
-    if node is None or node.kind != "broadcast" or not is_fixed(graph, node.operand(0)):
+def of_one_image(graph: Graph, trace: Trace, value: Value, axis: int) -> Value | None:
+    """A value that is the same for all images, of size 1 along its batch `axis`; None where it is not.
+
+    As exporters repeat a class token for every image, or a mask of attention.
+    """
+    shape, node = shape_of(value), value.producer
+    if shape[axis] == 1 and is_fixed(graph, value):
+        return value
+    if node is None or len(node.outputs) != 1:
         return None
-    before = shape_of(node.operand(0))
-    own = axis - len(shape_of(value)) + len(before)
-    return node.operand(0) if own < 0 or before[own] == 1 else None
+    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    if node.kind == "broadcast":
+        before = node.operand(0)
+        own = axis - len(shape) + len(shape_of(before))
+        if is_fixed(graph, before) and (own < 0 or shape_of(before)[own] == 1):
+            return trace.broadcast_to(before, one)
+        return None
+    if node.kind not in UNARY and node.kind not in BROADCASTING:
+        return None
+    operands: list[Value | None] = []
+    for operand in node.inputs:
+        own = axis - len(shape) + (operand.rank or 0) if operand is not None else -1
+        made = operand
+        if operand is not None and own >= 0 and shape_of(operand)[own] != 1:
+            made = of_one_image(graph, trace, operand, own)
+        if operand is not None and (made is None or (made is operand and not is_fixed(graph, operand))):
+            return None
+        operands.append(made)
+    return trace.repeat(node, operands, [one])[0]
 
 
 def _row_span(node: Node, operands: Mapping[int, Rows]) -> Span:

@@ -20,6 +20,7 @@ VARIANTS = {
     "tokens first": Transformer(attention="torch"),
     "positions turn": Transformer(attention="rope", prefix=2),
     "positions bias": Transformer(attention="shared", layer_scale=True),
+    "masked": Transformer(attention="masked"),
     "norm behind": Transformer(norm="post", attention="split"),
     "gated": Transformer(mlp="gated", layer_scale=True),
     "registers": Transformer(prefix=4),

@@ -184,6 +184,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "HardSwish": ("hard_swish", None),
     "Identity": ("identity", None),
     "InstanceNormalization": ("instance_norm", None),
+    "IsNaN": ("is_nan", None),
     "LRN": ("lrn", lambda graph, node, a: {"axes": [1]}),
     "LayerNormalization": ("layer_norm", _from_axis),
     "LeakyRelu": ("leaky_relu", None),

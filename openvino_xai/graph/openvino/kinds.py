@@ -151,6 +151,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "HardSigmoid": ("hard_sigmoid", None),
     "Identity": ("identity", None),
     "Interpolate": ("resize", _interpolate),
+    "IsNaN": ("is_nan", None),
     "LRN": ("lrn", _axes_operand),
     "Less": ("less", None),
     "LessEqual": ("less_equal", None),
