@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -215,6 +215,7 @@ class _View:
         self._cells = candidates(graph, image, self.scores, placed)
         self._blocks = blocks(graph, image, self.scores, placed, hint)
         self._plain = operations(graph.nodes)
+        self._order = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
 
     @property
     def found(self) -> list[Candidate]:
@@ -230,15 +231,20 @@ class _View:
                 raise LayerError(f"{method} needs an attention block, and none leads from the image to the scores")
             return choose(self._blocks if kind == "tokens" else self._cells, layer, self.graph)
         if layer is None:
-            return choose(self.found, None, self.graph)
+            untold = [block for block in self._blocks if block.untold]
+            behind = self._last(untold) > self._last(candidate for candidate in self.found if candidate.reason is None)
+            return choose(untold if behind else self.found, None, self.graph)
         named = [candidate for candidate in self.found if candidate.reason is None]
         return choose(named if is_among(named, layer, self.graph) else self.found, layer, self.graph)
 
     def _blocks_first(self) -> bool:
         """Whether the last attention block lies behind the last cells."""
-        order = {value: i for i, node in enumerate(self.graph.nodes) for value in node.outputs}
-        ends = [next((order[c.value] for c in some if c.reason is None), -1) for some in (self._blocks, self._cells)]
+        ends = [self._last(c for c in some if c.reason is None) for some in (self._blocks, self._cells)]
         return ends[0] >= ends[1] and ends[0] >= 0
+
+    def _last(self, some: Iterable[Candidate]) -> int:
+        """How far behind the last of some candidates lies, -1 for none."""
+        return max((self._order[candidate.value] for candidate in some), default=-1)
 
     def layer(self, candidate: Candidate, planned: Plan | None = None) -> Layer:
         """A candidate with its cost, by a plan of the default request where none is given."""

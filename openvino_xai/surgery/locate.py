@@ -45,7 +45,8 @@ class Scores:
 class Candidate:
     """A value with cells; `reason` says why no hook can go there, None where it can.
 
-    For an attention block the value is what its projections read, and `residual` what enters it.
+    For an attention block the value is what its projections read, and `residual` what enters it; `untold` where nothing but
+    the cells of its tokens is not known.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Candidate:
     place: Place
     reason: str | None
     residual: Value | None = None
+    untold: bool = False
 
     @property
     def method(self) -> str:

@@ -141,8 +141,9 @@ def test_tokens_that_cannot_be_inferred_are_told(dialect: str) -> None:
     model.graph.node.insert(4, onnx.helper.make_node("Reshape", ["r6", "flat"], ["r"]))
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 8, 6, 2], np.int64), "odd"))
     native = in_dialect(model, dialect)
-    with pytest.raises(LayerError, match=r"say which with --token-grid HxW and --prefix-tokens P"):
-        xai.insert(native, method="vit_reciprocam")
+    for method in ("vit_reciprocam", None):
+        with pytest.raises(LayerError, match=r"say which with --token-grid HxW and --prefix-tokens P"):
+            xai.insert(native, method=method)
     hooked = xai.insert(native, token_grid="3x4")
     assert hooked.record["prefix_tokens"] == "1"
     batch = images(VARIANTS["fused"].build("B"), 2)
