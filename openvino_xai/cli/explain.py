@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,37 +35,48 @@ def explain(
     running: NetworkOptions,
     drawing: StyleOptions,
     targets: Annotated[str, typer.Option(help="The classes to draw: top:K, all, or ID,ID,...")] = "top:1",
+    again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
     as_json: Json = False,
 ) -> None:
     """Explain images: for each an overlay in its own size (PNG), the raw map (.npy), and a line of what was seen.
 
-    A model without a hook gets one in memory. Images that cannot be read are reported and skipped; the exit status is 1 then.
+    A model without a hook gets one in memory. The lines are kept in OUTPUT/explanations.jsonl, and what is done is not done
+    again, after Ctrl-C or with more images. Images that cannot be read are reported and skipped; the exit status is 1 then.
     """
-    from openvino_xai.graph.files import written_whole
+    from openvino_xai.runtime.folder import Manifest, explain_all
 
     style = drawing.made()
     photos = find_photos(inputs)
+    asked = {"model": model, "targets": targets, **asdict(drawing), **asdict(options), **_texts(asdict(running))}
+    manifest = Manifest.read(output / "explanations.jsonl", asked)
+    left = [photo for photo in photos if again or str(photo) not in manifest.done]
+    kept = {told["name"] for image, told in manifest.done.items() if image not in set(map(str, left))}
+    todo = list(zip(left, _names(left, kept), strict=True))
+    if len(todo) < len(photos):
+        done = len(photos) - len(todo)
+        typer.echo(f"ovxai: {done} of {len(photos)} images are explained already; --again does them anew", err=True)
+    if not todo:
+        return
     network = running.load(model, options)
-    lines = []
     failed = 0
-    with progress("explaining", shown=len(photos) > 1) as told_progress:
-        for count, (photo, name) in enumerate(zip(photos, _names(photos), strict=True), start=1):
-            try:
-                explanation = network.explain(photo, targets=targets)
-            except ImageError as error:
+    start = time.perf_counter()
+    with progress("explaining", shown=len(todo) > 1) as told_progress:
+        for count, found in enumerate(explain_all(network, todo, output, targets=targets, style=style), start=1):
+            if isinstance(found, ImageError):
                 failed += 1
-                print(f"ovxai: skipped: {error}", file=sys.stderr)
+                print(f"ovxai: skipped: {found}", file=sys.stderr)
             else:
-                files = explanation.save(output, name, style=style)
-                line = {"model": model, **explanation.to_dict()}
-                line["targets"] = [{**target, **paths} for target, paths in zip(line["targets"], files, strict=True)]
-                lines.append(json.dumps(line))
-                typer.echo(lines[-1] if as_json else _sentence(line))
-            told_progress("explaining", count, len(photos))
-    with written_whole(output / "explanations.jsonl") as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines))
+                line = {"model": model, **found, "asked": asked}
+                manifest.add(line)
+                typer.echo(json.dumps(line) if as_json else _sentence(line))
+            told_progress(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
     if failed:
         raise typer.Exit(1)
+
+
+def _texts(values: dict[str, Any]) -> dict[str, Any]:
+    """Values as JSON holds them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def _sentence(line: dict[str, Any]) -> str:
@@ -72,9 +85,8 @@ def _sentence(line: dict[str, Any]) -> str:
     return f"{line['image']}: {best['label']} {best['probability']:.1%}; {drawn}"
 
 
-def _names(photos: list[Path]) -> Iterator[str]:
+def _names(photos: list[Path], taken: set[str]) -> Iterator[str]:
     """A name for each image's files; of images with the same name the later ones are numbered."""
-    taken: set[str] = set()
     for photo in photos:
         name, count = photo.stem, 1
         while name in taken:

@@ -177,6 +177,32 @@ def test_explain_refuses_options_that_make_no_sense(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_explained_is_not_explained_again(ovxai: Said, tmp_path: Path) -> None:
+    """Not after a kill in the middle of a line, and not with more images; another question is another explanation."""
+    out, first = tmp_path / "out", tmp_path / "a"
+    for folder in (first, tmp_path / "b"):
+        folder.mkdir()
+        shutil.copy(SAMPLES / "images" / "cat.png", folder / "cat.png")
+
+    def explained(*more: object) -> list[str]:
+        said = ovxai("explain", "-m", MODELS["openvino"], "-o", out, "--json", *more)
+        return [json.loads(line)["image"] for line in said.splitlines()]
+
+    assert explained("-i", first) == [str(first / "cat.png")]
+    manifest = out / "explanations.jsonl"
+    manifest.write_text(manifest.read_text() + '{"image": "torn')
+    (picture,) = out.glob("cat_285*.png")
+    before = picture.stat().st_mtime_ns
+    assert explained("-i", tmp_path / "*" / "cat.png") == [str(tmp_path / "b" / "cat.png")]
+    assert picture.stat().st_mtime_ns == before  # not overwritten by the other image of that name
+    assert len(list(out.glob("cat-2_285*.png"))) == 1
+    assert explained("-i", tmp_path / "*" / "cat.png") == []
+    assert len(explained("-i", first, "--targets", "281")) == 1
+    picture.unlink()
+    assert explained("-i", first) == [str(first / "cat.png")]
+    assert explained("-i", first, "--again") == [str(first / "cat.png")]
+
+
 def test_no_images(ovxai: Said, tmp_path: Path) -> None:
     said = ovxai("explain", "-m", MODELS["openvino"], "-i", tmp_path / "*.png", "-o", tmp_path / "out", status=2)
     assert "no image was found in" in said
