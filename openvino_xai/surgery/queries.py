@@ -3,9 +3,8 @@
 Of the last block of a transformer the scores read the class token alone, so the queries, the residual sums and the MLP are
 needed for one token of each masked copy; copies lie where that token was, as more queries of the same image.
 
-Keys and values are needed of all tokens, and come from the model's own: a mask weighs token t of copy n by w[n, t], and
-an affine map A of a token keeps that form, A(rest + w (v - rest)) = A(rest) + w (A(v) - A(rest)). With q for a query,
-so does a score, q k; and as attention weights p sum to one, the value is rest + (p w) (v - rest).
+Keys and values are needed of all tokens, and come from the model's own, in the form rest + w (v - rest) that affine maps
+keep. With q for a query, so does a score, q k; and as attention weights p sum to one, the value is rest + (p w) (v - rest).
 """
 
 from __future__ import annotations
@@ -17,31 +16,15 @@ from functools import reduce
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import Shape, Size, at_one
-from openvino_xai.graph.symbolic import SHAPED, is_fixed, known_integers
+from openvino_xai.graph.symbolic import is_fixed, known_integers
 from openvino_xai.graph.vocabulary import Trace, broadcast, shape_of
 from openvino_xai.surgery.rows import of_one_image
+from openvino_xai.surgery.softs import Soft, Softs, made_of, tells, zeros
 from openvino_xai.surgery.spans import Span, follow, trace_back
 from openvino_xai.surgery.values import Rows, Weighted
 
-LAYOUT = frozenset("cast gather identity negative reshape slice split squeeze transpose unsqueeze".split())
-LINEAR = LAYOUT | {"divide", "matmul", "multiply"}  # no matmul with an addend
-AFFINE = LINEAR | {"add", "concat", "subtract"}
 SCALING = frozenset("add cast divide identity multiply subtract".split())
-ALONG = frozenset({"concat", "slice", "split"})
 PICKING = frozenset({"gather", "slice"})
-
-
-@dataclass(frozen=True, eq=False)
-class Soft:
-    """Copy n holds `rest` + w[n, t] * (`value` - `rest`) at token t; a rest of None is 0, and of size 1 along what it is
-    the same for."""
-
-    value: Value
-    rest: Value | None
-    batch: Span
-    tokens: Span
-    index: tuple[int, ...]  # which tokens of the cut they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +53,10 @@ class Queries:
         self._cuts = cuts
         first = next(iter(cuts.values()))
         self._weights = first.weights
-        self._every = tuple(range(first.weights.shape[1]))
-        self._softs: dict[Value, Soft | None] = {
-            value: Soft(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self._every)
-            for value, cut in cuts.items()
-        }
         self._picks: dict[tuple[Value, Span], Picked | Attending | None] = {}
         self._spreads: dict[Attending, Picked] = {}
         self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
+        self._all = Softs(graph, trace, cuts, self._inside)
         self._selectors = self._found(end)
         self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
 
@@ -153,138 +132,12 @@ class Queries:
         moved = xp.permute_dims(value, (batch, span, *others))
         return Rows(xp.reshape(moved, (shape_of(moved)[0] * copies, *shape_of(node.outputs[0])[1:])))
 
-    # -- all tokens
-
-    def _soft(self, value: Value) -> Soft | None:
-        """A value of all tokens, where it comes from the cuts by affine maps of each token."""
-        if value not in self._softs:
-            self._softs[value] = None
-            node = value.producer
-            if node is not None and value in self._inside:
-                operands = {index: self._soft(item) for index, item in node.operands if item in self._inside}
-                known = {index: soft for index, soft in operands.items() if soft is not None}
-                if len(known) == len(operands):
-                    for output, soft in zip(node.outputs, self._affine(node, known) or (), strict=False):
-                        self._softs[output] = soft
-        return self._softs[value]
-
-    def _affine(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
-        """The outputs of an affine map of each token."""
-        if node.kind not in AFFINE or not self._is_affine(node, softs):
-            return None
-        if node.kind in ALONG and softs[0].tokens == Span(_axis_of(node)):
-            return self._along_tokens(node, softs)
-        spans = {(follow(node, i, soft.batch), follow(node, i, soft.tokens)) for i, soft in softs.items()}
-        if len(spans) != 1:
-            return None
-        ((batch, tokens),) = spans
-        if batch is None or tokens is None or len({soft.index for soft in softs.values()}) > 1:
-            return None
-        beside = {index: value for index, value in node.operands if index not in softs}
-        if any(not is_fixed(self._graph, value) for index, value in beside.items() if not _told(node, index)):
-            return None
-        own = all(soft.value is node.operand(index) for index, soft in softs.items())
-        inputs = [softs[i].value if i in softs else beside.get(i) for i in range(len(node.inputs))]
-        shapes = [shape_of(value) for value in node.outputs]
-        values = node.outputs if own else self._made(node, inputs, shapes)
-        rests = self._rests(node, softs, beside, shapes, batch, tokens)
-        index = next(iter(softs.values())).index
-        return [Soft(value, rest, batch, tokens, index) for value, rest in zip(values, rests, strict=True)]
-
-    def _along_tokens(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
-        """Some of the tokens, or tokens put together again, as for positions that are turned without the class token."""
-        first = softs[0]
-        axis = first.tokens.axis
-        if any(soft.tokens != first.tokens or soft.value is not node.operand(index) for index, soft in softs.items()):
-            return None
-        if node.kind == "concat":
-            index = tuple(token for soft in softs.values() for token in soft.index)
-            if all(soft.rest is None for soft in softs.values()):
-                return [replace(first, value=node.outputs[0], index=index)]
-            rests = [self._as_long(self._rest(soft), soft, whole=True) for soft in softs.values()]
-            return [Soft(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
-        if first.rest is not None and shape_of(first.rest)[axis] != 1:
-            return None
-        if node.kind == "slice":
-            a = node.attributes
-            return [
-                replace(first, value=node.outputs[0], index=first.index[slice(a["starts"][0], a["ends"][0], a["steps"][0])])
-            ]
-        parts, start = [], 0
-        for value in node.outputs:
-            size = shape_of(value)[axis]
-            assert isinstance(size, int)
-            parts.append(replace(first, value=value, index=first.index[start : start + size]))
-            start += size
-        return parts
-
-    def _is_affine(self, node: Node, softs: Mapping[int, Soft]) -> bool:
-        if node.kind in ("multiply", "divide"):
-            return len(softs) == 1 and (node.kind == "multiply" or 0 in softs)
-        if node.kind == "matmul":
-            return len(softs) == 1 and (0 in softs or 1 in softs)
-        if node.kind == "concat":
-            return len(softs) == len(node.inputs)
-        return set(softs) == {0} if node.kind in LAYOUT else True
-
-    def _rests(
-        self,
-        node: Node,
-        softs: Mapping[int, Soft],
-        beside: Mapping[int, Value],
-        shapes: Sequence[Shape],
-        batch: Span,
-        tokens: Span,
-    ) -> list[Value | None]:
-        if all(soft.rest is None for soft in softs.values()) and (
-            node.kind in LINEAR and not (node.kind == "matmul" and len(beside) > 1)
-        ):
-            return [None] * len(node.outputs)
-        inputs: list[Value | None] = []
-        whole = False  # whether the rest differs from token to token
-        for index in range(len(node.inputs)):
-            soft = softs.get(index)
-            held = beside.get(index) if soft is None else self._rest(soft)
-            inputs.append(held)
-            if held is not None and not _told(node, index):
-                back = trace_back(node, index, tokens)
-                whole = whole or (back is not None and back.length(shape_of(held)) != 1)
-        if node.kind == "concat":
-            inputs = [None if held is None else self._as_long(held, softs[i], whole) for i, held in enumerate(inputs)]
-        made = []
-        for shape in shapes:
-            sized = shape if whole else tokens.resized(shape, 1)
-            made.append(self._of_is_whole(sized, batch))
-        return list(self._made(node, inputs, made))
-
-    def _rest(self, soft: Soft) -> Value:
-        if soft.rest is not None:
-            return soft.rest
-        shape = self._of_is_whole(soft.tokens.resized(shape_of(soft.value), 1), soft.batch)
-        return _zeros(tuple(at_one(size) for size in shape), soft.value)
-
-    def _of_is_whole(self, shape: Shape, batch: Span) -> Shape:
-        return shape if self._batch_size == 1 else batch.resized(shape, 1)
-
-    def _as_long(self, held: Value, soft: Soft, whole: bool) -> Value:
-        """A rest, as long as the others that it is joined with."""
-        shape = shape_of(held)
-        if not whole or soft.tokens.length(shape) != 1:
-            return held
-        return self._trace.broadcast_to(held, soft.tokens.resized(shape, soft.tokens.length(shape_of(soft.value))))
-
-    def _made(self, node: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
-        if node.kind in SHAPED:
-            assert inputs[0] is not None
-            return (self._trace.shaped(node.kind, inputs[0], shapes[0]),)
-        return self._trace.repeat(node, inputs, shapes)
-
     # -- the tokens that are picked
 
     def _picked(self, value: Value, span: Span) -> Picked | Attending | None:
         """The picked tokens of a value that holds all of them along `span`."""
         if (value, span) not in self._picks:
-            soft = self._soft(value)
+            soft = self._all.of(value)
             if soft is not None and soft.tokens == span and span.pure and set(self._tokens) <= set(soft.index):
                 places = [soft.index.index(token) for token in self._tokens]
                 taken = self._trace.take(soft.value, np.array(places), axis=span.axis)
@@ -329,7 +182,7 @@ class Queries:
         for index, value in enumerate(node.inputs):
             if index in operands:
                 inputs.append(operands[index].value)
-            elif value is None or _told(node, index):
+            elif value is None or tells(node, index):
                 inputs.append(value)
             else:
                 beside = self._beside(node, index, span, spread)
@@ -340,7 +193,7 @@ class Queries:
         kept = node.kind in ("cast", "identity") and operands[0].total
         last = len(shapes[0]) - 1
         total = kept or (node.kind == "softmax" and [axis % len(shapes[0]) for axis in node.attributes["axes"]] == [last])
-        return [Picked(made, span, spread, total) for made in self._made(node, inputs, shapes)]
+        return [Picked(made, span, spread, total) for made in made_of(self._trace, node, inputs, shapes)]
 
     def _beside(self, node: Node, index: int, span: Span, spread: bool) -> Value | None:
         """An operand that no mask reaches, for the picked tokens."""
@@ -382,24 +235,14 @@ class Queries:
             return self._fused(node, first, span)
         if node.kind != "matmul" or (len(node.inputs) > 2 and node.inputs[2] is not None):
             return None
-        other = self._soft(node.operand(1))
-        if other is None or not self._is_whole(other):
+        other = self._all.of(node.operand(1))
+        if other is None or not self._all.is_whole(other):
             return None
         transposed = bool(node.attributes.get("transpose_b"))
         tokens = len(shape_of(node.operand(1))) - (2 if transposed else 1)
         if other.tokens == Span(tokens):
             return self._compared(node, first, other, span)
         return self._gathered(first, other, span, transposed)
-
-    def _is_whole(self, soft: Soft) -> bool:
-        """Whether all tokens are there, and a rest can stand beside what differs from image to image."""
-        if soft.index != self._every:
-            return False
-        return soft.rest is None or soft.batch.pure or self._batch_size == 1
-
-    @property
-    def _batch_size(self) -> Size:
-        return next(shape_of(value)[cut.place.batch] for value, cut in self._cuts.items())
 
     def _compared(self, node: Node, queries: Picked | Attending, keys: Soft, span: Span) -> Attending | None:
         """Queries times keys: affine in the keys, for what a query is."""
@@ -412,7 +255,7 @@ class Queries:
         if keys.rest is not None:
             count = keys.tokens.length(shape_of(keys.rest))
             (rest,) = self._trace.repeat(node, [queries.value, keys.rest], [tokens.resized(shape, count)])
-        return Attending(Soft(value, rest, Span(0), tokens, self._every), span)
+        return Attending(Soft(value, rest, Span(0), tokens, self._all.every), span)
 
     def _attend(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Attending | None:
         """An affine map of what the picked tokens are to the others: a scale, a bias of positions."""
@@ -427,7 +270,7 @@ class Queries:
             inputs[other] = item.soft.value if beside is None else beside
         value, rest = self._elementwise(node, inputs), item.soft.rest
         if rest is not None or node.kind in ("add", "subtract"):
-            held = rest if rest is not None else _zeros((1,) * len(shape_of(item.soft.value)), item.soft.value)
+            held = rest if rest is not None else zeros((1,) * len(shape_of(item.soft.value)), item.soft.value)
             rest = self._elementwise(node, {**inputs, index: held})
         return Attending(replace(item.soft, value=value, rest=rest), span)
 
@@ -481,10 +324,10 @@ class Queries:
 
     def _fused(self, node: Node, queries: Picked | Attending, span: Span) -> Picked | None:
         """Attention in one operation: softmax(scale * queries keys + mask) values."""
-        keys, values = self._soft(node.operand(1)), self._soft(node.operand(2))
+        keys, values = self._all.of(node.operand(1)), self._all.of(node.operand(2))
         if not isinstance(queries, Picked) or queries.spread or node.attributes["causal"] or keys is None or values is None:
             return None
-        if not self._is_whole(keys) or not self._is_whole(values) or keys.tokens != Span(span.axis):
+        if not self._all.is_whole(keys) or not self._all.is_whole(values) or keys.tokens != Span(span.axis):
             return None
         xp, rank = self._trace, span.axis + 2
         swap = (*range(rank - 2), rank - 1, rank - 2)
@@ -498,7 +341,7 @@ class Queries:
         if isinstance(mask, Value):
             value = xp.add(value, mask)
             rest = mask if rest is None else xp.add(rest, mask)
-        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1), self._every), span))
+        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1), self._all.every), span))
         if spread is None:
             return None
         weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), total=True)
@@ -532,19 +375,3 @@ class Queries:
                 if after is not None:
                     return after
         return None
-
-
-def _zeros(shape: tuple[int, ...], like: Value) -> Value:
-    return Value("zeros", shape, like.dtype, data=np.zeros(shape, like.dtype or np.float32))
-
-
-def _axis_of(node: Node) -> int:
-    """The one axis that a node slices, splits or joins along; -1 for several."""
-    rank = len(shape_of(node.operand(0)))
-    axes = node.attributes["axes"] if node.kind == "slice" else [node.attributes["axis"]]
-    return int(axes[0]) % rank if len(axes) == 1 else -1
-
-
-def _told(node: Node, index: int) -> bool:
-    """Whether an operand tells sizes, indices or axes, and holds no data."""
-    return index > 0 and (node.kind in SHAPED or node.kind in LAYOUT or node.kind == "softmax")
