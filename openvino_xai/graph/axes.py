@@ -151,6 +151,15 @@ def _attention(node: Node) -> Axes:
     return axes
 
 
+def _einsum(node: Node) -> Axes | None:
+    """An axis of the result is the axes of the operands that have its letter; letters it does not have are summed over."""
+    sides = node.attributes["equation"].replace(" ", "").split("->")
+    if len(sides) != 2 or "." in sides[0] or len(set(sides[1])) != len(sides[1]):
+        return None
+    read = sides[0].split(",")
+    return [[Source(i, labels.index(letter)) for i, labels in enumerate(read) if letter in labels] for letter in sides[1]]
+
+
 def _reduce(node: Node) -> Axes:
     rank = len(_shape(node.operand(0)))
     reduced = {axis % rank for axis in node.attributes["axes"]}
@@ -264,6 +273,7 @@ RULES: dict[str, Rule] = {
     "concat": _concat,
     "conv": _convolution,
     "conv_transpose": _convolution,
+    "einsum": _einsum,
     "gather": _gather,
     "group_norm": _group_norm,
     "instance_norm": _group_norm,

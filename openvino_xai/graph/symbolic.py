@@ -76,12 +76,12 @@ def _array(graph: Graph, value: Value) -> np.ndarray | None:
 
 
 def _split(graph: Graph, node: Node, value: Value) -> np.ndarray | None:
-    whole = _array(graph, node.operand(0))
-    sizes = [at_one(made.shape[node.attributes["axis"]]) if made.shape else 0 for made in node.outputs]
-    if whole is None or whole.ndim != 1:
+    whole, axis = _array(graph, node.operand(0)), node.attributes["axis"]
+    sizes = [at_one(made.shape[axis]) if made.shape else 0 for made in node.outputs]
+    if whole is None or not whole.ndim or sum(sizes) != whole.shape[axis]:
         return None
-    place = node.outputs.index(value)
-    return whole[sum(sizes[:place]) : sum(sizes[: place + 1])]
+    start = sum(sizes[: node.outputs.index(value)])
+    return np.take(whole, range(start, start + sizes[node.outputs.index(value)]), axis=axis)
 
 
 def _too_large(value: Value) -> bool:
@@ -227,8 +227,8 @@ _CONTENT: dict[str, Callable[[Node, list[np.ndarray]], np.ndarray | None]] = {
     "identity": lambda node, operands: operands[0],
     "concat": lambda node, operands: np.concatenate([np.atleast_1d(operand) for operand in operands]),
     "reshape": _reshape,
-    "squeeze": lambda node, operands: operands[0].reshape(()) if operands[0].size == 1 else None,
-    "unsqueeze": lambda node, operands: operands[0].reshape(1) if operands[0].size == 1 else None,
+    "squeeze": lambda node, operands: np.squeeze(operands[0], axis=tuple(node.attributes["axes"])),
+    "unsqueeze": lambda node, operands: np.expand_dims(operands[0], axis=tuple(node.attributes["axes"])),
 }
 
 _ARITHMETIC: dict[str, Callable[..., Any]] = {

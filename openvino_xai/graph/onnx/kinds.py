@@ -165,6 +165,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "DequantizeLinear": ("dequantize", _axis(1)),
     "Div": ("divide", None),
     "Dropout": ("identity", None),
+    "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
     "Elu": ("elu", None),
     "Equal": ("equal", None),
     "Erf": ("erf", None),

@@ -134,6 +134,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "ConvolutionBackpropData": ("conv_transpose", _conv),
     "Cos": ("cos", None),
     "Divide": ("divide", None),
+    "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
     "Elu": ("elu", None),
     "Equal": ("equal", None),
     "Erf": ("erf", None),
