@@ -39,7 +39,7 @@ class _Roles:
             return None
         if tokens is not None and tokens.pure and self.grid is not None:
             return Place(batch.axis, (tokens.axis,), self.grid, self.prefix)
-        if rows is None or columns is None:
+        if rows is None or columns is None or not rows.fits(shape) or not columns.fits(shape):
             return None
         grid = rows.length(shape), columns.length(shape)
         if rows.pure and columns.pure:
@@ -104,6 +104,8 @@ def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
 
 def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
     """The blocks that a reshape splits rows or columns into: these are the cells from there on."""
+    if not span.fits(before):
+        return None
     items, ahead = span.length(before), product(before[: span.axis]) * span.outer
     for axis, size in enumerate(after):
         outer = quotient(ahead, product(after[:axis]))

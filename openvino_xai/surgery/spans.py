@@ -24,10 +24,14 @@ class Span:
         return self.outer == 1 and self.inner == 1
 
     def length(self, shape: Shape) -> Size:
-        """How many items there are."""
+        """How many items there are, where `fits`."""
         found = quotient(shape[self.axis], self.outer * self.inner)
         assert found is not None
         return found
+
+    def fits(self, shape: Shape) -> bool:
+        """Whether the axis is known to hold whole items: sizes that only a run knows may hide it."""
+        return quotient(shape[self.axis], self.outer * self.inner) is not None
 
     def resized(self, shape: Shape, items: Size) -> Shape:
         """The shape with another number of items."""
@@ -61,6 +65,8 @@ def trace_back(node: Node, index: int, span: Span) -> Span | None:
 
 def laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
     """Where a reshape puts items: they keep their number and the number of elements ahead; a single one stays as it was."""
+    if not span.fits(before):
+        return None
     items = span.length(before)
     ahead = product(before[: span.axis]) * span.outer
     found = []

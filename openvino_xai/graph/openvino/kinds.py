@@ -147,6 +147,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Greater": ("greater", None),
     "GreaterEqual": ("greater_equal", None),
     "GroupConvolution": ("conv", _conv),
+    "GroupNormalization": ("group_norm", None),
     "HSigmoid": ("hard_sigmoid", None),
     "HSwish": ("hard_swish", None),
     "HardSigmoid": ("hard_sigmoid", None),
