@@ -121,6 +121,7 @@ def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
 
 KINDS: dict[str, tuple[str, Reader | None]] = {
     "Abs": ("abs", None),
+    "AdaptiveAvgPool": ("resize", None),
     "Add": ("add", None),
     "AvgPool": ("avg_pool", _pool),
     "BatchNormInference": ("batch_norm", None),
