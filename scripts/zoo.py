@@ -51,6 +51,7 @@ EXPORTS = (("torchscript", "static"), ("dynamo", "dynamic"), ("openvino", "dynam
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="the folder for the environment, networks and results")
+    parser.add_argument("--data", type=Path, help="a folder with more models, in models/, which are taken as they are")
     parser.add_argument("--only", help="names, with commas between")
     parser.add_argument("--jobs", type=int, default=2, help="models at a time")
     told = parser.parse_args()
@@ -64,6 +65,10 @@ def main() -> None:
         for found in pool.map(lambda case: hook(told.work, python, *case), cases):
             rows.extend(found)
             bar.advance(task)
+    for file in sorted((told.data / "models").iterdir()) if told.data else []:
+        if file.suffix in (".onnx", ".xml", ".tflite"):
+            case = {"name": file.stem, "exporter": "as it is", "batch": "its own"}
+            rows += [{**case, "dialect": d, **one(file, d)} for d in (("onnx", "ir") if file.suffix == ".onnx" else ("ir",))]
     text = table(rows)
     (told.work / "zoo.md").write_text(text, encoding="utf-8")
     print(text)
@@ -118,7 +123,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: counts, then a line a model."""
     titles = ("explained", "refused", "wrong", "runtime cannot", "cannot be exported")
     lines = ["| exporter | batch | dialect | " + " | ".join(titles) + " | other |", "| --- " * (len(titles) + 4) + "|"]
-    for exporter, batch in EXPORTS:
+    for exporter, batch in (*EXPORTS, ("as it is", "its own")):
         for dialect in ("onnx", "ir"):
             kind = (exporter, batch, dialect)
             became = Counter(row["became"] for row in rows if (row["exporter"], row["batch"], row["dialect"]) == kind)

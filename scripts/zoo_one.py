@@ -29,7 +29,7 @@ def main(path: str, dialect: str) -> None:
 
 def opened(path: str, dialect: str) -> Any:
     """A file, or what OpenVINO reads from it."""
-    return path if dialect == "onnx" or path.endswith(".xml") else ov.Core().read_model(path)
+    return path if dialect == "onnx" or not path.endswith(".onnx") else ov.Core().read_model(path)
 
 
 def became(model: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def became(model: Any) -> dict[str, Any]:
     except InputError as error:
         return {"became": "runtime cannot", "why": str(error)}
     try:
-        hooked = xai.insert(model)
+        hooked = xai.insert(original.object())  # read once: some readers number nodes anew each time
     except OutputsChanged as error:  # the hook is right, but the runtime would not keep every bit
         return {"became": "refused", "why": str(error)}
     except VerificationError as error:
