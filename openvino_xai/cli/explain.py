@@ -50,7 +50,8 @@ def explain(
     asked = {"model": model, "targets": targets, **asdict(drawing), **asdict(options), **_texts(asdict(running))}
     manifest = Manifest.read(output / "explanations.jsonl", asked)
     left = [photo for photo in photos if again or str(photo) not in manifest.done]
-    kept = {told["name"] for image, told in manifest.done.items() if image not in set(map(str, left))}
+    anew = set(map(str, left))
+    kept = {told["name"] for image, told in manifest.done.items() if image not in anew}
     todo = list(zip(left, _names(left, kept), strict=True))
     if len(todo) < len(photos):
         done = len(photos) - len(todo)
