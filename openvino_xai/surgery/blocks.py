@@ -8,12 +8,10 @@ from math import isqrt, prod
 
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import text
-from openvino_xai.surgery.locate import Candidate, Scores, layer_name, paths_through
+from openvino_xai.surgery.locate import LAYOUT, QUANTISERS, Candidate, Scores, layer_name, paths_through
 from openvino_xai.surgery.places import Place
 
 PROJECTIONS = frozenset({"matmul", "conv", "attention"})
-LAYOUT = frozenset("reshape transpose squeeze unsqueeze identity cast".split())
-QUANTISERS = frozenset("fake_quantize quantize dequantize".split())
 # softmax, these, times the values; a `where` takes out what is no number
 BETWEEN = frozenset("cast dequantize fake_quantize identity quantize reshape where".split())
 

@@ -14,7 +14,8 @@ from openvino_xai.graph.sizes import Size, product, text
 from openvino_xai.surgery.places import Place
 
 IMAGE_CHANNELS = (1, 3, 4)
-LAYOUT_ONLY = frozenset("identity cast reshape squeeze unsqueeze transpose quantize dequantize fake_quantize".split())
+LAYOUT = frozenset("reshape transpose squeeze unsqueeze identity cast".split())
+QUANTISERS = frozenset("fake_quantize quantize dequantize".split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,7 @@ def _activation(value: Value) -> Node | None:
     while (node := value.producer) is not None:
         if node.kind == "sigmoid" or (node.kind == "softmax" and _over_classes(node)):
             return node
-        if node.kind not in LAYOUT_ONLY:
+        if node.kind not in LAYOUT | QUANTISERS:
             return None
         value = node.operand(0)
     return None
