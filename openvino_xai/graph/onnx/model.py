@@ -15,12 +15,12 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInferencePass
 
 from openvino_xai.errors import InputError, ModelError
-from openvino_xai.graph.axes import refine_shapes
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
 from openvino_xai.graph.onnx.run import LARGEST_FILE, PROVIDERS, running, session, weight_bytes
 from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 from openvino_xai.graph.symbolic import symbolic_content
 

@@ -15,12 +15,12 @@ import openvino.opset16 as opset16
 from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.errors import InputError, ModelError, PlanError
-from openvino_xai.graph.axes import refine_shapes
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
 from openvino_xai.graph.openvino.run import computed, core, first_line, name_of, running
 from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 
 SMALL = 2**14  # bytes: biases and scales, but no weights
