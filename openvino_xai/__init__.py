@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from openvino_xai.errors import OvxaiError
     from openvino_xai.explanation import Explanation, Prediction
     from openvino_xai.runtime.network import Network, load
+    from openvino_xai.runtime.probed import probe
     from openvino_xai.surgery.insert import Hooked, Layer, insert, layers
 
 _HOME = {
@@ -26,6 +27,7 @@ _HOME = {
     "insert": "surgery.insert",
     "layers": "surgery.insert",
     "load": "runtime.network",
+    "probe": "runtime.probed",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "insert",
     "layers",
     "load",
+    "probe",
 ]
 
 

@@ -32,6 +32,7 @@ def test_public_names() -> None:
         "insert",
         "layers",
         "load",
+        "probe",
     ]
     for name in xai.__all__:
         assert getattr(xai, name) is not None

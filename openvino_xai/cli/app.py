@@ -9,6 +9,7 @@ import typer
 
 from openvino_xai.cli.benchmark import benchmark
 from openvino_xai.cli.compare import compare
+from openvino_xai.cli.evaluate import evaluate
 from openvino_xai.cli.explain import explain
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (layers, insert, explain, compare, benchmark):
+for command in (layers, insert, explain, compare, evaluate, benchmark):
     app.command(no_args_is_help=True)(command)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, find_photos, takes_options
+from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
 from openvino_xai.cli.text import print_table, progress
 from openvino_xai.errors import ImageError, InputError
 
@@ -27,6 +27,7 @@ def compare(
     ],
     inputs: Inputs,
     options: LayerOptions,
+    probing: ProbeOptions,
     running: NetworkOptions,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A picture (.png) of the images that differ most.")
@@ -48,7 +49,7 @@ def compare(
     if output is not None and output.suffix != ".png":
         raise InputError(f"{output} does not end in .png, which the picture is written as")
     photos = find_photos(inputs)
-    first, second = (running.load(one, options) for one in model)
+    first, second = (running.load(one, options, probing.settings()) for one in model)
     failed: list[ImageError] = []
     rows: list[Compared] = []
     with progress("comparing", shown=len(photos) > 1) as told:

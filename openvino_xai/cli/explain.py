@@ -18,9 +18,11 @@ from openvino_xai.cli.options import (
     LayerOptions,
     ModelPath,
     NetworkOptions,
+    ProbeOptions,
     StyleOptions,
     find_photos,
     takes_options,
+    texts,
 )
 from openvino_xai.cli.text import progress
 from openvino_xai.errors import ImageError
@@ -32,6 +34,7 @@ def explain(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for overlays and maps.")],
     options: LayerOptions,
+    probing: ProbeOptions,
     running: NetworkOptions,
     drawing: StyleOptions,
     targets: Annotated[str, typer.Option(help="The classes to draw: top:K, all, or ID,ID,...")] = "top:1",
@@ -47,7 +50,14 @@ def explain(
 
     style = drawing.made()
     photos = find_photos(inputs)
-    asked = {"model": model, "targets": targets, **asdict(drawing), **asdict(options), **_texts(asdict(running))}
+    asked = {
+        "model": model,
+        "targets": targets,
+        **asdict(drawing),
+        **asdict(options),
+        **asdict(probing),
+        **texts(asdict(running)),
+    }
     manifest = Manifest.read(output / "explanations.jsonl", asked)
     left = [photo for photo in photos if again or str(photo) not in manifest.done]
     anew = set(map(str, left))
@@ -58,10 +68,11 @@ def explain(
         typer.echo(f"ovxai: {done} of {len(photos)} images are explained already; --again does them anew", err=True)
     if not todo:
         return
-    network = running.load(model, options)
     failed = 0
-    start = time.perf_counter()
-    with progress("explaining", shown=len(todo) > 1) as told_progress:
+    with progress("explaining") as told_progress:
+        alone = (lambda done, total: told_progress("asking", done, total)) if len(todo) == 1 else None
+        network = running.load(model, options, probing.settings(alone))
+        start = time.perf_counter()
         for count, found in enumerate(explain_all(network, todo, output, targets=targets, style=style), start=1):
             if isinstance(found, ImageError):
                 failed += 1
@@ -73,11 +84,6 @@ def explain(
             told_progress(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
     if failed:
         raise typer.Exit(1)
-
-
-def _texts(values: dict[str, Any]) -> dict[str, Any]:
-    """Values as JSON holds them."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def _sentence(line: dict[str, Any]) -> str:

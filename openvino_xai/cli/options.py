@@ -17,12 +17,16 @@ from openvino_xai.errors import InputError
 
 if TYPE_CHECKING:
     from openvino_xai.graph.files import Model
+    from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.network import Network
     from openvino_xai.surgery.insert import Hooked
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
-_METHOD = "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block); by default what suits."
+_METHOD = (
+    "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block); by default what suits. Without a "
+    "hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, group_cam, rise and occlusion."
+)
 _SCORE = "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is."
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
@@ -101,6 +105,30 @@ class StyleOptions:
         return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing))
 
 
+PROBES = "Probes (methods that ask a model without a hook again and again)"
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """What probes are told."""
+
+    seed: Annotated[int, typer.Option(help="Of what is random.", rich_help_panel=PROBES)] = 0
+    masks: Annotated[int, typer.Option(help="rise: how many random masks.", rich_help_panel=PROBES)] = 4000
+    groups: Annotated[int, typer.Option(help="group_cam: how many groups of channels.", rich_help_panel=PROBES)] = 32
+    patch: Annotated[
+        int | None, typer.Option(help="occlusion: pixels that are covered; a seventh.", rich_help_panel=PROBES)
+    ] = None
+    stride: Annotated[int | None, typer.Option(help="occlusion: pixels to the next; half a patch.", rich_help_panel=PROBES)] = (
+        None
+    )
+
+    def settings(self, told: Callable[[int, int], None] | None = None) -> Settings:
+        """The settings; `told` hears how far a probe is. Raises InputError."""
+        from openvino_xai.probes import Settings
+
+        return Settings(**asdict(self)) if told is None else Settings(**asdict(self), told=told)
+
+
 PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
 
 
@@ -123,16 +151,29 @@ class NetworkOptions:
     layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
-    def load(self, model: str, options: LayerOptions) -> Network:
-        """The model, ready to explain; one without a hook gets one, as `options` say. Raises an OvxaiError."""
+    def load(self, model: str, options: LayerOptions, settings: Settings) -> Network:
+        """The model, ready to explain; one without a hook gets one, or is probed, as `options` say. Raises an OvxaiError."""
         from openvino_xai.graph.files import open_model
+        from openvino_xai.probes import PROBES
         from openvino_xai.runtime.network import load
+        from openvino_xai.runtime.probed import probe
         from openvino_xai.surgery.insert import RECORD
 
         hooked = bool(open_model(model).info(RECORD))
         if hooked and options != LayerOptions():
             raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
-        network = load(model if hooked else options.insert(model), device=self.device, precision=self.precision)
+        network: Network
+        if options.method in PROBES:
+            network = probe(
+                model,
+                options.method,
+                **{name: getattr(options, name) for name in ("layer", "scores", "image_input", "prefix_tokens", "token_grid")},
+                settings=settings,
+                device=self.device,
+                precision=self.precision,
+            )
+        else:
+            network = load(model if hooked else options.insert(model), device=self.device, precision=self.precision)
         told = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
         network.configure(
             labels=_labels(self.labels) if self.labels else None,
@@ -165,6 +206,11 @@ def find_photos(inputs: list[str]) -> list[Path]:
     if not found:
         raise InputError(f"no image was found in {', '.join(inputs)}")
     return list(found)
+
+
+def texts(values: dict[str, Any]) -> dict[str, Any]:
+    """Options as JSON holds them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.render.photo import read_photo
+from openvino_xai.runtime.images import ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
+from openvino_xai.runtime.scores import probabilities
 from openvino_xai.surgery.insert import RECORD, Hooked
 from openvino_xai.surgery.locate import find_image, find_scores
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Targets
-
-PROBABILITIES = ("softmax", "sigmoid")
 
 
 def load(model: Model | Hooked, *, device: str = "CPU", precision: str = "f32") -> Network:
@@ -36,13 +36,16 @@ def load(model: Model | Hooked, *, device: str = "CPU", precision: str = "f32") 
 class Network:
     """A model that runs. Called with a batch it returns every output by name, the maps among them."""
 
-    def __init__(self, deployed: Deployed, *, device: str, precision: str) -> None:
+    def __init__(
+        self, deployed: Deployed, *, device: str, precision: str, scores: str | None = None, image_input: str | None = None
+    ) -> None:
         self._running = deployed.compile(device, precision)
         self.device = device
         self.record = deployed.info(RECORD)
-        self._input, place = find_image(deployed.graph, self.record.get("image"))
+        self._input, place = find_image(deployed.graph, self.record.get("image", image_input))
+        self._images = ImageInput(self._input, place.cells == (2, 3))
         info = deployed.info("model_info")
-        self._scores = find_scores(deployed.graph, self.record.get("scores"))
+        self._scores = find_scores(deployed.graph, self.record.get("scores", scores))
         self.labels = [label.replace("_", " ") for label in info.get("labels", "").split()]
         self._preprocessing = _described(self._input, place.cells == (2, 3)).updated(info)
 
@@ -50,6 +53,11 @@ class Network:
     def precision(self) -> str:
         """The precision that runs."""
         return self._running.precision
+
+    @property
+    def classes(self) -> int:
+        """K, the number of classes."""
+        return self._scores.classes
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -75,26 +83,57 @@ class Network:
         `targets` are `top:K`, the K most probable classes, `all`, or class ids. Raises InputError for an image that cannot
         be read, a class that the hook does not explain, or a model without a hook.
         """
-        if not self.record:
-            raise InputError("the model carries no hook: give it one with openvino_xai.insert, and load the result")
         photo = read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
-        sample = self._preprocessing(photo)
-        size = (self._input.shape or (1,))[0]
-        results = self(np.repeat(sample, size, axis=0) if isinstance(size, int) else sample)
-        probabilities = self._probabilities(results[self._scores.name][0])
-        ranked = np.argsort(-probabilities, kind="stable")
-        explained = self._explained(results)
-        ids = self._wanted(targets, ranked, explained)
-        maps = results[MAP][0][[explained.index(k) for k in ids]]
+        sample = self.prepare(photo)
+        results = next(self._results(sample))
+        seen = probabilities(results[self._scores.name], self._scores.scale, self.record.get("score"))[0]
+        ranked = np.argsort(-seen, kind="stable")
+        ids = self._wanted(targets, ranked, self._explained(results))
         return Explanation(
             image=photo,
-            predictions=tuple(self._prediction(int(k), probabilities) for k in ranked[:5]),
-            targets=tuple(self._prediction(k, probabilities) for k in ids),
-            maps=maps.astype(np.float32) / 255 if maps.dtype == np.uint8 else maps,
+            predictions=tuple(self._prediction(int(k), seen) for k in ranked[:5]),
+            targets=tuple(self._prediction(k, seen) for k in ids),
+            maps=self._maps(sample, results, ids),
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
             path=None if isinstance(image, np.ndarray) else Path(image),
         )
+
+    def prepare(self, photo: np.ndarray) -> np.ndarray:
+        """The image [1, C, H, W], f32, that the model sees of a photo [H, W, 3], whatever layout and type it takes."""
+        return self._images.planes(self._preprocessing(photo))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """[N, K] in [0, 1], f64: the probabilities of images [N, C, H, W], as `prepare` makes them, in batches that fit."""
+        runs = [results[self._scores.name] for results in self._results(images)]
+        return probabilities(np.concatenate(runs), self._scores.scale, self.record.get("score"))
+
+    def maps(self, images: np.ndarray, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
+
+        Raises InputError for a class that is not explained, or a model without a hook.
+        """
+        seen: list[np.ndarray] = []
+        found: list[np.ndarray] = []
+        for results in self._results(images):
+            seen.append(probabilities(results[self._scores.name], self._scores.scale, self.record.get("score")))
+            for one in range(len(seen[-1])):
+                alone = {name: array[one : one + 1] for name, array in results.items()}
+                k = classes[len(found)]
+                self._wanted([k], np.arange(self._scores.classes), self._explained(alone))
+                found.append(self._maps(images[len(found)][None], alone, [k])[0])
+        return np.concatenate(seen), np.stack(found)
+
+    def _results(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        """The outputs for images of any number, in batches that fit, without what filled them up."""
+        for batch, count in self._images.runs(self._images.laid_out(images)):
+            yield {name: array[:count] for name, array in self(batch).items()}
+
+    def _maps(self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int]) -> np.ndarray:
+        """The maps [K, h, w] of some classes of the first image of a run."""
+        explained = self._explained(results)
+        maps = results[MAP][0][[explained.index(k) for k in ids]]
+        return np.asarray(maps.astype(np.float32) / 255 if maps.dtype == np.uint8 else maps)
 
     def _check(self, batch: np.ndarray) -> None:
         expected = self._input.shape or ()
@@ -108,18 +147,10 @@ class Network:
                 f"{self._input.dtype} [{wanted}] is expected"
             )
 
-    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
-        levels = 255 if scores.dtype == np.uint8 else 1
-        scores = scores.reshape(-1).astype(np.float64)
-        if self._scores.scale in PROBABILITIES:
-            return scores / levels
-        if self.record.get("score") == "sigmoid" or scores.size == 1:
-            return np.asarray(1 / (1 + np.exp(-scores)))
-        shifted = np.exp(scores - scores.max())
-        return np.asarray(shifted / shifted.sum())
-
     def _explained(self, results: Mapping[str, np.ndarray]) -> list[int]:
-        """The classes that have a map."""
+        """The classes that have a map. Raises InputError where there is no hook."""
+        if not self.record:
+            raise InputError("the model carries no hook: give it one with openvino_xai.insert, and load the result")
         if CLASS in results:
             return [int(k) for k in results[CLASS][0]]
         ids = Targets.parse(self.record["targets"]).ids
@@ -136,8 +167,8 @@ class Network:
             raise InputError(f"class {missing[0]} is not explained: the hook was inserted with targets {told}")
         return list(asked.ids)
 
-    def _prediction(self, k: int, probabilities: np.ndarray) -> Prediction:
-        return Prediction(k, self.labels[k] if k < len(self.labels) else str(k), float(probabilities[k]))
+    def _prediction(self, k: int, seen: np.ndarray) -> Prediction:
+        return Prediction(k, self.labels[k] if k < len(self.labels) else str(k), float(seen[k]))
 
 
 def _described(image: Value, channels_first: bool) -> Preprocessing:

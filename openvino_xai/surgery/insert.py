@@ -97,7 +97,7 @@ def layers(
     """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError."""
     deployed = open_model(model)
     refuse_hooked(deployed)
-    view = _View(deployed.graph, scores, image_input, _hint(prefix_tokens, token_grid))
+    view = _View(deployed.graph, scores, image_input, token_hint(prefix_tokens, token_grid))
     return [view.layer(candidate) for candidate in view.found]
 
 
@@ -132,7 +132,7 @@ def insert(
     Raises an OvxaiError that names what is in the way.
     """
     request = Request.parse(method=method, score=score, targets=targets, scale=scale, plan=plan, grid=grid, kernel=kernel)
-    hint = _hint(prefix_tokens, token_grid)
+    hint = token_hint(prefix_tokens, token_grid)
     original = open_model(model)
     refuse_hooked(original)
     twin = original.twin()
@@ -181,6 +181,13 @@ def _refuse_shallow(place: Layer) -> None:
         )
 
 
+def find_layer(
+    deployed: Deployed, *, layer: str | None, scores: str | None, image_input: str | None, hint: TokenHint
+) -> Candidate:
+    """The layer called `layer`, or the one where a hook would go. Raises ModelError, LayerError."""
+    return _View(deployed.graph, scores, image_input, hint).choose(layer, None)
+
+
 def unhooked(deployed: Deployed) -> Deployed:
     """A twin without the hook and its outputs."""
     return deployed.without_outputs((MAP, CLASS))
@@ -197,7 +204,8 @@ def refuse_hooked(deployed: Deployed) -> None:
         )
 
 
-def _hint(prefix: int | None, grid: str | Sequence[int] | None) -> TokenHint:
+def token_hint(prefix: int | None, grid: str | Sequence[int] | None) -> TokenHint:
+    """What a caller knows of tokens. Raises InputError."""
     if prefix is not None and prefix < 0:
         raise InputError(f"prefix tokens are {prefix}; 0 or more are expected")
     return TokenHint(None if grid is None else rows_and_columns("token grid", grid), prefix)

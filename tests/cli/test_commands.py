@@ -277,3 +277,50 @@ def test_compare_refuses_what_cannot_be_compared(ovxai: Said, tiny_model: Path, 
     models = ("-m", MODELS["openvino"], "-m", tiny_model)
     assert "the second network cannot explain what the first predicts" in ovxai("compare", *models, *photos, status=2)
     assert "does not end in .png" in ovxai("compare", *models, *photos, "-o", tmp_path / "x.jpg", status=2)
+
+
+def test_probes_from_the_command_line(ovxai: Said, tmp_path: Path) -> None:
+    photo, model = SAMPLES / "images" / "cat.png", MODELS["openvino"]
+    said = ovxai("explain", "-m", model, "-i", photo, "-o", tmp_path, "--method", "rise", "--masks", 40, "--json")
+    line = json.loads(said)
+    assert (line["hook"]["method"], line["cells"]) == ("rise", [224, 224])
+    wrong = ovxai("insert", "-m", model, "-o", tmp_path / "x.xml", "--method", "rise", status=2)
+    assert "method 'rise'" in wrong
+
+
+def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
+    photos, model = SAMPLES / "images", MODELS["openvino"]
+    labels = tmp_path / "photos.csv"
+    labels.write_text(f"path,label\n{photos}/cat.png,285\n{photos}/coffee.png,504\n{tmp_path}/none.png,0\n")
+    asked = [
+        "evaluate",
+        "-m",
+        model,
+        "-i",
+        labels,
+        "-o",
+        tmp_path / "out",
+        "--metric",
+        "adcc",
+        "--metric",
+        "deletion",
+        "--json",
+    ]
+    monkey = ovxai(*asked, status=1)
+    assert "skipped: cannot read" in monkey
+    rows = [json.loads(row) for row in (tmp_path / "out" / "rows.jsonl").read_text().splitlines()]
+    assert [row["target"] for row in rows] == [285, 504]
+    ovxai(*asked, status=1)  # what is measured is not measured again
+    assert len((tmp_path / "out" / "rows.jsonl").read_text().splitlines()) == 2
+    result = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (result["images"], result["method"], result["target"], result["covered"]) == (2, "reciprocam", "label", "zero")
+    assert set(result["metrics"]) == {"average_drop", "coherency", "complexity", "adcc", "deletion"}
+    assert all(0 <= value <= 1 for value in result["metrics"].values())
+    labels.write_text(f"{photos}/cat.png,285\n")
+    table = ovxai("evaluate", "-m", model, "-i", labels, "-o", tmp_path / "out", "--parquet", "--metric", "complexity")
+    assert "complexity" in table and "images a second" in table
+    import pyarrow.parquet
+
+    (row,) = pyarrow.parquet.read_table(tmp_path / "out" / "rows.parquet").to_pylist()
+    assert row["target"] == 285 and 0 < row["complexity"] < 1
+    assert "--output" in ovxai("evaluate", "-m", model, "-i", labels, "--parquet", status=2)

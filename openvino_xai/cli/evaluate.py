@@ -1,0 +1,141 @@
+"""`ovxai evaluate`: how good the explanations of a network are."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from openvino_xai.cli.options import Json, LayerOptions, ModelPath, NetworkOptions, ProbeOptions, takes_options, texts
+from openvino_xai.cli.text import print_table, progress
+from openvino_xai.errors import ImageError, InputError
+
+if TYPE_CHECKING:
+    from openvino_xai.evaluate.case import Covered
+
+_INPUT = (
+    "A folder of class folders, photos with ImageNet-style names, a .csv of path,label, or a .json with boxes: COCO's, or "
+    "for each photo its label and boxes of x0, y0, x1, y1; repeatable."
+)
+_METRIC = (
+    "One of average_drop, average_increase, coherency, complexity, adcc, insertion, deletion, sensitivity, pointing_game, "
+)
+_METRIC += "energy, localisation; repeatable. By default all that the data allows."
+_COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
+_STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
+
+
+@takes_options
+def evaluate(
+    model: ModelPath,
+    inputs: Annotated[list[str], typer.Option("--input", "-i", help=_INPUT)],
+    options: LayerOptions,
+    probing: ProbeOptions,
+    running: NetworkOptions,
+    metric: Annotated[list[str] | None, typer.Option(help=_METRIC)] = None,
+    target: Annotated[str | None, typer.Option(help="The class that is explained: label or predicted.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
+    covered: Annotated[str, typer.Option(help=_COVERED)] = "zero",
+    step: Annotated[int | None, typer.Option(help=_STEP, min=1)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A folder for one row an image (JSON lines) and the result (JSON).")
+    ] = None,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write OUTPUT/rows.parquet, too.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure again what is measured already.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how good explanations are: what they keep of a prediction, how they point, how steady they are.
+
+    Everything runs on the deployed model in its own precision. Metrics are fractions in [0, 1], means over the images, except
+    sensitivity, which is 0 or more. With --output rows are kept, and what is measured is not measured again. Images that cannot
+    be read are reported and skipped; the exit status is 1 then.
+    """
+    from openvino_xai.evaluate.case import Choices
+    from openvino_xai.evaluate.examples import find_examples
+    from openvino_xai.evaluate.metrics import accuracy, overall
+    from openvino_xai.evaluate.metrics import asked as asked_metrics
+    from openvino_xai.evaluate.run import evaluate as rows_of
+    from openvino_xai.evaluate.run import some_of, which_target
+    from openvino_xai.runtime.folder import Manifest
+
+    if parquet and output is None:
+        raise InputError("--parquet writes into a folder: say which with --output")
+    choices = Choices(cast("Covered", covered), step, probing.seed)
+    failed: list[ImageError] = []
+    with progress("loading") as told:
+        network = running.load(model, options, probing.settings())
+        examples = some_of(find_examples(inputs, network.labels, network.classes), limit, probing.seed)
+        names = asked_metrics(metric or [], examples)
+        explained = which_target(target, examples)
+        made = {"target": explained, **asdict(choices)}
+        asked = {"model": model, "metrics": names, **made, **asdict(options), **asdict(probing), **texts(asdict(running))}
+        manifest = None if output is None else Manifest.read(output / "rows.jsonl", asked)
+        kept = {} if manifest is None or again else dict(manifest.done)
+        left = [example for example in examples if str(example.path) not in kept]
+        start = time.perf_counter()
+        for count, row in enumerate(rows_of(network, left, names, target=explained, choices=choices), start=1):
+            speed = count / (time.perf_counter() - start)
+            if isinstance(row, ImageError):
+                failed.append(row)
+            else:
+                kept[row["image"]] = row
+                if manifest is not None:
+                    manifest.add({**row, "asked": asked})
+            told(f"measuring, {speed:.2g} images/s", len(examples) - len(left) + count, len(examples))
+    for error in failed:
+        print(f"ovxai: skipped: {error}", file=sys.stderr)
+    rows = [kept[str(example.path)] for example in examples if str(example.path) in kept]
+    if not rows:
+        raise InputError("none of the images can be read")
+    result = {
+        "images": len(rows),
+        "method": network.record["method"],
+        "metrics": overall(rows),
+        "accuracy": accuracy(rows),
+        "images_per_second": round(speed, 3) if left else None,
+        "model": model,
+        "precision": network.precision,
+        "hook": network.record,
+        **made,
+    }
+    if output is not None:
+        _write(output, result, rows, parquet)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        _print(result)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:
+    from openvino_xai.graph.files import written_whole
+
+    with written_whole(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if parquet:
+        from openvino_xai.evaluate.table import write_parquet
+
+        write_parquet(folder / "rows.parquet", rows)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from openvino_xai.evaluate.metrics import METRICS
+
+    best = {name: metric.best for name, metric in METRICS.items()} | {"difference": "more", "adcc": "more"}
+    title = f"{result['model']}, {result['method']}, {result['images']} images, class: {result['target']}"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    for name, side in (("metric", "left"), ("mean", "right"), ("better is", "left")):
+        table.add_column(name, justify=cast(Any, side))
+    for name, value in result["metrics"].items():
+        table.add_row(name, f"{value:.4f}", best[name])
+    print_table(table)
+    if result["images_per_second"]:
+        print(f"{result['images_per_second']:.2g} images a second")

@@ -1,0 +1,108 @@
+"""What metrics are given: a network, and one photo that it has explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol, TypeAlias, get_args
+
+import cv2
+import numpy as np
+
+from openvino_xai.errors import InputError
+from openvino_xai.evaluate.examples import Example
+from openvino_xai.probes.classifier import blurred, enlarged, unit
+from openvino_xai.render.overlay import Box, on_photo
+
+Covered: TypeAlias = Literal["zero", "black", "blur"]
+KERNEL, SIGMA = 11, 5.0
+
+
+class Subject(Protocol):
+    """The network whose explanations are measured. Images are [N, C, H, W], as it sees them."""
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """[N, K] in [0, 1]: probabilities."""
+
+    def maps(self, images: np.ndarray, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities [N, K], and the map [N, h, w] of one class for each image."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Where the literature does not agree.
+
+    `covered` is what a mask leaves where it is 0: `zero` as the network sees it, the mean colour where a mean is subtracted
+    (Poppi et al., 2021); `black`; or the photo, `blur`red. `step` is how many pixels insertion and deletion change at a time
+    (Petsiuk et al., 2018, take 224 of 224 x 224), None a 28th of the image; `seed` is of the noise that sensitivity is measured
+    with.
+    """
+
+    covered: Covered = "zero"
+    step: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.covered not in get_args(Covered):
+            raise InputError(f"covered is '{self.covered}'; one of {', '.join(get_args(Covered))} is expected")
+        if self.step is not None and self.step < 1:
+            raise InputError(f"a step is {self.step} pixels; 1 or more are expected")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One photo, explained for one class.
+
+    `image` [1, C, H, W] as the network sees it, `black` [1, C, 1, 1] what it sees of black, `probabilities` [K], `target`
+    the class that is explained, `saliency` its map [h, w], `size` (height, width) of the photo, `box` what is seen of it.
+    """
+
+    network: Subject
+    choices: Choices
+    example: Example
+    image: np.ndarray
+    black: np.ndarray
+    probabilities: np.ndarray
+    target: int
+    saliency: np.ndarray
+    size: tuple[int, int]
+    box: Box
+
+    @property
+    def score(self) -> float:
+        """The probability of the class that is explained."""
+        return float(self.probabilities[self.target])
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """[H, W] in [0, 1]: the map, min-max scaled on its cells and enlarged to the image."""
+        return np.asarray(enlarged(unit(self.saliency[None]), (self.image.shape[2], self.image.shape[3]))[0])
+
+    @cached_property
+    def masked(self) -> np.ndarray:
+        """[1, C, H, W]: the image where the mask is 1, what covers it where it is 0, mixed between."""
+        return np.asarray(self.image * self.mask + self.cover * (1 - self.mask), np.float32)
+
+    @property
+    def cover(self) -> np.ndarray:
+        """[1, C, H, W]: what a mask leaves where it is 0."""
+        if self.choices.covered == "blur":
+            return self.blurred
+        colour = self.black if self.choices.covered == "black" else np.zeros_like(self.black)
+        return np.broadcast_to(colour, self.image.shape)
+
+    @cached_property
+    def blurred(self) -> np.ndarray:
+        """[1, C, H, W]: the image under a Gaussian of 11 x 11 pixels, sigma 5; beyond its edges is 0."""
+        return blurred(self.image, KERNEL, SIGMA, cv2.BORDER_CONSTANT)
+
+    @cached_property
+    def seen_masked(self) -> tuple[float, np.ndarray]:
+        """The probability that the masked image leaves to the class, and the class's map of it [h, w]: one inference."""
+        scores, maps = self.network.maps(self.masked, [self.target])
+        return float(scores[0, self.target]), maps[0]
+
+    @cached_property
+    def on_photo(self) -> np.ndarray:
+        """[height, width] in [0, 1]: the map in the photo's own pixels, 0 where the network saw nothing."""
+        return on_photo(unit(self.saliency[None])[0], self.size, self.box)[0]

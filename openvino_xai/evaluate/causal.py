@@ -1,0 +1,37 @@
+"""How fast the prediction comes with the pixels that an explanation holds for the most important, and goes without them.
+
+Petsiuk, Das and Saenko, "RISE", 2018, section 4.1, and its authors' code: the probability while pixels are added to the
+blurred image, or set to 0, in the order of the map, the largest first; the area under it by the trapezoid rule.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openvino_xai.evaluate.case import Case
+
+STEPS = 28  # where nobody says how many pixels a step has: 224 x 8 of 224 x 224
+
+
+def insertion(case: Case) -> float:
+    """The area in [0, 1] while pixels are added to the blurred image: more is better."""
+    return area(case, case.blurred, case.image)
+
+
+def deletion(case: Case) -> float:
+    """The area in [0, 1] while pixels are set to 0: less is better."""
+    return area(case, case.image, np.zeros_like(case.image))
+
+
+def area(case: Case, start: np.ndarray, finish: np.ndarray) -> float:
+    """The area under the class's probability on the way from one image to another."""
+    height, width = case.mask.shape
+    step = case.choices.step or -(-height * width // STEPS)
+    order = np.argsort(-case.mask.reshape(-1), kind="stable")
+    count = -(-order.size // step)
+    images = np.repeat(start.reshape(*start.shape[:2], -1), count + 1, axis=0)
+    for done in range(1, count + 1):
+        changed = order[: step * done]
+        images[done][:, changed] = finish.reshape(*start.shape[:2], -1)[0][:, changed]
+    scores = case.network.predict(images.reshape(-1, *start.shape[1:]))[:, case.target]
+    return float((scores.sum() - scores[0] / 2 - scores[-1] / 2) / count)

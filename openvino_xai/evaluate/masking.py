@@ -1,0 +1,45 @@
+"""What an explanation leaves of the prediction, and of itself, where it masks the image.
+
+Chattopadhay et al., "Grad-CAM++", 2018 (drop and increase), and Poppi et al., "Revisiting the evaluation of class activation
+mapping for explainability", 2021, equations 3 - 8 (coherency, complexity and ADCC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from openvino_xai.evaluate.case import Case
+
+
+def average_drop(case: Case) -> float:
+    """max(0, y - o) / y, of the probabilities before and after masking."""
+    kept, _ = case.seen_masked
+    return max(0.0, case.score - kept) / case.score if case.score > 0 else 0.0
+
+
+def average_increase(case: Case) -> float:
+    """1 where the masked image is more probable than the image, else 0."""
+    kept, _ = case.seen_masked
+    return float(kept > case.score)
+
+
+def coherency(case: Case) -> float:
+    """(r + 1) / 2, of Pearson's r between the map and the map of the masked image; 0 where one is constant."""
+    _, again = case.seen_masked
+    first, second = case.saliency.reshape(-1).astype(np.float64), again.reshape(-1).astype(np.float64)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.clip((np.corrcoef(first, second)[0, 1] + 1) / 2, 0, 1))
+
+
+def complexity(case: Case) -> float:
+    """The mean of the mask."""
+    return float(case.mask.mean(dtype=np.float64))
+
+
+def adcc(means: Mapping[str, float]) -> float:
+    """The harmonic mean of coherency, 1 - complexity and 1 - average drop, of their means over a data set."""
+    parts = (means["coherency"], 1 - means["complexity"], 1 - means["average_drop"])
+    return 0.0 if min(parts) <= 0 else 3 / sum(1 / part for part in parts)

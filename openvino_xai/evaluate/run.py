@@ -1,0 +1,80 @@
+"""A data set, measured: one row a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from openvino_xai.errors import ImageError, InputError
+from openvino_xai.evaluate.case import Case, Choices
+from openvino_xai.evaluate.examples import Example
+from openvino_xai.evaluate.metrics import measured
+from openvino_xai.render.photo import read_photo
+from openvino_xai.runtime.network import Network
+
+Target: TypeAlias = Literal["label", "predicted"]
+
+
+def which_target(told: str | None, examples: Sequence[Example]) -> Target:
+    """The class that is explained: the photo's own, where all are known, else the predicted one. Raises InputError."""
+    bare = next((example for example in examples if example.label is None), None)
+    if told is None:
+        return "label" if bare is None else "predicted"
+    if told not in get_args(Target):
+        raise InputError(f"target is '{told}'; one of {', '.join(get_args(Target))} is expected")
+    if told == "label" and bare is not None:
+        raise InputError(
+            f"the class of {bare.path} is not known: name it after the class, as n01440764_tench.JPEG (and give "
+            "--labels), put it into a folder of that name, list it in a .csv of path,label, or take --target predicted"
+        )
+    return "label" if told == "label" else "predicted"
+
+
+def some_of(examples: list[Example], limit: int | None, seed: int) -> list[Example]:
+    """At most `limit` examples, picked at random, in their order."""
+    if limit is None or limit >= len(examples):
+        return examples
+    picked = np.random.default_rng(seed).choice(len(examples), limit, replace=False)
+    return [examples[index] for index in sorted(picked.tolist())]
+
+
+def evaluate(
+    network: Network, examples: Sequence[Example], names: Sequence[str], *, target: Target, choices: Choices
+) -> Iterator[dict[str, Any] | ImageError]:
+    """For each example, in order, what was measured, or why it cannot be read."""
+    for example in examples:
+        try:
+            photo = read_photo(example.path)
+        except ImageError as error:
+            yield error
+            continue
+        case = _case(network, example, photo, target, choices)
+        yield {
+            "image": str(example.path),
+            "label": example.label,
+            "predicted": int(case.probabilities.argmax()),
+            "target": case.target,
+            "probability": case.score,
+            "metrics": measured(case, names),
+        }
+
+
+def _case(network: Network, example: Example, photo: np.ndarray, target: Target, choices: Choices) -> Case:
+    image = network.prepare(photo)
+    known = example.label if target == "label" else None
+    k = int(network.predict(image)[0].argmax()) if known is None else known
+    probabilities, maps = network.maps(image, [k])
+    return Case(
+        network=network,
+        choices=choices,
+        example=example,
+        image=image,
+        black=network.prepare(np.zeros_like(photo))[:, :, :1, :1],
+        probabilities=probabilities[0],
+        target=k,
+        saliency=maps[0],
+        size=(photo.shape[0], photo.shape[1]),
+        box=network.preprocessing.box(photo.shape[:2]),
+    )

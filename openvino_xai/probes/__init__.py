@@ -1,0 +1,33 @@
+"""Saliency methods that ask a model again and again, one a file. They know no graph. A new method is a line in `PROBES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from openvino_xai.probes.ablation_cam import ablation_cam
+from openvino_xai.probes.classifier import Classifier, Settings
+from openvino_xai.probes.group_cam import group_cam
+from openvino_xai.probes.occlusion import occlusion
+from openvino_xai.probes.rise import rise
+from openvino_xai.probes.score_cam import score_cam
+
+
+class Probe(NamedTuple):
+    """A function from a classifier, an image [1, C, H, W] and classes to maps [K, h, w], and whether it looks at a layer."""
+
+    ask: Callable[[Classifier, np.ndarray, Sequence[int], Settings], np.ndarray]
+    layered: bool
+
+
+PROBES: dict[str, Probe] = {
+    "score_cam": Probe(score_cam, layered=True),
+    "ablation_cam": Probe(ablation_cam, layered=True),
+    "group_cam": Probe(group_cam, layered=True),
+    "rise": Probe(rise, layered=False),
+    "occlusion": Probe(occlusion, layered=False),
+}
+
+__all__ = ["PROBES", "Classifier", "Probe", "Settings"]

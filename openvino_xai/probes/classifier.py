@@ -1,0 +1,85 @@
+"""What a probe is given: a model that can be asked, as often as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from openvino_xai.errors import InputError
+
+
+class Classifier(Protocol):
+    """A deployed model: images in, scores out, and one layer in between. Images are [N, C, H, W], as the model expects them."""
+
+    @property
+    def batch(self) -> int:
+        """How many images, or features, are well asked at once."""
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """[N, K] in [0, 1], f64: the probabilities of images."""
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """[N, C, h, w]: what the layer holds for images."""
+
+    def logits_from(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """[N, K], f64: the logits where the layer holds `features` [N, C, h, w]; the rest is as for `image` [1, C, H, W]."""
+
+
+def _untold(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What probes may be told.
+
+    `seed` of random masks; `masks`, how many of them (RISE); `groups` of channels (Group-CAM); `patch` and `stride` in pixels
+    (occlusion; None is a seventh of the image, moved by half). `told` hears how many questions are asked, and of how many.
+    """
+
+    seed: int = 0
+    masks: int = 4000
+    groups: int = 32
+    patch: int | None = None
+    stride: int | None = None
+    told: Callable[[int, int], None] = _untold
+
+    def __post_init__(self) -> None:
+        for name in ("masks", "groups", "patch", "stride"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InputError(f"{name} is {number}; 1 or more is expected")
+        if self.stride is not None and (self.patch is None or self.stride > self.patch):
+            raise InputError(f"a stride of {self.stride} pixels leaves some uncovered: a patch at least as large is expected")
+
+
+def in_chunks(count: int, size: int, told: Callable[[int, int], None]) -> Iterator[slice]:
+    """Slices of at most `size` over `count` questions; `told` hears of each when it is answered."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+        told(min(start + size, count), count)
+
+
+def enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Maps [N, h, w] at another size [N, H, W], f32, bilinear between the centres of cells."""
+    height, width = size
+    flat = [cv2.resize(one.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) for one in maps]
+    return np.stack(flat) if flat else np.zeros((0, height, width), np.float32)
+
+
+def unit(maps: np.ndarray) -> np.ndarray:
+    """Maps [N, h, w], each min-max scaled to [0, 1], f32; a constant map is 0."""
+    low = maps.min(axis=(1, 2), keepdims=True)
+    spread = maps.max(axis=(1, 2), keepdims=True) - low
+    return np.asarray((maps - low) / np.where(spread > 0, spread, 1), np.float32)
+
+
+def blurred(images: np.ndarray, kernel: int, sigma: float, border: int) -> np.ndarray:
+    """Images [N, C, H, W] under a Gaussian of `kernel` x `kernel` pixels; `border` is OpenCV's."""
+    planes = images.reshape(-1, *images.shape[2:])
+    soft = [cv2.GaussianBlur(plane, (kernel, kernel), sigma, borderType=border) for plane in planes]
+    return np.stack(soft).reshape(images.shape)

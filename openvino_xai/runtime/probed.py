@@ -1,0 +1,85 @@
+"""A compiled model without a hook, explained by asking it again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from openvino_xai.errors import InputError
+from openvino_xai.graph.files import Model, open_model
+from openvino_xai.graph.protocol import Deployed
+from openvino_xai.probes import PROBES, Settings
+from openvino_xai.runtime.classifier import LayeredClassifier
+from openvino_xai.runtime.network import Network
+from openvino_xai.surgery.insert import find_layer, refuse_hooked, token_hint
+from openvino_xai.surgery.locate import Candidate
+
+
+def probe(
+    model: Model,
+    method: str,
+    *,
+    layer: str | None = None,
+    scores: str | None = None,
+    image_input: str | None = None,
+    prefix_tokens: int | None = None,
+    token_grid: str | Sequence[int] | None = None,
+    settings: Settings | None = None,
+    device: str = "CPU",
+    precision: str = "f32",
+) -> Probed:
+    """A model without a hook that explains by a probe: what `load` returns for a hooked one, and slower.
+
+    `method` is `score_cam`, `ablation_cam`, `group_cam`, `rise` or `occlusion`, and `settings` what it is told. The first three
+    look at `layer`, the others at images alone. The other options are those of `insert` and `load`.
+
+    Raises InputError, ModelError, and LayerError where a method needs a layer that is not there.
+    """
+    if method not in PROBES:
+        raise InputError(f"probe '{method}' is not known: one of {', '.join(PROBES)} is expected")
+    deployed = open_model(model)
+    refuse_hooked(deployed)
+    chosen = None
+    if PROBES[method].layered:
+        hint = token_hint(prefix_tokens, token_grid)
+        chosen = find_layer(deployed, layer=layer, scores=scores, image_input=image_input, hint=hint)
+    elif layer is not None:
+        raise InputError(f"{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out")
+    return Probed(
+        deployed,
+        method,
+        chosen,
+        settings or Settings(),
+        device=device,
+        precision=precision,
+        scores=scores,
+        image_input=image_input,
+    )
+
+
+class Probed(Network):
+    """A network of which the maps come from a probe."""
+
+    def __init__(
+        self,
+        deployed: Deployed,
+        method: str,
+        layer: Candidate | None,
+        settings: Settings,
+        *,
+        device: str,
+        precision: str,
+        scores: str | None,
+        image_input: str | None,
+    ) -> None:
+        super().__init__(deployed, device=device, precision=precision, scores=scores, image_input=image_input)
+        self._method, self.settings = method, settings
+        self._classifier = LayeredClassifier(deployed, self._running, self._images, self._scores, layer, (device, precision))
+        self.record = {"method": method, "scores": self._scores.name, **({} if layer is None else {"layer": layer.name})}
+
+    def _explained(self, results: Mapping[str, np.ndarray]) -> list[int]:
+        return list(range(self._scores.classes))
+
+    def _maps(self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int]) -> np.ndarray:
+        return PROBES[self._method].ask(self._classifier, image, ids, self.settings)

@@ -1,0 +1,265 @@
+"""Metrics on networks whose answers are known by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from openvino_xai.errors import ImageError, InputError
+from openvino_xai.evaluate.case import Case, Choices
+from openvino_xai.evaluate.causal import deletion, insertion
+from openvino_xai.evaluate.examples import Example
+from openvino_xai.evaluate.masking import adcc, average_drop, average_increase, coherency, complexity
+from openvino_xai.evaluate.metrics import METRICS, accuracy, asked, measured, overall
+from openvino_xai.evaluate.pointing import energy, iou, localisation, map_box, pointing_game
+from openvino_xai.evaluate.run import evaluate, some_of, which_target
+from openvino_xai.evaluate.sensitivity import sensitivity
+
+SIDE = 8
+LEFT = np.zeros((SIDE, SIDE), np.float32)
+LEFT[:, : SIDE // 2] = 1
+BOX = (0.0, 0.0, float(SIDE), float(SIDE))
+
+
+@dataclass
+class Halves:
+    """Class 0 is as probable as the left half of the image is bright, class 1 as the right half is; one map explains both."""
+
+    saliency: np.ndarray
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        wide = images.shape[3] // 2
+        left, right = images[..., :wide].mean(axis=(1, 2, 3)), images[..., wide:].mean(axis=(1, 2, 3))
+        return np.stack([left, right], axis=1).astype(np.float64)
+
+    def maps(self, images: np.ndarray, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        return self.predict(images), np.repeat(self.saliency[None], len(images), axis=0)
+
+
+@dataclass
+class Moving(Halves):
+    """Its map turns around where the image is not what it was."""
+
+    image: np.ndarray
+
+    def maps(self, images: np.ndarray, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        maps = [self.saliency if np.array_equal(one, self.image) else 1 - self.saliency for one in images]
+        return self.predict(images), np.stack(maps)
+
+
+def case(saliency: np.ndarray = LEFT, *, bright: float = 0.8, target: int = 0, network: Any = None, **told: Any) -> Case:
+    image = np.full((1, 3, SIDE, SIDE), bright, np.float32)
+    subject = network or Halves(saliency)
+    given = {
+        "network": subject,
+        "choices": Choices(),
+        "example": Example(Path("photo.png"), target),
+        "image": image,
+        "black": np.full((1, 3, 1, 1), -1, np.float32),
+        "probabilities": subject.predict(image)[0],
+        "target": target,
+        "saliency": saliency,
+        "size": (SIDE, SIDE),
+        "box": BOX,
+    }
+    return Case(**{**given, **told})
+
+
+def test_a_map_of_all_that_counts_drops_nothing() -> None:
+    seen = case()
+    assert (average_drop(seen), average_increase(seen), complexity(seen)) == pytest.approx((0, 0, 0.5))
+
+
+def test_a_map_of_nothing_that_counts_drops_all() -> None:
+    assert average_drop(case(1 - LEFT)) == pytest.approx(1)
+    assert average_drop(case(LEFT, target=1)) == pytest.approx(1)
+
+
+def test_a_map_of_half_that_counts_drops_half() -> None:
+    top = LEFT.copy()
+    top[SIDE // 2 :] = 0
+    assert average_drop(case(top)) == pytest.approx(0.5)
+    assert complexity(case(top)) == pytest.approx(0.25)
+
+
+def test_what_covers() -> None:
+    """The right half is covered: with zero, with black, which is -1 here, or with what is blurred."""
+    seen = case(LEFT, target=1, choices=Choices(covered="black"))
+    assert seen.seen_masked[0] == pytest.approx(-1)
+    dark = case(LEFT, bright=-0.5, target=1)
+    assert dark.seen_masked[0] == pytest.approx(0)
+    flat = case(LEFT, target=1, choices=Choices(covered="blur"))
+    assert flat.seen_masked[0] == pytest.approx(flat.blurred[..., SIDE // 2 :].mean())
+    assert 0.2 < flat.seen_masked[0] < 0.8  # beyond the edge of the image is 0
+
+
+def test_an_increase() -> None:
+    assert average_increase(case(LEFT, bright=-0.5, target=1)) == 1
+
+
+def test_a_probability_of_nothing_drops_nothing() -> None:
+    assert average_drop(case(bright=0.0)) == 0
+
+
+def test_coherency() -> None:
+    assert coherency(case()) == pytest.approx(1)
+    image = np.full((1, 3, SIDE, SIDE), 0.8, np.float32)
+    assert coherency(case(network=Moving(LEFT, image[0]))) == pytest.approx(0)
+    assert coherency(case(np.ones((4, 4), np.float32))) == 0  # a constant map correlates with nothing
+
+
+def test_adcc_is_a_harmonic_mean_of_means() -> None:
+    assert adcc({"average_drop": 0.2, "coherency": 0.9, "complexity": 0.3}) == pytest.approx(3 / (1 / 0.8 + 1 / 0.9 + 1 / 0.7))
+    assert adcc({"average_drop": 1.0, "coherency": 0.9, "complexity": 0.3}) == 0
+    rows = [{"target": 0, "metrics": {"average_drop": d, "coherency": 0.9, "complexity": 0.3}} for d in (0.0, 0.4)]
+    assert overall(rows)["adcc"] == pytest.approx(adcc({"average_drop": 0.2, "coherency": 0.9, "complexity": 0.3}))
+
+
+def few_lines(seen: Case, start: np.ndarray, finish: np.ndarray, step: int) -> float:
+    """The area as its authors' code has it: one image at a time, pixels changed in place."""
+    now, pixels = start.copy(), SIDE * SIDE
+    salient = np.argsort(-seen.mask.ravel(), kind="stable")
+    scores = []
+    for n in range((pixels + step - 1) // step + 1):
+        scores.append(seen.network.predict(now)[0, seen.target])
+        rows, columns = np.unravel_index(salient[step * n : step * (n + 1)], (SIDE, SIDE))
+        now[0, :, rows, columns] = finish[0, :, rows, columns]
+    scores = np.array(scores)
+    return (scores.sum() - scores[0] / 2 - scores[-1] / 2) / (len(scores) - 1)
+
+
+@pytest.mark.parametrize("step", [1, 5, 8, 64])
+@pytest.mark.parametrize("seed", range(3))
+def test_insertion_and_deletion_bit_for_bit(seed: int, step: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.random((1, 3, SIDE, SIDE), np.float32)
+    seen = case(rng.random((4, 4), np.float32), image=image, choices=Choices(step=step))
+    blurred = np.stack([cv2.GaussianBlur(p, (11, 11), 5, borderType=cv2.BORDER_CONSTANT) for p in image[0]])[None]
+    assert insertion(seen) == few_lines(seen, blurred, image, step)
+    assert deletion(seen) == few_lines(seen, image, np.zeros_like(image), step)
+    assert insertion(seen) != few_lines(seen, image, np.zeros_like(image), step)
+
+
+def test_deletion_by_hand() -> None:
+    """The probability falls evenly while the half that counts is deleted, first or last."""
+    steps = Choices(step=SIDE * SIDE // 8)
+    first, last = case(LEFT, bright=1.0, choices=steps), case(1 - LEFT, bright=1.0, choices=steps)
+    assert deletion(first) == pytest.approx(0.25, abs=1e-6)
+    assert deletion(last) == pytest.approx(0.75, abs=1e-6)
+
+
+def pointing(peak: tuple[int, int], box: tuple[float, float, float, float]) -> Case:
+    saliency = np.zeros((40, 60), np.float32)
+    saliency[peak] = 1
+    return case(saliency, example=Example(Path("p"), 0, (box,)), size=(40, 60), box=(0.0, 0.0, 60.0, 40.0))
+
+
+@pytest.mark.parametrize(
+    ("box", "hit"),
+    [
+        ((0.0, 0.0, 5.0, 5.0), 1.0),  # inside
+        ((14.0, 0.0, 30.0, 5.0), 1.0),  # 14 pixels beside
+        ((15.0, 0.0, 30.0, 5.0), 0.0),  # 15 are not closer than 15
+        ((9.0, 12.0, 30.0, 39.0), 0.0),  # 15 by Pythagoras
+        ((9.0, 11.0, 30.0, 39.0), 1.0),
+        ((59.0, 39.0, 60.0, 40.0), 0.0),
+    ],
+)
+def test_pointing_game_at_its_border(box: tuple[float, float, float, float], hit: float) -> None:
+    assert pointing_game(pointing((0, 0), box)) == hit
+
+
+def test_pointing_at_what_the_network_does_not_see() -> None:
+    """The network sees the middle of the photo; its map's maximum is found where the photo has it."""
+    saliency = np.zeros((4, 4), np.float32)
+    saliency[0, 0] = 1
+    seen = case(
+        saliency, example=Example(Path("p"), 0, ((40.0, 40.0, 50.0, 50.0),)), size=(120, 120), box=(40.0, 40.0, 80.0, 80.0)
+    )
+    assert pointing_game(seen) == 1
+    far = case(
+        saliency, example=Example(Path("p"), 0, ((0.0, 0.0, 24.0, 24.0),)), size=(120, 120), box=(40.0, 40.0, 80.0, 80.0)
+    )
+    assert pointing_game(far) == 0
+
+
+def test_energy() -> None:
+    half = (0.0, 0.0, SIDE / 2, float(SIDE))
+    assert energy(case(example=Example(Path("p"), 0, (half,)))) == 1
+    assert energy(case(1 - LEFT, example=Example(Path("p"), 0, (half,)))) == 0
+    assert energy(case(np.ones((2, 2), np.float32), example=Example(Path("p"), 0, (half,)))) == 0  # constant: says nothing
+
+
+def test_localisation() -> None:
+    assert iou((0, 0, 2, 2), (1, 1, 3, 3)) == pytest.approx(1 / 7)
+    assert iou((0, 0, 2, 2), (2, 0, 4, 2)) == 0
+    saliency = np.zeros((10, 12))
+    saliency[2:5, 3:9] = 1
+    saliency[8, 11] = 0.9  # apart from the rest, and smaller
+    saliency[9, 0] = 0.1  # below the level
+    assert map_box(saliency) == (3, 2, 9, 5)
+    half = (0.0, 0.0, SIDE / 2, float(SIDE))
+    assert localisation(case(example=Example(Path("p"), 0, (half, (6.0, 6.0, 7.0, 7.0))))) == 1
+
+
+def test_sensitivity() -> None:
+    assert sensitivity(case()) == 0
+    image = np.full((1, 3, SIDE, SIDE), 0.8, np.float32)
+    assert sensitivity(case(network=Moving(LEFT, image[0]))) == pytest.approx(np.sqrt(2))  # all ones elsewhere
+
+
+def test_pointing_game_is_a_mean_over_classes() -> None:
+    rows = [{"target": k, "metrics": {"pointing_game": hit}} for k, hit in ((0, 1.0), (0, 1.0), (0, 0.0), (5, 0.0))]
+    assert overall(rows)["pointing_game"] == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_which_metrics() -> None:
+    bare, boxed = Example(Path("bare.png"), 0), Example(Path("p"), 0, ((0.0, 0.0, 1.0, 1.0),))
+    assert asked([], [boxed]) == list(METRICS)
+    assert "energy" not in asked([], [boxed, bare])
+    assert asked(["adcc", "coherency"], [bare]) == ["average_drop", "coherency", "complexity"]
+    assert set(measured(case(), asked([], [bare]))) == set(asked([], [bare]))
+    with pytest.raises(InputError, match="metric 'beauty' is not known: one of average_drop"):
+        asked(["beauty"], [bare])
+    with pytest.raises(InputError, match=r"energy needs to know where the object is, and bare.png comes without boxes"):
+        asked(["energy"], [boxed, bare])
+
+
+def test_which_class() -> None:
+    known, bare = Example(Path("a.png"), 0), Example(Path("b.png"))
+    assert which_target(None, [known]) == "label"
+    assert which_target(None, [known, bare]) == "predicted"
+    with pytest.raises(InputError, match=r"the class of b.png is not known"):
+        which_target("label", [known, bare])
+    with pytest.raises(InputError, match="target is 'best'; one of label, predicted is expected"):
+        which_target("best", [known])
+
+
+def test_some_of_them() -> None:
+    every = [Example(Path(str(i))) for i in range(50)]
+    picked = some_of(every, 10, seed=1)
+    assert len(picked) == 10 and picked == sorted(picked, key=every.index)
+    assert some_of(every, 10, seed=1) == picked != some_of(every, 10, seed=2)
+    assert some_of(every, 60, seed=1) == some_of(every, None, seed=1) == every
+
+
+def test_accuracy() -> None:
+    assert accuracy([{"label": 1, "predicted": 1}, {"label": 1, "predicted": 0}]) == 0.5
+    assert accuracy([{"label": 1, "predicted": 1}, {"label": None, "predicted": 0}]) is None
+
+
+def test_photos_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    (error,) = evaluate(None, [Example(tmp_path / "none.png")], [], target="predicted", choices=Choices())  # type: ignore[arg-type]
+    assert isinstance(error, ImageError)
+
+
+def test_choices_that_are_none() -> None:
+    with pytest.raises(InputError, match="covered is 'white'; one of zero, black, blur is expected"):
+        Choices(covered="white")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a step is 0 pixels"):
+        Choices(step=0)
