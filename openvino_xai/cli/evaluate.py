@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -17,6 +18,11 @@ from openvino_xai.errors import ImageError, InputError
 
 if TYPE_CHECKING:
     from openvino_xai.evaluate.case import Covered
+    from openvino_xai.evaluate.sanity import Stage
+    from openvino_xai.graph.files import Model
+    from openvino_xai.runtime.network import Network
+
+ALIKE = ("pearson", "spearman", "ssim", "top_cell")
 
 _INPUT = (
     "A folder of class folders, photos with ImageNet-style names, a .csv of path,label, or a .json with boxes: COCO's, or "
@@ -28,6 +34,7 @@ _METRIC = (
 _METRIC += "energy, localisation; repeatable. By default all that the data allows."
 _COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
 _STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
+_SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
 
 @takes_options
@@ -42,6 +49,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
     covered: Annotated[str, typer.Option(help=_COVERED)] = "zero",
     step: Annotated[int | None, typer.Option(help=_STEP, min=1)] = None,
+    sanity: Annotated[bool, typer.Option("--sanity", help=_SANITY)] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for one row an image (JSON lines) and the result (JSON).")
     ] = None,
@@ -92,6 +100,11 @@ def evaluate(
     rows = [kept[str(example.path)] for example in examples if str(example.path) in kept]
     if not rows:
         raise InputError("none of the images can be read")
+    stages = (
+        _stages(model, rows, lambda one: running.load(one, options, probing.settings(), verify=False), probing.seed)
+        if sanity
+        else []
+    )
     result = {
         "images": len(rows),
         "method": network.record["method"],
@@ -102,6 +115,7 @@ def evaluate(
         "precision": network.precision,
         "hook": network.record,
         **made,
+        **({"sanity": [stage.to_dict() for stage in stages]} if sanity else {}),
     }
     if output is not None:
         _write(output, result, rows, parquet)
@@ -109,8 +123,33 @@ def evaluate(
         print(json.dumps(result))
     else:
         _print(result)
+        _print_stages(stages)
     if failed:
         raise typer.Exit(1)
+
+
+def _stages(model: str, rows: list[dict[str, Any]], load: Callable[[Model], Network], seed: int) -> list[Stage]:
+    from openvino_xai.evaluate.sanity import sanity
+
+    with progress("randomising") as told:
+        found: list[Stage] = []
+        for stage in sanity(model, load, {row["image"]: row["target"] for row in rows}, seed=seed):
+            found.append(stage)
+            told(f"randomised {stage.layer}", len(found), len(found) + 1)
+    return found
+
+
+def _print_stages(stages: list[Stage]) -> None:
+    from rich.table import Table
+
+    if not stages:
+        return
+    table = Table(box=None, pad_edge=False, title="Maps of the model with shuffled weights, and its own", title_justify="left")
+    for name in ("order", "down to", "layers", *ALIKE):
+        table.add_column(name.replace("_", " "), justify="left" if name in ("order", "down to") else "right", overflow="fold")
+    for stage in stages:
+        table.add_row(stage.order, stage.layer, str(stage.layers), *(f"{getattr(stage, name):.3f}" for name in ALIKE))
+    print_table(table)
 
 
 def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:

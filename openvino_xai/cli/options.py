@@ -151,7 +151,7 @@ class NetworkOptions:
     layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
-    def load(self, model: str, options: LayerOptions, settings: Settings) -> Network:
+    def load(self, model: Model, options: LayerOptions, settings: Settings, *, verify: bool = True) -> Network:
         """The model, ready to explain; one without a hook gets one, or is probed, as `options` say. Raises an OvxaiError."""
         from openvino_xai.graph.files import open_model
         from openvino_xai.probes import PROBES
@@ -173,7 +173,9 @@ class NetworkOptions:
                 precision=self.precision,
             )
         else:
-            network = load(model if hooked else options.insert(model), device=self.device, precision=self.precision)
+            network = load(
+                model if hooked else options.insert(model, verify=verify), device=self.device, precision=self.precision
+            )
         told = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
         network.configure(
             labels=_labels(self.labels) if self.labels else None,

@@ -70,6 +70,9 @@ class Deployed(Protocol):
     def without_outputs(self, names: Collection[str]) -> Deployed:
         """A twin that has these outputs no more, nor what only they needed."""
 
+    def with_constants(self, arrays: Mapping[Value, np.ndarray]) -> Deployed:
+        """A twin in which some constants hold other arrays, of the same shape and type."""
+
     def add_output(self, native: Any, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output; `shape` and `dtype` are what it will have."""
 

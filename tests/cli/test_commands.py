@@ -317,8 +317,11 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
     assert set(result["metrics"]) == {"average_drop", "coherency", "complexity", "adcc", "deletion"}
     assert all(0 <= value <= 1 for value in result["metrics"].values())
     labels.write_text(f"{photos}/cat.png,285\n")
-    table = ovxai("evaluate", "-m", model, "-i", labels, "-o", tmp_path / "out", "--parquet", "--metric", "complexity")
+    table = ovxai(
+        "evaluate", "-m", model, "-i", labels, "-o", tmp_path / "out", "--parquet", "--metric", "complexity", "--sanity"
+    )
     assert "complexity" in table and "images a second" in table
+    assert table.count("cascading") == table.count("independent") == 8
     import pyarrow.parquet
 
     (row,) = pyarrow.parquet.read_table(tmp_path / "out" / "rows.parquet").to_pylist()

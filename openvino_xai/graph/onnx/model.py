@@ -222,6 +222,18 @@ class OnnxModel:
         RemoveUnusedNodesPass()(twin)
         return OnnxModel(twin)
 
+    def with_constants(self, arrays: Mapping[Value, np.ndarray]) -> OnnxModel:
+        """A twin in which some constants hold other arrays, of the same shape and type."""
+        twin = self.twin()
+        constants = {str(node.outputs[0].name): node.outputs[0] for node in twin.native.graph if node.op_type == "Constant"}
+        for value, array in arrays.items():
+            name = str(value.native.name)
+            if name in twin.native.graph.initializers:
+                twin.native.graph.initializers[name].const_value = ir.tensor(array, name=name)
+            else:
+                ir.convenience.replace_all_uses_with(constants[name], twin.constant(array))
+        return twin
+
     def add_output(self, native: ir.Value, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output."""
         native.name = name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,16 @@ class OpenVINOModel:
                 twin.remove_result(port.get_node())
         return OpenVINOModel(twin)
 
+    def with_constants(self, arrays: Mapping[Value, np.ndarray]) -> OpenVINOModel:
+        """A twin in which some constants hold other arrays, of the same shape and type."""
+        model, counterpart = self._clone()
+        for value, array in arrays.items():
+            port = counterpart(value)
+            other = opset.constant(np.ascontiguousarray(array), port.get_element_type()).output(0)
+            for target in port.get_target_inputs():
+                target.replace_source_output(other)
+        return OpenVINOModel(model)
+
     def add_output(self, native: ov.Output, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output."""
         native.get_node().set_friendly_name(name)
@@ -144,14 +154,7 @@ class OpenVINOModel:
 
     def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> OpenVINOModel:
         """A twin with the values `read` as more outputs, and the values `given` as inputs, whatever is computed there."""
-        model = self.native.clone()
-        places = {op.get_instance_id(): i for i, op in enumerate(self.native.get_ordered_ops())}
-        copies = model.get_ordered_ops()  # in the same order; names may be shared by several
-
-        def counterpart(value: Value) -> ov.Output:
-            node, index = _key(value.native)
-            return copies[places[node]].output(index)
-
+        model, counterpart = self._clone()
         reading = {name: counterpart(value) for name, value in read.items()}
         for name, value in given.items():
             port = counterpart(value)
@@ -167,6 +170,18 @@ class OpenVINOModel:
             model.add_results([opset.result(exposed)])
         model.validate_nodes_and_infer_types()
         return OpenVINOModel(model)
+
+    def _clone(self) -> tuple[ov.Model, Callable[[Value], ov.Output]]:
+        """A copy, and for a value of this model its counterpart there."""
+        model = self.native.clone()
+        places = {op.get_instance_id(): i for i, op in enumerate(self.native.get_ordered_ops())}
+        copies = model.get_ordered_ops()  # in the same order; names may be shared by several
+
+        def counterpart(value: Value) -> ov.Output:
+            node, index = _key(value.native)
+            return copies[places[node]].output(index)
+
+        return model, counterpart
 
     def object(self) -> ov.Model:
         """The model as an `ov.Model`."""
