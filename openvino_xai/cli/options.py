@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (
-    "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block); by default what suits. Without a "
-    "hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, group_cam, rise and occlusion."
+    "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block), by default what suits; cam (where a "
+    "mean and linear layers end the model); activation_map (whatever the class). Without a hook, and slower, explain, compare "
+    "and evaluate also take score_cam, ablation_cam, group_cam, rise and occlusion."
 )
 _SCORE = "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is."
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."

@@ -28,6 +28,9 @@ class Site(Protocol):
     def classes(self) -> Size:
         """K, the number of classes that are explained."""
 
+    def cells(self) -> Any:
+        """[B, N, C]: the channels of each cell, as they are."""
+
     def mask_cells(self) -> Any:
         """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""
 

@@ -126,7 +126,8 @@ def insert(
     `grid` (rows, columns) explains with masks that keep a block of cells each. The caller's model is not changed.
 
     `method` is `reciprocam`, on a map of cells, or `vit_reciprocam`, on the tokens of an attention block; None takes the one
-    that suits the layer, or the model where no layer is named. `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of
+    that suits the layer, or the model where no layer is named. `cam` reads the logits of tails that are linear, and
+    `activation_map` what the layer answers, whatever the class. `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of
     tokens; `prefix_tokens` and `token_grid` (rows, columns) tell the tokens where the model does not.
 
     Raises an OvxaiError that names what is in the way.
@@ -141,7 +142,9 @@ def insert(
     if view.scores.classes == 1 and request.score == "softmax":
         request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
     chosen = view.choose(layer, request.method)
-    request = replace(request, method=chosen.method)
+    name = request.method or chosen.method
+    masking = METHODS[name]
+    request = replace(request, method=name, score="logit" if masking.linear else request.score)
     planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
     place = view.layer(chosen, planned)
@@ -150,7 +153,7 @@ def insert(
     emit(planned, twin)
     record = {
         "version": __version__,
-        "method": chosen.method,
+        "method": name,
         "layer": chosen.name,
         "score": request.score if view.scores.activation is None or request.score == "logit" else view.scores.scale,
         "scores": view.scores.name,
@@ -161,7 +164,9 @@ def insert(
         "plan": request.plan,
         "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
     }
-    if chosen.residual is not None:
+    if masking.masks == "nothing":
+        record["score"] = "none"
+    if chosen.residual is not None and masking.masks == "tokens":
         record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
     twin.set_info(RECORD, record)
     seen = None
@@ -233,8 +238,8 @@ class _View:
 
     def choose(self, layer: str | None, method: str | None) -> Candidate:
         """The candidate for `layer` and `method`, where they are told. Raises LayerError."""
-        if method is not None:
-            kind = METHODS[method].masks
+        kind = None if method is None else METHODS[method].masks
+        if kind in ("cells", "tokens"):
             if kind == "tokens" and not self._blocks:
                 raise LayerError(f"{method} needs an attention block, and none leads from the image to the scores")
             return choose(self._blocks if kind == "tokens" else self._cells, layer, self.graph)

@@ -14,6 +14,7 @@ from openvino_xai.graph.sizes import Size, product, text
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.hooks import METHODS, SCALES
 from openvino_xai.surgery.classes import Selection
+from openvino_xai.surgery.linear import refuse_nonlinear
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.spans import FIRST
@@ -48,8 +49,13 @@ class Plan:
 def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
     """The plan that explains `scores` at `layer` as `request` says. Raises PlanError, naming the node in the way."""
     trace = Trace()
+    method = METHODS[request.method or "reciprocam"]
+    if method.linear:
+        refuse_nonlinear(graph, layer.value, scores.read_at(request.score), request.method or "")
     site = PlannedSite(trace, graph, layer, scores, request)
-    saliency = SCALES[request.scale](trace, METHODS[request.method or "reciprocam"].hook(trace, site))
+    saliency = SCALES[request.scale](trace, method.hook(trace, site))
+    if shape_of(saliency)[2] != site.classes:  # one map for all
+        saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2))}
     if site.explained is not None:
@@ -87,6 +93,20 @@ class PlannedSite:
         """K, the number of classes that are explained."""
         targets = self._request.targets
         return targets.top or (self._scores.classes if targets.ids is None else len(targets.ids))
+
+    def cells(self) -> Value:
+        """[B, N, C]: the channels of each cell; tokens that are none are left out."""
+        layer, trace = self._layer, self._trace
+        shape, place = shape_of(layer.value), layer.place
+        others = tuple(axis for axis in range(1, len(shape)) if axis not in place.cells)
+        if self._request.grid is not None:
+            raise PlanError(f"{self._request.method} has one value a cell, and no masks: leave the grid out")
+        laid = trace.permute_dims(layer.value, (0, *place.cells, *others))
+        if len(place.cells) == 1 and shape[place.cells[0]] != product(place.grid):
+            height, width = self.token_grid
+            laid = trace.take(laid, np.arange(place.prefix, place.prefix + height * width), axis=1)
+        channels = product(tuple(shape[axis] for axis in others))
+        return trace.astype(trace.reshape(laid, (self.batch, product(place.grid), channels)), np.float32)
 
     def mask_cells(self) -> dict[Value, Start]:
         """The features masked N times, as far as that is known: a value where a mask keeps it, 0 elsewhere."""

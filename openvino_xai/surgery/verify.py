@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from openvino_xai.errors import OutputsChanged, VerificationError
 from openvino_xai.graph.files import open_model
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.vocabulary import numpy_namespace
+from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Request
@@ -125,6 +128,17 @@ def _quantised(model: Deployed) -> bool:
     return any(node.kind in ("fake_quantize", "quantize") for node in model.graph.nodes)
 
 
+@dataclass(frozen=True)
+class ArrayCells:
+    """The part of a `Site` that a method reads which masks nothing."""
+
+    held: np.ndarray
+
+    def cells(self) -> np.ndarray:
+        """[B, N, C]"""
+        return self.held
+
+
 class Definition:
     """Scores of single cells, computed by the original model's own nodes."""
 
@@ -140,10 +154,17 @@ class Definition:
         self._inputs = inputs
         self._classes = scores.classes
         self._squash = request.score if scores.activation is None else "logit"
+        self._plain = self._cells() if METHODS[request.method or "reciprocam"].masks == "nothing" else None
         self._tail = original.probing(read={END: scores.read_at(request.score)}, given=cuts).compile()
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
-        """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
+        """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns.
+
+        A method that masks nothing is run on arrays instead, and its value of that cell is told.
+        """
+        if self._plain is not None:
+            found = METHODS[self._request.method or ""].hook(numpy_namespace(), cast(Any, ArrayCells(self._plain)))
+            return np.stack([np.broadcast_to(found[image, mask], self._classes) for image, mask in enumerate(masks)])
         kept = np.stack([self._kept(mask, columns, rows) for mask in masks])
         features = {name: array * kept.astype(array.dtype) for name, array in self._features.items()}
         y = self._tail({**self._inputs, **features})[END].astype(np.float64).reshape(len(masks), self._classes)
@@ -153,6 +174,16 @@ class Definition:
         elif self._squash == "sigmoid":
             y = 1 / (1 + np.exp(-y))
         return y
+
+    def _cells(self) -> np.ndarray:
+        """[B, N, C] in float64: the layer's channels of each cell."""
+        features, place = self._features[CUT].astype(np.float64), self._layer.place
+        others = [axis for axis in range(1, features.ndim) if axis not in place.cells]
+        laid = features.transpose(0, *place.cells, *others)
+        if len(place.cells) == 2:
+            return laid.reshape(len(laid), laid.shape[1] * laid.shape[2], -1)
+        count = int(np.prod([int(str(size)) for size in place.grid]))
+        return laid[:, place.prefix : place.prefix + count].reshape(len(laid), count, -1)
 
     def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""

@@ -1,0 +1,115 @@
+"""Methods beside Recipro-CAM, inserted: against loops, and where they do not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from tiny import CASES, CLASSES, DIALECTS, Oracle, images, in_dialect
+from tiny_transformers import CELLS, HEIGHT, WIDTH, Transformer
+
+import openvino_xai as xai
+from openvino_xai.errors import PlanError, VerificationError
+from openvino_xai.hooks import METHODS, Method
+
+CASE = CASES["pool and linear"]
+
+
+def maps_of(model: onnx.ModelProto, dialect: str, method: str, batch: np.ndarray, **told: object) -> np.ndarray:
+    hooked = xai.insert(in_dialect(model, dialect), method=method, **told)  # type: ignore[arg-type]
+    assert hooked.record["method"] == method
+    return xai.load(hooked)(batch)["saliency_map"]
+
+
+def weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
+
+
+@pytest.mark.parametrize("scale", ["unit", "none"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_cam_is_the_classs_weights_over_the_channels(dialect: str, scale: str) -> None:
+    model = CASE.build("B", 17)
+    batch, held = images(model, 3), weights(model)
+    found = maps_of(model, dialect, "cam", batch, layer="f", scale=scale)
+    for image, maps in zip(batch, found, strict=True):
+        features = Oracle(CASE.build(1, 17), "f").features(image[None])[0]
+        for k in range(CLASSES):
+            true = sum(held["w"][k, c] * features[c] for c in range(len(features)))
+            scaled = (true - true.min()) / (true.max() - true.min())
+            true = scaled if scale == "unit" else true / true.size + held["b"][k]
+            np.testing.assert_allclose(maps[k], true, atol=1e-5)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_cam_steps_back_over_a_softmax(dialect: str) -> None:
+    batch = images(CASE.build(1, 17), 2)
+    inside = maps_of(CASES["softmax inside"].build("B", 17), dialect, "cam", batch, layer="f")
+    np.testing.assert_allclose(inside, maps_of(CASE.build("B", 17), dialect, "cam", batch, layer="f"), atol=1e-5)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("name", "culprit"),
+    [
+        ("3x3 convolution after the layer", "Relu"),
+        ("squeeze and excite", "Sigmoid"),
+        ("layer on both ports", "Mul"),
+        ("max pool, flatten, linear", "MaxPool"),
+        ("mlp head", "Tanh"),
+    ],
+)
+def test_cam_refuses_what_is_not_linear(name: str, culprit: str, dialect: str) -> None:
+    with pytest.raises(PlanError, match=rf"cam is for tails that are linear .*\({culprit}.*\) is not: take reciprocam"):
+        xai.insert(in_dialect(CASES[name].build("B", 17), dialect), method="cam", layer="f")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ["pool and linear", "squeeze and excite", "max pool, flatten, linear"])
+def test_activation_map_is_the_mean_of_channels(name: str, dialect: str) -> None:
+    model = CASES[name].build("B", 17)
+    batch = images(model, 2)
+    for scale in ("none", "unit"):
+        found = maps_of(model, dialect, "activation_map", batch, layer="f", scale=scale)
+        assert found.shape == (2, CLASSES, 6, 8)
+        for image, maps in zip(batch, found, strict=True):
+            true = Oracle(CASES[name].build(1, 17), "f").features(image[None])[0].mean(axis=0)
+            true = (true - true.min()) / (true.max() - true.min()) if scale == "unit" else true
+            np.testing.assert_allclose(maps, np.repeat(true[None], CLASSES, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_activation_map_of_tokens(dialect: str) -> None:
+    """Of what the last block's projections read, without the class token."""
+    model = Transformer(prefix=2).build("B")
+    hooked = xai.insert(in_dialect(model, dialect), method="activation_map", scale="none")
+    batch = images(Transformer(prefix=2).build(1), 2)
+    found = xai.load(hooked)(batch)["saliency_map"]
+    assert found.shape == (2, CLASSES, HEIGHT, WIDTH)
+    layer = hooked.layer.name if dialect == "onnx" else None
+    if layer is not None:
+        value = next(node.output[0] for node in model.graph.node if layer in (node.name, node.output[0]))
+        part = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model)).extract_model(["image"], [value])
+        from onnx.reference import ReferenceEvaluator
+
+        true = ReferenceEvaluator(part).run(None, {"image": batch})[0][:, 2:].mean(axis=2)
+        np.testing.assert_allclose(found[:, 0], true.reshape(2, HEIGHT, WIDTH), atol=1e-5)
+        assert true.shape[1] == CELLS
+
+
+def test_activation_map_has_no_masks() -> None:
+    with pytest.raises(PlanError, match="activation_map has one value a cell, and no masks: leave the grid out"):
+        xai.insert(CASE.build("B", 17), method="activation_map", layer="f", grid="3x4")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_wrong_activation_map_is_refused(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The definition is run on arrays: where the emitted one is another, verification sees it."""
+
+    def skewed(xp: object, site: object) -> object:
+        mean = METHODS_BEFORE["activation_map"].hook(xp, site)  # type: ignore[arg-type]
+        return mean if isinstance(mean, np.ndarray) else xp.multiply(mean, mean)  # type: ignore[attr-defined]
+
+    METHODS_BEFORE = dict(METHODS)  # noqa: N806
+    monkeypatch.setitem(METHODS, "activation_map", Method(skewed, "nothing"))
+    with pytest.raises(VerificationError, match="the maps differ from their definition"):
+        xai.insert(in_dialect(CASE.build("B", 17), dialect), method="activation_map", layer="f", scale="none")
