@@ -25,7 +25,12 @@ from openvino_xai.cli.options import (
     texts,
 )
 from openvino_xai.cli.text import progress
-from openvino_xai.errors import ImageError
+from openvino_xai.errors import ImageError, InputError
+
+_REPORT = (
+    "A page (.html) of all these images that needs no network: opacity, classes, filters, sorting, and what the wrong ones "
+    "were taken for, where images are named after their class, as n01440764_tench.JPEG, or lie in a folder that is."
+)
 
 
 @takes_options
@@ -39,6 +44,7 @@ def explain(
     drawing: StyleOptions,
     targets: Annotated[str, typer.Option(help="The classes to draw: top:K, all, or ID,ID,...")] = "top:1",
     again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
+    report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
     as_json: Json = False,
 ) -> None:
     """Explain images: for each an overlay in its own size (PNG), the raw map (.npy), and a line of what was seen.
@@ -46,13 +52,18 @@ def explain(
     A model without a hook gets one in memory. The lines are kept in OUTPUT/explanations.jsonl, and what is done is not done
     again, after Ctrl-C or with more images. Images that cannot be read are reported and skipped; the exit status is 1 then.
     """
+    from openvino_xai.evaluate.examples import known_classes
+    from openvino_xai.render.report import write_report
     from openvino_xai.runtime.folder import Manifest, explain_all
 
     style = drawing.made()
+    if report is not None and report.suffix != ".html":
+        raise InputError(f"{report} does not end in .html, which the report is written as")
     photos = find_photos(inputs)
     asked = {
         "model": model,
         "targets": targets,
+        "report": report is not None,
         **asdict(drawing),
         **asdict(options),
         **asdict(probing),
@@ -66,22 +77,28 @@ def explain(
     if len(todo) < len(photos):
         done = len(photos) - len(todo)
         typer.echo(f"ovxai: {done} of {len(photos)} images are explained already; --again does them anew", err=True)
-    if not todo:
-        return
     failed = 0
-    with progress("explaining") as told_progress:
-        alone = (lambda done, total: told_progress("asking", done, total)) if len(todo) == 1 else None
-        network = running.load(model, options, probing.settings(alone))
-        start = time.perf_counter()
-        for count, found in enumerate(explain_all(network, todo, output, targets=targets, style=style), start=1):
-            if isinstance(found, ImageError):
-                failed += 1
-                print(f"ovxai: skipped: {found}", file=sys.stderr)
-            else:
-                line = {"model": model, **found, "asked": asked}
-                manifest.add(line)
-                typer.echo(json.dumps(line) if as_json else _sentence(line))
-            told_progress(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
+    with progress("explaining", shown=bool(todo)) as told_progress:
+        if todo:
+            alone = (lambda done, total: told_progress("asking", done, total)) if len(todo) == 1 else None
+            network = running.load(model, options, probing.settings(alone))
+            known = {} if report is None else known_classes(left, network.labels, network.classes)
+            start = time.perf_counter()
+            for count, found in enumerate(
+                explain_all(network, todo, output, targets=targets, style=style, known=known), start=1
+            ):
+                if isinstance(found, ImageError):
+                    failed += 1
+                    print(f"ovxai: skipped: {found}", file=sys.stderr)
+                else:
+                    line = {"model": model, **found, "asked": asked}
+                    manifest.add(line)
+                    typer.echo(json.dumps(line) if as_json else _sentence(line))
+                told_progress(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
+    lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
+    if report is not None and lines:
+        write_report(report, lines, title=f"{Path(model).name}, {len(lines)} images", style=style)
+        typer.echo(f"ovxai: {report}", err=True)
     if failed:
         raise typer.Exit(1)
 

@@ -119,6 +119,17 @@ def find_examples(inputs: Iterable[str], labels: Sequence[str], count: int) -> l
     return found
 
 
+def known_classes(photos: Iterable[Path], labels: Sequence[str], count: int) -> dict[Path, int]:
+    """The class of each photo that is named after it, or lies in a folder that is."""
+    classes = Classes(labels, count)
+    found = {}
+    for photo in photos:
+        name = photo.stem if WNID.match(photo.stem) and classes.knows(photo.stem) else photo.parent.name
+        if classes.knows(name):
+            found[photo] = classes.find(name, str(photo))
+    return found
+
+
 def _from_folder(folder: Path, classes: Classes) -> list[Example]:
     photos = sorted(item for item in folder.rglob("*") if item.suffix.lower() in SUFFIXES)
     parents = sorted({photo.parent.name for photo in photos if photo.parent != folder})

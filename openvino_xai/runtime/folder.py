@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,18 @@ class Manifest:
 
 
 def explain_all(
-    network: Network, photos: Sequence[tuple[Path, str]], folder: Path, *, targets: str, style: Style
+    network: Network,
+    photos: Sequence[tuple[Path, str]],
+    folder: Path,
+    *,
+    targets: str,
+    style: Style,
+    known: Mapping[Path, int] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any] | ImageError]:
-    """For each photo with the name of its files, in order: what was seen and written, or why it cannot be read."""
+    """For each photo with the name of its files, in order: what was seen and written, or why it cannot be read.
+
+    `known` is the class that a photo shows: it is told, and explained, too.
+    """
     with ThreadPoolExecutor(THREADS) as pool:
         reading: deque[Future[np.ndarray | ImageError]] = deque()
         writing: deque[Future[dict[str, Any]] | ImageError] = deque()
@@ -78,8 +88,10 @@ def explain_all(
             if isinstance(pixels, ImageError):
                 writing.append(pixels)
             else:
-                explanation = replace(network.explain(pixels, targets=targets), path=photo)
-                writing.append(pool.submit(_written, explanation, folder, name, style))
+                shown = [known[photo]] if photo in known else []
+                explanation = replace(network.explain(pixels, targets=targets, also=shown), path=photo)
+                label = {"id": shown[0], "label": network.label(shown[0])} if shown else None
+                writing.append(pool.submit(_written, explanation, folder, name, style, label))
             while len(writing) > AHEAD:
                 yield _result(writing.popleft())
         while writing:
@@ -93,9 +105,9 @@ def _read(photo: Path) -> np.ndarray | ImageError:
         return error
 
 
-def _written(explanation: Explanation, folder: Path, name: str, style: Style) -> dict[str, Any]:
+def _written(explanation: Explanation, folder: Path, name: str, style: Style, label: dict[str, Any] | None) -> dict[str, Any]:
     files = explanation.save(folder, name, style=style)
-    told: dict[str, Any] = explanation.to_dict()
+    told: dict[str, Any] = explanation.to_dict() | ({} if label is None else {"label": label})
     told["name"] = name
     told["targets"] = [{**target, **paths} for target, paths in zip(told["targets"], files, strict=True)]
     return told

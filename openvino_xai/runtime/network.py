@@ -59,6 +59,10 @@ class Network:
         """K, the number of classes."""
         return self._scores.classes
 
+    def label(self, k: int) -> str:
+        """The label of a class, its id where there is none."""
+        return self.labels[k] if k < len(self.labels) else str(k)
+
     @property
     def preprocessing(self) -> Preprocessing:
         """How an image becomes an input: from `model_info`, or changed by `configure`."""
@@ -77,10 +81,13 @@ class Network:
         self._check(batch)
         return self._running({self._input.name: batch})
 
-    def explain(self, image: str | os.PathLike[str] | np.ndarray, *, targets: str | Sequence[int] = "top:1") -> Explanation:
+    def explain(
+        self, image: str | os.PathLike[str] | np.ndarray, *, targets: str | Sequence[int] = "top:1", also: Sequence[int] = ()
+    ) -> Explanation:
         """The explanation of one image: a path, or RGB bytes [H, W, 3].
 
-        `targets` are `top:K`, the K most probable classes, `all`, or class ids. Raises InputError for an image that cannot
+        `targets` are `top:K`, the K most probable classes, `all`, or class ids; `also` are classes that come behind them where
+        the hook explains them. Raises InputError for an image that cannot
         be read, a class that the hook does not explain, or a model without a hook.
         """
         photo = read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
@@ -88,7 +95,9 @@ class Network:
         results = next(self._results(sample))
         seen = probabilities(results[self._scores.name], self._scores.scale, self.record.get("score"))[0]
         ranked = np.argsort(-seen, kind="stable")
-        ids = self._wanted(targets, ranked, self._explained(results))
+        explained = self._explained(results)
+        ids = self._wanted(targets, ranked, explained)
+        ids += [k for k in also if k in explained and k not in ids]
         return Explanation(
             image=photo,
             predictions=tuple(self._prediction(int(k), seen) for k in ranked[:5]),
@@ -168,7 +177,7 @@ class Network:
         return list(asked.ids)
 
     def _prediction(self, k: int, seen: np.ndarray) -> Prediction:
-        return Prediction(k, self.labels[k] if k < len(self.labels) else str(k), float(seen[k]))
+        return Prediction(k, self.label(k), float(seen[k]))
 
 
 def _described(image: Value, channels_first: bool) -> Preprocessing:

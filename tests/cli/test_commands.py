@@ -327,3 +327,21 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
     (row,) = pyarrow.parquet.read_table(tmp_path / "out" / "rows.parquet").to_pylist()
     assert row["target"] == 285 and 0 < row["complexity"] < 1
     assert "--output" in ovxai("evaluate", "-m", model, "-i", labels, "--parquet", status=2)
+
+
+def test_a_report_with_the_known_classes(ovxai: Said, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for name in ("n02124075_Egyptian_cat.png", "espresso/cat.png"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLES / "images" / "cat.png", photos / name)
+    asked = ["explain", "-m", MODELS["openvino"], "-i", photos, "-o", tmp_path / "out", "--report", tmp_path / "report.html"]
+    lines = {Path(line["image"]).name: line for line in map(json.loads, ovxai(*asked, "--json").splitlines())}
+    right, wrong = lines["n02124075_Egyptian_cat.png"], lines["cat.png"]
+    assert [target["id"] for target in right["targets"]] == [285]
+    assert right["label"] == {"id": 285, "label": "Egyptian cat"}
+    assert [target["id"] for target in wrong["targets"]] == [285, 967]  # what it is taken for, and what it is called
+    first = (tmp_path / "report.html").read_bytes()
+    (tmp_path / "report.html").unlink()
+    ovxai(*asked)  # all is explained already: the page is made of what is there
+    assert (tmp_path / "report.html").read_bytes() == first
+    assert "does not end in .html" in ovxai(*asked[:-1], tmp_path / "report.pdf", status=2)
