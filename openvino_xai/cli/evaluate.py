@@ -17,7 +17,7 @@ from openvino_xai.cli.text import print_table, progress
 from openvino_xai.errors import ImageError, InputError
 
 if TYPE_CHECKING:
-    from openvino_xai.evaluate.case import Covered
+    from openvino_xai.evaluate.case import Covered, Read, Scaled
     from openvino_xai.evaluate.sanity import Stage
     from openvino_xai.graph.files import Model
     from openvino_xai.runtime.network import Network
@@ -33,6 +33,8 @@ _METRIC = (
 )
 _METRIC += "energy, localisation; repeatable. By default all that the data allows."
 _COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
+_SCALED = "How a map becomes a mask: minmax, or over its max with what is below 0 cut off."
+_READ = "The score that drop, increase, insertion and deletion look at: probability, or logit (these are no fractions then)."
 _STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
@@ -48,6 +50,8 @@ def evaluate(
     target: Annotated[str | None, typer.Option(help="The class that is explained: label or predicted.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
     covered: Annotated[str, typer.Option(help=_COVERED)] = "zero",
+    scaled: Annotated[str, typer.Option(help=_SCALED)] = "minmax",
+    read: Annotated[str, typer.Option(help=_READ)] = "probability",
     step: Annotated[int | None, typer.Option(help=_STEP, min=1)] = None,
     sanity: Annotated[bool, typer.Option("--sanity", help=_SANITY)] = False,
     output: Annotated[
@@ -73,7 +77,7 @@ def evaluate(
 
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
-    choices = Choices(cast("Covered", covered), step, probing.seed)
+    choices = Choices(cast("Covered", covered), cast("Scaled", scaled), cast("Read", read), step, probing.seed)
     failed: list[ImageError] = []
     with progress("loading") as told:
         network = running.load(model, options, probing.settings())

@@ -15,17 +15,19 @@ from openvino_xai.probes.classifier import blurred, enlarged, unit
 from openvino_xai.render.overlay import Box, on_photo
 
 Covered: TypeAlias = Literal["zero", "black", "blur"]
+Scaled: TypeAlias = Literal["minmax", "max"]
+Read: TypeAlias = Literal["probability", "logit"]
 KERNEL, SIGMA = 11, 5.0
 
 
 class Subject(Protocol):
     """The network whose explanations are measured. Images are [N, C, H, W], as it sees them."""
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """[N, K] in [0, 1]: probabilities."""
+    def predict(self, images: np.ndarray, *, logits: bool = False) -> np.ndarray:
+        """[N, K]: probabilities in [0, 1], or logits."""
 
-    def maps(self, images: np.ndarray, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities [N, K], and the map [N, h, w] of one class for each image."""
+    def maps(self, images: np.ndarray, classes: list[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities or logits [N, K], and the map [N, h, w] of one class for each image."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,27 @@ class Choices:
     """Where the literature does not agree.
 
     `covered` is what a mask leaves where it is 0: `zero` as the network sees it, the mean colour where a mean is subtracted
-    (Poppi et al., 2021); `black`; or the photo, `blur`red. `step` is how many pixels insertion and deletion change at a time
+    (Poppi et al., 2021); `black`; or the photo, `blur`red. `scaled` is how a map becomes a mask: `minmax`, or over its `max`
+    with what is below 0 cut off. `read` is the score that drop, increase, insertion and deletion look at: the `probability`,
+    or the `logit`, with which they are no fractions. `step` is how many pixels insertion and deletion change at a time
     (Petsiuk et al., 2018, take 224 of 224 x 224), None a 28th of the image; `seed` is of the noise that sensitivity is measured
     with.
     """
 
     covered: Covered = "zero"
+    scaled: Scaled = "minmax"
+    read: Read = "probability"
     step: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.covered not in get_args(Covered):
-            raise InputError(f"covered is '{self.covered}'; one of {', '.join(get_args(Covered))} is expected")
+        for word, told, known in (
+            ("covered", self.covered, get_args(Covered)),
+            ("scaled", self.scaled, get_args(Scaled)),
+            ("read", self.read, get_args(Read)),
+        ):
+            if told not in known:
+                raise InputError(f"{word} is '{told}'; one of {', '.join(known)} is expected")
         if self.step is not None and self.step < 1:
             raise InputError(f"a step is {self.step} pixels; 1 or more are expected")
 
@@ -53,8 +64,8 @@ class Choices:
 class Case:
     """One photo, explained for one class.
 
-    `image` [1, C, H, W] as the network sees it, `black` [1, C, 1, 1] what it sees of black, `probabilities` [K], `target`
-    the class that is explained, `saliency` its map [h, w], `size` (height, width) of the photo, `box` what is seen of it.
+    `image` [1, C, H, W] as the network sees it, `black` [1, C, 1, 1] what it sees of black, `scores` [K], `target` the
+    class that is explained, `saliency` its map [h, w], `size` (height, width) of the photo, `box` what is seen of it.
     """
 
     network: Subject
@@ -62,7 +73,7 @@ class Case:
     example: Example
     image: np.ndarray
     black: np.ndarray
-    probabilities: np.ndarray
+    scores: np.ndarray
     target: int
     saliency: np.ndarray
     size: tuple[int, int]
@@ -70,13 +81,23 @@ class Case:
 
     @property
     def score(self) -> float:
-        """The probability of the class that is explained."""
-        return float(self.probabilities[self.target])
+        """The score of the class that is explained."""
+        return float(self.scores[self.target])
+
+    @property
+    def logits(self) -> bool:
+        """Whether scores are logits."""
+        return self.choices.read == "logit"
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """[H, W] in [0, 1]: the map, min-max scaled on its cells and enlarged to the image."""
-        return np.asarray(enlarged(unit(self.saliency[None]), (self.image.shape[2], self.image.shape[3]))[0])
+        """[H, W] in [0, 1]: the map, scaled on its cells and enlarged to the image."""
+        if self.choices.scaled == "max":
+            above = np.maximum(self.saliency, 0)
+            scaled = above / (above.max() or 1)
+        else:
+            scaled = unit(self.saliency[None])[0]
+        return np.asarray(enlarged(scaled[None], (self.image.shape[2], self.image.shape[3]))[0])
 
     @cached_property
     def masked(self) -> np.ndarray:
@@ -98,8 +119,8 @@ class Case:
 
     @cached_property
     def seen_masked(self) -> tuple[float, np.ndarray]:
-        """The probability that the masked image leaves to the class, and the class's map of it [h, w]: one inference."""
-        scores, maps = self.network.maps(self.masked, [self.target])
+        """The score that the masked image leaves to the class, and the class's map of it [h, w]: one inference."""
+        scores, maps = self.network.maps(self.masked, [self.target], logits=self.logits)
         return float(scores[0, self.target]), maps[0]
 
     @cached_property

@@ -24,7 +24,7 @@ def deletion(case: Case) -> float:
 
 
 def area(case: Case, start: np.ndarray, finish: np.ndarray) -> float:
-    """The area under the class's probability on the way from one image to another."""
+    """The area under the class's score on the way from one image to another."""
     height, width = case.mask.shape
     step = case.choices.step or -(-height * width // STEPS)
     order = np.argsort(-case.mask.reshape(-1), kind="stable")
@@ -33,5 +33,5 @@ def area(case: Case, start: np.ndarray, finish: np.ndarray) -> float:
     for done in range(1, count + 1):
         changed = order[: step * done]
         images[done][:, changed] = finish.reshape(*start.shape[:2], -1)[0][:, changed]
-    scores = case.network.predict(images.reshape(-1, *start.shape[1:]))[:, case.target]
+    scores = case.network.predict(images.reshape(-1, *start.shape[1:]), logits=case.logits)[:, case.target]
     return float((scores.sum() - scores[0] / 2 - scores[-1] / 2) / count)

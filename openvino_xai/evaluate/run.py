@@ -54,9 +54,9 @@ def evaluate(
         yield {
             "image": str(example.path),
             "label": example.label,
-            "predicted": int(case.probabilities.argmax()),
+            "predicted": int(case.scores.argmax()),
             "target": case.target,
-            "probability": case.score,
+            "score": case.score,
             "metrics": measured(case, names),
         }
 
@@ -65,14 +65,14 @@ def _case(network: Network, example: Example, photo: np.ndarray, target: Target,
     image = network.prepare(photo)
     known = example.label if target == "label" else None
     k = int(network.predict(image)[0].argmax()) if known is None else known
-    probabilities, maps = network.maps(image, [k])
+    scores, maps = network.maps(image, [k], logits=choices.read == "logit")
     return Case(
         network=network,
         choices=choices,
         example=example,
         image=image,
         black=network.prepare(np.zeros_like(photo))[:, :, :1, :1],
-        probabilities=probabilities[0],
+        scores=scores[0],
         target=k,
         saliency=maps[0],
         size=(photo.shape[0], photo.shape[1]),

@@ -93,7 +93,7 @@ class Network:
         photo = read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
         sample = self.prepare(photo)
         results = next(self._results(sample))
-        seen = probabilities(results[self._scores.name], self._scores.scale, self.record.get("score"))[0]
+        seen = self._read(results)[0]
         ranked = np.argsort(-seen, kind="stable")
         explained = self._explained(results)
         ids = self._wanted(targets, ranked, explained)
@@ -112,26 +112,38 @@ class Network:
         """The image [1, C, H, W], f32, that the model sees of a photo [H, W, 3], whatever layout and type it takes."""
         return self._images.planes(self._preprocessing(photo))
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """[N, K] in [0, 1], f64: the probabilities of images [N, C, H, W], as `prepare` makes them, in batches that fit."""
-        runs = [results[self._scores.name] for results in self._results(images)]
-        return probabilities(np.concatenate(runs), self._scores.scale, self.record.get("score"))
+    def predict(self, images: np.ndarray, *, logits: bool = False) -> np.ndarray:
+        """[N, K], f64: the probabilities of images [N, C, H, W], as `prepare` makes them, in batches that fit.
 
-    def maps(self, images: np.ndarray, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """The probabilities [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
+        Or the `logits`, where the model returns them. Raises InputError where it does not.
+        """
+        return np.concatenate([self._read(results, logits) for results in self._results(images)])
+
+    def maps(self, images: np.ndarray, classes: Sequence[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities or logits [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
 
         Raises InputError for a class that is not explained, or a model without a hook.
         """
         seen: list[np.ndarray] = []
         found: list[np.ndarray] = []
         for results in self._results(images):
-            seen.append(probabilities(results[self._scores.name], self._scores.scale, self.record.get("score")))
+            seen.append(self._read(results, logits))
             for one in range(len(seen[-1])):
                 alone = {name: array[one : one + 1] for name, array in results.items()}
                 k = classes[len(found)]
                 self._wanted([k], np.arange(self._scores.classes), self._explained(alone))
                 found.append(self._maps(images[len(found)][None], alone, [k])[0])
         return np.concatenate(seen), np.stack(found)
+
+    def _read(self, results: Mapping[str, np.ndarray], logits: bool = False) -> np.ndarray:
+        scores = results[self._scores.name]
+        if not logits:
+            return probabilities(scores, self._scores.scale, self.record.get("score"))
+        if self._scores.scale != "logit":
+            raise InputError(
+                f"output '{self._scores.name}' ends in a {self._scores.scale}: the model returns no logits to read"
+            )
+        return scores.reshape(len(scores), -1).astype(np.float64)
 
     def _results(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
         """The outputs for images of any number, in batches that fit, without what filled them up."""

@@ -32,13 +32,14 @@ class Halves:
 
     saliency: np.ndarray
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: np.ndarray, *, logits: bool = False) -> np.ndarray:
         wide = images.shape[3] // 2
         left, right = images[..., :wide].mean(axis=(1, 2, 3)), images[..., wide:].mean(axis=(1, 2, 3))
-        return np.stack([left, right], axis=1).astype(np.float64)
+        seen = np.stack([left, right], axis=1).astype(np.float64)
+        return np.log(seen) if logits else seen
 
-    def maps(self, images: np.ndarray, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        return self.predict(images), np.repeat(self.saliency[None], len(images), axis=0)
+    def maps(self, images: np.ndarray, classes: list[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        return self.predict(images, logits=logits), np.repeat(self.saliency[None], len(images), axis=0)
 
 
 @dataclass
@@ -47,9 +48,9 @@ class Moving(Halves):
 
     image: np.ndarray
 
-    def maps(self, images: np.ndarray, classes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def maps(self, images: np.ndarray, classes: list[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
         maps = [self.saliency if np.array_equal(one, self.image) else 1 - self.saliency for one in images]
-        return self.predict(images), np.stack(maps)
+        return self.predict(images, logits=logits), np.stack(maps)
 
 
 def case(saliency: np.ndarray = LEFT, *, bright: float = 0.8, target: int = 0, network: Any = None, **told: Any) -> Case:
@@ -61,7 +62,7 @@ def case(saliency: np.ndarray = LEFT, *, bright: float = 0.8, target: int = 0, n
         "example": Example(Path("photo.png"), target),
         "image": image,
         "black": np.full((1, 3, 1, 1), -1, np.float32),
-        "probabilities": subject.predict(image)[0],
+        "scores": subject.predict(image)[0],
         "target": target,
         "saliency": saliency,
         "size": (SIDE, SIDE),
@@ -96,6 +97,17 @@ def test_what_covers() -> None:
     flat = case(LEFT, target=1, choices=Choices(covered="blur"))
     assert flat.seen_masked[0] == pytest.approx(flat.blurred[..., SIDE // 2 :].mean())
     assert 0.2 < flat.seen_masked[0] < 0.8  # beyond the edge of the image is 0
+
+
+def test_logits_and_masks_over_the_maximum() -> None:
+    logits = Choices(read="logit")
+    image = np.full((1, 3, SIDE, SIDE), 0.8, np.float32)
+    seen = case(LEFT / 2 + 0.5, choices=logits, scores=Halves(LEFT).predict(image, logits=True)[0])
+    assert seen.seen_masked[0] == pytest.approx(np.log(0.8))
+    assert seen.mask.min() == 0
+    scaled = case(LEFT / 2 - 0.25, choices=Choices(scaled="max"))
+    assert (scaled.mask.min(), scaled.mask.max()) == (0, 1)
+    assert case(LEFT / 2 + 0.5, choices=Choices(scaled="max")).mask.min() == 0.5
 
 
 def test_an_increase() -> None:

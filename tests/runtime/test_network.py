@@ -83,3 +83,25 @@ def test_files_of_labels_with_any_characters(tmp_path: Path) -> None:
 def test_onnx_runtime_devices() -> None:
     with pytest.raises(InputError, match="device GPU is not known to ONNX Runtime here: one of CPU"):
         xai.load(CASE.build("B", 17), device="GPU")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_logits_where_the_model_returns_them(dialect: str) -> None:
+    network = xai.load(in_dialect(CASE.build("B", 17), dialect))
+    batch = np.random.default_rng(1).normal(0, 1, (3, 3, 6, 8)).astype(np.float32)
+    logits, probabilities = network.predict(batch, logits=True), network.predict(batch)
+    np.testing.assert_allclose(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), probabilities, atol=1e-6)
+    with pytest.raises(InputError, match="output 'logits' ends in a softmax: the model returns no logits to read"):
+        xai.load(CASES["softmax inside"].build("B", 17)).predict(batch, logits=True)
+
+
+@pytest.mark.parametrize("batch", [1, 2, "B"])
+def test_maps_of_many_images_are_those_of_each(batch: int | str) -> None:
+    network = xai.load(xai.insert(CASE.build(batch, 17), layer="f", scale="u8"))
+    images = np.random.default_rng(1).normal(0, 1, (5, 3, 6, 8)).astype(np.float32)
+    scores, maps = network.maps(images, [0, 1, 2, 3, 4])
+    assert scores.shape == (5, 5) and maps.shape == (5, 6, 8) and maps.max() == 1
+    for index in range(5):
+        alone_scores, alone = network.maps(images[index : index + 1], [index])
+        np.testing.assert_allclose(alone_scores[0], scores[index], atol=1e-6)
+        np.testing.assert_allclose(alone[0], maps[index], atol=1e-6)
