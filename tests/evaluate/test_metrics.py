@@ -36,7 +36,7 @@ class Halves:
         wide = images.shape[3] // 2
         left, right = images[..., :wide].mean(axis=(1, 2, 3)), images[..., wide:].mean(axis=(1, 2, 3))
         seen = np.stack([left, right], axis=1).astype(np.float64)
-        return np.log(seen) if logits else seen
+        return np.log(np.maximum(seen, 1e-9)) if logits else seen
 
     def maps(self, images: np.ndarray, classes: list[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
         return self.predict(images, logits=logits), np.repeat(self.saliency[None], len(images), axis=0)
