@@ -66,7 +66,7 @@ def studies(data: Path | None, work: Path) -> list[Study]:
     if data is None:
         return found
     models, images = data / "models", data / "images"
-    names = {"labels": str(models / "imagenet_labels.txt")}
+    names = {"labels": str(SAMPLES / "models" / "imagenet_labels.txt")}
     lite, squeeze = models / "efficientnet_lite0.xml", models / "squeezenet1.1.onnx"
     vit = models / "vit_s14_imagenette.xml"
     return [
