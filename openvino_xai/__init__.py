@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from openvino_xai.explanation import Explanation, Prediction
     from openvino_xai.runtime.network import Network, load
     from openvino_xai.runtime.probed import probe
+    from openvino_xai.runtime.wrapped import wrap
     from openvino_xai.surgery.insert import Hooked, Layer, insert, layers
 
 _HOME = {
@@ -28,6 +29,7 @@ _HOME = {
     "layers": "surgery.insert",
     "load": "runtime.network",
     "probe": "runtime.probed",
+    "wrap": "runtime.wrapped",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "layers",
     "load",
     "probe",
+    "wrap",
 ]
 
 

@@ -33,6 +33,7 @@ def test_public_names() -> None:
         "layers",
         "load",
         "probe",
+        "wrap",
     ]
     for name in xai.__all__:
         assert getattr(xai, name) is not None

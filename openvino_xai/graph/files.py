@@ -15,8 +15,10 @@ from openvino_xai.graph.protocol import Deployed
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
     import openvino
 
+Compiled: TypeAlias = "openvino.CompiledModel | onnxruntime.InferenceSession"
 Model: TypeAlias = "str | os.PathLike[str] | openvino.Model | onnx.ModelProto"
 
 FRONTENDS = (".tflite", ".pdmodel", ".pb")  # what OpenVINO reads, beside its own

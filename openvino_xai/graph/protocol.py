@@ -18,19 +18,34 @@ from openvino_xai.graph.sizes import Shape
 
 @dataclass(frozen=True)
 class Running:
-    """A compiled model as a function from inputs to outputs by name; `precision` is the one that runs.
+    """A compiled model as a function from inputs to outputs by name, from any thread.
 
-    For measuring, `once` runs it and leaves the results where they are, and `many` runs it so often as fast as it can.
+    `precision` is the one that runs, `native` the object that the runtime knows. For measuring, `once` runs it and leaves the
+    results where they are, and `many` runs it so often as fast as it can.
     """
 
     run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
     once: Callable[[Mapping[str, np.ndarray]], object]
     many: Callable[[Mapping[str, np.ndarray], int], None]
     precision: str
+    native: Any = None
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run it."""
         return self.run(inputs)
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A compiled model that somebody else made: how it runs, its inputs and outputs as a graph of one node, where it runs.
+
+    `info` is what it still tells about itself, by section.
+    """
+
+    running: Running
+    graph: Graph
+    device: str
+    info: Callable[[str], dict[str, str]]
 
 
 class Deployed(Protocol):
@@ -82,8 +97,10 @@ class Deployed(Protocol):
     def object(self) -> Any:
         """The model as the object a caller knows: `ov.Model` or `onnx.ModelProto`."""
 
-    def compile(self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY") -> Running:
-        """The model, ready to run. Raises InputError for a device that is not there."""
+    def compile(
+        self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY", cache_dir: Path | None = None
+    ) -> Running:
+        """The model, ready to run; `cache_dir` keeps what was compiled. Raises InputError for a device that is not there."""
 
     def save(self, path: Path) -> list[Path]:
         """Write the model, in the precision it has; the files written."""

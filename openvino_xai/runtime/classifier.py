@@ -9,31 +9,19 @@ import numpy as np
 from openvino_xai.errors import LayerError
 from openvino_xai.graph.protocol import Deployed, Running
 from openvino_xai.graph.sizes import text
-from openvino_xai.runtime.images import ImageInput
-from openvino_xai.runtime.scores import probabilities
-from openvino_xai.surgery.locate import Candidate, Scores
+from openvino_xai.runtime.network import Network
+from openvino_xai.surgery.locate import Candidate
 
 FEATURES, LOGITS = "ovxai_features", "ovxai_logits"
 
 
-class LayeredClassifier:
-    """A `Classifier` for probes: a model without a hook, and one of its layers; what is not asked for is not compiled.
+class ImageClassifier:
+    """A `Classifier` for probes that look at images alone: a network of which nothing else is known."""
 
-    `running` is the model itself, compiled. Raises LayerError for a layer where channels have no axis of their own.
-    """
+    layer: str | None = None
 
-    def __init__(
-        self,
-        deployed: Deployed,
-        running: Running,
-        image: ImageInput,
-        scores: Scores,
-        layer: Candidate | None,
-        compiled: tuple[str, str],
-    ) -> None:
-        self._deployed, self._plain, self._image = deployed, running, image
-        self._scores, self._at, self._compiled = scores, layer, compiled
-        self._held: tuple[np.ndarray, np.ndarray] | None = None
+    def __init__(self, network: Network) -> None:
+        self._network, self._image = network, network.images
 
     @property
     def batch(self) -> int:
@@ -42,12 +30,33 @@ class LayeredClassifier:
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """[N, K] in [0, 1], f64: the probabilities of images [N, C, H, W]."""
-        return probabilities(self._run(self._plain, images, self._scores.name), self._scores.scale)
+        return self._network.predict(images)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Raises LayerError: no layer is known."""
+        raise LayerError("the model is known from outside: a method that looks at a layer needs its file")
+
+    def logits_from(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Raises LayerError: no layer is known."""
+        return self.features(image)
+
+
+class LayeredClassifier(ImageClassifier):
+    """A `Classifier` for probes: a model without a hook, and one of its layers; what is not asked for is not compiled.
+
+    Raises LayerError for a layer where channels have no axis of their own.
+    """
+
+    def __init__(self, network: Network, deployed: Deployed, layer: Candidate, compiled: tuple[str, str]) -> None:
+        super().__init__(network)
+        self._deployed, self._at, self._compiled = deployed, layer, compiled
+        self._held: tuple[np.ndarray, np.ndarray] | None = None
+        self.layer = layer.name
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """[N, C, h, w]: what the layer holds for images [N, C, H, W]; of tokens, those that are cells."""
         raw = self._run(self._trunk, images, FEATURES).astype(np.float32)
-        place, channels = self._layer.place, self._channels(raw.shape)
+        place, channels = self._at.place, self._channels(raw.shape)
         if len(place.cells) == 2:
             return raw.transpose(place.batch, channels, *place.cells)
         height, width = (int(str(size)) for size in place.grid)
@@ -62,19 +71,14 @@ class LayeredClassifier:
             found.append(self._tail(given)[LOGITS][:count])
         return np.concatenate(found).reshape(len(features), -1).astype(np.float64)
 
-    @property
-    def _layer(self) -> Candidate:
-        assert self._at is not None, "a method that looks at a layer is given one"
-        return self._at
-
     @cached_property
     def _trunk(self) -> Running:
-        return self._deployed.probing(read={FEATURES: self._layer.value}, given={}).compile(*self._compiled)
+        return self._deployed.probing(read={FEATURES: self._at.value}, given={}).compile(*self._compiled)
 
     @cached_property
     def _tail(self) -> Running:
-        read = {LOGITS: self._scores.read_at("logit")}
-        return self._deployed.probing(read=read, given={FEATURES: self._layer.value}).compile(*self._compiled)
+        read = {LOGITS: self._network.scores.read_at("logit")}
+        return self._deployed.probing(read=read, given={FEATURES: self._at.value}).compile(*self._compiled)
 
     def _run(self, running: Running, images: np.ndarray, output: str) -> np.ndarray:
         runs = self._image.runs(self._image.laid_out(images))
@@ -82,21 +86,22 @@ class LayeredClassifier:
 
     def _channels(self, shape: tuple[int, ...]) -> int:
         """The axis that is neither batch nor cells."""
-        place = self._layer.place
+        place = self._at.place
         others = [axis for axis in range(len(shape)) if axis != place.batch and axis not in place.cells]
         if len(others) != 1 or place.batch != 0:
             raise LayerError(
-                f"layer '{self._layer.name}' {text(shape)} has {len(others)} axes beside batch and cells; "
+                f"layer '{self._at.name}' {text(shape)} has {len(others)} axes beside batch and cells; "
                 "one, of channels, is expected: choose another with --layer",
-                node=self._layer.name,
+                node=self._at.name,
             )
         return others[0]
 
     def _put_back(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         """Features [N, C, h, w] as the layer holds them; tokens that are no cells are those of the image."""
-        if self._held is None or self._held[0] is not image:  # asked for again and again
-            self._held = image, self._run(self._trunk, image, FEATURES)
-        own, place = self._held[1], self._layer.place
+        held = self._held
+        if held is None or held[0] is not image:  # asked for again and again
+            held = self._held = image, self._run(self._trunk, image, FEATURES)
+        own, place = held[1], self._at.place
         order = (place.batch, self._channels(own.shape), *place.cells)
         back = [order.index(axis) for axis in range(len(order))]
         if len(place.cells) == 2:

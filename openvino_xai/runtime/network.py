@@ -12,47 +12,69 @@ from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Prediction
 from openvino_xai.graph.files import Model, open_model
 from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.render.photo import read_photo
+from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
-from openvino_xai.runtime.scores import probabilities
-from openvino_xai.surgery.insert import RECORD, Hooked
-from openvino_xai.surgery.locate import find_image, find_scores
+from openvino_xai.runtime.scores import probabilities, scale_of
+from openvino_xai.surgery.insert import Hooked
+from openvino_xai.surgery.locate import Scores
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Targets
 
 
-def load(model: Model | Hooked, *, device: str = "CPU", precision: str = "f32") -> Network:
+def load(
+    model: Model | Hooked,
+    *,
+    device: str = "CPU",
+    precision: str = "f32",
+    hint: str = "LATENCY",
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Network:
     """A model, hooked or not, compiled for OpenVINO or ONNX Runtime.
 
     `precision` is `f32`, so that explanations do not depend on the machine, or `f16`, `bf16`, or `default` for what the
-    device prefers; ONNX Runtime runs a model as it is written. Raises InputError, ModelError.
+    device prefers; ONNX Runtime runs a model as it is written. `device` is one of OpenVINO's (CPU, GPU, NPU, AUTO, HETERO:...),
+    or CPU, CUDA or OPENVINO for ONNX Runtime, whose provider must be the one that runs. `hint` and `cache_dir` are OpenVINO's
+    performance hint and the folder where it keeps compiled models. Raises InputError, ModelError.
     """
-    return Network(model.deployed if isinstance(model, Hooked) else open_model(model), device=device, precision=precision)
+    deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
+    running = deployed.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
+    return Network(running, Described.of(deployed.graph, deployed.info), device)
 
 
 class Network:
-    """A model that runs. Called with a batch it returns every output by name, the maps among them."""
+    """A model that runs, from any thread. Called with a batch it returns every output by name, the maps among them."""
 
-    def __init__(
-        self, deployed: Deployed, *, device: str, precision: str, scores: str | None = None, image_input: str | None = None
-    ) -> None:
-        self._running = deployed.compile(device, precision)
+    def __init__(self, running: Running, known: Described, device: str) -> None:
+        self._running, self._input, self._scores, self._scale = running, known.image, known.scores, known.scale
         self.device = device
-        self.record = deployed.info(RECORD)
-        self._input, place = find_image(deployed.graph, self.record.get("image", image_input))
-        self._images = ImageInput(self._input, place.cells == (2, 3))
-        info = deployed.info("model_info")
-        self._scores = find_scores(deployed.graph, self.record.get("scores", scores))
-        self.labels = [label.replace("_", " ") for label in info.get("labels", "").split()]
-        self._preprocessing = _described(self._input, place.cells == (2, 3)).updated(info)
+        self.record = dict(known.record)
+        self._images = ImageInput(known.image, known.channels_first)
+        self.labels = [label.replace("_", " ") for label in known.info.get("labels", "").split()]
+        self._preprocessing = _described(known.image, known.channels_first).updated(known.info)
 
     @property
     def precision(self) -> str:
         """The precision that runs."""
         return self._running.precision
+
+    @property
+    def running(self) -> Running:
+        """The compiled model."""
+        return self._running
+
+    @property
+    def scores(self) -> Scores:
+        """The class output."""
+        return self._scores
+
+    @property
+    def images(self) -> ImageInput:
+        """The input that takes the image."""
+        return self._images
 
     @property
     def classes(self) -> int:
@@ -67,6 +89,10 @@ class Network:
     def preprocessing(self) -> Preprocessing:
         """How an image becomes an input: from `model_info`, or changed by `configure`."""
         return self._preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, preprocessing: Preprocessing) -> None:
+        self._preprocessing = preprocessing
 
     def configure(self, *, labels: Sequence[str] | None = None, preprocessing: Mapping[str, str] | None = None) -> None:
         """Set the labels, and preprocessing by the names of `model_info`. Raises InputError."""
@@ -137,12 +163,11 @@ class Network:
 
     def _read(self, results: Mapping[str, np.ndarray], logits: bool = False) -> np.ndarray:
         scores = results[self._scores.name]
+        scale = self._scale or scale_of(scores)
         if not logits:
-            return probabilities(scores, self._scores.scale, self.record.get("score"))
-        if self._scores.scale != "logit":
-            raise InputError(
-                f"output '{self._scores.name}' ends in a {self._scores.scale}: the model returns no logits to read"
-            )
+            return probabilities(scores, scale, self.record.get("score"))
+        if scale != "logit":
+            raise InputError(f"output '{self._scores.name}' ends in a {scale}: the model returns no logits to read")
         return scores.reshape(len(scores), -1).astype(np.float64)
 
     def _results(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:

@@ -8,12 +8,11 @@ import numpy as np
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import Model, open_model
-from openvino_xai.graph.protocol import Deployed
 from openvino_xai.probes import PROBES, Settings
-from openvino_xai.runtime.classifier import LayeredClassifier
+from openvino_xai.runtime.classifier import ImageClassifier, LayeredClassifier
+from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.insert import find_layer, refuse_hooked, token_hint
-from openvino_xai.surgery.locate import Candidate
 
 
 def probe(
@@ -46,37 +45,24 @@ def probe(
         chosen = find_layer(deployed, layer=layer, scores=scores, image_input=image_input, hint=hint)
     elif layer is not None:
         raise InputError(f"{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out")
-    return Probed(
-        deployed,
-        method,
-        chosen,
-        settings or Settings(),
-        device=device,
-        precision=precision,
-        scores=scores,
-        image_input=image_input,
-    )
+    known = Described.of(deployed.graph, deployed.info, scores=scores, image_input=image_input)
+    network = Network(deployed.compile(device, precision), known, device)
+    if chosen is None:
+        return Probed(network, known, method, ImageClassifier(network), settings)
+    return Probed(network, known, method, LayeredClassifier(network, deployed, chosen, (device, precision)), settings)
 
 
 class Probed(Network):
     """A network of which the maps come from a probe."""
 
     def __init__(
-        self,
-        deployed: Deployed,
-        method: str,
-        layer: Candidate | None,
-        settings: Settings,
-        *,
-        device: str,
-        precision: str,
-        scores: str | None,
-        image_input: str | None,
+        self, network: Network, known: Described, method: str, classifier: ImageClassifier, settings: Settings | None
     ) -> None:
-        super().__init__(deployed, device=device, precision=precision, scores=scores, image_input=image_input)
-        self._method, self.settings = method, settings
-        self._classifier = LayeredClassifier(deployed, self._running, self._images, self._scores, layer, (device, precision))
-        self.record = {"method": method, "scores": self._scores.name, **({} if layer is None else {"layer": layer.name})}
+        super().__init__(network.running, known, network.device)
+        self._method, self._classifier, self.settings = method, classifier, settings or Settings()
+        self.record = {"method": method, "scores": known.scores.name}
+        if classifier.layer is not None:
+            self.record["layer"] = classifier.layer
 
     def _explained(self, results: Mapping[str, np.ndarray]) -> list[int]:
         return list(range(self._scores.classes))

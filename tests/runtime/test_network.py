@@ -81,7 +81,7 @@ def test_files_of_labels_with_any_characters(tmp_path: Path) -> None:
 
 
 def test_onnx_runtime_devices() -> None:
-    with pytest.raises(InputError, match="device GPU is not known to ONNX Runtime here: one of CPU"):
+    with pytest.raises(InputError, match="device GPU is not there for ONNX Runtime: one of CPU is expected"):
         xai.load(CASE.build("B", 17), device="GPU")
 
 

@@ -18,7 +18,7 @@ from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
-from openvino_xai.graph.onnx.run import LARGEST_FILE, PROVIDERS, running, session, weight_bytes
+from openvino_xai.graph.onnx.run import LARGEST_FILE, provider_of, running, session, weight_bytes
 from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
@@ -264,11 +264,13 @@ class OnnxModel:
         """The model as a `ModelProto`."""
         return ir.to_proto(self.native)
 
-    def compile(self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY") -> Running:
+    def compile(
+        self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY", cache_dir: Path | None = None
+    ) -> Running:
         """The model, ready to run in the precision it is written in, on the provider for `device`."""
-        if device not in PROVIDERS:
-            raise InputError(f"device {device} is not known to ONNX Runtime here: one of {', '.join(PROVIDERS)} is expected")
-        return running(session(self.native, PROVIDERS[device]), self.precision)
+        if cache_dir is not None:
+            raise InputError("ONNX Runtime keeps no compiled models: leave the cache folder out")
+        return running(session(self.native, provider_of(device)), self.precision)
 
     @property
     def precision(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,13 +11,33 @@ import onnx_ir as ir
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 
-from openvino_xai.errors import ModelError
-from openvino_xai.graph.protocol import Running
+from openvino_xai.errors import InputError, ModelError
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.protocol import Adopted, Running
+from openvino_xai.graph.sizes import Dim
 
-PROVIDERS = {"CPU": "CPUExecutionProvider"}
+PROVIDERS = {
+    "CPU": "CPUExecutionProvider",
+    "GPU": "CUDAExecutionProvider",
+    "CUDA": "CUDAExecutionProvider",
+    "OPENVINO": "OpenVINOExecutionProvider",
+}
 LARGEST_FILE = 2**31 - 2**20  # protobuf holds less than 2 GiB; above, weights go to a file beside
 HANDED_OVER = 2**27  # bytes: weights beyond are handed over as they are in memory, and not written into a message first
 _REFUSALS = (_ort.Fail, _ort.InvalidArgument, _ort.InvalidGraph, _ort.NotImplemented, _ort.RuntimeException)
+
+
+def provider_of(device: str) -> str:
+    """The provider for a device. Raises InputError for one that this ONNX Runtime does not have."""
+    there = onnxruntime.get_available_providers()
+    provider = PROVIDERS.get(device.upper())
+    if provider is None or provider not in there:
+        known = [name for name, its in PROVIDERS.items() if its in there]
+        raise InputError(
+            f"device {device} is not there for ONNX Runtime: one of {', '.join(known)} is expected (its providers are "
+            f"{', '.join(there)})"
+        )
+    return provider
 
 
 def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
@@ -32,10 +53,15 @@ def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
     proto = _inlined(native) if light is None else ir.to_proto(light)
     try:
         held = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
-        held.ovxai_weights = weights  # ONNX Runtime reads them where they are
-        return held
     except _REFUSALS as error:
         raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
+    if held.get_providers()[0] != provider:  # ONNX Runtime falls back with a warning at most
+        raise InputError(
+            f"{provider} was asked for, and ONNX Runtime fell back to {held.get_providers()[0]}: what that provider needs is "
+            "not installed here, or the device is not there"
+        )
+    held.ovxai_weights = weights  # ONNX Runtime reads them where they are
+    return held
 
 
 def _with_weights_outside(native: ir.Model) -> tuple[ir.Model, dict[str, np.ndarray]]:
@@ -74,7 +100,53 @@ def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
         for _ in range(count):
             run(inputs)
 
-    return Running(run, run, many, precision)
+    return Running(run, run, many, precision, held)
+
+
+def adopted(compiled: onnxruntime.InferenceSession) -> Adopted:
+    """A session that somebody else made."""
+    inputs = tuple(_value(item) for item in compiled.get_inputs())
+    outputs = tuple(_value(item) for item in compiled.get_outputs())
+    node = Node("model", "", "InferenceSession", inputs, outputs)
+    graph = Graph([node], list(inputs), {value.name: value for value in outputs}, fold=_unknown)
+    told = compiled.get_modelmeta().custom_metadata_map
+
+    def info(section: str) -> dict[str, str]:
+        start = section + " "
+        return {key[len(start) :]: text for key, text in told.items() if key.startswith(start)}
+
+    return Adopted(running(compiled, "unknown"), graph, compiled.get_providers()[0], info)
+
+
+def drop_in(compiled: onnxruntime.InferenceSession, more: type) -> Any:
+    """A session that is the same in every way, and `more`; both run the same model."""
+    made: Any = object.__new__(type("InferenceSession", (more, onnxruntime.InferenceSession), {}))
+    made.__dict__.update(compiled.__dict__)
+    return made
+
+
+def _value(item: Any) -> Value:
+    shape = tuple(size if isinstance(size, int) else Dim(1, (str(size),)) for size in item.shape)
+    return Value(item.name, shape, _DTYPES.get(item.type, np.dtype(object)))
+
+
+def _unknown(value: Value) -> np.ndarray:
+    raise ModelError(f"what '{value.name}' holds is not known of a session")
+
+
+_DTYPES = {
+    f"tensor({name})": np.dtype(dtype)
+    for name, dtype in {
+        "float": np.float32,
+        "float16": np.float16,
+        "double": np.float64,
+        "uint8": np.uint8,
+        "int8": np.int8,
+        "int32": np.int32,
+        "int64": np.int64,
+        "bool": np.bool_,
+    }.items()
+}
 
 
 def _inlined(native: ir.Model) -> onnx.ModelProto:

@@ -187,9 +187,11 @@ class OpenVINOModel:
         """The model as an `ov.Model`."""
         return self.native
 
-    def compile(self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY") -> Running:
+    def compile(
+        self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY", cache_dir: Path | None = None
+    ) -> Running:
         """The model, ready to run; OpenVINO chooses the precision where `precision` is `default`."""
-        hints = {"PERFORMANCE_HINT": hint}
+        hints = {"PERFORMANCE_HINT": hint, **({} if cache_dir is None else {"CACHE_DIR": str(cache_dir)})}
         if precision != "default":
             hints["INFERENCE_PRECISION_HINT"] = precision
         try:

@@ -10,16 +10,25 @@ import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
 
-from openvino_xai.graph.protocol import Running
+from openvino_xai.errors import ModelError
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.protocol import Adopted, Running
+from openvino_xai.graph.sizes import Dim
 
 
-def running(compiled: ov.CompiledModel, model: ov.Model, quantised: str) -> Running:
+def running(compiled: ov.CompiledModel, model: ov.Model | ov.CompiledModel, quantised: str) -> Running:
     """A compiled model as a function from inputs to outputs, by the names in `model`: compiling merges and drops some."""
     wanted = {name_of(port): i for i, port in enumerate(model.inputs)}
     names = [name_of(port) for port in model.outputs]
+    idle: list[ov.InferRequest] = []  # a request serves one thread at a time
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        results = compiled(told(inputs))
+        try:
+            free = idle.pop()
+        except IndexError:
+            free = compiled.create_infer_request()
+        results = free.infer(told(inputs), share_inputs=True)
+        idle.append(free)
         return {name: results[i] for i, name in enumerate(names)}
 
     @cache
@@ -38,7 +47,7 @@ def running(compiled: ov.CompiledModel, model: ov.Model, quantised: str) -> Runn
             queue.start_async(told(inputs), share_inputs=True)
         queue.wait_all()
 
-    return Running(run, once, many, quantised + _precision(compiled))
+    return Running(run, once, many, quantised + _precision(compiled), compiled)
 
 
 def _precision(compiled: ov.CompiledModel) -> str:
@@ -46,6 +55,31 @@ def _precision(compiled: ov.CompiledModel) -> str:
         return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
     except RuntimeError:  # AUTO and HETERO do not tell
         return "unknown"
+
+
+def adopted(compiled: ov.CompiledModel) -> Adopted:
+    """A compiled model that somebody else made. It keeps nothing of what the model told about itself."""
+    inputs = tuple(_value(port) for port in compiled.inputs)
+    outputs = tuple(_value(port) for port in compiled.outputs)
+    node = Node("model", "", "CompiledModel", inputs, outputs)
+    graph = Graph([node], list(inputs), {value.name: value for value in outputs}, fold=_unknown)
+    devices = ",".join(compiled.get_property("EXECUTION_DEVICES"))
+    return Adopted(running(compiled, compiled, ""), graph, devices, lambda section: {})
+
+
+def drop_in(compiled: ov.CompiledModel, more: type) -> Any:
+    """A compiled model that is the same in every way, and `more`."""
+    return type("CompiledModel", (more, ov.CompiledModel), {})(compiled)
+
+
+def _value(port: Any) -> Value:
+    partial = port.get_partial_shape()
+    shape = tuple(size.get_length() if size.is_static else Dim(1, (f"axis {axis}",)) for axis, size in enumerate(partial))
+    return Value(name_of(port), shape, np.dtype(port.get_element_type().to_dtype()), aliases=frozenset(port.get_names()))
+
+
+def _unknown(value: Value) -> np.ndarray:
+    raise ModelError(f"what '{value.name}' holds is not known of a compiled model")
 
 
 _CORE: list[ov.Core] = []

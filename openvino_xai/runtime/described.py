@@ -1,0 +1,43 @@
+"""What is known of a model that runs: its image, its scores, and what it tells about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from openvino_xai.graph.neutral import Graph, Value
+from openvino_xai.surgery.insert import RECORD
+from openvino_xai.surgery.locate import Scores, find_image, find_scores
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """The input with the image, and whether its channels come first; the scores; and what is recorded of a hook, and of images.
+
+    `scale` is what the scores are on (`softmax`, `sigmoid`, `logit`), None where only their values can tell: of a compiled
+    model that somebody else made.
+    """
+
+    image: Value
+    channels_first: bool
+    scores: Scores
+    scale: str | None
+    record: Mapping[str, str]
+    info: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        graph: Graph,
+        told: Callable[[str], Mapping[str, str]],
+        *,
+        opaque: bool = False,
+        scores: str | None = None,
+        image_input: str | None = None,
+    ) -> Described:
+        """A model by its graph and its sections of text; an `opaque` one is known from outside. Raises ModelError."""
+        record = told(RECORD)
+        image, place = find_image(graph, record.get("image", image_input))
+        found = find_scores(graph, record.get("scores", scores))
+        scale = record.get("output") if opaque else found.scale
+        return cls(image, place.cells == (2, 3), found, scale, record, told("model_info"))

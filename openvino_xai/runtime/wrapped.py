@@ -1,0 +1,138 @@
+"""A compiled model that somebody already has, with explanations on top: a drop-in for what it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.errors import InputError
+from openvino_xai.explanation import Explanation
+from openvino_xai.graph.files import Compiled, Model, open_model
+from openvino_xai.graph.protocol import Adopted
+from openvino_xai.probes import PROBES, Settings
+from openvino_xai.runtime.classifier import ImageClassifier
+from openvino_xai.runtime.described import Described
+from openvino_xai.runtime.network import Network
+from openvino_xai.runtime.probed import Probed
+from openvino_xai.surgery.plan import CLASS, MAP
+
+
+def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
+    """The compiled model as it is, of the same class, which also explains.
+
+    All that worked before works as before, and as fast: it is called, asked for `inputs`, `outputs` and requests, given to an
+    `AsyncInferQueue`, run. It has more: `explain(images)`, `saliency`, which picks the maps out of results, and `network`,
+    which holds labels and preprocessing, and serves any thread.
+
+    `model` is the file that it was compiled from. OpenVINO keeps nothing of what a model tells about itself (labels,
+    preprocessing, the targets of its hook), so that without the file these have to be told with `network.configure`.
+
+    Raises InputError, and ModelError for a model that is no image classifier.
+    """
+    kind = type(compiled).__module__.partition(".")[0]
+    if kind == "openvino":
+        from openvino_xai.graph.openvino.run import adopted, drop_in
+    elif kind == "onnxruntime":
+        from openvino_xai.graph.onnx.run import adopted, drop_in
+    else:
+        raise InputError(
+            f"an openvino.CompiledModel or an onnxruntime.InferenceSession is wrapped; this is {type(compiled).__qualname__}"
+        )
+    held: Adopted = adopted(compiled)
+    if model is None:
+        known = _from_outside(held)
+    else:
+        deployed = open_model(model)
+        known = Described.of(deployed.graph, deployed.info)
+        _same(known, held)
+    made = drop_in(compiled, _Explaining)
+    made.network = Network(held.running, known, held.device)
+    made.hooked = MAP in held.graph.outputs
+    made.known = known
+    return made
+
+
+class _Explaining:
+    """What a wrapped model has more."""
+
+    network: Network
+    known: Described
+    hooked: bool
+
+    @property
+    def saliency(self) -> Any:
+        """What picks the maps out of results: `results[model.saliency]`, `session.run([session.saliency], inputs)`.
+
+        Raises InputError for a model without a hook.
+        """
+        if not self.hooked:
+            raise InputError(HOW)
+        output: Any = getattr(self, "output", None)  # of OpenVINO; a session knows names
+        return MAP if output is None else output(MAP)
+
+    def explain(
+        self,
+        images: Any,
+        *,
+        targets: str | Sequence[int] = "top:1",
+        method: str | None = None,
+        settings: Settings | None = None,
+    ) -> Explanation | list[Explanation]:
+        """The explanation of an image (a path, or RGB bytes [H, W, 3]), or those of a list of images.
+
+        Without a hook a `method` that looks at images alone explains (`rise`, `occlusion`), with its `settings`. Raises
+        InputError.
+        """
+        network = self.network if method is None else self._probed(method, settings)
+        if method is None and not self.hooked:
+            raise InputError(HOW)
+        if isinstance(images, (str, os.PathLike, np.ndarray)):
+            return network.explain(images, targets=targets)
+        return [network.explain(image, targets=targets) for image in images]
+
+    def _probed(self, method: str, settings: Settings | None) -> Network:
+        alone = [name for name, probe in PROBES.items() if not probe.layered]
+        if method not in alone:
+            raise InputError(
+                f"a compiled model is asked by {' or '.join(alone)}, not by '{method}', which needs its file: see probe"
+            )
+        known = replace(self.known, record={})
+        probed = Probed(self.network, known, method, ImageClassifier(self.network), settings)
+        probed.labels, probed.preprocessing = self.network.labels, self.network.preprocessing
+        return probed
+
+
+def _from_outside(held: Adopted) -> Described:
+    """What a compiled model shows of itself. Raises InputError where that does not say which classes its maps are of."""
+    known = Described.of(held.graph, held.info, opaque=True)
+    maps = held.graph.outputs.get(MAP)
+    if maps is None or known.record:
+        return known
+    explained = (maps.shape or (None, None))[1]
+    if CLASS not in held.graph.outputs and explained != known.scores.classes:
+        raise InputError(
+            f"'{MAP}' has maps of {explained} classes, and the compiled model does not tell of which: say the file that it "
+            "was compiled from with model="
+        )
+    return replace(known, record={"method": "unknown", "targets": "all"})
+
+
+HOW = (
+    "the model carries no hook: `ovxai insert --model FILE` makes a file that does, which compiles in its place; "
+    "or explain(images, method='rise') asks the model as it is again and again"
+)
+
+
+def _same(known: Described, held: Adopted) -> None:
+    """Raise InputError where a file is not what was compiled."""
+    there = [*(value.name for value in held.graph.inputs), *held.graph.outputs]
+    for name in (known.image.name, known.scores.name):
+        aliases = {alias for value in [*held.graph.inputs, *held.graph.outputs.values()] for alias in value.aliases}
+        if name not in there and name not in aliases:
+            raise InputError(
+                f"the file has '{name}', which the compiled model has not ({', '.join(there)}): it is another model"
+            )
