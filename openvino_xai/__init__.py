@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.network import Network, load
     from openvino_xai.runtime.probed import probe
     from openvino_xai.runtime.wrapped import wrap
+    from openvino_xai.serve.export import export
     from openvino_xai.surgery.insert import Hooked, Layer, insert, layers
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "Network": "runtime.network",
     "OvxaiError": "errors",
     "Prediction": "explanation",
+    "export": "serve.export",
     "insert": "surgery.insert",
     "layers": "surgery.insert",
     "load": "runtime.network",
@@ -40,6 +42,7 @@ __all__ = [
     "OvxaiError",
     "Prediction",
     "__version__",
+    "export",
     "insert",
     "layers",
     "load",

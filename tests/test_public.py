@@ -29,6 +29,7 @@ def test_public_names() -> None:
         "OvxaiError",
         "Prediction",
         "__version__",
+        "export",
         "insert",
         "layers",
         "load",

@@ -11,6 +11,7 @@ from openvino_xai.cli.benchmark import benchmark
 from openvino_xai.cli.compare import compare
 from openvino_xai.cli.evaluate import evaluate
 from openvino_xai.cli.explain import explain
+from openvino_xai.cli.export import export
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
 from openvino_xai.errors import OvxaiError
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (layers, insert, explain, compare, evaluate, benchmark):
+for command in (layers, insert, explain, compare, evaluate, benchmark, export):
     app.command(no_args_is_help=True)(command)
 
 

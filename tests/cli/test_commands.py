@@ -345,3 +345,13 @@ def test_a_report_with_the_known_classes(ovxai: Said, tmp_path: Path) -> None:
     ovxai(*asked)  # all is explained already: the page is made of what is there
     assert (tmp_path / "report.html").read_bytes() == first
     assert "does not end in .html" in ovxai(*asked[:-1], tmp_path / "report.pdf", status=2)
+
+
+def test_export(ovxai: Said, tiny_model: Path, tmp_path: Path) -> None:
+    hooked = tmp_path / "cells_xai.onnx"
+    ovxai("insert", "-m", tiny_model, "-o", hooked)
+    told = json.loads(ovxai("export", "-m", hooked, "--server", "triton", "-o", tmp_path / "repo", "--json"))
+    assert (told["name"], [output["name"] for output in told["outputs"]]) == ("cells", ["logits", "saliency_map"])
+    assert told["grows_by"] == 5 * 6 * 8 * 4
+    assert "a response grows by" in ovxai("export", "-m", hooked, "--server", "ovms", "-o", tmp_path / "other")
+    assert "carries no hook" in ovxai("export", "-m", tiny_model, "--server", "ovms", "-o", tmp_path / "none", status=2)

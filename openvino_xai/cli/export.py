@@ -1,0 +1,54 @@
+"""`ovxai export`: a hooked model as a folder that a server can serve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from openvino_xai.cli.options import Json, ModelPath
+
+if TYPE_CHECKING:
+    from openvino_xai.serve.export import Server
+
+_BACKEND = "Triton's backend: openvino, onnxruntime or python; by default the model's own."
+_LEGACY = "Triton: two endpoints on one copy of the weights, NAME as it was and NAME_xai with maps."
+
+
+def export(
+    model: ModelPath,
+    server: Annotated[str, typer.Option(help="triton, ovms (OpenVINO Model Server) or kserve.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    name: Annotated[str | None, typer.Option(help="The endpoint's name; by default the file's without _xai.")] = None,
+    backend: Annotated[str | None, typer.Option(help=_BACKEND)] = None,
+    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32",
+    legacy: Annotated[bool, typer.Option("--legacy", help=_LEGACY)] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the folder.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a hooked model as a repository for a model server, with its configuration and a client.
+
+    Old clients do not break: their outputs keep name and order, their requests stay valid.
+    """
+    from openvino_xai.serve.export import export as exported
+
+    endpoint = exported(
+        model,
+        output,
+        server=cast("Server", server),
+        name=name,
+        backend=backend,
+        precision=precision,
+        legacy=legacy,
+        force=force,
+    )
+    for text in endpoint.warnings:
+        typer.echo(f"ovxai: {text}", err=True)
+    if as_json:
+        outputs = [{"name": t.name, "dtype": str(t.dtype), "shape": list(t.shape)} for t in endpoint.outputs]
+        told = {"output": str(output), "server": server, "name": endpoint.name, "outputs": outputs}
+        print(json.dumps({**told, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
+    else:
+        print(f"{output}: {endpoint.name} for {server}; a response grows by {endpoint.grows_by} bytes an image")

@@ -1,0 +1,1 @@
+"""Hooked models where they are served: repositories for model servers."""
