@@ -6,6 +6,7 @@ Importing this package imports neither openvino, onnx nor cv2; what needs them l
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from openvino_xai.version import __version__
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.wrapped import wrap
     from openvino_xai.serve.export import export
     from openvino_xai.surgery.insert import Hooked, Layer, insert, layers
+
+# OpenCV reads these when it is imported: the pixels of the largest image that is decoded, and what it says beside our errors
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 _HOME = {
     "Explanation": "explanation",

@@ -14,7 +14,7 @@ from openvino_xai.cli.explain import explain
 from openvino_xai.cli.export import export
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
-from openvino_xai.errors import OvxaiError
+from openvino_xai.errors import InputError, OvxaiError
 from openvino_xai.version import __version__
 
 app = typer.Typer(
@@ -36,7 +36,13 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
-) -> None: ...
+    limit_memory: Annotated[
+        str | None, typer.Option(help="Address space of the process that opens models and images, as 8GiB, or none.")
+    ] = None,
+    timeout: Annotated[str | None, typer.Option(help="Seconds that a command may take, or none.")] = None,
+) -> None:
+    if limit_memory is not None or timeout is not None:  # the command `ovxai` has taken them before
+        raise InputError("--limit-memory and --timeout are for the command ovxai, which runs this in a process of its own")
 
 
 def main() -> None:
@@ -45,4 +51,7 @@ def main() -> None:
         app()
     except OvxaiError as error:
         print(f"ovxai: {error}", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print("ovxai: the memory does not suffice, or what --limit-memory allows of it", file=sys.stderr)
         sys.exit(2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import onnx
@@ -59,8 +59,7 @@ def _open_file(path: Path) -> Deployed:
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
     """A temporary path with the target's name; on success it, and any files written beside it, are moved into place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".ovxai-", dir=target.parent))
+    folder = scratch_folder(target.parent)
     try:
         yield folder / target.name
         for path in sorted(folder.iterdir(), key=lambda path: path.name == target.name):  # what it refers to goes first

@@ -8,12 +8,14 @@ repeats is copied natively, and only what a plan adds is emitted by kind.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from openvino_xai.errors import ModelError
 from openvino_xai.graph.sizes import Dim, Shape
 
 
@@ -60,6 +62,28 @@ class Node:
     def operands(self) -> Iterator[tuple[int, Value]]:
         """The operands that are there, with their index."""
         return ((i, v) for i, v in enumerate(self.inputs) if v is not None)
+
+
+@contextmanager
+def understood(node: Node) -> Iterator[None]:
+    """Read what a node says of itself. Raises ModelError where its attributes, operands and shapes do not go together."""
+    try:
+        yield
+    except (
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        AttributeError,
+        ZeroDivisionError,
+        AssertionError,
+    ) as error:
+        raise ModelError(
+            f"{node} cannot be understood: its attributes, operands and shapes do not go together "
+            f"({type(error).__name__}: {str(error)[:200]})",
+            node=node.name,
+        ) from error
 
 
 @dataclass(eq=False)

@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from openvino_xai.errors import PlanError
 from openvino_xai.graph.neutral import Node, Value
-from openvino_xai.graph.sizes import Shape, Size
+from openvino_xai.graph.sizes import Shape, Size, text
 
 Array: TypeAlias = Any  # a Value while a plan is traced, a numpy array in the reference
 Axis: TypeAlias = "int | tuple[int, ...]"
@@ -245,8 +246,9 @@ def as_value(item: Array, beside: Sequence[Array]) -> Value:
 
 
 def shape_of(value: Value) -> Shape:
-    """The shape, which must be known."""
-    assert value.shape is not None, value.name
+    """The shape, which must be known. Raises PlanError where the model does not tell it."""
+    if value.shape is None:
+        raise PlanError(f"the number of axes of '{value.name}' is not known before the model runs", node=value.name)
     return value.shape
 
 
@@ -258,6 +260,6 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     sizes: list[Size] = []
     for x, y in zip(left, right, strict=True):
         if x != y and x != 1 and y != 1:
-            raise ValueError(f"shapes {a} and {b} do not broadcast")
+            raise PlanError(f"shapes {text(a)} and {text(b)} do not go together: the model is not what it says")
         sizes.append(y if x == 1 else x)
     return tuple(sizes)

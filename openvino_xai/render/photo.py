@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,14 @@ def read_photo(path: Path) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error
-    photo = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    try:
+        photo = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except cv2.error as error:  # OpenCV refuses what is too large, and so do its decoders what is broken in some ways
+        limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "?")
+        raise ImageError(
+            f"cannot read {path}: OpenCV refuses it ({error.err or error}); images of more than {limit} pixels are refused "
+            "unless OPENCV_IO_MAX_IMAGE_PIXELS says otherwise"
+        ) from error
     if photo is None:
         raise ImageError(f"cannot read {path}: it is no image that OpenCV knows")
     return np.asarray(photo)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import Model, open_model
+from openvino_xai.graph.scratch import scratch_folder
 from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
 
@@ -52,8 +52,7 @@ def export(
     deployed = open_model(model)
     stem = Path(model).stem.removesuffix("_xai") if isinstance(model, (str, os.PathLike)) else "model"
     endpoint = Endpoint.hooked(deployed, name or stem)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".ovxai-", dir=target.parent)) / target.name
+    folder = scratch_folder(target.parent) / target.name
     folder.mkdir()
     try:
         if server == "triton":

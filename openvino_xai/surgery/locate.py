@@ -182,7 +182,9 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
         if where is None or value not in separates or value is scores.value:
             continue
         reason = None
-        if product(where.grid) == 1:
+        if 0 in where.grid:
+            reason = "it has no cells"
+        elif product(where.grid) == 1:
             reason = "it has a single cell"
         elif len(where.cells) == 1 and value.shape and value.shape[where.cells[0]] != product(where.grid):
             reason = (

@@ -128,7 +128,8 @@ class PlannedSite:
         """What enters the block, and what its projections read, with the weight that each mask gives each token."""
         layer = self._layer
         tokens = shape_of(layer.value)[layer.place.cells[0]]
-        assert isinstance(tokens, int) and layer.residual is not None
+        if not isinstance(tokens, int) or layer.residual is None:
+            raise PlanError(f"layer '{layer.name}' is no attention block of which the tokens are known", node=layer.name)
         every = np.ones((len(weights), tokens))
         every[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
         return {value: Weighted(value, every, layer.place) for value in (layer.residual, layer.value)}

@@ -15,16 +15,18 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInferencePass
 
 from openvino_xai.errors import InputError, ModelError
-from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
 from openvino_xai.graph.onnx.run import LARGEST_FILE, provider_of, running, session, weight_bytes
+from openvino_xai.graph.onnx.wellformed import refuse_malformed
 from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 from openvino_xai.graph.symbolic import symbolic_content
 
 OLDEST_OPSET = 13
+_UNREADABLE = (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
 class OnnxModel:
@@ -40,17 +42,21 @@ class OnnxModel:
         """The model in a file. Raises ModelError."""
         try:
             model = cls(ir.load(path))
-        except (DecodeError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-            raise ModelError(f"cannot read {path}: not an ONNX model ({type(error).__name__}: {error})") from error
+        except _UNREADABLE as error:
+            raise ModelError(f"cannot read {path}: not an ONNX model ({type(error).__name__}: {_brief(error)})") from error
         return model.checked(str(path)).settled()
 
     @classmethod
     def of(cls, proto: onnx.ModelProto) -> OnnxModel:
         """The model in a `ModelProto`, which is left as it is. Raises ModelError."""
-        return cls(ir.from_proto(proto)).checked("the ModelProto").settled()
+        try:
+            model = cls(ir.from_proto(proto))
+        except _UNREADABLE as error:
+            raise ModelError(f"cannot read the ModelProto ({type(error).__name__}: {_brief(error)})") from error
+        return model.checked("the ModelProto").settled()
 
     def checked(self, source: str) -> OnnxModel:
-        """This model, or a ModelError where it is of an opset that we do not emit."""
+        """This model, or a ModelError where it is malformed, or of an opset that we do not emit."""
         if not len(self.native.graph) or self.opset is None:
             raise ModelError(f"cannot read {source}: it holds no ONNX graph")
         if self.opset < OLDEST_OPSET:
@@ -58,6 +64,7 @@ class OnnxModel:
                 f"{source} uses opset {self.opset}; {OLDEST_OPSET} or newer is needed: "
                 "convert it with onnx.version_converter.convert_version"
             )
+        refuse_malformed(self.native, source)
         return self
 
     def settled(self) -> OnnxModel:
@@ -113,8 +120,9 @@ class OnnxModel:
         graph = Graph(nodes, inputs, outputs, fold=self._fold)
         for node in nodes:
             attributes = {attribute.name: attribute.value for attribute in node.native.attributes.values()}
-            node.kind, node.attributes = neutral(graph, node, node.native.domain, attributes)
-            refine_shapes(graph, node)
+            with understood(node):
+                node.kind, node.attributes = neutral(graph, node, node.native.domain, attributes)
+                refine_shapes(graph, node)
         return graph
 
     def _fold(self, value: Value) -> np.ndarray:
@@ -294,6 +302,10 @@ class OnnxModel:
         return [path]
 
 
+def _brief(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else ""
+
+
 def _captured(native: ir.Node) -> list[ir.Value]:
     """What the branches and bodies of a node read of the graph around them."""
     found: dict[ir.Value, None] = {}
@@ -333,7 +345,7 @@ def _value(native: ir.Value, known: Mapping[str, ir.Value]) -> Value:
     shape: Shape | None = None
     if told.shape is not None:
         shape = tuple(
-            size if isinstance(size, int) else Dim(1, (size.value or f"{name}[{axis}]",))
+            size if isinstance(size, int) and size >= 0 else Dim(1, (getattr(size, "value", None) or f"{name}[{axis}]",))
             for axis, size in enumerate(told.shape)
         )
     dtype = None if told.dtype is None else told.dtype.numpy()

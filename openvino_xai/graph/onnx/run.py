@@ -93,7 +93,10 @@ def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
     names = [item.name for item in held.get_outputs()]
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        results = held.run(None, {name: inputs[name] for name in wanted if name in inputs})
+        try:
+            results = held.run(None, {name: inputs[name] for name in wanted if name in inputs})
+        except _REFUSALS as error:
+            raise ModelError(f"ONNX Runtime fails on it: {str(error)[:300]}") from error
         return dict(zip(names, results, strict=True))
 
     def many(inputs: Mapping[str, np.ndarray], count: int) -> None:

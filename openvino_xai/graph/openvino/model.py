@@ -15,7 +15,7 @@ import openvino.opset16 as opset16
 from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.errors import InputError, ModelError, PlanError
-from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
 from openvino_xai.graph.openvino.run import computed, core, first_line, name_of, running
@@ -39,7 +39,7 @@ class OpenVINOModel:
         """The model in a file that OpenVINO reads. Raises ModelError."""
         try:
             return cls(core().read_model(path))
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:
             raise ModelError(f"cannot read {path}: OpenVINO says: {first_line(error)}") from error
 
     @cached_property
@@ -70,8 +70,9 @@ class OpenVINOModel:
             outputs[name_of(port)] = values[_key(source)]
         graph = Graph(nodes, inputs, outputs, fold=_fold)
         for node in nodes:
-            node.kind, node.attributes = neutral(graph, node, node.native.get_attributes())
-            refine_shapes(graph, node)
+            with understood(node):
+                node.kind, node.attributes = neutral(graph, node, node.native.get_attributes())
+                refine_shapes(graph, node)
         return graph
 
     def twin(self) -> OpenVINOModel:

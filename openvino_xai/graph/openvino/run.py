@@ -27,7 +27,10 @@ def running(compiled: ov.CompiledModel, model: ov.Model | ov.CompiledModel, quan
             free = idle.pop()
         except IndexError:
             free = compiled.create_infer_request()
-        results = free.infer(told(inputs), share_inputs=True)
+        try:
+            results = free.infer(told(inputs), share_inputs=True)
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO fails on it: {first_line(error)}") from error
         idle.append(free)
         return {name: results[i] for i, name in enumerate(names)}
 
