@@ -64,6 +64,8 @@ class OnnxModel:
                 f"{source} uses opset {self.opset}; {OLDEST_OPSET} or newer is needed: "
                 "convert it with onnx.version_converter.convert_version"
             )
+        if self.opset > (newest := onnx.defs.onnx_opset_version()):
+            raise ModelError(f"{source} uses opset {self.opset}, and the onnx package here knows none beyond {newest}")
         refuse_malformed(self.native, source)
         return self
 

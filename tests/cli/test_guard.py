@@ -1,0 +1,133 @@
+"""Whatever models and images do to the process that opens them, the command line answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from tiny import CASES, tiny
+
+from openvino_xai.cli import guard
+from openvino_xai.cli.limits import LEAST, Limits
+from openvino_xai.errors import InputError
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+GIB = 2**30
+
+
+def ovxai(*arguments: object, check: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "openvino_xai.cli", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == check, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def endless() -> onnx.ModelProto:
+    """A network whose weights take 2^62 trips to compute."""
+    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
+    body = onnx.parser.parse_graph(
+        "body (int64 i, bool go, float x) => (bool again, float y) { again = Identity(go) y = Add(x, x) }"
+    )
+    for name, value in {"trips": np.array(2**62), "yes": np.array(True), "start": np.array(1, np.float32)}.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    model.graph.node.insert(0, onnx.helper.make_node("Loop", ["trips", "yes", "start"], ["many"], body=body))
+    model.graph.node.insert(1, onnx.helper.make_node("Mul", ["w", "many"], ["scaled"]))
+    model.graph.node[-1].input[1] = "scaled"
+    return model
+
+
+def huge(elements: int) -> onnx.ModelProto:
+    """A network that fills a constant of so many elements."""
+    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([elements]), "many"))
+    model.graph.node.insert(0, onnx.helper.make_node("ConstantOfShape", ["many"], ["all"]))
+    model.graph.node.insert(1, onnx.helper.make_node("ReduceSum", ["all"], ["sum"], keepdims=0))
+    model.graph.node.insert(2, onnx.helper.make_node("Add", ["w", "sum"], ["scaled"]))
+    model.graph.node[-1].input[1] = "scaled"
+    return model
+
+
+def test_a_model_that_never_ends(tmp_path: Path) -> None:
+    onnx.save(endless(), tmp_path / "endless.onnx")
+    said = ovxai("--timeout", 5, "insert", "-m", tmp_path / "endless.onnx", "-o", tmp_path / "out" / "hooked.onnx", check=2)
+    assert said.stderr == "ovxai: stopped after 5 seconds, and nothing was written; --timeout changes the limit\n"
+    assert not list((tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_a_model_that_wants_all_memory(tmp_path: Path) -> None:
+    onnx.save(huge(10**10), tmp_path / "huge.onnx")
+    said = ovxai("insert", "-m", tmp_path / "huge.onnx", "--limit-memory=6GiB", "--timeout", 60, check=2)
+    assert said.stderr.startswith("ovxai: ") or "ovxai: " in said.stderr
+    assert not list(tmp_path.glob("*_xai*"))
+
+
+def test_a_runtime_that_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The child dies while it writes: its folder is removed, and the parent says how it ended."""
+    dies = f"""
+import os, signal
+from pathlib import Path
+from openvino_xai.graph.scratch import scratch_folder
+(scratch_folder(Path({str(tmp_path)!r})) / "half").write_text("half of it")
+os.kill(os.getpid(), signal.SIGSEGV)
+"""
+    monkeypatch.setattr(guard, "CHILD", dies)
+    monkeypatch.setattr(sys, "argv", ["ovxai", "insert", "-m", "model.xml"])
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        guard.guarded()
+    signal.signal(signal.SIGTERM, before)
+    assert end.value.code == 2
+    assert "ended by SIGSEGV" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C reaches the child, and leaves whole files only."""
+    photo = (SAMPLES / "images" / "cat.png").read_bytes()
+    for number in range(300):
+        path = tmp_path / "in" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photo)
+    model = SAMPLES / "models" / "efficientnet_lite0.xml"
+    command = [sys.executable, "-m", "openvino_xai.cli", "explain", "-m", model, "-i", tmp_path / "in", "-o", tmp_path / "out"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    lines = tmp_path / "out" / "explanations.jsonl"
+    while not (lines.exists() and lines.read_text().count("\n") > 3) and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert not [path for path in (tmp_path / "out").rglob("*") if ".ovxai-" in str(path)]
+    assert all(path.stat().st_size for path in (tmp_path / "out").iterdir())
+
+
+def test_exit_statuses_come_through(tmp_path: Path) -> None:
+    onnx.save(CASES["pool and linear"].build("B", 17), tmp_path / "tiny.onnx")
+    assert "f " in ovxai("layers", "-m", tmp_path / "tiny.onnx").stdout
+    assert "there is no file" in ovxai("layers", "-m", tmp_path / "none.onnx", check=2).stderr
+    assert (
+        "--timeout is 'soon'; a number of seconds, or none, is expected" in ovxai("layers", "--timeout", "soon", check=2).stderr
+    )
+    assert "'much' is no amount of memory" in ovxai("--limit-memory", "much", "layers", check=2).stderr
+    assert "--limit-memory" in ovxai("--help").stdout
+
+
+def test_limits() -> None:
+    usual, rest = Limits.parse(["insert", "-m", "model.xml"])
+    assert usual.seconds == 900 and usual.memory is not None and usual.memory >= LEAST
+    assert rest == ["insert", "-m", "model.xml"]
+    assert Limits.parse(["explain"])[0].seconds is None
+    told, rest = Limits.parse(["--timeout=2.5", "explain", "--limit-memory", "3GiB", "-m", "x"])
+    assert (told, rest) == (Limits(3 * GIB, 2.5), ["explain", "-m", "x"])
+    assert Limits.parse(["insert", "--timeout", "none", "--limit-memory=none"])[0] == Limits(None, None)
+    for wrong in ("0", "-1", "inf", ""):
+        with pytest.raises(InputError, match="a number of seconds, or none, is expected"):
+            Limits.parse(["--timeout", wrong])

@@ -1,0 +1,148 @@
+"""ONNX files that are not what they say: refused, with what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from tiny import CASES, tiny
+
+import openvino_xai as xai
+from openvino_xai.errors import ModelError, OvxaiError
+
+CASE = CASES["residual, layer second"]
+
+
+def weights(model: onnx.ModelProto, name: str = "w") -> onnx.TensorProto:
+    return next(item for item in model.graph.initializer if item.name == name)
+
+
+def circle(model: onnx.ModelProto) -> None:
+    model.graph.node[1].input[0] = model.graph.node[-1].output[0]
+
+
+def nowhere(model: onnx.ModelProto) -> None:
+    model.graph.node[2].input[0] = "nowhere"
+
+
+def twice(model: onnx.ModelProto) -> None:
+    model.graph.node.append(model.graph.node[1])
+
+
+def no_weights(model: onnx.ModelProto) -> None:
+    model.graph.initializer.remove(weights(model))
+
+
+def cut_off(model: onnx.ModelProto) -> None:
+    weights(model).raw_data = weights(model).raw_data[:-4]
+
+
+def absurd(model: onnx.ModelProto) -> None:
+    weights(model).dims[0] = 2**40
+
+
+def unknown_type(model: onnx.ModelProto) -> None:
+    weights(model).data_type = 77
+
+
+def no_output(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].output[0] = "other"
+
+
+def no_opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 0
+
+
+def future(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 2**40
+
+
+def conv_of_nothing(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 2**31
+
+
+MALFORMED: dict[Callable[[onnx.ModelProto], None], str] = {
+    circle: "its nodes read each other in a circle",
+    nowhere: r"node '.*' \(.*\) reads 'nowhere', which nothing makes",
+    twice: "cannot read",
+    no_weights: "reads 'w', which nothing makes",
+    cut_off: "the content of 'w' does not fit its shape and type",
+    absurd: "the content of 'w' does not fit its shape and type",
+    unknown_type: "cannot read|does not fit",
+    no_output: "nothing makes its output 'logits'",
+    no_opset: "uses opset 0; 13 or newer is needed",
+    future: "uses opset 1099511627776, and the onnx package here knows none beyond",
+    conv_of_nothing: "0 inputs that can be an image",
+}
+
+
+@pytest.mark.parametrize("change", MALFORMED, ids=lambda change: change.__name__)
+def test_files_that_are_not_what_they_say(change: Callable[[onnx.ModelProto], None], tmp_path: Path) -> None:
+    model = CASE.build("B", 17)
+    change(model)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    for source in (tmp_path / "model.onnx", model):
+        with pytest.raises(OvxaiError, match=MALFORMED[change]):
+            xai.insert(source)
+
+
+def nested(depth: int) -> onnx.ModelProto:
+    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
+    branch = deepest = onnx.parser.parse_graph("inner () => (float[1,3] deep) { deep = Identity(v) }")
+    for _ in range(depth):
+        node = onnx.helper.make_node("If", ["yes"], ["out"], then_branch=branch, else_branch=deepest)
+        branch = onnx.helper.make_graph([node], "inner", [], [onnx.helper.make_tensor_value_info("out", 1, [1, 3])])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.node.insert(2, onnx.helper.make_node("If", ["yes"], ["taken"], then_branch=branch, else_branch=deepest))
+    model.graph.node[-1].input[0] = "taken"
+    return model
+
+
+def test_graphs_in_graphs() -> None:
+    assert xai.layers(nested(2)) == []  # it is read, and has no layer with cells
+    with pytest.raises(ModelError, match="its graphs are nested more than 24 deep"):
+        xai.layers(nested(28))
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Callable[..., Path]:
+    """A model whose weights are said to be in a file beside it."""
+
+    def make(location: str, **told: int) -> Path:
+        model = CASE.build("B", 17)
+        held = weights(model)
+        (tmp_path / "models").mkdir(exist_ok=True)
+        (tmp_path / "models" / "weights.bin").write_bytes(held.raw_data)
+        (tmp_path / "outside.bin").write_bytes(held.raw_data)
+        held.ClearField("raw_data")
+        held.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in {"location": location, **told}.items():
+            held.external_data.add(key=key, value=str(value))
+        path = tmp_path / "models" / "model.onnx"
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    return make
+
+
+def test_weights_beside_the_model(beside: Callable[..., Path]) -> None:
+    plain, moved = xai.load(CASE.build("B", 17)), xai.load(xai.insert(beside("weights.bin")))
+    batch = np.ones((1, 3, 6, 8), np.float32)
+    np.testing.assert_array_equal(plain(batch)["logits"], moved(batch)["logits"])
+
+
+def test_weights_that_lie_elsewhere(beside: Callable[..., Path], tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    beside("weights.bin")
+    (folder / "link.bin").symlink_to("../outside.bin")
+    os.link(tmp_path / "outside.bin", folder / "hard.bin")
+    for location in ("../outside.bin", "link.bin", "hard.bin", "a/../../outside.bin", "/etc/passwd", "none.bin", "."):
+        with pytest.raises(ModelError, match="no file of its own in the model's folder|there is no such file|cannot read"):
+            xai.insert(beside(location))
+    for told in ({"offset": 4}, {"offset": -4}, {"offset": 2**62}, {"length": 2**62}, {"length": 3}):
+        with pytest.raises(ModelError, match="and the file has 80|cannot read"):
+            xai.insert(beside("weights.bin", **told))
