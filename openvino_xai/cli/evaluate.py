@@ -5,22 +5,34 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from openvino_xai.cli.options import Json, LayerOptions, ModelPath, NetworkOptions, ProbeOptions, takes_options, texts
+from openvino_xai.cli.options import (
+    EngineOptions,
+    Json,
+    LayerOptions,
+    ModelPath,
+    NetworkOptions,
+    ProbeOptions,
+    takes_options,
+    texts,
+)
 from openvino_xai.cli.text import print_table, progress
 from openvino_xai.errors import ImageError, InputError
 
 if TYPE_CHECKING:
     from openvino_xai.evaluate.case import Covered, Read, Scaled
+    from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
     from openvino_xai.graph.files import Model
     from openvino_xai.runtime.network import Network
+    from openvino_xai.serve.jobs import Work
 
 ALIKE = ("pearson", "spearman", "ssim", "top_cell")
 
@@ -46,6 +58,7 @@ def evaluate(
     options: LayerOptions,
     probing: ProbeOptions,
     running: NetworkOptions,
+    working: EngineOptions,
     metric: Annotated[list[str] | None, typer.Option(help=_METRIC)] = None,
     target: Annotated[str | None, typer.Option(help="The class that is explained: label or predicted.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
@@ -73,35 +86,30 @@ def evaluate(
     from openvino_xai.evaluate.metrics import asked as asked_metrics
     from openvino_xai.evaluate.run import evaluate as rows_of
     from openvino_xai.evaluate.run import some_of, which_target
-    from openvino_xai.runtime.folder import Manifest
 
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
     choices = Choices(cast("Covered", covered), cast("Scaled", scaled), cast("Read", read), step, probing.seed)
-    failed: list[ImageError] = []
-    with progress("loading") as told:
-        network = running.load(model, options, probing.settings())
-        examples = some_of(find_examples(inputs, network.labels, network.classes), limit, probing.seed)
-        names = asked_metrics(metric or [], examples)
-        explained = which_target(target, examples)
-        made = {"target": explained, **asdict(choices)}
-        asked = {"model": model, "metrics": names, **made, **asdict(options), **asdict(probing), **texts(asdict(running))}
-        manifest = None if output is None else Manifest.read(output / "rows.jsonl", asked)
-        kept = {} if manifest is None or again else dict(manifest.done)
-        left = [example for example in examples if str(example.path) not in kept]
-        start = time.perf_counter()
-        for count, row in enumerate(rows_of(network, left, names, target=explained, choices=choices), start=1):
-            speed = count / (time.perf_counter() - start)
-            if isinstance(row, ImageError):
-                failed.append(row)
-            else:
-                kept[row["image"]] = row
-                if manifest is not None:
-                    manifest.add({**row, "asked": asked})
-            told(f"measuring, {speed:.2g} images/s", len(examples) - len(left) + count, len(examples))
-    for error in failed:
-        print(f"ovxai: skipped: {error}", file=sys.stderr)
-    rows = [kept[str(example.path)] for example in examples if str(example.path) in kept]
+    if working.engine is not None and output is None:
+        raise InputError("--engine writes files: say where with --output")
+    network = running.load(model, options, probing.settings())
+    examples = some_of(find_examples(inputs, network.labels, network.classes), limit, probing.seed)
+    names = asked_metrics(metric or [], examples)
+    explained = which_target(target, examples)
+    made = {"target": explained, **asdict(choices)}
+    asked = {"model": model, "metrics": names, **made, **asdict(options), **asdict(probing), **texts(asdict(running))}
+    work = partial(rows_of, names=names, target=explained, choices=choices)
+    start = time.perf_counter()
+    if working.engine is not None and output is not None:
+        load = running.loader(model, options, probing.settings(), output / "parts")
+        by_name, count = _by_engine(working, output / "parts", examples, load, work, asked)
+    else:
+        by_name, count = _in_turn(output, examples, partial(work, network), asked, again)
+    took = time.perf_counter() - start
+    failed = [by_name[str(example.path)]["error"] for example in examples if by_name[str(example.path)].get("error")]
+    for text in failed:
+        print(f"ovxai: skipped: {text}", file=sys.stderr)
+    rows = [by_name[str(example.path)] for example in examples if not by_name[str(example.path)].get("error")]
     if not rows:
         raise InputError("none of the images can be read")
     stages = (
@@ -114,7 +122,7 @@ def evaluate(
         "method": network.record["method"],
         "metrics": overall(rows),
         "accuracy": accuracy(rows),
-        "images_per_second": round(speed, 3) if left else None,
+        "images_per_second": round(count / took, 3) if count else None,
         "model": model,
         "precision": network.precision,
         "hook": network.record,
@@ -130,6 +138,48 @@ def evaluate(
         _print_stages(stages)
     if failed:
         raise typer.Exit(1)
+
+
+def _in_turn(
+    output: Path | None,
+    examples: list[Example],
+    work: Callable[[list[Example]], Iterator[dict[str, Any] | ImageError]],
+    asked: dict[str, Any],
+    again: bool,
+) -> tuple[dict[str, dict[str, Any]], int]:
+    """Rows by image, those of a run before among them, and how many are new."""
+    from openvino_xai.runtime.folder import Manifest
+
+    manifest = None if output is None else Manifest.read(output / "rows.jsonl", asked)
+    found = {} if manifest is None or again else dict(manifest.done)
+    left = [example for example in examples if str(example.path) not in found]
+    start = time.perf_counter()
+    with progress("measuring") as told:
+        for count, (example, row) in enumerate(zip(left, work(left), strict=True), start=1):
+            if isinstance(row, ImageError):
+                found[str(example.path)] = {"error": str(row)}
+            else:
+                found[str(example.path)] = row
+                if manifest is not None:
+                    manifest.add({**row, "asked": asked})
+            speed = count / (time.perf_counter() - start)
+            told(f"measuring, {speed:.2g} images/s", len(examples) - len(left) + count, len(examples))
+    return found, len(left)
+
+
+def _by_engine(
+    working: EngineOptions,
+    folder: Path,
+    examples: list[Example],
+    load: Callable[[], Network],
+    work: Work,
+    asked: dict[str, Any],
+) -> tuple[dict[str, dict[str, Any]], int]:
+    """Rows by image from the files of a job, and how many there are."""
+    from openvino_xai.serve.parts import read_rows
+
+    made = working.run(folder, {str(example.path): example for example in examples}, load, work, asked)
+    return {row["image"]: row for row in read_rows([folder / part for part in made["parts"]])}, made["rows"]
 
 
 def _stages(model: str, rows: list[dict[str, Any]], load: Callable[[Model], Network], seed: int) -> list[Stage]:
@@ -156,15 +206,20 @@ def _print_stages(stages: list[Stage]) -> None:
     print_table(table)
 
 
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with each metric in a column of its own."""
+    return {**{name: item for name, item in row.items() if name not in ("metrics", "asked")}, **row["metrics"]}
+
+
 def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:
     from openvino_xai.graph.files import written_whole
 
     with written_whole(folder / "metrics.json") as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     if parquet:
-        from openvino_xai.evaluate.table import write_parquet
+        from openvino_xai.serve.parts import write_rows
 
-        write_parquet(folder / "rows.parquet", rows)
+        write_rows(folder / "rows.parquet", [flat(row) for row in rows])
 
 
 def _print(result: dict[str, Any]) -> None:

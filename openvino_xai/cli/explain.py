@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from openvino_xai.cli.options import (
+    EngineOptions,
     Inputs,
     Json,
     LayerOptions,
@@ -42,6 +43,7 @@ def explain(
     probing: ProbeOptions,
     running: NetworkOptions,
     drawing: StyleOptions,
+    working: EngineOptions,
     targets: Annotated[str, typer.Option(help="The classes to draw: top:K, all, or ID,ID,...")] = "top:1",
     again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
     report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
@@ -51,6 +53,9 @@ def explain(
 
     A model without a hook gets one in memory. The lines are kept in OUTPUT/explanations.jsonl, and what is done is not done
     again, after Ctrl-C or with more images. Images that cannot be read are reported and skipped; the exit status is 1 then.
+
+    With --engine no pictures are drawn: predictions and maps go to Parquet files in OUTPUT, one row an image, and whatever is
+    killed, the next run goes on where the files end.
     """
     from openvino_xai.evaluate.examples import known_classes
     from openvino_xai.render.report import write_report
@@ -60,6 +65,9 @@ def explain(
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
     photos = find_photos(inputs)
+    if working.engine is not None:
+        _work_off(photos, model, output, options, probing, running, working, targets, as_json)
+        return
     asked = {
         "model": model,
         "targets": targets,
@@ -99,6 +107,35 @@ def explain(
     if report is not None and lines:
         write_report(report, lines, title=f"{Path(model).name}, {len(lines)} images", style=style)
         typer.echo(f"ovxai: {report}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _work_off(
+    photos: list[Path],
+    model: str,
+    output: Path,
+    options: LayerOptions,
+    probing: ProbeOptions,
+    running: NetworkOptions,
+    working: EngineOptions,
+    targets: str,
+    as_json: bool,
+) -> None:
+    from openvino_xai.serve.jobs import explaining
+    from openvino_xai.serve.parts import read_rows
+
+    asked = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
+    load = running.loader(model, options, probing.settings(), output)
+    made = working.run(output, {str(photo): photo for photo in photos}, load, explaining(targets), asked)
+    rows = read_rows([output / part for part in made["parts"]], ["image", "error"])
+    failed = [row for row in rows if row["error"]]
+    for row in failed:
+        print(f"ovxai: skipped: {row['error']}", file=sys.stderr)
+    if as_json:
+        typer.echo(json.dumps(made))
+    else:
+        typer.echo(f"{output}: {made['rows']} images in {len(made['parts'])} files, {len(failed)} of them not readable")
     if failed:
         raise typer.Exit(1)
 

@@ -350,7 +350,7 @@ def _value(native: ir.Value, known: Mapping[str, ir.Value]) -> Value:
             size if isinstance(size, int) and size >= 0 else Dim(1, (getattr(size, "value", None) or f"{name}[{axis}]",))
             for axis, size in enumerate(told.shape)
         )
-    dtype = None if told.dtype is None else told.dtype.numpy()
+    dtype = None if told.dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else told.dtype.numpy()
     if native.const_value is not None:
         shape, dtype = tuple(native.const_value.shape.numpy()), native.const_value.dtype.numpy()
     return Value(name, shape, dtype, native=native)

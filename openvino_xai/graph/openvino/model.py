@@ -44,7 +44,13 @@ class OpenVINOModel:
 
     @cached_property
     def graph(self) -> Graph:
-        """The model in the neutral form."""
+        """The model in the neutral form. Raises ModelError."""
+        try:
+            return self._graph()
+        except UnicodeDecodeError as error:
+            raise ModelError(f"the model has names that are no text: {error}") from error
+
+    def _graph(self) -> Graph:
         values: dict[tuple[int, int], Value] = {}
         nodes, inputs, outputs = [], [], {}
         parameters = {_key(port): port for port in self.native.inputs}
