@@ -12,6 +12,7 @@ import numpy as np
 from openvino_xai.benchmark.alone import Alone, measure_alone
 from openvino_xai.benchmark.pairs import ROUNDS, Pair, measure
 from openvino_xai.graph.protocol import Deployed
+from openvino_xai.surgery.insert import RECORD
 from openvino_xai.surgery.verify import random_inputs
 
 
@@ -50,7 +51,8 @@ def compare(
 ) -> list[Row]:
     """The plain model, then each hooked one, timed in turn with it. `progress` is told what goes on, and how far it is."""
     inputs = random_inputs(plain, setting.batch)
-    total = len(hooked) * (setting.iterations + ROUNDS) + len(hooked) + 1
+    runs = {name: _runs(name, model, inputs, setting.batch) for name, model in hooked.items()}
+    total = sum(map(len, runs.values())) * (setting.iterations + ROUNDS) + len(hooked) + 1
     done = 0
 
     def tick(what: str) -> None:
@@ -64,11 +66,21 @@ def compare(
     compiled = plain.compile(setting.device, setting.precision, setting.hint)
     for name, model in hooked.items():
         running = model.compile(setting.device, setting.precision, setting.hint)
-        pair = measure(compiled, running, inputs, setting.iterations, lambda name=name: tick(f"timing {name}"))  # type: ignore[misc]
-        if not rows:
-            rows.append(_row("plain", compiled.precision, pair, 0, alone["plain"], sizes["plain"]))
-        rows.append(_row(name, running.precision, pair, 1, alone[name], sizes[name]))
+        for title, given in runs[name].items():
+            pair = measure(compiled, running, given, setting.iterations, lambda title=title: tick(f"timing {title}"))  # type: ignore[misc]
+            if not rows:
+                rows.append(_row("plain", compiled.precision, pair, 0, alone["plain"], sizes["plain"]))
+            rows.append(_row(title, running.precision, pair, 1, alone[name], sizes[name]))
     return rows
+
+
+def _runs(name: str, model: Deployed, inputs: Mapping[str, np.ndarray], batch: int) -> dict[str, dict[str, np.ndarray]]:
+    """What a hooked model is given: with a gate, once to explain all images, once half of them, and once none."""
+    gate = model.info(RECORD).get("gate")
+    if gate is None:
+        return {name: dict(inputs)}
+    which = {"all": np.ones(batch, bool), "half": np.arange(batch) % 2 == 0, "none": np.zeros(batch, bool)}
+    return {f"{name}, {word} asked": {**inputs, gate: asked} for word, asked in which.items() if batch > 1 or word != "half"}
 
 
 def _alone(

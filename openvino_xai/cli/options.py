@@ -34,6 +34,7 @@ _SCORE = "How a class score is read: softmax, sigmoid or logit; one that ends th
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
 _TARGETS = "The classes to explain: all, top:K of each image, or ID,ID,..."
+_GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[
@@ -56,6 +57,7 @@ Grid: TypeAlias = Annotated["str | None", typer.Option(help="Masks that keep a b
 Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weighs neighbours: gaussian (3x3) or cell.")]
 PrefixTokens: TypeAlias = Annotated["int | None", typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated["str | None", typer.Option(help="Rows x columns of patches, if the model does not tell.")]
+Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
 Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -90,6 +92,7 @@ class HookOptions(LayerOptions):
 
     targets: TargetClasses = "all"
     scale: Scale = "unit"
+    gate: Gate = False
 
 
 @dataclass(frozen=True)

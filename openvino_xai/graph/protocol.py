@@ -88,6 +88,9 @@ class Deployed(Protocol):
     def with_constants(self, arrays: Mapping[Value, np.ndarray]) -> Deployed:
         """A twin in which some constants hold other arrays, of the same shape and type."""
 
+    def add_input(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> Any:
+        """A native value that a caller has to give, behind the inputs that are there."""
+
     def add_output(self, native: Any, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output; `shape` and `dtype` are what it will have."""
 

@@ -210,7 +210,8 @@ class Trace:
             return x
         return self.record("transpose", [x], tuple(shape_of(x)[axis] for axis in axes), x.dtype, {"perm": list(axes)})
 
-    def broadcast_to(self, x: Value, /, shape: Shape) -> Value:
+    def broadcast_to(self, x: Array, /, shape: Shape) -> Value:
+        x = as_value(x, [x])
         return x if shape_of(x) == tuple(shape) else self.record("broadcast", [x], shape, x.dtype)
 
     def concat(self, arrays: Sequence[Array], /, *, axis: int) -> Value:

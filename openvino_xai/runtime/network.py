@@ -102,10 +102,18 @@ class Network:
             raise InputError(f"there are {len(self.labels)} labels for {self._scores.classes} classes")
         self._preprocessing = self._preprocessing.updated(preprocessing or {})
 
-    def __call__(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        """Every output by name for a batch [B, C, H, W] (or [B, H, W, C], as the model has it), already preprocessed."""
+    def __call__(self, batch: np.ndarray, explain: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Every output by name for a batch [B, C, H, W] (or [B, H, W, C], as the model has it), already preprocessed.
+
+        `explain` [B], boolean, tells a model with a gate which images to explain; None is all.
+        """
         self._check(batch)
-        return self._running({self._input.name: batch})
+        inputs = {self._input.name: batch}
+        if gate := self.record.get("gate"):
+            inputs[gate] = np.ones(len(batch), bool) if explain is None else np.asarray(explain, bool)
+        elif explain is not None:
+            raise InputError("the model has no gate: all images are explained; insert with gate=True for one that asks which")
+        return self._running(inputs)
 
     def explain(
         self, image: str | os.PathLike[str] | np.ndarray, *, targets: str | Sequence[int] = "top:1", also: Sequence[int] = ()

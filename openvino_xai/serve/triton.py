@@ -79,12 +79,14 @@ def _tensors(endpoint: Endpoint, outputs: Sequence[Tensor]) -> list[str]:
     first = 1 if endpoint.open_batch else 0
     lines = [f"max_batch_size: {LARGEST_BATCH if endpoint.open_batch else 0}"]
     for word, tensors in (("input", endpoint.inputs), ("output", outputs)):
-        told = [
-            f'  {{ name: "{tensor.name}" data_type: {_type(tensor)} dims: [ {", ".join(map(str, tensor.shape[first:]))} ] }}'
-            for tensor in tensors
-        ]
+        told = [f'  {{ name: "{tensor.name}" data_type: {_type(tensor)} {_dims(tensor.shape[first:])} }}' for tensor in tensors]
         lines.append(f"{word} [\n" + ",\n".join(told) + "\n]")
     return lines
+
+
+def _dims(shape: Sequence[int]) -> str:
+    """The sizes of one image's part; Triton takes one at least, and so a single number is [1]."""
+    return f"dims: [ {', '.join(map(str, shape))} ]" if shape else "dims: [ 1 ] reshape { shape: [ ] }"
 
 
 def _type(tensor: Tensor) -> str:

@@ -26,8 +26,13 @@ class _Emitter:
         self._graph: Graph = model.graph
         self._native: dict[Value, Any] = {}
         self._sizes: dict[str, Any] = {}
+        self._origins: dict[str, tuple[Value, int]] = {}
 
     def carry_out(self, plan: Plan) -> None:
+        self._origins.update(plan.origins)
+        for name, value in plan.inputs.items():
+            assert value.dtype is not None
+            self._native[value] = self._model.add_input(name, shape_of(value), value.dtype)
         for node in plan.nodes:
             if node in plan.constants and self._folded(node):
                 continue
@@ -106,8 +111,8 @@ class _Emitter:
 
     def _size(self, symbol: str) -> Any:
         if symbol not in self._sizes:
-            value, axis = self._graph.origins[symbol]
-            self._sizes[symbol] = self._model.shape_of(value.native, axis, f"ovxai/{symbol}")
+            value, axis = self._origins.get(symbol) or self._graph.origins[symbol]
+            self._sizes[symbol] = self._model.shape_of(self._of(value), axis, f"ovxai/{symbol}")
         return self._sizes[symbol]
 
 

@@ -13,10 +13,12 @@ from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.sizes import Shape, text
+from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.blocks import TokenHint, blocks
 from openvino_xai.surgery.cost import added, depth, human, largest, operations
 from openvino_xai.surgery.emit import emit
+from openvino_xai.surgery.gate import GATE, gated
 from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores, is_among, layer_name
 from openvino_xai.surgery.places import places
 from openvino_xai.surgery.plan import CLASS, MAP, Plan
@@ -117,6 +119,7 @@ def insert(
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
     max_memory: int = MAX_MEMORY,
+    gate: bool = False,
     verify: bool = True,
 ) -> Hooked:
     """The model with a hook: the same outputs, then `saliency_map` [B, K, H, W] (and, for `top:K`, `saliency_class` [B, K]).
@@ -130,9 +133,14 @@ def insert(
     `activation_map` what the layer answers, whatever the class. `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of
     tokens; `prefix_tokens` and `token_grid` (rows, columns) tell the tokens where the model does not.
 
+    `gate` adds an input `explain` [B], boolean: images that it does not ask for cost nothing, and their maps are 0. It is
+    for models with an open batch, and their clients have to give it.
+
     Raises an OvxaiError that names what is in the way.
     """
-    request = Request.parse(method=method, score=score, targets=targets, scale=scale, plan=plan, grid=grid, kernel=kernel)
+    request = Request.parse(
+        method=method, score=score, targets=targets, scale=scale, plan=plan, grid=grid, kernel=kernel, gate=gate
+    )
     hint = token_hint(prefix_tokens, token_grid)
     original = open_model(model)
     refuse_hooked(original)
@@ -150,6 +158,8 @@ def insert(
     place = view.layer(chosen, planned)
     if layer is None:
         _refuse_shallow(place)
+    if gate:
+        planned = gated(planned, shape_of(chosen.value)[0])
     emit(planned, twin)
     record = {
         "version": __version__,
@@ -168,6 +178,8 @@ def insert(
         record["score"] = "none"
     if chosen.residual is not None and masking.masks == "tokens":
         record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
+    if gate:
+        record["gate"] = GATE
     twin.set_info(RECORD, record)
     seen = None
     if verify:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -26,16 +26,22 @@ MAP, CLASS = "saliency_map", "saliency_class"
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Nodes in the order in which they can be emitted, and the values that become outputs, by name."""
+    """Nodes in the order in which they can be emitted, and the values that become outputs and inputs, by name.
+
+    `origins` tells an axis of a value for each size that the plan names itself.
+    """
 
     graph: Graph
     nodes: tuple[Node, ...]
     outputs: Mapping[str, Value]
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    origins: Mapping[str, tuple[Value, int]] = field(default_factory=dict)
 
     @cached_property
     def constants(self) -> frozenset[Node]:
         """The nodes that depend on no input: computed when the hook is inserted, or when a runtime compiles the model."""
         made = {value for node in self.nodes for value in node.outputs}
+        made.update(self.inputs.values())
         settled: set[Value] = set()
         found = set()
         for node in self.nodes:

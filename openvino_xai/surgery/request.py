@@ -77,6 +77,7 @@ class Request:
     plan: Kind = "lazy"
     grid: tuple[int, int] | None = None
     kernel: str = "gaussian"
+    gate: bool = False
 
     @classmethod
     def parse(
@@ -89,6 +90,7 @@ class Request:
         plan: str = "lazy",
         grid: str | Sequence[int] | None = None,
         kernel: str = "gaussian",
+        gate: bool = False,
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
         words: list[tuple[str, str | None, Iterable[str]]] = [
@@ -102,7 +104,8 @@ class Request:
             if value is not None and value not in known:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
         told = None if grid is None else rows_and_columns("grid", grid)
-        return cls(method, cast(Score, score), Targets.parse(targets), cast(Scale, scale), cast(Kind, plan), told, kernel)
+        parsed = Targets.parse(targets)
+        return cls(method, cast(Score, score), parsed, cast(Scale, scale), cast(Kind, plan), told, kernel, gate)
 
 
 def rows_and_columns(word: str, told: str | Sequence[int]) -> tuple[int, int]:

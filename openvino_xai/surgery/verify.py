@@ -13,12 +13,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from openvino_xai.errors import OutputsChanged, VerificationError
+from openvino_xai.errors import ModelError, OutputsChanged, VerificationError
 from openvino_xai.graph.files import open_model
 from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.protocol import Deployed, Running
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import METHODS
+from openvino_xai.surgery.gate import GATE
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Request
@@ -51,8 +52,12 @@ class Verified:
 def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: Scores, request: Request) -> Verified:
     """Run both models on a random batch. Raises VerificationError."""
     inputs = random_inputs(original)
-    plain, new = original.compile()(inputs), hooked.compile()(inputs)
+    plain, running = original.compile()(inputs), hooked.compile()
+    batch = next(iter(inputs.values())).shape[0]
+    new = running({**inputs, **_gate(request, np.ones(batch, bool))})
     _same_outputs(plain, new)
+    if request.gate:
+        _gates(running, inputs, plain, new)
     maps = new[MAP]
     _declared(maps, layer, request, inputs)
     chosen = _chosen_maps(plain[scores.name], new, request)
@@ -66,7 +71,31 @@ def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: 
             f"the maps differ from their definition by {difference:.2g} of the scores, more than {tolerance:g}: "
             f"layer '{layer.name}' is not explained as it should be; choose another with --layer"
         )
-    return Verified(len(maps), cells, difference, inputs, new)
+    return Verified(len(maps), cells, difference, {**inputs, **_gate(request, np.ones(batch, bool))}, new)
+
+
+def _gate(request: Request, asked: np.ndarray) -> dict[str, np.ndarray]:
+    return {GATE: asked} if request.gate else {}
+
+
+def _gates(
+    running: Running, inputs: Mapping[str, np.ndarray], plain: dict[str, np.ndarray], new: dict[str, np.ndarray]
+) -> None:
+    """Hold maps of some images, and of none, to those of all; the original outputs do not change by a bit either way."""
+    batch = next(iter(inputs.values())).shape[0]
+    for asked in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
+        try:
+            seen = running({**inputs, GATE: asked})
+        except ModelError as error:
+            raise VerificationError(f"the runtime cannot explain {asked.sum()} images, leave --gate out: {error}") from error
+        _same_outputs(plain, seen)
+        for name in (MAP, CLASS):
+            if name not in seen:
+                continue
+            if seen[name][~asked].any():
+                raise VerificationError(f"'{name}' is not 0 for an image that is not asked for")
+            if not np.allclose(seen[name][asked].astype(np.float64), new[name][asked], atol=TOLERANCE, rtol=TOLERANCE):
+                raise VerificationError(f"'{name}' of an image changes when another is not asked for")
 
 
 def verify_file(path: Path, seen: Verified) -> None:

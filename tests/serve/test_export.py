@@ -70,6 +70,12 @@ def test_triton_with_a_fixed_batch_and_bytes(hooked: Any, tmp_path: Path) -> Non
     assert endpoint.warnings == []
 
 
+def test_triton_with_a_gate(hooked: Any, tmp_path: Path) -> None:
+    export(hooked(gate=True), tmp_path / "repo", server="triton")
+    config = (tmp_path / "repo" / "cells" / "config.pbtxt").read_text()
+    assert '{ name: "explain" data_type: TYPE_BOOL dims: [ 1 ] reshape { shape: [ ] } }' in config
+
+
 def test_a_pair_of_endpoints_with_one_copy_of_the_weights(hooked: Any, tmp_path: Path) -> None:
     export(hooked(), tmp_path / "repo", server="triton", legacy=True, backend="python")
     folders = {path.name for path in (tmp_path / "repo").iterdir() if path.is_dir()}

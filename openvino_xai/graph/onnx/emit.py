@@ -60,6 +60,8 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "gather_elements": lambda node, opset: ("GatherElements", {"axis": node.attributes["axis"]}, []),
     "matmul": _matmul,
     "cast": lambda node, opset: ("Cast", {"to": int(ir.DataType.from_numpy(np.dtype(node.attributes["dtype"])))}, []),
+    "non_zero": _plain("NonZero"),
+    "scatter_rows": _plain("ScatterND"),
     "top_k": lambda node, opset: (
         "TopK",
         {"axis": node.attributes["axis"], "largest": 1, "sorted": 1},

@@ -244,6 +244,13 @@ class OnnxModel:
                 ir.convenience.replace_all_uses_with(constants[name], twin.constant(array))
         return twin
 
+    def add_input(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> ir.Value:
+        """A native value that a caller has to give, behind the inputs that are there."""
+        value = ir.Value(name=name)
+        _describe(value, shape, dtype)
+        self.native.graph.inputs.append(value)
+        return value
+
     def add_output(self, native: ir.Value, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output."""
         native.name = name

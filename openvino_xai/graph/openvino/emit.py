@@ -53,4 +53,6 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "matmul": lambda node, a, b: opset.matmul(a, b, node.attributes["transpose_a"], node.attributes["transpose_b"]),
     "cast": lambda node, x: opset.convert(x, np.dtype(node.attributes["dtype"])),
     "top_k": _top_k,
+    "non_zero": lambda node, x: opset.non_zero(x, "i64"),
+    "scatter_rows": lambda node, x, rows, updates: opset.scatter_nd_update(x, rows, updates),
 }

@@ -152,6 +152,13 @@ class OpenVINOModel:
                 target.replace_source_output(other)
         return OpenVINOModel(model)
 
+    def add_input(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> ov.Output:
+        """A native value that a caller has to give, behind the inputs that are there."""
+        parameter = opset.parameter([size if isinstance(size, int) else -1 for size in shape], dtype, name)
+        parameter.output(0).get_tensor().set_names({name})
+        self.native.add_parameters([parameter])
+        return parameter.output(0)
+
     def add_output(self, native: ov.Output, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output."""
         native.get_node().set_friendly_name(name)
