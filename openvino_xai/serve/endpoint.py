@@ -55,6 +55,11 @@ class Endpoint:
         return cls(name, deployed.suffix, inputs, outputs, deployed.info(RECORD))
 
     @property
+    def image(self) -> Tensor:
+        """The input with the image."""
+        return next(tensor for tensor in self.inputs if tensor.name == self.record.get("image", self.inputs[0].name))
+
+    @property
     def open_batch(self) -> bool:
         """Whether every input and output takes any number of images."""
         return all(tensor.shape and tensor.shape[0] == -1 for tensor in (*self.inputs, *self.outputs))

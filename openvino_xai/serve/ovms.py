@@ -23,7 +23,7 @@ def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, *, precisio
 
 def client(endpoint: Endpoint) -> str:
     """How a client asks."""
-    image, scores = endpoint.inputs[0], endpoint.original[0]
+    image, scores = endpoint.image, endpoint.original[0]
     shape = [1 if size == -1 else size for size in image.shape]
     return f"""import numpy as np
 from ovmsclient import make_grpc_client

@@ -53,7 +53,7 @@ def write_triton(
 
 
 def _model(name: str, endpoint: Endpoint, backend: str, precision: str) -> str:
-    lines = [f'name: "{name}"', f'backend: "{backend}"', *_tensors(endpoint, endpoint.outputs)]
+    lines = [f'name: "{name}"', f'backend: "{backend}"', *_tensors(endpoint, endpoint.outputs, backend == "python")]
     lines.append("instance_group [ { count: 1 kind: KIND_CPU } ]")
     if endpoint.open_batch:
         lines.append("dynamic_batching { max_queue_delay_microseconds: 0 }")
@@ -74,12 +74,17 @@ def _ensemble(name: str, core: str, endpoint: Endpoint, outputs: Sequence[Tensor
     return "\n".join([f'name: "{name}"', 'platform: "ensemble"', *_tensors(endpoint, outputs), steps]) + "\n"
 
 
-def _tensors(endpoint: Endpoint, outputs: Sequence[Tensor]) -> list[str]:
-    """Inputs and outputs; where the batch is open, Triton counts it apart."""
+def _tensors(endpoint: Endpoint, outputs: Sequence[Tensor], optional: bool = False) -> list[str]:
+    """Inputs and outputs; where the batch is open, Triton counts it apart. A gate may be `optional`, for old clients."""
+    gate = endpoint.record.get("gate") if optional else None
     first = 1 if endpoint.open_batch else 0
     lines = [f"max_batch_size: {LARGEST_BATCH if endpoint.open_batch else 0}"]
     for word, tensors in (("input", endpoint.inputs), ("output", outputs)):
-        told = [f'  {{ name: "{tensor.name}" data_type: {_type(tensor)} {_dims(tensor.shape[first:])} }}' for tensor in tensors]
+        told = [
+            f'  {{ name: "{tensor.name}" data_type: {_type(tensor)} {_dims(tensor.shape[first:])}'
+            + (" optional: true }" if tensor.name == gate else " }")
+            for tensor in tensors
+        ]
         lines.append(f"{word} [\n" + ",\n".join(told) + "\n]")
     return lines
 
@@ -99,7 +104,7 @@ def _type(tensor: Tensor) -> str:
 
 def client(endpoint: Endpoint, legacy: bool) -> str:
     """How a client asks."""
-    image, scores = endpoint.inputs[0], endpoint.original[0]
+    image, scores = endpoint.image, endpoint.original[0]
     shape: Any = [1 if size == -1 else size for size in image.shape]
     name = f"{endpoint.name}_xai" if legacy else endpoint.name
     return f"""import numpy as np

@@ -15,6 +15,7 @@ class TritonPythonModel:
         folder = Path(args["model_repository"]) / args["model_version"]
         self.inputs = [item["name"] for item in config["input"]]
         self.outputs = [item["name"] for item in config["output"]]
+        self.gate = next((item["name"] for item in config["input"] if item.get("optional")), None)
         self.batched = config["max_batch_size"] > 0
         precision = config["parameters"]["precision"]["string_value"]
         if (folder / "model.onnx").exists():
@@ -29,10 +30,16 @@ class TritonPythonModel:
             compiled = openvino.Core().compile_model(folder / "model.xml", "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
             self.run = lambda arrays: list(map(compiled(arrays).__getitem__, self.outputs))
 
+    def given(self, request):
+        """The inputs of a request; who does not say what to explain is an old client, and wants nothing explained."""
+        tensors = {name: triton.get_input_tensor_by_name(request, name) for name in self.inputs}
+        arrays = {name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}
+        count = len(next(iter(arrays.values())))
+        gates = {name: np.zeros(count, bool) for name in self.inputs if name not in arrays}
+        return {**arrays, **{name: array.reshape(-1) for name, array in arrays.items() if name == self.gate}, **gates}
+
     def execute(self, requests):
-        asked = [
-            {name: triton.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs} for request in requests
-        ]
+        asked = [self.given(request) for request in requests]
         if self.batched:
             joined = {name: np.concatenate([one[name] for one in asked]) for name in self.inputs}
             ends = np.cumsum([len(one[self.inputs[0]]) for one in asked])[:-1]

@@ -74,6 +74,10 @@ def test_triton_with_a_gate(hooked: Any, tmp_path: Path) -> None:
     export(hooked(gate=True), tmp_path / "repo", server="triton")
     config = (tmp_path / "repo" / "cells" / "config.pbtxt").read_text()
     assert '{ name: "explain" data_type: TYPE_BOOL dims: [ 1 ] reshape { shape: [ ] } }' in config
+    assert config.index('name: "image"') < config.index('name: "explain"')
+    assert 'InferInput("image"' in clients_code(tmp_path / "repo")
+    export(hooked_path(tmp_path), tmp_path / "python", server="triton", backend="python")
+    assert "reshape { shape: [ ] } optional: true }" in (tmp_path / "python" / "cells" / "config.pbtxt").read_text()
 
 
 def test_a_pair_of_endpoints_with_one_copy_of_the_weights(hooked: Any, tmp_path: Path) -> None:

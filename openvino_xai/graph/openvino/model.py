@@ -74,6 +74,7 @@ class OpenVINOModel:
         for port in self.native.outputs:
             source = port.get_node().input(0).get_source_output()
             outputs[name_of(port)] = values[_key(source)]
+        inputs.sort(key=lambda value: list(parameters).index(_key(value.native)))  # as a caller counts them
         graph = Graph(nodes, inputs, outputs, fold=_fold)
         for node in nodes:
             with understood(node):
