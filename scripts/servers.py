@@ -5,7 +5,7 @@
 NVIDIA Triton comes from PyPI (nvidia-pytriton bundles the server and its Python backend) into a virtual environment of its own
 in FOLDER. It serves three endpoints on this machine alone: the plain network, and of the hooked one the pair that `--legacy`
 makes. What was seen is written to FOLDER/servers.json; the exit status is 1 where an answer was wrong, and 0, with the reason
-printed, where Triton cannot run here.
+printed, where Triton cannot run here. KServe's own server is asked in the same way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from ctypes.util import find_library
 from pathlib import Path
@@ -39,6 +39,7 @@ from openvino_xai.serve.triton import write_triton
 SAMPLES = Path(__file__).parents[1] / "samples"
 CLIENT = Path(__file__).parent / "peers" / "triton_client.py"
 PACKAGES = ("nvidia-pytriton==0.7.0", "numpy<2", "tritonclient[http,grpc]", "openvino", "onnxruntime")
+KSERVE = ("kserve==0.21.0", "openvino", "onnxruntime")
 IMAGES = 24
 WARM = 40  # requests before memory is looked at
 PATIENCE = 120  # seconds until a server is ready
@@ -54,13 +55,14 @@ def main() -> None:
     if (reason := why_not()) is not None:
         print(f"skipped: Triton cannot run here: {reason}")
         return
-    python = environment(work)
+    python = environment(work, "triton", PACKAGES)
     repository, samples = repositories(work)
     with triton(work, python, repository) as (http, grpc, process):
         ask(python, http, grpc, samples, WARM)  # what a server needs when it works for the first time
         warm = memory(process)
         seen = ask(python, http, grpc, samples, told.requests)
         seen["memory_mb"] = {"warm": warm, "after": memory(process)}
+    seen["checks"].update(kserve(work, samples))
     (work / "servers.json").write_text(json.dumps(seen, indent=2))
     print(json.dumps(seen, indent=2))
     if seen["wrong"] or not all(seen["checks"].values()):
@@ -86,15 +88,55 @@ def why_not() -> str | None:
     return None
 
 
-def environment(work: Path) -> Path:
-    """The Python of Triton's environment, made where it is not there yet."""
-    python = work / "triton" / "bin" / "python"
-    if not (work / "triton" / "ready").exists():
-        shutil.rmtree(work / "triton", ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(work / "triton")], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-        (work / "triton" / "ready").touch()
+def environment(work: Path, name: str, packages: Sequence[str]) -> Path:
+    """The Python of a server's environment, made where it is not there yet."""
+    python = work / name / "bin" / "python"
+    if not (work / name / "ready").exists():
+        shutil.rmtree(work / name, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(work / name)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
+        (work / name / "ready").touch()
     return python
+
+
+def kserve(work: Path, samples: Path) -> dict[str, bool]:
+    """What KServe's own server answers, asked as JSON. It listens on all addresses, and cannot be told otherwise."""
+    python = environment(work, "kserve", KSERVE)
+    export(work / "sample_xai.xml", work / "kserve_export", server="kserve", backend="python", force=True)
+    folder, port = work / "kserve_export" / "predictor", free_port()
+    command = [str(python), str(folder / "predictor.py"), "--model_name=sample", f"--model_path={folder / 'model.xml'}"]
+    command += [f"--http_port={port}", "--enable_grpc=false"]
+    held, checks = np.load(samples), {}
+    with (work / "kserve.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}/v2/health/ready", process, work / "kserve.log")
+        address = f"http://127.0.0.1:{port}/v2/models/sample/infer"
+        both = post(address, held["images"][:2], ["logits", "saliency_map"])
+        checks["kserve, outputs in order"] = list(both) == ["logits", "saliency_map"]
+        checks["kserve, maps"] = bool(np.allclose(both["saliency_map"], held["maps"][:2], atol=1e-4))
+        one = post(address, held["images"][:1], ["logits"])
+        checks["kserve, logits alone"] = list(one) == ["logits"] and bool(
+            np.allclose(one["logits"], held["logits"][:1], rtol=1e-6)
+        )
+        checks["kserve, old client"] = next(iter(post(address, held["images"][:1], []))) == "logits"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return checks
+
+
+def post(address: str, images: np.ndarray, outputs: Sequence[str]) -> dict[str, np.ndarray]:
+    """One request of the Open Inference Protocol."""
+    told: dict[str, Any] = {
+        "inputs": [{"name": "image", "shape": list(images.shape), "datatype": "FP32", "data": images.reshape(-1).tolist()}]
+    }
+    if outputs:
+        told["outputs"] = [{"name": name} for name in outputs]
+    request = urllib.request.Request(address, json.dumps(told).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        given = json.load(answer)["outputs"]
+    return {output["name"]: np.array(output["data"], np.float32).reshape(output["shape"]) for output in given}
 
 
 def repositories(work: Path) -> tuple[Path, Path]:

@@ -19,7 +19,7 @@ STARTS = {
     "triton": "tritonserver --model-repository=. --http-address=127.0.0.1 --grpc-address=127.0.0.1 --metrics-address=127.0.0.1",
     "ovms": "ovms --config_path config.json --port 9000 --rest_port 8000 \\\n"
     "    --grpc_bind_address 127.0.0.1 --rest_bind_address 127.0.0.1",
-    "kserve": "kubectl apply -f inference_service.yaml   # after models/ is copied to the volume that storageUri names",
+    "kserve": "kubectl apply -f inference_service.yaml   # when what it names is there: the storage, or the image",
 }
 
 

@@ -1,7 +1,8 @@
-"""A model store and an InferenceService for KServe, which serves it by Triton or by OpenVINO Model Server."""
+"""An InferenceService for KServe, which serves the model by Triton, or by a server of KServe's own kind."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 from openvino_xai.graph.protocol import Deployed
@@ -27,15 +28,46 @@ spec:
 FORMATS = {".onnx": "onnx", ".xml": "openvino"}
 
 
+OWN = """apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: {service}
+  annotations:
+    # every output of the model, in its order
+    ovxai/outputs: "{outputs}"
+spec:
+  predictor:
+    containers:
+      - name: kserve-container
+        image: {service}-predictor  # built from the Dockerfile beside this file
+        args: ["--model_name={name}", "--model_path=/predictor/model{suffix}", "--precision={precision}"]
+"""
+DOCKERFILE = """FROM python:3.11-slim
+RUN pip install --no-cache-dir kserve openvino onnxruntime
+COPY predictor /predictor
+ENTRYPOINT ["python", "/predictor/predictor.py"]
+"""
+
+
 def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, *, backend: str | None, precision: str) -> None:
-    """Write `inference_service.yaml` and, in `models/`, what its storage holds: a Triton repository. Raises InputError."""
-    write_triton(folder / "models", endpoint, deployed, backend=backend, precision=precision, legacy=False)
-    service = SERVICE.format(
-        service=endpoint.name.lower().replace("_", "-").replace(".", "-"),
-        name=endpoint.name,
-        format=FORMATS[endpoint.suffix],
-        outputs=", ".join(tensor.name for tensor in endpoint.outputs),
-    )
+    """Write `inference_service.yaml` and what it serves: in `models/` a Triton repository for its storage, or, for the backend
+    `python`, in `predictor/` the model with a server of KServe's own kind, and a Dockerfile. Raises InputError.
+    """
+    told = {
+        "service": endpoint.name.lower().replace("_", "-").replace(".", "-"),
+        "name": endpoint.name,
+        "outputs": ", ".join(tensor.name for tensor in endpoint.outputs),
+    }
+    if backend == "python":
+        (folder / "predictor").mkdir()
+        deployed.save(folder / "predictor" / f"model{endpoint.suffix}")
+        predictor = files("openvino_xai.serve").joinpath("kserve_predictor.py").read_text(encoding="utf-8")
+        (folder / "predictor" / "predictor.py").write_text(predictor, encoding="utf-8")
+        (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
+        service = OWN.format(**told, suffix=endpoint.suffix, precision=precision)
+    else:
+        write_triton(folder / "models", endpoint, deployed, backend=backend, precision=precision, legacy=False)
+        service = SERVICE.format(**told, format=FORMATS[endpoint.suffix])
     (folder / "inference_service.yaml").write_text(service, encoding="utf-8")
 
 

@@ -98,7 +98,12 @@ def test_interrupted(tmp_path: Path) -> None:
         path.write_bytes(photo)
     model = SAMPLES / "models" / "efficientnet_lite0.xml"
     command = [sys.executable, "-m", "openvino_xai.cli", "explain", "-m", model, "-i", tmp_path / "in", "-o", tmp_path / "out"]
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     lines = tmp_path / "out" / "explanations.jsonl"
     while not (lines.exists() and lines.read_text().count("\n") > 3) and process.poll() is None:
         time.sleep(0.05)

@@ -115,6 +115,15 @@ def test_kserve(hooked: Any, tmp_path: Path) -> None:
     clients_code(tmp_path / "repo")
 
 
+def test_kserve_with_a_server_of_its_own(hooked: Any, tmp_path: Path) -> None:
+    export(hooked(), tmp_path / "repo", server="kserve", backend="python")
+    service = (tmp_path / "repo" / "inference_service.yaml").read_text()
+    assert "--model_path=/predictor/model.xml" in service and "--precision=f32" in service
+    ast.parse((tmp_path / "repo" / "predictor" / "predictor.py").read_text())
+    assert (tmp_path / "repo" / "predictor" / "model.bin").is_file()
+    assert "COPY predictor /predictor" in (tmp_path / "repo" / "Dockerfile").read_text()
+
+
 def test_large_answers_and_sorted_outputs_are_warned_of() -> None:
     from openvino_xai.graph.files import open_model
 
