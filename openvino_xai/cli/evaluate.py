@@ -6,15 +6,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from openvino_xai.cli.engine import EngineOptions
 from openvino_xai.cli.options import (
-    EngineOptions,
     Json,
     LayerOptions,
     ModelPath,
@@ -27,13 +27,14 @@ from openvino_xai.cli.text import print_table, progress
 from openvino_xai.errors import ImageError, InputError
 
 if TYPE_CHECKING:
-    from openvino_xai.evaluate.case import Covered, Read, Scaled
+    from openvino_xai.evaluate.case import Choices, Covered, Read, Scaled
     from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
     from openvino_xai.graph.files import Model
     from openvino_xai.runtime.network import Network
     from openvino_xai.serve.jobs import Work
 
+CHOICES = "Choices where the literature does not agree"
 ALIKE = ("pearson", "spearman", "ssim", "top_cell")
 
 _INPUT = (
@@ -51,6 +52,22 @@ _STEP = "Pixels that insertion and deletion change at a time; by default a 28th 
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
 
+@dataclass(frozen=True)
+class MetricOptions:
+    """What is measured, where the literature does not agree."""
+
+    covered: Annotated[str, typer.Option(help=_COVERED, rich_help_panel=CHOICES)] = "zero"
+    scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES)] = "minmax"
+    read: Annotated[str, typer.Option(help=_READ, rich_help_panel=CHOICES)] = "probability"
+    step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
+
+    def made(self, seed: int) -> Choices:
+        """The choices. Raises InputError."""
+        from openvino_xai.evaluate.case import Choices
+
+        return Choices(cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read), self.step, seed)
+
+
 @takes_options
 def evaluate(
     model: ModelPath,
@@ -59,13 +76,10 @@ def evaluate(
     probing: ProbeOptions,
     running: NetworkOptions,
     working: EngineOptions,
+    choosing: MetricOptions,
     metric: Annotated[list[str] | None, typer.Option(help=_METRIC)] = None,
     target: Annotated[str | None, typer.Option(help="The class that is explained: label or predicted.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
-    covered: Annotated[str, typer.Option(help=_COVERED)] = "zero",
-    scaled: Annotated[str, typer.Option(help=_SCALED)] = "minmax",
-    read: Annotated[str, typer.Option(help=_READ)] = "probability",
-    step: Annotated[int | None, typer.Option(help=_STEP, min=1)] = None,
     sanity: Annotated[bool, typer.Option("--sanity", help=_SANITY)] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for one row an image (JSON lines) and the result (JSON).")
@@ -80,7 +94,6 @@ def evaluate(
     sensitivity, which is 0 or more. With --output rows are kept, and what is measured is not measured again. Images that cannot
     be read are reported and skipped; the exit status is 1 then.
     """
-    from openvino_xai.evaluate.case import Choices
     from openvino_xai.evaluate.examples import find_examples
     from openvino_xai.evaluate.metrics import accuracy, overall
     from openvino_xai.evaluate.metrics import asked as asked_metrics
@@ -89,7 +102,7 @@ def evaluate(
 
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
-    choices = Choices(cast("Covered", covered), cast("Scaled", scaled), cast("Read", read), step, probing.seed)
+    choices = choosing.made(probing.seed)
     if working.engine is not None and output is None:
         raise InputError("--engine writes files: say where with --output")
     network = running.load(model, options, probing.settings())
@@ -112,11 +125,9 @@ def evaluate(
     rows = [by_name[str(example.path)] for example in examples if not by_name[str(example.path)].get("error")]
     if not rows:
         raise InputError("none of the images can be read")
-    stages = (
-        _stages(model, rows, lambda one: running.load(one, options, probing.settings(), verify=False), probing.seed)
-        if sanity
-        else []
-    )
+    stages: list[Stage] = []
+    if sanity:
+        stages = _stages(model, rows, lambda one: running.load(one, options, probing.settings(), verify=False), probing.seed)
     result = {
         "images": len(rows),
         "method": network.record["method"],

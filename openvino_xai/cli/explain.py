@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from openvino_xai.cli.engine import EngineOptions
 from openvino_xai.cli.options import (
-    EngineOptions,
     Inputs,
     Json,
     LayerOptions,

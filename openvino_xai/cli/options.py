@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import inspect
 import re
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial, wraps
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.network import Network
-    from openvino_xai.serve.jobs import Work
     from openvino_xai.surgery.insert import Hooked
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
@@ -202,39 +200,6 @@ class NetworkOptions:
         if not path.exists():
             options.insert(model).save(path)
         return partial(self.load, str(path), LayerOptions(), settings)
-
-
-_ENGINE = "Work off many images in shards, into Parquet: local (processes) or ray (machines)."
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """How jobs larger than one sitting are worked off."""
-
-    engine: Annotated[str | None, typer.Option(help=_ENGINE, rich_help_panel="Jobs")] = None
-    workers: Annotated[int, typer.Option(help="Processes, each with a network.", min=1, rich_help_panel="Jobs")] = 1
-    shard_size: Annotated[int, typer.Option(help="Images of a file.", min=1, rich_help_panel="Jobs")] = 200
-
-    def run(
-        self,
-        folder: Path,
-        items: dict[str, Any],
-        load: Callable[[], Network],
-        work: Work,
-        asked: dict[str, Any],
-    ) -> dict[str, Any]:
-        """Work off items by name into a folder, with progress; what there is then. Raises an OvxaiError."""
-        from openvino_xai.cli.text import progress
-        from openvino_xai.serve.jobs import Engine, Job, run_job
-
-        job = Job(folder, items, self.shard_size, load, work, asked)
-        start = time.perf_counter()
-        with progress("working") as told:
-
-            def tell(done: int, total: int) -> None:
-                told(f"working, {done / (time.perf_counter() - start):.3g} images/s", done, total)
-
-            return run_job(job, cast(Engine, self.engine), self.workers, tell)
 
 
 def _labels(path: Path) -> list[str]:

@@ -1,0 +1,48 @@
+"""Jobs from the command line: options, and progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from openvino_xai.cli.text import progress
+
+if TYPE_CHECKING:
+    from openvino_xai.runtime.network import Network
+    from openvino_xai.serve.jobs import Work
+
+_ENGINE = "Work off many images in shards, into Parquet: local (processes) or ray (machines)."
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How jobs larger than one sitting are worked off."""
+
+    engine: Annotated[str | None, typer.Option(help=_ENGINE, rich_help_panel="Jobs")] = None
+    workers: Annotated[int, typer.Option(help="Processes, each with a network.", min=1, rich_help_panel="Jobs")] = 1
+    shard_size: Annotated[int, typer.Option(help="Images of a file.", min=1, rich_help_panel="Jobs")] = 200
+
+    def run(
+        self,
+        folder: Path,
+        items: dict[str, Any],
+        load: Callable[[], Network],
+        work: Work,
+        asked: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Work off items by name into a folder, with progress; what there is then. Raises an OvxaiError."""
+        from openvino_xai.serve.jobs import Engine, Job, run_job
+
+        job = Job(folder, items, self.shard_size, load, work, asked)
+        start = time.perf_counter()
+        with progress("working") as told:
+
+            def tell(done: int, total: int) -> None:
+                told(f"working, {done / (time.perf_counter() - start):.3g} images/s", done, total)
+
+            return run_job(job, cast(Engine, self.engine), self.workers, tell)
