@@ -1,0 +1,65 @@
+"""Ablation-CAM against the grad-cam package, on the same weights, where torch is there.
+
+Of its Score-CAM the definition is another (channels enlarged with corners aligned, weights put through a softmax), so that
+there is nothing to hold ours to but the paper's own, in the slow oracles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from tiny import CASES, images
+
+import openvino_xai as xai
+
+CASE = CASES["3x3 convolution after the layer"]
+
+
+@pytest.fixture
+def torch() -> Any:
+    found = pytest.importorskip("torch", reason="torch is not installed: an optional check")
+    library = found.library.Library("torchvision", "DEF")  # torchvision has no CPU build
+    for signature in (
+        "nms(Tensor dets, Tensor scores, float t) -> Tensor",
+        "qnms(Tensor dets, Tensor scores, float t) -> Tensor",
+    ):
+        library.define(signature)
+    pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed: an optional check")
+    found.kept_library = library
+    return found
+
+
+def network(torch: Any) -> Any:
+    """The tiny network of the case, in torch."""
+    held = {item.name: torch.tensor(onnx.numpy_helper.to_array(item).copy()) for item in CASE.build(1, 17).graph.initializer}
+    first, second = torch.nn.Conv2d(3, 4, 3, padding=1, bias=False), torch.nn.Conv2d(4, 4, 3, padding=1)
+    linear = torch.nn.Linear(4, 5)
+    for layer, weight, bias in ((first, "w0", None), (second, "w1", "b1"), (linear, "w", "b")):
+        layer.weight.data = held[weight]
+        if bias:
+            layer.bias.data = held[bias]
+    pool = torch.nn.AdaptiveAvgPool2d(1)
+    return torch.nn.Sequential(first, torch.nn.ReLU(), second, torch.nn.ReLU(), pool, torch.nn.Flatten(), linear).eval()
+
+
+def test_ablation_cam_is_that_of_grad_cam(torch: Any) -> None:
+    from pytorch_grad_cam import AblationCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    batch, model = images(CASE.build(1, 17), 3, seed=10), network(torch)
+    probed = xai.probe(CASE.build("B", 17), "ablation_cam", layer="f")
+    checked = 0
+    for image in batch:
+        logits = model(torch.tensor(image[None])).detach().numpy()[0]
+        np.testing.assert_allclose(probed.predict(image[None], logits=True)[0], logits, atol=1e-4)
+        for k in np.flatnonzero(logits > 0):  # of negative scores theirs turns maps around
+            cam = AblationCAM(model, [model[1]], batch_size=2)
+            theirs = cam(torch.tensor(image[None]), [ClassifierOutputTarget(int(k))])[0]
+            _, (ours,) = probed.maps(image[None], [int(k)])
+            scaled = (ours - ours.min()) / (ours.max() - ours.min()) if ours.max() > 0 else ours
+            np.testing.assert_allclose(scaled, theirs, atol=1e-4)
+            checked += int(theirs.max() > 0)
+    assert checked
