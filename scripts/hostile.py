@@ -26,13 +26,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import openvino as ov
 from rich.progress import Progress
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from tiny import CASES, tiny
+from hostile_models import circle, filled, loop, nested
+from tiny import CASES
 from tiny_transformers import Transformer
 
 MEMORY, SECONDS, WORKERS = 6 * 2**30, 30, 2
@@ -159,63 +159,13 @@ def ir_changed(rng: random.Random, text: str) -> str:
     return text
 
 
-def loop(trips: int) -> onnx.ModelProto:
-    """A constant that takes so many trips to compute."""
-    body = onnx.parser.parse_graph(
-        "body (int64 i, bool go, float x) => (bool again, float y) { again = Identity(go) y = Add(x, x) }"
-    )
-    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
-    constants = [onnx.numpy_helper.from_array(np.array(trips), "trips"), onnx.numpy_helper.from_array(np.array(True), "yes")]
-    start = onnx.numpy_helper.from_array(np.array(1, np.float32), "start")
-    model.graph.initializer.extend([*constants, start])
-    model.graph.node.insert(0, onnx.helper.make_node("Loop", ["trips", "yes", "start"], ["many"], body=body))
-    model.graph.node[-1].input[1] = "scaled"
-    model.graph.node.insert(1, onnx.helper.make_node("Mul", ["w", "many"], ["scaled"]))
-    return model
-
-
-def nested(depth: int) -> onnx.ModelProto:
-    """`If` in `If` in `If`."""
-    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
-    shallow = branch = onnx.parser.parse_graph("inner () => (float[1,3] deep) { deep = Identity(v) }")
-    for _ in range(depth):
-        other = onnx.helper.make_graph(
-            [onnx.helper.make_node("If", ["yes"], ["out"], then_branch=branch, else_branch=shallow)],
-            "inner",
-            [],
-            [onnx.helper.make_tensor_value_info("out", 1, [1, 3])],
-        )
-        branch = other
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
-    model.graph.node.insert(2, onnx.helper.make_node("If", ["yes"], ["w_in"], then_branch=branch, else_branch=shallow))
-    model.graph.node[-1].input[0] = "w_in"
-    return model
-
-
-def filled(elements: int) -> onnx.ModelProto:
-    """A constant so large that nobody can hold it."""
-    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([elements]), "many"))
-    model.graph.node.insert(0, onnx.helper.make_node("ConstantOfShape", ["many"], ["huge"]))
-    model.graph.node.insert(1, onnx.helper.make_node("ReduceSum", ["huge"], ["sum"], keepdims=0))
-    model.graph.node.insert(2, onnx.helper.make_node("Add", ["w", "sum"], ["scaled"]))
-    model.graph.node[-1].input[1] = "scaled"
-    return model
-
-
-def cycle() -> onnx.ModelProto:
-    model = CASES["residual, layer second"].build(1, 17)
-    model.graph.node[1].input[0] = model.graph.node[-1].output[0]
-    return model
-
-
 MALICIOUS: dict[str, Callable[[], onnx.ModelProto]] = {
     "a loop of 2^62 trips": lambda: loop(2**62),
     "28 nested conditions": lambda: nested(28),
     "12 nested conditions": lambda: nested(12),
     "a constant of 40 GB": lambda: filled(10**10),
     "a constant of 2^62 elements": lambda: filled(2**62),
-    "a cycle": cycle,
+    "a circle": circle,
 }
 
 

@@ -18,30 +18,22 @@ metadata:
     ovxai/outputs: "{outputs}"
 spec:
   predictor:
-    model:
+"""
+BY_TRITON = """    model:
       modelFormat:
         name: {format}
       protocolVersion: v2
       runtime: kserve-tritonserver
       storageUri: pvc://models/{name}
 """
-FORMATS = {".onnx": "onnx", ".xml": "openvino"}
-
-
-OWN = """apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: {service}
-  annotations:
-    # every output of the model, in its order
-    ovxai/outputs: "{outputs}"
-spec:
-  predictor:
-    containers:
+OF_ITS_OWN = """    containers:
       - name: kserve-container
         image: {service}-predictor  # built from the Dockerfile beside this file
         args: ["--model_name={name}", "--model_path=/predictor/model{suffix}", "--precision={precision}"]
 """
+FORMATS = {".onnx": "onnx", ".xml": "openvino"}
+
+
 DOCKERFILE = """FROM python:3.11-slim
 RUN pip install --no-cache-dir kserve openvino onnxruntime
 COPY predictor /predictor
@@ -64,10 +56,10 @@ def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, *, backen
         predictor = files("openvino_xai.serve").joinpath("kserve_predictor.py").read_text(encoding="utf-8")
         (folder / "predictor" / "predictor.py").write_text(predictor, encoding="utf-8")
         (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
-        service = OWN.format(**told, suffix=endpoint.suffix, precision=precision)
+        service = (SERVICE + OF_ITS_OWN).format(**told, suffix=endpoint.suffix, precision=precision)
     else:
         write_triton(folder / "models", endpoint, deployed, backend=backend, precision=precision, legacy=False)
-        service = SERVICE.format(**told, format=FORMATS[endpoint.suffix])
+        service = (SERVICE + BY_TRITON).format(**told, format=FORMATS[endpoint.suffix])
     (folder / "inference_service.yaml").write_text(service, encoding="utf-8")
 
 

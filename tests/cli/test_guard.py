@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from tiny import CASES, tiny
+from hostile_models import filled, loop
+from tiny import CASES
 
 from openvino_xai.cli import guard
 from openvino_xai.cli.limits import LEAST, Limits
@@ -30,40 +30,15 @@ def ovxai(*arguments: object, check: int = 0) -> subprocess.CompletedProcess[str
     return done
 
 
-def endless() -> onnx.ModelProto:
-    """A network whose weights take 2^62 trips to compute."""
-    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
-    body = onnx.parser.parse_graph(
-        "body (int64 i, bool go, float x) => (bool again, float y) { again = Identity(go) y = Add(x, x) }"
-    )
-    for name, value in {"trips": np.array(2**62), "yes": np.array(True), "start": np.array(1, np.float32)}.items():
-        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
-    model.graph.node.insert(0, onnx.helper.make_node("Loop", ["trips", "yes", "start"], ["many"], body=body))
-    model.graph.node.insert(1, onnx.helper.make_node("Mul", ["w", "many"], ["scaled"]))
-    model.graph.node[-1].input[1] = "scaled"
-    return model
-
-
-def huge(elements: int) -> onnx.ModelProto:
-    """A network that fills a constant of so many elements."""
-    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([elements]), "many"))
-    model.graph.node.insert(0, onnx.helper.make_node("ConstantOfShape", ["many"], ["all"]))
-    model.graph.node.insert(1, onnx.helper.make_node("ReduceSum", ["all"], ["sum"], keepdims=0))
-    model.graph.node.insert(2, onnx.helper.make_node("Add", ["w", "sum"], ["scaled"]))
-    model.graph.node[-1].input[1] = "scaled"
-    return model
-
-
 def test_a_model_that_never_ends(tmp_path: Path) -> None:
-    onnx.save(endless(), tmp_path / "endless.onnx")
+    onnx.save(loop(2**62), tmp_path / "endless.onnx")
     said = ovxai("--timeout", 5, "insert", "-m", tmp_path / "endless.onnx", "-o", tmp_path / "out" / "hooked.onnx", check=2)
     assert said.stderr == "ovxai: stopped after 5 seconds, and nothing was written; --timeout changes the limit\n"
     assert not list((tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else True
 
 
 def test_a_model_that_wants_all_memory(tmp_path: Path) -> None:
-    onnx.save(huge(10**10), tmp_path / "huge.onnx")
+    onnx.save(filled(10**10), tmp_path / "huge.onnx")
     said = ovxai("insert", "-m", tmp_path / "huge.onnx", "--limit-memory=6GiB", "--timeout", 60, check=2)
     assert said.stderr.startswith("ovxai: ") or "ovxai: " in said.stderr
     assert not list(tmp_path.glob("*_xai*"))

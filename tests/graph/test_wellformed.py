@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tiny import CASES, tiny
+from hostile_models import nested
+from tiny import CASES
 
 import openvino_xai as xai
 from openvino_xai.errors import ModelError, OvxaiError
@@ -88,18 +89,6 @@ def test_files_that_are_not_what_they_say(change: Callable[[onnx.ModelProto], No
     for source in (tmp_path / "model.onnx", model):
         with pytest.raises(OvxaiError, match=MALFORMED[change]):
             xai.insert(source)
-
-
-def nested(depth: int) -> onnx.ModelProto:
-    model = tiny("p = GlobalAveragePool(image) v = Flatten(p) logits = MatMul(v, w)", batch=1, w=(3, 5))
-    branch = deepest = onnx.parser.parse_graph("inner () => (float[1,3] deep) { deep = Identity(v) }")
-    for _ in range(depth):
-        node = onnx.helper.make_node("If", ["yes"], ["out"], then_branch=branch, else_branch=deepest)
-        branch = onnx.helper.make_graph([node], "inner", [], [onnx.helper.make_tensor_value_info("out", 1, [1, 3])])
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
-    model.graph.node.insert(2, onnx.helper.make_node("If", ["yes"], ["taken"], then_branch=branch, else_branch=deepest))
-    model.graph.node[-1].input[0] = "taken"
-    return model
 
 
 def test_graphs_in_graphs() -> None:
