@@ -60,18 +60,18 @@ def _run(arguments: list[str], limits: Limits, log: Path) -> _Outcome:
         preexec_fn=_prepared(limits.memory) if os.name == "posix" else None,
         start_new_session=True,
     )
-    signal.signal(signal.SIGTERM, lambda number, frame: _end(child, signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda number, frame: _end(child, "SIGTERM"))
     try:
         status = child.wait(limits.seconds)
     except subprocess.TimeoutExpired:
-        _end(child, signal.SIGKILL)
+        _end(child, "SIGKILL")
         child.wait()
         return _Outcome(2, f"stopped after {limits.seconds:g} seconds, and nothing was written; --timeout changes the limit")
     except KeyboardInterrupt:
-        _end(child, signal.SIGINT)
+        _end(child, "SIGINT")
         child.wait()
         return _Outcome(130)
-    if status >= 0:
+    if status >= 0 or os.name != "posix":
         return _Outcome(status)
     name = signal.Signals(-status).name
     return _Outcome(
@@ -79,10 +79,12 @@ def _run(arguments: list[str], limits: Limits, log: Path) -> _Outcome:
     )
 
 
-def _end(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to the child and what it started."""
-    if child.poll() is None:
-        os.killpg(child.pid, number)
+def _end(child: subprocess.Popen[bytes], name: str) -> None:
+    """Send a signal to the child and what it started; where there are no groups of processes, end the child."""
+    if child.poll() is None and os.name == "posix":
+        os.killpg(child.pid, signal.Signals[name])
+    elif child.poll() is None:
+        child.kill()
 
 
 def _prepared(memory: int | None) -> Callable[[], None]:

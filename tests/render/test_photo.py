@@ -88,3 +88,19 @@ except ImageError as error:
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "images of more than 134217728 pixels are refused unless OPENCV_IO_MAX_IMAGE_PIXELS says otherwise" in told.stdout
     assert told.stderr == ""
+
+
+def test_what_other_tools_write(tmp_path: Path) -> None:
+    """CMYK, palettes, one bit, and the first of several frames."""
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed, which writes these files")
+    seen = image.fromarray(PHOTO)
+    seen.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=100, subsampling=0)
+    assert np.abs(read_photo(tmp_path / "cmyk.jpg").astype(int) - PHOTO).mean() < 6
+    seen.convert("P").save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(read_photo(tmp_path / "palette.png"), np.asarray(seen.convert("P").convert("RGB")))
+    seen.convert("1").save(tmp_path / "bit.png")
+    assert set(np.unique(read_photo(tmp_path / "bit.png"))) == {0, 255}
+    for suffix, told in ((".webp", {"lossless": True}), (".png", {})):
+        path = tmp_path / f"animated{suffix}"
+        seen.save(path, save_all=True, append_images=[image.fromarray(255 - PHOTO)], **told)
+        np.testing.assert_array_equal(read_photo(path), PHOTO)
