@@ -61,6 +61,9 @@ class Deployed(Protocol):
     def twin(self) -> Deployed:
         """A copy that can be changed; weights are shared."""
 
+    def reread(self) -> Deployed:
+        """The same native model, of which the neutral form is read again: after it has grown."""
+
     def info(self, section: str) -> dict[str, str]:
         """What the model carries about itself under `section`, as text."""
 

@@ -185,7 +185,7 @@ def insert(
     if verify:
         same = _View(original.graph, scores, image_input, hint)
         seen = verify_hook(original, twin, same.found[view.found.index(chosen)], same.scores, request)
-    return Hooked(twin, record, place, seen)
+    return Hooked(twin.reread(), record, place, seen)
 
 
 def _refuse_shallow(place: Layer) -> None:

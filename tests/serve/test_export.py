@@ -134,6 +134,8 @@ def test_large_answers_and_sorted_outputs_are_warned_of() -> None:
     endpoint = Endpoint.hooked(open_model(xai.insert(model, layer="f").model), "cells")
     (warning,) = endpoint.warnings
     assert "sends saliency_map before softmax" in warning
+    made = xai.insert(CASES["pool and linear"].build("B", 17), layer="f")
+    assert Endpoint.hooked(made.deployed, "cells").grows_by == 5 * 6 * 8 * 4
     sample = Path(__file__).parents[2] / "samples" / "models" / "efficientnet_lite0_xai.xml"
     if sample.exists():
         (warning,) = Endpoint.hooked(open_model(sample), "sample").warnings

@@ -142,6 +142,10 @@ class OnnxModel:
         """A copy that can be changed; weights are shared."""
         return OnnxModel(self.native.clone())
 
+    def reread(self) -> OnnxModel:
+        """The same native model, of which the neutral form is read again."""
+        return OnnxModel(self.native)
+
     def info(self, section: str) -> dict[str, str]:
         """The entries of `metadata_props` whose key is `<section> <name>`."""
         start = section + " "

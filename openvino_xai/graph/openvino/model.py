@@ -86,6 +86,10 @@ class OpenVINOModel:
         """A copy that can be changed; weights are shared."""
         return OpenVINOModel(self.native.clone())
 
+    def reread(self) -> OpenVINOModel:
+        """The same native model, of which the neutral form is read again."""
+        return OpenVINOModel(self.native)
+
     def info(self, section: str) -> dict[str, str]:
         """The entries of `rt_info` under `section`."""
         if not self.native.has_rt_info([section]):
