@@ -11,7 +11,8 @@
     ├── PlanError              a tail that cannot be repeated over rows
     │   └── TooLarge           a plan that would need more memory than allowed
     └── VerificationError      a hooked model that does not do what it promises
-        └── OutputsChanged     ... whose original outputs are not what they were
+        ├── OutputsChanged     ... whose original outputs are not what they were
+        └── NoneRefused        ... that the runtime cannot run where no image is asked for
 """
 
 from __future__ import annotations
@@ -68,3 +69,7 @@ class VerificationError(OvxaiError):
 
 class OutputsChanged(VerificationError):
     """A hooked model whose original outputs differ from the plain model's in some bit."""
+
+
+class NoneRefused(VerificationError):
+    """A gated model that the runtime cannot run where no image is asked for."""

@@ -21,8 +21,12 @@ GATE = "explain"  # the input's name
 ASKED = "ovxai_asked"  # the number of images that are asked for, known when the model runs
 
 
-def gated(plan: Plan, batch: Size) -> Plan:
-    """The plan for the images that a new input `explain` [B], boolean, asks for. Raises PlanError where the batch is fixed."""
+def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
+    """The plan for the images that a new input `explain` [B], boolean, asks for. Raises PlanError where the batch is fixed.
+
+    With `one_at_least` the first image stands in where none is asked for, and its maps are put to 0 behind the hook: there are
+    operations that a runtime cannot carry out on nothing.
+    """
     if not isinstance(batch, Dim) or len(batch.names) != 1 or batch.factor != 1:
         raise PlanError(
             f"the model takes {batch} images at a time: images can be left out where the batch is open; leave --gate out"
@@ -33,7 +37,8 @@ def gated(plan: Plan, batch: Size) -> Plan:
     asked = Dim(1, (ASKED,))
     trace = Trace()
     gate = Value(GATE, (batch,), np.dtype(np.bool_))
-    found = trace.record("non_zero", [gate], (1, asked), np.int64)
+    counted = _one_at_least(trace, gate, batch) if one_at_least else gate
+    found = trace.record("non_zero", [counted], (1, asked), np.int64)
     rows = trace.reshape(found, (asked,))
     _read_gathered(plan, trace, rows, batch)
     before = list(trace.nodes)
@@ -41,6 +46,8 @@ def gated(plan: Plan, batch: Size) -> Plan:
         _renamed(node, name)
     place = trace.reshape(rows, (asked, 1))
     outputs = {key: _put_back(trace, value, place, batch) for key, value in plan.outputs.items()}
+    if one_at_least:
+        outputs = {key: _only(trace, gate, value) for key, value in outputs.items()}
     behind = trace.nodes[len(before) :]
     return replace(
         plan,
@@ -49,6 +56,23 @@ def gated(plan: Plan, batch: Size) -> Plan:
         inputs={GATE: gate},
         origins={ASKED: (found, 1)},
     )
+
+
+def _one_at_least(trace: Trace, gate: Value, batch: Dim) -> Value:
+    """[B], f32: 1 where the gate asks for an image, or for the first alone where it asks for none, else 0."""
+    every = trace.broadcast_to(np.ones(1, bool), (batch,))
+    places = trace.reshape(trace.record("non_zero", [every], (1, batch), np.int64), (batch,))
+    first = trace.astype(trace.equal(places, np.zeros(1, np.int64)), np.float32)
+    given = trace.astype(gate, np.float32)
+    none = trace.subtract(np.ones(1, np.float32), trace.max(given, axis=0, keepdims=True))
+    return trace.maximum(given, trace.multiply(first, none))
+
+
+def _only(trace: Trace, gate: Value, value: Value) -> Value:
+    """The output, 0 for the images that are not asked for."""
+    shape = shape_of(value)
+    asked = trace.reshape(gate, (shape[0], *[1] * (len(shape) - 1)))
+    return trace.where(asked, value, np.zeros((1,) * len(shape), value.dtype))
 
 
 def _read_gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from openvino_xai.errors import AlreadyHooked, InputError, LayerError, PlanError, TooLarge
+from openvino_xai.errors import AlreadyHooked, InputError, LayerError, NoneRefused, PlanError, TooLarge
 from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed
@@ -134,32 +134,51 @@ def insert(
     tokens; `prefix_tokens` and `token_grid` (rows, columns) tell the tokens where the model does not.
 
     `gate` adds an input `explain` [B], boolean: images that it does not ask for cost nothing, and their maps are 0. It is
-    for models with an open batch, and their clients have to give it.
+    for models with an open batch, and their clients have to give it. Where the runtime cannot run the hook for no image at
+    all, the first stands in, at its cost.
 
     Raises an OvxaiError that names what is in the way.
     """
     request = Request.parse(
         method=method, score=score, targets=targets, scale=scale, plan=plan, grid=grid, kernel=kernel, gate=gate
     )
-    hint = token_hint(prefix_tokens, token_grid)
     original = open_model(model)
     refuse_hooked(original)
+    where = _Where(layer, scores, image_input, token_hint(prefix_tokens, token_grid))
+    try:
+        return _hooked(original, where, request, max_memory, verify)
+    except NoneRefused:
+        return _hooked(original, where, replace(request, gate="one"), max_memory, verify)
+
+
+@dataclass(frozen=True)
+class _Where:
+    """What a caller says of the model."""
+
+    layer: str | None
+    scores: str | None
+    image_input: str | None
+    hint: TokenHint
+
+
+def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int, verify: bool) -> Hooked:
+    """The model with a hook, as a request says."""
     twin = original.twin()
-    view = _View(twin.graph, scores, image_input, hint)
+    view = _View(twin.graph, where.scores, where.image_input, where.hint)
     request.targets.checked(view.scores.classes)
     if view.scores.classes == 1 and request.score == "softmax":
         request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
-    chosen = view.choose(layer, request.method)
+    chosen = view.choose(where.layer, request.method)
     name = request.method or chosen.method
     masking = METHODS[name]
     request = replace(request, method=name, score="logit" if masking.linear else request.score)
     planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
     place = view.layer(chosen, planned)
-    if layer is None:
+    if where.layer is None:
         _refuse_shallow(place)
-    if gate:
-        planned = gated(planned, shape_of(chosen.value)[0])
+    if request.gate != "off":
+        planned = gated(planned, shape_of(chosen.value)[0], one_at_least=request.gate == "one")
     emit(planned, twin)
     record = {
         "version": __version__,
@@ -178,12 +197,12 @@ def insert(
         record["score"] = "none"
     if chosen.residual is not None and masking.masks == "tokens":
         record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
-    if gate:
+    if request.gate != "off":
         record["gate"] = GATE
     twin.set_info(RECORD, record)
     seen = None
     if verify:
-        same = _View(original.graph, scores, image_input, hint)
+        same = _View(original.graph, where.scores, where.image_input, where.hint)
         seen = verify_hook(original, twin, same.found[view.found.index(chosen)], same.scores, request)
     return Hooked(twin.reread(), record, place, seen)
 

@@ -13,6 +13,7 @@ from openvino_xai.hooks import KERNELS, METHODS, SCALES
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
 Scale: TypeAlias = Literal["unit", "u8", "none"]
 Kind: TypeAlias = Literal["lazy", "direct"]
+Gate: TypeAlias = Literal["off", "any", "one"]  # how many images a hook is run for: all, any number, or one at least
 
 Asked: TypeAlias = "str | int | Sequence[int] | Targets"
 
@@ -77,7 +78,7 @@ class Request:
     plan: Kind = "lazy"
     grid: tuple[int, int] | None = None
     kernel: str = "gaussian"
-    gate: bool = False
+    gate: Gate = "off"
 
     @classmethod
     def parse(
@@ -105,7 +106,8 @@ class Request:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
         told = None if grid is None else rows_and_columns("grid", grid)
         parsed = Targets.parse(targets)
-        return cls(method, cast(Score, score), parsed, cast(Scale, scale), cast(Kind, plan), told, kernel, gate)
+        gating: Gate = "any" if gate else "off"
+        return cls(method, cast(Score, score), parsed, cast(Scale, scale), cast(Kind, plan), told, kernel, gating)
 
 
 def rows_and_columns(word: str, told: str | Sequence[int]) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from openvino_xai.errors import ModelError, OutputsChanged, VerificationError
+from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, VerificationError
 from openvino_xai.graph.files import open_model
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed, Running
@@ -56,7 +56,7 @@ def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: 
     batch = next(iter(inputs.values())).shape[0]
     new = running({**inputs, **_gate(request, np.ones(batch, bool))})
     _same_outputs(plain, new)
-    if request.gate:
+    if request.gate != "off":
         _gates(running, inputs, plain, new)
     maps = new[MAP]
     _declared(maps, layer, request, inputs)
@@ -75,7 +75,7 @@ def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: 
 
 
 def _gate(request: Request, asked: np.ndarray) -> dict[str, np.ndarray]:
-    return {GATE: asked} if request.gate else {}
+    return {GATE: asked} if request.gate != "off" else {}
 
 
 def _gates(
@@ -87,7 +87,9 @@ def _gates(
         try:
             seen = running({**inputs, GATE: asked})
         except ModelError as error:
-            raise VerificationError(f"the runtime cannot explain {asked.sum()} images, leave --gate out: {error}") from error
+            if asked.any():
+                raise
+            raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
         _same_outputs(plain, seen)
         for name in (MAP, CLASS):
             if name not in seen:

@@ -44,7 +44,7 @@ def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session; weights are handed over in memory, so that no file is needed."""
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised, and need not be printed as well
     light, weights = _with_weights_outside(native) if weight_bytes(native) > HANDED_OVER else (None, {})
     if light is not None:
         options.add_external_initializers(
