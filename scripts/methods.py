@@ -196,9 +196,13 @@ def section(study: Study, rows: dict[str, dict[str, Any] | str], spent: dict[str
             refused.append(f"{method}: {row}")
             continue
         values = [f"{row['metrics'][name] * 100:.1f}" for name in names]
-        took = [f"{spent[method]:.3g}", f"{spent[method] / spent['plain']:.3g}"] if method in spent else ["", ""]
+        took = [brief(spent[method]), brief(spent[method] / spent["plain"])] if method in spent else ["", ""]
         lines.append("| " + " | ".join([method, str(row["images"]), *values, *took]) + " |")
     return "\n".join([*lines, *(["", *refused] if refused else [])])
+
+
+def brief(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def slug(title: str) -> str:
