@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from openvino_xai.errors import ImageError, InputError, ModelError
 from openvino_xai.graph.files import written_whole
+from openvino_xai.graph.scratch import sweep
 from openvino_xai.runtime.network import Network
 from openvino_xai.serve.parts import arrow, count_rows, write_rows
 
@@ -101,6 +102,7 @@ def run_job(job: Job, engine: Engine, workers: int, told: Told) -> dict[str, Any
     start, left = time.perf_counter(), [shard for shard in shards if not shard.done]
     counted = _Counted(len(job.items), sum(len(shard.items) for shard in shards if shard.done), told)
     {"local": _locally, "ray": _by_ray}[engine](job, left, workers, counted)
+    sweep(job.folder)
     found = {
         **dict(job.asked),
         "images": len(job.items),
