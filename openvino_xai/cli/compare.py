@@ -17,8 +17,6 @@ from openvino_xai.errors import ImageError, InputError
 if TYPE_CHECKING:
     from openvino_xai.evaluate.compare import Compared
 
-ROWS = ("pearson", "spearman", "ssim", "top_cell")
-
 
 @takes_options
 def compare(
@@ -79,11 +77,13 @@ def _told(row: Compared) -> dict[str, Any]:
 def _print(rows: list[Compared], means: dict[str, float], worst: int, models: list[str]) -> None:
     from rich.table import Table
 
+    from openvino_xai.evaluate.similarity import MEASURES
+
     table = Table(box=None, pad_edge=False, title=f"{models[0]} and {models[1]}, {len(rows)} images", title_justify="left")
     table.add_column("", overflow="fold")
-    for title in (*ROWS, "same class"):
+    for title in (*MEASURES, "same class"):
         table.add_column(title.replace("_", " "), justify="right")
-    table.add_row("mean", *(f"{means[name]:.3f}" for name in ROWS), f"{means['prediction']:.3f}")
+    table.add_row("mean", *(f"{means[name]:.3f}" for name in MEASURES), f"{means['prediction']:.3f}")
     for row in rows[:worst]:
         told = row.similarity
         meets, same = ("yes" if is_so else "no" for is_so in (told.top_cell, row.same_class))

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from openvino_xai.serve.jobs import Work
 
 CHOICES = "Choices where the literature does not agree"
-ALIKE = ("pearson", "spearman", "ssim", "top_cell")
 
 _INPUT = (
     "A folder of class folders, photos with ImageNet-style names, a .csv of path,label, or a .json with boxes: COCO's, or "
@@ -207,13 +206,15 @@ def _stages(model: str, rows: list[dict[str, Any]], load: Callable[[Model], Netw
 def _print_stages(stages: list[Stage]) -> None:
     from rich.table import Table
 
+    from openvino_xai.evaluate.similarity import MEASURES
+
     if not stages:
         return
     table = Table(box=None, pad_edge=False, title="Maps of the model with shuffled weights, and its own", title_justify="left")
-    for name in ("order", "down to", "layers", *ALIKE):
+    for name in ("order", "down to", "layers", *MEASURES):
         table.add_column(name.replace("_", " "), justify="left" if name in ("order", "down to") else "right", overflow="fold")
     for stage in stages:
-        table.add_row(stage.order, stage.layer, str(stage.layers), *(f"{getattr(stage, name):.3f}" for name in ALIKE))
+        table.add_row(stage.order, stage.layer, str(stage.layers), *(f"{getattr(stage, name):.3f}" for name in MEASURES))
     print_table(table)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,9 @@ from openvino_xai.cli.options import (
 )
 from openvino_xai.cli.text import progress
 from openvino_xai.errors import ImageError, InputError
+
+if TYPE_CHECKING:
+    from openvino_xai.runtime.network import Network
 
 _REPORT = (
     "A page (.html) of all these images that needs no network: opacity, classes, filters, sorting, and what the wrong ones "
@@ -65,18 +68,12 @@ def explain(
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
     photos = find_photos(inputs)
+    network_asked = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
     if working.engine is not None:
-        _work_off(photos, model, output, options, probing, running, working, targets, as_json)
+        load = running.loader(model, options, probing.settings(), output)
+        _work_off(photos, output, working, load, targets, network_asked, as_json)
         return
-    asked = {
-        "model": model,
-        "targets": targets,
-        "report": report is not None,
-        **asdict(drawing),
-        **asdict(options),
-        **asdict(probing),
-        **texts(asdict(running)),
-    }
+    asked = {**network_asked, "report": report is not None, **asdict(drawing)}
     manifest = Manifest.read(output / "explanations.jsonl", asked)
     left = [photo for photo in photos if again or str(photo) not in manifest.done]
     anew = set(map(str, left))
@@ -113,20 +110,16 @@ def explain(
 
 def _work_off(
     photos: list[Path],
-    model: str,
     output: Path,
-    options: LayerOptions,
-    probing: ProbeOptions,
-    running: NetworkOptions,
     working: EngineOptions,
+    load: Callable[[], Network],
     targets: str,
+    asked: dict[str, Any],
     as_json: bool,
 ) -> None:
     from openvino_xai.serve.jobs import explaining
     from openvino_xai.serve.parts import read_rows
 
-    asked = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
-    load = running.loader(model, options, probing.settings(), output)
     made = working.run(output, {str(photo): photo for photo in photos}, load, explaining(targets), asked)
     rows = read_rows([output / part for part in made["parts"]], ["image", "error"])
     failed = [row for row in rows if row["error"]]

@@ -5,7 +5,6 @@ A runtime that crashes, hangs or eats all memory becomes a line on stderr and ex
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -20,9 +19,9 @@ from openvino_xai.cli.app import main
 from openvino_xai.cli.limits import Limits
 from openvino_xai.errors import InputError
 from openvino_xai.graph.scratch import LOG
+from openvino_xai.serve.lifetime import end_with_parent
 
 CHILD = "import sys; sys.argv[0] = 'ovxai'; from openvino_xai.cli.app import main; main()"
-DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def guarded() -> None:
@@ -91,12 +90,9 @@ def _prepared(memory: int | None) -> Callable[[], None]:
     """What the child does to itself before it starts."""
     import resource
 
-    libc = ctypes.CDLL(None)
-
     def prepare() -> None:
         if memory is not None:
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        if sys.platform == "linux":
-            libc.prctl(DIES_WITH_PARENT, signal.SIGKILL)
+        end_with_parent()
 
     return prepare

@@ -11,8 +11,8 @@ import numpy as np
 
 from openvino_xai.errors import InputError
 from openvino_xai.evaluate.examples import Example
-from openvino_xai.probes.classifier import blurred, enlarged, unit
-from openvino_xai.render.overlay import Box, on_photo
+from openvino_xai.probes.classifier import blurred, enlarged
+from openvino_xai.render.overlay import Box, on_photo, stretch
 
 Covered: TypeAlias = Literal["zero", "black", "blur"]
 Scaled: TypeAlias = Literal["minmax", "max"]
@@ -96,7 +96,7 @@ class Case:
             above = np.maximum(self.saliency, 0)
             scaled = above / (above.max() or 1)
         else:
-            scaled = unit(self.saliency[None])[0]
+            scaled = stretch(self.saliency)
         return np.asarray(enlarged(scaled[None], (self.image.shape[2], self.image.shape[3]))[0])
 
     @cached_property
@@ -126,4 +126,4 @@ class Case:
     @cached_property
     def on_photo(self) -> np.ndarray:
         """[height, width] in [0, 1]: the map in the photo's own pixels, 0 where the network saw nothing."""
-        return on_photo(unit(self.saliency[None])[0], self.size, self.box)[0]
+        return on_photo(stretch(self.saliency), self.size, self.box)[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError
-from openvino_xai.evaluate.similarity import Similarity, similarity
+from openvino_xai.evaluate.similarity import Similarity, means, similarity
 from openvino_xai.explanation import Explanation
 from openvino_xai.runtime.network import Network
 
@@ -47,11 +47,4 @@ def compare(
 
 def overall(rows: list[Compared]) -> dict[str, float]:
     """The means over all photos; `top_cell` and `prediction` are shares."""
-    told = [row.similarity for row in rows]
-    return {
-        "pearson": float(np.mean([one.pearson for one in told])),
-        "spearman": float(np.mean([one.spearman for one in told])),
-        "ssim": float(np.mean([one.ssim for one in told])),
-        "top_cell": float(np.mean([one.top_cell for one in told])),
-        "prediction": float(np.mean([row.same_class for row in rows])),
-    }
+    return {**means([row.similarity for row in rows]), "prediction": float(np.mean([row.same_class for row in rows]))}

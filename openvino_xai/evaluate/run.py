@@ -64,16 +64,15 @@ def evaluate(
 def _case(network: Network, example: Example, photo: np.ndarray, target: Target, choices: Choices) -> Case:
     image = network.prepare(photo)
     known = example.label if target == "label" else None
-    k = int(network.predict(image)[0].argmax()) if known is None else known
-    scores, maps = network.maps(image, [k], logits=choices.read == "logit")
+    scores, maps = network.maps(image, [known], logits=choices.read == "logit")
     return Case(
         network=network,
         choices=choices,
         example=example,
         image=image,
-        black=network.prepare(np.zeros_like(photo))[:, :, :1, :1],
+        black=network.prepare(np.zeros((1, 1, 3), np.uint8))[:, :, :1, :1],
         scores=scores[0],
-        target=k,
+        target=int(scores[0].argmax()) if known is None else known,
         saliency=maps[0],
         size=(photo.shape[0], photo.shape[1]),
         box=network.preprocessing.box(photo.shape[:2]),

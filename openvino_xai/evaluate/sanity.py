@@ -6,14 +6,14 @@ image (cascading), or one at a time (independent), and the maps compared with th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from openvino_xai.errors import ModelError
-from openvino_xai.evaluate.similarity import Similarity, similarity
+from openvino_xai.evaluate.similarity import means, similarity
 from openvino_xai.graph.files import Model, open_model
 from openvino_xai.graph.neutral import Node
 from openvino_xai.runtime.network import Network
@@ -67,8 +67,4 @@ def sanity(
         for lost in several:
             network = load(randomised(deployed, lost, seed).object())
             told = [similarity(true[path], network.explain(path, targets=[k])) for path, k in photos.items()]
-            yield Stage(order, lost[-1].name, len(lost), **_means(told))
-
-
-def _means(told: Sequence[Similarity]) -> dict[str, float]:
-    return {name: float(np.mean([getattr(one, name) for one in told])) for name in ("pearson", "spearman", "ssim", "top_cell")}
+            yield Stage(order, lost[-1].name, len(lost), **means(told))

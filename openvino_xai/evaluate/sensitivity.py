@@ -9,6 +9,7 @@ import numpy as np
 
 from openvino_xai.evaluate.case import Case
 from openvino_xai.probes.classifier import unit
+from openvino_xai.render.overlay import stretch
 
 RADIUS = 0.02  # of the noise, on the scale that the network sees
 SAMPLES = 10
@@ -19,7 +20,7 @@ def sensitivity(case: Case) -> float:
     rng = np.random.default_rng(case.choices.seed)
     noise = rng.uniform(-RADIUS, RADIUS, (SAMPLES, *case.image.shape[1:])).astype(np.float32)
     _, maps = case.network.maps(case.image + noise, [case.target] * SAMPLES)
-    own = unit(case.saliency[None])[0]
+    own = stretch(case.saliency)
     norm = float(np.linalg.norm(own))
     far = float(np.linalg.norm((unit(maps) - own).reshape(SAMPLES, -1), axis=1).max())
     return far / norm if norm else 0.0

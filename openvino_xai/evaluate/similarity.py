@@ -6,7 +6,8 @@ similarity, Wang et al., "Image quality assessment: from error visibility to str
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,14 @@ class Similarity:
     spearman: float
     ssim: float
     top_cell: bool
+
+
+MEASURES = tuple(one.name for one in fields(Similarity))
+
+
+def means(told: Sequence[Similarity]) -> dict[str, float]:
+    """Each measure over many pairs of maps; of `top_cell` the share."""
+    return {name: float(np.mean([getattr(one, name) for one in told])) for name in MEASURES}
 
 
 def similarity(a: Explanation, b: Explanation) -> Similarity:

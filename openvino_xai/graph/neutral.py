@@ -7,7 +7,7 @@ repeats is copied natively, and only what a plan adds is emitted by kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,6 +62,16 @@ class Node:
     def operands(self) -> Iterator[tuple[int, Value]]:
         """The operands that are there, with their index."""
         return ((i, v) for i, v in enumerate(self.inputs) if v is not None)
+
+
+def opaque(inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
+    """A graph of one node: a compiled model, of which nothing inside is known."""
+
+    def unknown(value: Value) -> np.ndarray:
+        raise ModelError(f"what '{value.name}' holds is not known of a compiled model")
+
+    node = Node("model", "", "compiled", tuple(inputs), tuple(outputs))
+    return Graph([node], list(inputs), {value.name: value for value in outputs}, fold=unknown)
 
 
 @contextmanager

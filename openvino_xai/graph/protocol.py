@@ -20,15 +20,14 @@ from openvino_xai.graph.sizes import Shape
 class Running:
     """A compiled model as a function from inputs to outputs by name, from any thread.
 
-    `precision` is the one that runs, `native` the object that the runtime knows. For measuring, `once` runs it and leaves the
-    results where they are, and `many` runs it so often as fast as it can.
+    `precision` is the one that runs. For measuring, `once` runs it and leaves the results where they are, and `many` runs it so
+    often as fast as it can.
     """
 
     run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
     once: Callable[[Mapping[str, np.ndarray]], object]
     many: Callable[[Mapping[str, np.ndarray], int], None]
     precision: str
-    native: Any = None
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run it."""

@@ -8,9 +8,10 @@ plus what all cells share, so that scaled maps are equal. Tails that are not lin
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.hooks.reciprocam import reciprocam
 from openvino_xai.hooks.site import Site
 
 
 def cam(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K], on the scale of logits: what each cell adds to the class's logit, and a constant."""
-    return site.scores(site.mask_cells())
+    return reciprocam(xp, site)

@@ -24,6 +24,8 @@ from openvino_xai.surgery.locate import Scores
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Targets
 
+NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
+
 
 def load(
     model: Model | Hooked,
@@ -121,8 +123,8 @@ class Network:
         """The explanation of one image: a path, or RGB bytes [H, W, 3].
 
         `targets` are `top:K`, the K most probable classes, `all`, or class ids; `also` are classes that come behind them where
-        the hook explains them. Raises InputError for an image that cannot
-        be read, a class that the hook does not explain, or a model without a hook.
+        the hook explains them. Raises InputError for an image that cannot be read, a class that the hook does not explain, or a
+        model without a hook.
         """
         photo = read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
         sample = self.prepare(photo)
@@ -136,7 +138,7 @@ class Network:
             image=photo,
             predictions=tuple(self._prediction(int(k), seen) for k in ranked[:5]),
             targets=tuple(self._prediction(k, seen) for k in ids),
-            maps=self._maps(sample, results, ids),
+            maps=self._maps(sample, results, ids, explained),
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
             path=None if isinstance(image, np.ndarray) else Path(image),
@@ -153,8 +155,10 @@ class Network:
         """
         return np.concatenate([self._read(results, logits) for results in self._results(images)])
 
-    def maps(self, images: np.ndarray, classes: Sequence[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities or logits [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
+
+        A class of None is the one that is predicted.
 
         Raises InputError for a class that is not explained, or a model without a hook.
         """
@@ -164,9 +168,9 @@ class Network:
             seen.append(self._read(results, logits))
             for one in range(len(seen[-1])):
                 alone = {name: array[one : one + 1] for name, array in results.items()}
-                k = classes[len(found)]
-                self._wanted([k], np.arange(self._scores.classes), self._explained(alone))
-                found.append(self._maps(images[len(found)][None], alone, [k])[0])
+                k, explained = classes[len(found)], self._explained(alone)
+                ids = self._wanted([int(seen[-1][one].argmax()) if k is None else k], NO_RANKING, explained)
+                found.append(self._maps(images[len(found)][None], alone, ids, explained)[0])
         return np.concatenate(seen), np.stack(found)
 
     def _read(self, results: Mapping[str, np.ndarray], logits: bool = False) -> np.ndarray:
@@ -183,9 +187,10 @@ class Network:
         for batch, count in self._images.runs(self._images.laid_out(images)):
             yield {name: array[:count] for name, array in self(batch).items()}
 
-    def _maps(self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int]) -> np.ndarray:
-        """The maps [K, h, w] of some classes of the first image of a run."""
-        explained = self._explained(results)
+    def _maps(
+        self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int], explained: Sequence[int]
+    ) -> np.ndarray:
+        """The maps [K, h, w] of some of the classes explained, for the first image of a run."""
         maps = results[MAP][0][[explained.index(k) for k in ids]]
         return np.asarray(maps.astype(np.float32) / 255 if maps.dtype == np.uint8 else maps)
 
@@ -201,16 +206,16 @@ class Network:
                 f"{self._input.dtype} [{wanted}] is expected"
             )
 
-    def _explained(self, results: Mapping[str, np.ndarray]) -> list[int]:
+    def _explained(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
         """The classes that have a map. Raises InputError where there is no hook."""
         if not self.record:
             raise InputError("the model carries no hook: give it one with openvino_xai.insert, and load the result")
         if CLASS in results:
             return [int(k) for k in results[CLASS][0]]
         ids = Targets.parse(self.record["targets"]).ids
-        return list(range(self._scores.classes)) if ids is None else list(ids)
+        return range(self._scores.classes) if ids is None else ids
 
-    def _wanted(self, targets: str | Sequence[int], ranked: np.ndarray, explained: list[int]) -> list[int]:
+    def _wanted(self, targets: str | Sequence[int], ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
         asked = Targets.parse(targets if isinstance(targets, str) else list(targets)).checked(self._scores.classes)
         if asked.ids is None:
             there = set(explained)

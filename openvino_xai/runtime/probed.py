@@ -64,8 +64,10 @@ class Probed(Network):
         if classifier.layer is not None:
             self.record["layer"] = classifier.layer
 
-    def _explained(self, results: Mapping[str, np.ndarray]) -> list[int]:
-        return list(range(self._scores.classes))
+    def _explained(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
+        return range(self._scores.classes)
 
-    def _maps(self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int]) -> np.ndarray:
+    def _maps(
+        self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int], explained: Sequence[int]
+    ) -> np.ndarray:
         return PROBES[self._method].ask(self._classifier, image, ids, self.settings)

@@ -27,6 +27,11 @@ class Tensor:
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
+    @property
+    def one(self) -> list[int]:
+        """The shape for one image, 1 wherever a size is open."""
+        return [max(size, 1) for size in self.shape]
+
 
 @dataclass(frozen=True)
 class Endpoint:

@@ -12,7 +12,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,6 +25,7 @@ from openvino_xai.errors import ImageError, InputError, ModelError
 from openvino_xai.graph.files import written_whole
 from openvino_xai.graph.scratch import sweep
 from openvino_xai.runtime.network import Network
+from openvino_xai.serve.lifetime import end_with_parent
 from openvino_xai.serve.parts import arrow, count_rows, write_rows
 
 Engine: TypeAlias = Literal["local", "ray"]
@@ -169,14 +169,12 @@ def _locally(job: Job, left: list[Shard], workers: int, counted: _Counted) -> No
 
 def _pool(job: Job, left: list[Shard], workers: int, counted: _Counted) -> None:
     spawned = multiprocessing.get_context("spawn")  # runtimes do not survive a fork
-    with ProcessPoolExecutor(workers, mp_context=spawned, initializer=_begin, initargs=(job.load,)) as pool:
-        futures = [pool.submit(_do, shard, job.work) for shard in left]
-        try:
-            for future in as_completed(futures):
-                counted.add(future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(workers, mp_context=spawned, initializer=_begin, initargs=(job.load,))
+    try:
+        for future in as_completed([pool.submit(_do, shard, job.work) for shard in left]):
+            counted.add(future.result())
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C, no other shard is begun
 
 
 _network: Network | None = None
@@ -186,10 +184,7 @@ def _begin(load: Callable[[], Network]) -> None:
     """What a worker does first: it ends with its parent, leaves Ctrl-C to it, and loads the network."""
     global _network
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    end_with_parent()
     _network = load()
 
 

@@ -66,7 +66,7 @@ def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, *, backen
 def client(endpoint: Endpoint) -> str:
     """How a client asks: the Open Inference Protocol, as JSON."""
     image, scores = endpoint.image, endpoint.original[0]
-    shape = [1 if size == -1 else size for size in image.shape]
+    shape = image.one
     return f"""import numpy as np
 import requests
 

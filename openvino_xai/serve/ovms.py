@@ -24,7 +24,7 @@ def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, *, precisio
 def client(endpoint: Endpoint) -> str:
     """How a client asks."""
     image, scores = endpoint.image, endpoint.original[0]
-    shape = [1 if size == -1 else size for size in image.shape]
+    shape = image.one
     return f"""import numpy as np
 from ovmsclient import make_grpc_client
 

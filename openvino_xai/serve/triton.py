@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -105,7 +104,7 @@ def _type(tensor: Tensor) -> str:
 def client(endpoint: Endpoint, legacy: bool) -> str:
     """How a client asks."""
     image, scores = endpoint.image, endpoint.original[0]
-    shape: Any = [1 if size == -1 else size for size in image.shape]
+    shape = image.one
     name = f"{endpoint.name}_xai" if legacy else endpoint.name
     return f"""import numpy as np
 import tritonclient.http as triton

@@ -6,7 +6,6 @@ with zeros elsewhere. The model's own outputs are computed for all images as bef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -92,13 +91,6 @@ def _read_gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> None:
             gathered[value] = trace.take(value, rows, axis=axes[0])
     for node in plan.nodes:
         node.inputs = tuple(None if value is None else gathered.get(value, value) for value in node.inputs)
-    _replace_outputs(plan, gathered)
-
-
-def _replace_outputs(plan: Plan, gathered: Mapping[Value, Value]) -> None:
-    for value in plan.outputs.values():
-        if value in gathered:
-            raise PlanError(f"'{value.name}' is the model's own", node=value.name)
 
 
 def _renamed(node: Node, batch: str) -> None:

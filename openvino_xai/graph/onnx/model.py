@@ -18,7 +18,7 @@ from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
-from openvino_xai.graph.onnx.run import LARGEST_FILE, provider_of, running, session, weight_bytes
+from openvino_xai.graph.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
 from openvino_xai.graph.onnx.wellformed import refuse_malformed
 from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.shapes import refine_shapes
@@ -148,8 +148,7 @@ class OnnxModel:
 
     def info(self, section: str) -> dict[str, str]:
         """The entries of `metadata_props` whose key is `<section> <name>`."""
-        start = section + " "
-        return {key[len(start) :]: text for key, text in self.native.metadata_props.items() if key.startswith(start)}
+        return entries(self.native.metadata_props, section)
 
     def set_info(self, section: str, values: Mapping[str, str]) -> None:
         """Write entries of `metadata_props`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _ort
 
 from openvino_xai.errors import InputError, ModelError
-from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.neutral import Value, opaque
 from openvino_xai.graph.protocol import Adopted, Running
 from openvino_xai.graph.sizes import Dim
 
@@ -103,22 +104,20 @@ def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
         for _ in range(count):
             run(inputs)
 
-    return Running(run, run, many, precision, held)
+    return Running(run, run, many, precision)
 
 
 def adopted(compiled: onnxruntime.InferenceSession) -> Adopted:
     """A session that somebody else made."""
-    inputs = tuple(_value(item) for item in compiled.get_inputs())
-    outputs = tuple(_value(item) for item in compiled.get_outputs())
-    node = Node("model", "", "InferenceSession", inputs, outputs)
-    graph = Graph([node], list(inputs), {value.name: value for value in outputs}, fold=_unknown)
-    told = compiled.get_modelmeta().custom_metadata_map
+    graph = opaque([_value(item) for item in compiled.get_inputs()], [_value(item) for item in compiled.get_outputs()])
+    told = partial(entries, compiled.get_modelmeta().custom_metadata_map)
+    return Adopted(running(compiled, "unknown"), graph, compiled.get_providers()[0], told)
 
-    def info(section: str) -> dict[str, str]:
-        start = section + " "
-        return {key[len(start) :]: text for key, text in told.items() if key.startswith(start)}
 
-    return Adopted(running(compiled, "unknown"), graph, compiled.get_providers()[0], info)
+def entries(metadata: Mapping[str, str], section: str) -> dict[str, str]:
+    """The entries of a model's metadata whose key is `<section> <name>`, by name."""
+    start = section + " "
+    return {key[len(start) :]: text for key, text in metadata.items() if key.startswith(start)}
 
 
 def drop_in(compiled: onnxruntime.InferenceSession, more: type) -> Any:
@@ -131,10 +130,6 @@ def drop_in(compiled: onnxruntime.InferenceSession, more: type) -> Any:
 def _value(item: Any) -> Value:
     shape = tuple(size if isinstance(size, int) else Dim(1, (str(size),)) for size in item.shape)
     return Value(item.name, shape, _DTYPES.get(item.type, np.dtype(object)))
-
-
-def _unknown(value: Value) -> np.ndarray:
-    raise ModelError(f"what '{value.name}' holds is not known of a session")
 
 
 _DTYPES = {

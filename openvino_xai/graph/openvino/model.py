@@ -52,7 +52,7 @@ class OpenVINOModel:
 
     def _graph(self) -> Graph:
         values: dict[tuple[int, int], Value] = {}
-        nodes, inputs, outputs = [], [], {}
+        nodes, outputs = [], {}
         parameters = {_key(port): port for port in self.native.inputs}
         for native in self.native.get_ordered_ops():
             kind = native.get_type_name()
@@ -64,7 +64,6 @@ class OpenVINOModel:
                 continue
             if kind == "Parameter":
                 made[0].name = name_of(parameters[_key(native.output(0))])
-                inputs.append(made[0])
                 continue
             operands = tuple(values[_key(port.get_source_output())] for port in native.inputs())
             node = Node(native.get_friendly_name(), "", kind, operands, made, native=native)
@@ -74,7 +73,7 @@ class OpenVINOModel:
         for port in self.native.outputs:
             source = port.get_node().input(0).get_source_output()
             outputs[name_of(port)] = values[_key(source)]
-        inputs.sort(key=lambda value: list(parameters).index(_key(value.native)))  # as a caller counts them
+        inputs = [values[key] for key in parameters]  # as a caller counts them
         graph = Graph(nodes, inputs, outputs, fold=_fold)
         for node in nodes:
             with understood(node):

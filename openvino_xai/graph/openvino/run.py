@@ -11,7 +11,7 @@ import openvino as ov
 import openvino.opset13 as opset
 
 from openvino_xai.errors import ModelError
-from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.neutral import Value, opaque
 from openvino_xai.graph.protocol import Adopted, Running
 from openvino_xai.graph.sizes import Dim
 
@@ -50,7 +50,7 @@ def running(compiled: ov.CompiledModel, model: ov.Model | ov.CompiledModel, quan
             queue.start_async(told(inputs), share_inputs=True)
         queue.wait_all()
 
-    return Running(run, once, many, quantised + _precision(compiled), compiled)
+    return Running(run, once, many, quantised + _precision(compiled))
 
 
 def _precision(compiled: ov.CompiledModel) -> str:
@@ -62,10 +62,7 @@ def _precision(compiled: ov.CompiledModel) -> str:
 
 def adopted(compiled: ov.CompiledModel) -> Adopted:
     """A compiled model that somebody else made. It keeps nothing of what the model told about itself."""
-    inputs = tuple(_value(port) for port in compiled.inputs)
-    outputs = tuple(_value(port) for port in compiled.outputs)
-    node = Node("model", "", "CompiledModel", inputs, outputs)
-    graph = Graph([node], list(inputs), {value.name: value for value in outputs}, fold=_unknown)
+    graph = opaque([_value(port) for port in compiled.inputs], [_value(port) for port in compiled.outputs])
     devices = ",".join(compiled.get_property("EXECUTION_DEVICES"))
     return Adopted(running(compiled, compiled, ""), graph, devices, lambda section: {})
 
@@ -79,10 +76,6 @@ def _value(port: Any) -> Value:
     partial = port.get_partial_shape()
     shape = tuple(size.get_length() if size.is_static else Dim(1, (f"axis {axis}",)) for axis, size in enumerate(partial))
     return Value(name_of(port), shape, np.dtype(port.get_element_type().to_dtype()), aliases=frozenset(port.get_names()))
-
-
-def _unknown(value: Value) -> np.ndarray:
-    raise ModelError(f"what '{value.name}' holds is not known of a compiled model")
 
 
 _CORE: list[ov.Core] = []
