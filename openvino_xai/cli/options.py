@@ -28,10 +28,13 @@ _METHOD = (
     "mean and linear layers end the model); activation_map (whatever the class). Without a hook, and slower, explain, compare "
     "and evaluate also take score_cam, ablation_cam, group_cam, rise and occlusion."
 )
-_SCORE = "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is."
+_SCORE = (
+    "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
+    "logit for gradients."
+)
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
-_TARGETS = "The classes to explain: all, top:K of each image, or ID,ID,..."
+_TARGETS = "The classes to explain: all, top:K of each image, or ID,ID,... By default all, and top:1 for gradients."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
@@ -43,12 +46,12 @@ ModelPath: TypeAlias = Annotated[
 ]
 LayerName: TypeAlias = Annotated["str | None", typer.Option("--layer", "-l", help=_LAYER)]
 Method: TypeAlias = Annotated["str | None", typer.Option(help=_METHOD)]
-Score: TypeAlias = Annotated[str, typer.Option(help=_SCORE)]
+Score: TypeAlias = Annotated["str | None", typer.Option(help=_SCORE)]
 ScoresName: TypeAlias = Annotated[
     "str | None", typer.Option("--scores", help="The output with the scores, if several could be.")
 ]
 ImageInput: TypeAlias = Annotated["str | None", typer.Option(help="The input with the image, if several could be.")]
-TargetClasses: TypeAlias = Annotated[str, typer.Option("--targets", help=_TARGETS)]
+TargetClasses: TypeAlias = Annotated["str | None", typer.Option("--targets", help=_TARGETS)]
 Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE)]
 Plan: TypeAlias = Annotated[str, typer.Option(help=_PLAN)]
 Grid: TypeAlias = Annotated["str | None", typer.Option(help="Masks that keep a block of cells: rows x columns, as 14x14.")]
@@ -67,7 +70,7 @@ class LayerOptions:
 
     layer: LayerName = None
     method: Method = None
-    score: Score = "softmax"
+    score: Score = None
     scores: ScoresName = None
     image_input: ImageInput = None
     plan: Plan = "lazy"
@@ -88,7 +91,7 @@ class LayerOptions:
 class HookOptions(LayerOptions):
     """And what it returns."""
 
-    targets: TargetClasses = "all"
+    targets: TargetClasses = None
     scale: Scale = "unit"
     gate: Gate = False
 

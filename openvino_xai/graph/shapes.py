@@ -22,6 +22,8 @@ def refine_shapes(graph: Graph, node: Node) -> None:
         if graph.is_constant(value) and (value.shape is None or any(isinstance(size, Dim) for size in value.shape)):
             data = graph.constant(value)  # computed from shapes that are known only once it is
             value.shape, value.dtype = (value.shape, value.dtype) if data is None else (data.shape, data.dtype)
+    if first.shape is None and node.kind in NORMALISES:
+        first.shape, first.dtype = node.operand(0).shape, first.dtype or node.operand(0).dtype
     if first.shape is None:
         _find_rank(graph, node)
     if first.shape is not None and node.inputs and node.inputs[0] is not None and node.operand(0).shape is not None:

@@ -1,11 +1,12 @@
 """`xp`: the words that hooks and plans are written in.
 
-A subset of the Python array-API standard (names and meaning as there), and four words it lacks. `Trace` records them as
+A subset of the Python array-API standard (names and meaning as there), and five words it lacks. `Trace` records them as
 neutral nodes, which a dialect emits; `numpy_namespace()` computes them, so that a hook run on arrays is its own reference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeAlias
@@ -32,6 +33,9 @@ class Namespace(Protocol):
     def maximum(self, a: Array, b: Array, /) -> Array: ...
     def minimum(self, a: Array, b: Array, /) -> Array: ...
     def where(self, condition: Array, a: Array, b: Array, /) -> Array: ...
+    def exp(self, x: Array, /) -> Array: ...
+    def sqrt(self, x: Array, /) -> Array: ...
+    def tanh(self, x: Array, /) -> Array: ...
     def round(self, x: Array, /) -> Array: ...
     def astype(self, x: Array, dtype: Any, /) -> Array: ...
     def max(self, x: Array, /, *, axis: Axis, keepdims: bool = False) -> Array: ...
@@ -50,11 +54,31 @@ class Namespace(Protocol):
     def sigmoid(self, x: Array, /) -> Array:
         """1 / (1 + exp(-x))"""
 
+    def erf(self, x: Array, /) -> Array:
+        """The integral of 2 / sqrt(pi) exp(-t^2) from 0 to x"""
+
     def softmax(self, x: Array, /, *, axis: int) -> Array:
         """exp(x) over its sum along `axis`"""
 
     def top_k(self, x: Array, k: int, /, *, axis: int) -> Array:
         """The indices of the `k` largest along `axis`, largest first, i64; of equals the first"""
+
+    def conv_transpose(
+        self,
+        x: Array,
+        weights: Array,
+        /,
+        *,
+        strides: Sequence[int],
+        pads: Sequence[int],
+        dilations: Sequence[int],
+        groups: int,
+        output_padding: Sequence[int],
+    ) -> Array:
+        """A convolution by `weights` [O, C / groups, *kernel], turned around: x is [B, O, ...], and [B, C, ...] is made of it.
+
+        Weights may be laid out by group, [groups, O / groups, C / groups, *kernel]; `pads` are all begins, then all ends.
+        """
 
 
 WORDS = tuple(name for name in vars(Namespace) if not name.startswith("_"))
@@ -62,7 +86,13 @@ WORDS = tuple(name for name in vars(Namespace) if not name.startswith("_"))
 
 def numpy_namespace() -> SimpleNamespace:
     """The vocabulary on numpy arrays."""
-    own = {"sigmoid": _sigmoid, "softmax": _softmax, "top_k": _top_k}
+    own = {
+        "sigmoid": _sigmoid,
+        "erf": np.vectorize(math.erf, otypes=[np.float64]),
+        "softmax": _softmax,
+        "top_k": _top_k,
+        "conv_transpose": _conv_transpose,
+    }
     return SimpleNamespace(**{word: own.get(word) or getattr(np, word) for word in WORDS})
 
 
@@ -77,6 +107,35 @@ def _softmax(x: np.ndarray, /, *, axis: int) -> np.ndarray:
 
 def _top_k(x: np.ndarray, k: int, /, *, axis: int) -> np.ndarray:
     return np.take(np.argsort(-x, axis=axis, kind="stable"), np.arange(k), axis=axis)
+
+
+def _conv_transpose(
+    x: np.ndarray,
+    weights: np.ndarray,
+    /,
+    *,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+    output_padding: Sequence[int],
+) -> np.ndarray:
+    """Each element of x, times the kernel, added where the kernel read from."""
+    n = x.ndim - 2
+    kernel = weights.shape[-n:]
+    by_group = weights.reshape(groups, -1, weights.shape[-n - 1], *kernel)
+    whole = [
+        (size - 1) * s + (k - 1) * d + 1 + o
+        for size, s, k, d, o in zip(x.shape[2:], strides, kernel, dilations, output_padding, strict=True)
+    ]
+    made = np.zeros((len(x), groups, by_group.shape[2], *whole), x.dtype)
+    rows = x.reshape(len(x), groups, -1, *x.shape[2:])
+    steps = list(zip(dilations, x.shape[2:], strides, strict=True))
+    for offset in np.ndindex(*kernel):
+        there = [slice(i * d, i * d + (size - 1) * s + 1, s) for i, (d, size, s) in zip(offset, steps, strict=True)]
+        made[(..., *there)] += np.einsum("bgo...,goc->bgc...", rows, by_group[(..., *offset)])  # type: ignore[arg-type]
+    inner = [slice(pads[i], size - pads[i + n]) for i, size in enumerate(whole)]
+    return made.reshape(len(x), -1, *whole)[(..., *inner)]  # type: ignore[arg-type]
 
 
 class Trace:
@@ -162,10 +221,25 @@ class Trace:
         return self.record("where", [condition, left, right], shape, left.dtype)
 
     def round(self, x: Value, /) -> Value:
-        return self.record("round", [x], shape_of(x), x.dtype)
+        return self._unary("round", x)
+
+    def _unary(self, kind: str, x: Value) -> Value:
+        return self.record(kind, [x], shape_of(x), x.dtype)
+
+    def exp(self, x: Value, /) -> Value:
+        return self._unary("exp", x)
+
+    def sqrt(self, x: Value, /) -> Value:
+        return self._unary("sqrt", x)
+
+    def tanh(self, x: Value, /) -> Value:
+        return self._unary("tanh", x)
+
+    def erf(self, x: Value, /) -> Value:
+        return self._unary("erf", x)
 
     def sigmoid(self, x: Value, /) -> Value:
-        return self.record("sigmoid", [x], shape_of(x), x.dtype)
+        return self._unary("sigmoid", x)
 
     def astype(self, x: Value, dtype: Any, /) -> Value:
         return x if x.dtype == np.dtype(dtype) else self.record("cast", [x], shape_of(x), dtype, {"dtype": np.dtype(dtype)})
@@ -235,6 +309,44 @@ class Trace:
         axis = axis % len(shape_of(x))
         shape = tuple(k if i == axis else size for i, size in enumerate(shape_of(x)))
         return self.record("top_k", [x], shape, np.int64, {"axis": axis, "k": k})
+
+    def conv_transpose(
+        self,
+        x: Value,
+        weights: Value,
+        /,
+        *,
+        strides: Sequence[int],
+        pads: Sequence[int],
+        dilations: Sequence[int],
+        groups: int,
+        output_padding: Sequence[int],
+    ) -> Value:
+        shape, n = shape_of(x), len(shape_of(x)) - 2
+        *_, channels, kernel = [*shape_of(weights)[:-n], shape_of(weights)[-n:]]
+        spatial = [
+            _enlarged(
+                size, strides[i], dilations[i] * (int(str(kernel[i])) - 1) + 1 + output_padding[i] - pads[i] - pads[i + n]
+            )
+            for i, size in enumerate(shape[2:])
+        ]
+        attributes = {
+            "strides": list(strides),
+            "pads": list(pads),
+            "dilations": list(dilations),
+            "groups": groups,
+            "output_padding": list(output_padding),
+        }
+        return self.record("conv_transpose", [x, weights], (shape[0], channels * groups, *spatial), x.dtype, attributes)
+
+
+def _enlarged(size: Size, stride: int, more: int) -> Size:
+    """(size - 1) * stride + more, where that can be told."""
+    if isinstance(size, int):
+        return (size - 1) * stride + more
+    if stride == more:
+        return size * stride
+    raise PlanError(f"what a convolution read of {size} cells cannot be told: give the model a fixed height and width")
 
 
 def as_value(item: Array, beside: Sequence[Array]) -> Value:

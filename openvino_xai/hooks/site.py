@@ -31,6 +31,9 @@ class Site(Protocol):
     def cells(self) -> Any:
         """[B, N, C]: the channels of each cell, as they are."""
 
+    def gradients(self) -> Any:
+        """[B, K, N, C]: the derivative of each explained score by the cells; [B, K, 1, C] where all cells have the same."""
+
     def mask_cells(self) -> Any:
         """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""
 

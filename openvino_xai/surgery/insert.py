@@ -108,8 +108,8 @@ def insert(
     *,
     layer: str | None = None,
     method: str | None = None,
-    score: str = "softmax",
-    targets: Asked = "all",
+    score: str | None = None,
+    targets: Asked | None = None,
     scale: str = "unit",
     scores: str | None = None,
     image_input: str | None = None,
@@ -166,12 +166,12 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     twin = original.twin()
     view = _View(twin.graph, where.scores, where.image_input, where.hint)
     request.targets.checked(view.scores.classes)
-    if view.scores.classes == 1 and request.score == "softmax":
-        request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
     chosen = view.choose(where.layer, request.method)
     name = request.method or chosen.method
     masking = METHODS[name]
-    request = replace(request, method=name, score="logit" if masking.linear else request.score)
+    request = replace(request, method=name)
+    if view.scores.classes == 1 and request.reads == "softmax":
+        request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
     planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
     place = view.layer(chosen, planned)
@@ -184,7 +184,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
         "version": __version__,
         "method": name,
         "layer": chosen.name,
-        "score": request.score if view.scores.activation is None or request.score == "logit" else view.scores.scale,
+        "score": request.reads if view.scores.activation is None or request.reads == "logit" else view.scores.scale,
         "scores": view.scores.name,
         "image": view.image,
         "output": view.scores.scale,
@@ -193,7 +193,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
         "plan": request.plan,
         "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
     }
-    if masking.masks == "nothing":
+    if masking.masks == "nothing" and not masking.gradients:
         record["score"] = "none"
     if chosen.residual is not None and masking.masks == "tokens":
         record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))

@@ -11,15 +11,16 @@ import numpy as np
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Size, product, text
-from openvino_xai.graph.vocabulary import Trace, shape_of
+from openvino_xai.graph.vocabulary import Array, Trace, shape_of
 from openvino_xai.hooks import METHODS, SCALES
+from openvino_xai.surgery.backward import Backward, Classes
 from openvino_xai.surgery.classes import Selection
 from openvino_xai.surgery.linear import refuse_nonlinear
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.spans import FIRST
 from openvino_xai.surgery.tail import Tail
-from openvino_xai.surgery.values import Cell, Start, Weighted
+from openvino_xai.surgery.values import Cell, Start, Weighted, tapped
 
 MAP, CLASS = "saliency_map", "saliency_class"
 
@@ -57,7 +58,7 @@ def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Pl
     trace = Trace()
     method = METHODS[request.method or "reciprocam"]
     if method.linear:
-        refuse_nonlinear(graph, layer.value, scores.read_at(request.score), request.method or "")
+        refuse_nonlinear(graph, layer.value, scores.read_at(request.reads), request.method or "")
     site = PlannedSite(trace, graph, layer, scores, request)
     saliency = SCALES[request.scale](trace, method.hook(trace, site))
     if shape_of(saliency)[2] != site.classes:  # one map for all
@@ -84,13 +85,13 @@ class PlannedSite:
     """The `Site` that a hook is traced with."""
 
     def __init__(self, trace: Trace, graph: Graph, layer: Candidate, scores: Scores, request: Request) -> None:
-        self._trace, self._layer, self._request, self._scores = trace, layer, request, scores
+        self._graph, self._trace, self._layer, self._request, self._scores = graph, trace, layer, request, scores
         shape = shape_of(layer.value)
         if layer.place.batch != 0:
             raise PlanError(f"layer '{layer.name}' {text(shape)} has its batch on axis {layer.place.batch}; axis 0 is expected")
         self.batch: Size = shape[0]
         self.grid = _grid(layer, request)
-        end = scores.read_at(request.score)
+        end = scores.read_at(request.reads)
         self._tail = Tail(graph, trace, end, batch=self.batch, grid=self.grid, lazy=request.plan == "lazy")
         self.explained = self._top()
 
@@ -102,17 +103,42 @@ class PlannedSite:
 
     def cells(self) -> Value:
         """[B, N, C]: the channels of each cell; tokens that are none are left out."""
-        layer, trace = self._layer, self._trace
-        shape, place = shape_of(layer.value), layer.place
-        others = tuple(axis for axis in range(1, len(shape)) if axis not in place.cells)
         if self._request.grid is not None:
             raise PlanError(f"{self._request.method} has one value a cell, and no masks: leave the grid out")
-        laid = trace.permute_dims(layer.value, (0, *place.cells, *others))
-        if len(place.cells) == 1 and shape[place.cells[0]] != product(place.grid):
+        return self._by_cell(tapped(self._trace, self._layer.value), self.batch)
+
+    def gradients(self) -> Value:
+        """[B, K, N, C]: the derivative of each score by the cells; [B, K, 1, C] where it is the same for all."""
+        scores, request, trace = self._scores, self._request, self._trace
+        ids: Array = None if request.targets.ids is None else np.array(request.targets.ids, np.int64)
+        if self.explained is not None:
+            ids = self.explained
+        back = Backward(
+            self._graph,
+            trace,
+            self._layer.value,
+            scores.read_at(request.reads),
+            Classes(scores.classes, ids, self.explained is not None),
+            batch=self.batch,
+            squash="logit" if scores.activation else request.reads,
+        )
+        by_cell = self._by_cell(back.gradient(), back.rows)
+        return trace.reshape(by_cell, (self.batch, self.classes, *shape_of(by_cell)[1:]))
+
+    def _by_cell(self, value: Value, rows: Size) -> Value:
+        """[rows, N, C], f32: a value laid out as the layer, of size 1 along cells where it is the same for all."""
+        layer, trace = self._layer, self._trace
+        whole, place = shape_of(layer.value), layer.place
+        others = tuple(axis for axis in range(1, len(whole)) if axis not in place.cells)
+        kept = shape_of(value)
+        alike = all(kept[axis] == 1 for axis in place.cells)
+        sizes = [1 if alike and axis in place.cells else size for axis, size in enumerate(whole)]
+        laid = trace.permute_dims(trace.broadcast_to(value, (rows, *sizes[1:])), (0, *place.cells, *others))
+        if not alike and len(place.cells) == 1 and whole[place.cells[0]] != product(place.grid):
             height, width = self.token_grid
             laid = trace.take(laid, np.arange(place.prefix, place.prefix + height * width), axis=1)
-        channels = product(tuple(shape[axis] for axis in others))
-        return trace.astype(trace.reshape(laid, (self.batch, product(place.grid), channels)), np.float32)
+        channels, cells = product(whole[axis] for axis in others), 1 if alike else product(place.grid)
+        return trace.astype(trace.reshape(laid, (rows, cells, channels)), np.float32)
 
     def mask_cells(self) -> dict[Value, Start]:
         """The features masked N times, as far as that is known: a value where a mask keeps it, 0 elsewhere."""
@@ -148,9 +174,9 @@ class PlannedSite:
             raise PlanError(f"output '{self._scores.name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
         classes = self.classes if chosen else self._scores.classes
         every = xp.reshape(xp.astype(rows.value, np.float32), (self.batch, masks, classes))
-        if self._scores.activation is None and self._request.score == "softmax":
+        if self._scores.activation is None and self._request.reads == "softmax":
             every = xp.softmax(every, axis=2)
-        elif self._scores.activation is None and self._request.score == "sigmoid":
+        elif self._scores.activation is None and self._request.reads == "sigmoid":
             every = xp.sigmoid(every)
         if chosen:
             return every
@@ -163,7 +189,7 @@ class PlannedSite:
 
     def _selection(self) -> Selection | None:
         """The classes asked for, where the score of one can be told without the others."""
-        if self._scores.activation is None and self._request.score == "softmax":
+        if self._scores.activation is None and self._request.reads == "softmax":
             return None
         if self.explained is not None:
             return Selection(self.explained, self.classes, self._scores.classes, of_each_image=True)

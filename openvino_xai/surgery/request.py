@@ -67,12 +67,12 @@ class Targets:
 class Request:
     """A method, the score it reads, the classes it explains, the scale of its maps, and how it is planned.
 
-    A method of None is the one that suits the layer. `grid` is the rows and columns of masks, None for one mask a cell;
-    `kernel` says how a mask of tokens weighs the neighbours of a cell.
+    A method of None is the one that suits the layer, and a score of None the one that suits the method. `grid` is the rows and
+    columns of masks, None for one mask a cell; `kernel` says how a mask of tokens weighs the neighbours of a cell.
     """
 
     method: str | None = None
-    score: Score = "softmax"
+    score: Score | None = None
     targets: Targets = Targets()
     scale: Scale = "unit"
     plan: Kind = "lazy"
@@ -80,13 +80,21 @@ class Request:
     kernel: str = "gaussian"
     gate: Gate = "off"
 
+    @property
+    def reads(self) -> Score:
+        """The score that is read: the one asked for, or the one that suits the method."""
+        known = METHODS[self.method or "reciprocam"]
+        if known.linear:
+            return "logit"
+        return self.score or ("logit" if known.gradients else "softmax")
+
     @classmethod
     def parse(
         cls,
         *,
         method: str | None,
-        score: str,
-        targets: Asked,
+        score: str | None,
+        targets: Asked | None,
         scale: str,
         plan: str = "lazy",
         grid: str | Sequence[int] | None = None,
@@ -105,9 +113,10 @@ class Request:
             if value is not None and value not in known:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
         told = None if grid is None else rows_and_columns("grid", grid)
-        parsed = Targets.parse(targets)
+        few = method is not None and METHODS[method].gradients
+        parsed = Targets.parse(targets if targets is not None else "top:1" if few else "all")
         gating: Gate = "any" if gate else "off"
-        return cls(method, cast(Score, score), parsed, cast(Scale, scale), cast(Kind, plan), told, kernel, gating)
+        return cls(method, cast("Score | None", score), parsed, cast(Scale, scale), cast(Kind, plan), told, kernel, gating)
 
 
 def rows_and_columns(word: str, told: str | Sequence[int]) -> tuple[int, int]:

@@ -184,9 +184,9 @@ class Definition:
         self._layer, self._request = layer, request
         self._inputs = inputs
         self._classes = scores.classes
-        self._squash = request.score if scores.activation is None else "logit"
+        self._squash = request.reads if scores.activation is None else "logit"
         self._plain = self._cells() if METHODS[request.method or "reciprocam"].masks == "nothing" else None
-        self._tail = original.probing(read={END: scores.read_at(request.score)}, given=cuts).compile()
+        self._tail = original.probing(read={END: scores.read_at(request.reads)}, given=cuts).compile()
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns.

@@ -35,6 +35,13 @@ def _matmul(node: Node, opset: int) -> Emitted:
     return "MatMul", {}, []
 
 
+def _conv_transpose(node: Node, opset: int) -> Emitted:
+    a, n = node.attributes, len(node.attributes["strides"])
+    kernel = [int(str(size)) for size in (node.operand(1).shape or ())[-n:]]
+    same = {name: list(a[name]) for name in ("strides", "pads", "dilations", "output_padding")}
+    return "ConvTranspose", {**same, "group": a["groups"], "kernel_shape": kernel}, []
+
+
 EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "add": _plain("Add"),
     "subtract": _plain("Sub"),
@@ -45,6 +52,11 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "equal": _plain("Equal"),
     "greater": _plain("Greater"),
     "where": _plain("Where"),
+    "exp": _plain("Exp"),
+    "sqrt": _plain("Sqrt"),
+    "tanh": _plain("Tanh"),
+    "erf": _plain("Erf"),
+    "conv_transpose": _conv_transpose,
     "round": _plain("Round"),
     "sigmoid": _plain("Sigmoid"),
     "softmax": lambda node, opset: ("Softmax", {"axis": node.attributes["axes"][0]}, []),

@@ -86,7 +86,16 @@ def _last_axis(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
 
 def _from_axis(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     rank = _rank(node)
-    return {"axes": list(range(int(a.get("axis", -1)) % max(rank, 1), rank))}
+    return {
+        "axes": list(range(int(a.get("axis", -1)) % max(rank, 1), rank)),
+        "epsilon": float(a.get("epsilon", 1e-5)),
+        "scaled": True,
+    }
+
+
+def _mean_variance(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """1e-9 is added to the root of the variance, where others add an epsilon below it: of importance only where that is 0."""
+    return {"axes": list(a.get("axes", (0, 2, 3))), "epsilon": 1e-18}
 
 
 def _slice(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
@@ -143,6 +152,11 @@ def _clip(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return limits
 
 
+def _numbers(**defaults: float) -> Reader:
+    """Attributes that are numbers, with the value that each has where it is not told."""
+    return lambda graph, node, a: {name: float(a.get(name, default)) for name, default in defaults.items()}
+
+
 def _axis(default: int) -> Reader:
     return lambda graph, node, a: {"axis": int(a.get("axis", default))}
 
@@ -152,7 +166,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Add": ("add", None),
     "And": ("and", None),
     "AveragePool": ("avg_pool", _pool),
-    "BatchNormalization": ("batch_norm", None),
+    "BatchNormalization": ("batch_norm", _numbers(epsilon=1e-5)),
     "Cast": ("cast", None),
     "CastLike": ("cast", None),
     "Ceil": ("ceil", None),
@@ -166,7 +180,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Div": ("divide", None),
     "Dropout": ("identity", None),
     "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
-    "Elu": ("elu", None),
+    "Elu": ("elu", _numbers(alpha=1.0)),
     "Equal": ("equal", None),
     "Erf": ("erf", None),
     "Exp": ("exp", None),
@@ -174,21 +188,21 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Flatten": ("reshape", None),
     "Floor": ("floor", None),
     "Gather": ("gather", _axis(0)),
-    "Gelu": ("gelu", None),
+    "Gelu": ("gelu", lambda graph, node, a: {"by_tanh": a.get("approximate", "none") == "tanh"}),
     "Gemm": ("matmul", _gemm),
     "GlobalAveragePool": ("mean", _global_pool),
     "GlobalMaxPool": ("max", _global_pool),
     "Greater": ("greater", None),
     "GreaterOrEqual": ("greater_equal", None),
-    "GroupNormalization": ("group_norm", None),
-    "HardSigmoid": ("hard_sigmoid", None),
+    "GroupNormalization": ("group_norm", _numbers(epsilon=1e-5, num_groups=1)),
+    "HardSigmoid": ("hard_sigmoid", _numbers(alpha=0.2, beta=0.5)),
     "HardSwish": ("hard_swish", None),
     "Identity": ("identity", None),
-    "InstanceNormalization": ("instance_norm", None),
+    "InstanceNormalization": ("instance_norm", _numbers(epsilon=1e-5)),
     "IsNaN": ("is_nan", None),
     "LRN": ("lrn", lambda graph, node, a: {"axes": [1]}),
     "LayerNormalization": ("layer_norm", _from_axis),
-    "LeakyRelu": ("leaky_relu", None),
+    "LeakyRelu": ("leaky_relu", _numbers(alpha=0.01)),
     "Less": ("less", None),
     "LessOrEqual": ("less_equal", None),
     "Log": ("log", None),
@@ -197,7 +211,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "MatMul": ("matmul", None),
     "Max": ("maximum", None),
     "MaxPool": ("max_pool", _pool),
-    "MeanVarianceNormalization": ("layer_norm", lambda graph, node, a: {"axes": list(a.get("axes", (0, 2, 3)))}),
+    "MeanVarianceNormalization": ("layer_norm", _mean_variance),
     "Min": ("minimum", None),
     "Mish": ("mish", None),
     "Mod": ("mod", None),
@@ -205,7 +219,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Neg": ("negative", None),
     "Not": ("not", None),
     "Or": ("or", None),
-    "PRelu": ("prelu", None),
+    "PRelu": ("prelu", lambda graph, node, a: {"by_channel": False}),
     "Pad": ("pad", _pad),
     "Pow": ("power", None),
     "QuantizeLinear": ("quantize", _axis(1)),
@@ -224,7 +238,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Reshape": ("reshape", None),
     "Resize": ("resize", _resize),
     "Round": ("round", None),
-    "Selu": ("selu", None),
+    "Selu": ("selu", _numbers(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875)),
     "Shape": ("shape", _shape),
     "Sigmoid": ("sigmoid", None),
     "Sign": ("sign", None),
@@ -237,7 +251,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Sqrt": ("sqrt", None),
     "Squeeze": ("squeeze", _squeeze),
     "Sub": ("subtract", None),
-    "Swish": ("silu", None),
+    "Swish": ("silu", _numbers(alpha=1.0)),
     "Tan": ("tan", None),
     "Tanh": ("tanh", None),
     "ThresholdedRelu": ("thresholded_relu", None),

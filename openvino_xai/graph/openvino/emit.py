@@ -27,6 +27,15 @@ def _top_k(node: Node, x: ov.Output) -> ov.Output:
     return top.output(1)
 
 
+def _conv_transpose(node: Node, x: ov.Output, weights: ov.Output) -> ov.Node:
+    a, n = node.attributes, len(node.attributes["strides"])
+    grouped = len(weights.get_partial_shape()) == n + 3
+    make = opset.group_convolution_backprop_data if grouped else opset.convolution_backprop_data
+    begin, end = a["pads"][:n], a["pads"][n:]
+    more = {"pads_begin": begin, "pads_end": end, "dilations": a["dilations"], "output_padding": a["output_padding"]}
+    return make(x, weights, a["strides"], **more)
+
+
 EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "add": lambda node, a, b: opset.add(a, b),
     "subtract": lambda node, a, b: opset.subtract(a, b),
@@ -37,6 +46,11 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "equal": lambda node, a, b: opset.equal(a, b),
     "greater": lambda node, a, b: opset.greater(a, b),
     "where": lambda node, condition, a, b: opset.select(condition, a, b),
+    "exp": lambda node, x: opset.exp(x),
+    "sqrt": lambda node, x: opset.sqrt(x),
+    "tanh": lambda node, x: opset.tanh(x),
+    "erf": lambda node, x: opset.erf(x),
+    "conv_transpose": _conv_transpose,
     "round": lambda node, x: opset.round(x, "half_to_even"),
     "sigmoid": lambda node, x: opset.sigmoid(x),
     "softmax": lambda node, x: opset.softmax(x, node.attributes["axes"][0]),

@@ -119,12 +119,47 @@ def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"axes": axes if axes is not None and min(axes) >= 2 else None}
 
 
+def _by_tanh(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"by_tanh": str(a.get("approximation_mode", "erf")).lower() == "tanh"}
+
+
+def _numbers(*names: str) -> Reader:
+    """Attributes that are numbers."""
+    return lambda graph, node, a: {name: float(a[name]) for name in names if name in a}
+
+
+def _from_operands(*names: str) -> Reader:
+    """Numbers that are operands, from the second on; nothing of one that is known only when the model runs."""
+
+    def read(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+        held = {name: graph.constant(value) for name, value in zip(names, node.inputs[1:], strict=False)}
+        return {name: float(data.item()) for name, data in held.items() if data is not None and data.size == 1}
+
+    return read
+
+
+def _swish(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return _from_operands("alpha")(graph, node, a) if len(node.inputs) > 1 else {"alpha": 1.0}
+
+
+def _mvn(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """An epsilon that is added to the root of the variance is, where that is 0, the root of its own square."""
+    if not a.get("normalize_variance", True):
+        return _axes_operand(graph, node, a)
+    inside = str(a.get("eps_mode", "")).lower() == "inside_sqrt"
+    return {**_axes_operand(graph, node, a), "epsilon": float(a["eps"]) ** (1 if inside else 2)}
+
+
+def _normalize_l2(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {**_axes_operand(graph, node, a), "epsilon": float(a["eps"]), "added": str(a["eps_mode"]).lower() == "add"}
+
+
 KINDS: dict[str, tuple[str, Reader | None]] = {
     "Abs": ("abs", None),
     "AdaptiveAvgPool": ("resize", None),
     "Add": ("add", None),
     "AvgPool": ("avg_pool", _pool),
-    "BatchNormInference": ("batch_norm", None),
+    "BatchNormInference": ("batch_norm", _numbers("epsilon")),
     "Broadcast": ("broadcast", None),
     "Ceiling": ("ceil", None),
     "Clamp": ("clip", lambda graph, node, a: {"min": float(a["min"]), "max": float(a["max"])}),
@@ -136,7 +171,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Cos": ("cos", None),
     "Divide": ("divide", None),
     "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
-    "Elu": ("elu", None),
+    "Elu": ("elu", _numbers("alpha")),
     "Equal": ("equal", None),
     "Erf": ("erf", None),
     "Exp": ("exp", None),
@@ -144,14 +179,14 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Floor": ("floor", None),
     "FloorMod": ("mod", None),
     "Gather": ("gather", lambda graph, node, a: {"axis": None if a["batch_dims"] else _axis(graph, node, 2)}),
-    "Gelu": ("gelu", None),
+    "Gelu": ("gelu", _by_tanh),
     "Greater": ("greater", None),
     "GreaterEqual": ("greater_equal", None),
     "GroupConvolution": ("conv", _conv),
-    "GroupNormalization": ("group_norm", None),
-    "HSigmoid": ("hard_sigmoid", None),
+    "GroupNormalization": ("group_norm", _numbers("epsilon", "num_groups")),
+    "HSigmoid": ("hard_sigmoid", lambda graph, node, a: {"alpha": 1 / 6, "beta": 0.5}),
     "HSwish": ("hard_swish", None),
-    "HardSigmoid": ("hard_sigmoid", None),
+    "HardSigmoid": ("hard_sigmoid", _from_operands("alpha", "beta")),
     "Identity": ("identity", None),
     "Interpolate": ("resize", _interpolate),
     "IsNaN": ("is_nan", None),
@@ -163,7 +198,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "LogicalAnd": ("and", None),
     "LogicalNot": ("not", None),
     "LogicalOr": ("or", None),
-    "MVN": ("layer_norm", _axes_operand),
+    "MVN": ("layer_norm", _mvn),
     "MatMul": ("matmul", lambda graph, node, a: {key: bool(a[key]) for key in ("transpose_a", "transpose_b")}),
     "MaxPool": ("max_pool", _pool),
     "Maximum": ("maximum", None),
@@ -172,9 +207,9 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Mod": ("mod", None),
     "Multiply": ("multiply", None),
     "Negative": ("negative", None),
-    "NormalizeL2": ("normalize_l2", _axes_operand),
+    "NormalizeL2": ("normalize_l2", _normalize_l2),
     "NotEqual": ("not_equal", None),
-    "PRelu": ("prelu", None),
+    "PRelu": ("prelu", lambda graph, node, a: {"by_channel": True}),
     "Pad": ("pad", _pad),
     "Power": ("power", None),
     "Range": ("range", None),
@@ -191,7 +226,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Round": ("round", None),
     "ScaledDotProductAttention": ("attention", lambda graph, node, a: {"causal": bool(a["causal"])}),
     "Select": ("where", None),
-    "Selu": ("selu", None),
+    "Selu": ("selu", _from_operands("alpha", "gamma")),
     "ShapeOf": ("shape", None),
     "Sigmoid": ("sigmoid", None),
     "Sign": ("sign", None),
@@ -206,7 +241,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Squeeze": ("squeeze", _squeeze),
     "StridedSlice": ("slice", _strided_slice),
     "Subtract": ("subtract", None),
-    "Swish": ("silu", None),
+    "Swish": ("silu", _swish),
     "Tan": ("tan", None),
     "Tanh": ("tanh", None),
     "TopK": ("top_k", None),

@@ -121,7 +121,8 @@ class OpenVINOModel:
 
     def emit(self, node: Node, inputs: Sequence[ov.Output], name: str) -> ov.Output:
         """A node of the vocabulary."""
-        emitted: ov.Node | ov.Output = EMIT[node.kind](node, *inputs)
+        own = _with_own_weights(inputs) if node.kind in ("matmul", "conv_transpose") else inputs
+        emitted: ov.Node | ov.Output = EMIT[node.kind](node, *own)
         if isinstance(emitted, ov.Node):
             emitted.set_friendly_name(name)
             return emitted.output(0)
@@ -259,6 +260,30 @@ def _fold(value: Value) -> np.ndarray:
     if node.get_type_name() == "Constant":
         return np.array(node.get_data())
     return computed([port])[0]
+
+
+def _with_own_weights(pair: Sequence[ov.Output]) -> list[ov.Output]:
+    """Two factors, of which one that is a model's weights does not share memory with what the model makes of them.
+
+    OpenVINO's CPU plugin (2026.4) keeps weights, once rearranged, by where they lie and how large they are: square ones that are
+    read as they are and turned around get one arrangement, and one of the results is wrong. So the hook reads twice the
+    weights, computed when the model is compiled, and half of the other factor: powers of two change no bit of the product.
+    """
+    for index in (0, 1):
+        if _is_shared_constant(pair[index]):
+            dtype = pair[index].get_element_type().to_dtype()
+            doubled = opset.multiply(pair[index], opset.constant(np.array(2, dtype))).output(0)
+            halved = opset.multiply(pair[1 - index], opset.constant(np.array(0.5, dtype))).output(0)
+            return [doubled, halved] if index == 0 else [halved, doubled]
+    return list(pair)
+
+
+def _is_shared_constant(port: ov.Output) -> bool:
+    """Whether a value is made of one constant alone that somebody else reads, too."""
+    node, ours = port.get_node(), 0
+    while node.get_type_name() in ("Convert", "Transpose", "Reshape"):
+        node, ours = node.input_value(0).get_node(), 1
+    return node.get_type_name() == "Constant" and len(node.output(0).get_target_inputs()) > ours
 
 
 def _own_constant(port: ov.Output) -> ov.Output:

@@ -1,0 +1,36 @@
+"""What methods share that weigh a layer by gradients: arrays [B, K, N, C], classes by cells by channels."""
+
+from __future__ import annotations
+
+from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.hooks.site import Site
+
+
+def rectified(xp: Namespace, x: Array) -> Array:
+    """max(x, 0)"""
+    return xp.maximum(x, 0.0)
+
+
+def cells_by_class(xp: Namespace, site: Site) -> Array:
+    """[B, 1, N, C]: the layer's channels of each cell, beside gradients."""
+    cells = site.cells()
+    return xp.reshape(cells, (cells.shape[0], 1, *cells.shape[1:]))
+
+
+def weighed(xp: Namespace, site: Site, weights: Array) -> Array:
+    """Saliency [B, N, K]: max(0, sum over c of w_c A_c) for weights [B, K, C] of the channels."""
+    return rectified(xp, xp.matmul(site.cells(), xp.permute_dims(weights, (0, 2, 1))))
+
+
+def weighed_each(xp: Namespace, site: Site, weights: Array) -> Array:
+    """Saliency [B, N, K]: max(0, sum over c of w_nc A_nc) for weights [B, K, N, C], or [B, K, 1, C] for all cells."""
+    if weights.shape[2] == 1:
+        return weighed(xp, site, xp.mean(weights, axis=2))
+    each = xp.sum(xp.multiply(cells_by_class(xp, site), weights), axis=3)
+    return rectified(xp, xp.permute_dims(each, (0, 2, 1)))
+
+
+def quotient(xp: Namespace, a: Array, b: Array) -> Array:
+    """a / b, and 0 where b is 0."""
+    nothing = xp.equal(b, 0.0)
+    return xp.where(nothing, xp.multiply(a, 0.0), xp.divide(a, xp.where(nothing, xp.add(b, 1.0), b)))

@@ -1,0 +1,18 @@
+"""XGrad-CAM: the gradient, averaged over the cells by how much of the channel is there.
+
+Fu et al., "Axiom-based Grad-CAM: Towards accurate visualization and explanation of CNNs", 2020, equation 8:
+w_c = sum over cells of (A_c / sum of A_c) g_c.
+"""
+
+from __future__ import annotations
+
+from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.hooks.gradients import cells_by_class, quotient, weighed
+from openvino_xai.hooks.site import Site
+
+
+def xgrad_cam(xp: Namespace, site: Site) -> Array:
+    """Saliency [B, N, K], 0 or more: the ReLU of the weighed sum of channels. A channel whose sum is 0 has no weight."""
+    cells = cells_by_class(xp, site)
+    held = xp.sum(xp.multiply(cells, site.gradients()), axis=2)
+    return weighed(xp, site, quotient(xp, held, xp.sum(cells, axis=2)))

@@ -1,0 +1,55 @@
+"""Traces, computed by NumPy: the third dialect, in whatever precision it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.graph.neutral import Node, Value
+from openvino_xai.graph.sizes import Dim, Size
+from openvino_xai.graph.vocabulary import numpy_namespace
+
+XP = numpy_namespace()
+
+
+def computed(nodes: Sequence[Node], known: Mapping[Value, np.ndarray], sizes: Mapping[str, int]) -> dict[Value, np.ndarray]:
+    """The values of traced nodes, where `known` are those that they read of a model, and `sizes` what names stand for."""
+    found = dict(known)
+
+    def number(size: Size) -> int:
+        return size.factor * int(np.prod([sizes[name] for name in size.names])) if isinstance(size, Dim) else size
+
+    for node in nodes:
+        operands = [found[v] if v in found else np.asarray(v.data) for _, v in node.operands]
+        shape = tuple(number(size) for size in node.outputs[0].shape or ())
+        found[node.outputs[0]] = np.asarray(_KINDS[node.kind](node.attributes, shape, operands))
+        if node.kind != "size":
+            assert found[node.outputs[0]].shape == shape, f"{node} is said to be {shape}, and is {operands[0].shape}"
+    return found
+
+
+def _word(name: str, *keys: str) -> Callable[..., Any]:
+    return lambda a, shape, xs: getattr(XP, name)(*xs, **{key: a[key] for key in keys})
+
+
+def _reduce(name: str) -> Callable[..., Any]:
+    return lambda a, shape, xs: getattr(XP, name)(xs[0], axis=tuple(a["axes"]), keepdims=a["keepdims"])
+
+
+_KINDS: dict[str, Callable[[Mapping[str, Any], tuple[int, ...], list[np.ndarray]], Any]] = {
+    **{name: _word(name) for name in "add subtract multiply divide equal greater maximum minimum where round matmul".split()},
+    **{name: _word(name) for name in "exp sqrt tanh erf sigmoid".split()},
+    **{name: _reduce(name) for name in ("max", "min", "mean", "sum")},
+    "conv_transpose": _word("conv_transpose", "strides", "pads", "dilations", "groups", "output_padding"),
+    "softmax": lambda a, shape, xs: XP.softmax(xs[0], axis=a["axes"][0]),
+    "cast": lambda a, shape, xs: xs[0],  # in the precision that it is given
+    "reshape": lambda a, shape, xs: xs[0].reshape(shape),
+    "broadcast": lambda a, shape, xs: np.broadcast_to(xs[0], shape),
+    "transpose": lambda a, shape, xs: xs[0].transpose(a["perm"]),
+    "concat": lambda a, shape, xs: np.concatenate(xs, axis=a["axis"]),
+    "gather": lambda a, shape, xs: np.take(xs[0], xs[1].astype(np.int64), axis=a["axis"]),
+    "gather_elements": lambda a, shape, xs: np.take_along_axis(xs[0], xs[1], axis=a["axis"]),
+    "top_k": lambda a, shape, xs: XP.top_k(xs[0], a["k"], axis=a["axis"]),
+}
