@@ -33,4 +33,4 @@ def weighed_each(xp: Namespace, site: Site, weights: Array) -> Array:
 def quotient(xp: Namespace, a: Array, b: Array) -> Array:
     """a / b, and 0 where b is 0."""
     nothing = xp.equal(b, 0.0)
-    return xp.where(nothing, xp.multiply(a, 0.0), xp.divide(a, xp.where(nothing, xp.add(b, 1.0), b)))
+    return xp.where(nothing, 0.0, xp.divide(a, xp.where(nothing, 1.0, b)))

@@ -8,7 +8,7 @@ the same everywhere, as over the cells behind a mean, stays of size 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -70,8 +70,9 @@ class Adjoint:
 class Backward:
     """The tail between `cut` and `end`, differentiated, for `batch` images and some classes.
 
-    `squash` says how a score is read of the end: `logit`, as it is, or through `softmax` or `sigmoid`. `forward` gives the
-    values of the tail when they are not the model's own.
+    `squash` says how a score is read of the end: `logit`, as it is, or through `softmax` or `sigmoid`. Values of the forward
+    pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses them, reading them
+    would change what the model returns.
     """
 
     def __init__(
@@ -84,12 +85,12 @@ class Backward:
         *,
         batch: Size,
         squash: str = "logit",
-        forward: Callable[[Value], Value] | None = None,
+        apart: bool = False,
     ) -> None:
         self.graph, self.xp, self.batch, self.classes = graph, trace, batch, classes
         self._cut, self._end, self._squash = cut, end, squash
-        self._forward = forward or (lambda value: tapped(trace, value))
         self._nodes = between(graph, {cut}, end)
+        self._again = _computed_again(trace, cut, self._nodes) if apart else {}
         self.spans = self._followed()
         self._rows: dict[tuple[Value, Span], Value] = {}
 
@@ -152,7 +153,7 @@ class Backward:
         if span is None or self.graph.is_constant(value):
             return value
         if (value, span) not in self._rows:
-            self._rows[value, span] = self._spread(self._forward(value), span)
+            self._rows[value, span] = self._spread(self._again.get(value) or tapped(self.xp, value), span)
         return self._rows[value, span]
 
     def _spread(self, value: Value, span: Span) -> Value:
@@ -228,6 +229,18 @@ class Backward:
         if old.by_class != new.by_class:
             old, new = self.as_rows(old), self.as_rows(new)
         return replace(new, value=self.xp.add(old.value, new.value))
+
+
+def _computed_again(trace: Trace, cut: Value, nodes: Sequence[Node]) -> dict[Value, Value]:
+    """The values of nodes, computed from the cut on by copies that no runtime recognises as what it has already."""
+    assert cut.dtype is not None
+    lowest = np.array(np.finfo(cut.dtype).min, cut.dtype)
+    again = {cut: trace.maximum(tapped(trace, cut), lowest)}  # the same: runtimes merge nodes that read the same
+    for node in nodes:
+        inputs = [value if value is None else again.get(value, value) for value in node.inputs]
+        made = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
+        again.update(zip(node.outputs, made, strict=True))
+    return again
 
 
 def _split(at: _Step, index: int, g: Value) -> Value:

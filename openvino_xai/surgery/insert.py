@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from openvino_xai.errors import AlreadyHooked, InputError, LayerError, NoneRefused, PlanError, TooLarge
+from openvino_xai.errors import AlreadyHooked, InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed
@@ -17,6 +17,7 @@ from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.blocks import TokenHint, blocks
 from openvino_xai.surgery.cost import added, depth, human, largest, operations
+from openvino_xai.surgery.definition import Located
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.gate import GATE, gated
 from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores, is_among, layer_name
@@ -149,6 +150,10 @@ def insert(
         return _hooked(original, where, request, max_memory, verify)
     except NoneRefused:
         return _hooked(original, where, replace(request, gate="one"), max_memory, verify)
+    except OutputsChanged:
+        if not METHODS[request.method or "reciprocam"].gradients:
+            raise
+        return _hooked(original, where, replace(request, apart=True), max_memory, verify)
 
 
 @dataclass(frozen=True)
@@ -202,8 +207,13 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     twin.set_info(RECORD, record)
     seen = None
     if verify:
-        same = _View(original.graph, where.scores, where.image_input, where.hint)
-        seen = verify_hook(original, twin, same.found[view.found.index(chosen)], same.scores, request)
+        place_of = view.found.index(chosen)
+
+        def located(model: Deployed) -> Located:
+            same = _View(model.graph, where.scores, where.image_input, where.hint)
+            return Located(model, same.found[place_of], same.scores)
+
+        seen = verify_hook(original, twin, located, request)
     return Hooked(twin.reread(), record, place, seen)
 
 

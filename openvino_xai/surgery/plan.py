@@ -22,7 +22,7 @@ from openvino_xai.surgery.spans import FIRST
 from openvino_xai.surgery.tail import Tail
 from openvino_xai.surgery.values import Cell, Start, Weighted, tapped
 
-MAP, CLASS = "saliency_map", "saliency_class"
+MAP, CLASS, GRADIENT = "saliency_map", "saliency_class", "gradient"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,14 @@ def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Pl
     return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs)
 
 
+def plan_gradient(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
+    """The plan that returns `gradient` [B, K, ...], in the layer's own axes. Raises PlanError."""
+    trace = Trace()
+    made = PlannedSite(trace, graph, layer, scores, request).gradient()
+    needed = _needed(trace.nodes, [made])
+    return Plan(graph, tuple(node for node in trace.nodes if node in needed), {GRADIENT: made})
+
+
 def _needed(nodes: list[Node], outputs: list[Value]) -> set[Node]:
     """The nodes that the outputs depend on."""
     wanted, needed = set(outputs), set()
@@ -109,21 +117,32 @@ class PlannedSite:
 
     def gradients(self) -> Value:
         """[B, K, N, C]: the derivative of each score by the cells; [B, K, 1, C] where it is the same for all."""
-        scores, request, trace = self._scores, self._request, self._trace
+        back = self._backward()
+        by_cell = self._by_cell(back.gradient(), back.rows)
+        return self._trace.reshape(by_cell, (self.batch, self.classes, *shape_of(by_cell)[1:]))
+
+    def gradient(self) -> Value:
+        """[B, K, ...]: the derivative of each score by the layer's value, in its own axes."""
+        back, shape = self._backward(), shape_of(self._layer.value)[1:]
+        whole = self._trace.broadcast_to(back.gradient(), (back.rows, *shape))
+        return self._trace.reshape(whole, (self.batch, self.classes, *shape))
+
+    def _backward(self) -> Backward:
+        """The way from the scores back to the layer."""
+        scores, request = self._scores, self._request
         ids: Array = None if request.targets.ids is None else np.array(request.targets.ids, np.int64)
         if self.explained is not None:
             ids = self.explained
-        back = Backward(
+        return Backward(
             self._graph,
-            trace,
+            self._trace,
             self._layer.value,
             scores.read_at(request.reads),
             Classes(scores.classes, ids, self.explained is not None),
             batch=self.batch,
             squash="logit" if scores.activation else request.reads,
+            apart=request.apart,
         )
-        by_cell = self._by_cell(back.gradient(), back.rows)
-        return trace.reshape(by_cell, (self.batch, self.classes, *shape_of(by_cell)[1:]))
 
     def _by_cell(self, value: Value, rows: Size) -> Value:
         """[rows, N, C], f32: a value laid out as the layer, of size 1 along cells where it is the same for all."""

@@ -68,7 +68,8 @@ class Request:
     """A method, the score it reads, the classes it explains, the scale of its maps, and how it is planned.
 
     A method of None is the one that suits the layer, and a score of None the one that suits the method. `grid` is the rows and
-    columns of masks, None for one mask a cell; `kernel` says how a mask of tokens weighs the neighbours of a cell.
+    columns of masks, None for one mask a cell; `kernel` says how a mask of tokens weighs the neighbours of a cell. A hook that
+    is `apart` reads the model at its layer alone, and computes again what it needs of the rest.
     """
 
     method: str | None = None
@@ -79,6 +80,7 @@ class Request:
     grid: tuple[int, int] | None = None
     kernel: str = "gaussian"
     gate: Gate = "off"
+    apart: bool = False
 
     @property
     def reads(self) -> Score:

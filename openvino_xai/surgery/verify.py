@@ -2,14 +2,14 @@
 
 The definition is checked against the *original* tail at the original batch size: the layer's features are read out of the
 original model, one cell is kept, and the original nodes after the layer are run on that. Nothing of the plan takes part.
+Where gradients are read, they are held to differences of the original scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
@@ -17,14 +17,14 @@ from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, Verific
 from openvino_xai.graph.files import open_model
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed, Running
-from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import METHODS
+from openvino_xai.surgery.definition import Definition, Located
 from openvino_xai.surgery.gate import GATE
-from openvino_xai.surgery.locate import Candidate, Scores
+from openvino_xai.surgery.locate import Candidate
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.slopes import hold_gradients
 
-CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of values that are read out or put in while verifying
 MAPS = 3  # maps of an image that are held to the definition
 BATCH = 2  # images in a run, where the batch is dynamic: enough for one to disturb the other
 SIDE = 224  # pixels, where height and width are dynamic
@@ -49,8 +49,9 @@ class Verified:
     outputs: Mapping[str, np.ndarray] = field(repr=False)
 
 
-def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: Scores, request: Request) -> Verified:
+def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deployed], Located], request: Request) -> Verified:
     """Run both models on a random batch. Raises VerificationError."""
+    layer, scores = (there := located(original)).layer, there.scores
     inputs = random_inputs(original)
     plain, running = original.compile()(inputs), hooked.compile()
     batch = next(iter(inputs.values())).shape[0]
@@ -61,8 +62,13 @@ def verify_hook(original: Deployed, hooked: Deployed, layer: Candidate, scores: 
     maps = new[MAP]
     _declared(maps, layer, request, inputs)
     chosen = _chosen_maps(plain[scores.name], new, request)
-    definition = Definition(original, layer, scores, request, inputs)
-    cells, difference = _compare(maps, chosen, definition, request)
+    if METHODS[request.method or "reciprocam"].gradients:
+        cells, difference = hold_gradients(
+            there, located(original.twin()), request, inputs, maps, chosen, quantised=_quantised(original)
+        )
+    else:
+        definition = Definition(there, request, inputs)
+        cells, difference = _compare(maps, chosen, definition, request)
     tolerance = QUANTISED_TOLERANCE if _quantised(original) else TOLERANCE
     if np.float16 in (scores.value.dtype, layer.value.dtype):
         tolerance = max(tolerance, HALF_TOLERANCE)
@@ -157,85 +163,6 @@ def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], request: Request
 
 def _quantised(model: Deployed) -> bool:
     return any(node.kind in ("fake_quantize", "quantize") for node in model.graph.nodes)
-
-
-@dataclass(frozen=True)
-class ArrayCells:
-    """The part of a `Site` that a method reads which masks nothing."""
-
-    held: np.ndarray
-
-    def cells(self) -> np.ndarray:
-        """[B, N, C]"""
-        return self.held
-
-
-class Definition:
-    """Scores of single cells, computed by the original model's own nodes."""
-
-    def __init__(
-        self, original: Deployed, layer: Candidate, scores: Scores, request: Request, inputs: dict[str, np.ndarray]
-    ) -> None:
-        cuts = {CUT: layer.value}
-        if layer.residual is not None and layer.residual is not layer.value:
-            cuts[RESIDUAL] = layer.residual
-        seen = original.probing(read=cuts, given={}).compile()(inputs)
-        self._features = {name: seen[name] for name in cuts}
-        self._layer, self._request = layer, request
-        self._inputs = inputs
-        self._classes = scores.classes
-        self._squash = request.reads if scores.activation is None else "logit"
-        self._plain = self._cells() if METHODS[request.method or "reciprocam"].masks == "nothing" else None
-        self._tail = original.probing(read={END: scores.read_at(request.reads)}, given=cuts).compile()
-
-    def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
-        """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns.
-
-        A method that masks nothing is run on arrays instead, and its value of that cell is told.
-        """
-        if self._plain is not None:
-            found = METHODS[self._request.method or ""].hook(numpy_namespace(), cast(Any, ArrayCells(self._plain)))
-            return np.stack([np.broadcast_to(found[image, mask], self._classes) for image, mask in enumerate(masks)])
-        kept = np.stack([self._kept(mask, columns, rows) for mask in masks])
-        features = {name: array * kept.astype(array.dtype) for name, array in self._features.items()}
-        y = self._tail({**self._inputs, **features})[END].astype(np.float64).reshape(len(masks), self._classes)
-        if self._squash == "softmax":
-            y = np.exp(y - y.max(axis=1, keepdims=True))
-            y /= y.sum(axis=1, keepdims=True)
-        elif self._squash == "sigmoid":
-            y = 1 / (1 + np.exp(-y))
-        return y
-
-    def _cells(self) -> np.ndarray:
-        """[B, N, C] in float64: the layer's channels of each cell."""
-        features, place = self._features[CUT].astype(np.float64), self._layer.place
-        others = [axis for axis in range(1, features.ndim) if axis not in place.cells]
-        laid = features.transpose(0, *place.cells, *others)
-        if len(place.cells) == 2:
-            return laid.reshape(len(laid), laid.shape[1] * laid.shape[2], -1)
-        count = int(np.prod([int(str(size)) for size in place.grid]))
-        return laid[:, place.prefix : place.prefix + count].reshape(len(laid), count, -1)
-
-    def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
-        """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
-        sizes, place = self._features[CUT].shape, self._layer.place
-        height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (int(str(n)) for n in place.grid)
-        kept = np.zeros((height, width))
-        if self._layer.residual is not None and self._request.kernel == "gaussian":
-            for h, w in np.ndindex(height, width):
-                down, right = abs(h - mask // columns), abs(w - mask % columns)
-                kept[h, w] = (2 - down) * (2 - right) / 16 if max(down, right) < 2 else 0
-        else:
-            tall, wide = height // rows, width // columns
-            top, left = mask // columns * tall, mask % columns * wide
-            kept[top : top + tall, left : left + wide] = 1
-        if len(place.cells) == 2:
-            kept = kept.T if place.cells[0] > place.cells[1] else kept
-        else:
-            every = np.ones(sizes[place.cells[0]])
-            every[place.prefix : place.prefix + kept.size] = kept.reshape(-1)
-            kept = every
-        return kept.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)][1:])
 
 
 def _compare(

@@ -33,6 +33,7 @@ def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_changed_outputs_are_refused(dialect: str) -> None:
     from openvino_xai.graph.files import open_model
+    from openvino_xai.surgery.definition import Located
     from openvino_xai.surgery.locate import candidates, choose, find_image, find_scores
     from openvino_xai.surgery.places import places
     from openvino_xai.surgery.request import Request
@@ -47,7 +48,7 @@ def test_changed_outputs_are_refused(dialect: str) -> None:
     found = candidates(original.graph, image, scores, places(original.graph, image, place))
     layer = choose(found, "f", original.graph)
     with pytest.raises(VerificationError, match=r"output 'logits' changed by up to"):
-        verify_hook(original, hooked, layer, scores, Request())
+        verify_hook(original, hooked, lambda model: Located(model, layer, scores), Request())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -121,7 +121,9 @@ class OpenVINOModel:
 
     def emit(self, node: Node, inputs: Sequence[ov.Output], name: str) -> ov.Output:
         """A node of the vocabulary."""
-        own = _with_own_weights(inputs) if node.kind in ("matmul", "conv_transpose") else inputs
+        own = [_own_constant(port) for port in inputs]
+        if node.kind in ("matmul", "conv_transpose"):
+            own = _with_own_weights(own)
         emitted: ov.Node | ov.Output = EMIT[node.kind](node, *own)
         if isinstance(emitted, ov.Node):
             emitted.set_friendly_name(name)
@@ -265,8 +267,8 @@ def _fold(value: Value) -> np.ndarray:
 def _with_own_weights(pair: Sequence[ov.Output]) -> list[ov.Output]:
     """Two factors, of which one that is a model's weights does not share memory with what the model makes of them.
 
-    OpenVINO's CPU plugin (2026.4) keeps weights, once rearranged, by where they lie and how large they are: square ones that are
-    read as they are and turned around get one arrangement, and one of the results is wrong. So the hook reads twice the
+    OpenVINO's CPU plugin (2026.4) keeps weights, once rearranged, by where they lie and how large they are: square ones that
+    are read as they are and turned around get one arrangement, and one of the results is wrong. So the hook reads twice the
     weights, computed when the model is compiled, and half of the other factor: powers of two change no bit of the product.
     """
     for index in (0, 1):
@@ -280,10 +282,12 @@ def _with_own_weights(pair: Sequence[ov.Output]) -> list[ov.Output]:
 
 def _is_shared_constant(port: ov.Output) -> bool:
     """Whether a value is made of one constant alone that somebody else reads, too."""
-    node, ours = port.get_node(), 0
+    node = port.get_node()
+    shared = bool(port.get_target_inputs())
     while node.get_type_name() in ("Convert", "Transpose", "Reshape"):
-        node, ours = node.input_value(0).get_node(), 1
-    return node.get_type_name() == "Constant" and len(node.output(0).get_target_inputs()) > ours
+        node = node.input_value(0).get_node()
+        shared = shared or len(node.output(0).get_target_inputs()) > 1
+    return shared and node.get_type_name() == "Constant"
 
 
 def _own_constant(port: ov.Output) -> ov.Output:

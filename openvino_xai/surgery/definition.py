@@ -1,0 +1,115 @@
+"""What maps are defined to be, computed from the original model's own nodes: nothing of a plan takes part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.vocabulary import numpy_namespace
+from openvino_xai.hooks import METHODS
+from openvino_xai.surgery.locate import Candidate, Scores
+from openvino_xai.surgery.places import Place
+from openvino_xai.surgery.request import Request
+
+CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of values that are read out or put in while verifying
+
+
+@dataclass(frozen=True)
+class Located:
+    """A model, and where the layer and the scores are in it."""
+
+    model: Deployed
+    layer: Candidate
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class ArraySite:
+    """The part of a `Site` that a method reads which masks nothing."""
+
+    held: np.ndarray
+    slopes: np.ndarray | None = None
+
+    def cells(self) -> np.ndarray:
+        """[B, N, C]"""
+        return self.held
+
+    def gradients(self) -> np.ndarray:
+        """[B, K, N, C]"""
+        assert self.slopes is not None
+        return self.slopes
+
+
+def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
+    """[B, N, C] in f64: the layer's channels of each cell, of features as the layer has them."""
+    features = features.astype(np.float64)
+    others = [axis for axis in range(1, features.ndim) if axis not in place.cells]
+    laid = features.transpose(0, *place.cells, *others)
+    if len(place.cells) == 2:
+        return laid.reshape(len(laid), laid.shape[1] * laid.shape[2], -1)
+    count = int(np.prod([int(str(size)) for size in place.grid]))
+    return laid[:, place.prefix : place.prefix + count].reshape(len(laid), count, -1)
+
+
+def squashed(y: np.ndarray, how: str) -> np.ndarray:
+    """Logits [B, K], read as `logit`, `softmax` or `sigmoid`."""
+    if how == "softmax":
+        y = np.exp(y - y.max(axis=1, keepdims=True))
+        return np.asarray(y / y.sum(axis=1, keepdims=True))
+    return 1 / (1 + np.exp(-y)) if how == "sigmoid" else y
+
+
+class Definition:
+    """Scores of single cells, computed by the original model's own nodes."""
+
+    def __init__(self, original: Located, request: Request, inputs: dict[str, np.ndarray]) -> None:
+        layer, scores, model = original.layer, original.scores, original.model
+        cuts = {CUT: layer.value}
+        if layer.residual is not None and layer.residual is not layer.value:
+            cuts[RESIDUAL] = layer.residual
+        seen = model.probing(read=cuts, given={}).compile()(inputs)
+        self._features = {name: seen[name] for name in cuts}
+        self._layer, self._request = layer, request
+        self._inputs = inputs
+        self._classes = scores.classes
+        self._squash = request.reads if scores.activation is None else "logit"
+        masks_nothing = METHODS[request.method or "reciprocam"].masks == "nothing"
+        self._plain = by_cell(self._features[CUT], layer.place) if masks_nothing else None
+        self._tail = model.probing(read={END: scores.read_at(request.reads)}, given=cuts).compile()
+
+    def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
+        """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns.
+
+        A method that masks nothing is run on arrays instead, and its value of that cell is told.
+        """
+        if self._plain is not None:
+            found = METHODS[self._request.method or ""].hook(numpy_namespace(), cast(Any, ArraySite(self._plain)))
+            return np.stack([np.broadcast_to(found[image, mask], self._classes) for image, mask in enumerate(masks)])
+        kept = np.stack([self._kept(mask, columns, rows) for mask in masks])
+        features = {name: array * kept.astype(array.dtype) for name, array in self._features.items()}
+        y = self._tail({**self._inputs, **features})[END].astype(np.float64)
+        return squashed(y.reshape(len(masks), self._classes), self._squash)
+
+    def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
+        """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
+        sizes, place = self._features[CUT].shape, self._layer.place
+        height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (int(str(n)) for n in place.grid)
+        kept = np.zeros((height, width))
+        if self._layer.residual is not None and self._request.kernel == "gaussian":
+            for h, w in np.ndindex(height, width):
+                down, right = abs(h - mask // columns), abs(w - mask % columns)
+                kept[h, w] = (2 - down) * (2 - right) / 16 if max(down, right) < 2 else 0
+        else:
+            tall, wide = height // rows, width // columns
+            top, left = mask // columns * tall, mask % columns * wide
+            kept[top : top + tall, left : left + wide] = 1
+        if len(place.cells) == 2:
+            kept = kept.T if place.cells[0] > place.cells[1] else kept
+        else:
+            every = np.ones(sizes[place.cells[0]])
+            every[place.prefix : place.prefix + kept.size] = kept.reshape(-1)
+            kept = every
+        return kept.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)][1:])

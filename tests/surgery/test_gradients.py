@@ -1,0 +1,139 @@
+"""Grad-CAM's family, inserted: against maps made of finite differences, and what insertion refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from family import FAMILY, slow_family
+from tails import CASES, Case, number, slopes
+from tiny import CLASSES, DIALECTS, in_dialect
+
+import openvino_xai as xai
+from openvino_xai.errors import PlanError, TooLarge, VerificationError
+from openvino_xai.surgery import backward
+from openvino_xai.surgery.derivatives import DERIVATIVES
+
+NAMES = ["pool, linear", "squeeze and excite", "max pool, overlapping", "strided convolution"]
+
+
+def unit(maps: np.ndarray) -> np.ndarray:
+    low, high = maps.min(axis=(2, 3), keepdims=True), maps.max(axis=(2, 3), keepdims=True)
+    return np.asarray((maps - low) / np.where(high > low, high - low, 1))
+
+
+def true_maps(name: str, method: str, jacobian: np.ndarray | None = None) -> np.ndarray:
+    """[B, K, H, W], before they are scaled."""
+    true = slopes(name)
+    return slow_family(method, true.values["x"], true.jacobian if jacobian is None else jacobian)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("method", FAMILY)
+@pytest.mark.parametrize("name", NAMES)
+def test_maps_are_those_of_the_papers(name: str, method: str, dialect: str) -> None:
+    hooked = xai.insert(in_dialect(CASES[name].model("B"), dialect), method=method, layer="x", targets="all")
+    assert (hooked.record["method"], hooked.record["score"]) == (method, "logit")
+    seen = xai.load(hooked)(slopes(name).image)["saliency_map"]
+    np.testing.assert_allclose(seen, unit(true_maps(name, method)), atol=2e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ["attention, as exported", "windows", "a step aside", "1x1 head, pool"])
+def test_whatever_the_tail(name: str, dialect: str) -> None:
+    seen = xai.load(xai.insert(in_dialect(CASES[name].model("B"), dialect), method="hires_cam", layer="x", targets="all"))
+    np.testing.assert_allclose(seen(slopes(name).image)["saliency_map"], unit(true_maps(name, "hires_cam")), atol=2e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("batch", [2, "B"])
+@pytest.mark.parametrize("name", ["pool, linear", "squeeze and excite"])
+def test_the_most_probable_classes_unless_told(name: str, batch: int | str, dialect: str) -> None:
+    model, true = CASES[name].model(batch), slopes(name)
+    ranked = np.argsort(-true.values["logits"], axis=1)
+    every = unit(true_maps(name, "grad_cam"))
+    for targets, ids in ((None, ranked[:, :1]), ("top:3", ranked[:, :3]), ([4, 0], np.array([[4, 0], [4, 0]]))):
+        seen = xai.load(xai.insert(in_dialect(model, dialect), method="grad_cam", layer="x", targets=targets))(true.image)
+        if not isinstance(targets, list):
+            assert np.array_equal(seen["saliency_class"], ids)
+        np.testing.assert_allclose(seen["saliency_map"], np.take_along_axis(every, ids[:, :, None, None], axis=1), atol=2e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("score", ["softmax", "sigmoid"])
+def test_gradients_of_probabilities(score: str, dialect: str) -> None:
+    true = slopes("squeeze and excite")
+    y = true.values["logits"]
+    if score == "softmax":
+        p = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+        squash = p[:, :, None] * (np.eye(CLASSES) - p[:, None])
+    else:
+        squash = np.eye(CLASSES) / (1 + np.exp(-y[:, :, None])) / (1 + np.exp(y[:, :, None]))
+    maps = true_maps("squeeze and excite", "hires_cam", np.einsum("bkj,bjchw->bkchw", squash, true.jacobian))
+    model = in_dialect(CASES["squeeze and excite"].model("B"), dialect)
+    seen = xai.load(xai.insert(model, method="hires_cam", layer="x", targets="all", score=score, scale="none"))(true.image)
+    np.testing.assert_allclose(seen["saliency_map"], maps, atol=1e-4 * maps.max())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_gate_leaves_images_out(dialect: str) -> None:
+    true = slopes("strided convolution")
+    model = in_dialect(CASES["strided convolution"].model("B"), dialect)
+    network = xai.load(xai.insert(model, method="grad_cam", layer="x", targets=[1], gate=True))
+    seen = network(true.image, explain=np.array([False, True]))["saliency_map"]
+    assert not seen[0].any()
+    np.testing.assert_allclose(seen[1], unit(true_maps("strided convolution", "grad_cam"))[1, 1:2], atol=2e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_wrong_derivative_is_seen(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = DERIVATIVES["sigmoid"]
+    monkeypatch.setitem(backward.DERIVATIVES, "sigmoid", lambda at, index, g: at.xp.multiply(rule(at, index, g), 3.0))
+    with pytest.raises(VerificationError, match=r"the gradient of class \d at layer 'x' is not the slope of its score"):
+        xai.insert(in_dialect(CASES["squeeze and excite"].model("B"), dialect), method="grad_cam", layer="x")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_has_no_rule_is_named(dialect: str) -> None:
+    model = Case("r = Floor(x) y = Add(r, x)").model("B")
+    with pytest.raises(PlanError, match=r"'r' \(Floor\) cannot be differentiated: no rule knows the operation"):
+        xai.insert(in_dialect(model, dialect), method="layer_cam", layer="x")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_power_by_a_varying_exponent_is_refused(dialect: str) -> None:
+    model = Case("e = Exp(x) p = GlobalAveragePool(x) y = Pow(e, p)").model("B")
+    with pytest.raises(PlanError, match=r"'y' \(Pow\w*\) cannot be differentiated: its exponent is not one constant number"):
+        xai.insert(in_dialect(model, dialect), method="grad_cam", layer="x")
+
+
+def test_all_classes_of_a_deep_tail_are_refused_with_a_limit() -> None:
+    model = CASES["strided convolution"].model("B")
+    with pytest.raises(TooLarge, match="more than the limit of"):
+        xai.insert(model, method="layer_cam", layer="x", targets="all", max_memory=1000)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_values_that_may_not_be_read_are_computed_again(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openvino_xai.errors import OutputsChanged
+    from openvino_xai.surgery import insert as module
+
+    real, asked = module.verify_hook, []
+
+    def once(original: object, hooked: object, located: object, request: object) -> object:
+        asked.append(request)
+        if len(asked) == 1:
+            raise OutputsChanged("output 'logits' changed")
+        return real(original, hooked, located, request)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "verify_hook", once)
+    true = slopes("attention, as exported")
+    model = in_dialect(CASES["attention, as exported"].model("B"), dialect)
+    hooked = xai.insert(model, method="hires_cam", layer="x", targets="all")
+    assert [request.apart for request in asked] == [False, True]
+    seen = xai.load(hooked)(true.image)["saliency_map"]
+    np.testing.assert_allclose(seen, unit(true_maps("attention, as exported", "hires_cam")), atol=2e-4)
+
+
+def test_a_constant_limit_that_is_computed() -> None:
+    model = Case("l = Add(low, low) y = Max(x, l)", weights={"low": number(-0.1)}).model("B")
+    assert xai.insert(model, method="grad_cam", layer="x").verified
