@@ -16,8 +16,8 @@ from openvino_xai.graph.openvino.emit import EMIT
 # a hook could want. Newer versions of Softmax and TopK are brought back to these by transformations that all plugins share.
 GPU = set(
     "Add Broadcast Concat Constant Convert ConvolutionBackpropData Divide Equal Erf Exp Gather GatherElements Greater "
-    "GroupConvolutionBackpropData MatMul Maximum Minimum Multiply NonZero ReduceMax ReduceMean ReduceMin ReduceSum Reshape Round "
-    "ScatterNDUpdate Select ShapeOf Sigmoid Softmax Sqrt Subtract Tanh TopK Transpose".split()
+    "GroupConvolutionBackpropData MatMul Maximum Minimum Multiply NonZero ReduceMax ReduceMean ReduceMin ReduceSum Reshape "
+    "Round ScatterNDUpdate Select ShapeOf Sigmoid Softmax Sqrt Subtract Tanh TopK Transpose".split()
 )
 # hooks start from a model's own operations, which its plugin must have anyway, and end in these
 ATTRIBUTES = {
