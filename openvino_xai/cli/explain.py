@@ -70,7 +70,7 @@ def explain(
     photos = find_photos(inputs)
     network_asked = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
     if working.engine is not None:
-        load = running.loader(model, options, probing.settings(), output)
+        load = running.loader(model, options, probing.settings(), output, targets=targets)
         _work_off(photos, output, working, load, targets, network_asked, as_json)
         return
     asked = {**network_asked, "report": report is not None, **asdict(drawing)}
@@ -86,7 +86,7 @@ def explain(
     with progress("explaining", shown=bool(todo)) as told_progress:
         if todo:
             alone = (lambda done, total: told_progress("asking", done, total)) if len(todo) == 1 else None
-            network = running.load(model, options, probing.settings(alone))
+            network = running.load(model, options, probing.settings(alone), targets=targets)
             known = {} if report is None else known_classes(left, network.labels, network.classes)
             start = time.perf_counter()
             for count, found in enumerate(

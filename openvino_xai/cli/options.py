@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (
     "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block), by default what suits; cam (where a "
-    "mean and linear layers end the model); activation_map (whatever the class). Without a hook, and slower, explain, compare "
-    "and evaluate also take score_cam, ablation_cam, group_cam, rise and occlusion."
+    "mean and linear layers end the model); activation_map (whatever the class); by gradients grad_cam, grad_cam_plus_plus, "
+    "xgrad_cam, layer_cam and hires_cam. Without a hook, and slower, explain, compare and evaluate also take score_cam, "
+    "ablation_cam, group_cam, rise and occlusion."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
@@ -79,6 +80,12 @@ class LayerOptions:
     prefix_tokens: PrefixTokens = None
     token_grid: TokenGrid = None
     max_memory: MaxMemory = "2GiB"
+
+    def few(self, targets: str) -> str:
+        """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
+        from openvino_xai.hooks import METHODS
+
+        return targets if self.method in METHODS and METHODS[self.method].gradients else "all"
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
@@ -158,8 +165,13 @@ class NetworkOptions:
     layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
-    def load(self, model: Model, options: LayerOptions, settings: Settings, *, verify: bool = True) -> Network:
-        """The model, ready to explain; one without a hook gets one, or is probed, as `options` say. Raises an OvxaiError."""
+    def load(
+        self, model: Model, options: LayerOptions, settings: Settings, *, targets: str = "all", verify: bool = True
+    ) -> Network:
+        """The model, ready to explain `targets`; one without a hook gets one, or is probed, as `options` say.
+
+        Raises an OvxaiError.
+        """
         from openvino_xai.graph.files import open_model
         from openvino_xai.probes import PROBES
         from openvino_xai.runtime.network import load
@@ -181,7 +193,9 @@ class NetworkOptions:
             )
         else:
             network = load(
-                model if hooked else options.insert(model, verify=verify), device=self.device, precision=self.precision
+                model if hooked else options.insert(model, verify=verify, targets=options.few(targets)),
+                device=self.device,
+                precision=self.precision,
             )
         told = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
         network.configure(
@@ -190,7 +204,9 @@ class NetworkOptions:
         )
         return network
 
-    def loader(self, model: str, options: LayerOptions, settings: Settings, folder: Path) -> Callable[[], Network]:
+    def loader(
+        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str = "all"
+    ) -> Callable[[], Network]:
         """What loads the model in any process; one that gets a hook gets it now, once, in a file in `folder`."""
         from openvino_xai.graph.files import open_model
         from openvino_xai.probes import PROBES
@@ -201,7 +217,7 @@ class NetworkOptions:
             return partial(self.load, model, options, settings)
         path = folder / f"model_xai{deployed.suffix}"
         if not path.exists():
-            options.insert(model).save(path)
+            options.insert(model, targets=options.few(targets)).save(path)
         return partial(self.load, str(path), LayerOptions(), settings)
 
 

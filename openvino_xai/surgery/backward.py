@@ -99,7 +99,7 @@ class Backward:
 
         Raises PlanError, naming the operation that has no derivative here.
         """
-        found: dict[Value, Adjoint] = {self._end: self._seed()}
+        found: dict[Value, Adjoint] = {self._end: self._squashed(self._seed)}
         for node in reversed(self._nodes):
             reached = [found[value] for value in node.outputs if value in found]
             if not reached:
@@ -171,6 +171,8 @@ class Backward:
         if not adjoint.by_class:
             return adjoint
         xp, axis, classes = self.xp, adjoint.span.axis, self.classes
+        if adjoint.value is self._seed.value and classes.of_each_image:
+            return replace(adjoint, value=self._picked_by_image(adjoint.value), by_class=False)
         shape = shape_of(adjoint.value)
         ahead, behind = shape[:axis], shape[axis + 1 :]
         if classes.of_each_image:
@@ -179,6 +181,12 @@ class Backward:
             one = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
             value = xp.broadcast_to(one, (*ahead, self.batch, *shape[axis:]))
         return Adjoint(xp.reshape(value, (*ahead, self.rows, *behind)), adjoint.span, False)
+
+    def _picked_by_image(self, seed: Value) -> Value:
+        """[B * K, ...]: 1 at each row's own class."""
+        own = self.xp.reshape(self.classes.ids, (self.rows, 1))
+        picked = self.xp.astype(self.xp.equal(own, np.arange(self.classes.every)), seed.dtype)
+        return self.xp.reshape(picked, (self.rows, *shape_of(seed)[1:]))
 
     def _stays_small(self, node: Node) -> bool:
         """Whether a node's adjoints need nothing of an image, and no axis in its full size."""
@@ -197,15 +205,29 @@ class Backward:
 
     # ---- adjoints ----
 
+    @cached_property
     def _seed(self) -> Adjoint:
-        """The derivative of the scores with respect to the end: 1 at the class itself, unless something squashes it."""
-        end, columns = self._end, self.classes.columns
+        """The derivative of logits with respect to the end: 1 at the class itself, computed and not stored."""
+        xp, end, columns = self.xp, self._end, self.classes.columns
         dtype = end.dtype if end.dtype is not None and end.dtype.kind == "f" else np.dtype(np.float32)
-        eye = np.eye(self.classes.every, dtype=dtype)[columns].reshape(len(columns), *map(int, map(str, shape_of(end)[1:])))
-        seed = Adjoint(Value("constant", eye.shape, dtype, data=eye), FIRST, True)
+        own = xp.equal(columns.reshape(-1, 1), np.arange(self.classes.every))
+        return Adjoint(xp.reshape(xp.astype(own, dtype), (len(columns), *shape_of(end)[1:])), FIRST, True)
+
+    def is_seed(self, value: Value) -> bool:
+        """Whether an adjoint is still the seed, in whatever shape."""
+        seed, node = self._seed.value, value.producer
+        if node is not None and node.kind == "reshape" and node.native is None:
+            value = node.operand(0)
+        return value is seed or (
+            seed.producer is not None and seed.producer.kind == "reshape" and value is seed.producer.operand(0)
+        )
+
+    def _squashed(self, seed: Adjoint) -> Adjoint:
+        """The derivative of the scores, where something squashes them."""
         if self._squash == "logit":
             return seed
-        xp, rows, y = self.xp, self.as_rows(seed), self.read(end, FIRST)
+        dtype = seed.value.dtype
+        xp, rows, y = self.xp, self.as_rows(seed), self.read(self._end, FIRST)
         if self._squash == "softmax":
             return replace(rows, value=of_softmax(xp, xp.softmax(y, axis=1), rows.value, (1,)))
         s = xp.sigmoid(y)
@@ -310,9 +332,7 @@ class _Step:
     def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
         """The seed picks one item a row."""
         columns = self._backward.classes.columns
-        if g.data is None or not self._by_class or g.data.size != len(columns) * self._backward.classes.every:
-            return None
-        if not np.array_equal(g.data.reshape(len(columns), -1), np.eye(self._backward.classes.every)[columns]):
+        if not self._by_class or not self._backward.is_seed(g):
             return None
         rank = len(shape_of(weights))
         first = self.xp.permute_dims(weights, (axis, *(a for a in range(rank) if a != axis)))
