@@ -1,7 +1,7 @@
 """XGrad-CAM: the gradient, averaged over the cells by how much of the channel is there.
 
 Fu et al., "Axiom-based Grad-CAM: Towards accurate visualization and explanation of CNNs", 2020, equation 8:
-w_c = sum over cells of (A_c / sum of A_c) g_c.
+w_c = sum over cells of (A_c / sum of A_c) g_c. Other implementations add 1e-7 to the sum, which matters where it is nearly 0.
 """
 
 from __future__ import annotations

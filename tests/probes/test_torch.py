@@ -10,26 +10,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 from tiny import CASES, images
 
 import openvino_xai as xai
 
 CASE = CASES["3x3 convolution after the layer"]
-
-
-@pytest.fixture
-def torch() -> Any:
-    found = pytest.importorskip("torch", reason="torch is not installed: an optional check")
-    library = found.library.Library("torchvision", "DEF")  # torchvision has no CPU build
-    for signature in (
-        "nms(Tensor dets, Tensor scores, float t) -> Tensor",
-        "qnms(Tensor dets, Tensor scores, float t) -> Tensor",
-    ):
-        library.define(signature)
-    pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed: an optional check")
-    found.kept_library = library
-    return found
 
 
 def network(torch: Any) -> Any:
