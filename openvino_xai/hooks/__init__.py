@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from openvino_xai.hooks.activation_map import activation_map
 from openvino_xai.hooks.cam import cam
+from openvino_xai.hooks.fd_cam import fd_cam
 from openvino_xai.hooks.grad_cam import grad_cam
 from openvino_xai.hooks.grad_cam_plus_plus import grad_cam_plus_plus
 from openvino_xai.hooks.hires_cam import hires_cam
@@ -41,6 +42,7 @@ METHODS: dict[str, Method] = {
     "xgrad_cam": Method(xgrad_cam, "nothing", gradients=True),
     "layer_cam": Method(layer_cam, "nothing", gradients=True),
     "hires_cam": Method(hires_cam, "nothing", gradients=True),
+    "fd_cam": Method(fd_cam, "nothing", gradients=True),
 }
 
 __all__ = ["KERNELS", "METHODS", "SCALES", "Method", "Site"]

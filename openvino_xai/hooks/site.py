@@ -34,6 +34,9 @@ class Site(Protocol):
     def gradients(self) -> Any:
         """[B, K, N, C]: the derivative of each explained score by the cells; [B, K, 1, C] where all cells have the same."""
 
+    def channel_scores(self, kept: Any) -> Any:
+        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
+
     def mask_cells(self) -> Any:
         """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""
 

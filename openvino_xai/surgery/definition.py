@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from openvino_xai.errors import VerificationError
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import METHODS
@@ -14,6 +15,7 @@ from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.places import Place
 from openvino_xai.surgery.request import Request
 
+SAME = 1e-3  # of what a method asks may differ by rounding, as where channels are equally alike
 CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of values that are read out or put in while verifying
 
 
@@ -28,10 +30,14 @@ class Located:
 
 @dataclass(frozen=True)
 class ArraySite:
-    """The part of a `Site` that a method reads which masks nothing."""
+    """The part of a `Site` that a method reads which masks no cells.
+
+    What it asks beside that, in `answers`, is (what it is to give, what it is told), in the order in which it asks.
+    """
 
     held: np.ndarray
     slopes: np.ndarray | None = None
+    answers: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
     def cells(self) -> np.ndarray:
         """[B, N, C]"""
@@ -41,6 +47,17 @@ class ArraySite:
         """[B, K, N, C]"""
         assert self.slopes is not None
         return self.slopes
+
+    def channel_scores(self, kept: np.ndarray) -> np.ndarray:
+        """[B, M, K]"""
+        return self._told(kept)
+
+    def _told(self, given: np.ndarray) -> np.ndarray:
+        """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
+        (expected, told), *_ = self.answers
+        if expected.shape != given.shape or np.mean(np.abs(expected - given) > SAME) > SAME:
+            raise VerificationError("what the method asks the model is not what it is defined to ask")
+        return told
 
 
 def by_cell(features: np.ndarray, place: Place) -> np.ndarray:

@@ -14,13 +14,15 @@ from openvino_xai.graph.sizes import Size, product, text
 from openvino_xai.graph.vocabulary import Array, Trace, shape_of
 from openvino_xai.hooks import METHODS, SCALES
 from openvino_xai.surgery.backward import Backward, Classes
+from openvino_xai.surgery.channels import ChannelTail
 from openvino_xai.surgery.classes import Selection
 from openvino_xai.surgery.linear import refuse_nonlinear
 from openvino_xai.surgery.locate import Candidate, Scores
+from openvino_xai.surgery.places import Place
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.spans import FIRST
 from openvino_xai.surgery.tail import Tail
-from openvino_xai.surgery.values import Cell, Start, Weighted, tapped
+from openvino_xai.surgery.values import Cell, Rows, Start, Weighted, tapped
 
 MAP, CLASS, GRADIENT = "saliency_map", "saliency_class", "gradient"
 
@@ -72,11 +74,18 @@ def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Pl
 
 
 def plan_gradient(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
-    """The plan that returns `gradient` [B, K, ...], in the layer's own axes. Raises PlanError."""
+    """The plan that returns `gradient` [B, K, ...], in the layer's own axes, and what its method asked for beside it.
+
+    That is `given_0`, what it gave, and `told_0`, what it was told, and so on. Raises PlanError.
+    """
     trace = Trace()
-    made = PlannedSite(trace, graph, layer, scores, request).gradient()
-    needed = _needed(trace.nodes, [made])
-    return Plan(graph, tuple(node for node in trace.nodes if node in needed), {GRADIENT: made})
+    site = PlannedSite(trace, graph, layer, scores, request)
+    outputs = {GRADIENT: site.gradient()}
+    METHODS[request.method or ""].hook(trace, site)
+    for index, (given, told) in enumerate(site.asked):
+        outputs.update({f"given_{index}": trace.astype(given, np.float32), f"told_{index}": told})
+    needed = _needed(trace.nodes, list(outputs.values()))
+    return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs)
 
 
 def _needed(nodes: list[Node], outputs: list[Value]) -> set[Node]:
@@ -102,6 +111,7 @@ class PlannedSite:
         end = scores.read_at(request.reads)
         self._tail = Tail(graph, trace, end, batch=self.batch, grid=self.grid, lazy=request.plan == "lazy")
         self.explained = self._top()
+        self.asked: list[tuple[Value, Value]] = []  # what a hook asked for beside its layer and gradients, and what it was told
 
     @property
     def classes(self) -> int:
@@ -187,8 +197,23 @@ class PlannedSite:
 
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
-        xp, masks = self._trace, product(self.grid)
         rows, chosen = self._tail.run(masked, self._selection())
+        return self._read(rows, chosen, product(self.grid))
+
+    def channel_scores(self, kept: Value) -> Value:
+        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
+        value, place = self._layer.value, self._layer.place
+        (axis,) = (axis for axis in range(1, len(shape_of(value))) if axis not in place.cells)
+        channels = shape_of(value)[axis]
+        tail = ChannelTail(self._graph, self._trace, self._scores.read_at(self._request.reads), kept, batch=self.batch)
+        rows, chosen = tail.run({value: Cell(value, None, Place(0, (axis,), (channels, 1)))}, self._selection())
+        made = self._read(rows, chosen, shape_of(kept)[1])
+        self.asked.append((kept, made))
+        return made
+
+    def _read(self, rows: Rows, chosen: bool, masks: Size) -> Value:
+        """[B, masks, K]: rows of the end of a tail, as scores of the explained classes."""
+        xp = self._trace
         if rows.span != FIRST:
             raise PlanError(f"output '{self._scores.name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
         classes = self.classes if chosen else self._scores.classes

@@ -22,6 +22,7 @@ from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan import GRADIENT, plan_gradient
 from openvino_xai.surgery.request import Request, Targets
 
+COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
 HALVES = 2  # random halves of the elements that are stepped along
 STEPS = (0.01, 0.003, 0.03, 0.001, 0.1, 0.0003)  # how far the score is to move, as a share of its scale, tried in turn
 TOLERANCE = 0.1  # of the distance: corners of ReLUs and pools lie in the way
@@ -48,7 +49,9 @@ def hold_gradients(
     ids = sorted({k for pairs in chosen for _, k in pairs})
     asked = replace(request, targets=Targets(ids=tuple(ids)))
     emit(plan_gradient(again.model.graph, again.layer, again.scores, asked), again.model)
-    gradients = again.model.compile()(inputs)[GRADIENT].astype(np.float64)
+    seen = {name: array.astype(np.float64) for name, array in again.model.compile()(inputs).items()}
+    gradients = seen[GRADIENT]
+    answers = tuple((seen[f"given_{i}"], seen[f"told_{i}"]) for i in range(sum(name.startswith("given_") for name in seen)))
     features = original.model.probing(read={CUT: original.layer.value}, given={}).compile()(inputs)[CUT]
     tail = original.model.probing(read={END: original.scores.read_at(request.reads)}, given={CUT: original.layer.value})
     running = tail.compile()
@@ -56,7 +59,11 @@ def hold_gradients(
         classes = [pairs[min(place, len(pairs) - 1)][1] for pairs in chosen]
         slopes = np.stack([gradients[image, ids.index(k)] for image, k in enumerate(classes)])
         _step_along(original, request, running, inputs, features, slopes, classes, quantised)
-    return _compare(original, request, features, gradients, maps, chosen, ids)
+    difference = 0.0
+    for given, told in answers:
+        difference = max(difference, _switch(original, request, running, inputs, features, given, told, ids))
+    cells, maps_difference = _compare(original, request, features, gradients, answers, maps, chosen, ids)
+    return cells, max(difference, maps_difference)
 
 
 def _step_along(
@@ -108,11 +115,34 @@ def _step_along(
             )
 
 
+def _switch(
+    original: Located,
+    request: Request,
+    tail: Running,
+    inputs: Mapping[str, np.ndarray],
+    features: np.ndarray,
+    kept: np.ndarray,
+    told: np.ndarray,
+    ids: Sequence[int],
+) -> float:
+    """The largest difference of what was told of some copies, which keep some channels, as a share of the scores."""
+    (axis,) = (axis for axis in range(1, features.ndim) if axis not in original.layer.place.cells)
+    squash = "logit" if original.scores.activation else request.reads
+    worst = 0.0
+    for mask in np.random.default_rng(3).integers(0, kept.shape[1], COPIES):
+        sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]
+        some = features * kept[:, mask].reshape(sizes).astype(features.dtype)
+        y = squashed(tail({**inputs, CUT: some})[END].astype(np.float64).reshape(len(features), -1), squash)
+        worst = max(worst, float(np.abs(y[:, ids] - told[:, mask]).max() / max(np.abs(y).max(), 1e-30)))
+    return worst
+
+
 def _compare(
     original: Located,
     request: Request,
     features: np.ndarray,
     gradients: np.ndarray,
+    answers: tuple[tuple[np.ndarray, np.ndarray], ...],
     maps: np.ndarray,
     chosen: Sequence[Sequence[tuple[int, int]]],
     ids: Sequence[int],
@@ -120,7 +150,7 @@ def _compare(
     """Hold maps to what their method makes of the gradients, computed in f64."""
     xp, place = numpy_namespace(), original.layer.place
     slopes = np.stack([by_cell(gradients[:, index], place) for index in range(len(ids))], axis=1)
-    site = cast(Any, ArraySite(by_cell(features, place), slopes))
+    site = cast(Any, ArraySite(by_cell(features, place), slopes, answers))
     true = np.asarray(SCALES[request.scale](cast(Any, xp), METHODS[request.method or ""].hook(cast(Any, xp), site)))
     worst = 0.0
     for image, pairs in enumerate(chosen):

@@ -1,0 +1,49 @@
+"""The tail with channels switched off: masks over channels commute with whatever treats each channel alone.
+
+A mean pool, an activation or a norm of constants works on the features as they are, once; only what mixes channels meets the
+masked copies, which are rows by then and no feature maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.sizes import Shape, Size
+from openvino_xai.graph.vocabulary import Trace, shape_of
+from openvino_xai.surgery.cells import Cells
+from openvino_xai.surgery.classes import Selection
+from openvino_xai.surgery.tail import Tail
+from openvino_xai.surgery.values import Cell, Masked
+
+
+class Channels(Cells):
+    """The rules of cells that hold for channels, too: a mask keeps any number of them, and none is reduced in closed form."""
+
+    def step(
+        self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
+    ) -> list[Masked] | None:
+        """The outputs of `node`, or None where channels do not go through it one by one."""
+        cells = {index: value for index, value in operands.items() if isinstance(value, Cell)}
+        return self._alike(node, cells) if len(cells) == len(operands) else None
+
+
+class ChannelTail(Tail):
+    """The part of a model that leads to `end`, for features of which copy m has the channels where `kept` [B, M, C] is true."""
+
+    def __init__(self, graph: Graph, trace: Trace, end: Value, kept: Value, *, batch: Size) -> None:
+        grid = (shape_of(kept)[1], 1)
+        super().__init__(graph, trace, end, batch=batch, grid=grid, lazy=True)
+        self._cells = Channels(graph, trace, batch, grid)
+        self._kept = kept
+
+    def _choose(self, selection: Selection | None, start: Collection[Value]) -> None:
+        """Where no layer makes classes of channels, the channels are the classes, and all of them are needed."""
+        mixed = any(node.kind in ("conv", "matmul") for node in self._nodes)
+        super()._choose(selection if mixed else None, start)
+
+    def _masks(self, cell: Cell) -> Value:
+        """[B, M, 1, C, 1 ...], as the axes of the value are."""
+        (axis,) = cell.place.cells
+        shape, (batch, masks, channels) = shape_of(cell.value), shape_of(self._kept)
+        return self._trace.reshape(self._kept, (batch, masks, *(channels if a == axis else 1 for a in range(1, len(shape)))))
