@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+from openvino_xai.hooks.abs_cam import abs_cam, abs_cam_init
 from openvino_xai.hooks.activation_map import activation_map
 from openvino_xai.hooks.cam import cam
 from openvino_xai.hooks.fd_cam import fd_cam
@@ -15,6 +16,7 @@ from openvino_xai.hooks.layer_cam import layer_cam
 from openvino_xai.hooks.reciprocam import reciprocam
 from openvino_xai.hooks.scale import SCALES
 from openvino_xai.hooks.site import Site
+from openvino_xai.hooks.smooth_grad_cam_plus_plus import smooth_grad_cam_plus_plus
 from openvino_xai.hooks.vit_reciprocam import KERNELS, vit_reciprocam
 from openvino_xai.hooks.xgrad_cam import xgrad_cam
 
@@ -42,6 +44,9 @@ METHODS: dict[str, Method] = {
     "xgrad_cam": Method(xgrad_cam, "nothing", gradients=True),
     "layer_cam": Method(layer_cam, "nothing", gradients=True),
     "hires_cam": Method(hires_cam, "nothing", gradients=True),
+    "smooth_grad_cam_plus_plus": Method(smooth_grad_cam_plus_plus, "nothing", gradients=True),
+    "abs_cam": Method(abs_cam, "nothing", gradients=True),
+    "abs_cam_init": Method(abs_cam_init, "nothing", gradients=True),
     "fd_cam": Method(fd_cam, "nothing", gradients=True),
 }
 

@@ -37,6 +37,12 @@ class Site(Protocol):
     def channel_scores(self, kept: Any) -> Any:
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
 
+    def image_scores(self, maps: Any) -> Any:
+        """[B, K]: the probability of class k for the image times map k of `maps` [B, K, N] in [0, 1], enlarged to pixels."""
+
+    def noisy_gradients(self, copies: int, level: float) -> Any:
+        """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""
+
     def mask_cells(self) -> Any:
         """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""
 

@@ -34,7 +34,7 @@ SMALL = frozenset(
 
 @dataclass(frozen=True)
 class Classes:
-    """The K classes that are explained: `ids` [K], or [B, K] for each image its own; None is all of `every`."""
+    """The K classes that are explained: `ids` [K], or [B, K] for each image (or copy) its own; None is all of `every`."""
 
     every: int
     ids: Any = None
@@ -72,7 +72,7 @@ class Backward:
 
     `squash` says how a score is read of the end: `logit`, as it is, or through `softmax` or `sigmoid`. Values of the forward
     pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses them, reading them
-    would change what the model returns.
+    would change what the model returns. Or they are told as `forward`, for a number of `copies` of each image.
     """
 
     def __init__(
@@ -86,11 +86,14 @@ class Backward:
         batch: Size,
         squash: str = "logit",
         apart: bool = False,
+        copies: int = 1,
+        forward: Mapping[Value, Value] | None = None,
     ) -> None:
         self.graph, self.xp, self.batch, self.classes = graph, trace, batch, classes
         self._cut, self._end, self._squash = cut, end, squash
         self._nodes = between(graph, {cut}, end)
-        self._again = _computed_again(trace, cut, self._nodes) if apart else {}
+        self.items = batch * copies
+        self._again = forward or (_computed_again(trace, cut, self._nodes) if apart else {})
         self.spans = self._followed()
         self._rows: dict[tuple[Value, Span], Value] = {}
 
@@ -141,8 +144,8 @@ class Backward:
 
     @property
     def rows(self) -> Size:
-        """B * K."""
-        return self.batch * self.classes.count
+        """B * K, or B * S * K for S copies."""
+        return self.items * self.classes.count
 
     def shape(self, value: Value, span: Span, by_class: bool) -> Shape:
         """The shape of a value with rows in place of images."""
@@ -159,12 +162,12 @@ class Backward:
     def _spread(self, value: Value, span: Span) -> Value:
         """[..., B * K, ...] of [..., B, ...]: each image, once for each of its classes."""
         shape, count = shape_of(value), self.classes.count
-        if count == 1 or span.length(shape) != self.batch:
+        if count == 1 or span.length(shape) != self.items:
             return value
         ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
-        apart = self.xp.reshape(value, (*ahead, span.outer * self.batch, 1, span.inner, *behind))
-        whole = self.xp.broadcast_to(apart, (*ahead, span.outer * self.batch, count, span.inner, *behind))
-        return self.xp.reshape(whole, (*ahead, span.outer * self.batch * count * span.inner, *behind))
+        apart = self.xp.reshape(value, (*ahead, span.outer * self.items, 1, span.inner, *behind))
+        whole = self.xp.broadcast_to(apart, (*ahead, span.outer * self.items, count, span.inner, *behind))
+        return self.xp.reshape(whole, (*ahead, span.outer * self.items * count * span.inner, *behind))
 
     def as_rows(self, adjoint: Adjoint) -> Adjoint:
         """With a row for each class of each image."""
@@ -179,7 +182,7 @@ class Backward:
             value = xp.take(adjoint.value, classes.ids, axis=axis)
         else:
             one = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
-            value = xp.broadcast_to(one, (*ahead, self.batch, *shape[axis:]))
+            value = xp.broadcast_to(one, (*ahead, self.items, *shape[axis:]))
         return Adjoint(xp.reshape(value, (*ahead, self.rows, *behind)), adjoint.span, False)
 
     def _picked_by_image(self, seed: Value) -> Value:

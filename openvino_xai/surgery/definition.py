@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -32,12 +33,12 @@ class Located:
 class ArraySite:
     """The part of a `Site` that a method reads which masks no cells.
 
-    What it asks beside that, in `answers`, is (what it is to give, what it is told), in the order in which it asks.
+    What it asks beside that is in `answers`: by name, what it is to give and what it is told.
     """
 
     held: np.ndarray
     slopes: np.ndarray | None = None
-    answers: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+    answers: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def cells(self) -> np.ndarray:
         """[B, N, C]"""
@@ -50,11 +51,22 @@ class ArraySite:
 
     def channel_scores(self, kept: np.ndarray) -> np.ndarray:
         """[B, M, K]"""
-        return self._told(kept)
+        return self._told("channel_scores", kept)
 
-    def _told(self, given: np.ndarray) -> np.ndarray:
+    def image_scores(self, maps: np.ndarray) -> np.ndarray:
+        """[B, K]"""
+        return self._told("image_scores", maps)
+
+    def noisy_gradients(self, copies: int, level: float) -> np.ndarray:
+        """[B, S, K, N, C]"""
+        images, told = self.answers["noisy_gradients"]
+        if images.shape[1] != copies:
+            raise VerificationError(f"the method asked for {copies} noisy copies and was given {images.shape[1]}")
+        return told
+
+    def _told(self, what: str, given: np.ndarray) -> np.ndarray:
         """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
-        (expected, told), *_ = self.answers
+        expected, told = self.answers[what]
         if expected.shape != given.shape or np.mean(np.abs(expected - given) > SAME) > SAME:
             raise VerificationError("what the method asks the model is not what it is defined to ask")
         return told

@@ -174,7 +174,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     chosen = view.choose(where.layer, request.method)
     name = request.method or chosen.method
     masking = METHODS[name]
-    request = replace(request, method=name)
+    request = replace(request, method=name, image=view.image)
     if view.scores.classes == 1 and request.reads == "softmax":
         request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
     planned = make_plan(twin.graph, chosen, view.scores, request)

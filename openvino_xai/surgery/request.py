@@ -69,7 +69,7 @@ class Request:
 
     A method of None is the one that suits the layer, and a score of None the one that suits the method. `grid` is the rows and
     columns of masks, None for one mask a cell; `kernel` says how a mask of tokens weighs the neighbours of a cell. A hook that
-    is `apart` reads the model at its layer alone, and computes again what it needs of the rest.
+    is `apart` reads the model at its layer alone, and computes again what it needs of the rest. `image` is the input with it.
     """
 
     method: str | None = None
@@ -81,6 +81,7 @@ class Request:
     kernel: str = "gaussian"
     gate: Gate = "off"
     apart: bool = False
+    image: str | None = None
 
     @property
     def reads(self) -> Score:

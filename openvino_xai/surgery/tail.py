@@ -175,6 +175,15 @@ class Tail:
         return self._trace.equal(np.arange(rows * columns).reshape(1, -1, *[1] * (len(shape) - 1)), here)
 
 
+def replayed(graph: Graph, trace: Trace, start: Mapping[Value, Rows], end: Value) -> dict[Value, Rows]:
+    """The values between the start and the end, over the rows that stand in its place. Raises PlanError."""
+    known = dict(start)
+    for node in between(graph, known, end):
+        rows = {index: known[value] for index, value in node.operands if value in known}
+        known.update(zip(node.outputs, repeat_over_rows(graph, trace, node, rows), strict=True))
+    return known
+
+
 def between(graph: Graph, start: Collection[Value], end: Value) -> list[Node]:
     """The nodes that carry data from the start to the end, in order; shapes carry sizes, not data."""
     after = set(start)

@@ -1,0 +1,256 @@
+"""The site that a hook is traced with: what it asks is planned, and computed when the model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.neutral import Graph, Value
+from openvino_xai.graph.sizes import Dim, Size, product, text
+from openvino_xai.graph.vocabulary import Array, Trace, shape_of
+from openvino_xai.surgery.backward import Backward, Classes
+from openvino_xai.surgery.channels import ChannelTail
+from openvino_xai.surgery.classes import Selection
+from openvino_xai.surgery.enlarge import enlarging
+from openvino_xai.surgery.locate import Candidate, Scores, find_image
+from openvino_xai.surgery.places import Place
+from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.spans import FIRST
+from openvino_xai.surgery.tail import Tail, replayed
+from openvino_xai.surgery.values import Cell, Rows, Start, Weighted, tapped
+
+SEED = 0  # of noise
+
+
+class PlannedSite:
+    """The `Site` that a hook is traced with."""
+
+    def __init__(self, trace: Trace, graph: Graph, layer: Candidate, scores: Scores, request: Request) -> None:
+        self._graph, self._trace, self._layer, self._request, self._scores = graph, trace, layer, request, scores
+        shape = shape_of(layer.value)
+        if layer.place.batch != 0:
+            raise PlanError(f"layer '{layer.name}' {text(shape)} has its batch on axis {layer.place.batch}; axis 0 is expected")
+        self.batch: Size = shape[0]
+        self.grid = _grid(layer, request)
+        end = scores.read_at(request.reads)
+        self._tail = Tail(graph, trace, end, batch=self.batch, grid=self.grid, lazy=request.plan == "lazy")
+        self.explained = self._top()
+        # what a hook asked for beside its layer and gradients: what, what it gave, and what it was told
+        self.asked: list[tuple[str, Value, Value]] = []
+
+    @property
+    def classes(self) -> int:
+        """K, the number of classes that are explained."""
+        targets = self._request.targets
+        return targets.top or (self._scores.classes if targets.ids is None else len(targets.ids))
+
+    def cells(self) -> Value:
+        """[B, N, C]: the channels of each cell; tokens that are none are left out."""
+        if self._request.grid is not None:
+            raise PlanError(f"{self._request.method} has one value a cell, and no masks: leave the grid out")
+        return self._by_cell(tapped(self._trace, self._layer.value), self.batch)
+
+    def gradients(self) -> Value:
+        """[B, K, N, C]: the derivative of each score by the cells; [B, K, 1, C] where it is the same for all."""
+        return self._laid_out(self._backward())
+
+    def _laid_out(self, back: Backward) -> Value:
+        """[items, K, N, C]: what a backward pass gives, by cells."""
+        by_cell = self._by_cell(back.gradient(), back.rows)
+        return self._trace.reshape(by_cell, (back.items, self.classes, *shape_of(by_cell)[1:]))
+
+    def gradient(self) -> Value:
+        """[B, K, ...]: the derivative of each score by the layer's value, in its own axes."""
+        back, shape = self._backward(), shape_of(self._layer.value)[1:]
+        whole = self._trace.broadcast_to(back.gradient(), (back.rows, *shape))
+        return self._trace.reshape(whole, (self.batch, self.classes, *shape))
+
+    def _backward(self, copies: int = 1, forward: Mapping[Value, Value] | None = None) -> Backward:
+        """The way from the scores back to the layer."""
+        scores, request, xp = self._scores, self._request, self._trace
+        ids: Array = None if request.targets.ids is None else np.array(request.targets.ids, np.int64)
+        if self.explained is not None:
+            ids = self.explained
+            if copies > 1:
+                spread = xp.broadcast_to(xp.reshape(ids, (self.batch, 1, self.classes)), (self.batch, copies, self.classes))
+                ids = xp.reshape(spread, (self.batch * copies, self.classes))
+        return Backward(
+            self._graph,
+            xp,
+            self._layer.value,
+            scores.read_at(request.reads),
+            Classes(scores.classes, ids, self.explained is not None),
+            batch=self.batch,
+            squash="logit" if scores.activation else request.reads,
+            apart=request.apart,
+            copies=copies,
+            forward=forward,
+        )
+
+    def noisy_gradients(self, copies: int, level: float) -> Value:
+        """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""
+        xp, image = self._trace, self._image()[0]
+        shape = shape_of(image)[1:]
+        sizes = [int(str(size)) for size in shape]
+        noise = np.random.default_rng(SEED).standard_normal((1, copies, *sizes)).astype(image.dtype)
+        axes = tuple(range(1, len(shape) + 1))
+        spread = xp.subtract(xp.max(image, axis=axes, keepdims=True), xp.min(image, axis=axes, keepdims=True))
+        noise_of_each = xp.multiply(xp.reshape(xp.multiply(spread, level), (self.batch, 1, *[1] * len(shape))), noise)
+        noisy = xp.add(xp.reshape(image, (self.batch, 1, *shape)), noise_of_each)
+        rows = Rows(xp.reshape(noisy, (self.batch * copies, *shape)))
+        values = replayed(self._graph, xp, {image: rows}, self._scores.read_at(self._request.reads))
+        back = self._backward(copies, {value: held.value for value, held in values.items()})
+        found = self._laid_out(back)
+        made = xp.reshape(found, (self.batch, copies, *shape_of(found)[1:]))
+        self.asked.append(("noisy_gradients", noisy, made))
+        return made
+
+    def image_scores(self, maps: Value) -> Value:
+        """[B, K]: the probability of class k for the image times map k of `maps` [B, K, N] in [0, 1], enlarged to pixels."""
+        xp, (image, place, height, width) = self._trace, self._image()
+        (rows, columns), classes = (int(str(size)) for size in self.grid), self.classes
+        flat = xp.reshape(maps, (self.batch * classes, rows, columns))
+        large = xp.matmul(xp.matmul(enlarging(rows, height), flat), np.ascontiguousarray(enlarging(columns, width).T))
+        sizes = [shape_of(image)[axis] if axis in place.cells else 1 for axis in range(1, 4)]
+        if place.cells != tuple(sorted(place.cells)):
+            large = xp.permute_dims(large, (0, 2, 1))
+        covered = xp.multiply(
+            xp.reshape(image, (self.batch, 1, *shape_of(image)[1:])), xp.reshape(large, (self.batch, classes, *sizes))
+        )
+        end = self._scores.read_at("softmax")
+        values = replayed(
+            self._graph, xp, {image: Rows(xp.reshape(covered, (self.batch * classes, *shape_of(image)[1:])))}, end
+        )
+        every = xp.reshape(xp.astype(values[end].value, np.float32), (self.batch, classes, self._scores.classes))
+        if self._scores.activation is None:
+            every = xp.sigmoid(every) if self._request.score == "sigmoid" else xp.softmax(every, axis=2)
+        told = self._request.targets.ids
+        own: Array = np.arange(classes, dtype=np.int64) if told is None else np.array(told, np.int64)
+        own = own.reshape(1, classes, 1) if self.explained is None else xp.reshape(self.explained, (self.batch, classes, 1))
+        picked = xp.take_along_axis(every, xp.broadcast_to(own, (self.batch, classes, 1)), axis=2)
+        made = xp.reshape(picked, (self.batch, classes))
+        self.asked.append(("image_scores", maps, made))
+        return made
+
+    def _image(self) -> tuple[Value, Place, int, int]:
+        """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
+        image, place = find_image(self._graph, self._request.image)
+        sizes = shape_of(image)[1:]
+        if any(isinstance(size, Dim) for size in sizes) or image.dtype is None or image.dtype.kind != "f":
+            raise PlanError(
+                f"{self._request.method} changes the image, and needs one of floats and of a fixed height and width; "
+                f"'{image.name}' is {image.dtype} {text(image.shape)}",
+                node=image.name,
+            )
+        height, width = (int(str(shape_of(image)[axis])) for axis in place.cells)
+        return image, place, height, width
+
+    def _by_cell(self, value: Value, rows: Size) -> Value:
+        """[rows, N, C], f32: a value laid out as the layer, of size 1 along cells where it is the same for all."""
+        layer, trace = self._layer, self._trace
+        whole, place = shape_of(layer.value), layer.place
+        others = tuple(axis for axis in range(1, len(whole)) if axis not in place.cells)
+        kept = shape_of(value)
+        alike = all(kept[axis] == 1 for axis in place.cells)
+        sizes = [1 if alike and axis in place.cells else size for axis, size in enumerate(whole)]
+        laid = trace.permute_dims(trace.broadcast_to(value, (rows, *sizes[1:])), (0, *place.cells, *others))
+        if not alike and len(place.cells) == 1 and whole[place.cells[0]] != product(place.grid):
+            height, width = self.token_grid
+            laid = trace.take(laid, np.arange(place.prefix, place.prefix + height * width), axis=1)
+        channels, cells = product(whole[axis] for axis in others), 1 if alike else product(place.grid)
+        return trace.astype(trace.reshape(laid, (rows, cells, channels)), np.float32)
+
+    def mask_cells(self) -> dict[Value, Start]:
+        """The features masked N times, as far as that is known: a value where a mask keeps it, 0 elsewhere."""
+        return {self._layer.value: Cell(self._layer.value, None, self._layer.place)}
+
+    @property
+    def token_grid(self) -> tuple[int, int]:
+        """(H, W) of an attention block."""
+        height, width = self._layer.cells
+        assert isinstance(height, int) and isinstance(width, int)
+        return height, width
+
+    @property
+    def kernel(self) -> str:
+        """How a mask weighs the neighbours of a cell."""
+        return self._request.kernel
+
+    def mask_tokens(self, weights: np.ndarray) -> dict[Value, Start]:
+        """What enters the block, and what its projections read, with the weight that each mask gives each token."""
+        layer = self._layer
+        tokens = shape_of(layer.value)[layer.place.cells[0]]
+        if not isinstance(tokens, int) or layer.residual is None:
+            raise PlanError(f"layer '{layer.name}' is no attention block of which the tokens are known", node=layer.name)
+        every = np.ones((len(weights), tokens))
+        every[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
+        return {value: Weighted(value, every, layer.place) for value in (layer.residual, layer.value)}
+
+    def scores(self, masked: Mapping[Value, Start]) -> Value:
+        """[B, N, K]: the score of every explained class for every copy of masked features."""
+        rows, chosen = self._tail.run(masked, self._selection())
+        return self._read(rows, chosen, product(self.grid))
+
+    def channel_scores(self, kept: Value) -> Value:
+        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
+        value, place = self._layer.value, self._layer.place
+        (axis,) = (axis for axis in range(1, len(shape_of(value))) if axis not in place.cells)
+        channels = shape_of(value)[axis]
+        tail = ChannelTail(self._graph, self._trace, self._scores.read_at(self._request.reads), kept, batch=self.batch)
+        rows, chosen = tail.run({value: Cell(value, None, Place(0, (axis,), (channels, 1)))}, self._selection())
+        made = self._read(rows, chosen, shape_of(kept)[1])
+        self.asked.append(("channel_scores", kept, made))
+        return made
+
+    def _read(self, rows: Rows, chosen: bool, masks: Size) -> Value:
+        """[B, masks, K]: rows of the end of a tail, as scores of the explained classes."""
+        xp = self._trace
+        if rows.span != FIRST:
+            raise PlanError(f"output '{self._scores.name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
+        classes = self.classes if chosen else self._scores.classes
+        every = xp.reshape(xp.astype(rows.value, np.float32), (self.batch, masks, classes))
+        if self._scores.activation is None and self._request.reads == "softmax":
+            every = xp.softmax(every, axis=2)
+        elif self._scores.activation is None and self._request.reads == "sigmoid":
+            every = xp.sigmoid(every)
+        if chosen:
+            return every
+        if self._request.targets.ids is not None:
+            return xp.take(every, np.array(self._request.targets.ids, np.int64), axis=2)
+        if self.explained is not None:
+            spread = xp.reshape(self.explained, (self.batch, 1, self.classes))
+            return xp.take_along_axis(every, xp.broadcast_to(spread, (self.batch, masks, self.classes)), axis=2)
+        return every
+
+    def _selection(self) -> Selection | None:
+        """The classes asked for, where the score of one can be told without the others."""
+        if self._scores.activation is None and self._request.reads == "softmax":
+            return None
+        if self.explained is not None:
+            return Selection(self.explained, self.classes, self._scores.classes, of_each_image=True)
+        ids = self._request.targets.ids
+        return None if ids is None else Selection(np.array(ids, np.int64), len(ids), self._scores.classes)
+
+    def _top(self) -> Value | None:
+        """[B, k]: the classes explained for each image, most probable first; None where they are the same for all."""
+        if self._request.targets.top is None:
+            return None
+        flat = self._trace.reshape(self._scores.value, (shape_of(self._scores.value)[0], self._scores.classes))
+        return self._trace.top_k(flat, self._request.targets.top, axis=1)
+
+
+def _grid(layer: Candidate, request: Request) -> tuple[Size, Size]:
+    """The rows and columns of masks: those asked for, which must divide the cells, or one mask a cell."""
+    if request.grid is None:
+        return layer.cells
+    if len(layer.place.cells) == 1:
+        raise PlanError(f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave --grid out")
+    for cells, masks in zip(layer.cells, request.grid, strict=True):
+        if not isinstance(cells, int) or cells % masks:
+            (height, width), (rows, columns) = layer.cells, request.grid
+            raise PlanError(
+                f"layer '{layer.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
+            )
+    return request.grid
