@@ -288,18 +288,26 @@ def slopes(name: str) -> Slopes:
     values = dict(
         zip(names, ReferenceEvaluator(every, new_ops=[Erf]).run(None, {"image": image.astype(np.float64)}), strict=True)
     )
-    part = onnx.ModelProto()
-    part.CopyFrom(model)
+    return Slopes(image, values, jacobian(name, values["x"]))
+
+
+def tail(name: str) -> ReferenceEvaluator:
+    """Logits of `x`."""
+    part = doubled(CASES[name].model(body=CASES[name].oracle))
     del part.graph.node[0]  # x = Conv(image, gain)
     part.graph.input[0].name = "x"
-    tail = ReferenceEvaluator(part, new_ops=[Erf])
-    x = values["x"]
-    jacobian = np.zeros((2, CLASSES, *SHAPE))
+    return ReferenceEvaluator(part, new_ops=[Erf])
+
+
+def jacobian(name: str, x: np.ndarray) -> np.ndarray:
+    """[B, K, C, H, W] at features x [B, C, H, W]."""
+    run = tail(name)
+    made = np.zeros((2, CLASSES, *SHAPE))
     for place in np.ndindex(*SHAPE):
         ends = []
         for sign in (1, -1):
             moved = x.copy()
             moved[(slice(None), *place)] += sign * STEP
-            ends.append(tail.run(["logits"], {"x": moved})[0])
-        jacobian[(slice(None), slice(None), *place)] = (ends[0] - ends[1]) / (2 * STEP)
-    return Slopes(image, values, jacobian)
+            ends.append(run.run(["logits"], {"x": moved})[0])
+        made[(slice(None), slice(None), *place)] = (ends[0] - ends[1]) / (2 * STEP)
+    return made

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from family import FAMILY, slow_family
+from family import COPIES, FAMILY, slow_abs, slow_family, slow_fd, slow_groups, slow_smooth
 
 from openvino_xai.graph.vocabulary import WORDS, numpy_namespace
 from openvino_xai.hooks import METHODS, SCALES
 
-BATCH, CHANNELS, HEIGHT, WIDTH, CLASSES = 2, 4, 3, 5, 6
+BATCH, CHANNELS, HEIGHT, WIDTH, CLASSES = 2, 24, 3, 5, 6
 RNG = np.random.default_rng(5)
 FEATURES = RNG.normal(0, 1, (BATCH, CHANNELS, HEIGHT, WIDTH))
 FEATURES[0, :2] = np.abs(FEATURES[0, :2])
@@ -21,7 +21,14 @@ FEATURES[1] = 0  # the second image has constant maps
 WEIGHTS = RNG.normal(0, 1, (CLASSES, CHANNELS))
 SLOPES = RNG.normal(0, 1, (BATCH, CLASSES, CHANNELS, HEIGHT, WIDTH))
 SLOPES[0, 3] = 0  # a class that does not depend on the layer
-SLOPES[0, 2] = np.abs(SLOPES[0, 2]) * np.array([1, 1, 0, 0]).reshape(-1, 1, 1)  # and one that is everywhere
+SLOPES[0, 2] = np.abs(SLOPES[0, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1)  # and one that is everywhere
+NOISY = SLOPES[:, None] + RNG.normal(0, 0.3, (BATCH, COPIES, *SLOPES.shape[1:]))
+NOISY[0, :, 2] = np.abs(NOISY[0, :, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1)
+
+
+def ask(maps: np.ndarray) -> np.ndarray:
+    """[B, K], what the network says of images that maps uncover."""
+    return np.tanh((maps * np.arange(WIDTH)).mean(axis=(2, 3))) + 0.1
 
 
 def tail(features: np.ndarray) -> np.ndarray:
@@ -43,6 +50,16 @@ class ArraySite:
 
     def gradients(self) -> np.ndarray:
         return SLOPES.reshape(BATCH, CLASSES, CHANNELS, -1).transpose(0, 1, 3, 2)
+
+    def channel_scores(self, kept: np.ndarray) -> np.ndarray:
+        rows = tail((self.features[:, None] * kept[:, :, :, None, None]).reshape(-1, *self.features.shape[1:]))
+        return rows.reshape(BATCH, -1, CLASSES)
+
+    def image_scores(self, maps: np.ndarray) -> np.ndarray:
+        return ask(maps.reshape(BATCH, CLASSES, HEIGHT, WIDTH))
+
+    def noisy_gradients(self, copies: int, level: float) -> np.ndarray:
+        return NOISY.reshape(BATCH, copies, CLASSES, CHANNELS, -1).transpose(0, 1, 2, 4, 3)
 
     def mask_cells(self) -> np.ndarray:
         masks = np.eye(HEIGHT * WIDTH).reshape(1, -1, 1, HEIGHT, WIDTH)
@@ -107,11 +124,19 @@ def slow_means() -> np.ndarray:
 
 
 ONE_CELL = slow_maps(FEATURES, [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+GROUPS = slow_groups(FEATURES)
+SWITCHED = (
+    ArraySite(FEATURES).channel_scores(GROUPS), ArraySite(FEATURES).channel_scores(~GROUPS), tail(FEATURES)
+)  # fmt: skip
 RAW = {
     "reciprocam": ONE_CELL,
     "cam": ONE_CELL,  # the sites that it is given are linear: surgery sees to that
     "activation_map": slow_means(),
     **{method: slow_family(method, FEATURES, SLOPES) for method in FAMILY},
+    "abs_cam_init": slow_abs(FEATURES, SLOPES),
+    "abs_cam": slow_abs(FEATURES, SLOPES) * ask(slow_unit(slow_abs(FEATURES, SLOPES)))[:, :, None, None],
+    "smooth_grad_cam_plus_plus": slow_smooth(FEATURES, NOISY),
+    "fd_cam": slow_fd(FEATURES, SLOPES, *SWITCHED),
     "vit_reciprocam": slow_maps(FEATURES, [[1, 2, 1], [2, 4, 2], [1, 2, 1]]),
 }
 
@@ -148,7 +173,14 @@ def test_the_oracle_fails_when_one_word_is_broken(method: str, word: str) -> Non
         return ~result if result.dtype == bool else np.roll(result, 1) if result.size > 12 else result * 0.5
 
     xp = SimpleNamespace(**{**vars(numpy_namespace()), word: broken})
-    with np.errstate(all="ignore"):
-        result = run(xp, "u8", method)
-    true = expected("u8", method)
-    assert result.shape != true.shape or not np.array_equal(result, true, equal_nan=True)
+    assert any(differs(xp, scale, method) for scale in ("u8", "none"))
+
+
+def differs(xp: Any, scale: str, method: str) -> bool:
+    true = expected(scale, method)
+    try:
+        with np.errstate(all="ignore"):
+            result = run(xp, scale, method)
+    except (IndexError, TypeError, ValueError):  # broken so that it does not run at all
+        return True
+    return result.shape != true.shape or not np.allclose(result, true, atol=1e-9)

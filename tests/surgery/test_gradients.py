@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
-from family import FAMILY, slow_family
-from tails import CASES, Case, number, slopes
+from family import FAMILY, slow_abs, slow_family, slow_fd, slow_groups, slow_smooth
+from onnx.reference import ReferenceEvaluator
+from tails import CASES, Case, doubled, jacobian, number, slopes, tail
 from tiny import CLASSES, DIALECTS, in_dialect
 
 import openvino_xai as xai
@@ -42,6 +44,68 @@ def test_maps_are_those_of_the_papers(name: str, method: str, dialect: str) -> N
 def test_whatever_the_tail(name: str, dialect: str) -> None:
     seen = xai.load(xai.insert(in_dialect(CASES[name].model("B"), dialect), method="hires_cam", layer="x", targets="all"))
     np.testing.assert_allclose(seen(slopes(name).image)["saliency_map"], unit(true_maps(name, "hires_cam")), atol=2e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ["strided convolution", "pool, conv head, linear", "attention, as exported"])
+def test_fd_cam_switches_channels(name: str, dialect: str) -> None:
+    true, run = slopes(name), tail(name)
+    x = true.values["x"]
+
+    def scores(kept: np.ndarray) -> np.ndarray:
+        each = [run.run(["logits"], {"x": x * kept[:, c, :, None, None]})[0] for c in range(x.shape[1])]
+        return np.stack(each, axis=1)
+
+    groups = slow_groups(x)
+    maps = slow_fd(x, true.jacobian, scores(groups), scores(~groups), true.values["logits"])
+    hooked = xai.insert(in_dialect(CASES[name].model("B"), dialect), method="fd_cam", layer="x", targets="all", scale="none")
+    np.testing.assert_allclose(xai.load(hooked)(true.image)["saliency_map"], maps, atol=1e-4 * maps.max())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("targets", ["all", "top:2", [3, 0]])
+def test_abs_cam_asks_what_its_map_uncovers(targets: str | list[int], dialect: str) -> None:
+    name = "strided convolution"
+    true = slopes(name)
+    first = slow_abs(true.values["x"], true.jacobian)
+    whole = ReferenceEvaluator(doubled(CASES[name].model()))
+    ranked = np.argsort(-true.values["logits"], axis=1)
+    ids = (
+        np.tile(targets, (2, 1))
+        if isinstance(targets, list)
+        else ranked[:, :2]
+        if targets == "top:2"
+        else np.tile(range(5), (2, 1))
+    )
+    model = in_dialect(CASES[name].model("B"), dialect)
+    for method in ("abs_cam_init", "abs_cam"):
+        seen = xai.load(xai.insert(model, method=method, layer="x", targets=targets, scale="none"))(true.image)["saliency_map"]
+        for image, index in np.ndindex(ids.shape):
+            k = ids[image, index]
+            covered = true.image[image].astype(np.float64) * unit(first)[image, k]  # the layer is as large as the image
+            y = whole.run(None, {"image": np.stack([covered, covered])})[0][0]
+            factor = np.exp(y[k]) / np.exp(y).sum() if method == "abs_cam" else 1
+            np.testing.assert_allclose(seen[image, index], first[image, k] * factor, atol=1e-4 * first.max())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_smooth_grad_cam_plus_plus_means_over_noise(dialect: str) -> None:
+    name = "squeeze and excite"
+    true = slopes(name)
+    noise = np.random.default_rng(0).standard_normal((1, 5, *true.image.shape[1:]))
+    spread = np.ptp(true.image, axis=(1, 2, 3)).reshape(2, 1, 1, 1)
+    model = CASES[name].model()
+    gain = onnx.numpy_helper.to_array(next(held for held in model.graph.initializer if held.name == "gain"))[:, :, 0, 0]
+    noisy = [np.einsum("oi,bihw->bohw", gain, true.image + 0.15 * spread * noise[:, copy]) for copy in range(5)]
+    maps = slow_smooth(true.values["x"], np.stack([jacobian(name, x) for x in noisy], axis=1))
+    for targets in ("all", "top:1"):
+        hooked = xai.insert(
+            in_dialect(model, dialect), method="smooth_grad_cam_plus_plus", layer="x", targets=targets, scale="none"
+        )
+        seen = xai.load(hooked)(true.image)
+        wanted = np.take_along_axis(maps, seen["saliency_class"][:, :, None, None], axis=1) if targets == "top:1" else maps
+        # features of both signs nearly cancel below the quotient, and rounding grows
+        np.testing.assert_allclose(seen["saliency_map"], wanted, atol=1e-3 * maps.max(), rtol=1e-3)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
