@@ -26,8 +26,9 @@ _LAYER = "Node or tensor name; by default the last layer that has cells and sepa
 _METHOD = (
     "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block), by default what suits; cam (where a "
     "mean and linear layers end the model); activation_map (whatever the class); by gradients grad_cam, grad_cam_plus_plus, "
-    "xgrad_cam, layer_cam and hires_cam. Without a hook, and slower, explain, compare and evaluate also take score_cam, "
-    "ablation_cam, group_cam, rise and occlusion."
+    "smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without a hook, and slower, "
+    "explain, compare and evaluate also take score_cam, ablation_cam, group_cam, rise, occlusion, and by the image's own "
+    "gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
@@ -135,6 +136,8 @@ class ProbeOptions:
     stride: Annotated[int | None, typer.Option(help="occlusion: pixels to the next; half a patch.", rich_help_panel=PROBES)] = (
         None
     )
+    steps: Annotated[int, typer.Option(help="integrated_gradients: how many steps.", rich_help_panel=PROBES)] = 50
+    copies: Annotated[int, typer.Option(help="smooth_grad: how many noisy copies.", rich_help_panel=PROBES)] = 25
 
     def settings(self, told: Callable[[int, int], None] | None = None) -> Settings:
         """The settings; `told` hears how far a probe is. Raises InputError."""

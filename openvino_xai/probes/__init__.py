@@ -9,6 +9,7 @@ import numpy as np
 
 from openvino_xai.probes.ablation_cam import ablation_cam
 from openvino_xai.probes.classifier import Classifier, Settings
+from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
 from openvino_xai.probes.group_cam import group_cam
 from openvino_xai.probes.occlusion import occlusion
 from openvino_xai.probes.rise import rise
@@ -16,18 +17,26 @@ from openvino_xai.probes.score_cam import score_cam
 
 
 class Probe(NamedTuple):
-    """A function from a classifier, an image [1, C, H, W] and classes to maps [K, h, w], and whether it looks at a layer."""
+    """A function from a classifier, an image [1, C, H, W] and classes to maps [K, h, w], and what it looks at.
+
+    That is a layer, gradients by the image, or images alone.
+    """
 
     ask: Callable[[Classifier, np.ndarray, Sequence[int], Settings], np.ndarray]
-    layered: bool
+    layered: bool = False
+    gradients: bool = False
 
 
 PROBES: dict[str, Probe] = {
     "score_cam": Probe(score_cam, layered=True),
     "ablation_cam": Probe(ablation_cam, layered=True),
     "group_cam": Probe(group_cam, layered=True),
-    "rise": Probe(rise, layered=False),
-    "occlusion": Probe(occlusion, layered=False),
+    "rise": Probe(rise),
+    "occlusion": Probe(occlusion),
+    "saliency": Probe(saliency, gradients=True),
+    "input_x_gradient": Probe(input_x_gradient, gradients=True),
+    "integrated_gradients": Probe(integrated_gradients, gradients=True),
+    "smooth_grad": Probe(smooth_grad, gradients=True),
 }
 
 __all__ = ["PROBES", "Classifier", "Probe", "Settings"]

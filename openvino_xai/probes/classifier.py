@@ -28,6 +28,9 @@ class Classifier(Protocol):
     def logits_from(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         """[N, K], f64: the logits where the layer holds `features` [N, C, h, w]; the rest is as for `image` [1, C, H, W]."""
 
+    def gradients(self, images: np.ndarray, k: int) -> np.ndarray:
+        """[N, C, H, W], f32: the derivative of class k's logit with respect to images."""
+
 
 def _untold(done: int, total: int) -> None:
     """Nobody watches."""
@@ -38,7 +41,8 @@ class Settings:
     """What probes may be told.
 
     `seed` of random masks; `masks`, how many of them (RISE); `groups` of channels (Group-CAM); `patch` and `stride` in pixels
-    (occlusion; None is a seventh of the image, moved by half). `told` hears how many questions are asked, and of how many.
+    (occlusion; None is a seventh of the image, moved by half); `steps` of integrated gradients; noisy `copies` (SmoothGrad).
+    `told` hears how many questions are asked, and of how many.
     """
 
     seed: int = 0
@@ -46,10 +50,12 @@ class Settings:
     groups: int = 32
     patch: int | None = None
     stride: int | None = None
+    steps: int = 50
+    copies: int = 25
     told: Callable[[int, int], None] = _untold
 
     def __post_init__(self) -> None:
-        for name in ("masks", "groups", "patch", "stride"):
+        for name in ("masks", "groups", "patch", "stride", "steps", "copies"):
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise InputError(f"{name} is {number}; 1 or more is expected")

@@ -9,8 +9,13 @@ import numpy as np
 from openvino_xai.errors import LayerError
 from openvino_xai.graph.protocol import Deployed, Running
 from openvino_xai.graph.sizes import text
+from openvino_xai.graph.vocabulary import shape_of
+from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.locate import Candidate
+from openvino_xai.surgery.gradient import WANTED, gradient_by_image
+from openvino_xai.surgery.locate import Candidate, is_quantised
+from openvino_xai.surgery.plan import GRADIENT
+from openvino_xai.surgery.slopes import step_along
 
 FEATURES, LOGITS = "ovxai_features", "ovxai_logits"
 
@@ -39,6 +44,44 @@ class ImageClassifier:
     def logits_from(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         """Raises LayerError: no layer is known."""
         return self.features(image)
+
+    def gradients(self, images: np.ndarray, k: int) -> np.ndarray:
+        """Raises LayerError: nothing inside is known."""
+        raise LayerError("the model is known from outside: gradients need its file")
+
+
+class GradientClassifier(ImageClassifier):
+    """A `Classifier` for probes that look at gradients by the image: the whole network, differentiated.
+
+    Raises PlanError, naming the operation that has no derivative, and VerificationError where the score does not move as its
+    gradient says.
+    """
+
+    def __init__(self, network: Network, deployed: Deployed, known: Described, compiled: tuple[str, str]) -> None:
+        super().__init__(network)
+        self._gradient = gradient_by_image(deployed, known.image, known.scores).compile(*compiled)
+        rng = np.random.default_rng(0)
+        count, channels = self._image.batch or 2, shape_of(known.image)[1 if known.channels_first else 3]
+        images = rng.standard_normal((count, int(str(channels)), *network.preprocessing.size)).astype(np.float32)
+        logits = deployed.probing(read={LOGITS: known.scores.read_at("logit")}, given={}).compile(*compiled)
+
+        def asked(moved: np.ndarray) -> np.ndarray:
+            y = logits({self._image.name: self._image.laid_out(moved.astype(np.float32))})[LOGITS]
+            return y.reshape(count, -1).astype(np.float64)
+
+        classes = asked(images).argmax(axis=1)
+        slopes = np.concatenate([self.gradients(one[None], int(k)) for one, k in zip(images, classes, strict=True)])
+        quantised = is_quantised(deployed.graph)
+        where = f"image '{self._image.name}'"
+        step_along(asked, images, slopes.astype(np.float64), classes.tolist(), cells=(2, 3), where=where, quantised=quantised)
+
+    def gradients(self, images: np.ndarray, k: int) -> np.ndarray:
+        """[N, C, H, W], f32: the derivative of class k's logit with respect to images [N, C, H, W]."""
+        found = []
+        for part, count in self._image.runs(self._image.laid_out(images)):
+            asked = {self._image.name: part, WANTED: np.full((len(part), 1), k, np.int64)}
+            found.append(self._image.planes(self._gradient(asked)[GRADIENT][:count]))
+        return np.concatenate(found)
 
 
 class LayeredClassifier(ImageClassifier):

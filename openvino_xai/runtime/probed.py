@@ -9,7 +9,7 @@ import numpy as np
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import Model, open_model
 from openvino_xai.probes import PROBES, Settings
-from openvino_xai.runtime.classifier import ImageClassifier, LayeredClassifier
+from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.insert import find_layer, refuse_hooked, token_hint
@@ -30,10 +30,12 @@ def probe(
 ) -> Probed:
     """A model without a hook that explains by a probe: what `load` returns for a hooked one, and slower.
 
-    `method` is `score_cam`, `ablation_cam`, `group_cam`, `rise` or `occlusion`, and `settings` what it is told. The first three
-    look at `layer`, the others at images alone. The other options are those of `insert` and `load`.
+    `method` is `score_cam`, `ablation_cam` or `group_cam`, which look at `layer`; `rise` or `occlusion`, which look at images
+    alone; or `saliency`, `input_x_gradient`, `integrated_gradients` or `smooth_grad`, which differentiate the whole network.
+    `settings` is what it is told. The other options are those of `insert` and `load`.
 
-    Raises InputError, ModelError, and LayerError where a method needs a layer that is not there.
+    Raises InputError, ModelError, LayerError where a method needs a layer that is not there, PlanError where an operation has
+    no derivative, and VerificationError where a gradient is not the slope of the score.
     """
     if method not in PROBES:
         raise InputError(f"probe '{method}' is not known: one of {', '.join(PROBES)} is expected")
@@ -47,6 +49,8 @@ def probe(
         raise InputError(f"{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out")
     known = Described.of(deployed.graph, deployed.info, scores=scores, image_input=image_input)
     network = Network(deployed.compile(device, precision), known, device)
+    if PROBES[method].gradients:
+        return Probed(network, known, method, GradientClassifier(network, deployed, known, (device, precision)), settings)
     if chosen is None:
         return Probed(network, known, method, ImageClassifier(network), settings)
     return Probed(network, known, method, LayeredClassifier(network, deployed, chosen, (device, precision)), settings)

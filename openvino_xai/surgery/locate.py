@@ -68,6 +68,11 @@ class Candidate:
         return self.place.grid
 
 
+def is_quantised(graph: Graph) -> bool:
+    """Whether a model rounds to levels somewhere."""
+    return any(node.kind in QUANTISERS for node in graph.nodes)
+
+
 def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
     """The input that holds the image, called `name` or the only one that can be it, and its axes. Raises ModelError."""
     found = [(value, place) for value in graph.inputs if (place := _image_place(value)) is not None]

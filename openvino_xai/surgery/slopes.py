@@ -59,43 +59,51 @@ def hold_gradients(
     features = original.model.probing(read={CUT: original.layer.value}, given={}).compile()(inputs)[CUT]
     tail = original.model.probing(read={END: original.scores.read_at(request.reads)}, given={CUT: original.layer.value})
     running = tail.compile()
+    told = Asked(original, request, running, twin, inputs, features, ids)
     for place in range(max(map(len, chosen))):
         classes = [pairs[min(place, len(pairs) - 1)][1] for pairs in chosen]
         slopes = np.stack([gradients[image, ids.index(k)] for image, k in enumerate(classes)])
-        _step_along(original, request, running, inputs, features, slopes, classes, quantised)
-    told = Asked(original, request, running, twin, inputs, features, ids)
+        step_along(
+            told.of_features,
+            features,
+            slopes,
+            classes,
+            cells=original.layer.place.cells,
+            where=f"layer '{original.layer.name}'",
+            reads=request.reads,
+            quantised=quantised,
+        )
     difference = max((ANSWERS[what](told, *answer) for what, answer in answers.items()), default=0.0)
     cells, maps_difference = _compare(original, request, features, gradients, answers, maps, chosen, ids)
     return cells, max(difference, maps_difference)
 
 
-def _step_along(
-    original: Located,
-    request: Request,
-    tail: Running,
-    inputs: Mapping[str, np.ndarray],
+def step_along(
+    asked: Callable[[np.ndarray], np.ndarray],
     features: np.ndarray,
     slopes: np.ndarray,
     classes: Sequence[int],
-    quantised: bool,
+    *,
+    cells: tuple[int, ...],
+    where: str,
+    reads: str = "logit",
+    quantised: bool = False,
 ) -> None:
-    """Raise VerificationError where the score of a class does not move as its gradient says."""
-    images, squash = range(len(features)), "logit" if original.scores.activation else request.reads
+    """Raise VerificationError where the score of a class does not move as its gradient says.
+
+    `asked` tells the scores [B, K] for features [B, ...]; `slopes` are the gradients of one class of each, and `cells` the axes
+    that are averaged over.
+    """
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
-
-    def asked(moved: np.ndarray) -> np.ndarray:
-        y = tail({**inputs, CUT: moved.astype(features.dtype)})[END].astype(np.float64)
-        return squashed(y.reshape(len(features), -1), squash)
-
-    here = asked(features)
-    scale = np.abs(here).max(axis=1) if request.reads == "logit" else (here * (1 - here))[images, classes]
-    scale = np.maximum(scale, 1e-30)
+    images, here = range(len(features)), asked(features)
+    scale = np.abs(here).max(axis=1) if reads == "logit" else (here * (1 - here))[images, classes]
+    scale = np.maximum(scale, SMALLEST)
     rng = np.random.default_rng(2)
     flat = (len(features), -1)
     nowhere = ~slopes.reshape(flat).any(axis=1)  # no slope at all: then the score does not move along the features, either
     slopes_or_features = np.where(nowhere.reshape(-1, *[1] * (features.ndim - 1)), features, slopes)
     whole = (slopes**2).reshape(flat).sum(axis=1)
-    means = np.broadcast_to(slopes.mean(axis=original.layer.place.cells, keepdims=True), slopes.shape)
+    means = np.broadcast_to(slopes.mean(axis=cells, keepdims=True), slopes.shape)
     halves = [slopes * (rng.random(slopes.shape) < 0.5) for _ in range(HALVES)]
     for direction in (slopes_or_features, means, *halves):
         promised = (slopes * direction).reshape(flat).sum(axis=1)
@@ -113,8 +121,8 @@ def _step_along(
         else:
             image = int(worst.argmax())
             raise VerificationError(
-                f"the gradient of class {classes[image]} at layer '{original.layer.name}' is not the slope of its score: along "
-                f"it the score moves by {worst[image]:.2g} of the way more or less; choose another layer with --layer"
+                f"the gradient of class {classes[image]} at {where} is not the slope of its score: along "
+                f"it the score moves by {worst[image]:.2g} of the way more or less; the method cannot be trusted there"
             )
 
 
@@ -130,6 +138,10 @@ class Asked:
     features: np.ndarray
     ids: Sequence[int]
 
+    def of_features(self, features: np.ndarray) -> np.ndarray:
+        """[B, K]: the scores for other features."""
+        return self.scores(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END], self.request.reads)
+
     def scores(self, y: np.ndarray, how: str) -> np.ndarray:
         """[B, K] of what the end of the model holds."""
         return squashed(y.astype(np.float64).reshape(len(y), -1), "logit" if self.original.scores.activation else how)
@@ -142,8 +154,8 @@ def _channel_scores(asked: Asked, kept: np.ndarray, told: np.ndarray) -> float:
     worst = 0.0
     for mask in np.random.default_rng(3).integers(0, kept.shape[1], COPIES):
         sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]
-        some = features * kept[:, mask].reshape(sizes).astype(features.dtype)
-        y = asked.scores(asked.tail({**asked.inputs, CUT: some})[END], asked.request.reads)
+        some = features * kept[:, mask].reshape(sizes)
+        y = asked.of_features(some)
         worst = max(worst, float(np.abs(y[:, asked.ids] - told[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
     return worst
 

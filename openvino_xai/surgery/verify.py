@@ -20,7 +20,7 @@ from openvino_xai.graph.protocol import Deployed, Running
 from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.definition import Definition, Located
 from openvino_xai.surgery.gate import GATE
-from openvino_xai.surgery.locate import Candidate
+from openvino_xai.surgery.locate import Candidate, is_quantised
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.slopes import hold_gradients
@@ -64,12 +64,12 @@ def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deploye
     chosen = _chosen_maps(plain[scores.name], new, request)
     if METHODS[request.method or "reciprocam"].gradients:
         cells, difference = hold_gradients(
-            there, located(original.twin()), request, inputs, maps, chosen, quantised=_quantised(original)
+            there, located(original.twin()), request, inputs, maps, chosen, quantised=is_quantised(original.graph)
         )
     else:
         definition = Definition(there, request, inputs)
         cells, difference = _compare(maps, chosen, definition, request)
-    tolerance = QUANTISED_TOLERANCE if _quantised(original) else TOLERANCE
+    tolerance = QUANTISED_TOLERANCE if is_quantised(original.graph) else TOLERANCE
     if np.float16 in (scores.value.dtype, layer.value.dtype):
         tolerance = max(tolerance, HALF_TOLERANCE)
     if difference > tolerance:
@@ -159,10 +159,6 @@ def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], request: Request
         ranked = sorted(enumerate(explained), key=lambda pair: -float(row[pair[1]]))
         chosen.append([*ranked[: MAPS - 1], *ranked[MAPS - 1 :][-1:]])
     return chosen
-
-
-def _quantised(model: Deployed) -> bool:
-    return any(node.kind in ("fake_quantize", "quantize") for node in model.graph.nodes)
 
 
 def _compare(

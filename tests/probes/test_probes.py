@@ -145,11 +145,13 @@ ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
 
 
 def test_every_probe_has_an_oracle() -> None:
-    assert list(ORACLES) == list(PROBES)
+    assert list(ORACLES) == [
+        name for name, probe in PROBES.items() if not probe.gradients
+    ]  # those have theirs in a file of their own
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("method", PROBES)
+@pytest.mark.parametrize("method", ORACLES)
 def test_probes_are_what_the_papers_say(method: str, dialect: str) -> None:
     slow = Slow()
     layer = "f" if PROBES[method].layered else None
@@ -163,7 +165,7 @@ def test_probes_are_what_the_papers_say(method: str, dialect: str) -> None:
         np.testing.assert_allclose(found, true, rtol=0, atol=2e-5 * np.abs(true).max() + 1e-6)
 
 
-@pytest.mark.parametrize("method", PROBES)
+@pytest.mark.parametrize("method", ORACLES)
 def test_an_oracle_sees_another_model(method: str) -> None:
     """Of a model with other weights the maps differ by more than the tolerance: the comparison above means something."""
     slow, other = Slow(), Slow()
