@@ -1,6 +1,6 @@
 """The comparison of the literature on deployed models: every method, every metric, and what each takes.
 
-    python scripts/methods.py --work FOLDER --data DATA [--limit N] [--masks N]
+    python scripts/methods.py --work FOLDER --data DATA [--limit N] [--masks N] [--only ViT,VGG]
 
 DATA holds models/ and images/; without it the sample network and photos are compared alone. Everything is kept in FOLDER, one
 folder for a network, a data set and a method: what is measured is not measured again, so a run that was stopped goes on where
@@ -26,12 +26,15 @@ import numpy as np
 from rich.progress import Progress
 
 import openvino_xai as xai
+from openvino_xai.hooks import METHODS as HOOKS
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.render.photo import read_photo
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 TIMED = 3  # explanations by each method; the median counts
-METHODS = ("reciprocam", "cam", "activation_map", *PROBES)
+GRADIENTS = tuple(name for name, hook in HOOKS.items() if hook.gradients)
+PAIR = "abs_cam"  # scaled, its maps are those of its first phase: only its time is told
+METHODS = ("reciprocam", "cam", "activation_map", *(name for name in GRADIENTS if name != PAIR), *PROBES)
 COLUMNS = {
     "average_drop": "drop",
     "average_increase": "increase",
@@ -109,9 +112,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder with models/ and images/")
     parser.add_argument("--limit", type=int, default=100, help="photos of a data set at most")
     parser.add_argument("--masks", type=int, default=1000, help="RISE's random masks")
+    parser.add_argument("--only", help="studies, by parts of their titles, with commas between")
     told = parser.parse_args()
     told.work.mkdir(parents=True, exist_ok=True)
-    found = studies(told.data, told.work)
+    found = [
+        study
+        for study in studies(told.data, told.work)
+        if not told.only or any(part in study.title for part in told.only.split(","))
+    ]
     parts = []
     with Progress() as bar:
         task = bar.add_task("measuring", total=len(found) * len(METHODS))
@@ -148,7 +156,7 @@ def times(study: Study, work: Path, masks: int) -> dict[str, float]:
         return json.loads(path.read_text())
     photo = read_photo(first_photo(study.photos))
     networks: dict[str, Any] = {}
-    for name in METHODS:
+    for name in (*METHODS, PAIR):
         method = study.recipro if name == "reciprocam" else name
         try:
             if method in PROBES:
@@ -198,6 +206,8 @@ def section(study: Study, rows: dict[str, dict[str, Any] | str], spent: dict[str
         values = [f"{row['metrics'][name] * 100:.1f}" for name in names]
         took = [brief(spent[method]), brief(spent[method] / spent["plain"])] if method in spent else ["", ""]
         lines.append("| " + " | ".join([method, str(row["images"]), *values, *took]) + " |")
+    if PAIR in spent:
+        refused.append(f"{PAIR}: {brief(spent[PAIR])} s, {brief(spent[PAIR] / spent['plain'])} times the plain network")
     return "\n".join([*lines, *(["", *refused] if refused else [])])
 
 
