@@ -12,6 +12,11 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from tiny import CLASSES, tiny
 
+from openvino_xai.graph.neutral import Value
+from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.vocabulary import Trace
+from openvino_xai.surgery.backward import Backward, Classes
+
 STEP = 1e-6
 SHAPE = (4, 6, 8)  # of what is differentiated, [C, H, W]
 RNG = np.random.default_rng(11)
@@ -311,3 +316,18 @@ def jacobian(name: str, x: np.ndarray) -> np.ndarray:
             ends.append(run.run(["logits"], {"x": moved})[0])
         made[(slice(None), slice(None), *place)] = (ends[0] - ends[1]) / (2 * STEP)
     return made
+
+
+def found(deployed: Deployed, name: str) -> Value:
+    graph = deployed.graph
+    every = [*graph.outputs.values(), *(value for node in graph.nodes for value in node.outputs)]
+    return next(value for value in every if name == value.name or name in value.aliases or f"{name}/" in value.name)
+
+
+def gradient(deployed: Deployed, classes: Classes, trace: Trace, squash: str = "logit") -> Value:
+    """[B, K, C, H, W], traced."""
+    cut, end = found(deployed, "x"), deployed.graph.outputs["logits"]
+    assert cut.shape is not None
+    back = Backward(deployed.graph, trace, cut, end, classes, batch=cut.shape[0], squash=squash)
+    whole = trace.broadcast_to(back.gradient(), (back.rows, *cut.shape[1:]))
+    return trace.reshape(whole, (cut.shape[0], classes.count, *cut.shape[1:]))

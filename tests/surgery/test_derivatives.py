@@ -7,34 +7,16 @@ import onnx
 import openvino as ov
 import openvino.opset13 as opset
 import pytest
-from tails import CASES, SHAPE, Case, slopes
+from tails import CASES, SHAPE, Case, gradient, slopes
 from tiny import CLASSES, DIALECTS, in_dialect
 from tracing import computed
 
 from openvino_xai.graph.files import open_model
-from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.vocabulary import Trace
-from openvino_xai.surgery.backward import Backward, Classes
+from openvino_xai.surgery.backward import Classes
 from openvino_xai.surgery.derivatives import DERIVATIVES
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan import Plan
-
-
-def found(deployed: Deployed, name: str) -> Value:
-    graph = deployed.graph
-    every = [*graph.outputs.values(), *(value for node in graph.nodes for value in node.outputs)]
-    return next(value for value in every if name == value.name or name in value.aliases or f"{name}/" in value.name)
-
-
-def gradient(deployed: Deployed, classes: Classes, trace: Trace, squash: str = "logit") -> Value:
-    """[B, K, C, H, W], traced."""
-    cut, end = found(deployed, "x"), deployed.graph.outputs["logits"]
-    assert cut.shape is not None
-    back = Backward(deployed.graph, trace, cut, end, classes, batch=cut.shape[0], squash=squash)
-    whole = trace.broadcast_to(back.gradient(), (back.rows, *cut.shape[1:]))
-    return trace.reshape(whole, (cut.shape[0], classes.count, *cut.shape[1:]))
-
 
 ASKED = {"all": None, "ids": np.array([3, 1])}
 
