@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,26 +17,22 @@ from openvino_xai.probes.score_cam import score_cam
 
 
 class Probe(NamedTuple):
-    """A function from a classifier, an image [1, C, H, W] and classes to maps [K, h, w], and what it looks at.
-
-    That is a layer, gradients by the image, or images alone.
-    """
+    """A function from a classifier, an image [1, C, H, W] and classes to maps [K, h, w], and what it looks at beside scores."""
 
     ask: Callable[[Classifier, np.ndarray, Sequence[int], Settings], np.ndarray]
-    layered: bool = False
-    gradients: bool = False
+    looks_at: Literal["nothing", "layer", "gradients"] = "nothing"
 
 
 PROBES: dict[str, Probe] = {
-    "score_cam": Probe(score_cam, layered=True),
-    "ablation_cam": Probe(ablation_cam, layered=True),
-    "group_cam": Probe(group_cam, layered=True),
+    "score_cam": Probe(score_cam, "layer"),
+    "ablation_cam": Probe(ablation_cam, "layer"),
+    "group_cam": Probe(group_cam, "layer"),
     "rise": Probe(rise),
     "occlusion": Probe(occlusion),
-    "saliency": Probe(saliency, gradients=True),
-    "input_x_gradient": Probe(input_x_gradient, gradients=True),
-    "integrated_gradients": Probe(integrated_gradients, gradients=True),
-    "smooth_grad": Probe(smooth_grad, gradients=True),
+    "saliency": Probe(saliency, "gradients"),
+    "input_x_gradient": Probe(input_x_gradient, "gradients"),
+    "integrated_gradients": Probe(integrated_gradients, "gradients"),
+    "smooth_grad": Probe(smooth_grad, "gradients"),
 }
 
 __all__ = ["PROBES", "Classifier", "Probe", "Settings"]

@@ -42,14 +42,14 @@ def probe(
     deployed = open_model(model)
     refuse_hooked(deployed)
     chosen = None
-    if PROBES[method].layered:
+    if PROBES[method].looks_at == "layer":
         hint = token_hint(prefix_tokens, token_grid)
         chosen = find_layer(deployed, layer=layer, scores=scores, image_input=image_input, hint=hint)
     elif layer is not None:
         raise InputError(f"{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out")
     known = Described.of(deployed.graph, deployed.info, scores=scores, image_input=image_input)
     network = Network(deployed.compile(device, precision), known, device)
-    if PROBES[method].gradients:
+    if PROBES[method].looks_at == "gradients":
         return Probed(network, known, method, GradientClassifier(network, deployed, known, (device, precision)), settings)
     if chosen is None:
         return Probed(network, known, method, ImageClassifier(network), settings)

@@ -95,7 +95,7 @@ class _Explaining:
         return [network.explain(image, targets=targets) for image in images]
 
     def _probed(self, method: str, settings: Settings | None) -> Network:
-        alone = [name for name, probe in PROBES.items() if not probe.layered]
+        alone = [name for name, probe in PROBES.items() if probe.looks_at == "nothing"]
         if method not in alone:
             raise InputError(
                 f"a compiled model is asked by {' or '.join(alone)}, not by '{method}', which needs its file: see probe"

@@ -146,7 +146,7 @@ ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
 
 def test_every_probe_has_an_oracle() -> None:
     assert list(ORACLES) == [
-        name for name, probe in PROBES.items() if not probe.gradients
+        name for name, probe in PROBES.items() if probe.looks_at != "gradients"
     ]  # those have theirs in a file of their own
 
 
@@ -154,7 +154,7 @@ def test_every_probe_has_an_oracle() -> None:
 @pytest.mark.parametrize("method", ORACLES)
 def test_probes_are_what_the_papers_say(method: str, dialect: str) -> None:
     slow = Slow()
-    layer = "f" if PROBES[method].layered else None
+    layer = "f" if PROBES[method].looks_at == "layer" else None
     network = xai.probe(in_dialect(CASE.build("B", 17), dialect), method, layer=layer, settings=SETTINGS)
     batch = images(slow.model, 2, seed=10)
     seen, maps = network.maps(batch, [2, 4])
