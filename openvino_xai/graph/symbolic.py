@@ -17,6 +17,8 @@ from openvino_xai.graph.sizes import Dim, Size, at_one, product, quotient
 SHAPED = frozenset({"reshape", "broadcast"})  # kinds whose first operand is data, and the second the shape of the result
 LARGEST = 16  # elements; a shape has no more axes than this
 
+RANDOM = frozenset("Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split())
+
 
 def symbolic_content(graph: Graph, value: Value | None) -> tuple[Size, ...] | None:
     """The elements of an integer tensor as sizes, flattened, or None where they cannot be told before the model runs."""
@@ -39,7 +41,7 @@ def is_fixed(graph: Graph, value: Value) -> bool:
     if content is not None:
         return not any(isinstance(size, Dim) for size in content)
     node = value.producer
-    if node is None or node.kind in ("", "shape"):
+    if node is None or node.kind == "shape" or node.op in RANDOM:
         return False
     if node.kind in SHAPED:
         known = value.shape is not None and all(isinstance(size, int) for size in value.shape)

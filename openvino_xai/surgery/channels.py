@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
+import numpy as np
+
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import Shape, Size
+from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.cells import Cells
 from openvino_xai.surgery.classes import Selection
@@ -26,6 +28,13 @@ class Channels(Cells):
         """The outputs of `node`, or None where channels do not go through it one by one."""
         cells = {index: value for index, value in operands.items() if isinstance(value, Cell)}
         return self._alike(node, cells) if len(cells) == len(operands) else None
+
+    def _rest(self, cell: Cell) -> Value:
+        """The rest as a value, zeros for every channel where it is None: parameters belong to channels."""
+        if cell.rest is not None:
+            return cell.rest
+        shape = tuple(1 if axis == cell.place.batch else at_one(size) for axis, size in enumerate(shape_of(cell.value)))
+        return Value("zeros", shape, cell.value.dtype, data=np.zeros(shape, cell.value.dtype or np.float32))
 
 
 class ChannelTail(Tail):

@@ -199,10 +199,20 @@ class PlannedSite:
         (axis,) = (axis for axis in range(1, len(shape_of(value))) if axis not in place.cells)
         channels = shape_of(value)[axis]
         tail = ChannelTail(self._graph, self._trace, self._scores.read_at(self._request.reads), kept, batch=self.batch)
-        rows, chosen = tail.run({value: Cell(value, None, Place(0, (axis,), (channels, 1)))}, self._selection())
-        made = self._read(rows, chosen, shape_of(kept)[1])
+        masks = shape_of(kept)[1]
+        start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
+        if (beside := self._layer.residual) is not None and beside is not value:
+            start[beside] = self._for_each(beside, masks)
+        rows, chosen = tail.run(start, self._selection())
+        made = self._read(rows, chosen, masks)
         self.asked.append(("channel_scores", kept, made))
         return made
+
+    def _for_each(self, value: Value, masks: Size) -> Rows:
+        """A value of each image, once for every mask."""
+        xp, shape = self._trace, shape_of(value)
+        one = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
+        return Rows(xp.reshape(xp.broadcast_to(one, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
 
     def _read(self, rows: Rows, chosen: bool, masks: Size) -> Value:
         """[B, masks, K]: rows of the end of a tail, as scores of the explained classes."""

@@ -64,7 +64,7 @@ class Tail:
             if isinstance(item, Weighted):
                 known[value] = self._weighted(item)
             else:
-                known[value] = item if self._cells else self._multiplied_out(item)
+                known[value] = item if self._cells or isinstance(item, Rows) else self._multiplied_out(item)
         return known
 
     def _choose(self, selection: Selection | None, start: Collection[Value]) -> None:

@@ -68,4 +68,4 @@ def tapped(trace: Trace, value: Value) -> Value:
 
 
 Masked: TypeAlias = "Rows | Cell | Flat"
-Start: TypeAlias = "Cell | Weighted"
+Start: TypeAlias = "Cell | Weighted | Rows"

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from tiny import DIALECTS
 
+import openvino_xai as xai
 from openvino_xai.surgery import places
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,21 @@ def test_explained(path: Path, dialect: str, zoo: ModuleType) -> None:
     assert told["became"] == "explained", told
     assert told["method"] == ("vit_reciprocam" if path.stem in WITH_CLASS_TOKENS else "reciprocam")
     assert told["depth"] > 0.65  # of two blocks the last is not far behind the middle
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_differentiated(path: Path, dialect: str, zoo: ModuleType) -> None:
+    """The score moves along the gradient as it says, or there would be no hook."""
+    hooked = xai.insert(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"), method="grad_cam")
+    assert hooked.verified is not None and hooked.record["score"] == "logit"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("method", ["abs_cam", "smooth_grad_cam_plus_plus", "fd_cam"])
+def test_the_network_is_asked_again_where_tokens_are(method: str, dialect: str, zoo: ModuleType) -> None:
+    model = zoo.opened(str(ROOT / "tests" / "zoo" / "vit.onnx"), "onnx" if dialect == "onnx" else "ir")
+    assert xai.insert(model, method=method, layer="/blocks/blocks.1/norm1/LayerNormalization").verified
 
 
 @pytest.mark.parametrize("name", ["convnext", "resnet", "swin"])
