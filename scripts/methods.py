@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=100, help="photos of a data set at most")
     parser.add_argument("--masks", type=int, default=1000, help="RISE's random masks")
     parser.add_argument("--only", help="studies, by parts of their titles, with commas between")
+    parser.add_argument("--methods", default=",".join(METHODS), help="with commas between; all by default")
     told = parser.parse_args()
     told.work.mkdir(parents=True, exist_ok=True)
     found = [
@@ -120,17 +121,17 @@ def main() -> None:
         for study in studies(told.data, told.work)
         if not told.only or any(part in study.title for part in told.only.split(","))
     ]
-    parts = []
+    parts, asked = [], tuple(name for name in METHODS if name in told.methods.split(","))
     with Progress() as bar:
-        task = bar.add_task("measuring", total=len(found) * len(METHODS))
+        task = bar.add_task("measuring", total=len(found) * len(asked))
         for study in found:
             rows = {}
-            for name in METHODS:
+            for name in asked:
                 method = study.recipro if name == "reciprocam" else name
                 bar.update(task, description=f"{study.title}: {method}")
                 rows[method] = measured(study, method, told)
                 bar.advance(task)
-            parts.append(section(study, rows, times(study, told.work, told.masks)))
+            parts.append(section(study, rows, times(study, told.work, told.masks, asked)))
     (told.work / "methods.md").write_text("\n\n".join([*parts, machine(told)]) + "\n")
 
 
@@ -149,14 +150,14 @@ def measured(study: Study, method: str, told: argparse.Namespace) -> dict[str, A
     return json.loads(done.stdout) if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
 
 
-def times(study: Study, work: Path, masks: int) -> dict[str, float]:
+def times(study: Study, work: Path, masks: int, asked: tuple[str, ...]) -> dict[str, float]:
     """Seconds of one explanation by each method, and of the plain network (`plain`), in turn in one process."""
     path = work / slug(study.title) / "times.json"
     if path.exists():
         return json.loads(path.read_text())
     photo = read_photo(first_photo(study.photos))
     networks: dict[str, Any] = {}
-    for name in (*METHODS, PAIR):
+    for name in (*asked, PAIR):
         method = study.recipro if name == "reciprocam" else name
         try:
             if method in PROBES:

@@ -133,8 +133,10 @@ def insert(
     that suits the layer, or the model where no layer is named. `cam` reads the logits of tails that are linear, and
     `activation_map` what the layer answers, whatever the class. `grad_cam` and its family (`grad_cam_plus_plus`,
     `smooth_grad_cam_plus_plus`, `xgrad_cam`, `layer_cam`, `hires_cam`, `abs_cam`, `abs_cam_init`, `fd_cam`) differentiate the
-    tail; they read logits, of the most probable class, unless `score` and `targets` say otherwise. `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of
-    tokens; `prefix_tokens` and `token_grid` (rows, columns) tell the tokens where the model does not.
+    tail; they read logits, of the most probable class, unless `score` and `targets` say otherwise.
+
+    `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of tokens; `prefix_tokens` and `token_grid` (rows, columns) tell
+    the tokens where the model does not.
 
     `gate` adds an input `explain` [B], boolean: images that it does not ask for cost nothing, and their maps are 0. It is
     for models with an open batch, and their clients have to give it. Where the runtime cannot run the hook for no image at
