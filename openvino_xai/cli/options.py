@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (
     "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block), by default what suits; cam (where a "
-    "mean and linear layers end the model); activation_map (whatever the class); by gradients grad_cam, grad_cam_plus_plus, "
-    "smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without a hook, and slower, "
-    "explain, compare and evaluate also take score_cam, ablation_cam, group_cam, rise, occlusion, and by the image's own "
-    "gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
+    "mean and linear layers end the model); activation_map (whatever the class); ablation_cam; by gradients grad_cam, "
+    "grad_cam_plus_plus, smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without "
+    "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, group_cam, rise, occlusion, and by "
+    "the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
@@ -36,7 +36,9 @@ _SCORE = (
 )
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
-_TARGETS = "The classes to explain: all, top:K of each image, or ID,ID,... By default all, and top:1 for gradients."
+_TARGETS = (
+    "The classes to explain: all, top:K of each image, or ID,ID,... By default all, and top:1 where each class has its price."
+)
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
@@ -86,7 +88,7 @@ class LayerOptions:
         """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
         from openvino_xai.hooks import METHODS
 
-        return targets if self.method in METHODS and METHODS[self.method].gradients else "all"
+        return targets if self.method in METHODS and METHODS[self.method].few else "all"
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.hooks.abs_cam import abs_cam, abs_cam_init
 from openvino_xai.hooks.activation_map import activation_map
 from openvino_xai.hooks.cam import cam
@@ -24,30 +25,41 @@ from openvino_xai.hooks.xgrad_cam import xgrad_cam
 class Method(NamedTuple):
     """A hook; what it masks: cells of a feature map, tokens that enter an attention block, or nothing; and what it reads.
 
-    A `linear` one is for tails that are linear in the features, and reads their logits. One that reads `gradients` takes logits
-    and the most probable class, unless it is told otherwise.
+    That is scores, as `score` says unless a caller does, for `none` no score at all. A `linear` one is for tails that are
+    linear in the features, and reads their logits whatever a caller says.
     """
 
     hook: Callable[[Any, Site], Any]
     masks: Literal["cells", "tokens", "nothing"]
+    score: Literal["softmax", "logit", "none"] = "softmax"
     linear: bool = False
     gradients: bool = False
+
+    @property
+    def few(self) -> bool:
+        """Whether each class has its price, so that only the most probable one is explained unless a caller says more."""
+        return self.masks == "nothing" and self.score != "none"
+
+
+def _by_gradients(hook: Callable[[Any, Site], Any]) -> Method:
+    return Method(hook, "nothing", "logit", gradients=True)
 
 
 METHODS: dict[str, Method] = {
     "reciprocam": Method(reciprocam, "cells"),
     "vit_reciprocam": Method(vit_reciprocam, "tokens"),
-    "cam": Method(cam, "cells", linear=True),
-    "activation_map": Method(activation_map, "nothing"),
-    "grad_cam": Method(grad_cam, "nothing", gradients=True),
-    "grad_cam_plus_plus": Method(grad_cam_plus_plus, "nothing", gradients=True),
-    "xgrad_cam": Method(xgrad_cam, "nothing", gradients=True),
-    "layer_cam": Method(layer_cam, "nothing", gradients=True),
-    "hires_cam": Method(hires_cam, "nothing", gradients=True),
-    "smooth_grad_cam_plus_plus": Method(smooth_grad_cam_plus_plus, "nothing", gradients=True),
-    "abs_cam": Method(abs_cam, "nothing", gradients=True),
-    "abs_cam_init": Method(abs_cam_init, "nothing", gradients=True),
-    "fd_cam": Method(fd_cam, "nothing", gradients=True),
+    "cam": Method(cam, "cells", "logit", linear=True),
+    "activation_map": Method(activation_map, "nothing", "none"),
+    "ablation_cam": Method(ablation_cam, "nothing", "logit"),
+    "grad_cam": _by_gradients(grad_cam),
+    "grad_cam_plus_plus": _by_gradients(grad_cam_plus_plus),
+    "smooth_grad_cam_plus_plus": _by_gradients(smooth_grad_cam_plus_plus),
+    "xgrad_cam": _by_gradients(xgrad_cam),
+    "layer_cam": _by_gradients(layer_cam),
+    "hires_cam": _by_gradients(hires_cam),
+    "abs_cam": _by_gradients(abs_cam),
+    "abs_cam_init": _by_gradients(abs_cam_init),
+    "fd_cam": _by_gradients(fd_cam),
 }
 
 __all__ = ["KERNELS", "METHODS", "SCALES", "Method", "Site"]

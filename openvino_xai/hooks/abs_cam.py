@@ -9,7 +9,7 @@ by that. The factor is one number for a map: it tells in raw maps, and min-max s
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.gradients import weighed
+from openvino_xai.hooks.channels import weighed
 from openvino_xai.hooks.scale import unit
 from openvino_xai.hooks.site import Site
 

@@ -16,7 +16,7 @@ from math import floor
 import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.gradients import quotient, weighed
+from openvino_xai.hooks.channels import quotient, weighed
 from openvino_xai.hooks.scale import unit
 from openvino_xai.hooks.site import Site
 

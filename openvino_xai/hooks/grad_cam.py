@@ -6,7 +6,7 @@ Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via gradient
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.gradients import weighed
+from openvino_xai.hooks.channels import weighed
 from openvino_xai.hooks.site import Site
 
 

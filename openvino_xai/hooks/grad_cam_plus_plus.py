@@ -12,7 +12,7 @@ is that of the paper over the number of cells: the mean stands for the sum.
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.gradients import cells_by_class, quotient, rectified, weighed
+from openvino_xai.hooks.channels import cells_by_class, quotient, rectified, weighed
 from openvino_xai.hooks.site import Site
 
 

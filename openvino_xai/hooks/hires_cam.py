@@ -7,7 +7,7 @@ equation 3. The sum is rectified, as for the others of the family: what speaks a
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.gradients import weighed_each
+from openvino_xai.hooks.channels import weighed_each
 from openvino_xai.hooks.site import Site
 
 

@@ -6,7 +6,7 @@ Jiang et al., "LayerCAM: Exploring hierarchical class activation maps for locali
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.gradients import rectified, weighed_each
+from openvino_xai.hooks.channels import rectified, weighed_each
 from openvino_xai.hooks.site import Site
 
 

@@ -9,7 +9,7 @@ share of the image's range, as in SmoothGrad (Smilkov et al., 2017); it is the s
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.gradients import cells_by_class, quotient, rectified, weighed
+from openvino_xai.hooks.channels import cells_by_class, quotient, rectified, weighed
 from openvino_xai.hooks.site import Site
 
 COPIES = 5

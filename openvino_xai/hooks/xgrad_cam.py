@@ -7,7 +7,7 @@ w_c = sum over cells of (A_c / sum of A_c) g_c. Other implementations add 1e-7 t
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.gradients import cells_by_class, quotient, weighed
+from openvino_xai.hooks.channels import cells_by_class, quotient, weighed
 from openvino_xai.hooks.site import Site
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import numpy as np
 
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.protocol import Deployed
-from openvino_xai.graph.vocabulary import numpy_namespace
-from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.places import Place
 from openvino_xai.surgery.request import Request
@@ -105,18 +102,10 @@ class Definition:
         self._inputs = inputs
         self._classes = scores.classes
         self._squash = request.reads if scores.activation is None else "logit"
-        masks_nothing = METHODS[request.method or "reciprocam"].masks == "nothing"
-        self._plain = by_cell(self._features[CUT], layer.place) if masks_nothing else None
         self._tail = model.probing(read={END: scores.read_at(request.reads)}, given=cuts).compile()
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
-        """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns.
-
-        A method that masks nothing is run on arrays instead, and its value of that cell is told.
-        """
-        if self._plain is not None:
-            found = METHODS[self._request.method or ""].hook(numpy_namespace(), cast(Any, ArraySite(self._plain)))
-            return np.stack([np.broadcast_to(found[image, mask], self._classes) for image, mask in enumerate(masks)])
+        """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
         kept = np.stack([self._kept(mask, columns, rows) for mask in masks])
         features = {name: array * kept.astype(array.dtype) for name, array in self._features.items()}
         y = self._tail({**self._inputs, **features})[END].astype(np.float64)

@@ -155,7 +155,7 @@ def insert(
     except NoneRefused:
         return _hooked(original, where, replace(request, gate="one"), max_memory, verify)
     except OutputsChanged:
-        if not METHODS[request.method or "reciprocam"].gradients:
+        if METHODS[request.method or "reciprocam"].masks != "nothing":
             raise
         return _hooked(original, where, replace(request, apart=True), max_memory, verify)
 
@@ -202,7 +202,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
         "plan": request.plan,
         "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
     }
-    if masking.masks == "nothing" and not masking.gradients:
+    if masking.score == "none":
         record["score"] = "none"
     if chosen.residual is not None and masking.masks == "tokens":
         record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))

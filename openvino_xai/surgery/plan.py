@@ -66,15 +66,16 @@ def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Pl
     return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs)
 
 
-def plan_gradient(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
-    """The plan that returns `gradient` [B, K, ...], in the layer's own axes, and what its method asked for beside it.
+def plan_parts(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
+    """The plan that returns what a method asks for: `gradient` [B, K, ...], in the layer's own axes, where it reads gradients.
 
-    That is, of `channel_scores` and the like, what it gave and what it was told. Raises PlanError.
+    And, of `channel_scores` and the like, what it gave and what it was told. Raises PlanError.
     """
     trace = Trace()
     site = PlannedSite(trace, graph, layer, scores, request)
-    outputs = {GRADIENT: site.gradient()}
-    METHODS[request.method or ""].hook(trace, site)
+    method = METHODS[request.method or ""]
+    outputs = {GRADIENT: site.gradient()} if method.gradients else {}
+    method.hook(trace, site)
     for what, given, told in site.asked:
         outputs.update({f"{what} given": trace.astype(given, np.float32), f"{what} told": told})
     needed = _needed(trace.nodes, list(outputs.values()))

@@ -87,9 +87,9 @@ class Request:
     def reads(self) -> Score:
         """The score that is read: the one asked for, or the one that suits the method."""
         known = METHODS[self.method or "reciprocam"]
-        if known.linear:
+        if known.linear or known.score == "none":
             return "logit"
-        return self.score or ("logit" if known.gradients else "softmax")
+        return self.score or known.score
 
     @classmethod
     def parse(
@@ -116,7 +116,7 @@ class Request:
             if value is not None and value not in known:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
         told = None if grid is None else rows_and_columns("grid", grid)
-        few = method is not None and METHODS[method].gradients
+        few = method is not None and METHODS[method].few
         parsed = Targets.parse(targets if targets is not None else "top:1" if few else "all")
         gating: Gate = "any" if gate else "off"
         return cls(method, cast("Score | None", score), parsed, cast(Scale, scale), cast(Kind, plan), told, kernel, gating)

@@ -21,9 +21,9 @@ from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.definition import Definition, Located
 from openvino_xai.surgery.gate import GATE
 from openvino_xai.surgery.locate import Candidate, is_quantised
+from openvino_xai.surgery.parts import hold_parts
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.slopes import hold_gradients
 
 MAPS = 3  # maps of an image that are held to the definition
 BATCH = 2  # images in a run, where the batch is dynamic: enough for one to disturb the other
@@ -62,8 +62,8 @@ def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deploye
     maps = new[MAP]
     _declared(maps, layer, request, inputs)
     chosen = _chosen_maps(plain[scores.name], new, request)
-    if METHODS[request.method or "reciprocam"].gradients:
-        cells, difference = hold_gradients(
+    if METHODS[request.method or "reciprocam"].masks == "nothing":
+        cells, difference = hold_parts(
             there, located(original.twin()), request, inputs, maps, chosen, quantised=is_quantised(original.graph)
         )
     else:

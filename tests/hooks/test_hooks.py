@@ -124,6 +124,18 @@ def slow_means() -> np.ndarray:
 
 
 ONE_CELL = slow_maps(FEATURES, [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+
+
+def slow_ablation() -> np.ndarray:
+    maps, whole = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH)), tail(FEATURES)
+    for image, k, c in np.ndindex(BATCH, CLASSES, CHANNELS):
+        without = FEATURES.copy()
+        without[image, c] = 0
+        lost = whole[image, k] - tail(without)[image, k]
+        maps[image, k] += lost / max(abs(whole[image, k]), 1e-12) * FEATURES[image, c]
+    return np.maximum(maps, 0)
+
+
 GROUPS = slow_groups(FEATURES)
 SWITCHED = (
     ArraySite(FEATURES).channel_scores(GROUPS), ArraySite(FEATURES).channel_scores(~GROUPS), tail(FEATURES)
@@ -133,6 +145,7 @@ RAW = {
     "cam": ONE_CELL,  # the sites that it is given are linear: surgery sees to that
     "activation_map": slow_means(),
     **{method: slow_family(method, FEATURES, SLOPES) for method in FAMILY},
+    "ablation_cam": slow_ablation(),
     "abs_cam_init": slow_abs(FEATURES, SLOPES),
     "abs_cam": slow_abs(FEATURES, SLOPES) * ask(slow_unit(slow_abs(FEATURES, SLOPES)))[:, :, None, None],
     "smooth_grad_cam_plus_plus": slow_smooth(FEATURES, NOISY),

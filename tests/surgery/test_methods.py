@@ -113,3 +113,15 @@ def test_a_wrong_activation_map_is_refused(dialect: str, monkeypatch: pytest.Mon
     monkeypatch.setitem(METHODS, "activation_map", Method(skewed, "nothing"))
     with pytest.raises(VerificationError, match="the maps differ from their definition"):
         xai.insert(in_dialect(CASE.build("B", 17), dialect), method="activation_map", layer="f", scale="none")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ["pool and linear", "3x3 convolution after the layer", "max pool, flatten, linear"])
+def test_ablation_cam_in_the_graph_is_the_probe(name: str, dialect: str) -> None:
+    model = in_dialect(CASES[name].build("B", 17), dialect)
+    batch = images(CASES[name].build(1, 17), 2)
+    found = maps_of(CASES[name].build("B", 17), dialect, "ablation_cam", batch, layer="f", scale="none", targets="all")
+    probe = xai.probe(model, "ablation_cam", layer="f")
+    for image, maps in zip(batch, found, strict=True):
+        _, true = probe.maps(np.repeat(image[None], CLASSES, axis=0), list(range(CLASSES)))
+        np.testing.assert_allclose(maps, true, atol=1e-4 * true.max())

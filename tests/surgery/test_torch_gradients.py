@@ -15,7 +15,7 @@ from openvino_xai.graph.files import open_model
 from openvino_xai.surgery.definition import CUT
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.insert import _View, token_hint
-from openvino_xai.surgery.plan import GRADIENT, plan_gradient
+from openvino_xai.surgery.plan import GRADIENT, plan_parts
 from openvino_xai.surgery.request import Request, Targets
 
 SIDE = {"vit": 64, "swin": 64, "vgg": 224}  # pixels, elsewhere 96
@@ -112,7 +112,7 @@ def beside(request: pytest.FixtureRequest, torch: Any, known: dict[str, Beside])
 def test_gradients_are_those_of_autograd(beside: Beside, torch: Any, dialect: str) -> None:
     deployed = open_model(in_dialect(beside.onnx, dialect)).twin()
     view = _View(deployed.graph, None, None, token_hint(None, None))
-    plan = plan_gradient(
+    plan = plan_parts(
         deployed.graph, view.choose(None, "grad_cam"), view.scores, Request(method="grad_cam", targets=Targets(ids=IDS))
     )
     emit(plan, deployed)

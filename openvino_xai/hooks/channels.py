@@ -1,4 +1,4 @@
-"""What methods share that weigh a layer by gradients: arrays [B, K, N, C], classes by cells by channels."""
+"""What methods share that weigh the channels of a layer, or each of their elements."""
 
 from __future__ import annotations
 
