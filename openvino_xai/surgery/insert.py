@@ -30,6 +30,7 @@ from openvino_xai.version import __version__
 
 RECORD = "ovxai"
 MAX_MEMORY = 2 * 2**30
+CHUNKS = 64  # at most: each is a copy of the tail's nodes
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
 
 
@@ -182,6 +183,9 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     if view.scores.classes == 1 and request.reads == "softmax":
         request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
     planned = make_plan(twin.graph, chosen, view.scores, request)
+    while masking.few and request.chunks < CHUNKS and largest(planned) > max_memory:
+        request = replace(request, chunks=2 * request.chunks)
+        planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
     place = view.layer(chosen, planned)
     if where.layer is None:

@@ -109,30 +109,35 @@ class PlannedSite:
 
     def image_scores(self, maps: Value) -> Value:
         """[B, K]: the probability of class k for the image times map k of `maps` [B, K, N] in [0, 1], enlarged to pixels."""
-        xp, (image, place, height, width) = self._trace, self._image()
-        (rows, columns), classes = (int(str(size)) for size in self.grid), self.classes
-        flat = xp.reshape(maps, (self.batch * classes, rows, columns))
-        large = xp.matmul(xp.matmul(enlarging(rows, height), flat), np.ascontiguousarray(enlarging(columns, width).T))
-        sizes = [shape_of(image)[axis] if axis in place.cells else 1 for axis in range(1, 4)]
-        if place.cells != tuple(sorted(place.cells)):
-            large = xp.permute_dims(large, (0, 2, 1))
-        covered = xp.multiply(
-            xp.reshape(image, (self.batch, 1, *shape_of(image)[1:])), xp.reshape(large, (self.batch, classes, *sizes))
-        )
-        end = self._scores.read_at("softmax")
-        values = replayed(
-            self._graph, xp, {image: Rows(xp.reshape(covered, (self.batch * classes, *shape_of(image)[1:])))}, end
-        )
-        every = xp.reshape(xp.astype(values[end].value, np.float32), (self.batch, classes, self._scores.classes))
-        if self._scores.activation is None:
-            every = xp.sigmoid(every) if self._request.score == "sigmoid" else xp.softmax(every, axis=2)
-        told = self._request.targets.ids
-        own: Array = np.arange(classes, dtype=np.int64) if told is None else np.array(told, np.int64)
-        own = own.reshape(1, classes, 1) if self.explained is None else xp.reshape(self.explained, (self.batch, classes, 1))
-        picked = xp.take_along_axis(every, xp.broadcast_to(own, (self.batch, classes, 1)), axis=2)
-        made = xp.reshape(picked, (self.batch, classes))
+        xp, told = self._trace, self._request.targets.ids
+        own: Array = np.arange(self.classes, dtype=np.int64) if told is None else np.array(told, np.int64)
+        own = own.reshape(1, self.classes) if self.explained is None else self.explained
+        own = xp.broadcast_to(own, (self.batch, self.classes))
+        found = [
+            self._image_scores(xp.take(maps, part, axis=1), xp.take(own, part, axis=1)) for part in self._parts(self.classes)
+        ]
+        made = xp.concat(found, axis=1) if len(found) > 1 else found[0]
         self.asked.append(("image_scores", maps, made))
         return made
+
+    def _image_scores(self, maps: Value, own: Value) -> Value:
+        """[B, k]: of maps [B, k, N], for the classes `own` [B, k]."""
+        xp, (image, place, height, width) = self._trace, self._image()
+        (rows, columns), count = (int(str(size)) for size in self.grid), int(str(shape_of(maps)[1]))
+        flat = xp.reshape(maps, (self.batch * count, rows, columns))
+        large = xp.matmul(xp.matmul(enlarging(rows, height), flat), np.ascontiguousarray(enlarging(columns, width).T))
+        if place.cells != tuple(sorted(place.cells)):
+            large = xp.permute_dims(large, (0, 2, 1))
+        whole = shape_of(image)[1:]
+        sizes = [size if axis in place.cells else 1 for axis, size in enumerate(whole, start=1)]
+        covered = xp.multiply(xp.reshape(image, (self.batch, 1, *whole)), xp.reshape(large, (self.batch, count, *sizes)))
+        end = self._scores.read_at("softmax")
+        values = replayed(self._graph, xp, {image: Rows(xp.reshape(covered, (self.batch * count, *whole)))}, end)
+        every = xp.reshape(xp.astype(values[end].value, np.float32), (self.batch, count, self._scores.classes))
+        if self._scores.activation is None:
+            every = xp.sigmoid(every) if self._request.score == "sigmoid" else xp.softmax(every, axis=2)
+        picked = xp.take_along_axis(every, xp.reshape(own, (self.batch, count, 1)), axis=2)
+        return xp.reshape(picked, (self.batch, count))
 
     def _image(self) -> tuple[Value, Place, int, int]:
         """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
@@ -195,18 +200,26 @@ class PlannedSite:
 
     def channel_scores(self, kept: Value) -> Value:
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
+        found = [self._channel_scores(self._trace.take(kept, part, axis=1)) for part in self._parts(shape_of(kept)[1])]
+        made = self._trace.concat(found, axis=1) if len(found) > 1 else found[0]
+        self.asked.append(("channel_scores", kept, made))
+        return made
+
+    def _parts(self, count: Size) -> list[np.ndarray]:
+        """`count` indices, in as many chunks as are asked for."""
+        assert isinstance(count, int)
+        return np.array_split(np.arange(count), min(self._request.chunks, count))
+
+    def _channel_scores(self, kept: Value) -> Value:
         value, place = self._layer.value, self._layer.place
         (axis,) = (axis for axis in range(1, len(shape_of(value))) if axis not in place.cells)
-        channels = shape_of(value)[axis]
+        channels, masks = shape_of(value)[axis], shape_of(kept)[1]
         tail = ChannelTail(self._graph, self._trace, self._scores.read_at(self._request.reads), kept, batch=self.batch)
-        masks = shape_of(kept)[1]
         start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
         if (beside := self._layer.residual) is not None and beside is not value:
             start[beside] = self._for_each(beside, masks)
         rows, chosen = tail.run(start, self._selection())
-        made = self._read(rows, chosen, masks)
-        self.asked.append(("channel_scores", kept, made))
-        return made
+        return self._read(rows, chosen, masks)
 
     def _for_each(self, value: Value, masks: Size) -> Rows:
         """A value of each image, once for every mask."""

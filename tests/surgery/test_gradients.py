@@ -89,6 +89,23 @@ def test_abs_cam_asks_what_its_map_uncovers(targets: str | list[int], dialect: s
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("method", "name", "limit"),
+    [("fd_cam", "strided convolution", 4000), ("ablation_cam", "strided convolution", 2500), ("abs_cam", "pool, linear", 2500)],
+)
+def test_what_is_too_large_at_once_is_asked_in_chunks(method: str, name: str, limit: int, dialect: str) -> None:
+    model, image = CASES[name].model("B"), slopes(name).image
+    whole, apart = (
+        xai.insert(in_dialect(model, dialect), method=method, layer="x", targets="all", max_memory=most)
+        for most in (2**30, limit)
+    )
+    assert whole.layer.memory is not None and apart.layer.memory is not None
+    assert whole.layer.memory > limit >= apart.layer.memory
+    seen = [xai.load(hooked)(image)["saliency_map"] for hooked in (whole, apart)]
+    np.testing.assert_allclose(*seen, atol=1e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_smooth_grad_cam_plus_plus_means_over_noise(dialect: str) -> None:
     name = "squeeze and excite"
     true = slopes(name)
