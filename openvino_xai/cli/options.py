@@ -92,8 +92,12 @@ class LayerOptions:
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
+        from openvino_xai.hooks import METHODS
+        from openvino_xai.probes import PROBES
         from openvino_xai.surgery.insert import insert
 
+        if self.method in PROBES and self.method not in METHODS:
+            raise InputError(f"{self.method} asks a model without a hook: `ovxai explain`, `compare` and `evaluate` take it")
         return insert(model, **{**asdict(self), "max_memory": parse_bytes(self.max_memory), **changed})
 
 

@@ -222,6 +222,17 @@ def test_benchmark(hooked: bool, ovxai: Said, tiny_model: Path) -> None:
     assert "latency p50" in table and "plain" in table
 
 
+def test_gradients_explain_what_is_asked_for(ovxai: Said, tmp_path: Path) -> None:
+    photo, model = SAMPLES / "images" / "cat.png", MODELS["openvino"]
+    for method in ("grad_cam", "fd_cam", "saliency"):
+        said = ovxai(
+            "explain", "-m", model, "-i", photo, "-o", tmp_path / method, "--method", method, "--targets", "281", "--json"
+        )
+        told = json.loads(said)
+        assert [target["id"] for target in told["targets"]] == [281]
+        assert told["hook"]["method"] == method
+
+
 def test_benchmark_refuses_what_does_not_fit(ovxai: Said, tmp_path: Path) -> None:
     onnx.save(CASES["batch norm"].build(1, 17), tmp_path / "one.onnx")
     assert "fixed batch of 1; --batch 2 does not fit" in ovxai("benchmark", "-m", tmp_path / "one.onnx", "--batch", 2, status=2)
@@ -285,7 +296,7 @@ def test_probes_from_the_command_line(ovxai: Said, tmp_path: Path) -> None:
     line = json.loads(said)
     assert (line["hook"]["method"], line["cells"]) == ("rise", [224, 224])
     wrong = ovxai("insert", "-m", model, "-o", tmp_path / "x.xml", "--method", "rise", status=2)
-    assert "method 'rise'" in wrong
+    assert "rise asks a model without a hook: `ovxai explain`, `compare` and `evaluate` take it" in wrong
 
 
 def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
