@@ -24,7 +24,9 @@ from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, f
 from openvino_xai.surgery.places import places
 from openvino_xai.surgery.plan import CLASS, MAP, Plan
 from openvino_xai.surgery.plan import plan as make_plan
+from openvino_xai.surgery.randomise import WEIGHTED
 from openvino_xai.surgery.request import Asked, Request, rows_and_columns
+from openvino_xai.surgery.tail import between
 from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
 from openvino_xai.version import __version__
 
@@ -189,7 +191,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     view.refuse_large(chosen, planned, request, max_memory)
     place = view.layer(chosen, planned)
     if where.layer is None:
-        _refuse_shallow(place)
+        _refuse_shallow(place, name)
     if request.gate != "off":
         planned = gated(planned, shape_of(chosen.value)[0], one_at_least=request.gate == "one")
     emit(planned, twin)
@@ -225,12 +227,13 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     return Hooked(twin.reread(), record, place, seen)
 
 
-def _refuse_shallow(place: Layer) -> None:
-    """Raise LayerError where the best layer is so far from the scores that nobody can have meant it."""
+def _refuse_shallow(place: Layer, method: str) -> None:
+    """Raise LayerError where the best layer is so far from the scores, or a method so dear there, that nobody can mean it."""
     if place.cost is not None and place.cost > FAR:
+        why = "no layer near the scores is known to have cells" if method == place.method else f"no layer suits {method} well"
         raise LayerError(
-            f"no layer near the scores is known to have cells: the last is '{place.name}' {list(place.shape)}, and a hook "
-            f"there takes {place.cost:.0f} times the operations of the plain model; say --layer {place.name} if that is meant",
+            f"{why}: the last is '{place.name}' {list(place.shape)}, and a hook there takes {place.cost:.0f} times the "
+            f"operations of the plain model; say --layer {place.name} if that is meant",
             node=place.name,
         )
 
@@ -292,12 +295,20 @@ class _View:
             if kind == "tokens" and not self._blocks:
                 raise LayerError(f"{method} needs an attention block, and none leads from the image to the scores")
             return choose(self._blocks if kind == "tokens" else self._cells, layer, self.graph)
+        if layer is None and method is not None and METHODS[method].few:
+            return choose(self._weighed() or self.found, None, self.graph)
         if layer is None:
             untold = [block for block in self._blocks if block.untold]
             behind = self._last(untold) > self._last(candidate for candidate in self.found if candidate.reason is None)
             return choose(untold if behind else self.found, None, self.graph)
         named = [candidate for candidate in self.found if candidate.reason is None]
         return choose(named if is_among(named, layer, self.graph) else self.found, layer, self.graph)
+
+    def _weighed(self) -> list[Candidate]:
+        """The candidates that weights lead from to the scores: where the channels are no classes yet."""
+        end = self.scores.read_at("logit")
+        found = (candidate for candidate in self.found if candidate.reason is None)
+        return [c for c in found if any(node.kind in WEIGHTED for node in between(self.graph, {c.value}, end))]
 
     def _blocks_first(self) -> bool:
         """Whether the last attention block lies behind the last cells."""

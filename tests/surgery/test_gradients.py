@@ -218,3 +218,11 @@ def test_values_that_may_not_be_read_are_computed_again(dialect: str, monkeypatc
 def test_a_constant_limit_that_is_computed() -> None:
     model = Case("l = Add(low, low) y = Max(x, l)", weights={"low": number(-0.1)}).model("B")
     assert xai.insert(model, method="grad_cam", layer="x").verified
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_channels_that_are_classes_already_are_not_weighed(dialect: str) -> None:
+    model = CASES["1x1 head, pool"].model("B")
+    assert xai.insert(in_dialect(model, dialect)).layer.name == "r"
+    for method in ("grad_cam", "ablation_cam", "fd_cam"):
+        assert xai.insert(in_dialect(model, dialect), method=method).layer.name == "x"
