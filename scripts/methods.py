@@ -1,6 +1,6 @@
 """The comparison of the literature on deployed models: every method, every metric, and what each takes.
 
-    python scripts/methods.py --work FOLDER --data DATA [--limit N] [--masks N] [--only ViT,VGG]
+    python scripts/methods.py --work FOLDER --data DATA [--limit N] [--masks N] [--only "ViT;VGG"]
 
 DATA holds models/ and images/; without it the sample network and photos are compared alone. Everything is kept in FOLDER, one
 folder for a network, a data set and a method: what is measured is not measured again, so a run that was stopped goes on where
@@ -112,14 +112,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder with models/ and images/")
     parser.add_argument("--limit", type=int, default=100, help="photos of a data set at most")
     parser.add_argument("--masks", type=int, default=1000, help="RISE's random masks")
-    parser.add_argument("--only", help="studies, by parts of their titles, with commas between")
+    parser.add_argument("--only", help="studies, by parts of their titles, with semicolons between")
     parser.add_argument("--methods", default=",".join(METHODS), help="with commas between; all by default")
     told = parser.parse_args()
     told.work.mkdir(parents=True, exist_ok=True)
     found = [
         study
         for study in studies(told.data, told.work)
-        if not told.only or any(part in study.title for part in told.only.split(","))
+        if not told.only or any(part in study.title for part in told.only.split(";"))
     ]
     parts, asked = [], tuple(name for name in METHODS if name in told.methods.split(","))
     with Progress() as bar:
