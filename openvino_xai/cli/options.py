@@ -37,7 +37,8 @@ _SCORE = (
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
 _TARGETS = (
-    "The classes to explain: all, top:K of each image, or ID,ID,... By default all, and top:1 where each class has its price."
+    "The classes to explain: all, top:K of each image, ID,ID,..., or asked, by an input `explain_class`. By default all, and "
+    "top:1 where each class has its price."
 )
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
@@ -88,7 +89,8 @@ class LayerOptions:
         """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
         from openvino_xai.hooks import METHODS
 
-        return targets if self.method in METHODS and METHODS[self.method].few else "all"
+        few = self.method in METHODS and METHODS[self.method].few
+        return ("asked" if targets == "all" else targets) if few else "all"
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""

@@ -12,9 +12,10 @@ from openvino_xai.graph.sizes import text
 from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.gradient import WANTED, gradient_by_image
+from openvino_xai.surgery.gradient import gradient_by_image
 from openvino_xai.surgery.locate import Candidate, is_quantised
 from openvino_xai.surgery.plan import GRADIENT
+from openvino_xai.surgery.site import WANTED
 from openvino_xai.surgery.slopes import step_along
 
 FEATURES, LOGITS = "ovxai_features", "ovxai_logits"
@@ -79,7 +80,7 @@ class GradientClassifier(ImageClassifier):
         """[N, C, H, W], f32: the derivative of class k's logit with respect to images [N, C, H, W]."""
         found = []
         for part, count in self._image.runs(self._image.laid_out(images)):
-            asked = {self._image.name: part, WANTED: np.full((len(part), 1), k, np.int64)}
+            asked = {self._image.name: part, WANTED: np.full(len(part), k, np.int64)}
             found.append(self._image.planes(self._gradient(asked)[GRADIENT][:count]))
         return np.concatenate(found)
 

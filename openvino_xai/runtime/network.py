@@ -23,6 +23,7 @@ from openvino_xai.surgery.insert import Hooked
 from openvino_xai.surgery.locate import Scores
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Targets
+from openvino_xai.surgery.site import WANTED
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
 
@@ -104,10 +105,13 @@ class Network:
             raise InputError(f"there are {len(self.labels)} labels for {self._scores.classes} classes")
         self._preprocessing = self._preprocessing.updated(preprocessing or {})
 
-    def __call__(self, batch: np.ndarray, explain: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    def __call__(
+        self, batch: np.ndarray, explain: np.ndarray | None = None, classes: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Every output by name for a batch [B, C, H, W] (or [B, H, W, C], as the model has it), already preprocessed.
 
-        `explain` [B], boolean, tells a model with a gate which images to explain; None is all.
+        `explain` [B], boolean, tells a model with a gate which images to explain; None is all. `classes` [B] tells a model
+        whose class is asked for which one to explain of each image; None is the first.
         """
         self._check(batch)
         inputs = {self._input.name: batch}
@@ -115,6 +119,12 @@ class Network:
             inputs[gate] = np.ones(len(batch), bool) if explain is None else np.asarray(explain, bool)
         elif explain is not None:
             raise InputError("the model has no gate: all images are explained; insert with gate=True for one that asks which")
+        if self.record.get("targets") == "asked":
+            inputs[WANTED] = np.zeros(len(batch), np.int64) if classes is None else np.asarray(classes, np.int64)
+        elif classes is not None:
+            raise InputError(
+                "the model is not asked for a class: it explains those of its targets; insert with targets='asked'"
+            )
         return self._running(inputs)
 
     def explain(
@@ -191,7 +201,11 @@ class Network:
         self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int], explained: Sequence[int]
     ) -> np.ndarray:
         """The maps [K, h, w] of some of the classes explained, for the first image of a run."""
-        maps = results[MAP][0][[explained.index(k) for k in ids]]
+        if self.record["targets"] == "asked":
+            (batch, _), *_ = self._images.runs(self._images.laid_out(image))
+            maps = np.stack([self(batch, classes=np.full(len(batch), k))[MAP][0, 0] for k in ids])
+        else:
+            maps = results[MAP][0][[explained.index(k) for k in ids]]
         return np.asarray(maps.astype(np.float32) / 255 if maps.dtype == np.uint8 else maps)
 
     def _check(self, batch: np.ndarray) -> None:

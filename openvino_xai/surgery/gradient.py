@@ -12,12 +12,11 @@ from openvino_xai.surgery.backward import Backward, Classes
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.locate import Scores
 from openvino_xai.surgery.plan import GRADIENT, Plan
-
-WANTED = "wanted_class"  # the input's name
+from openvino_xai.surgery.site import WANTED
 
 
 def gradient_by_image(deployed: Deployed, image: Value, scores: Scores) -> Deployed:
-    """A twin with an input `wanted_class` [B, 1], i64, and an output `gradient`, of the image's shape.
+    """A twin with an input `explain_class` [B], i64, and an output `gradient`, of the image's shape.
 
     That is the derivative of each image's class's logit with respect to the image. Raises PlanError, naming the operation that
     has no derivative.
@@ -28,8 +27,9 @@ def gradient_by_image(deployed: Deployed, image: Value, scores: Scores) -> Deplo
     image = next(value for value in twin.graph.inputs if value.name == image.name)
     end = _again(deployed, twin, scores.read_at("logit"))
     batch, trace = shape_of(image)[0], Trace()
-    wanted = Value(WANTED, (batch, 1), np.dtype(np.int64))
-    back = Backward(twin.graph, trace, image, end, Classes(scores.classes, wanted, of_each_image=True), batch=batch)
+    wanted = Value(WANTED, (batch,), np.dtype(np.int64))
+    own = Classes(scores.classes, trace.reshape(wanted, (batch, 1)), of_each_image=True)
+    back = Backward(twin.graph, trace, image, end, own, batch=batch)
     made = trace.broadcast_to(back.gradient(), shape_of(image))
     emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: made}, inputs={WANTED: wanted}), twin)
     return twin.reread()

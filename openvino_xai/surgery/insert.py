@@ -129,8 +129,9 @@ def insert(
     """The model with a hook: the same outputs, then `saliency_map` [B, K, H, W] (and, for `top:K`, `saliency_class` [B, K]).
 
     Byun and Lee, "Recipro-CAM", 2022, equations 5 - 7. The maps are f32 in [0, 1] (`unit`), bytes (`u8`) or raw scores
-    (`none`). `plan` is `lazy`, which computes the same at the least cost, or `direct`, the definition as it is written;
-    `grid` (rows, columns) explains with masks that keep a block of cells each. The caller's model is not changed.
+    (`none`). With `targets="asked"` an input `explain_class` [B], i64, tells the class of each image that gets a map, which
+    clients have to give. `plan` is `lazy`, which computes the same at the least cost, or `direct`, the definition as it is
+    written; `grid` (rows, columns) explains with masks that keep a block of cells each. The caller's model is not changed.
 
     `method` is `reciprocam`, on a map of cells, or `vit_reciprocam`, on the tokens of an attention block; None takes the one
     that suits the layer, or the model where no layer is named. `cam` reads the logits of tails that are linear, and

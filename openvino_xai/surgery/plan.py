@@ -15,7 +15,7 @@ from openvino_xai.hooks import METHODS, SCALES
 from openvino_xai.surgery.linear import refuse_nonlinear
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.site import PlannedSite
+from openvino_xai.surgery.site import WANTED, PlannedSite
 
 MAP, CLASS, GRADIENT = "saliency_map", "saliency_class", "gradient"
 
@@ -60,10 +60,11 @@ def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Pl
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2))}
-    if site.explained is not None:
+    if site.explained is not None and site.wanted is None:
         outputs[CLASS] = site.explained
     needed = _needed(trace.nodes, list(outputs.values()))
-    return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs)
+    inputs = {} if site.wanted is None else {WANTED: site.wanted}
+    return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs, inputs)
 
 
 def plan_parts(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:

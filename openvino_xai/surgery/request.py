@@ -23,25 +23,26 @@ PLANS = get_args(Kind)
 
 @dataclass(frozen=True)
 class Targets:
-    """The classes that are explained: the `top` most probable of each image, those with `ids`, or all."""
+    """The classes that are explained: the `top` most probable of each image, those with `ids`, one `asked` for, or all."""
 
     top: int | None = None
     ids: tuple[int, ...] | None = None
+    asked: bool = False
 
     @classmethod
     def parse(cls, asked: Asked) -> Targets:
-        """Targets from `all`, `top:K`, `ID,ID,...`, or the ids themselves. Raises InputError."""
+        """Targets from `all`, `top:K`, `asked`, `ID,ID,...`, or the ids themselves. Raises InputError."""
         if isinstance(asked, Targets):
             return asked
         if isinstance(asked, int):
             asked = [asked]
         if isinstance(asked, str):
-            if asked == "all":
-                return cls()
+            if asked in ("all", "asked"):
+                return cls(asked=asked == "asked")
             if match := re.fullmatch(r"top:([1-9]\d*)", asked):
                 return cls(top=int(match[1]))
             if not re.fullmatch(r"\d+(,\d+)*", asked):
-                raise InputError(f"targets '{asked}' are not understood: all, top:K or ID,ID,... is expected")
+                raise InputError(f"targets '{asked}' are not understood: all, top:K, asked or ID,ID,... is expected")
             asked = [int(item) for item in asked.split(",")]
         ids = tuple(asked)
         if len(set(ids)) != len(ids) or not ids:
@@ -51,6 +52,8 @@ class Targets:
     def __str__(self) -> str:
         if self.top is not None:
             return f"top:{self.top}"
+        if self.asked:
+            return "asked"
         return "all" if self.ids is None else ",".join(map(str, self.ids))
 
     def checked(self, classes: int) -> Targets:
@@ -120,6 +123,8 @@ class Request:
         told = None if grid is None else rows_and_columns("grid", grid)
         few = method is not None and METHODS[method].few
         parsed = Targets.parse(targets if targets is not None else "top:1" if few else "all")
+        if gate and parsed.asked:
+            raise InputError("a gate says which images are explained, and `asked` which class of all of them: one of both")
         gating: Gate = "any" if gate else "off"
         return cls(method, cast("Score | None", score), parsed, cast(Scale, scale), cast(Kind, plan), told, kernel, gating)
 

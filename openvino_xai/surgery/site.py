@@ -22,6 +22,7 @@ from openvino_xai.surgery.tail import Tail, replayed
 from openvino_xai.surgery.values import Cell, Rows, Start, Weighted, tapped
 
 SEED = 0  # of noise
+WANTED = "explain_class"  # the input that tells the class that is explained of each image
 
 
 class PlannedSite:
@@ -36,7 +37,8 @@ class PlannedSite:
         self.grid = _grid(layer, request)
         end = scores.read_at(request.reads)
         self._tail = Tail(graph, trace, end, batch=self.batch, grid=self.grid, lazy=request.plan == "lazy")
-        self.explained = self._top()
+        self.wanted = Value(WANTED, (self.batch,), np.dtype(np.int64)) if request.targets.asked else None
+        self.explained = self._top() if self.wanted is None else trace.reshape(self.wanted, (self.batch, 1))
         # what a hook asked for beside its layer and gradients: what, what it gave, and what it was told
         self.asked: list[tuple[str, Value, Value]] = []
 
@@ -44,6 +46,8 @@ class PlannedSite:
     def classes(self) -> int:
         """K, the number of classes that are explained."""
         targets = self._request.targets
+        if targets.asked:
+            return 1
         return targets.top or (self._scores.classes if targets.ids is None else len(targets.ids))
 
     def cells(self) -> Value:

@@ -24,6 +24,7 @@ from openvino_xai.surgery.locate import Candidate, is_quantised
 from openvino_xai.surgery.parts import hold_parts
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.site import WANTED
 
 MAPS = 3  # maps of an image that are held to the definition
 BATCH = 2  # images in a run, where the batch is dynamic: enough for one to disturb the other
@@ -55,7 +56,8 @@ def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deploye
     inputs = random_inputs(original)
     plain, running = original.compile()(inputs), hooked.compile()
     batch = next(iter(inputs.values())).shape[0]
-    new = running({**inputs, **_gate(request, np.ones(batch, bool))})
+    told = {**_gate(request, np.ones(batch, bool)), **_wanted(request, plain[scores.name])}
+    new = running({**inputs, **told})
     _same_outputs(plain, new)
     if request.gate != "off":
         _gates(running, inputs, plain, new)
@@ -77,11 +79,19 @@ def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deploye
             f"the maps differ from their definition by {difference:.2g} of the scores, more than {tolerance:g}: "
             f"layer '{layer.name}' is not explained as it should be; choose another with --layer"
         )
-    return Verified(len(maps), cells, difference, {**inputs, **_gate(request, np.ones(batch, bool))}, new)
+    return Verified(len(maps), cells, difference, {**inputs, **told}, new)
 
 
 def _gate(request: Request, asked: np.ndarray) -> dict[str, np.ndarray]:
     return {GATE: asked} if request.gate != "off" else {}
+
+
+def _wanted(request: Request, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """The class that is asked for: the most probable one of every other image, the least of those between."""
+    if not request.targets.asked:
+        return {}
+    order = np.argsort(-scores.reshape(len(scores), -1).astype(np.float64), axis=1)
+    return {WANTED: np.where(np.arange(len(order)) % 2, order[:, -1], order[:, 0]).astype(np.int64)}
 
 
 def _gates(
@@ -156,6 +166,8 @@ def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], request: Request
     chosen = []
     for image, row in enumerate(plain.reshape(len(plain), -1)):
         explained = new[CLASS][image] if request.targets.top is not None else request.targets.ids or range(row.size)
+        if request.targets.asked:
+            explained = _wanted(request, plain)[WANTED][image : image + 1]
         ranked = sorted(enumerate(explained), key=lambda pair: -float(row[pair[1]]))
         chosen.append([*ranked[: MAPS - 1], *ranked[MAPS - 1 :][-1:]])
     return chosen
