@@ -2,10 +2,10 @@
 
     python scripts/hostile.py --work FOLDER [--cases 5000] [--seed 0]
 
-Every case is a file in a folder of its own. A worker lists its layers and inserts a hook, verified, under a limit of memory
-and time. It is refused with an error of ours, accepted, or something goes wrong: another exception, which would be a
-traceback; the death of the process; or a hang. For the last two the command line runs models in a process of their own.
-Figures, and every case that went wrong, are in FOLDER/hostile.json; the exit status is 1 where there was another exception.
+Every case is a file in a folder of its own. A worker lists its layers and inserts a hook, verified, of one or another method,
+under a limit of memory and time. It is refused with an error of ours, accepted, or something goes wrong: another exception,
+which would be a traceback; the death of the process; or a hang. For the last two the command line runs models in a process of
+their own. Figures, and every case that went wrong, are in FOLDER/hostile.json; the exit status is 1 where there was another exception.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import resource
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,6 +36,7 @@ from hostile_models import circle, filled, loop, nested
 from tiny import CASES
 from tiny_transformers import Transformer
 
+METHODS = (None, None, "grad_cam", "fd_cam")  # in turn; None is the default
 MEMORY, SECONDS, WORKERS = 6 * 2**30, 30, 2
 BIG = [0, 1, 2, 3, -1, -2, 7, 255, 2**16, 2**31 - 1, 2**31, 2**40, 2**62, -(2**63)]
 
@@ -230,7 +232,8 @@ def work_off(pipe: Connection) -> None:
         path = Path(pipe.recv())
         try:
             xai.layers(path)
-            xai.insert(path).save(path.with_name(f"hooked{path.suffix}"))
+            method = METHODS[zlib.crc32(path.parent.name.encode()) % len(METHODS)]
+            xai.insert(path, method=method).save(path.with_name(f"hooked{path.suffix}"))
             told = ("accepted", "")
         except xai.OvxaiError as error:
             told = ("refused", type(error).__name__)

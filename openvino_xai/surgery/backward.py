@@ -17,7 +17,7 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.axes import is_pointwise
-from openvino_xai.graph.neutral import Graph, Node, Value
+from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Dim, Shape, Size, product
 from openvino_xai.graph.symbolic import known_integers
 from openvino_xai.graph.vocabulary import Trace, shape_of
@@ -116,7 +116,9 @@ class Backward:
             step = _Step(self, node, given)
             for index, operand in node.operands:
                 if operand in self.spans and operand in data_operands(node) and _has_slope(node, index):
-                    made = Adjoint(rule(step, index, given.value), self.spans[operand], given.by_class)
+                    with understood(node):
+                        adjoint = rule(step, index, given.value)
+                    made = Adjoint(adjoint, self.spans[operand], given.by_class)
                     found[operand] = self._added(found.get(operand), made)
         if self._cut not in found:
             raise PlanError(

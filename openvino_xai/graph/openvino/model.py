@@ -124,7 +124,10 @@ class OpenVINOModel:
         own = [_own_constant(port) for port in inputs]
         if node.kind in ("matmul", "conv_transpose"):
             own = _with_own_weights(own)
-        emitted: ov.Node | ov.Output = EMIT[node.kind](node, *own)
+        try:
+            emitted: ov.Node | ov.Output = EMIT[node.kind](node, *own)
+        except RuntimeError as error:
+            raise PlanError(f"'{name}' cannot be made: {first_line(error)}", node=name) from error
         if isinstance(emitted, ov.Node):
             emitted.set_friendly_name(name)
             return emitted.output(0)
