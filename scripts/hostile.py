@@ -5,7 +5,8 @@
 Every case is a file in a folder of its own. A worker lists its layers and inserts a hook, verified, of one or another method,
 under a limit of memory and time. It is refused with an error of ours, accepted, or something goes wrong: another exception,
 which would be a traceback; the death of the process; or a hang. For the last two the command line runs models in a process of
-their own. Figures, and every case that went wrong, are in FOLDER/hostile.json; the exit status is 1 where there was another exception.
+their own. Figures, and every case that went wrong, are in FOLDER/hostile.json; the exit status is 1 where there was another
+exception.
 """
 
 from __future__ import annotations
