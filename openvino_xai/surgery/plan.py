@@ -77,7 +77,7 @@ def plan_parts(graph: Graph, layer: Candidate, scores: Scores, request: Request)
     method = METHODS[request.method or ""]
     outputs = {GRADIENT: site.gradient()} if method.gradients else {}
     method.hook(trace, site)
-    for what, given, told in site.asked:
+    for what, given, told in site.answers:
         outputs.update({f"{what} given": trace.astype(given, np.float32), f"{what} told": told})
     needed = _needed(trace.nodes, list(outputs.values()))
     return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs)

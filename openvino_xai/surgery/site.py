@@ -40,7 +40,7 @@ class PlannedSite:
         self.wanted = Value(WANTED, (self.batch,), np.dtype(np.int64)) if request.targets.asked else None
         self.explained = self._top() if self.wanted is None else trace.reshape(self.wanted, (self.batch, 1))
         # what a hook asked for beside its layer and gradients: what, what it gave, and what it was told
-        self.asked: list[tuple[str, Value, Value]] = []
+        self.answers: list[tuple[str, Value, Value]] = []
 
     @property
     def classes(self) -> int:
@@ -108,7 +108,7 @@ class PlannedSite:
         back = self._backward(copies, {value: held.value for value, held in values.items()})
         found = self._laid_out(back)
         made = xp.reshape(found, (self.batch, copies, *shape_of(found)[1:]))
-        self.asked.append(("noisy_gradients", noisy, made))
+        self.answers.append(("noisy_gradients", noisy, made))
         return made
 
     def image_scores(self, maps: Value) -> Value:
@@ -121,7 +121,7 @@ class PlannedSite:
             self._image_scores(xp.take(maps, part, axis=1), xp.take(own, part, axis=1)) for part in self._parts(self.classes)
         ]
         made = xp.concat(found, axis=1) if len(found) > 1 else found[0]
-        self.asked.append(("image_scores", maps, made))
+        self.answers.append(("image_scores", maps, made))
         return made
 
     def _image_scores(self, maps: Value, own: Value) -> Value:
@@ -206,7 +206,7 @@ class PlannedSite:
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
         found = [self._channel_scores(self._trace.take(kept, part, axis=1)) for part in self._parts(shape_of(kept)[1])]
         made = self._trace.concat(found, axis=1) if len(found) > 1 else found[0]
-        self.asked.append(("channel_scores", kept, made))
+        self.answers.append(("channel_scores", kept, made))
         return made
 
     def _parts(self, count: Size) -> list[np.ndarray]:
