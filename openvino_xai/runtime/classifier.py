@@ -8,7 +8,6 @@ import numpy as np
 
 from openvino_xai.errors import LayerError
 from openvino_xai.graph.protocol import Deployed, Running
-from openvino_xai.graph.sizes import text
 from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
@@ -100,7 +99,7 @@ class LayeredClassifier(ImageClassifier):
     def features(self, images: np.ndarray) -> np.ndarray:
         """[N, C, h, w]: what the layer holds for images [N, C, H, W]; of tokens, those that are cells."""
         raw = self._run(self._trunk, images, FEATURES).astype(np.float32)
-        place, channels = self._at.place, self._channels(raw.shape)
+        place, channels = self._at.place, self._at.channels
         if len(place.cells) == 2:
             return raw.transpose(place.batch, channels, *place.cells)
         height, width = (int(str(size)) for size in place.grid)
@@ -128,25 +127,13 @@ class LayeredClassifier(ImageClassifier):
         runs = self._image.runs(self._image.laid_out(images))
         return np.concatenate([running({self._image.name: part})[output][:count] for part, count in runs])
 
-    def _channels(self, shape: tuple[int, ...]) -> int:
-        """The axis that is neither batch nor cells."""
-        place = self._at.place
-        others = [axis for axis in range(len(shape)) if axis != place.batch and axis not in place.cells]
-        if len(others) != 1 or place.batch != 0:
-            raise LayerError(
-                f"layer '{self._at.name}' {text(shape)} has {len(others)} axes beside batch and cells; "
-                "one, of channels, is expected: choose another with --layer",
-                node=self._at.name,
-            )
-        return others[0]
-
     def _put_back(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         """Features [N, C, h, w] as the layer holds them; tokens that are no cells are those of the image."""
         held = self._held
         if held is None or held[0] is not image:  # asked for again and again
             held = self._held = image, self._run(self._trunk, image, FEATURES)
         own, place = held[1], self._at.place
-        order = (place.batch, self._channels(own.shape), *place.cells)
+        order = (place.batch, self._at.channels, *place.cells)
         back = [order.index(axis) for axis in range(len(order))]
         if len(place.cells) == 2:
             return features.transpose(back).astype(own.dtype)

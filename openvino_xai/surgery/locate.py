@@ -67,6 +67,18 @@ class Candidate:
         """(H, W)."""
         return self.place.grid
 
+    @property
+    def channels(self) -> int:
+        """The axis that is neither batch nor cells. Raises LayerError where there is not one of its own."""
+        others = [a for a in range(self.value.rank or 0) if a != self.place.batch and a not in self.place.cells]
+        if len(others) != 1 or self.place.batch != 0:
+            raise LayerError(
+                f"layer '{self.name}' {text(self.value.shape)} has {len(others)} axes beside batch and cells; "
+                "one, of channels, is expected: choose another with --layer",
+                node=self.name,
+            )
+        return others[0]
+
 
 def is_quantised(graph: Graph) -> bool:
     """Whether a model rounds to levels somewhere."""

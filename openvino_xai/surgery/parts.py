@@ -21,10 +21,9 @@ from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.locate import find_image
 from openvino_xai.surgery.plan import GRADIENT, plan_parts
 from openvino_xai.surgery.request import Request, Targets
-from openvino_xai.surgery.slopes import step_along
+from openvino_xai.surgery.slopes import SMALLEST, step_along
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
-SMALLEST = 1e-30
 
 
 def hold_parts(
@@ -96,8 +95,7 @@ class Asked:
 
 def _channel_scores(asked: Asked, kept: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of what was told of some copies, which keep some channels, as a share of the scores."""
-    features, place = asked.features, asked.original.layer.place
-    (axis,) = (axis for axis in range(1, features.ndim) if axis not in place.cells)
+    features, axis = asked.features, asked.original.layer.channels
     worst = 0.0
     for mask in np.random.default_rng(3).integers(0, kept.shape[1], COPIES):
         sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -58,23 +59,34 @@ class PlannedSite:
 
     def gradients(self) -> Value:
         """[B, K, N, C]: the derivative of each score by the cells; [B, K, 1, C] where it is the same for all."""
-        return self._laid_out(self._backward())
-
-    def _laid_out(self, back: Backward) -> Value:
-        """[items, K, N, C]: what a backward pass gives, by cells."""
-        by_cell = self._by_cell(back.gradient(), back.rows)
-        return self._trace.reshape(by_cell, (back.items, self.classes, *shape_of(by_cell)[1:]))
+        return self._laid_out(self._rows_of_gradient, self.batch)
 
     def gradient(self) -> Value:
         """[B, K, ...]: the derivative of each score by the layer's value, in its own axes."""
-        back, shape = self._backward(), shape_of(self._layer.value)[1:]
-        whole = self._trace.broadcast_to(back.gradient(), (back.rows, *shape))
+        shape = shape_of(self._layer.value)[1:]
+        whole = self._trace.broadcast_to(self._rows_of_gradient, (self.batch * self.classes, *shape))
         return self._trace.reshape(whole, (self.batch, self.classes, *shape))
+
+    @cached_property
+    def _rows_of_gradient(self) -> Value:
+        """[B * K, ...]: traced once, whoever reads it."""
+        return self._backward().gradient()
+
+    def _laid_out(self, rows: Value, items: Size) -> Value:
+        """[items, K, N, C]: what a backward pass gives, by cells."""
+        by_cell = self._by_cell(rows, items * self.classes)
+        return self._trace.reshape(by_cell, (items, self.classes, *shape_of(by_cell)[1:]))
+
+    @property
+    def _ids(self) -> np.ndarray | None:
+        """[K]: the classes asked for by their ids; None where they are not."""
+        ids = self._request.targets.ids
+        return None if ids is None else np.array(ids, np.int64)
 
     def _backward(self, copies: int = 1, forward: Mapping[Value, Value] | None = None) -> Backward:
         """The way from the scores back to the layer."""
         scores, request, xp = self._scores, self._request, self._trace
-        ids: Array = None if request.targets.ids is None else np.array(request.targets.ids, np.int64)
+        ids: Array = self._ids
         if self.explained is not None:
             ids = self.explained
             if copies > 1:
@@ -106,15 +118,15 @@ class PlannedSite:
         rows = Rows(xp.reshape(noisy, (self.batch * copies, *shape)))
         values = replayed(self._graph, xp, {image: rows}, self._scores.read_at(self._request.reads))
         back = self._backward(copies, {value: held.value for value, held in values.items()})
-        found = self._laid_out(back)
+        found = self._laid_out(back.gradient(), self.batch * copies)
         made = xp.reshape(found, (self.batch, copies, *shape_of(found)[1:]))
         self.answers.append(("noisy_gradients", noisy, made))
         return made
 
     def image_scores(self, maps: Value) -> Value:
         """[B, K]: the probability of class k for the image times map k of `maps` [B, K, N] in [0, 1], enlarged to pixels."""
-        xp, told = self._trace, self._request.targets.ids
-        own: Array = np.arange(self.classes, dtype=np.int64) if told is None else np.array(told, np.int64)
+        xp = self._trace
+        own: Array = np.arange(self.classes, dtype=np.int64) if self._ids is None else self._ids
         own = own.reshape(1, self.classes) if self.explained is None else self.explained
         own = xp.broadcast_to(own, (self.batch, self.classes))
         found = [
@@ -215,8 +227,7 @@ class PlannedSite:
         return np.array_split(np.arange(count), min(self._request.chunks, count))
 
     def _channel_scores(self, kept: Value) -> Value:
-        value, place = self._layer.value, self._layer.place
-        (axis,) = (axis for axis in range(1, len(shape_of(value))) if axis not in place.cells)
+        value, axis = self._layer.value, self._layer.channels
         channels, masks = shape_of(value)[axis], shape_of(kept)[1]
         tail = ChannelTail(self._graph, self._trace, self._scores.read_at(self._request.reads), kept, batch=self.batch)
         start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
@@ -244,8 +255,8 @@ class PlannedSite:
             every = xp.sigmoid(every)
         if chosen:
             return every
-        if self._request.targets.ids is not None:
-            return xp.take(every, np.array(self._request.targets.ids, np.int64), axis=2)
+        if self._ids is not None:
+            return xp.take(every, self._ids, axis=2)
         if self.explained is not None:
             spread = xp.reshape(self.explained, (self.batch, 1, self.classes))
             return xp.take_along_axis(every, xp.broadcast_to(spread, (self.batch, masks, self.classes)), axis=2)
@@ -257,8 +268,7 @@ class PlannedSite:
             return None
         if self.explained is not None:
             return Selection(self.explained, self.classes, self._scores.classes, of_each_image=True)
-        ids = self._request.targets.ids
-        return None if ids is None else Selection(np.array(ids, np.int64), len(ids), self._scores.classes)
+        return None if self._ids is None else Selection(self._ids, len(self._ids), self._scores.classes)
 
     def _top(self) -> Value | None:
         """[B, k]: the classes explained for each image, most probable first; None where they are the same for all."""
