@@ -65,8 +65,9 @@ def test_a_photo_that_is_gone(tmp_path: Path) -> None:
 def browser() -> Iterator[Any]:
     driver = shutil.which("chromedriver")
     if driver is None:
-        # no package registry for Python has a browser, and the tests must run where there is only Python and git: what the page
-        # holds is tested above without one
+        # A browser is no Python package: those that carry one want libraries of the system, or download it when they run. The
+        # tests must pass where there is only Python and git, so the controls are tried where a browser is; what the page holds
+        # is tested above without one.
         pytest.skip("there is no chromedriver here (Debian: apt-get install chromium chromium-driver)")
     webdriver = pytest.importorskip("selenium.webdriver")
     from selenium.webdriver.chrome.service import Service
