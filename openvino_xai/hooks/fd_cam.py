@@ -18,6 +18,7 @@ import numpy as np
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks.channels import quotient, weighed
 from openvino_xai.hooks.scale import unit
+from openvino_xai.hooks.selection import largest
 from openvino_xai.hooks.site import Site
 
 THETA = 0.95  # the quantile of similarities above which a channel belongs to the group
@@ -45,6 +46,4 @@ def groups(xp: Namespace, cells: Array) -> Array:
     alike = xp.matmul(direction, xp.permute_dims(direction, (0, 2, 1)))
     channels = cells.shape[2]
     above = channels - 1 - floor(THETA * (channels - 1))
-    order = xp.top_k(alike, above + 1, axis=2)
-    limit = xp.take_along_axis(alike, xp.take(order, np.array([above]), axis=2), axis=2)
-    return xp.greater(alike, limit)
+    return xp.greater(alike, largest(xp, alike, above + 1))

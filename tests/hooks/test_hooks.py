@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from family import COPIES, FAMILY, slow_abs, slow_family, slow_fd, slow_groups, slow_smooth
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openvino_xai.graph.vocabulary import WORDS, numpy_namespace
 from openvino_xai.hooks import METHODS, SCALES
+from openvino_xai.hooks.selection import largest
 
 BATCH, CHANNELS, HEIGHT, WIDTH, CLASSES = 2, 24, 3, 5, 6
 RNG = np.random.default_rng(5)
@@ -187,6 +190,16 @@ def test_the_oracle_fails_when_one_word_is_broken(method: str, word: str) -> Non
 
     xp = SimpleNamespace(**{**vars(numpy_namespace()), word: broken})
     assert any(differs(xp, scale, method) for scale in ("u8", "none"))
+
+
+@given(
+    columns=st.integers(1, 60), rows=st.sampled_from([3, 16, 32]), at=st.floats(0, 1, exclude_max=True),
+    values=st.integers(1, 40), seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_the_largest_of_a_row_is_found_in_bunches(columns: int, rows: int, at: float, values: int, seed: int) -> None:
+    rank = int(at * columns) + 1
+    x = np.random.default_rng(seed).integers(0, values, (2, rows, columns)) / 8  # few values: ties
+    np.testing.assert_array_equal(largest(numpy_namespace(), x, rank)[..., 0], np.sort(x)[..., -rank])
 
 
 def differs(xp: Any, scale: str, method: str) -> bool:
