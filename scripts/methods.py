@@ -61,6 +61,7 @@ class Study:
     options: dict[str, str] = field(default_factory=dict)
     few: int | None = None
     recipro: str = "reciprocam"
+    costly: dict[str, str] = field(default_factory=dict)  # the layers of methods that are refused unless theirs is named
 
 
 def studies(data: Path | None, work: Path) -> list[Study]:
@@ -72,13 +73,14 @@ def studies(data: Path | None, work: Path) -> list[Study]:
     names = {"labels": str(SAMPLES / "models" / "imagenet_labels.txt")}
     lite, squeeze = models / "efficientnet_lite0.xml", models / "squeezenet1.1.onnx"
     vit = models / "vit_s14_imagenette.xml"
+    fire, norm = {"fd_cam": "fire9/concat"}, {"fd_cam": "/backbone/encoder/layer.11/norm1/Add_1"}
     return [
         *found,
         Study("EfficientNet-Lite0, 100 photos", lite, images / "imagenet100", ONE | CROP | names),
         Study("EfficientNet-Lite0, 134 with boxes", lite, images / "boxes" / "boxes.json", ONE | SQUASH | names),
-        Study("SqueezeNet 1.1, 100 photos", squeeze, images / "imagenet100", CAFFE | CROP | names),
-        Study("SqueezeNet 1.1, 134 with boxes", squeeze, images / "boxes" / "boxes.json", CAFFE | SQUASH | names),
-        Study("ViT-S/14, photos with boxes", vit, ten_classes(data, work), IMAGENET | SQUASH, 20, "vit_reciprocam"),
+        Study("SqueezeNet 1.1, 100 photos", squeeze, images / "imagenet100", CAFFE | CROP | names, costly=fire),
+        Study("SqueezeNet 1.1, 134 with boxes", squeeze, images / "boxes" / "boxes.json", CAFFE | SQUASH | names, costly=fire),
+        Study("ViT-S/14, photos with boxes", vit, ten_classes(data, work), IMAGENET | SQUASH, 20, "vit_reciprocam", norm),
         Study("VGG-16, brain slices", models / "vgg16_brain_tumor.xml", slices(data, work), {"scale_values": "255"} | RGB, 4),
     ]
 
@@ -144,6 +146,8 @@ def measured(study: Study, method: str, told: argparse.Namespace) -> dict[str, A
     for name in COLUMNS:
         if name != "pointing_game" or study.photos.suffix == ".json":
             command += ["--metric", name]
+    if method in study.costly:
+        command += ["--layer", study.costly[method]]
     for name, value in study.options.items():
         command += [f"--{name}", value]
     done = subprocess.run([str(item) for item in command], capture_output=True, text=True)
@@ -163,7 +167,7 @@ def times(study: Study, work: Path, masks: int, asked: tuple[str, ...]) -> dict[
             if method in PROBES:
                 network = xai.probe(study.model, method, settings=Settings(masks=masks))
             else:
-                network = xai.load(xai.insert(study.model, method=method))
+                network = xai.load(xai.insert(study.model, method=method, layer=study.costly.get(method)))
         except xai.OvxaiError:
             continue
         network.configure(preprocessing={k: v for k, v in study.options.items() if k != "labels"})
