@@ -11,7 +11,9 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from tiny import CLASSES, tiny
+from tracing import computed
 
+from openvino_xai.graph.files import open_model
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.vocabulary import Trace
@@ -331,3 +333,19 @@ def gradient(deployed: Deployed, classes: Classes, trace: Trace, squash: str = "
     back = Backward(deployed.graph, trace, cut, end, classes, batch=cut.shape[0], squash=squash)
     whole = trace.broadcast_to(back.gradient(), (back.rows, *cut.shape[1:]))
     return trace.reshape(whole, (cut.shape[0], classes.count, *cut.shape[1:]))
+
+
+def by_numpy(name: str, ids: np.ndarray | None = None) -> np.ndarray:
+    """[B, K, C, H, W]: what the rules make of a tail, computed in f64; of all classes where `ids` is None."""
+    deployed, trace, forward = open_model(CASES[name].model()), Trace(), slopes(name).values
+    made = gradient(deployed, Classes(CLASSES, ids), trace)
+    constants = {
+        value: deployed.graph.constant(value) for node in trace.nodes for _, value in node.operands if value.native is not None
+    }
+    read = constants | {value: forward.get(value.name) for node in deployed.graph.nodes for value in node.outputs}
+    known = {
+        value: np.asarray(array, np.float64 if np.asarray(array).dtype.kind == "f" else None)
+        for value, array in read.items()
+        if array is not None
+    }
+    return computed(trace.nodes, known, {})[made]

@@ -1,4 +1,4 @@
-"""Tails of real architectures against torch's autograd, and maps against the grad-cam package, where torch is there."""
+"""Rules and tails of real architectures against torch's autograd, and maps against the grad-cam package: optional checks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from autograd import autograd
+from tails import CASES, by_numpy
 from tiny import DIALECTS, in_dialect
 
 import openvino_xai as xai
@@ -94,6 +96,13 @@ class Beside:
         logits = self.network(self.image)
         hook.remove()
         return np.stack([torch.autograd.grad(logits[:, k].sum(), held[-1], retain_graph=True)[0].numpy() for k in IDS], axis=1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_is_that_of_autograd(name: str, torch: Any) -> None:
+    """In f64, but for constants such as 1 / N, which hooks hold in f32; both runtimes are held to the same slopes elsewhere."""
+    true = autograd(torch, name)
+    np.testing.assert_allclose(by_numpy(name), true, rtol=0, atol=1e-7 * np.abs(true).max())
 
 
 @pytest.fixture(scope="module")
