@@ -108,7 +108,7 @@ class Backward:
             if not reached:
                 continue
             given = self._joined(node, found) if node.kind == "split" else reached[0]
-            rule = _split if node.kind == "split" else DERIVATIVES.get(node.kind)
+            rule = DERIVATIVES.get(node.kind)
             if rule is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
             if given.by_class and not self._stays_small(node):
@@ -268,10 +268,6 @@ def _computed_again(trace: Trace, cut: Value, nodes: Sequence[Node]) -> dict[Val
         made = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
         again.update(zip(node.outputs, made, strict=True))
     return again
-
-
-def _split(at: _Step, index: int, g: Value) -> Value:
-    return g
 
 
 def _has_slope(node: Node, index: int) -> bool:

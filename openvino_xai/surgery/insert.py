@@ -154,14 +154,17 @@ def insert(
     original = open_model(model)
     refuse_hooked(original)
     where = _Where(layer, scores, image_input, token_hint(prefix_tokens, token_grid))
-    try:
-        return _hooked(original, where, request, max_memory, verify)
-    except NoneRefused:
-        return _hooked(original, where, replace(request, gate="one"), max_memory, verify)
-    except OutputsChanged:
-        if METHODS[request.method or "reciprocam"].masks != "nothing":
-            raise
-        return _hooked(original, where, replace(request, apart=True), max_memory, verify)
+    while True:
+        try:
+            return _hooked(original, where, request, max_memory, verify)
+        except NoneRefused:
+            if request.gate == "one":
+                raise
+            request = replace(request, gate="one")
+        except OutputsChanged:
+            if request.apart or METHODS[request.method or "reciprocam"].masks != "nothing":
+                raise
+            request = replace(request, apart=True)
 
 
 @dataclass(frozen=True)

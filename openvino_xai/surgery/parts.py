@@ -50,7 +50,7 @@ def hold_parts(
     features = original.model.probing(read={CUT: original.layer.value}, given={}).compile()(inputs)[CUT]
     tail = original.model.probing(read={END: original.scores.read_at(request.reads)}, given={CUT: original.layer.value})
     running = tail.compile()
-    told = Asked(original, request, running, twin, inputs, features, ids)
+    told = Question(original, request, running, twin, inputs, features, ids)
     gradients = seen.get(GRADIENT)
     for place in range(max(map(len, chosen))):
         if gradients is None:
@@ -73,7 +73,7 @@ def hold_parts(
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """What answers are held to: the original, its tail, and a twin that returns gradients, for `ids` of the classes."""
 
     original: Located
@@ -93,7 +93,7 @@ class Asked:
         return squashed(y.astype(np.float64).reshape(len(y), -1), "logit" if self.original.scores.activation else how)
 
 
-def _channel_scores(asked: Asked, kept: np.ndarray, told: np.ndarray) -> float:
+def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of what was told of some copies, which keep some channels, as a share of the scores."""
     features, axis = asked.features, asked.original.layer.channels
     worst = 0.0
@@ -105,7 +105,7 @@ def _channel_scores(asked: Asked, kept: np.ndarray, told: np.ndarray) -> float:
     return worst
 
 
-def _image_scores(asked: Asked, maps: np.ndarray, told: np.ndarray) -> float:
+def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of what was told of images that are multiplied by maps, in probabilities."""
     original, request = asked.original, asked.request
     image, place = find_image(original.model.graph, request.image)
@@ -123,7 +123,7 @@ def _image_scores(asked: Asked, maps: np.ndarray, told: np.ndarray) -> float:
     return worst
 
 
-def _noisy_gradients(asked: Asked, images: np.ndarray, told: np.ndarray) -> float:
+def _noisy_gradients(asked: Question, images: np.ndarray, told: np.ndarray) -> float:
     """The largest difference from gradients at the noisy images, as a share of the largest."""
     original = asked.original
     image, _ = find_image(original.model.graph, asked.request.image)
@@ -138,7 +138,7 @@ def _noisy_gradients(asked: Asked, images: np.ndarray, told: np.ndarray) -> floa
     return worst
 
 
-ANSWERS: dict[str, Callable[[Asked, np.ndarray, np.ndarray], float]] = {
+ANSWERS: dict[str, Callable[[Question, np.ndarray, np.ndarray], float]] = {
     "channel_scores": _channel_scores,
     "image_scores": _image_scores,
     "noisy_gradients": _noisy_gradients,

@@ -163,6 +163,7 @@ RULES: dict[str, Rule] = {
     "reshape": _reshape,
     "roll": _roll,
     "slice": _slice,
+    "split": same,  # the adjoints of its parts come side by side
     "squeeze": _squeeze,
     "transpose": _transpose,
     "unsqueeze": _unsqueeze,
