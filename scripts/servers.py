@@ -100,12 +100,12 @@ def environment(work: Path, name: str, packages: Sequence[str]) -> Path:
 
 
 def kserve(work: Path, samples: Path) -> dict[str, bool]:
-    """What KServe's own server answers, asked as JSON. It listens on all addresses, and cannot be told otherwise."""
+    """What KServe's own server answers, asked as JSON."""
     python = environment(work, "kserve", KSERVE)
     export(work / "sample_xai.xml", work / "kserve_export", server="kserve", backend="python", force=True)
     folder, port = work / "kserve_export" / "predictor", free_port()
     command = [str(python), str(folder / "predictor.py"), "--model_name=sample", f"--model_path={folder / 'model.xml'}"]
-    command += [f"--http_port={port}", "--enable_grpc=false"]
+    command += [f"--http_port={port}"]
     held, checks = np.load(samples), {}
     with (work / "kserve.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -113,6 +113,7 @@ def kserve(work: Path, samples: Path) -> dict[str, bool]:
         wait_until_ready(f"http://127.0.0.1:{port}/v2/health/ready", process, work / "kserve.log")
         address = f"http://127.0.0.1:{port}/v2/models/sample/infer"
         both = post(address, held["images"][:2], ["logits", "saliency_map"])
+        checks["kserve, at loopback alone"] = refuses("127.0.0.2", port)  # as any but the one it was told
         checks["kserve, outputs in order"] = list(both) == ["logits", "saliency_map"]
         checks["kserve, maps"] = bool(np.allclose(both["saliency_map"], held["maps"][:2], atol=1e-4))
         one = post(address, held["images"][:1], ["logits"])
@@ -124,6 +125,15 @@ def kserve(work: Path, samples: Path) -> dict[str, bool]:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     return checks
+
+
+def refuses(address: str, port: int) -> bool:
+    """Whether nothing listens there."""
+    try:
+        socket.create_connection((address, port), timeout=PATIENCE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def post(address: str, images: np.ndarray, outputs: Sequence[str]) -> dict[str, np.ndarray]:

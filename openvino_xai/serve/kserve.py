@@ -29,7 +29,7 @@ BY_TRITON = """    model:
 OF_ITS_OWN = """    containers:
       - name: kserve-container
         image: {service}-predictor  # built from the Dockerfile beside this file
-        args: ["--model_name={name}", "--model_path=/predictor/model{suffix}", "--precision={precision}"]
+        args: ["--model_name={name}", "--model_path=/predictor/model{suffix}", "--precision={precision}", "--address=0.0.0.0"]
 """
 FORMATS = {".onnx": "onnx", ".xml": "openvino"}
 

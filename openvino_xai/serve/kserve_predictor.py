@@ -8,6 +8,8 @@ import numpy as np
 from kserve import InferOutput, InferResponse, Model, ModelServer, model_server
 from kserve.utils.numpy_codec import from_np_dtype
 
+EVERYWHERE = "0.0.0.0"
+
 
 class Predictor(Model):
     """The Open Inference Protocol: every output that is asked for, or all."""
@@ -47,9 +49,23 @@ class Predictor(Model):
         return InferResponse(request.id or str(uuid4()), self.name, answered)
 
 
+class Server(ModelServer):
+    """KServe's server at one address: its own listens at all of them, and by gRPC knows no other."""
+
+    def __init__(self, address):
+        super().__init__(workers=1, enable_grpc=False)
+        self.address = address
+
+    async def _serve(self):
+        self._rest_server.config.host = self.address
+        await super()._serve()
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(parents=[model_server.parser])
     parser.add_argument("--model_path", type=Path, required=True)
     parser.add_argument("--precision", default="f32")
+    parser.add_argument("--address", default="127.0.0.1", help="where to listen: 0.0.0.0 in a container")
     told, _ = parser.parse_known_args()
-    ModelServer().start([Predictor(told.model_name, told.model_path, told.precision)])
+    server = ModelServer() if told.address == EVERYWHERE else Server(told.address)
+    server.start([Predictor(told.model_name, told.model_path, told.precision)])

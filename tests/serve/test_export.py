@@ -119,6 +119,7 @@ def test_kserve_with_a_server_of_its_own(hooked: Any, tmp_path: Path) -> None:
     export(hooked(), tmp_path / "repo", server="kserve", backend="python")
     service = (tmp_path / "repo" / "inference_service.yaml").read_text()
     assert "--model_path=/predictor/model.xml" in service and "--precision=f32" in service
+    assert "--address=0.0.0.0" in service  # in a container: started by hand, the server is reached from this machine alone
     ast.parse((tmp_path / "repo" / "predictor" / "predictor.py").read_text())
     assert (tmp_path / "repo" / "predictor" / "model.bin").is_file()
     assert "COPY predictor /predictor" in (tmp_path / "repo" / "Dockerfile").read_text()
