@@ -125,6 +125,12 @@ def test_coherency() -> None:
     assert coherency(case(np.ones((4, 4), np.float32))) == 0  # a constant map correlates with nothing
 
 
+def test_adcc_is_what_its_users_publish() -> None:
+    """The row that the authors of Recipro-CAM print for ResNet-50 (sybyun/ReciproCAM, accuracy_check.ipynb), in percent."""
+    row = {"average_drop": 15.181533268519809, "coherency": 83.77099173409597, "complexity": 45.07743290492466}
+    assert 100 * adcc({name: value / 100 for name, value in row.items()}) == pytest.approx(71.53989475135123, abs=1e-9)
+
+
 def test_adcc_is_a_harmonic_mean_of_means() -> None:
     assert adcc({"average_drop": 0.2, "coherency": 0.9, "complexity": 0.3}) == pytest.approx(3 / (1 / 0.8 + 1 / 0.9 + 1 / 0.7))
     assert adcc({"average_drop": 1.0, "coherency": 0.9, "complexity": 0.3}) == 0
