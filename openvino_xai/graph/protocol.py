@@ -84,8 +84,8 @@ class Deployed(Protocol):
     def shape_of(self, native: Any, axis: int, name: str) -> Any:
         """A native value [1], i64, with the size of one axis when the model runs."""
 
-    def without_outputs(self, names: Collection[str]) -> Deployed:
-        """A twin that has these outputs no more, nor what only they needed."""
+    def without(self, names: Collection[str]) -> Deployed:
+        """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
 
     def with_constants(self, arrays: Mapping[Value, np.ndarray]) -> Deployed:
         """A twin in which some constants hold other arrays, of the same shape and type."""

@@ -42,10 +42,14 @@ class ImageInput:
         """A batch in the model's own layout as images [N, C, H, W], f32."""
         return (batch if self._channels_first else batch.transpose(0, 3, 1, 2)).astype(np.float32)
 
-    def runs(self, batch: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-        """A batch of any length in batches that the model takes, each with how many of it count; the last is filled up."""
-        for start in range(0, len(batch), self.at_once):
-            part = batch[start : start + self.at_once]
+    def runs(self, batch: np.ndarray, most: int = AT_ONCE) -> Iterator[tuple[np.ndarray, int]]:
+        """A batch of any length in batches that the model takes, each with how many of it count; the last is filled up.
+
+        Where the model takes any number, they are of `most` images.
+        """
+        whole = self.batch or most
+        for start in range(0, len(batch), whole):
+            part = batch[start : start + whole]
             count = len(part)
             if self.batch is not None and count < self.batch:
                 part = np.concatenate([part, np.repeat(part[-1:], self.batch - count, axis=0)])

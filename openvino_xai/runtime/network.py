@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,21 @@ from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Prediction
 from openvino_xai.graph.files import Model, open_model
 from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.protocol import Deployed, Running
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.described import Described
-from openvino_xai.runtime.images import ImageInput
+from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
-from openvino_xai.surgery.insert import Hooked
+from openvino_xai.surgery.insert import MAX_MEMORY, Hooked, reads, unhooked
 from openvino_xai.surgery.locate import Scores
 from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.request import Targets
 from openvino_xai.surgery.site import WANTED
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
+DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook
 
 
 def load(
@@ -44,17 +46,24 @@ def load(
     performance hint and the folder where it keeps compiled models. Raises InputError, ModelError.
     """
     deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
-    running = deployed.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
-    return Network(running, Described.of(deployed.graph, deployed.info), device)
+    known = Described.of(deployed.graph, deployed.info)
+
+    def compiled(one: Deployed) -> Running:
+        return one.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
+
+    dear = float(known.record.get("cost", 1)) > DEAR
+    return Network(compiled(deployed), known, device, plain=(lambda: compiled(unhooked(deployed))) if dear else None)
 
 
 class Network:
     """A model that runs, from any thread. Called with a batch it returns every output by name, the maps among them."""
 
-    def __init__(self, running: Running, known: Described, device: str) -> None:
+    def __init__(self, running: Running, known: Described, device: str, *, plain: Callable[[], Running] | None = None) -> None:
         self._running, self._input, self._scores, self._scale = running, known.image, known.scores, known.scale
+        self._made_plain = plain
         self.device = device
         self.record = dict(known.record)
+        self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
         self._images = ImageInput(known.image, known.channels_first)
         self.labels = [label.replace("_", " ") for label in known.info.get("labels", "").split()]
         self._preprocessing = _described(known.image, known.channels_first).updated(known.info)
@@ -119,7 +128,7 @@ class Network:
             inputs[gate] = np.ones(len(batch), bool) if explain is None else np.asarray(explain, bool)
         elif explain is not None:
             raise InputError("the model has no gate: all images are explained; insert with gate=True for one that asks which")
-        if self.record.get("targets") == "asked":
+        if reads(self.record, WANTED):
             inputs[WANTED] = np.zeros(len(batch), np.int64) if classes is None else np.asarray(classes, np.int64)
         elif classes is not None:
             raise InputError(
@@ -138,7 +147,7 @@ class Network:
         """
         photo = read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
         sample = self.prepare(photo)
-        results = next(self._results(sample))
+        results = next(self._results(sample) if not reads(self.record, WANTED) else self._predictions(sample))
         seen = self._read(results)[0]
         ranked = np.argsort(-seen, kind="stable")
         explained = self._explained(results)
@@ -163,7 +172,7 @@ class Network:
 
         Or the `logits`, where the model returns them. Raises InputError where it does not.
         """
-        return np.concatenate([self._read(results, logits) for results in self._results(images)])
+        return np.concatenate([self._read(results, logits) for results in self._predictions(images)])
 
     def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities or logits [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
@@ -172,6 +181,11 @@ class Network:
 
         Raises InputError for a class that is not explained, or a model without a hook.
         """
+        if reads(self.record, WANTED):
+            y = self.predict(images, logits=logits)
+            ids = [int(one.argmax()) if k is None else k for one, k in zip(y, classes, strict=True)]
+            self._wanted(sorted(set(ids)), NO_RANKING, range(self._scores.classes))
+            return y, np.concatenate([unscaled(results[MAP][:, 0]) for results in self._results(images, ids)])
         seen: list[np.ndarray] = []
         found: list[np.ndarray] = []
         for results in self._results(images):
@@ -192,21 +206,33 @@ class Network:
             raise InputError(f"output '{self._scores.name}' ends in a {scale}: the model returns no logits to read")
         return scores.reshape(len(scores), -1).astype(np.float64)
 
-    def _results(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    def _results(self, images: np.ndarray, classes: Sequence[int] | None = None) -> Iterator[dict[str, np.ndarray]]:
         """The outputs for images of any number, in batches that fit, without what filled them up."""
-        for batch, count in self._images.runs(self._images.laid_out(images)):
-            yield {name: array[:count] for name, array in self(batch).items()}
+        done = 0
+        for batch, count in self._images.runs(self._images.laid_out(images), self._at_once):
+            asked = None if classes is None else np.resize(classes[done : done + count], len(batch))
+            yield {name: array[:count] for name, array in self(batch, classes=asked).items()}
+            done += count
+
+    def _predictions(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        """The outputs of the model, without maps where these are dear."""
+        if self._plain is None:
+            yield from self._results(images)
+        else:
+            for batch, count in self._images.runs(self._images.laid_out(images)):
+                yield {name: array[:count] for name, array in self._plain({self._input.name: batch}).items()}
+
+    @cached_property
+    def _plain(self) -> Running | None:
+        return None if self._made_plain is None else self._made_plain()
 
     def _maps(
         self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int], explained: Sequence[int]
     ) -> np.ndarray:
         """The maps [K, h, w] of some of the classes explained, for the first image of a run."""
-        if self.record["targets"] == "asked":
-            (batch, _), *_ = self._images.runs(self._images.laid_out(image))
-            maps = np.stack([self(batch, classes=np.full(len(batch), k))[MAP][0, 0] for k in ids])
-        else:
-            maps = results[MAP][0][[explained.index(k) for k in ids]]
-        return np.asarray(maps.astype(np.float32) / 255 if maps.dtype == np.uint8 else maps)
+        if reads(self.record, WANTED):
+            return np.concatenate([unscaled(next(self._results(image, [k]))[MAP][:, 0]) for k in ids])
+        return unscaled(results[MAP][0][[explained.index(k) for k in ids]])
 
     def _check(self, batch: np.ndarray) -> None:
         expected = self._input.shape or ()
@@ -260,3 +286,8 @@ def _checked_photo(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError(f"an image is RGB bytes [H, W, 3]; this is {image.dtype} {list(image.shape)}")
     return image
+
+
+def unscaled(maps: np.ndarray) -> np.ndarray:
+    """Maps as they are, or in [0, 1] where they are bytes."""
+    return maps.astype(np.float32) / 255 if maps.dtype == np.uint8 else maps

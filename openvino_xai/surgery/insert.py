@@ -26,6 +26,7 @@ from openvino_xai.surgery.plan import CLASS, MAP, Plan
 from openvino_xai.surgery.plan import plan as make_plan
 from openvino_xai.surgery.randomise import WEIGHTED
 from openvino_xai.surgery.request import Asked, Request, rows_and_columns
+from openvino_xai.surgery.site import WANTED
 from openvino_xai.surgery.tail import between
 from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
 from openvino_xai.version import __version__
@@ -211,6 +212,8 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
         "scale": request.scale,
         "plan": request.plan,
         "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
+        "cost": f"{place.cost:.2f}",
+        "memory": str(place.memory),
     }
     if masking.score == "none":
         record["score"] = "none"
@@ -250,8 +253,13 @@ def find_layer(
 
 
 def unhooked(deployed: Deployed) -> Deployed:
-    """A twin without the hook and its outputs."""
-    return deployed.without_outputs((MAP, CLASS))
+    """A twin without the hook, its outputs and its inputs."""
+    return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED) if reads(deployed.info(RECORD), name))))
+
+
+def reads(record: Mapping[str, str], name: str) -> bool:
+    """Whether a hook, by its record, has an input of that name."""
+    return record.get("gate") == name or (name == WANTED and record.get("targets") == "asked")
 
 
 def refuse_hooked(deployed: Deployed) -> None:

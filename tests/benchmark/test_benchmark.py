@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -67,9 +68,10 @@ def test_comparing_a_plain_model_with_its_plans(dialect: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_hook_is_taken_off_again(dialect: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{"targets": "top:2"}, {"targets": "asked"}, {"gate": True}])
+def test_a_hook_is_taken_off_again(options: dict[str, Any], dialect: str, tmp_path: Path) -> None:
     path = written(tmp_path, dialect)
-    hooked = xai.insert(path, layer="f", targets="top:2").deployed
+    hooked = xai.insert(path, layer="f", **options).deployed
     again = unhooked(hooked)
     batch = {"image": np.random.default_rng(0).normal(size=(2, 3, 6, 8)).astype(np.float32)}
     plain = open_model(path).compile()(batch)

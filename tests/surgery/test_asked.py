@@ -11,6 +11,7 @@ from tiny import CLASSES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError
+from openvino_xai.runtime import network
 
 NAME = "squeeze and excite"
 
@@ -37,10 +38,33 @@ def test_the_map_is_that_of_the_class(method: str, score: str, dialect: str) -> 
 def test_a_network_asks_for_what_it_is_asked(batch: int | str, dialect: str) -> None:
     image = slopes(NAME).image
     model = in_dialect(CASES[NAME].model(batch), dialect)
-    network = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="asked"))
+    asked = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="asked"))
     every = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="all"))
-    scores, maps = network.maps(image, [2, None])
+    scores, maps = asked.maps(image, [2, None])
     np.testing.assert_allclose(maps, every.maps(image, [2, int(scores[1].argmax())])[1], atol=2e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("room", [1, 10**9])
+def test_a_dear_hook_runs_for_maps_alone_and_in_batches_that_fit(
+    room: int, dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predictions are those of the model without its hook, which is compiled when it is wanted, and has one input."""
+    images = np.random.default_rng(4).normal(0, 1, (5, *slopes(NAME).image.shape[1:])).astype(np.float32)
+    hooked = xai.insert(in_dialect(CASES[NAME].model("B"), dialect), method="fd_cam", layer="x", targets="asked")
+    true = xai.load(hooked)
+    monkeypatch.setattr(network, "MAX_MEMORY", room)
+    monkeypatch.setattr(network, "DEAR", 0.0)
+    seen, ran = xai.load(hooked), []
+    real = seen.running
+    monkeypatch.setattr(seen, "_running", lambda inputs: ran.append(len(inputs["image"])) or real(inputs))
+    classes = [3, None, 3, 0, None]
+    scores, maps = seen.maps(images, classes)
+    assert ran == ([1] * 5 if room == 1 else [5])
+    np.testing.assert_allclose(scores, true.predict(images), atol=1e-6)
+    alone = [true.maps(one[None], [k])[1] for one, k in zip(images, classes, strict=True)]
+    np.testing.assert_allclose(maps, np.concatenate(alone), atol=1e-5)
+    assert seen.predict(images).shape == (5, CLASSES) and len(ran) == (5 if room == 1 else 1)
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:

@@ -226,13 +226,16 @@ class OnnxModel:
         self._names.add(tried)
         return tried
 
-    def without_outputs(self, names: Collection[str]) -> OnnxModel:
-        """A twin that has these outputs no more, nor what only they needed."""
+    def without(self, names: Collection[str]) -> OnnxModel:
+        """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
         twin = self.native.clone()
         kept = [output for output in twin.graph.outputs if output.name not in names]
         del twin.graph.outputs[:]
         twin.graph.outputs.extend(kept)
         RemoveUnusedNodesPass()(twin)
+        needed = [value for value in twin.graph.inputs if value.name not in names]
+        del twin.graph.inputs[:]
+        twin.graph.inputs.extend(needed)
         return OnnxModel(twin)
 
     def with_constants(self, arrays: Mapping[Value, np.ndarray]) -> OnnxModel:

@@ -144,12 +144,15 @@ class OpenVINOModel:
         zero = opset.constant(np.array(0, SIZES))
         return opset.gather(opset.shape_of(native, "i64"), opset.constant(np.array([axis], SIZES)), zero).output(0)
 
-    def without_outputs(self, names: Collection[str]) -> OpenVINOModel:
-        """A twin that has these outputs no more, nor what only they needed."""
+    def without(self, names: Collection[str]) -> OpenVINOModel:
+        """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
         twin = self.native.clone()
         for port in twin.outputs:
             if name_of(port) in names:
                 twin.remove_result(port.get_node())
+        for port in twin.inputs:
+            if name_of(port) in names:
+                twin.remove_parameter(port.get_node())
         return OpenVINOModel(twin)
 
     def with_constants(self, arrays: Mapping[Value, np.ndarray]) -> OpenVINOModel:
