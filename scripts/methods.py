@@ -73,13 +73,13 @@ def studies(data: Path | None, work: Path) -> list[Study]:
     names = {"labels": str(SAMPLES / "models" / "imagenet_labels.txt")}
     lite, squeeze = models / "efficientnet_lite0.xml", models / "squeezenet1.1.onnx"
     vit = models / "vit_s14_imagenette.xml"
-    fire, norm = {"fd_cam": "fire9/concat"}, {"fd_cam": "/backbone/encoder/layer.11/norm1/Add_1"}
+    norm = {"fd_cam": "/backbone/encoder/layer.11/norm1/Add_1"}
     return [
         *found,
         Study("EfficientNet-Lite0, 100 photos", lite, images / "imagenet100", ONE | CROP | names),
         Study("EfficientNet-Lite0, 134 with boxes", lite, images / "boxes" / "boxes.json", ONE | SQUASH | names),
-        Study("SqueezeNet 1.1, 100 photos", squeeze, images / "imagenet100", CAFFE | CROP | names, costly=fire),
-        Study("SqueezeNet 1.1, 134 with boxes", squeeze, images / "boxes" / "boxes.json", CAFFE | SQUASH | names, costly=fire),
+        Study("SqueezeNet 1.1, 100 photos", squeeze, images / "imagenet100", CAFFE | CROP | names),
+        Study("SqueezeNet 1.1, 134 with boxes", squeeze, images / "boxes" / "boxes.json", CAFFE | SQUASH | names),
         Study("ViT-S/14, photos with boxes", vit, ten_classes(data, work), IMAGENET | SQUASH, 20, "vit_reciprocam", norm),
         Study("VGG-16, brain slices", models / "vgg16_brain_tumor.xml", slices(data, work), {"scale_values": "255"} | RGB, 4),
     ]

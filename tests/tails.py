@@ -240,6 +240,11 @@ CASES |= {
         "c = Conv(x, w, b) r = Relu(c) m = GlobalAveragePool(r) logits = Flatten(m)", 1,
         weights={"w": normal(CLASSES, 4, 1, 1), "b": normal(CLASSES)}, head="",
     ),
+    "conv, 1x1 head, pool": Case(
+        "a = Conv<pads=[1, 1, 1, 1]>(x, v) r = Relu(a) c = Conv(r, w) s = Add(c, b) m = GlobalAveragePool(s) "
+        "logits = Flatten(m)", 1,
+        weights={"v": normal(6, 4, 3, 3), "w": normal(CLASSES, 6, 1, 1), "b": normal(1, CLASSES, 1, 1)}, head="",
+    ),
     "norm, pool, norm, linear": Case(
         "n = BatchNormalization(x, s, t, u, v) r = Relu(n) m = ReduceMean<axes=[2, 3], keepdims=0>(r) "
         "l = LayerNormalization<axis=-1>(m, g, h) logits = MatMul(l, w)", 1,

@@ -60,8 +60,8 @@ class Namespace(Protocol):
     def softmax(self, x: Array, /, *, axis: int) -> Array:
         """exp(x) over its sum along `axis`"""
 
-    def top_k(self, x: Array, k: int, /, *, axis: int) -> Array:
-        """The indices of the `k` largest along `axis`, largest first, i64; of equals the first"""
+    def top_k(self, x: Array, k: int, /, *, axis: int, ordered: bool = True) -> Array:
+        """The indices of the `k` largest along `axis`, i64: the largest first, and of equals the first; or in any order"""
 
     def conv_transpose(
         self,
@@ -105,7 +105,7 @@ def _softmax(x: np.ndarray, /, *, axis: int) -> np.ndarray:
     return np.asarray(shifted / shifted.sum(axis=axis, keepdims=True))
 
 
-def _top_k(x: np.ndarray, k: int, /, *, axis: int) -> np.ndarray:
+def _top_k(x: np.ndarray, k: int, /, *, axis: int, ordered: bool = True) -> np.ndarray:
     return np.take(np.argsort(-x, axis=axis, kind="stable"), np.arange(k), axis=axis)
 
 
@@ -305,10 +305,10 @@ class Trace:
         axis = axis % len(shape_of(x))
         return self.record("gather_elements", [x, indices], shape_of(indices), x.dtype, {"axis": axis})
 
-    def top_k(self, x: Value, k: int, /, *, axis: int) -> Value:
+    def top_k(self, x: Value, k: int, /, *, axis: int, ordered: bool = True) -> Value:
         axis = axis % len(shape_of(x))
         shape = tuple(k if i == axis else size for i, size in enumerate(shape_of(x)))
-        return self.record("top_k", [x], shape, np.int64, {"axis": axis, "k": k})
+        return self.record("top_k", [x], shape, np.int64, {"axis": axis, "k": k, "ordered": ordered})
 
     def conv_transpose(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from openvino_xai.graph.vocabulary import Array, Namespace
 
 LANES = 16  # rows sorted side by side, where sizes are fixed: OpenVINO's TopK is vectorised over the axes behind the sorted one
@@ -20,19 +18,18 @@ def largest(xp: Namespace, x: Array, rank: int) -> Array:
     bunch = min((size for size in range(1, columns + 1) if columns % size == 0), key=lambda g: columns // g + rank * g)
     if isinstance(batch, int) and bunch > 1 and columns // bunch > rank:
         parts = xp.reshape(x, (batch, rows, bunch, columns // bunch))
-        best = xp.reshape(_order(xp, xp.max(parts, axis=2), rank), (batch, rows, 1, rank))
+        best = xp.reshape(_best(xp, xp.max(parts, axis=2), rank), (batch, rows, 1, rank))
         every = xp.broadcast_to(best, (batch, rows, bunch, rank))
         x = xp.reshape(xp.take_along_axis(parts, every, axis=3), (batch, rows, bunch * rank))
-    last = xp.take(_order(xp, x, rank), np.array([rank - 1]), axis=2)
-    return xp.take_along_axis(x, last, axis=2)
+    return xp.min(xp.take_along_axis(x, _best(xp, x, rank), axis=2), axis=2, keepdims=True)
 
 
-def _order(xp: Namespace, x: Array, rank: int) -> Array:
-    """[B, R, rank]: where in each row of [B, R, C] its largest values are, the largest first."""
+def _best(xp: Namespace, x: Array, rank: int) -> Array:
+    """[B, R, rank]: where in each row of [B, R, C] its largest values are, in any order."""
     batch, rows, columns = x.shape
     if rows % LANES or not isinstance(batch, int):
-        return xp.top_k(x, rank, axis=2)
+        return xp.top_k(x, rank, axis=2, ordered=False)
     blocks = rows // LANES
     aside = xp.permute_dims(xp.reshape(x, (batch, blocks, LANES, columns)), (0, 1, 3, 2))
-    order = xp.permute_dims(xp.top_k(aside, rank, axis=2), (0, 1, 3, 2))
+    order = xp.permute_dims(xp.top_k(aside, rank, axis=2, ordered=False), (0, 1, 3, 2))
     return xp.reshape(order, (batch, rows, rank))

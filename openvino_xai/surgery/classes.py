@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from openvino_xai.graph.axes import UNARY, axes_of
+from openvino_xai.graph.axes import UNARY, axes_of, is_pointwise
 from openvino_xai.graph.neutral import Node, Value
 from openvino_xai.graph.sizes import Size, product
 from openvino_xai.graph.vocabulary import Array, Trace, shape_of
 from openvino_xai.surgery.values import Rows
 
+POOLED = frozenset("avg_pool max max_pool mean min sum".split())
 EACH_ALONE = UNARY | {"add", "divide", "multiply", "subtract", "reshape", "squeeze", "unsqueeze"}
 
 
@@ -64,13 +65,28 @@ def _closed(nodes: Sequence[Node], held: dict[Value, int], start: Collection[Val
     return held
 
 
-def can_differ(nodes: Sequence[Node], held: Mapping[Value, int]) -> bool:
-    """Whether classes can be chosen for each image: one linear layer, and then only what treats each score alone."""
+def can_differ(nodes: Sequence[Node], held: Mapping[Value, int], *, by_channel: bool = False) -> bool:
+    """Whether classes can be chosen for each image: one linear layer, and then only what treats each score alone.
+
+    Where masks are `by_channel`, that may be a map of classes, too.
+    """
     chosen = [node for node in nodes if node.outputs[0] in held]
     linear = [node for node in chosen if not any(value in held for _, value in node.operands)]
-    if len(linear) != 1 or linear[0].kind != "matmul" or linear[0].attributes.get("transpose_a"):
+    if len(linear) != 1 or not (is_linear(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear(linear[0])):
         return False
-    return all(node.kind in EACH_ALONE for node in chosen if node is not linear[0])
+    alone = EACH_ALONE | POOLED if by_channel else EACH_ALONE
+    return all(node.kind in alone for node in chosen if node is not linear[0])
+
+
+def is_linear(node: Node) -> bool:
+    """Whether a node multiplies channels, and nothing else, by weights: a linear layer, or a 1x1 convolution."""
+    if node.kind == "matmul":
+        return not node.attributes.get("transpose_a")
+    return (
+        node.kind == "conv"
+        and node.attributes["groups"] == 1
+        and all(is_pointwise(node, axis) for axis in range(len(node.attributes["kernel"])))
+    )
 
 
 def picked(
@@ -104,18 +120,58 @@ def _by_row(
 
 
 def linear_by_image(trace: Trace, node: Node, rows: Rows, selection: Selection, sizes: tuple[Size, Size]) -> Value:
-    """[B * N, k]: a linear layer with, for each image, the columns of its own classes."""
-    attributes, weights = node.attributes, node.operand(1)
-    (batch, masks), depth = sizes, shape_of(rows.value)[-1]
-    columns = 0 if attributes.get("transpose_b") else 1
-    each = trace.take(weights, selection.ids, axis=columns)  # [B, k, C] or [C, B, k]
-    order = (0, 2, 1) if columns == 0 else (1, 0, 2)
-    y = trace.matmul(trace.reshape(rows.value, (batch, masks, depth)), trace.permute_dims(each, order))
-    y = y if attributes.get("alpha", 1.0) == 1 else trace.multiply(y, attributes["alpha"])
+    """[B * N, k, ...]: a linear layer, or a 1x1 convolution, with, for each image, the weights of its own classes."""
+    (batch, masks), weights = sizes, _weights(trace, node, selection)  # [B, k, C]
+    _, channels, *others = shape_of(rows.value)
+    if node.kind == "matmul":
+        x = trace.reshape(rows.value, (batch, masks, channels))
+        y = trace.matmul(x, trace.permute_dims(weights, (0, 2, 1)))
+    else:
+        x = trace.reshape(rows.value, (batch, masks, channels, product(others)))
+        y = trace.matmul(trace.reshape(weights, (batch, 1, selection.count, channels)), x)
+    return _with_addend(trace, node, y, selection, sizes, others)
+
+
+def linear_of_channels(
+    trace: Trace, node: Node, value: Value, kept: Value, selection: Selection, sizes: tuple[Size, Size]
+) -> Value:
+    """[B * M, k, ...]: a linear layer, or a 1x1 convolution, on copies of `value` [B, C, ...] that have the channels `kept`.
+
+    The sum over the channels of kept_mc w_kc v_c is a product of the masks with w_kc v_c: no copy is ever made.
+    """
+    batch, _ = sizes
+    _, channels, *others = shape_of(value)
+    weights = _weights(trace, node, selection)
+    each = trace.multiply(
+        trace.reshape(weights, (*shape_of(weights), 1)), trace.reshape(value, (batch, 1, channels, product(others)))
+    )  # [B, k, C, ...]
+    laid = trace.reshape(trace.permute_dims(each, (0, 2, 1, 3)), (batch, channels, selection.count * product(others)))
+    y = trace.matmul(trace.astype(kept, value.dtype), laid)
+    return _with_addend(trace, node, y, selection, sizes, others)
+
+
+def _weights(trace: Trace, node: Node, selection: Selection) -> Value:
+    """[B, k, C], or [1, k, C] where all images have the same classes."""
+    weights = node.operand(1)
+    if node.kind == "conv":
+        weights = trace.reshape(weights, shape_of(weights)[:2])
+    elif not node.attributes.get("transpose_b"):
+        weights = trace.permute_dims(weights, (1, 0))
+    each = trace.take(weights, selection.ids, axis=0)
+    return each if selection.of_each_image else trace.reshape(each, (1, *shape_of(each)))
+
+
+def _with_addend(
+    trace: Trace, node: Node, y: Value, selection: Selection, sizes: tuple[Size, Size], others: Sequence[Size]
+) -> Value:
+    """[B * N, k, ...]: a product [B, N, k ...], times alpha, with what the node adds for each class."""
+    (batch, masks), a = sizes, node.attributes
+    y = trace.reshape(y, (batch, masks, selection.count, product(others)))
+    y = y if a.get("alpha", 1.0) == 1 else trace.multiply(y, a["alpha"])
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         addend = node.operand(2)
         if product(shape_of(addend)) != 1:
             flat = trace.take(trace.reshape(addend, (product(shape_of(addend)),)), selection.ids, axis=0)
-            addend = trace.reshape(flat, (batch, 1, selection.count))
-        y = trace.add(y, addend if attributes["beta"] == 1 else trace.multiply(addend, attributes["beta"]))
-    return trace.reshape(y, (rows.count, selection.count))
+            addend = trace.reshape(flat, (batch if selection.of_each_image else 1, 1, selection.count, 1))
+        y = trace.add(y, addend if a.get("beta", 1.0) == 1 else trace.multiply(addend, a["beta"]))
+    return trace.reshape(y, (batch * masks, selection.count, *others))

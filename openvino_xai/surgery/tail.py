@@ -17,7 +17,7 @@ from openvino_xai.graph.sizes import Dim, Shape, Size, product, text
 from openvino_xai.graph.symbolic import SHAPED
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.cells import Cells
-from openvino_xai.surgery.classes import Selection, can_differ, class_axes, linear_by_image, picked
+from openvino_xai.surgery.classes import Selection, can_differ, class_axes, is_linear, linear_by_image, picked
 from openvino_xai.surgery.locate import layer_name
 from openvino_xai.surgery.queries import Queries
 from openvino_xai.surgery.rows import repeat_over_rows
@@ -73,8 +73,11 @@ class Tail:
         if selection is None or shape_of(self._end)[1] != selection.classes:
             return
         held = class_axes(self._nodes, self._end, start, selection.classes)
-        if not selection.of_each_image or can_differ(self._nodes, held):
+        if not selection.of_each_image or self._can_differ(held):
             self._chosen = held
+
+    def _can_differ(self, held: Mapping[Value, int]) -> bool:
+        return can_differ(self._nodes, held)
 
     def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
         lazy = self._cells.step(node, operands) if self._cells else None
@@ -93,13 +96,19 @@ class Tail:
         lazy = self._cells.step(node, cut, self._shape) if self._cells else None
         if lazy is not None and not isinstance(lazy[0], Cell):
             return lazy
+        if (linear := self._linear(node, cut, selection)) is not None:
+            return [linear]
         rows = {index: self._as_rows(value) for index, value in cut.items()}
         first = next(iter(rows.values()))
-        if selection.of_each_image and node.kind == "matmul":
+        if selection.of_each_image and is_linear(node):
             return [Rows(linear_by_image(self._trace, node, first, selection, sizes))]
         replaced = picked(self._trace, node, self._chosen, selection, first, sizes)
         made = repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced)
         return list(made)
+
+    def _linear(self, node: Node, operands: Mapping[int, Masked], selection: Selection) -> Rows | None:
+        """The output of a linear layer for the selected classes, where masks are a part of its product."""
+        return None
 
     def _of_classes(self, value: Masked, original: Value, selection: Selection) -> Masked:
         """A cell with the selected classes alone, where it holds them all; rows of such values hold no others."""

@@ -23,7 +23,7 @@ ELSEWHERE = set(
 # hooks start from a model's own operations, which its plugin must have anyway, and end in these
 ATTRIBUTES = {
     "axes": [1], "keepdims": True, "perm": [0, 2, 1], "axis": 1, "transpose_a": False, "transpose_b": False,
-    "dtype": np.dtype(np.uint8), "k": 2,
+    "dtype": np.dtype(np.uint8), "k": 2, "ordered": True,
     "strides": [1], "pads": [0, 0], "dilations": [1], "output_padding": [0],
 }  # fmt: skip
 

@@ -47,8 +47,15 @@ def test_whatever_the_tail(name: str, dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", ["strided convolution", "pool, conv head, linear", "attention, as exported"])
-def test_fd_cam_switches_channels(name: str, dialect: str) -> None:
+@pytest.mark.parametrize("targets", ["all", "top:2", [3, 0]])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "strided convolution", "pool, conv head, linear", "attention, as exported", "1x1 head, pool", "pool, 1x1 head",
+        "pool, linear", "conv, 1x1 head, pool",
+    ],
+)  # fmt: skip
+def test_fd_cam_switches_channels(name: str, targets: str | list[int], dialect: str) -> None:
     true, run = slopes(name), tail(name)
     x = true.values["x"]
 
@@ -58,8 +65,20 @@ def test_fd_cam_switches_channels(name: str, dialect: str) -> None:
 
     groups = slow_groups(x)
     maps = slow_fd(x, true.jacobian, scores(groups), scores(~groups), true.values["logits"])
-    hooked = xai.insert(in_dialect(CASES[name].model("B"), dialect), method="fd_cam", layer="x", targets="all", scale="none")
-    np.testing.assert_allclose(xai.load(hooked)(true.image)["saliency_map"], maps, atol=1e-4 * maps.max())
+    model = in_dialect(CASES[name].model("B"), dialect)
+    seen = xai.load(xai.insert(model, method="fd_cam", layer="x", targets=targets, scale="none"))(true.image)
+    ids = np.tile([3, 0] if targets == [3, 0] else np.arange(CLASSES), (2, 1))
+    maps = np.take_along_axis(maps, seen.get("saliency_class", ids)[:, :, None, None], axis=1)
+    np.testing.assert_allclose(seen["saliency_map"], maps, atol=1e-4 * maps.max())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("targets", ["top:1", "asked", [2]])
+def test_channels_are_switched_in_the_weights_of_one_class(targets: str | list[int], dialect: str) -> None:
+    """Ahead of a map of classes no copy of the features is made: the price is far from one network a channel."""
+    model = in_dialect(CASES["1x1 head, pool"].model("B"), dialect)
+    one, every = (xai.insert(model, method="fd_cam", layer="x", targets=t).layer for t in (targets, "all"))
+    assert one.cost is not None and every.cost is not None and one.cost < 0.5 * every.cost
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -76,7 +76,7 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "scatter_rows": _plain("ScatterND"),
     "top_k": lambda node, opset: (
         "TopK",
-        {"axis": node.attributes["axis"], "largest": 1, "sorted": 1},
+        {"axis": node.attributes["axis"], "largest": 1, "sorted": int(node.attributes["ordered"])},
         [np.array([node.attributes["k"]], np.int64)],
     ),
 }
