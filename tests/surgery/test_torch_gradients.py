@@ -100,9 +100,10 @@ class Beside:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_is_that_of_autograd(name: str, torch: Any) -> None:
-    """In f64, but for constants such as 1 / N, which hooks hold in f32; both runtimes are held to the same slopes elsewhere."""
+    """In f64, but for constants such as 1 / N, and what is folded, which hooks hold in f32: each may be half a step of it off."""
     true = autograd(torch, name)
-    np.testing.assert_allclose(by_numpy(name), true, rtol=0, atol=1e-7 * np.abs(true).max())
+    steps = 2 * np.finfo(np.float32).eps  # up to four such constants follow each other in these tails
+    np.testing.assert_allclose(by_numpy(name), true, rtol=0, atol=steps * np.abs(true).max())
 
 
 @pytest.fixture(scope="module")
