@@ -100,7 +100,7 @@ class Beside:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_is_that_of_autograd(name: str, torch: Any) -> None:
-    """In f64, but for constants such as 1 / N, and what is folded, which hooks hold in f32: each may be half a step of it off."""
+    """In f64, but for constants such as 1 / N, and what is folded: hooks hold them in f32, and each may be half a step off."""
     true = autograd(torch, name)
     steps = 2 * np.finfo(np.float32).eps  # up to four such constants follow each other in these tails
     np.testing.assert_allclose(by_numpy(name), true, rtol=0, atol=steps * np.abs(true).max())
