@@ -105,6 +105,11 @@ def is_pointwise(node: Node, axis: int) -> bool:
     return bool(kernel == 1 and a["strides"][axis] == 1 and not a["pads"][axis] and not a["pads"][axis + len(a["kernel"])])
 
 
+def is_1x1(node: Node) -> bool:
+    """True where a convolution reads one position for each of its own."""
+    return all(is_pointwise(node, axis) for axis in range(len(node.attributes["kernel"])))
+
+
 def _convolution(node: Node) -> Axes:
     axes = _none(len(shape_of(node.outputs[0])))
     axes[0] = [Source(0, 0)]

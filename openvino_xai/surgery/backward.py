@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.axes import is_pointwise
+from openvino_xai.graph.axes import is_1x1
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Dim, Shape, Size, product
 from openvino_xai.graph.symbolic import known_integers
@@ -197,7 +197,7 @@ class Backward:
         """Whether a node's adjoints need nothing of an image, and no axis in its full size."""
         inside = [index for index, value in node.operands if value in self.spans]
         others = [value for index, value in node.operands if index not in inside]
-        pointwise = node.kind == "conv" and all(is_pointwise(node, axis) for axis in range(len(node.attributes["kernel"])))
+        pointwise = node.kind == "conv" and is_1x1(node)
         reshaped = (
             node.kind == "reshape" and product(shape_of(node.outputs[0])[2:]) == product(shape_of(node.operand(0))[2:]) == 1
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from openvino_xai.graph.axes import UNARY, axes_of, is_pointwise
+from openvino_xai.graph.axes import UNARY, axes_of, is_1x1
 from openvino_xai.graph.neutral import Node, Value
 from openvino_xai.graph.sizes import Size, product
 from openvino_xai.graph.vocabulary import Array, Trace, shape_of
@@ -82,11 +82,7 @@ def is_linear(node: Node) -> bool:
     """Whether a node multiplies channels, and nothing else, by weights: a linear layer, or a 1x1 convolution."""
     if node.kind == "matmul":
         return not node.attributes.get("transpose_a")
-    return (
-        node.kind == "conv"
-        and node.attributes["groups"] == 1
-        and all(is_pointwise(node, axis) for axis in range(len(node.attributes["kernel"])))
-    )
+    return node.kind == "conv" and node.attributes["groups"] == 1 and is_1x1(node)
 
 
 def picked(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openvino_xai.graph.axes import is_pointwise
+from openvino_xai.graph.axes import is_1x1
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.vocabulary import Trace, shape_of
@@ -55,7 +55,7 @@ def _conv(at: Step, index: int, g: Value) -> Value:
     if index:
         raise refused(at, "its weights depend on the image")
     weights, n = at.operand(1), len(a["kernel"])
-    pointwise = all(is_pointwise(at.node, axis) for axis in range(n))
+    pointwise = is_1x1(at.node)
     if pointwise and a["groups"] == 1 and (found := at.picked(weights, 0, g)) is not None:
         return found
     g = at.full(g, (1,) if pointwise else None)
