@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import onnx
@@ -250,3 +251,29 @@ class TokenOracle:
         maps = self.raw(batch)
         low, high = maps.min(axis=(2, 3), keepdims=True), maps.max(axis=(2, 3), keepdims=True)
         return np.where(high > low, (maps - low) / np.where(high > low, high - low, 1), 0)
+
+
+ROUNDING = 5e-6  # of the scores: f32 through a block, in another order of sums
+VARIANTS = {
+    "fused": Transformer(),
+    "split": Transformer(attention="split", head="sliced"),
+    "tokens first": Transformer(attention="torch"),
+    "positions turn": Transformer(attention="rope", prefix=2),
+    "positions bias": Transformer(attention="shared", layer_scale=True),
+    "masked": Transformer(attention="masked"),
+    "norm behind": Transformer(norm="post", attention="split"),
+    "gated": Transformer(mlp="gated", layer_scale=True),
+    "registers": Transformer(prefix=4),
+    "distilled": Transformer(prefix=2, head="distilled"),
+    "two together": Transformer(prefix=3, head="two"),
+    "softmax inside": Transformer(softmax=True),
+    "one block": Transformer(repeats=1),
+    "no prefix": Transformer(prefix=0, head="mean", attention="split"),
+    "mean of patches": Transformer(prefix=2, head="mean"),
+}
+
+
+def oracle(variant: Transformer, **options: Any) -> TokenOracle:
+    score = "logit" if variant.softmax else "softmax"
+    entry = f"x{variant.repeats - 1}"
+    return TokenOracle(variant.build("B"), entry, variant.layer, variant.prefix, **{"score": score, **options})

@@ -84,6 +84,9 @@ class Deployed(Protocol):
     def shape_of(self, native: Any, axis: int, name: str) -> Any:
         """A native value [1], i64, with the size of one axis when the model runs."""
 
+    def rewire(self, node: Node, index: int, native: Any) -> None:
+        """Let an operand of a node be another native value."""
+
     def without(self, names: Collection[str]) -> Deployed:
         """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
 

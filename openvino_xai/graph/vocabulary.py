@@ -81,6 +81,8 @@ class Namespace(Protocol):
         """
 
 
+JOIN = "join"  # how the names of nodes end that the model's own nodes read
+
 WORDS = tuple(name for name in vars(Namespace) if not name.startswith("_"))
 
 
@@ -139,10 +141,14 @@ def _conv_transpose(
 
 
 class Trace:
-    """The vocabulary as a recorder: every call appends a neutral node to `nodes` and returns its value."""
+    """The vocabulary as a recorder: every call appends a neutral node to `nodes` and returns its value.
+
+    `joined` are operands of the model's own nodes, and what they read instead of what they read before.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.joined: dict[tuple[Node, int], Value] = {}
 
     def record(
         self,
@@ -181,6 +187,13 @@ class Trace:
         )
         self.nodes.append(node)
         return node.outputs
+
+    def join(self, parts: Sequence[Value], /, *, axis: int) -> Value:
+        """`parts` along an axis, for a node of the model to read instead of the value that the first part is taken of."""
+        joined = self.concat(parts, axis=axis)
+        assert joined.producer is not None
+        joined.producer.name = f"ovxai/{len(self.nodes)}/{JOIN}"
+        return joined
 
     def size(self, size: Size) -> Value:
         """[1], i64: a size that only a run knows."""

@@ -46,6 +46,8 @@ class _Emitter:
                 if node.kind in ("reshape", "broadcast"):
                     inputs.append(self._target(node))
                 self._native[node.outputs[0]] = self._model.emit(node, inputs, node.name)
+        for (node, index), value in plan.joined.items():
+            self._model.rewire(node, index, self._of(value))
         for name, value in plan.outputs.items():
             assert value.dtype is not None
             self._model.add_output(self._of(value), name, shape_of(value), value.dtype)

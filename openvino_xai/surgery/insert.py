@@ -8,12 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from openvino_xai.errors import AlreadyHooked, InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
+from openvino_xai.errors import (
+    AlreadyHooked,
+    InputError,
+    LayerError,
+    ModelError,
+    NoneRefused,
+    OutputsChanged,
+    PlanError,
+    TooLarge,
+)
 from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.sizes import Shape, text
-from openvino_xai.graph.vocabulary import shape_of
+from openvino_xai.graph.vocabulary import JOIN, shape_of
 from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.blocks import TokenHint, blocks
 from openvino_xai.surgery.cost import added, depth, human, largest, operations
@@ -155,17 +164,7 @@ def insert(
     original = open_model(model)
     refuse_hooked(original)
     where = _Where(layer, scores, image_input, token_hint(prefix_tokens, token_grid))
-    while True:
-        try:
-            return _hooked(original, where, request, max_memory, verify)
-        except NoneRefused:
-            if request.gate == "one":
-                raise
-            request = replace(request, gate="one")
-        except OutputsChanged:
-            if request.apart or METHODS[request.method or "reciprocam"].masks != "nothing":
-                raise
-            request = replace(request, apart=True)
+    return _hooked(original, where, request, max_memory, verify)
 
 
 @dataclass(frozen=True)
@@ -221,6 +220,8 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
         record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
     if request.gate != "off":
         record["gate"] = GATE
+    if planned.joined:
+        record["joined"] = str(len(planned.joined))
     twin.set_info(RECORD, record)
     seen = None
     if verify:
@@ -230,8 +231,22 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
             same = _View(model.graph, where.scores, where.image_input, where.hint)
             return Located(model, same.found[place_of], same.scores)
 
-        seen = verify_hook(original, twin, located, request)
+        try:
+            seen = verify_hook(original, twin, located, request)
+        except (NoneRefused, OutputsChanged) as error:
+            other = _otherwise(request, planned, error)
+            if other is None:
+                raise
+            return _hooked(original, where, other, max_memory, verify)
     return Hooked(twin.reread(), record, place, seen)
+
+
+def _otherwise(request: Request, planned: Plan, error: NoneRefused | OutputsChanged) -> Request | None:
+    """What to try where the runtime did not take a hook: one that asks less of it; None where there is none."""
+    if isinstance(error, NoneRefused):
+        return None if request.gate == "one" else replace(request, gate="one")
+    leans = planned.joined or METHODS[request.method or ""].masks == "nothing"
+    return replace(request, apart=True) if leans and not request.apart else None
 
 
 def _refuse_shallow(place: Layer, method: str) -> None:
@@ -253,8 +268,28 @@ def find_layer(
 
 
 def unhooked(deployed: Deployed) -> Deployed:
-    """A twin without the hook, its outputs and its inputs."""
-    return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED) if reads(deployed.info(RECORD), name))))
+    """A twin without the hook, its outputs and its inputs. Raises ModelError."""
+    record = deployed.info(RECORD)
+    if "joined" in record:
+        deployed = _parted(deployed, record["joined"])
+    return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED) if reads(record, name))))
+
+
+def _parted(deployed: Deployed, count: str) -> Deployed:
+    """A twin of which no node reads copies that a hook has put in the places of tokens. Raises ModelError."""
+    twin = deployed.twin()
+    joins = [node for node in twin.graph.nodes if node.name.startswith("ovxai/") and node.name.endswith(f"/{JOIN}")]
+    edges = [(*edge, node) for node in joins for edge in twin.graph.consumers[node.outputs[0]]]
+    if str(len(edges)) != count:
+        raise ModelError(
+            f"the hook can be taken out of a model that nobody changed: {len(edges)} of its {count} joins are found by their "
+            "names; insert into the original again"
+        )
+    for consumer, index, node in edges:
+        own = node.operand(0).producer
+        assert own is not None
+        twin.rewire(consumer, index, own.operand(0).native)
+    return twin
 
 
 def reads(record: Mapping[str, str], name: str) -> bool:

@@ -24,7 +24,8 @@ MAP, CLASS, GRADIENT = "saliency_map", "saliency_class", "gradient"
 class Plan:
     """Nodes in the order in which they can be emitted, and the values that become outputs and inputs, by name.
 
-    `origins` tells an axis of a value for each size that the plan names itself.
+    `origins` tells an axis of a value for each size that the plan names itself, and `joined` what operands of the model's own
+    nodes are to be.
     """
 
     graph: Graph
@@ -32,6 +33,7 @@ class Plan:
     outputs: Mapping[str, Value]
     inputs: Mapping[str, Value] = field(default_factory=dict)
     origins: Mapping[str, tuple[Value, int]] = field(default_factory=dict)
+    joined: Mapping[tuple[Node, int], Value] = field(default_factory=dict)
 
     @cached_property
     def constants(self) -> frozenset[Node]:
@@ -62,9 +64,10 @@ def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Pl
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2))}
     if site.explained is not None and site.wanted is None:
         outputs[CLASS] = site.explained
-    needed = _needed(trace.nodes, list(outputs.values()))
+    needed = _needed(trace.nodes, [*outputs.values(), *trace.joined.values()])
     inputs = {} if site.wanted is None else {WANTED: site.wanted}
-    return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs, inputs)
+    nodes = tuple(node for node in trace.nodes if node in needed)
+    return Plan(graph, nodes, outputs, inputs, joined=trace.joined)
 
 
 def plan_parts(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:

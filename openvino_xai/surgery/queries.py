@@ -3,6 +3,9 @@
 Of the last block of a transformer the scores read the class token alone, so the queries, the residual sums and the MLP are
 needed for one token of each masked copy; copies lie where that token was, as more queries of the same image.
 
+The model itself computes the residual sums and the MLP for every token, though nobody reads the others: copies take the
+places of those (`unread`), and cost nothing there.
+
 Keys and values are needed of all tokens, and come from the model's own, in the form rest + w (v - rest) that affine maps
 keep. With q for a query, so does a score, q k; and as attention weights p sum to one, the value is rest + (p w) (v - rest).
 """
@@ -18,9 +21,11 @@ import numpy as np
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.symbolic import is_fixed, known_integers
 from openvino_xai.graph.vocabulary import Trace, broadcast, shape_of
+from openvino_xai.surgery.randomise import WEIGHTED
 from openvino_xai.surgery.rows import of_one_image
 from openvino_xai.surgery.softs import Soft, Softs, made_of, tells, zeros
 from openvino_xai.surgery.spans import Span, follow, trace_back
+from openvino_xai.surgery.unread import unread
 from openvino_xai.surgery.values import Rows, Weighted
 
 SCALING = frozenset("add cast divide identity multiply subtract".split())
@@ -46,9 +51,21 @@ class Attending:
 
 
 class Queries:
-    """The tail of masked tokens, from `cuts` up to where tokens are picked for the scores."""
+    """The tail of masked tokens, from `cuts` up to where tokens are picked for the scores.
 
-    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, Weighted], nodes: Sequence[Node], end: Value) -> None:
+    Unless it is `apart`, copies stand in the places of tokens that nobody reads.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        trace: Trace,
+        cuts: Mapping[Value, Weighted],
+        nodes: Sequence[Node],
+        end: Value,
+        *,
+        apart: bool,
+    ) -> None:
         self._graph, self._trace, self._nodes = graph, trace, nodes
         self._cuts = cuts
         first = next(iter(cuts.values()))
@@ -59,6 +76,9 @@ class Queries:
         self._all = Softs(graph, trace, cuts, self._inside)
         self._selectors = self._found(end)
         self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
+        self._joined: dict[tuple[Node, int], Value] = {}
+        if len(self._tokens) == 1 and not apart:
+            self._join(self._tokens[0])
 
     def rows(self) -> dict[Value, Rows] | None:
         """What is picked for the scores, as rows; None where all tokens reach them, or one does in a way not known here."""
@@ -76,6 +96,7 @@ class Queries:
             if rows is None:
                 return None
             found[node.outputs[0]] = rows
+        self._trace.joined.update(self._joined)
         return found
 
     # -- where tokens are picked
@@ -131,6 +152,48 @@ class Queries:
         others = [axis for axis in range(len(shape_of(value))) if axis not in (batch, span)]
         moved = xp.permute_dims(value, (batch, span, *others))
         return Rows(xp.reshape(moved, (shape_of(moved)[0] * copies, *shape_of(node.outputs[0])[1:])))
+
+    # -- copies in the places of tokens that nobody reads
+
+    def _join(self, token: int) -> None:
+        """Let the model's own nodes compute what they make of the copies, from the first with weights on."""
+        found = unread(self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside)
+        own: set[Value] = set()
+        joined: dict[tuple[Node, int], Value] = {}
+        for node, span in found.items():
+            if node.kind not in WEIGHTED and not any(value in own for _, value in node.operands):
+                continue
+            entering = {}
+            for index, value in node.operands:
+                back = trace_back(node, index, span) if value in self._inside and value not in own else None
+                if back is not None:
+                    entering[index] = (value, back, self._picked(value, back))
+            if not any(value in own for _, value in node.operands) and not any(
+                isinstance(item, Picked) and item.spread for _, _, item in entering.values()
+            ):
+                continue  # it is the same for all copies
+            for index, (value, back, item) in entering.items():
+                among = self._among(value, back, item, token) if isinstance(item, Picked) else None
+                if among is None:
+                    return
+                joined[node, index] = among
+            places = np.arange(token + 1, token + 1 + len(self._weights))
+            for output in node.outputs:
+                own.add(output)
+                copies = self._trace.take(output, places, axis=span.axis)
+                self._picks[output, span] = Picked(copies, span, spread=True)
+        self._joined = joined
+
+    def _among(self, value: Value, span: Span, item: Picked, token: int) -> Value | None:
+        """All tokens of a value, with the copies in the places behind the one that is picked; None where they do not fit."""
+        xp, length, behind = self._trace, span.length(shape_of(value)), token + 1 + len(self._weights)
+        if not isinstance(length, int) or behind > length or not item.span.pure:
+            return None
+        copies = item if item.spread else self._spread(item)
+        parts = [xp.take(value, np.arange(token + 1), axis=span.axis), copies.value]
+        if behind < length:
+            parts.append(xp.take(value, np.arange(behind, length), axis=span.axis))
+        return xp.join(parts, axis=span.axis)
 
     # -- the tokens that are picked
 

@@ -72,8 +72,9 @@ class Request:
 
     A method of None is the one that suits the layer, and a score of None the one that suits the method. `grid` is the rows and
     columns of masks, None for one mask a cell; `kernel` says how a mask of tokens weighs the neighbours of a cell. A hook that
-    is `apart` reads the model at its layer alone, and computes again what it needs of the rest. `image` is the input with
-    it. What a method asks the model beside its layer is asked in `chunks`, one after the other.
+    is `apart` reads the model at its layer alone, computes again what it needs of the rest, and joins nothing of its own to
+    what the model computes. `image` is the input with it. What a method asks the model beside its layer is asked in `chunks`,
+    one after the other.
     """
 
     method: str | None = None

@@ -37,7 +37,8 @@ class PlannedSite:
         self.batch: Size = shape[0]
         self.grid = _grid(layer, request)
         end = scores.read_at(request.reads)
-        self._tail = Tail(graph, trace, end, batch=self.batch, grid=self.grid, lazy=request.plan == "lazy")
+        apart = request.apart or request.gate != "off"
+        self._tail = Tail(graph, trace, end, batch=self.batch, grid=self.grid, lazy=request.plan == "lazy", apart=apart)
         self.wanted = Value(WANTED, (self.batch,), np.dtype(np.int64)) if request.targets.asked else None
         self.explained = self._top() if self.wanted is None else trace.reshape(self.wanted, (self.batch, 1))
         # what a hook asked for beside its layer and gradients: what, what it gave, and what it was told

@@ -27,11 +27,15 @@ from openvino_xai.surgery.values import Cell, Flat, Masked, Rows, Start, Weighte
 class Tail:
     """The part of a model that leads to `end`, for `batch` images.
 
-    `grid` is how many masks there are along the rows and columns of cells; each keeps a block of them.
+    `grid` is how many masks there are along the rows and columns of cells; each keeps a block of them. A tail that is `apart`
+    leaves what the model's own nodes read as it is.
     """
 
-    def __init__(self, graph: Graph, trace: Trace, end: Value, *, batch: Size, grid: tuple[Size, Size], lazy: bool) -> None:
+    def __init__(
+        self, graph: Graph, trace: Trace, end: Value, *, batch: Size, grid: tuple[Size, Size], lazy: bool, apart: bool = True
+    ) -> None:
         self._graph, self._trace, self._end = graph, trace, end
+        self._apart = apart
         self._batch, self._grid = batch, grid
         self._cells = Cells(graph, trace, batch, grid) if lazy else None
         self._rows: dict[Cell, Rows] = {}
@@ -57,7 +61,8 @@ class Tail:
         weighted = {value: item for value, item in start.items() if isinstance(item, Weighted)}
         if weighted and self._cells:
             nodes = between(self._graph, weighted, self._end)
-            if (rows := Queries(self._graph, self._trace, weighted, nodes, self._end).rows()) is not None:
+            queries = Queries(self._graph, self._trace, weighted, nodes, self._end, apart=self._apart)
+            if (rows := queries.rows()) is not None:
                 return dict(rows)
         known: dict[Value, Masked] = {}
         for value, item in start.items():

@@ -8,29 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from tiny import DIALECTS, images, in_dialect
-from tiny_transformers import HEIGHT, WIDTH, TokenOracle, Transformer
+from tiny_transformers import HEIGHT, ROUNDING, VARIANTS, WIDTH, TokenOracle, Transformer, oracle
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError, LayerError, PlanError
-
-ROUNDING = 5e-6  # of the scores: f32 through a block, in another order of sums
-VARIANTS = {
-    "fused": Transformer(),
-    "split": Transformer(attention="split", head="sliced"),
-    "tokens first": Transformer(attention="torch"),
-    "positions turn": Transformer(attention="rope", prefix=2),
-    "positions bias": Transformer(attention="shared", layer_scale=True),
-    "masked": Transformer(attention="masked"),
-    "norm behind": Transformer(norm="post", attention="split"),
-    "gated": Transformer(mlp="gated", layer_scale=True),
-    "registers": Transformer(prefix=4),
-    "distilled": Transformer(prefix=2, head="distilled"),
-    "two together": Transformer(prefix=3, head="two"),
-    "softmax inside": Transformer(softmax=True),
-    "one block": Transformer(repeats=1),
-    "no prefix": Transformer(prefix=0, head="mean", attention="split"),
-    "mean of patches": Transformer(prefix=2, head="mean"),
-}
 
 
 def hooked_maps(
@@ -38,12 +19,6 @@ def hooked_maps(
 ) -> tuple[Any, np.ndarray]:
     hooked = xai.insert(in_dialect(variant.build(built), dialect), layer=variant.layer, **{"scale": "none", **options})
     return hooked, xai.load(hooked)(batch)["saliency_map"]
-
-
-def oracle(variant: Transformer, **options: Any) -> TokenOracle:
-    score = "logit" if variant.softmax else "softmax"
-    entry = f"x{variant.repeats - 1}"
-    return TokenOracle(variant.build("B"), entry, variant.layer, variant.prefix, **{"score": score, **options})
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

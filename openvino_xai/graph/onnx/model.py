@@ -226,6 +226,11 @@ class OnnxModel:
         self._names.add(tried)
         return tried
 
+    def rewire(self, node: Node, index: int, native: ir.Value) -> None:
+        """Let an operand of a node be another native value."""
+        node.native.replace_input_with(index, native)
+        self.native.graph.sort()
+
     def without(self, names: Collection[str]) -> OnnxModel:
         """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
         twin = self.native.clone()

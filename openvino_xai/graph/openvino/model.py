@@ -144,6 +144,10 @@ class OpenVINOModel:
         zero = opset.constant(np.array(0, SIZES))
         return opset.gather(opset.shape_of(native, "i64"), opset.constant(np.array([axis], SIZES)), zero).output(0)
 
+    def rewire(self, node: Node, index: int, native: ov.Output) -> None:
+        """Let an operand of a node be another native value."""
+        node.native.input(index).replace_source_output(native)
+
     def without(self, names: Collection[str]) -> OpenVINOModel:
         """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
         twin = self.native.clone()
