@@ -278,17 +278,17 @@ def unhooked(deployed: Deployed) -> Deployed:
 def _parted(deployed: Deployed, count: str) -> Deployed:
     """A twin of which no node reads copies that a hook has put in the places of tokens. Raises ModelError."""
     twin = deployed.twin()
-    joins = [node for node in twin.graph.nodes if node.name.startswith("ovxai/") and node.name.endswith(f"/{JOIN}")]
-    edges = [(*edge, node) for node in joins for edge in twin.graph.consumers[node.outputs[0]]]
+    graph = twin.graph
+    joins = [node for node in graph.nodes if node.name.startswith("ovxai/") and node.name.endswith(f"/{JOIN}")]
+    taken = [(node, part) for node in joins if (part := node.operand(0).producer) is not None and part.kind == "gather"]
+    edges = [(*edge, part.operand(0)) for node, part in taken for edge in graph.consumers.get(node.outputs[0], [])]
     if str(len(edges)) != count:
         raise ModelError(
-            f"the hook can be taken out of a model that nobody changed: {len(edges)} of its {count} joins are found by their "
+            f"a hook is taken out of a model that nobody changed: {len(edges)} of its {count} joins are found by their "
             "names; insert into the original again"
         )
-    for consumer, index, node in edges:
-        own = node.operand(0).producer
-        assert own is not None
-        twin.rewire(consumer, index, own.operand(0).native)
+    for consumer, index, own in edges:
+        twin.rewire(consumer, index, own.native)
     return twin
 
 
