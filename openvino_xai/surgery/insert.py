@@ -50,10 +50,10 @@ FAR = 10.0  # times the operations of the plain model: a layer is not chosen at 
 class Layer:
     """A place where a hook can go, or why it cannot.
 
-    `shape` and `cells` (H, W) are those of the model, with names for sizes that only a run knows. `cost` is the hooked
-    model's operations over the plain one's, `memory` the bytes of the hook's largest value for one image; both are None
-    where `reason` tells that no hook fits there. `method` is the one that is taken there where none is asked for, and
-    `depth` the share of the plain model's operations, in [0, 1], that lead to the layer.
+    `shape` and `cells` (H, W) are those of the model, with names for sizes that only a run knows; () for a shape of which
+    nothing is known. `cost` is the hooked model's operations over the plain one's, `memory` the bytes of the hook's largest
+    value for one image; both are None where `reason` tells that no hook fits there. `method` is the one that is taken there
+    where none is asked for, and `depth` the share of the plain model's operations, in [0, 1], that lead to the layer.
     """
 
     name: str
@@ -368,7 +368,6 @@ class _View:
 
     def layer(self, candidate: Candidate, planned: Plan | None = None) -> Layer:
         """A candidate with its cost, by a plan of the default request where none is given."""
-        assert candidate.value.shape is not None
         reason = candidate.reason
         if reason is None and planned is None:
             try:
@@ -379,7 +378,7 @@ class _View:
         memory = None if planned is None else largest(planned)
         return Layer(
             candidate.name,
-            _readable(candidate.value.shape),
+            _readable(candidate.value.shape or ()),
             _readable(candidate.cells),
             cost,
             memory,

@@ -138,3 +138,12 @@ def test_what_is_told_wrongly_is_refused() -> None:
         xai.insert(model, kernel="box")
     with pytest.raises(PlanError, match="holds tokens: a coarser grid is for rows and columns"):
         xai.insert(model, grid="1x2")
+
+
+def test_a_block_of_which_no_shape_is_known_is_listed() -> None:
+    model = VARIANTS["fused"].build(1)
+    softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
+    softmax.op_type = "Unheard"  # and what comes behind it has no shape
+    (block,) = (layer for layer in xai.layers(model) if layer.method == "vit_reciprocam")
+    assert (block.shape, block.cost) == ((), None)
+    assert "are not known to be the cells of the image" in str(block.reason)
