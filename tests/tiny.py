@@ -208,6 +208,13 @@ CASES = {
         {**LINEAR, "t": INTS([1, 4])},
         static=True,
     ),
+    "joined with a map of constants": Case(  # as where a network is told the place of each cell
+        "f",
+        STEM + "t = Tanh(f) s = Add(t, b1) j = Concat<axis=1>(places, s) r = Relu(j) "
+        "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w5, b)",
+        {**LINEAR, "b1": (1, FEATURES, 1, 1), "places": (1, 1, 6, 8), "w5": (CLASSES, FEATURES + 1)},
+        static=True,
+    ),
     "batch of 1 squeezed away and put back": Case(
         "f",
         STEM + "p = GlobalAveragePool(f) v = Squeeze(p, t) logits = Gemm<transB=1>(v, w, b)",

@@ -97,7 +97,11 @@ class Cells:
                 shape[axis] = next((size for size in sizes if size != 1), 1)
             shapes.append(tuple(shape))
         if node.kind == "concat":
-            inputs = [self._stretched(held, cells[i], shapes[0], places[0]) for i, held in enumerate(inputs) if held]
+            inputs = [
+                self._stretched(held, cells[i], shapes[0], places[0]) if i in cells else held
+                for i, held in enumerate(inputs)
+                if held
+            ]
         if node.kind in SHAPED:
             return [self._trace.shaped(node.kind, self._rest(cells[0]), shapes[0])]
         return list(self._trace.repeat(node, inputs, shapes))
