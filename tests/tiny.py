@@ -165,6 +165,13 @@ CASES = {
         STEM + "q = GlobalAveragePool(f) e = Conv(q, w1) g = Sigmoid(e) x = Mul(g, f) " + HEAD.format("x"),
         {**LINEAR, "w1": (4, 4, 1, 1)},
     ),
+    "twice as large": Case(
+        "f",
+        STEM
+        + 'j = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(f, none, factors) '
+        "d = Conv<pads=[1,1,1,1]>(j, w1) r = Relu(d) " + HEAD.format("r"),
+        {**LINEAR, "w1": (4, 4, 3, 3), "none": np.zeros(0, np.float32), "factors": np.array([1, 1, 2, 2], np.float32)},
+    ),
     "max pool, flatten, linear": Case(
         "f",
         STEM + "m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(f) v = Flatten(m) logits = Gemm<transB=1>(v, w, b)",

@@ -235,11 +235,12 @@ def _slice(node: Node) -> Axes:
 
 
 def _resize(node: Node) -> Axes:
-    """Rows and columns are made anew of their neighbours; the axes ahead of them are treated alike."""
-    before, after = shape_of(node.operand(0)), shape_of(node.outputs[0])
-    if len(before) != len(after) or before[:2] != after[:2]:
-        return _none(len(after))
-    return [[Source(0, axis, exact=axis < 2)] for axis in range(len(after))]
+    """Rows and columns are made anew of their neighbours; the axes that are not resized are treated alike."""
+    rank = len(shape_of(node.operand(0)))
+    resized = {axis % rank for axis in node.attributes["axes"]}
+    if rank != len(shape_of(node.outputs[0])) or resized & {0, 1}:
+        return _none(len(shape_of(node.outputs[0])))
+    return [[Source(0, axis, exact=axis not in resized)] for axis in range(rank)]
 
 
 def _roll(node: Node) -> Axes:

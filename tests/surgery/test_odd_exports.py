@@ -279,3 +279,24 @@ def test_a_gather_that_counts_up_is_a_reshape(order: str, dialect: str) -> None:
     else:
         with pytest.raises(PlanError, match=r"'g' \(Gather\) cannot be repeated over rows"):
             xai.insert(model)
+
+
+@pytest.mark.parametrize("size", [6, 3])
+def test_an_average_to_a_size_that_is_told(size: int) -> None:
+    """OpenVINO's converter leaves it in, as in AlexNet, where it averages nothing, for images of the usual size."""
+    image = op.parameter([-1, 3, 6, 6], np.float32, "image")
+    features = op.relu(op.multiply(image, np.array([1.5, -1, 2], np.float32).reshape(1, 3, 1, 1)))
+    features.set_friendly_name("f")
+    pooled = op.adaptive_avg_pool(features, np.array([size, size], np.int64))
+    weights = np.random.default_rng(0).normal(size=(5, 3 * size * size)).astype(np.float32)
+    logits = op.matmul(op.reshape(op.tanh(pooled), np.array([0, 3 * size * size]), True), weights, False, True)
+    logits.output(0).set_names({"logits"})
+    model = ov.Model([logits], [image], "adaptive")
+    hooked = xai.insert(model, layer="f", scale="none", score="logit")
+    batch = np.random.default_rng(1).normal(size=(2, 3, 6, 6)).astype(np.float32)
+    seen = xai.load(hooked)(batch)["saliency_map"]
+    for h, w in np.ndindex(6, 6):
+        kept = np.zeros_like(batch)
+        kept[:, :, h, w] = np.maximum(batch[:, :, h, w] * [1.5, -1, 2], 0)
+        block = kept.reshape(2, 3, size, 6 // size, size, 6 // size).mean(axis=(3, 5))
+        np.testing.assert_allclose(seen[:, :, h, w], np.tanh(block).reshape(2, -1) @ weights.T, atol=1e-5)

@@ -119,8 +119,13 @@ def _pad(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
 
 
 def _resize(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
-    """By factors: what is told sizes is told the batch, too, and cannot be repeated."""
-    return {"scales": None if _given(node, 3) else known_integers(graph, node, 2) or "fractions"}
+    """The axes that are resized, by factors: what is told sizes is told the batch, too, and cannot be repeated."""
+    told = graph.constant(node.inputs[-1 if len(node.inputs) < 3 else 2])
+    cut_out = a.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+    if _given(node, 3) or told is None or cut_out:
+        return {"axes": None}
+    axes = a.get("axes") or range(told.size)
+    return {"axes": [axis % _rank(node) for axis, scale in zip(axes, told.reshape(-1), strict=True) if scale != 1]}
 
 
 def _gemm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:

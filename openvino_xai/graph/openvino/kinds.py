@@ -18,9 +18,17 @@ def neutral(graph: Graph, node: Node, attributes: dict[str, Any]) -> tuple[str, 
     entry, or where what decides (axes, a permutation) is known only when the model runs."""
     if attributes.get("auto_broadcast", "numpy") not in ("numpy", "none"):
         return "", {}
-    kind, reader = KINDS.get(node.op, ("", None))
+    kind, reader = ("identity", None) if _pools_nothing(node) else KINDS.get(node.op, ("", None))
     read = reader(graph, node, attributes) if reader else {}
     return ("", {}) if None in read.values() else (kind, read)
+
+
+def _pools_nothing(node: Node) -> bool:
+    """Whether a node averages to the size that is there already, as exporters leave it in for images of the usual size."""
+    before, after = node.inputs[0].shape if node.inputs and node.inputs[0] else None, node.outputs[0].shape
+    if node.op != "AdaptiveAvgPool" or before is None or after is None:
+        return False
+    return before[2:] == after[2:] and all(isinstance(size, int) for size in after[2:])
 
 
 def _axis(graph: Graph, node: Node, index: int) -> int | None:
@@ -114,9 +122,22 @@ def _pad(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
 
 
 def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
-    """Along rows and columns only; version 4 and newer tell the axes."""
-    axes = known_integers(graph, node, len(node.inputs) - 1) if len(node.inputs) > 2 else None
-    return {"axes": axes if axes is not None and min(axes) >= 2 else None}
+    """The axes that are resized: of those that are told, or of all, the ones whose factor is not 1 or is not told."""
+    version = node.native.get_type_info().version_id
+    if version == "opset1":
+        return {"axes": list(a["axes"])}
+    scales, last = (2, 3) if version == "opset4" else (1, 2)
+    axes = known_integers(graph, node, last) if len(node.inputs) > last else list(range(node.operand(0).rank or 0))
+    factors = graph.constant(node.operand(scales)) if a["shape_calculation_mode"] == "scales" else None
+    if axes is None or factors is None:
+        return {"axes": axes}
+    padded = [any(pair) for pair in zip(a["pads_begin"], a["pads_end"], strict=True)]
+    told = zip(axes, factors.reshape(-1), strict=True)
+    return {"axes": [axis for axis, factor in told if factor != 1 or any(padded[axis : axis + 1])]}
+
+
+def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"axes": list(range(2, node.operand(0).rank or 2))}
 
 
 def _by_tanh(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +177,7 @@ def _normalize_l2(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]
 
 KINDS: dict[str, tuple[str, Reader | None]] = {
     "Abs": ("abs", None),
-    "AdaptiveAvgPool": ("resize", None),
+    "AdaptiveAvgPool": ("resize", _adaptive),
     "Add": ("add", None),
     "AvgPool": ("avg_pool", _pool),
     "BatchNormInference": ("batch_norm", _numbers("epsilon")),
