@@ -80,18 +80,27 @@ def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
     elif node.kind == "slice" and "tokens" not in roles.spans:
         _cut(node, known, roles)
     elif node.kind == "reshape" and (first := known.get(node.operand(0))):
-        _refined(roles)
+        _refined(roles, shape_of(node.outputs[0]))
         for role in {"height", "width"} & set(first.spans) - set(roles.spans):
             block = _blocks(shape_of(node.operand(0)), shape_of(node.outputs[0]), first.spans[role])
             roles.spans.update({} if block is None else {role: block})
     return roles
 
 
-def _refined(roles: _Roles) -> None:
+def _refined(roles: _Roles, shape: Shape) -> None:
     """Rows and columns that are put together with what was split off them, or off channels: they are finer from there on."""
     rows, columns = roles.spans.get("height"), roles.spans.get("width")
-    if rows and columns and rows.axis != columns.axis and rows.outer == columns.outer == 1:
+    if not rows or not columns or rows.outer != 1:
+        return
+    if rows.axis != columns.axis and columns.outer == 1:
         roles.spans.update(height=Span(rows.axis), width=Span(columns.axis))
+    elif (
+        rows.axis == columns.axis and len(shape) > 2 and rows.fits(shape) and columns.fits(shape)
+    ):  # channels have another axis
+        height, length = columns.outer, shape[rows.axis]
+        width = quotient(length, height)
+        if width is not None and quotient(height, rows.length(shape)) is not None:
+            roles.spans.update(height=Span(rows.axis, 1, width), width=Span(rows.axis, height, 1))
 
 
 def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:

@@ -158,6 +158,21 @@ BLOCKS = (
     "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
 )
 
+WINDOWS = (
+    STEM + "n = Transpose<perm=[0,2,3,1]>(f) a = Reshape(n, windows) t = Transpose<perm=[0,1,3,2,4,5]>(a) q = Reshape(t, rows) "
+    "m = MatMul(mix, q) o = Reshape(m, apart) z = Transpose<perm=[0,1,3,2,4,5]>(o) y = Reshape(z, tokens) "
+    "x = Reshape(n, tokens) s = Add(x, y) u = Transpose<perm=[0,2,1]>(s) g = Reshape(u, back) r = Relu(g) "
+    "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+)
+IN_WINDOWS = {
+    "mix": (4, 4),
+    "windows": np.array([0, 3, 2, 4, 2, 4]),
+    "rows": np.array([-1, 4, 4]),
+    "apart": np.array([-1, 3, 4, 2, 2, 4]),
+    "tokens": np.array([0, 48, 4]),
+    "back": np.array([0, 4, 6, 8]),
+}
+
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(
@@ -165,8 +180,9 @@ BLOCKS = (
     [
         (TOKENS, {"mix": (48, 48), "flat": np.array([0, 4, 48]), "back": np.array([0, 4, 6, 8])}, (6, 8)),
         (BLOCKS, {"w1": (4, 16, 1, 1), "split": np.array([0, 4, 3, 2, 4, 2]), "join": np.array([0, 16, 3, 4])}, (3, 4)),
+        (WINDOWS, IN_WINDOWS, (6, 8)),
     ],
-    ids=["tokens laid out as before", "blocks of cells folded into channels"],
+    ids=["tokens laid out as before", "blocks of cells folded into channels", "windows put together as tokens"],
 )
 def test_cells_are_followed_through_reshapes(
     body: str, weights: dict[str, object], cells: tuple[int, int], dialect: str
