@@ -54,6 +54,10 @@ def no_output(model: onnx.ModelProto) -> None:
     model.graph.node[-1].output[0] = "other"
 
 
+def makes_nothing(model: onnx.ModelProto) -> None:
+    model.graph.node.append(onnx.helper.make_node("Relu", ["image"], []))
+
+
 def no_opset(model: onnx.ModelProto) -> None:
     model.opset_import[0].version = 0
 
@@ -75,6 +79,7 @@ MALFORMED: dict[Callable[[onnx.ModelProto], None], str] = {
     absurd: "the content of 'w' does not fit its shape and type",
     unknown_type: "cannot read|does not fit",
     no_output: "nothing makes its output 'logits'",
+    makes_nothing: r"node '.*' \(Relu\) makes nothing",
     no_opset: "uses opset 0; 13 or newer is needed",
     future: "uses opset 1099511627776, and the onnx package here knows none beyond",
     conv_of_nothing: "0 inputs that can be an image",

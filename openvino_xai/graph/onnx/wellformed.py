@@ -30,6 +30,8 @@ def _check(graph: ir.Graph, outer: set[ir.Value], source: str, depth: int) -> No
     for value in graph.initializers.values():
         _check_weights(value, source)
     for node in graph:
+        if not node.outputs:
+            raise ModelError(f"{source} is malformed: node '{node.name}' ({node.op_type}) makes nothing", node=node.name)
         for read in node.inputs:
             if read is not None and read not in known:
                 raise ModelError(
