@@ -172,6 +172,12 @@ CASES = {
         "d = Conv<pads=[1,1,1,1]>(j, w1) r = Relu(d) " + HEAD.format("r"),
         {**LINEAR, "w1": (4, 4, 3, 3), "none": np.zeros(0, np.float32), "factors": np.array([1, 1, 2, 2], np.float32)},
     ),
+    "to a size that is told": Case(
+        "f",
+        STEM + "h = Shape<end=2>(image) i = Slice(h, i0, i1) k = Concat<axis=0>(i, rest) "
+        'j = Resize<mode="linear">(f, , , k) d = Conv<pads=[1,1,1,1]>(j, w1) r = Relu(d) ' + HEAD.format("r"),
+        {**LINEAR, "w1": (4, 4, 3, 3), "i0": INTS([0]), "i1": INTS([1]), "rest": INTS([4, 9, 12])},
+    ),
     "max pool, flatten, linear": Case(
         "f",
         STEM + "m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(f) v = Flatten(m) logits = Gemm<transB=1>(v, w, b)",

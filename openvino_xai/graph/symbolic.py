@@ -6,7 +6,7 @@ sizes instead of numbers, both read the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,14 @@ def known_integers(graph: Graph, node: Node, index: int) -> list[int] | None:
     content = symbolic_content(graph, node.inputs[index]) if index < len(node.inputs) else None
     numbers = [size for size in content or () if isinstance(size, int)]
     return numbers if content is not None and len(numbers) == len(content) else None
+
+
+def resized_axes(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> list[int] | None:
+    """The axes of the first operand that another, which tells the sizes of `axes`, changes; None where that is not known."""
+    content, before = symbolic_content(graph, node.inputs[index]), node.operand(0).shape
+    if content is None or before is None or len(content) != len(axes):
+        return None
+    return [axis for axis, size in zip(axes, content, strict=True) if size != before[axis]]
 
 
 def is_fixed(graph: Graph, value: Value) -> bool:

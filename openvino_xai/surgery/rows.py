@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+
+import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.axes import BROADCASTING, UNARY, Source, axes_of
@@ -41,11 +43,18 @@ def repeat_over_rows(
     for index, value in enumerate(node.inputs):
         if index in operands or value is None:
             inputs.append(operands[index].value if index in operands else None)
+        elif node.kind == "resize" and index == node.attributes.get("sizes"):
+            inputs.append(_sizes(trace, [shapes[0][axis] for axis in node.attributes["told"]]))
         elif index in replaced:
             inputs.append(replaced[index])
         else:
             inputs.append(_beside(graph, trace, node, index, every[0][span.axis], count))
     return [Rows(value, span) for value in trace.repeat(node, inputs, shapes)]
+
+
+def _sizes(trace: Trace, shape: Sequence[Size]) -> Value:
+    """[R], i64: sizes as a value, some of which may be known only when the model runs."""
+    return trace.concat([np.array([size]) if isinstance(size, int) else trace.size(size) for size in shape], axis=0)
 
 
 def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[Source], count: Size) -> Value:

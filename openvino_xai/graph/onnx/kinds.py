@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node
-from openvino_xai.graph.symbolic import known_integers
+from openvino_xai.graph.symbolic import known_integers, resized_axes
 
 Attributes = Mapping[str, Any]
 Reader = Callable[[Graph, Node, Attributes], dict[str, Any]]
@@ -119,13 +119,19 @@ def _pad(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
 
 
 def _resize(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
-    """The axes that are resized, by factors: what is told sizes is told the batch, too, and cannot be repeated."""
-    told = graph.constant(node.inputs[-1 if len(node.inputs) < 3 else 2])
-    cut_out = a.get("coordinate_transformation_mode") == "tf_crop_and_resize"
-    if _given(node, 3) or told is None or cut_out:
+    """The axes that are resized, by factors or to `sizes`, which is then the operand that tells them."""
+    axes = [axis % _rank(node) for axis in a.get("axes") or range(_rank(node))]
+    if (
+        a.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+        or a.get("keep_aspect_ratio_policy", "stretch") != "stretch"
+    ):
         return {"axes": None}
-    axes = a.get("axes") or range(told.size)
-    return {"axes": [axis % _rank(node) for axis, scale in zip(axes, told.reshape(-1), strict=True) if scale != 1]}
+    if _given(node, 3):
+        return {"axes": resized_axes(graph, node, 3, axes), "sizes": 3, "told": axes}
+    factors = graph.constant(node.inputs[-1 if len(node.inputs) < 3 else 2])
+    if factors is None or factors.size != len(axes):
+        return {"axes": None}
+    return {"axes": [axis for axis, factor in zip(axes, factors.reshape(-1), strict=True) if factor != 1]}
 
 
 def _gemm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node
-from openvino_xai.graph.symbolic import known_integers
+from openvino_xai.graph.symbolic import known_integers, resized_axes
 
 Reader = Callable[[Graph, Node, dict[str, Any]], dict[str, Any]]
 
@@ -122,18 +122,20 @@ def _pad(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
 
 
 def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
-    """The axes that are resized: of those that are told, or of all, the ones whose factor is not 1 or is not told."""
+    """The axes that are resized, by factors or to `sizes`, which is then the operand that tells them."""
     version = node.native.get_type_info().version_id
     if version == "opset1":
         return {"axes": list(a["axes"])}
     scales, last = (2, 3) if version == "opset4" else (1, 2)
     axes = known_integers(graph, node, last) if len(node.inputs) > last else list(range(node.operand(0).rank or 0))
-    factors = graph.constant(node.operand(scales)) if a["shape_calculation_mode"] == "scales" else None
-    if axes is None or factors is None:
-        return {"axes": axes}
-    padded = [any(pair) for pair in zip(a["pads_begin"], a["pads_end"], strict=True)]
-    told = zip(axes, factors.reshape(-1), strict=True)
-    return {"axes": [axis for axis, factor in told if factor != 1 or any(padded[axis : axis + 1])]}
+    if axes is None or any((*a["pads_begin"], *a["pads_end"])):
+        return {"axes": None}
+    if a["shape_calculation_mode"] == "sizes":
+        return {"axes": resized_axes(graph, node, 1, axes), "sizes": 1, "told": axes}
+    factors = graph.constant(node.operand(scales))
+    if factors is None or factors.size != len(axes):
+        return {"axes": None}
+    return {"axes": [axis for axis, factor in zip(axes, factors.reshape(-1), strict=True) if factor != 1]}
 
 
 def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
