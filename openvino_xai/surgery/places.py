@@ -82,7 +82,8 @@ def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
     elif node.kind == "reshape" and (first := known.get(node.operand(0))):
         _refined(roles, shape_of(node.outputs[0]))
         for role in {"height", "width"} & set(first.spans) - set(roles.spans):
-            block = _blocks(shape_of(node.operand(0)), shape_of(node.outputs[0]), first.spans[role])
+            shapes, span = (shape_of(node.operand(0)), shape_of(node.outputs[0])), first.spans[role]
+            block = _blocks(*shapes, span) or _split_anew(*shapes, span)
             roles.spans.update({} if block is None else {role: block})
     return roles
 
@@ -127,6 +128,17 @@ def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
             and items % blocks == 0
         ):
             return Span(axis, outer)
+    return None
+
+
+def _split_anew(before: Shape, after: Shape, span: Span) -> Span | None:
+    """The blocks of rows or columns that are put together with what was split off them, and split in another way, at once."""
+    ahead = product(before[: span.axis])
+    ends = [product(before[:axis]) for axis in range(span.axis + 2, len(before) + 1)]
+    for axis, size in enumerate(after):
+        there = span.pure and isinstance(size, int) and size > 1 and product(after[:axis]) == ahead
+        if there and any(product(after[:end]) in ends for end in range(axis + 2, len(after) + 1)):
+            return Span(axis)
     return None
 
 

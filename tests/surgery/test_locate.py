@@ -164,6 +164,18 @@ WINDOWS = (
     "x = Reshape(n, tokens) s = Add(x, y) u = Transpose<perm=[0,2,1]>(s) g = Reshape(u, back) r = Relu(g) "
     "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
 )
+ANEW = (
+    STEM
+    + "a = Reshape(f, windows) t = Transpose<perm=[0,2,4,3,5,1]>(a) m = MatMul(t, wm) z = Transpose<perm=[0,5,1,3,2,4]>(m) "
+    "y = Reshape(z, others) h = Tanh(y) g = Reshape(h, back) r = Relu(g) "
+    "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+)
+SPLIT_ANEW = {
+    "wm": (4, 4),
+    "windows": np.array([0, 4, 3, 2, 4, 2]),
+    "others": np.array([0, 4, 2, 3, 2, 4]),
+    "back": np.array([0, 4, 6, 8]),
+}
 IN_WINDOWS = {
     "mix": (4, 4),
     "windows": np.array([0, 3, 2, 4, 2, 4]),
@@ -181,8 +193,14 @@ IN_WINDOWS = {
         (TOKENS, {"mix": (48, 48), "flat": np.array([0, 4, 48]), "back": np.array([0, 4, 6, 8])}, (6, 8)),
         (BLOCKS, {"w1": (4, 16, 1, 1), "split": np.array([0, 4, 3, 2, 4, 2]), "join": np.array([0, 16, 3, 4])}, (3, 4)),
         (WINDOWS, IN_WINDOWS, (6, 8)),
+        (ANEW, SPLIT_ANEW, (6, 8)),
     ],
-    ids=["tokens laid out as before", "blocks of cells folded into channels", "windows put together as tokens"],
+    ids=[
+        "tokens laid out as before",
+        "blocks of cells folded into channels",
+        "windows put together as tokens",
+        "windows split anew",
+    ],
 )
 def test_cells_are_followed_through_reshapes(
     body: str, weights: dict[str, object], cells: tuple[int, int], dialect: str
