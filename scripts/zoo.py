@@ -142,6 +142,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "depth",
         "cost",
         "difference",
+        "insert seconds",
         "seconds",
         "why",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any, Literal
 
 import numpy as np
@@ -39,14 +40,11 @@ def became(model: Any) -> dict[str, Any]:
         original.compile()
     except InputError as error:
         return {"became": "runtime cannot", "why": str(error)}
-    try:
-        hooked = xai.insert(original.object())  # read once: some readers number nodes anew each time
-    except OutputsChanged as error:  # the hook is right, but the runtime would not keep every bit
-        return {"became": "refused", "why": str(error)}
-    except VerificationError as error:
-        return {"became": "wrong", "why": str(error)}
-    except xai.OvxaiError as error:
-        return {"became": "refused", "why": str(error)}
+    start = time.perf_counter()
+    hooked = inserted(original)
+    seconds = {"insert seconds": round(time.perf_counter() - start, 1)}
+    if isinstance(hooked, dict):
+        return {**hooked, **seconds}
     assert hooked.verified is not None and hooked.layer.cost is not None
     value = next(v for node in original.graph.nodes for v in node.outputs if layer_name(v) == hooked.layer.name)
     told = {
@@ -55,6 +53,7 @@ def became(model: Any) -> dict[str, Any]:
         "depth": round(hooked.layer.depth, 3),
         "cost": round(hooked.layer.cost, 3),
         "difference": f"{hooked.verified.difference:.1e}",
+        **seconds,
     }
     if (why := influenced(original, hooked)) is not None:
         return {"became": "wrong", **told, "why": why}
@@ -62,6 +61,18 @@ def became(model: Any) -> dict[str, Any]:
     if moved is not None and moved is not True:
         return {"became": "wrong", **told, "why": moved}
     return {"became": "explained", **told, "in place": "seen" if moved is None else "unclear"}
+
+
+def inserted(original: Deployed) -> xai.Hooked | dict[str, str]:
+    """The hooked model, or why there is none."""
+    try:
+        return xai.insert(original.object())  # read once: some readers number nodes anew each time
+    except OutputsChanged as error:  # the hook is right, but the runtime would not keep every bit
+        return {"became": "refused", "why": str(error)}
+    except VerificationError as error:
+        return {"became": "wrong", "why": str(error)}
+    except xai.OvxaiError as error:
+        return {"became": "refused", "why": str(error)}
 
 
 def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
