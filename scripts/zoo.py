@@ -5,6 +5,10 @@ own to IR), with a batch of 1 and with an open one, and hooks each, ONNX also as
 bit-identical, maps held to the definition, computed by the original tail. Beside that three images in a batch must give what
 each gives alone, and a change in one corner of the image must be seen in that corner of the layer. FOLDER/zoo.md tells what
 became of each: explained, refused (why), wrong, or what the exporter or the runtime cannot do. What is there is not done again.
+
+With `--predecessor`, openvino_xai 1.1.0 hooks what TorchScript wrote, too, read by the OpenVINO that it needs, and its maps
+are held to the same definition, at the layer that it took: they are the same or other ones, that layer is so early that a map
+costs more than ten runs of the model, there is no layer or the call fails, or it cannot be told and stays unchecked.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
-from side_by_side import PEERS, environment
+from side_by_side import PEERS, environment, last_line
 
 SECONDS = 300  # for one model
 NAMES = """
@@ -54,15 +58,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder with more models, in models/, which are taken as they are")
     parser.add_argument("--only", help="names, with commas between")
     parser.add_argument("--jobs", type=int, default=2, help="models at a time")
+    parser.add_argument("--predecessor", action="store_true", help="hook what TorchScript wrote by openvino_xai 1.1.0, too")
     told = parser.parse_args()
     names = told.only.split(",") if told.only else NAMES
     (told.work / "zoo").mkdir(parents=True, exist_ok=True)
-    python = environment(told.work, "torch")
+    pythons = {name: environment(told.work, name) for name in ("torch", "predecessor")[: 1 + told.predecessor]}
     cases = [(name, *export) for export in EXPORTS for name in names]
     rows: list[dict[str, Any]] = []
     with Progress() as bar, ThreadPoolExecutor(told.jobs) as pool:
         task = bar.add_task("hooking", total=len(cases))
-        for found in pool.map(lambda case: hook(told.work, python, *case), cases):
+        for found in pool.map(lambda case: hook(told.work, pythons, *case), cases):
             rows.extend(found)
             bar.advance(task)
     for file in sorted((told.data / "models").iterdir()) if told.data else []:
@@ -74,25 +79,34 @@ def main() -> None:
     print(text)
 
 
-def hook(work: Path, python: Path, name: str, exporter: str, batch: str) -> list[dict[str, Any]]:
+def hook(work: Path, pythons: dict[str, Path], name: str, exporter: str, batch: str) -> list[dict[str, Any]]:
     """What became of one export, in every dialect that reads it."""
     stem = f"{name.replace('/', '_')}_{exporter}_{batch}"
     kept = work / "zoo" / f"{stem}.json"
-    if not kept.exists():
-        model = work / "zoo" / f"{stem}{'.xml' if exporter == 'openvino' else '.onnx'}"
-        case = {"name": name, "exporter": exporter, "batch": batch}
-        failed = None if model.exists() else exported(python, [name, exporter, batch, str(model)])
+    found: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
+    if found and not lacks_predecessor(found, pythons):
+        return found
+    model = work / "zoo" / f"{stem}{'.xml' if exporter == 'openvino' else '.onnx'}"
+    case = {"name": name, "exporter": exporter, "batch": batch}
+    failed = None if model.exists() else exported(pythons["torch"], [name, exporter, batch, str(model)])
+    if not found:
         dialects = ("ir",) if exporter == "openvino" else ("onnx", "ir")
-        if failed is not None:
-            found = [{**case, "dialect": d, "became": "cannot be exported", "why": failed} for d in dialects]
-        else:
-            found = [{**case, "dialect": d, **one(model, d)} for d in dialects]
-        kept.write_text(json.dumps(found))
-        for file in model.parent.glob(f"{stem}.*"):
-            if file != kept:
-                file.unlink()
-    result: list[dict[str, Any]] = json.loads(kept.read_text())
-    return result
+        cannot = {"became": "cannot be exported", "why": failed}
+        found = [{**case, "dialect": d, **(one(model, d) if failed is None else cannot)} for d in dialects]
+    if failed is None and lacks_predecessor(found, pythons):
+        found[-1]["predecessor"] = predecessor(pythons["predecessor"], model)
+    kept.write_text(json.dumps(found))
+    for file in model.parent.glob(f"{stem}.*"):
+        if file != kept:
+            file.unlink()
+    return found
+
+
+def lacks_predecessor(found: list[dict[str, Any]], pythons: dict[str, Path]) -> bool:
+    """Whether it is wanted what the predecessor makes of an export, and not known: it is told beside the IR, which it reads."""
+    row = found[-1]
+    known = "predecessor" in row or row["became"] == "cannot be exported"
+    return "predecessor" in pythons and row["exporter"] == "torchscript" and not known
 
 
 def exported(python: Path, arguments: list[str]) -> str | None:
@@ -107,16 +121,30 @@ def exported(python: Path, arguments: list[str]) -> str | None:
 
 def one(model: Path, dialect: str) -> dict[str, Any]:
     """What became of one model, in a process of its own."""
-    command = [sys.executable, __file__.replace("zoo.py", "zoo_one.py"), model, dialect]
     start = time.perf_counter()
+    found = told_by(sys.executable, Path(__file__).with_name("zoo_one.py"), model, dialect)
+    return {**found, "seconds": round(time.perf_counter() - start, 1)}
+
+
+def predecessor(python: Path, model: Path) -> dict[str, Any]:
+    """What the predecessor made of one ONNX file, and what that is worth."""
+    seen = model.with_suffix(".npz")
+    found = told_by(python, "-I", PEERS / "predecessor_zoo.py", model, seen)  # its package has the name of ours
+    if "became" in found:
+        return {"verdict": f"fails: {found['became']}", **found}
+    found = told_by(sys.executable, Path(__file__).with_name("zoo_peer.py"), model, seen)
+    return {"verdict": f"unchecked: {found['became']}", **found} if "became" in found else found
+
+
+def told_by(*command: str | Path) -> dict[str, Any]:
+    """What a process prints, or `became`: that it was too slow or crashed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        return {"became": "too slow", "seconds": SECONDS}
+        return {"became": "too slow", "why": f"not done after {SECONDS} s"}
     if done.returncode:
-        return {"became": "crashed", "why": (done.stderr.strip().splitlines() or ["?"])[-1]}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**found, "seconds": round(time.perf_counter() - start, 1)}
+        return {"became": "crashed", "why": (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1][:200]}
+    return last_line(done.stdout)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -131,6 +159,7 @@ def table(rows: list[dict[str, Any]]) -> str:
                 counts = [became[title] for title in titles]
                 cells = [*kind, *counts, sum(became.values()) - sum(counts)]
                 lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += verdicts(rows)
     columns = (
         "name",
         "exporter",
@@ -144,12 +173,30 @@ def table(rows: list[dict[str, Any]]) -> str:
         "difference",
         "insert seconds",
         "seconds",
+        "predecessor",
         "why",
     )
     lines += ["", "| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
     for row in rows:
+        row = {**row, "predecessor": row.get("predecessor", {}).get("verdict", "")}
         lines.append("| " + " | ".join(str(row.get(key, "")).replace("|", "/") for key in columns) + " |")
     return "\n".join([*lines, ""])
+
+
+def verdicts(rows: list[dict[str, Any]]) -> list[str]:
+    """Markdown: what the predecessor's hooks are worth, as counts."""
+    titles = ("same", "other map", "other scores", "early layer", "no layer", "fails", "unchecked")
+    lines = []
+    for exporter, batch in EXPORTS:
+        told = [row["predecessor"]["verdict"] for row in rows if "predecessor" in row and row["batch"] == batch]
+        if exporter == "torchscript" and told:
+            counts = [sum(verdict.startswith(title) for verdict in told) for title in titles]
+            together = [verdict for verdict in told if verdict.endswith("fails at batch 3")]
+            lines.append("| " + " | ".join(map(str, (batch, len(told), *counts, len(together)))) + " |")
+    if not lines:
+        return []
+    heads = ("predecessor: batch", "exports", *titles, "of these, fails at batch 3")
+    return ["", "| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|", *lines]
 
 
 if __name__ == "__main__":
