@@ -92,10 +92,10 @@ def wrong(hooked: xai.Hooked, told: dict[str, Any], seen: Mapping[str, np.ndarra
             return f"other scores (by up to {told['changed']:.1g})"
         if np.abs(scores - seen[f"scores_{batch}"]).max() > SCORES * size:
             return "unchecked: the plain model has other scores in the predecessor's OpenVINO"
-        theirs = seen[f"map_{batch}"]
-        if theirs.shape != ours["saliency_map"].shape:
-            return f"other map ({' x '.join(map(str, theirs.shape))} at batch {batch})"
-        mean, largest, beyond = differences(ours["saliency_map"], theirs)
+        maps, theirs = ours["saliency_map"], seen[f"map_{batch}"]
+        if theirs.shape != maps.shape:
+            return f"other map ({' x '.join(map(str, theirs.shape))} for {' x '.join(map(str, maps.shape))})"
+        mean, largest, beyond = differences(maps, theirs)
         told["difference"] = {"mean": round(mean, 4), "largest": round(largest, 4), "beyond rounding": round(beyond, 4)}
         if beyond > 0:
             return f"other map (mean difference {mean:.2g}{f' at batch {batch}' if batch > 1 else ''})"
