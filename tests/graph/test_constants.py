@@ -31,3 +31,11 @@ def test_floats_that_are_made_of_constants_are_what_the_runtime_makes_of_them() 
     graph = made_of(opset.exp(opset.constant(np.array([0, 1], np.float32)))).graph
     (exp,) = [node for node in graph.nodes if graph.is_constant(node.outputs[0])]
     np.testing.assert_allclose(graph.constant(exp.outputs[0]), [1, np.e], rtol=1e-6)
+
+
+def test_what_is_known_of_operands_is_not_computed_again() -> None:
+    doubled = opset.multiply(opset.exp(opset.constant(np.array([0, 1], np.float32))), np.array(2, np.float32))
+    graph = made_of(doubled).graph
+    exp, multiply = (node for node in graph.nodes if graph.is_constant(node.outputs[0]))
+    exp.outputs[0].data = np.array([3, 5], np.float32)
+    np.testing.assert_array_equal(graph.constant(multiply.outputs[0]), [6, 10])

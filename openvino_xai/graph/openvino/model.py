@@ -74,12 +74,22 @@ class OpenVINOModel:
             source = port.get_node().input(0).get_source_output()
             outputs[name_of(port)] = values[_key(source)]
         inputs = [values[key] for key in parameters]  # as a caller counts them
-        graph = Graph(nodes, inputs, outputs, fold=_fold)
+        graph = Graph(nodes, inputs, outputs, fold=self._fold)
         for node in nodes:
             with understood(node):
                 node.kind, node.attributes = neutral(graph, node, node.native.get_attributes())
                 refine_shapes(graph, node)
         return graph
+
+    def _fold(self, value: Value) -> np.ndarray:
+        """A value that depends on no input, computed, from what is known already of its operands."""
+        port, node = value.native, value.producer
+        if port.get_node().get_type_name() == "Constant":
+            return np.array(port.get_node().get_data())
+        index: int = port.get_index()
+        if node is not None and any(operand.data is not None for _, operand in node.operands):
+            return self.evaluate(node, [None if item is None else item.data for item in node.inputs])[index]
+        return computed([port])[0]
 
     def twin(self) -> OpenVINOModel:
         """A copy that can be changed; weights are shared."""
@@ -263,15 +273,6 @@ def _value(port: ov.Output) -> Value:
     except (KeyError, RuntimeError, TypeError):
         dtype = None
     return Value(name, shape, dtype, native=port, aliases=frozenset(port.get_names()))
-
-
-def _fold(value: Value) -> np.ndarray:
-    """A value that depends on no input, computed."""
-    port = value.native
-    node = port.get_node()
-    if node.get_type_name() == "Constant":
-        return np.array(node.get_data())
-    return computed([port])[0]
 
 
 def _with_own_weights(pair: Sequence[ov.Output]) -> list[ov.Output]:
