@@ -12,7 +12,7 @@ import numpy as np
 from openvino_xai.benchmark.alone import Alone, measure_alone
 from openvino_xai.benchmark.pairs import ROUNDS, Pair, measure
 from openvino_xai.graph.protocol import Deployed
-from openvino_xai.surgery.insert import RECORD
+from openvino_xai.surgery.record import RECORD
 from openvino_xai.surgery.verify import random_inputs
 
 

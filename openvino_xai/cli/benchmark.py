@@ -35,7 +35,7 @@ def benchmark(
     """
     from openvino_xai.benchmark.compare import Setting, compare
     from openvino_xai.graph.files import open_model
-    from openvino_xai.surgery.insert import RECORD, unhooked
+    from openvino_xai.surgery.record import RECORD, unhooked
 
     if hint not in ("LATENCY", "THROUGHPUT"):
         raise InputError(f"hint '{hint}' is not known: LATENCY or THROUGHPUT is expected")

@@ -187,7 +187,7 @@ class NetworkOptions:
         from openvino_xai.probes import PROBES
         from openvino_xai.runtime.network import load
         from openvino_xai.runtime.probed import probe
-        from openvino_xai.surgery.insert import RECORD
+        from openvino_xai.surgery.record import RECORD
 
         hooked = bool(open_model(model).info(RECORD))
         if hooked and options != LayerOptions():
@@ -221,7 +221,7 @@ class NetworkOptions:
         """What loads the model in any process; one that gets a hook gets it now, once, in a file in `folder`."""
         from openvino_xai.graph.files import open_model
         from openvino_xai.probes import PROBES
-        from openvino_xai.surgery.insert import RECORD
+        from openvino_xai.surgery.record import RECORD
 
         deployed = open_model(model)
         if options.method in PROBES or deployed.info(RECORD):

@@ -17,8 +17,8 @@ from openvino_xai.evaluate.similarity import means, similarity
 from openvino_xai.graph.files import Model, open_model
 from openvino_xai.graph.neutral import Node
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.insert import refuse_hooked
 from openvino_xai.surgery.randomise import randomised, weighted_layers
+from openvino_xai.surgery.record import refuse_hooked
 
 Order: TypeAlias = Literal["cascading", "independent"]
 STAGES = 8

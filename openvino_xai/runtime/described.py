@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from openvino_xai.graph.neutral import Graph, Value
-from openvino_xai.surgery.insert import RECORD
 from openvino_xai.surgery.locate import Scores, find_image, find_scores
+from openvino_xai.surgery.record import RECORD
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,10 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
-from openvino_xai.surgery.insert import MAX_MEMORY, Hooked, reads, unhooked
+from openvino_xai.surgery.insert import MAX_MEMORY, Hooked
 from openvino_xai.surgery.locate import Scores
 from openvino_xai.surgery.plan import CLASS, MAP
+from openvino_xai.surgery.record import reads, unhooked
 from openvino_xai.surgery.request import Targets
 from openvino_xai.surgery.site import WANTED
 

@@ -12,7 +12,8 @@ from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.insert import find_layer, refuse_hooked, token_hint
+from openvino_xai.surgery.insert import find_layer, token_hint
+from openvino_xai.surgery.record import refuse_hooked
 
 
 def probe(

@@ -13,8 +13,8 @@ import numpy as np
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed
-from openvino_xai.surgery.insert import RECORD
 from openvino_xai.surgery.plan import CLASS, MAP
+from openvino_xai.surgery.record import RECORD
 
 LARGE = 64_000  # bytes a response grows by: some servers send every output, asked for or not
 

@@ -12,7 +12,7 @@ from openvino_xai.graph.files import Model, open_model
 from openvino_xai.graph.scratch import scratch_folder
 from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
-from openvino_xai.surgery.insert import RECORD, reads
+from openvino_xai.surgery.record import RECORD, reads
 from openvino_xai.surgery.site import WANTED
 
 Server: TypeAlias = Literal["triton", "ovms", "kserve"]

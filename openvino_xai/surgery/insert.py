@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from openvino_xai.errors import (
-    AlreadyHooked,
     InputError,
     LayerError,
-    ModelError,
     NoneRefused,
     OutputsChanged,
     PlanError,
@@ -22,7 +20,7 @@ from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.graph.sizes import Shape, text
-from openvino_xai.graph.vocabulary import JOIN, shape_of
+from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.blocks import TokenHint, blocks
 from openvino_xai.surgery.cost import added, depth, human, largest, operations
@@ -31,16 +29,15 @@ from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.gate import GATE, gated
 from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores, is_among, layer_name
 from openvino_xai.surgery.places import places
-from openvino_xai.surgery.plan import CLASS, MAP, Plan
+from openvino_xai.surgery.plan import Plan
 from openvino_xai.surgery.plan import plan as make_plan
 from openvino_xai.surgery.randomise import WEIGHTED
+from openvino_xai.surgery.record import RECORD, refuse_hooked
 from openvino_xai.surgery.request import Asked, Request, rows_and_columns
-from openvino_xai.surgery.site import WANTED
 from openvino_xai.surgery.tail import between
 from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
 from openvino_xai.version import __version__
 
-RECORD = "ovxai"
 MAX_MEMORY = 2 * 2**30
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
@@ -199,29 +196,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     if request.gate != "off":
         planned = gated(planned, shape_of(chosen.value)[0], one_at_least=request.gate == "one")
     emit(planned, twin)
-    record = {
-        "version": __version__,
-        "method": name,
-        "layer": chosen.name,
-        "score": request.reads if view.scores.activation is None or request.reads == "logit" else view.scores.scale,
-        "scores": view.scores.name,
-        "image": view.image,
-        "output": view.scores.scale,
-        "targets": str(request.targets),
-        "scale": request.scale,
-        "plan": request.plan,
-        "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
-        "cost": f"{place.cost:.2f}",
-        "memory": str(place.memory),
-    }
-    if masking.score == "none":
-        record["score"] = "none"
-    if chosen.residual is not None and masking.masks == "tokens":
-        record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
-    if request.gate != "off":
-        record["gate"] = GATE
-    if planned.joined:
-        record["joined"] = str(len(planned.joined))
+    record = _record(request, chosen, view.scores, place, planned)
     twin.set_info(RECORD, record)
     seen = None
     if verify:
@@ -239,6 +214,35 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
                 raise
             return _hooked(original, where, other, max_memory, verify)
     return Hooked(twin.reread(), record, place, seen)
+
+
+def _record(request: Request, chosen: Candidate, scores: Scores, place: Layer, planned: Plan) -> dict[str, str]:
+    """What the hooked model tells of its hook."""
+    method = METHODS[request.method or ""]
+    record = {
+        "version": __version__,
+        "method": request.method or "",
+        "layer": chosen.name,
+        "score": request.reads if scores.activation is None or request.reads == "logit" else scores.scale,
+        "scores": scores.name,
+        "image": request.image or "",
+        "output": scores.scale,
+        "targets": str(request.targets),
+        "scale": request.scale,
+        "plan": request.plan,
+        "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
+        "cost": f"{place.cost:.2f}",
+        "memory": str(place.memory),
+    }
+    if method.score == "none":
+        record["score"] = "none"
+    if chosen.residual is not None and method.masks == "tokens":
+        record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
+    if request.gate != "off":
+        record["gate"] = GATE
+    if planned.joined:
+        record["joined"] = str(len(planned.joined))
+    return record
 
 
 def _otherwise(request: Request, planned: Plan, error: NoneRefused | OutputsChanged) -> Request | None:
@@ -265,47 +269,6 @@ def find_layer(
 ) -> Candidate:
     """The layer called `layer`, or the one where a hook would go. Raises ModelError, LayerError."""
     return _View(deployed.graph, scores, image_input, hint).choose(layer, None)
-
-
-def unhooked(deployed: Deployed) -> Deployed:
-    """A twin without the hook, its outputs and its inputs. Raises ModelError."""
-    record = deployed.info(RECORD)
-    if "joined" in record:
-        deployed = _parted(deployed, record["joined"])
-    return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED) if reads(record, name))))
-
-
-def _parted(deployed: Deployed, count: str) -> Deployed:
-    """A twin of which no node reads copies that a hook has put in the places of tokens. Raises ModelError."""
-    twin = deployed.twin()
-    graph = twin.graph
-    joins = [node for node in graph.nodes if node.name.startswith("ovxai/") and node.name.endswith(f"/{JOIN}")]
-    taken = [(node, part) for node in joins if (part := node.operand(0).producer) is not None and part.kind == "gather"]
-    edges = [(*edge, part.operand(0)) for node, part in taken for edge in graph.consumers.get(node.outputs[0], [])]
-    if str(len(edges)) != count:
-        raise ModelError(
-            f"a hook is taken out of a model that nobody changed: {len(edges)} of its {count} joins are found by their "
-            "names; insert into the original again"
-        )
-    for consumer, index, own in edges:
-        twin.rewire(consumer, index, own.native)
-    return twin
-
-
-def reads(record: Mapping[str, str], name: str) -> bool:
-    """Whether a hook, by its record, has an input of that name."""
-    return record.get("gate") == name or (name == WANTED and record.get("targets") == "asked")
-
-
-def refuse_hooked(deployed: Deployed) -> None:
-    """Raise AlreadyHooked where the model carries a hook."""
-    record = deployed.info(RECORD)
-    if record:
-        made = f"{record.get('method')} at layer '{record.get('layer')}', score {record.get('score')}"
-        raise AlreadyHooked(
-            f"the model carries a hook already ({made}, by ovxai {record.get('version')}): insert into the original",
-            record=record,
-        )
 
 
 def token_hint(prefix: int | None, grid: str | Sequence[int] | None) -> TokenHint:

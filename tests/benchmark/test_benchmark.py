@@ -18,7 +18,7 @@ from openvino_xai.benchmark.pairs import ROUNDS, Pair, measure
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.files import open_model
 from openvino_xai.graph.protocol import Running
-from openvino_xai.surgery.insert import unhooked
+from openvino_xai.surgery.record import unhooked
 
 CASE = CASES["mlp head"]
 

@@ -16,8 +16,8 @@ import openvino_xai as xai
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.files import open_model
 from openvino_xai.graph.vocabulary import JOIN
-from openvino_xai.surgery.insert import unhooked
 from openvino_xai.surgery.queries import Queries
+from openvino_xai.surgery.record import unhooked
 from openvino_xai.surgery.request import Request
 
 JOINED = [
