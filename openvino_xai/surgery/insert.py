@@ -191,7 +191,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
         planned = make_plan(twin.graph, chosen, view.scores, request)
     view.refuse_large(chosen, planned, request, max_memory)
     place = view.layer(chosen, planned)
-    if where.layer is None:
+    if where.layer is None and request.plan == "lazy":  # who asks for the definition asks for its cost
         _refuse_shallow(place, name)
     if request.gate != "off":
         planned = gated(planned, shape_of(chosen.value)[0], one_at_least=request.gate == "one")
