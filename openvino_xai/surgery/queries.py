@@ -12,7 +12,7 @@ keep. With q for a query, so does a score, q k; and as attention weights p sum t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -158,31 +158,36 @@ class Queries:
     def _join(self, token: int) -> None:
         """Let the model's own nodes compute what they make of the copies, from the first with weights on."""
         found = unread(self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside)
-        own: set[Value] = set()
         joined: dict[tuple[Node, int], Value] = {}
+        computed: dict[Value, Span] = {}  # what the model computes of the copies
         for node, span in found.items():
-            if node.kind not in WEIGHTED and not any(value in own for _, value in node.operands):
+            behind = any(value in computed for _, value in node.operands)
+            if not behind and node.kind not in WEIGHTED:
                 continue
-            entering = {}
-            for index, value in node.operands:
-                back = trace_back(node, index, span) if value in self._inside and value not in own else None
-                if back is not None:
-                    entering[index] = (value, back, self._picked(value, back))
-            if not any(value in own for _, value in node.operands) and not any(
-                isinstance(item, Picked) and item.spread for _, _, item in entering.values()
-            ):
+            entering = self._entering(node, span, computed)
+            if not behind and not any(isinstance(item, Picked) and item.spread for _, _, item in entering.values()):
                 continue  # it is the same for all copies
             for index, (value, back, item) in entering.items():
                 among = self._among(value, back, item, token) if isinstance(item, Picked) else None
                 if among is None:
                     return
                 joined[node, index] = among
-            places = np.arange(token + 1, token + 1 + len(self._weights))
-            for output in node.outputs:
-                own.add(output)
-                copies = self._trace.take(output, places, axis=span.axis)
-                self._picks[output, span] = Picked(copies, span, spread=True)
+            computed.update(dict.fromkeys(node.outputs, span))
         self._joined = joined
+        places = np.arange(token + 1, token + 1 + len(self._weights))
+        for value, span in computed.items():
+            self._picks[value, span] = Picked(self._trace.take(value, places, axis=span.axis), span, spread=True)
+
+    def _entering(
+        self, node: Node, span: Span, computed: Collection[Value]
+    ) -> dict[int, tuple[Value, Span, Picked | Attending | None]]:
+        """The operands that hold tokens, but for what is computed of the copies: the value, its tokens, and the picked ones."""
+        found = {}
+        for index, value in node.operands:
+            back = trace_back(node, index, span) if value in self._inside and value not in computed else None
+            if back is not None:
+                found[index] = (value, back, self._picked(value, back))
+        return found
 
     def _among(self, value: Value, span: Span, item: Picked, token: int) -> Value | None:
         """All tokens of a value, with the copies in the places behind the one that is picked; None where they do not fit."""

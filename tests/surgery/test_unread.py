@@ -118,6 +118,20 @@ def test_a_copy_in_the_place_of_the_class_token_is_seen(
     assert [request.apart for request in verified] == [False, True]  # the first try was refused
 
 
+def test_where_copies_find_no_place_further_on_none_of_them_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = Queries._among, []
+
+    def second_does_not_fit(self: Any, value: Any, span: Any, item: Any, token: int) -> Any:
+        asked.append(value)
+        return None if len(asked) == 2 else real(self, value, span, item, token)
+
+    monkeypatch.setattr(Queries, "_among", second_does_not_fit)
+    made = hooked("fused", "onnx", scale="none")
+    assert "joined" not in made.record
+    batch = images(VARIANTS["fused"].build("B"), 2)
+    np.testing.assert_allclose(xai.load(made)(batch)["saliency_map"], oracle(VARIANTS["fused"]).raw(batch), rtol=ROUNDING)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_classes_that_are_asked_for(dialect: str) -> None:
     variant = replace(VARIANTS["fused"], prefix=3)
