@@ -33,12 +33,21 @@ def known_integers(graph: Graph, node: Node, index: int) -> list[int] | None:
     return numbers if content is not None and len(numbers) == len(content) else None
 
 
-def resized_axes(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> list[int] | None:
-    """The axes of the first operand that another, which tells the sizes of `axes`, changes; None where that is not known."""
-    content, before = symbolic_content(graph, node.inputs[index]), node.operand(0).shape
-    if content is None or before is None or len(content) != len(axes):
-        return None
-    return [axis for axis, size in zip(axes, content, strict=True) if size != before[axis]]
+def resized_by(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> dict[str, Any]:
+    """The `axes` that a node resizes, of those whose factors the operand at `index` tells; None where it is no constant."""
+    factors = graph.constant(node.inputs[index])
+    if factors is None or factors.size != len(axes):
+        return {"axes": None}
+    return {"axes": [axis for axis, factor in zip(axes, factors.reshape(-1), strict=True) if factor != 1]}
+
+
+def resized_to(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> dict[str, Any]:
+    """The `axes` that a node resizes, of those `told`, whose `sizes` the operand at `index` tells: the batch's, too."""
+    sizes, before = symbolic_content(graph, node.inputs[index]), node.operand(0).shape
+    if sizes is None or before is None or len(sizes) != len(axes):
+        return {"axes": None}
+    changed = [axis for axis, size in zip(axes, sizes, strict=True) if size != before[axis]]
+    return {"axes": changed, "sizes": index, "told": axes}
 
 
 def is_fixed(graph: Graph, value: Value) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node
-from openvino_xai.graph.symbolic import known_integers, resized_axes
+from openvino_xai.graph.symbolic import known_integers, resized_by, resized_to
 
 Attributes = Mapping[str, Any]
 Reader = Callable[[Graph, Node, Attributes], dict[str, Any]]
@@ -127,11 +127,8 @@ def _resize(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     ):
         return {"axes": None}
     if _given(node, 3):
-        return {"axes": resized_axes(graph, node, 3, axes), "sizes": 3, "told": axes}
-    factors = graph.constant(node.inputs[-1 if len(node.inputs) < 3 else 2])
-    if factors is None or factors.size != len(axes):
-        return {"axes": None}
-    return {"axes": [axis for axis, factor in zip(axes, factors.reshape(-1), strict=True) if factor != 1]}
+        return resized_to(graph, node, 3, axes)
+    return resized_by(graph, node, min(len(node.inputs) - 1, 2), axes)
 
 
 def _gemm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:

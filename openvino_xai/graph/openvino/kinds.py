@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node
-from openvino_xai.graph.symbolic import known_integers, resized_axes
+from openvino_xai.graph.symbolic import known_integers, resized_by, resized_to
 
 Reader = Callable[[Graph, Node, dict[str, Any]], dict[str, Any]]
 
@@ -131,11 +131,8 @@ def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     if axes is None or any((*a["pads_begin"], *a["pads_end"])):
         return {"axes": None}
     if a["shape_calculation_mode"] == "sizes":
-        return {"axes": resized_axes(graph, node, 1, axes), "sizes": 1, "told": axes}
-    factors = graph.constant(node.operand(scales))
-    if factors is None or factors.size != len(axes):
-        return {"axes": None}
-    return {"axes": [axis for axis, factor in zip(axes, factors.reshape(-1), strict=True) if factor != 1]}
+        return resized_to(graph, node, 1, axes)
+    return resized_by(graph, node, scales, axes)
 
 
 def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
