@@ -19,8 +19,9 @@ from functools import reduce
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.symbolic import is_fixed, known_integers
+from openvino_xai.graph.symbolic import is_fixed
 from openvino_xai.graph.vocabulary import Trace, broadcast, shape_of
+from openvino_xai.surgery.picking import picking
 from openvino_xai.surgery.randomise import WEIGHTED
 from openvino_xai.surgery.rows import of_one_image
 from openvino_xai.surgery.softs import Soft, Softs, made_of, tells, zeros
@@ -29,7 +30,6 @@ from openvino_xai.surgery.unread import unread
 from openvino_xai.surgery.values import Rows, Weighted
 
 SCALING = frozenset("add cast divide identity multiply subtract".split())
-PICKING = frozenset({"gather", "slice"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Queries:
         self._spreads: dict[Attending, Picked] = {}
         self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
         self._all = Softs(graph, trace, cuts, self._inside)
-        self._selectors = self._found(end)
+        self._selectors = picking(graph, cuts, nodes, end)
         self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
         self._joined: dict[tuple[Node, int], Value] = {}
         if len(self._tokens) == 1 and not apart:
@@ -98,47 +98,6 @@ class Queries:
             found[node.outputs[0]] = rows
         self._trace.joined.update(self._joined)
         return found
-
-    # -- where tokens are picked
-
-    def _found(self, end: Value) -> dict[Node, tuple[Span, list[int]]]:
-        """The nodes that pick tokens that no mask weighs, with the axis of tokens; none where others reach the scores, too."""
-        spans: dict[Value, set[Span]] = {value: {Span(cut.place.cells[0])} for value, cut in self._cuts.items()}
-        picking: dict[Node, tuple[Span, list[int]]] = {}
-        for node in self._nodes:
-            if (found := self._picks_tokens(node, spans.get(node.operand(0), set()))) is not None:
-                picking[node] = found
-            else:
-                after = {follow(node, index, span) for index, value in node.operands for span in spans.get(value, ())}
-                for value in node.outputs:
-                    spans[value] = {span for span in after if span is not None}
-        wanted, used = {end}, {}
-        for node in reversed(self._nodes):
-            if any(value in wanted for value in node.outputs):
-                if node in picking:
-                    used[node] = picking[node]
-                else:
-                    wanted.update(value for _, value in node.operands if value in self._inside)
-        return {} if wanted & set(self._cuts) else used
-
-    def _picks_tokens(self, node: Node, spans: set[Span]) -> tuple[Span, list[int]] | None:
-        if node.kind not in PICKING:
-            return None
-        shape, a = shape_of(node.operand(0)), node.attributes
-        for span in spans:
-            length = shape[span.axis]
-            if not span.pure or not isinstance(length, int):
-                continue
-            if node.kind == "gather" and a["axis"] % len(shape) == span.axis:
-                told = known_integers(self._graph, node, 1)
-                tokens = [index % length for index in told] if told is not None else None
-            elif node.kind == "slice" and [axis % len(shape) for axis in a["axes"]] == [span.axis]:
-                tokens = list(range(length))[slice(a["starts"][0], a["ends"][0], a["steps"][0])]
-            else:
-                continue
-            if tokens and bool(np.all(self._weights[:, tokens] == 1)):
-                return span, tokens
-        return None
 
     def _as_rows(self, node: Node, made: Picked, batch: int, tokens: list[int]) -> Rows | None:
         """What a node picks, one row for each copy of each image."""
