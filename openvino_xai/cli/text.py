@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +11,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDE = 160  # columns, where standard output is no terminal
+JOINERS = "\u200c\u200d"  # format characters that words and emoji are spelled with
+UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of characters that move the cursor, turn text around or end a line
+
+
+def plain(text: object) -> str:
+    """A name or message on one line that commands a terminal nothing: control characters, line ends and halves of characters
+    become escapes, as in `\\x1b`.
+    """
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in UNSHOWN and character not in JOINERS
+        else character
+        for character in str(text)
+    )
 
 
 def print_table(table: Table) -> None:

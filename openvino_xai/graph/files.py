@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,27 @@ def _open_file(path: Path) -> Deployed:
             raise InputError(f"{path} has no weights beside it: {path.with_suffix('.bin').name} is expected")
         return OpenVINOModel.read(path)
     raise InputError(f"{path} is no model that is known here: .xml (OpenVINO IR), .onnx, or {', '.join(FRONTENDS)} is expected")
+
+
+def read_regular(path: Path, *, most: int | None = None) -> bytes:
+    """The bytes of a regular file, of at most `most`.
+
+    Pipes, sockets and devices are not opened: reading one may hang, or do something to the machine. Raises InputError, which
+    says what is wrong with the path.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"cannot read {path}: it is no regular file")
+        # what was a file a moment ago may be a pipe now: opening must not wait for a writer
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:  # noqa: PTH123
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"cannot read {path}: it is no regular file")
+            if most is not None and status.st_size > most:
+                raise InputError(f"cannot read {path}: it has {status.st_size} bytes, and at most {most} are read")
+            return file.read()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in a path
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 @contextmanager

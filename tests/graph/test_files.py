@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tiny import CASES, CLASSES, DIALECTS, images, in_dialect, tiny
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError, ModelError
-from openvino_xai.graph.files import written_whole
+from openvino_xai.graph.files import read_regular, written_whole
 from openvino_xai.graph.onnx import run
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "models"
@@ -145,3 +146,14 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
         temporary.write_bytes(b"half")
         raise RuntimeError
     assert not list(target.parent.iterdir())
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_regular(tmp_path / "file", most=5) == b"12345"
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in (("pipe", "no regular file"), ("none", "No such file"), ("a\0b", "null byte"), (".", "no regular file")):
+        with pytest.raises(InputError, match=said):
+            read_regular(tmp_path / name)
+    with pytest.raises(InputError, match="it has 5 bytes, and at most 4 are read"):
+        read_regular(tmp_path / "file", most=4)
