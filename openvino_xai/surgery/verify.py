@@ -18,7 +18,7 @@ from openvino_xai.graph.files import open_model
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed, Running
 from openvino_xai.hooks import METHODS
-from openvino_xai.surgery.definition import Definition, Located
+from openvino_xai.surgery.definition import Definition, Located, larger
 from openvino_xai.surgery.gate import GATE
 from openvino_xai.surgery.locate import Candidate, is_quantised
 from openvino_xai.surgery.parts import hold_parts
@@ -55,14 +55,19 @@ def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deploye
     layer, scores = (there := located(original)).layer, there.scores
     inputs = random_inputs(original)
     plain, running = original.compile()(inputs), hooked.compile()
-    batch = next(iter(inputs.values())).shape[0]
+    if np.isnan(plain[scores.name]).any():
+        raise VerificationError(
+            f"the model's scores '{scores.name}' are no numbers (NaN) for random images, and no map can be held to them: are "
+            "its weights what they should be?"
+        )
+    batch = len(plain[scores.name])
     told = {**_gate(request, np.ones(batch, bool)), **_wanted(request, plain[scores.name])}
     new = running({**inputs, **told})
     _same_outputs(plain, new)
     if request.gate != "off":
-        _gates(running, inputs, plain, new)
+        _gates(running, inputs, plain, new, batch)
     maps = new[MAP]
-    _declared(maps, layer, request, inputs)
+    _declared(maps, layer, request, batch)
     chosen = _chosen_maps(plain[scores.name], new, request)
     if METHODS[request.method or "reciprocam"].masks == "nothing":
         cells, difference = hold_parts(
@@ -74,7 +79,7 @@ def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deploye
     tolerance = QUANTISED_TOLERANCE if is_quantised(original.graph) else TOLERANCE
     if np.float16 in (scores.value.dtype, layer.value.dtype):
         tolerance = max(tolerance, HALF_TOLERANCE)
-    if difference > tolerance:
+    if not difference <= tolerance:  # nor is NaN
         raise VerificationError(
             f"the maps differ from their definition by {difference:.2g} of the scores, more than {tolerance:g}: "
             f"layer '{layer.name}' is not explained as it should be; choose another with --layer"
@@ -95,10 +100,13 @@ def _wanted(request: Request, scores: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _gates(
-    running: Running, inputs: Mapping[str, np.ndarray], plain: dict[str, np.ndarray], new: dict[str, np.ndarray]
+    running: Running,
+    inputs: Mapping[str, np.ndarray],
+    plain: dict[str, np.ndarray],
+    new: dict[str, np.ndarray],
+    batch: int,
 ) -> None:
     """Hold maps of some images, and of none, to those of all; the original outputs do not change by a bit either way."""
-    batch = next(iter(inputs.values())).shape[0]
     for asked in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
         try:
             seen = running({**inputs, GATE: asked})
@@ -131,7 +139,8 @@ def random_inputs(model: Deployed, batch: int = BATCH) -> dict[str, np.ndarray]:
 
 
 def _random(value: Value, batch: int, rng: np.random.Generator) -> np.ndarray:
-    assert value.shape is not None and value.dtype is not None
+    if value.shape is None or value.dtype is None:
+        raise ModelError(f"input '{value.name}' is no tensor of numbers with a known rank: nothing random can be given to it")
     shape = [size if isinstance(size, int) else batch if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
     if value.dtype.kind == "f":
         return rng.standard_normal(shape).astype(value.dtype)
@@ -151,8 +160,7 @@ def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> N
             )
 
 
-def _declared(maps: np.ndarray, layer: Candidate, request: Request, inputs: dict[str, np.ndarray]) -> None:
-    batch = next(iter(inputs.values())).shape[0]
+def _declared(maps: np.ndarray, layer: Candidate, request: Request, batch: int) -> None:
     cells = request.grid or layer.cells
     fits = maps.ndim == 4 and maps.shape[0] == batch
     if not fits or any(isinstance(size, int) and size != seen for size, seen in zip(cells, maps.shape[2:], strict=True)):
@@ -197,5 +205,5 @@ def _compare(
                 seen = low + (high - low) * seen / (255 if request.scale == "u8" else 1)
             rounding = (high - low) * 0.5 / 255 if request.scale == "u8" else 0.0
             error = float(np.max(np.abs(seen - y))) - abs(rounding)
-            worst = max(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
+            worst = larger(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
     return cells.shape[1], worst
