@@ -17,6 +17,7 @@ from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, Verific
 from openvino_xai.graph.files import compile_for, open_model
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed, Running, Runtime
+from openvino_xai.graph.sizes import Dim
 from openvino_xai.hooks import METHODS
 from openvino_xai.surgery.definition import Definition, Located
 from openvino_xai.surgery.gate import GATE
@@ -67,13 +68,16 @@ def _verify_in(
     """Hold a hooked model to the original, both run by one runtime. Raises VerificationError."""
     place = replace(located(original), runtime=runtime)
     layer, scores, inputs = place.layer, place.scores, random_inputs(original)
-    plain, running = compile_for(original, runtime)(inputs), compile_for(hooked, runtime)
-    batch = next(iter(inputs.values())).shape[0]
+    reference, running = compile_for(original, runtime), compile_for(hooked, runtime)
+    plain, batch = reference(inputs), next(iter(inputs.values())).shape[0]
     extra = {**_gate(request, np.ones(batch, bool)), **_wanted(request, plain[scores.name])}
     new = running({**inputs, **extra})
     _same_outputs(plain, new, runtime)
     if request.gate != "off":
         _gates(running, inputs, plain, new, runtime)
+    if any(isinstance(value.shape and value.shape[0], Dim) for value in original.graph.inputs):
+        alone = random_inputs(original, 1)  # kernels are chosen by the batch, and most clients send one image
+        _same_outputs(reference(alone), running({**alone, **{name: array[:1] for name, array in extra.items()}}), runtime)
     maps = new[MAP]
     _declared(maps, layer, request, inputs)
     chosen = _chosen_maps(plain[scores.name], new, request)
