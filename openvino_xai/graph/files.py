@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.protocol import Deployed, Running, Runtime
 from openvino_xai.graph.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -55,6 +56,26 @@ def _open_file(path: Path) -> Deployed:
             raise InputError(f"{path} has no weights beside it: {path.with_suffix('.bin').name} is expected")
         return OpenVINOModel.read(path)
     raise InputError(f"{path} is no model that is known here: .xml (OpenVINO IR), .onnx, or {', '.join(FRONTENDS)} is expected")
+
+
+def compile_for(deployed: Deployed, runtime: Runtime) -> Running:
+    """The model, ready to run in f32 on the CPU by one of its runtimes: an ONNX file may be served by OpenVINO.
+
+    Inputs and outputs keep the names of the model's own dialect. Raises InputError, ModelError.
+    """
+    if runtime == deployed.runtime:
+        return deployed.compile()
+    from openvino_xai.graph.openvino import OpenVINOModel
+    from openvino_xai.graph.openvino.run import Names
+
+    folder = scratch_folder(Path(tempfile.gettempdir()))
+    try:
+        deployed.save(folder / f"model{deployed.suffix}")
+        graph = deployed.reread().graph  # the model may have grown since it was read
+        names = Names(tuple(value.name for value in graph.inputs), tuple(graph.outputs))
+        return OpenVINOModel.read(folder / f"model{deployed.suffix}").compile(names=names)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_regular(path: Path, *, most: int | None = None) -> bytes:

@@ -45,13 +45,12 @@ def hold_parts(
     ids = sorted({k for pairs in chosen for _, k in pairs})
     asked = replace(request, targets=Targets(ids=tuple(ids)))
     emit(plan_parts(again.model.graph, again.layer, again.scores, asked), again.model)
-    twin = again.model.compile()
+    twin = original.compiled(again.model)
     seen = {name: array.astype(np.float64) for name, array in twin(inputs).items()}
     answers = {what: (seen[f"{what} given"], seen[f"{what} told"]) for what in ANSWERS if f"{what} given" in seen}
-    features = original.model.probing(read={CUT: original.layer.value}, given={}).compile()(inputs)[CUT]
-    tail = original.model.probing(read={END: original.scores.read_at(request.reads)}, given={CUT: original.layer.value})
-    running = tail.compile()
-    told = Question(original, request, running, twin, inputs, features, ids)
+    features = original.probing(read={CUT: original.layer.value}, given={})(inputs)[CUT]
+    tail = original.probing(read={END: original.scores.read_at(request.reads)}, given={CUT: original.layer.value})
+    told = Question(original, request, tail, twin, inputs, features, ids)
     gradients = seen.get(GRADIENT)
     for place in range(max(map(len, chosen))):
         if gradients is None:
@@ -112,7 +111,7 @@ def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     image, place = find_image(original.model.graph, request.image)
     whole = asked.inputs[image.name]
     height, width = (whole.shape[axis] for axis in place.cells)
-    running = original.model.probing(read={END: original.scores.read_at("softmax")}, given={}).compile()
+    running = original.probing(read={END: original.scores.read_at("softmax")}, given={})
     grid = [int(str(size)) for size in original.layer.cells]
     worst = 0.0
     for index, k in enumerate(asked.ids):

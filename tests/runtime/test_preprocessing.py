@@ -75,3 +75,15 @@ def test_an_input_size_from_text() -> None:
 def test_values_that_make_no_sense(values: dict[str, str]) -> None:
     with pytest.raises(InputError, match=next(iter(values))):
         PLAIN.updated(values)
+
+
+def test_bytes_are_rounded_and_end_at_their_bounds() -> None:
+    told = Preprocessing((4, 4), dtype="uint8", mean_values=(5.0,), scale_values=(0.02,))
+    given = told(photo(4, 4))[0]
+    assert given.dtype == np.uint8
+    assert (given[0, 0, 0], given[1, 0, 0], given[2, 0, 3]) == (100, 0, 0)
+
+
+def test_an_input_of_four_channels_is_no_photo() -> None:
+    with pytest.raises(InputError, match="input has 4 channels; a photo fills 3"):
+        Preprocessing((4, 4), channels=4)(photo(4, 4))

@@ -22,12 +22,14 @@ from openvino_xai.graph.onnx.kinds import neutral
 from openvino_xai.graph.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
 from openvino_xai.graph.onnx.weights import Mapped, native_of
 from openvino_xai.graph.onnx.wellformed import refuse_malformed
-from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 from openvino_xai.graph.symbolic import symbolic_content
 
 OLDEST_OPSET = 13
+SMALL = 2**14  # bytes: biases and scales, but no weights
+CONSTANT = "ovxai/constant"  # what the hook's own constants are called
 _UNREADABLE = (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
@@ -35,6 +37,8 @@ class OnnxModel:
     """An `onnx_ir.Model`; where it came from a file, weights beside it are read when they are needed."""
 
     suffix = ".onnx"
+    runtime: Runtime = "onnxruntime"
+    runtimes: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
     def __init__(self, native: ir.Model) -> None:
         self.native = native
@@ -156,7 +160,7 @@ class OnnxModel:
 
     def constant(self, array: np.ndarray) -> ir.Value:
         """An initializer with `array`."""
-        name = self._unused("ovxai/constant")
+        name = self._unused(CONSTANT)
         value = _initializer(name, array)
         self.native.graph.register_initializer(value)
         return value
@@ -164,13 +168,26 @@ class OnnxModel:
     def repeat(self, node: Node, inputs: Sequence[ir.Value | None], name: str) -> list[ir.Value]:
         """A copy of `node` that reads `inputs`."""
         native: ir.Node = node.native
-        return self._append(native.op_type, inputs, native.attributes, name, native.domain, len(native.outputs))
+        copies = [self._own_constant(value) for value in inputs]
+        return self._append(native.op_type, copies, native.attributes, name, native.domain, len(native.outputs))
+
+    def _own_constant(self, value: ir.Value | None) -> ir.Value | None:
+        """A small initializer, copied; anything else as it is.
+
+        OpenVINO, which may serve the file, fuses a bias or a scale into the layer before it only where no other node reads that
+        constant: a shared one would take fusions, and with them bits, from the original layers.
+        """
+        if value is None or value.const_value is None or value.const_value.nbytes > SMALL:
+            return value
+        if str(value.name).startswith(CONSTANT):
+            return value
+        return self.constant(value.const_value.numpy())
 
     def emit(self, node: Node, inputs: Sequence[ir.Value], name: str) -> ir.Value:
         """A node of the vocabulary."""
         op, attributes, extra = EMIT[node.kind](node, self.opset or 0)
-        constants = [self.constant(array) for array in extra]
-        outputs = self._append(op, [*inputs, *constants], attributes, name, "", 2 if op == "TopK" else 1)
+        operands = [*map(self._own_constant, inputs), *map(self.constant, extra)]
+        outputs = self._append(op, operands, attributes, name, "", 2 if op == "TopK" else 1)
         return outputs[-1]
 
     def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:

@@ -20,8 +20,8 @@ from openvino_xai.graph.beside import unchanged
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
-from openvino_xai.graph.openvino.run import computed, core, first_line, name_of, running
-from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.openvino.run import Names, computed, core, first_line, name_of, running
+from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 
@@ -33,6 +33,8 @@ class OpenVINOModel:
     """An `ov.Model`."""
 
     suffix = ".xml"
+    runtime: Runtime = "openvino"
+    runtimes: tuple[Runtime, ...] = ("openvino",)
 
     def __init__(self, native: ov.Model) -> None:
         self.native = native
@@ -234,9 +236,18 @@ class OpenVINOModel:
         return self.native
 
     def compile(
-        self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY", cache_dir: Path | None = None
+        self,
+        device: str = "CPU",
+        precision: str = "f32",
+        hint: str = "LATENCY",
+        cache_dir: Path | None = None,
+        *,
+        names: Names | None = None,
     ) -> Running:
-        """The model, ready to run; OpenVINO chooses the precision where `precision` is `default`."""
+        """The model, ready to run; OpenVINO chooses the precision where `precision` is `default`.
+
+        `names` are those of inputs and outputs in another dialect, from which the model was read.
+        """
         hints = {"PERFORMANCE_HINT": hint, **({} if cache_dir is None else {"CACHE_DIR": str(cache_dir)})}
         if precision != "default":
             hints["INFERENCE_PRECISION_HINT"] = precision
@@ -248,7 +259,7 @@ class OpenVINOModel:
                 f"the model does not compile for device {device} in {precision} (devices here: {known}): {first_line(error)}"
             ) from error
         quantised = any(op.get_type_name() == "FakeQuantize" for op in self.native.get_ops())
-        return running(compiled, self.native, "int8/" if quantised else "")
+        return running(compiled, names or Names.of(self.native), "int8/" if quantised else "")
 
     def save(self, path: Path) -> list[Path]:
         """Write `path` (.xml) and its .bin, in the precision the model has."""
