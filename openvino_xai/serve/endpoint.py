@@ -14,7 +14,7 @@ from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed
 from openvino_xai.surgery.plan import CLASS, MAP
-from openvino_xai.surgery.record import RECORD
+from openvino_xai.surgery.record import RECORD, record_of
 
 LARGE = 64_000  # bytes a response grows by: some servers send every output, asked for or not
 
@@ -57,7 +57,7 @@ class Endpoint:
             raise InputError(f"'{name}' is no name of an endpoint: letters, digits, '_', '-' and '.' are expected")
         inputs = tuple(_tensor(value.name, value) for value in deployed.graph.inputs)
         outputs = tuple(_tensor(name, value) for name, value in deployed.graph.outputs.items())
-        return cls(name, deployed.suffix, inputs, outputs, deployed.info(RECORD))
+        return cls(name, deployed.suffix, inputs, outputs, record_of(deployed.graph, deployed.info))
 
     @property
     def image(self) -> Tensor:

@@ -12,7 +12,7 @@ from openvino_xai.graph.files import Model, open_model
 from openvino_xai.graph.scratch import scratch_folder
 from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
-from openvino_xai.surgery.record import RECORD, reads
+from openvino_xai.surgery.record import reads, record_of
 from openvino_xai.surgery.site import WANTED
 
 Server: TypeAlias = Literal["triton", "ovms", "kserve"]
@@ -52,7 +52,7 @@ def export(
     if target.exists() and not force:
         raise InputError(f"{target} exists; choose another folder or overwrite it with --force")
     deployed = open_model(model)
-    if reads(deployed.info(RECORD), WANTED):
+    if reads(record_of(deployed.graph, deployed.info), WANTED):
         raise InputError("the model wants to be told a class, which old clients do not: insert with --targets top:K or all")
     stem = Path(model).stem.removesuffix("_xai") if isinstance(model, (str, os.PathLike)) else "model"
     endpoint = Endpoint.hooked(deployed, name or stem)
