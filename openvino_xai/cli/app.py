@@ -18,7 +18,7 @@ from openvino_xai.cli.export import export
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
 from openvino_xai.cli.text import flush, say, warn
-from openvino_xai.errors import InputError, OvxaiError
+from openvino_xai.errors import InputError, OutputError, OvxaiError
 from openvino_xai.version import __version__
 
 app = typer.Typer(
@@ -68,6 +68,10 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = 128 + signal.SIGINT
     except Exception as error:  # the only place where this is right: nobody's mistake ends in a traceback
+        try:
+            flush()
+        except OutputError as unwritten:  # whoever printed it
+            error = unwritten
         if debug:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 warn(line)

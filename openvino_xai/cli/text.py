@@ -5,6 +5,7 @@ Results go to standard output, a line or table each, and all else to standard er
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import unicodedata
@@ -55,10 +56,10 @@ def say_table(
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
     terminal = Console()
-    console = Console(width=terminal.width if terminal.is_terminal else WIDE, soft_wrap=True)
-    with console.capture() as text:
-        console.print(table)
-    _write_result(text.get())
+    drawn = io.StringIO()
+    width = terminal.width if terminal.is_terminal else WIDE
+    Console(file=drawn, force_terminal=terminal.is_terminal, width=width, soft_wrap=True).print(table)
+    _write_result(drawn.getvalue())
 
 
 def warn(text: object) -> None:
