@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openvino_xai.errors import ImageError
+from openvino_xai.errors import ImageError, InputError
 from openvino_xai.graph.files import written_whole
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
@@ -34,14 +34,29 @@ def read_photo(path: Path) -> np.ndarray:
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write [H, W, 3] RGB bytes as PNG, whole or not at all."""
+    """Write [H, W, 3] RGB bytes as PNG, whole or not at all. Raises InputError for a picture that PNG cannot hold."""
+    encoded = _png(picture)
     with written_whole(path) as temporary:
-        temporary.write_bytes(png(picture))
+        temporary.write_bytes(encoded.data)
 
 
 def png(picture: np.ndarray) -> bytes:
-    """[H, W, 3] RGB bytes as PNG."""
-    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])
+    """[H, W, 3] RGB bytes as PNG. Raises InputError for a picture that PNG cannot hold."""
+    return _png(picture).tobytes()
+
+
+def _png(picture: np.ndarray) -> np.ndarray:
+    try:
+        encoded, data = cv2.imencode(".png", picture[..., ::-1])
+    except cv2.error as error:
+        raise InputError(f"a picture of {_sides(picture)} cannot be written as PNG: {error.err or error}") from error
+    if not encoded:
+        raise InputError(f"a picture of {_sides(picture)} cannot be written as PNG: sides of at most 1000000 pixels can")
+    return np.asarray(data)
+
+
+def _sides(picture: np.ndarray) -> str:
+    return " x ".join(map(str, picture.shape[:2]))
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

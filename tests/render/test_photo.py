@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from openvino_xai.errors import ImageError
-from openvino_xai.render.photo import read_photo
+from openvino_xai.errors import ImageError, InputError
+from openvino_xai.render.photo import png, read_photo, write_picture
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
@@ -78,8 +78,8 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     assert bomb.stat().st_size < 100_000
     code = f"""
 from pathlib import Path
-from openvino_xai.errors import ImageError
-from openvino_xai.render.photo import read_photo
+from openvino_xai.errors import ImageError, InputError
+from openvino_xai.render.photo import png, read_photo, write_picture
 try:
     read_photo(Path({str(bomb)!r}))
 except ImageError as error:
@@ -104,3 +104,15 @@ def test_what_other_tools_write(tmp_path: Path) -> None:
         path = tmp_path / f"animated{suffix}"
         seen.save(path, save_all=True, append_images=[image.fromarray(255 - PHOTO)], **told)
         np.testing.assert_array_equal(read_photo(path), PHOTO)
+
+
+def test_pictures_that_png_cannot_hold_are_no_files(tmp_path: Path) -> None:
+    for side in (1, 3):
+        write_picture(tmp_path / f"{side}.png", np.zeros((side, 1, 3), np.uint8))
+        assert read_photo(tmp_path / f"{side}.png").shape == (side, 1, 3)
+    for size in ((1, 1_000_001), (1_000_001, 1)):
+        with pytest.raises(InputError, match=f"a picture of {size[0]} x {size[1]} cannot be written as PNG"):
+            write_picture(tmp_path / "large.png", np.zeros((*size, 3), np.uint8))
+        with pytest.raises(InputError, match="cannot be written as PNG"):
+            png(np.zeros((*size, 3), np.uint8))
+    assert not (tmp_path / "large.png").exists()
