@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import openvino.opset16 as opset16
 from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.errors import InputError, ModelError, PlanError
+from openvino_xai.graph.beside import unchanged
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
@@ -23,6 +25,7 @@ from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 
+BESIDE = {".xml": ".bin", ".pdmodel": ".pdiparams"}  # where the formats that have data beside the model have it
 SMALL = 2**14  # bytes: biases and scales, but no weights
 
 
@@ -38,9 +41,11 @@ class OpenVINOModel:
 
     @classmethod
     def read(cls, path: Path) -> OpenVINOModel:
-        """The model in a file that OpenVINO reads. Raises ModelError."""
+        """The model in a file that OpenVINO reads, with the data beside it. Raises ModelError."""
+        beside = [path.with_suffix(suffix) for kind, suffix in BESIDE.items() if path.suffix == kind]
         try:
-            return cls(core().read_model(path))
+            with unchanged([data for data in beside if os.path.lexists(data)]):
+                return cls(core().read_model(path))
         except (RuntimeError, UnicodeDecodeError) as error:
             raise ModelError(f"cannot read {path}: OpenVINO says: {first_line(error)}") from error
 
