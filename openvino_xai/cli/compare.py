@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
 from openvino_xai.cli.text import print_table, progress
 from openvino_xai.errors import ImageError, InputError
+from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
     from openvino_xai.evaluate.compare import Compared
@@ -46,7 +46,7 @@ def compare(
         raise InputError(f"{len(model)} models are given; two are compared: --model a.xml --model b.onnx")
     if output is not None and output.suffix != ".png":
         raise InputError(f"{output} does not end in .png, which the picture is written as")
-    photos = find_photos(inputs)
+    photos = find_photos(inputs, output)
     first, second = (running.load(one, options, probing.settings()) for one in model)
     failed: list[ImageError] = []
     rows: list[Compared] = []
@@ -62,7 +62,7 @@ def compare(
     if output is not None:
         _draw(rows[:worst], output)
     if as_json:
-        print(json.dumps({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_told(row) for row in rows]}))
+        print(to_json({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_told(row) for row in rows]}))
     else:
         _print(rows, overall(rows), worst, model)
     if failed:
