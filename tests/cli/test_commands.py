@@ -93,7 +93,7 @@ def test_ir_says_the_same_as_onnx_about_one_line_and_default_output(ovxai: Said,
     assert said.startswith(
         f"{expected}: reciprocam at chosen layer 'r' (6 x 8 cells), score softmax, targets all, scale unit, "
     )
-    assert said.rstrip().endswith("; verified")
+    assert said.rstrip().endswith("; verified in onnxruntime")
     assert len(said.splitlines()) == 1
     assert expected.is_file()
     assert "exists" in ovxai("insert", "--model", tiny_model, status=2)
