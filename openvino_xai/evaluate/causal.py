@@ -33,5 +33,6 @@ def area(case: Case, start: np.ndarray, finish: np.ndarray) -> float:
     for done in range(1, count + 1):
         changed = order[: step * done]
         images[done][:, changed] = finish.reshape(*start.shape[:2], -1)[0][:, changed]
-    scores = case.network.predict(images.reshape(-1, *start.shape[1:]), logits=case.logits)[:, case.target]
+    predicted = case.network.predict(images.reshape(-1, *start.shape[1:]), logits=case.logits)
+    scores = case.checked(predicted, "scores")[:, case.target]
     return float((scores.sum() - scores[0] / 2 - scores[-1] / 2) / count)

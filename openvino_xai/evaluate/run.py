@@ -43,22 +43,25 @@ def some_of(examples: list[Example], limit: int | None, seed: int) -> list[Examp
 def evaluate(
     network: Network, examples: Sequence[Example], names: Sequence[str], *, target: Target, choices: Choices
 ) -> Iterator[dict[str, Any] | ImageError]:
-    """For each example, in order, what was measured, or why it cannot be read."""
+    """For each example, in order, what was measured, or why it cannot be read or measured."""
     for example in examples:
         try:
-            photo = read_photo(example.path)
+            row = _row(_case(network, example, read_photo(example.path), target, choices), names)
         except ImageError as error:
             yield error
-            continue
-        case = _case(network, example, photo, target, choices)
-        yield {
-            "image": str(example.path),
-            "label": example.label,
-            "predicted": int(case.scores.argmax()),
-            "target": case.target,
-            "score": case.score,
-            "metrics": measured(case, names),
-        }
+        else:
+            yield row
+
+
+def _row(case: Case, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "image": str(case.example.path),
+        "label": case.example.label,
+        "predicted": int(case.scores.argmax()),
+        "target": case.target,
+        "score": case.score,
+        "metrics": measured(case, names),
+    }
 
 
 def _case(network: Network, example: Example, photo: np.ndarray, target: Target, choices: Choices) -> Case:
