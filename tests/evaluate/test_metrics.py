@@ -190,6 +190,22 @@ def few_lines(seen: Case, start: np.ndarray, finish: np.ndarray, step: int) -> f
     return (scores.sum() - scores[0] / 2 - scores[-1] / 2) / (len(scores) - 1)
 
 
+def test_small_steps_need_no_more_memory() -> None:
+    """A step of one pixel makes as many images as there are pixels, but not at once."""
+    counts = []
+    network = Halves(LEFT)
+    whole = network.predict
+
+    def counted(images: np.ndarray, *, logits: bool = False) -> np.ndarray:
+        counts.append(len(images))
+        return whole(images, logits=logits)
+
+    network.predict = counted  # type: ignore[method-assign]
+    image = np.full((1, 3, 32, 32), 0.8, np.float32)
+    deletion(case(image=image, network=network, choices=Choices(step=1)))
+    assert max(counts[1:]) <= 64 and sum(counts[1:]) == 32 * 32 + 1  # the first are of the case itself
+
+
 @pytest.mark.parametrize("step", [1, 5, 8, 64])
 @pytest.mark.parametrize("seed", range(3))
 def test_insertion_and_deletion_bit_for_bit(seed: int, step: int) -> None:
