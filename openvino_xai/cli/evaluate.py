@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
-from openvino_xai.cli.text import print_table, progress
+from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def evaluate(
     took = time.perf_counter() - start
     failed = [by_name[str(example.path)]["error"] for example in examples if by_name[str(example.path)].get("error")]
     for text in failed:
-        print(f"ovxai: skipped: {text}", file=sys.stderr)
+        warn(f"skipped: {text}")
     rows = [by_name[str(example.path)] for example in examples if not by_name[str(example.path)].get("error")]
     if not rows:
         raise InputError("none of the images can be read")
@@ -142,7 +141,7 @@ def evaluate(
     if output is not None:
         _write(output, result, rows, parquet)
     if as_json:
-        print(json.dumps(result))
+        say(json.dumps(result))
     else:
         _print(result)
         _print_stages(stages)
@@ -204,18 +203,16 @@ def _stages(model: str, rows: list[dict[str, Any]], load: Callable[[Model], Netw
 
 
 def _print_stages(stages: list[Stage]) -> None:
-    from rich.table import Table
-
     from openvino_xai.evaluate.similarity import MEASURES
 
     if not stages:
         return
-    table = Table(box=None, pad_edge=False, title="Maps of the model with shuffled weights, and its own", title_justify="left")
-    for name in ("order", "down to", "layers", *MEASURES):
-        table.add_column(name.replace("_", " "), justify="left" if name in ("order", "down to") else "right", overflow="fold")
-    for stage in stages:
-        table.add_row(stage.order, stage.layer, str(stage.layers), *(f"{getattr(stage, name):.3f}" for name in MEASURES))
-    print_table(table)
+    columns = ["order", "down to", "layers", *(name.replace("_", " ") for name in MEASURES)]
+    cells = [
+        [stage.order, stage.layer, stage.layers, *(f"{getattr(stage, name):.3f}" for name in MEASURES)] for stage in stages
+    ]
+    title = "Maps of the model with shuffled weights, and its own"
+    say_table(columns, cells, texts=("order", "down to"), title=title)
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -235,17 +232,11 @@ def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], par
 
 
 def _print(result: dict[str, Any]) -> None:
-    from rich.table import Table
-
     from openvino_xai.evaluate.metrics import METRICS
 
     best = {name: metric.best for name, metric in METRICS.items()} | {"difference": "more", "adcc": "more"}
     title = f"{result['model']}, {result['method']}, {result['images']} images, class: {result['target']}"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    for name, side in (("metric", "left"), ("mean", "right"), ("better is", "left")):
-        table.add_column(name, justify=cast(Any, side))
-    for name, value in result["metrics"].items():
-        table.add_row(name, f"{value:.4f}", best[name])
-    print_table(table)
+    cells = [(name, f"{value:.4f}", best[name]) for name, value in result["metrics"].items()]
+    say_table(("metric", "mean", "better is"), cells, texts=("metric", "better is"), title=title)
     if result["images_per_second"]:
-        print(f"{result['images_per_second']:.2g} images a second")
+        say(f"{result['images_per_second']:.2g} images a second")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -25,7 +24,7 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
-from openvino_xai.cli.text import progress
+from openvino_xai.cli.text import progress, say, warn
 from openvino_xai.errors import ImageError, InputError
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def explain(
     todo = list(zip(left, _names(left, kept), strict=True))
     if len(todo) < len(photos):
         done = len(photos) - len(todo)
-        typer.echo(f"ovxai: {done} of {len(photos)} images are explained already; --again does them anew", err=True)
+        warn(f"{done} of {len(photos)} images are explained already; --again does them anew")
     failed = 0
     with progress("explaining", shown=bool(todo)) as told_progress:
         if todo:
@@ -94,16 +93,16 @@ def explain(
             ):
                 if isinstance(found, ImageError):
                     failed += 1
-                    print(f"ovxai: skipped: {found}", file=sys.stderr)
+                    warn(f"skipped: {found}")
                 else:
                     line = {"model": model, **found, "asked": asked}
                     manifest.add(line)
-                    typer.echo(json.dumps(line) if as_json else _sentence(line))
+                    say(json.dumps(line) if as_json else _sentence(line))
                 told_progress(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
     lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
     if report is not None and lines:
         write_report(report, lines, title=f"{Path(model).name}, {len(lines)} images", style=style)
-        typer.echo(f"ovxai: {report}", err=True)
+        warn(report)
     if failed:
         raise typer.Exit(1)
 
@@ -124,11 +123,11 @@ def _work_off(
     rows = read_rows([output / part for part in made["parts"]], ["image", "error"])
     failed = [row for row in rows if row["error"]]
     for row in failed:
-        print(f"ovxai: skipped: {row['error']}", file=sys.stderr)
+        warn(f"skipped: {row['error']}")
     if as_json:
-        typer.echo(json.dumps(made))
+        say(json.dumps(made))
     else:
-        typer.echo(f"{output}: {made['rows']} images in {len(made['parts'])} files, {len(failed)} of them not readable")
+        say(f"{output}: {made['rows']} images in {len(made['parts'])} files, {len(failed)} of them not readable")
     if failed:
         raise typer.Exit(1)
 

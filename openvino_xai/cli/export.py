@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from openvino_xai.cli.options import Json, ModelPath
+from openvino_xai.cli.text import say, warn
 
 if TYPE_CHECKING:
     from openvino_xai.serve.export import Server
@@ -45,10 +46,10 @@ def export(
         force=force,
     )
     for text in endpoint.warnings:
-        typer.echo(f"ovxai: {text}", err=True)
+        warn(text)
     if as_json:
         outputs = [{"name": t.name, "dtype": str(t.dtype), "shape": list(t.shape)} for t in endpoint.outputs]
         told = {"output": str(output), "server": server, "name": endpoint.name, "outputs": outputs}
-        print(json.dumps({**told, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
+        say(json.dumps({**told, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
     else:
-        print(f"{output}: {endpoint.name} for {server}; a response grows by {endpoint.grows_by} bytes an image")
+        say(f"{output}: {endpoint.name} for {server}; a response grows by {endpoint.grows_by} bytes an image")

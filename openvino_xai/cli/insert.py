@@ -9,10 +9,15 @@ from typing import Annotated
 import typer
 
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
+from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
 WARN_ABOVE = 2.0  # times the operations of the plain model
+_RUNTIME = (
+    "Verify in the runtime that will serve the file: onnxruntime or openvino, or both; by default the model's own. A hook "
+    "on an ONNX file that OpenVINO serves is verified there."
+)
 SHALLOW = 0.9  # of the plain model's operations: a layer that is chosen lies behind that, or it is said
 
 
@@ -25,6 +30,7 @@ def insert(
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Run both models: outputs bit-identical, maps as defined.")
     ] = True,
+    runtime: Annotated[str | None, typer.Option(help=_RUNTIME)] = None,
     as_json: Json = False,
 ) -> None:
     """Write a model that returns, beside its outputs, the saliency maps.
@@ -32,24 +38,27 @@ def insert(
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
     `saliency_class` [B, K], the classes explained.
     """
+    from openvino_xai.graph.files import check_output
+
     source = Path(model)
     target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")
+    check_output(target)
     if target.exists() and not force:
         raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
-    hooked = options.insert(model, verify=verify)
+    if runtime is not None and not verify:
+        raise InputError("--runtime says where the hook is verified, and --no-verify that it is not: leave one out")
+    hooked = options.insert(model, verify=verify, runtime=runtime)
     hooked.save(target, force=force)
     place, record = hooked.layer, hooked.record
     if place.cost is not None and place.cost > WARN_ABOVE:
-        typer.echo(
-            f"ovxai: warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
-            "a later layer, --grid or --targets costs less (see `ovxai layers`)",
-            err=True,
+        warn(
+            f"warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
+            "a later layer, --grid or --targets costs less (see `ovxai layers`)"
         )
     if options.layer is None and place.depth < SHALLOW:
-        typer.echo(
-            f"ovxai: warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
-            "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)",
-            err=True,
+        warn(
+            f"warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
+            "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)"
         )
     if as_json:
         told = {
@@ -66,14 +75,15 @@ def insert(
             "targets": record["targets"],
             "scale": record["scale"],
             "verified": hooked.verified is not None,
+            "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
             "difference": None if hooked.verified is None else hooked.verified.difference,
         }
-        typer.echo(json.dumps(told))
+        say(json.dumps(told))
         return
     chosen = "layer" if options.layer else "chosen layer"
     cells = " x ".join(map(str, place.cells))
-    checked = "verified" if hooked.verified else "not verified"
-    typer.echo(
+    checked = f"verified in {' and '.join(hooked.verified.runtimes)}" if hooked.verified else "not verified"
+    say(
         f"{target}: {record['method']} at {chosen} '{place.name}' ({cells} cells), score {record['score']}, "
         f"targets {record['targets']}, scale {record['scale']}, {place.cost:.2f} times the operations; {checked}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import inspect
+import io
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -233,10 +234,14 @@ class NetworkOptions:
 
 
 def _labels(path: Path) -> list[str]:
+    from openvino_xai.graph.files import read_regular
+
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(path, most=LABELS).decode("utf-8-sig")
+    except (InputError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read labels from {path}: {error}") from error
+    # only what ends a line in every editor: a label may hold what `splitlines` takes for an end, and those behind would move up
+    return [line.removesuffix("\n") for line in io.StringIO(text, newline=None)]
 
 
 def find_photos(inputs: list[str]) -> list[Path]:
@@ -286,6 +291,8 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 
+
+LABELS = 64 * 2**20  # bytes of a file of labels, at most
 
 UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 

@@ -12,7 +12,7 @@ import numpy as np
 from openvino_xai.errors import InputError
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.probes.classifier import blurred, enlarged
-from openvino_xai.render.overlay import Box, on_photo, stretch
+from openvino_xai.render.overlay import Box, Spread, stretch
 
 Covered: TypeAlias = Literal["zero", "black", "blur"]
 Scaled: TypeAlias = Literal["minmax", "max"]
@@ -124,6 +124,6 @@ class Case:
         return float(scores[0, self.target]), maps[0]
 
     @cached_property
-    def on_photo(self) -> np.ndarray:
-        """[height, width] in [0, 1]: the map in the photo's own pixels, 0 where the network saw nothing."""
-        return on_photo(stretch(self.saliency), self.size, self.box)[0]
+    def spread(self) -> Spread:
+        """The map in [0, 1], laid over the photo's own pixels. Raises InputError for a map with NaN."""
+        return Spread(stretch(self.saliency), self.size, self.box)

@@ -56,7 +56,7 @@ class Example:
         else:
             for x0, y0, x1, y1 in self.boxes_in(photo):
                 canvas[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))] = 1
-        return canvas.astype(bool)
+        return canvas.view(bool)
 
     def _scale(self, photo: tuple[int, int]) -> tuple[float, float]:
         height, width = photo

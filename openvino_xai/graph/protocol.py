@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape
+from openvino_xai.graph.watch import beat
+
+Runtime: TypeAlias = Literal["onnxruntime", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,10 @@ class Running:
     precision: str
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run it."""
-        return self.run(inputs)
+        """Run it; whoever watches learns that the process gets on."""
+        outputs = self.run(inputs)
+        beat()
+        return outputs
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,11 @@ class Adopted:
 
 
 class Deployed(Protocol):
-    """A model in one dialect."""
+    """A model in one dialect; `runtime` is the dialect's own, first of those in `runtimes` that run its files."""
 
     suffix: str
+    runtime: Runtime
+    runtimes: tuple[Runtime, ...]
     native: Any
 
     @property

@@ -11,6 +11,14 @@ from openvino_xai.graph.neutral import Value
 AT_ONCE = 16  # images in a run, where the batch is open
 
 
+def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values in another type, contiguous; integers are rounded to what there is."""
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        values = np.clip(np.rint(values), bounds.min, bounds.max)
+    return np.ascontiguousarray(values, dtype)
+
+
 class ImageInput:
     """The input of a model that takes the image; `channels_first` tells its layout."""
 
@@ -32,11 +40,7 @@ class ImageInput:
     def laid_out(self, images: np.ndarray) -> np.ndarray:
         """Images [N, C, H, W] in the model's own layout and type; integers are rounded to what there is."""
         laid = images if self._channels_first else images.transpose(0, 2, 3, 1)
-        dtype = self._value.dtype or np.dtype(np.float32)
-        if dtype.kind in "iu":
-            bounds = np.iinfo(dtype)
-            laid = np.clip(np.rint(laid), bounds.min, bounds.max)
-        return np.ascontiguousarray(laid, dtype)
+        return as_type(laid, self._value.dtype or np.dtype(np.float32))
 
     def planes(self, batch: np.ndarray) -> np.ndarray:
         """A batch in the model's own layout as images [N, C, H, W], f32."""

@@ -8,18 +8,47 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
 import cv2
 import numpy as np
 
 from openvino_xai.errors import InputError
 from openvino_xai.render.overlay import Box
+from openvino_xai.runtime.images import as_type
 
 Resize: TypeAlias = Literal["standard", "fit_to_window", "fit_to_window_letterbox", "crop"]
 Layout: TypeAlias = Literal["NCHW", "NHWC"]
 
+SMALLEST, LARGEST = 1e-6, 1e6  # scales, and means: what is beyond is a slip, and would be no number in the model's type
+LONGEST = 8192  # side of an input, in pixels
 TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0", "")
+
+
+class Placed(NamedTuple):
+    """Along one side, `length` pixels of the photo from `start` on, which fill `filled` of the input's `size` from `at` on."""
+
+    start: int
+    length: int
+    at: int
+    filled: int
+    size: int
+
+    @property
+    def shown(self) -> slice:
+        """Of the photo."""
+        return slice(self.start, self.start + self.length)
+
+    @property
+    def inside(self) -> slice:
+        """Of the input."""
+        return slice(self.at, self.at + self.filled)
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """Where the input begins and ends, in the photo's pixels."""
+        before, after = self.at * self.length / self.filled, (self.size - self.at) * self.length / self.filled
+        return self.start - before, self.start + after
 
 
 @dataclass(frozen=True)
@@ -40,77 +69,110 @@ class Preprocessing:
     reverse_input_channels: bool = False
     resize_type: Resize = "standard"
 
-    def updated(self, values: Mapping[str, str]) -> Preprocessing:
-        """With text values, from `model_info` or the command line, in place of these. Raises InputError."""
+    def updated(self, values: Mapping[str, object], *, source: str = "the options") -> Preprocessing:
+        """With values, as text or what Python prints as such, in place of these; names that are not known are passed over.
+
+        `source` is where they come from: `model_info`, or the command line. Raises InputError for a value that makes no sense.
+        """
+        texts = {name: str(value).strip() for name, value in values.items() if value is not None}
         changed = self
-        if values.get("mean_values"):
-            changed = replace(changed, mean_values=_numbers("mean_values", values["mean_values"], (1, self.channels)))
-        if values.get("scale_values"):
-            changed = replace(changed, scale_values=_numbers("scale_values", values["scale_values"], (1, self.channels)))
-        if "reverse_input_channels" in values:
-            told = values["reverse_input_channels"].lower()
-            if told not in (*TRUE, *FALSE):
-                raise InputError(f"reverse_input_channels is '{told}'; yes or no is expected")
-            changed = replace(changed, reverse_input_channels=told in TRUE)
-        if values.get("resize_type"):
-            told = _one_of("resize_type", values["resize_type"], get_args(Resize))
-            changed = replace(changed, resize_type=cast(Resize, told))
-        if values.get("layout"):
-            told = re.sub(r"[^A-Z]", "", values["layout"].rpartition(":")[2].upper())
-            changed = replace(changed, layout=cast(Layout, _one_of("layout", told, get_args(Layout))))
-        if values.get("input_size"):
-            height, width = (int(item) for item in _numbers("input_size", values["input_size"].replace("x", ","), (2,)))
-            changed = replace(changed, size=(height, width))
+        counts = (1, self.channels)
+        if texts.get("mean_values"):
+            means = _numbers("mean_values", texts["mean_values"], source, counts=counts, least=0)
+            changed = replace(changed, mean_values=means)
+        if texts.get("scale_values"):
+            scales = _numbers("scale_values", texts["scale_values"], source, counts=counts, least=SMALLEST)
+            changed = replace(changed, scale_values=scales)
+        if "reverse_input_channels" in texts:
+            word = _one_of("reverse_input_channels", texts["reverse_input_channels"].lower(), source, (*TRUE, *FALSE))
+            changed = replace(changed, reverse_input_channels=word in TRUE)
+        if texts.get("resize_type"):
+            kind = _one_of("resize_type", texts["resize_type"], source, get_args(Resize))
+            changed = replace(changed, resize_type=cast(Resize, kind))
+        if texts.get("layout"):
+            letters = re.sub(r"[^A-Z]", "", texts["layout"].rpartition(":")[2].upper())
+            changed = replace(changed, layout=cast(Layout, _one_of("layout", letters, source, get_args(Layout))))
+        if texts.get("input_size"):
+            changed = replace(changed, size=_sides(texts["input_size"], source))
         return changed
 
     def box(self, photo: tuple[int, int]) -> Box:
-        """(x0, y0, x1, y1) in the photo's pixels: what the input shows; beyond the photo where it is padded."""
-        (height, width), (photo_height, photo_width) = self.size, photo
-        if self.resize_type == "standard":
-            return 0.0, 0.0, float(photo_width), float(photo_height)
-        ratios = photo_width / width, photo_height / height
-        pixel = min(ratios) if self.resize_type == "crop" else max(ratios)  # photo pixels for one of the input's
-        shown_width, shown_height = width * pixel, height * pixel
-        x0 = y0 = 0.0
-        if self.resize_type != "fit_to_window":
-            x0, y0 = (photo_width - shown_width) / 2, (photo_height - shown_height) / 2
-        return x0, y0, x0 + shown_width, y0 + shown_height
+        """(x0, y0, x1, y1) in the photo's pixels: what the input shows; beyond the photo where it is padded.
+
+        `photo` is (height, width). The input shows exactly this: crops and paddings are whole pixels, and what rounding does to
+        the ratio of the sides is in the box.
+        """
+        rows, columns = self._placed(photo)
+        (y0, y1), (x0, x1) = rows.edges, columns.edges
+        return x0, y0, x1, y1
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
-        """The input for a photo [H, W, 3], RGB bytes: [1, C, H, W] or [1, H, W, C]."""
-        height, width = self.size
-        x0, y0, x1, y1 = self.box(photo.shape[:2])
-        left, top = round(max(x0, 0)), round(max(y0, 0))
-        right, bottom = round(min(x1, photo.shape[1])), round(min(y1, photo.shape[0]))
-        shown = photo[top:bottom, left:right]
-        scale = width / (x1 - x0), height / (y1 - y0)
-        inside = max(round(shown.shape[1] * scale[0]), 1), max(round(shown.shape[0] * scale[1]), 1)
-        smaller = inside[0] < shown.shape[1]
-        resized = cv2.resize(shown, inside, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-        canvas = np.zeros((height, width, 3), np.uint8)
-        at = round((left - x0) * scale[0]), round((top - y0) * scale[1])
-        resized = resized[: height - at[1], : width - at[0]]
-        canvas[at[1] : at[1] + resized.shape[0], at[0] : at[0] + resized.shape[1]] = resized
+        """The input for a photo [H, W, 3], RGB bytes: [1, C, H, W] or [1, H, W, C]; integers are rounded to what there is.
+
+        Raises InputError for an input that has neither one channel nor three.
+        """
+        if self.channels not in (1, 3):
+            raise InputError(f"the model's input has {self.channels} channels; a photo fills 3, or 1 with its grey values")
+        rows, columns = self._placed((photo.shape[0], photo.shape[1]))
+        canvas = np.zeros((*self.size, 3), np.uint8)
+        canvas[rows.inside, columns.inside] = _resized(photo[rows.shown, columns.shown], (rows.filled, columns.filled))
         ordered = canvas if self.reverse_input_channels else canvas[..., ::-1]
         if self.channels == 1:
             ordered = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)[..., None]
         scaled = (ordered - np.array(self.mean_values, np.float32)) / np.array(self.scale_values, np.float32)
         laid = scaled.transpose(2, 0, 1) if self.layout == "NCHW" else scaled
-        return np.ascontiguousarray(laid[None]).astype(self.dtype)
+        return as_type(laid[None], np.dtype(self.dtype))
+
+    def _placed(self, photo: tuple[int, int]) -> tuple[Placed, Placed]:
+        """Where rows and columns of a photo (height, width) go. Sides and offsets are rounded as OpenVINO's Model API does."""
+        (height, width), (tall, wide) = self.size, photo
+        shown, filled = (tall, wide), (height, width)
+        if self.resize_type == "crop":
+            shown = min(tall, max(1, wide * height // width)), min(wide, max(1, tall * width // height))
+        elif self.resize_type != "standard":
+            filled = min(height, max(1, round(tall * width / wide))), min(width, max(1, round(wide * height / tall)))
+        around = self.resize_type != "fit_to_window"
+        rows, columns = (
+            Placed((length - part) // 2, part, (size - pixels) // 2 if around else 0, pixels, size)
+            for length, part, pixels, size in zip(photo, shown, filled, self.size, strict=True)
+        )
+        return rows, columns
 
 
-def _numbers(name: str, told: str, counts: tuple[int, ...]) -> tuple[float, ...]:
+def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pixels [H, W, 3] at another size (height, width): averaged along a side that shrinks, linear along one that grows.
+
+    One after the other, because OpenCV averages only where both sides shrink.
+    """
+    shrunk = min(size[0], pixels.shape[0]), min(size[1], pixels.shape[1])
+    if shrunk != pixels.shape[:2]:
+        pixels = cv2.resize(pixels, shrunk[::-1], interpolation=cv2.INTER_AREA)
+    if shrunk != size:
+        pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(pixels)
+
+
+def _numbers(name: str, text: str, source: str, *, counts: tuple[int, ...], least: float) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(item) for item in re.split(r"[\s,]+", told.strip("[]() \t")))
+        numbers = tuple(float(item) for item in re.split(r"[\s,]+", text.strip("[](), \t")))
     except ValueError:
         numbers = ()
-    if len(numbers) not in counts or (name == "scale_values" and 0 in numbers):
-        expected = " or ".join(map(str, counts))
-        raise InputError(f"{name} is '{told}'; {expected} numbers with commas between are expected, and no scale of 0")
+    if len(numbers) not in counts or not all(least <= abs(number) <= LARGEST for number in numbers):  # NaN is neither
+        expected = " or ".join(map(str, dict.fromkeys(counts)))
+        bounds = f"of at most {LARGEST:g}" if not least else f"from {least:g} to {LARGEST:g} without the sign: no scale of 0"
+        raise InputError(f"{name} is '{text}' in {source}; {expected} numbers with commas between are expected, {bounds}")
     return numbers
 
 
-def _one_of(name: str, told: str, known: tuple[str, ...]) -> str:
-    if told not in known:
-        raise InputError(f"{name} is '{told}'; one of {', '.join(known)} is expected")
-    return told
+def _sides(text: str, source: str) -> tuple[int, int]:
+    match = re.fullmatch(r"[\[(]?\s*(\d{1,9})\s*[x,\s]\s*(\d{1,9})\s*[\])]?", text, re.ASCII)
+    height, width = (int(side) for side in match.groups()) if match else (0, 0)
+    if not (1 <= height <= LONGEST and 1 <= width <= LONGEST):
+        raise InputError(f"input_size is '{text}' in {source}; HxW is expected, two whole numbers from 1 to {LONGEST}")
+    return height, width
+
+
+def _one_of(name: str, text: str, source: str, words: tuple[str, ...]) -> str:
+    if text not in words:
+        raise InputError(f"{name} is '{text}' in {source}; one of {', '.join(filter(None, words))} is expected")
+    return text

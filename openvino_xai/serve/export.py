@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import Model, open_model
+from openvino_xai.graph.files import Model, open_model, writing
 from openvino_xai.graph.scratch import scratch_folder
 from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
@@ -56,9 +56,9 @@ def export(
         raise InputError("the model wants to be told a class, which old clients do not: insert with --targets top:K or all")
     stem = Path(model).stem.removesuffix("_xai") if isinstance(model, (str, os.PathLike)) else "model"
     endpoint = Endpoint.hooked(deployed, name or stem)
-    folder = scratch_folder(target.parent) / target.name
-    folder.mkdir()
-    try:
+    with writing(target), scratch_folder(target.parent) as scratch:
+        folder = scratch / target.name
+        folder.mkdir()
         if server == "triton":
             triton.write_triton(folder, endpoint, deployed, backend=backend, precision=precision, legacy=legacy)
             told = triton.client(endpoint, legacy)
@@ -72,8 +72,6 @@ def export(
         if target.exists():
             shutil.rmtree(target)
         folder.replace(target)
-    finally:
-        shutil.rmtree(folder.parent, ignore_errors=True)
     return endpoint
 
 

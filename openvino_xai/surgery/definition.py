@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openvino_xai.errors import VerificationError
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.files import compile_for
+from openvino_xai.graph.neutral import Value
+from openvino_xai.graph.protocol import Deployed, Running, Runtime
 from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.places import Place
 from openvino_xai.surgery.request import Request
@@ -19,11 +21,20 @@ CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of valu
 
 @dataclass(frozen=True)
 class Located:
-    """A model, and where the layer and the scores are in it."""
+    """A model, where the layer and the scores are in it, and the runtime that is asked; None is the model's own."""
 
     model: Deployed
     layer: Candidate
     scores: Scores
+    runtime: Runtime | None = None
+
+    def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> Running:
+        """The model with the values `read` as more outputs, and the values `given` as inputs, ready to run."""
+        return self.compiled(self.model.probing(read=read, given=given))
+
+    def compiled(self, model: Deployed) -> Running:
+        """A twin of the model, ready to run."""
+        return compile_for(model, self.runtime or model.runtime)
 
 
 @dataclass(frozen=True)
@@ -64,9 +75,14 @@ class ArraySite:
     def _told(self, what: str, given: np.ndarray) -> np.ndarray:
         """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
         expected, told = self.answers[what]
-        if expected.shape != given.shape or np.mean(np.abs(expected - given) > SAME) > SAME:
+        if expected.shape != given.shape or np.mean(~(np.abs(expected - given) <= SAME)) > SAME:  # NaN differs
             raise VerificationError("what the method asks the model is not what it is defined to ask")
         return told
+
+
+def larger(a: float, b: float) -> float:
+    """The larger of two differences; NaN where one of them is: Python's `max` would leave it out."""
+    return float(np.maximum(a, b))
 
 
 def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
@@ -92,17 +108,17 @@ class Definition:
     """Scores of single cells, computed by the original model's own nodes."""
 
     def __init__(self, original: Located, request: Request, inputs: dict[str, np.ndarray]) -> None:
-        layer, scores, model = original.layer, original.scores, original.model
+        layer, scores = original.layer, original.scores
         cuts = {CUT: layer.value}
         if layer.residual is not None and layer.residual is not layer.value:
             cuts[RESIDUAL] = layer.residual
-        seen = model.probing(read=cuts, given={}).compile()(inputs)
+        seen = original.probing(read=cuts, given={})(inputs)
         self._features = {name: seen[name] for name in cuts}
         self._layer, self._request = layer, request
         self._inputs = inputs
         self._classes = scores.classes
         self._squash = request.reads if scores.activation is None else "logit"
-        self._tail = model.probing(read={END: scores.read_at(request.reads)}, given=cuts).compile()
+        self._tail = original.probing(read={END: scores.read_at(request.reads)}, given=cuts)
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""

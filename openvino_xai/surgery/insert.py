@@ -11,7 +11,7 @@ from typing import Any
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.graph.files import Model, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.protocol import Deployed, Runtime
 from openvino_xai.graph.sizes import Shape, text
 from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.hooks import METHODS
@@ -125,6 +125,7 @@ def insert(
     max_memory: int = MAX_MEMORY,
     gate: bool = False,
     verify: bool = True,
+    runtime: str | None = None,
 ) -> Hooked:
     """The model with a hook: the same outputs, then `saliency_map` [B, K, H, W] (and, for `top:K`, `saliency_class` [B, K]).
 
@@ -146,6 +147,9 @@ def insert(
     for models with an open batch, and their clients have to give it. Where the runtime cannot run the hook for no image at
     all, the first stands in, at its cost.
 
+    `verify` runs both models before anything is returned, by the `runtime` that will serve the file: `onnxruntime` or
+    `openvino`, or `both`; None is the model's own. What holds to the bit in one may change a bit in the other.
+
     Raises an OvxaiError that names what is in the way.
     """
     request = Request.parse(
@@ -153,8 +157,22 @@ def insert(
     )
     original = open_model(model)
     refuse_hooked(original)
+    request = replace(request, runtimes=_runtimes(original, runtime) if verify else ())
     where = _Where(layer, scores, image_input, token_hint(prefix_tokens, token_grid))
     return _hooked(original, where, request, max_memory, verify)
+
+
+def _runtimes(original: Deployed, runtime: str | None) -> tuple[Runtime, ...]:
+    """The runtimes that a caller names, the model's own first. Raises InputError."""
+    if runtime is None:
+        return (original.runtime,)
+    known = original.runtimes
+    if runtime == "both" and len(known) > 1:
+        return known
+    if runtime not in known:
+        words = (*known, "both") if len(known) > 1 else known
+        raise InputError(f"runtime '{runtime}' does not run {original.suffix} files: {' or '.join(words)} is expected")
+    return tuple(one for one in known if one == runtime)
 
 
 @dataclass(frozen=True)
@@ -235,6 +253,7 @@ def _record(request: Request, chosen: Candidate, scores: Scores, place: Layer, p
         record["gate"] = GATE
     if planned.joined:
         record["joined"] = str(len(planned.joined))
+    record["verified"] = ",".join(request.runtimes) or "none"
     return record
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
 from openvino_xai.errors import InputError
+from openvino_xai.graph.protocol import Runtime
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
@@ -74,7 +75,7 @@ class Request:
     columns of masks, None for one mask a cell; `kernel` says how a mask of tokens weighs the neighbours of a cell. A hook that
     is `apart` reads the model at its layer alone, computes again what it needs of the rest, and joins nothing of its own to
     what the model computes. `image` is the input with it. What a method asks the model beside its layer is asked in `chunks`,
-    one after the other.
+    one after the other. The hook is verified in `runtimes`; none stands for the dialect's own.
     """
 
     method: str | None = None
@@ -88,6 +89,7 @@ class Request:
     apart: bool = False
     image: str | None = None
     chunks: int = 1
+    runtimes: tuple[Runtime, ...] = ()
 
     @property
     def reads(self) -> Score:

@@ -8,17 +8,19 @@ Where gradients are read, they are held to differences of the original scores.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 
 from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, VerificationError
-from openvino_xai.graph.files import open_model
+from openvino_xai.graph.files import compile_for, open_model
 from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Deployed, Running
+from openvino_xai.graph.protocol import Deployed, Running, Runtime
+from openvino_xai.graph.sizes import Dim
 from openvino_xai.hooks import METHODS
-from openvino_xai.surgery.definition import Definition, Located
+from openvino_xai.surgery.definition import Definition, Located, larger
 from openvino_xai.surgery.gate import GATE
 from openvino_xai.surgery.locate import Candidate, is_quantised
 from openvino_xai.surgery.parts import hold_parts
@@ -41,45 +43,65 @@ QUANTISED_TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Verified:
-    """The largest `difference` from the definition, as a share of the scores, in `cells` cells of `images` images each."""
+    """The largest `difference` from the definition, as a share of the scores, in `cells` cells of `images` images each.
+
+    `runtimes` are those that both models were run by; `inputs` and `outputs` are the hooked model's in the first of them.
+    """
 
     images: int
     cells: int
     difference: float
+    runtimes: tuple[Runtime, ...]
     inputs: Mapping[str, np.ndarray] = field(repr=False)
     outputs: Mapping[str, np.ndarray] = field(repr=False)
 
 
 def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deployed], Located], request: Request) -> Verified:
-    """Run both models on a random batch. Raises VerificationError."""
-    layer, scores = (there := located(original)).layer, there.scores
-    inputs = random_inputs(original)
-    plain, running = original.compile()(inputs), hooked.compile()
-    batch = next(iter(inputs.values())).shape[0]
-    told = {**_gate(request, np.ones(batch, bool)), **_wanted(request, plain[scores.name])}
-    new = running({**inputs, **told})
-    _same_outputs(plain, new)
-    if request.gate != "off":
-        _gates(running, inputs, plain, new)
-    maps = new[MAP]
-    _declared(maps, layer, request, inputs)
-    chosen = _chosen_maps(plain[scores.name], new, request)
-    if METHODS[request.method or "reciprocam"].masks == "nothing":
-        cells, difference = hold_parts(
-            there, located(original.twin()), request, inputs, maps, chosen, quantised=is_quantised(original.graph)
+    """Run both models on a random batch, by each runtime that the request names. Raises VerificationError."""
+    runtimes = request.runtimes or (original.runtime,)
+    results = [_verify_in(runtime, original, hooked, located, request) for runtime in runtimes]
+    return replace(results[0], difference=reduce(larger, (result.difference for result in results)), runtimes=runtimes)
+
+
+def _verify_in(
+    runtime: Runtime, original: Deployed, hooked: Deployed, located: Callable[[Deployed], Located], request: Request
+) -> Verified:
+    """Hold a hooked model to the original, both run by one runtime. Raises VerificationError."""
+    place = replace(located(original), runtime=runtime)
+    layer, scores, inputs = place.layer, place.scores, random_inputs(original)
+    reference, running = compile_for(original, runtime), compile_for(hooked, runtime)
+    plain = reference(inputs)
+    if np.isnan(plain[scores.name]).any():
+        raise VerificationError(
+            f"the model's scores '{scores.name}' are no numbers (NaN) for random images, and no map can be held to them: are "
+            "its weights what they should be?"
         )
+    batch = len(plain[scores.name])
+    extra = {**_gate(request, np.ones(batch, bool)), **_wanted(request, plain[scores.name])}
+    new = running({**inputs, **extra})
+    _same_outputs(plain, new, runtime)
+    if request.gate != "off":
+        _gates(running, inputs, plain, new, batch, runtime)
+    if any(isinstance(value.shape and value.shape[0], Dim) for value in original.graph.inputs):
+        alone = random_inputs(original, 1)  # kernels are chosen by the batch, and most clients send one image
+        _same_outputs(reference(alone), running({**alone, **{name: array[:1] for name, array in extra.items()}}), runtime)
+    maps = new[MAP]
+    _declared(maps, layer, request, batch)
+    chosen = _chosen_maps(plain[scores.name], new, request)
+    quantised = is_quantised(original.graph)
+    if METHODS[request.method or "reciprocam"].masks == "nothing":
+        cells, difference = hold_parts(place, located(original.twin()), request, inputs, maps, chosen, quantised=quantised)
     else:
-        definition = Definition(there, request, inputs)
-        cells, difference = _compare(maps, chosen, definition, request)
-    tolerance = QUANTISED_TOLERANCE if is_quantised(original.graph) else TOLERANCE
+        cells, difference = _compare(maps, chosen, Definition(place, request, inputs), request)
+    tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
     if np.float16 in (scores.value.dtype, layer.value.dtype):
         tolerance = max(tolerance, HALF_TOLERANCE)
-    if difference > tolerance:
+    if not difference <= tolerance:  # so that NaN is refused, too
         raise VerificationError(
-            f"the maps differ from their definition by {difference:.2g} of the scores, more than {tolerance:g}: "
+            f"the maps differ from their definition by {difference:.2g} of the scores in {runtime}, more than {tolerance:g}: "
             f"layer '{layer.name}' is not explained as it should be; choose another with --layer"
         )
-    return Verified(len(maps), cells, difference, {**inputs, **told}, new)
+    return Verified(len(maps), cells, difference, (runtime,), {**inputs, **extra}, new)
 
 
 def _gate(request: Request, asked: np.ndarray) -> dict[str, np.ndarray]:
@@ -95,10 +117,14 @@ def _wanted(request: Request, scores: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _gates(
-    running: Running, inputs: Mapping[str, np.ndarray], plain: dict[str, np.ndarray], new: dict[str, np.ndarray]
+    running: Running,
+    inputs: Mapping[str, np.ndarray],
+    plain: dict[str, np.ndarray],
+    new: dict[str, np.ndarray],
+    batch: int,
+    runtime: Runtime,
 ) -> None:
     """Hold maps of some images, and of none, to those of all; the original outputs do not change by a bit either way."""
-    batch = next(iter(inputs.values())).shape[0]
     for asked in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
         try:
             seen = running({**inputs, GATE: asked})
@@ -106,7 +132,7 @@ def _gates(
             if asked.any():
                 raise
             raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
-        _same_outputs(plain, seen)
+        _same_outputs(plain, seen, runtime)
         for name in (MAP, CLASS):
             if name not in seen:
                 continue
@@ -118,7 +144,7 @@ def _gates(
 
 def verify_file(path: Path, seen: Verified) -> None:
     """Read a written file again and run it on the batch that was seen. Raises VerificationError."""
-    again = open_model(path).compile()(seen.inputs)
+    again = compile_for(open_model(path), seen.runtimes[0])(seen.inputs)
     for name, array in seen.outputs.items():
         if name not in again or not np.array_equal(again[name], array, equal_nan=array.dtype.kind == "f"):
             raise VerificationError(f"output '{name}' of the written file is not what it was before it was written")
@@ -131,14 +157,15 @@ def random_inputs(model: Deployed, batch: int = BATCH) -> dict[str, np.ndarray]:
 
 
 def _random(value: Value, batch: int, rng: np.random.Generator) -> np.ndarray:
-    assert value.shape is not None and value.dtype is not None
+    if value.shape is None or value.dtype is None:
+        raise ModelError(f"input '{value.name}' is no tensor of numbers with a known rank: nothing random can be given to it")
     shape = [size if isinstance(size, int) else batch if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
     if value.dtype.kind == "f":
         return rng.standard_normal(shape).astype(value.dtype)
     return rng.integers(0, 256 if value.dtype.itemsize == 1 else 2, shape).astype(value.dtype)
 
 
-def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> None:
+def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runtime: Runtime) -> None:
     names = [name for name in new if name not in (MAP, CLASS)]
     if names != list(plain):
         raise VerificationError(f"the hooked model's outputs are {list(new)}; {list(plain)} and {MAP} are expected")
@@ -146,13 +173,13 @@ def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> N
         if not np.array_equal(array, new[name], equal_nan=array.dtype.kind == "f"):
             worst = float(np.max(np.abs(array.astype(np.float64) - new[name])))
             raise OutputsChanged(
-                f"output '{name}' changed by up to {worst:.3g} when the hook was inserted; it must not change by a bit. "
-                "The runtime fuses the model's nodes in another way when one of them is read: choose another layer with --layer"
+                f"output '{name}' changed by up to {worst:.3g} in {runtime} when the hook was inserted; it must not change by "
+                "a bit. The runtime fuses the model's nodes in another way when one of them is read: choose another layer with "
+                "--layer"
             )
 
 
-def _declared(maps: np.ndarray, layer: Candidate, request: Request, inputs: dict[str, np.ndarray]) -> None:
-    batch = next(iter(inputs.values())).shape[0]
+def _declared(maps: np.ndarray, layer: Candidate, request: Request, batch: int) -> None:
     cells = request.grid or layer.cells
     fits = maps.ndim == 4 and maps.shape[0] == batch
     if not fits or any(isinstance(size, int) and size != seen for size, seen in zip(cells, maps.shape[2:], strict=True)):
@@ -197,5 +224,5 @@ def _compare(
                 seen = low + (high - low) * seen / (255 if request.scale == "u8" else 1)
             rounding = (high - low) * 0.5 / 255 if request.scale == "u8" else 0.0
             error = float(np.max(np.abs(seen - y))) - abs(rounding)
-            worst = max(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
+            worst = larger(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
     return cells.shape[1], worst

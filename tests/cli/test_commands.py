@@ -93,7 +93,7 @@ def test_ir_says_the_same_as_onnx_about_one_line_and_default_output(ovxai: Said,
     assert said.startswith(
         f"{expected}: reciprocam at chosen layer 'r' (6 x 8 cells), score softmax, targets all, scale unit, "
     )
-    assert said.rstrip().endswith("; verified")
+    assert said.rstrip().endswith("; verified in onnxruntime")
     assert len(said.splitlines()) == 1
     assert expected.is_file()
     assert "exists" in ovxai("insert", "--model", tiny_model, status=2)
@@ -160,7 +160,7 @@ def test_patterns_labels_and_preprocessing_flags(ovxai: Said, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--mean_values", "1,2"), "mean_values is '1,2'; 1 or 3 numbers"),
+        (("--mean_values", "1,2"), "mean_values is '1,2' in the options; 1 or 3 numbers"),
         (("--scale_values", "0"), "no scale of 0"),
         (("--resize_type", "stretch"), "one of standard, crop, fit_to_window, fit_to_window_letterbox"[:10]),
         (("--device", "TPU"), "does not compile for device TPU"),

@@ -16,7 +16,7 @@ from openvino_xai.evaluate.causal import deletion, insertion
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.evaluate.masking import adcc, average_drop, average_increase, coherency, complexity
 from openvino_xai.evaluate.metrics import METRICS, accuracy, asked, measured, overall
-from openvino_xai.evaluate.pointing import energy, iou, localisation, map_box, pointing_game
+from openvino_xai.evaluate.pointing import energy, iou, largest_part, localisation, pointing_game
 from openvino_xai.evaluate.run import evaluate, some_of, which_target
 from openvino_xai.evaluate.sensitivity import sensitivity
 
@@ -206,6 +206,24 @@ def test_pointing_at_what_the_network_does_not_see() -> None:
     assert pointing_game(far) == 0
 
 
+def test_a_constant_map_points_nowhere() -> None:
+    """Its maximum is everywhere, and so at the first pixel, where the object may be."""
+    corner = Example(Path("p"), 0, ((0.0, 0.0, 2.0, 2.0),))
+    for value in (0, 0.5, 1):
+        flat = case(np.full((4, 4), value, np.float32), example=corner)
+        assert (pointing_game(flat), energy(flat), localisation(flat)) == (0, 0, 0)
+    outside = case(LEFT, example=corner, box=(-8.0, 0.0, 0.0, 8.0))  # the network saw nothing of the photo
+    assert (pointing_game(outside), energy(outside), localisation(outside)) == (0, 0, 0)
+
+
+def test_photos_of_extreme_sides_are_measured() -> None:
+    for size in ((1, 70000), (70000, 1)):
+        far = Example(Path("p"), 0, ((0.0, 0.0, max(1.0, size[1] / 2), max(1.0, size[0] / 2)),))
+        seen = case(LEFT if size[0] == 1 else LEFT.T, example=far, size=size, box=(0.0, 0.0, float(size[1]), float(size[0])))
+        assert (pointing_game(seen), localisation(seen)) == (1, pytest.approx(1, rel=0.2))
+        assert energy(seen) == pytest.approx(1, rel=0.1)
+
+
 def test_energy() -> None:
     half = (0.0, 0.0, SIDE / 2, float(SIDE))
     assert energy(case(example=Example(Path("p"), 0, (half,)))) == 1
@@ -220,7 +238,10 @@ def test_localisation() -> None:
     saliency[2:5, 3:9] = 1
     saliency[8, 11] = 0.9  # apart from the rest, and smaller
     saliency[9, 0] = 0.1  # below the level
-    assert map_box(saliency) == (3, 2, 9, 5)
+    assert largest_part(saliency > 0.2) == (3, 2, 9, 5)
+    whole = (0.0, 0.0, 12.0, 10.0)
+    for where, share in (((3.0, 2.0, 9.0, 5.0), 1), ((3.0, 2.0, 9.0, 8.0), 0.5)):
+        assert localisation(case(saliency, example=Example(Path("p"), 0, (where,)), size=(10, 12), box=whole)) == share
     half = (0.0, 0.0, SIDE / 2, float(SIDE))
     assert localisation(case(example=Example(Path("p"), 0, (half, (6.0, 6.0, 7.0, 7.0))))) == 1
 

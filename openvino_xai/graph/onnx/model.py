@@ -15,17 +15,21 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInferencePass
 
 from openvino_xai.errors import InputError, ModelError
+from openvino_xai.graph.files import read_regular
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
 from openvino_xai.graph.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
+from openvino_xai.graph.onnx.weights import Mapped, native_of
 from openvino_xai.graph.onnx.wellformed import refuse_malformed
-from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 from openvino_xai.graph.symbolic import symbolic_content
 
 OLDEST_OPSET = 13
+SMALL = 2**14  # bytes: biases and scales, but no weights
+CONSTANT = "ovxai/constant"  # what the hook's own constants are called
 _UNREADABLE = (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
@@ -33,6 +37,8 @@ class OnnxModel:
     """An `onnx_ir.Model`; where it came from a file, weights beside it are read when they are needed."""
 
     suffix = ".onnx"
+    runtime: Runtime = "onnxruntime"
+    runtimes: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
     def __init__(self, native: ir.Model) -> None:
         self.native = native
@@ -41,7 +47,7 @@ class OnnxModel:
     def read(cls, path: Path) -> OnnxModel:
         """The model in a file. Raises ModelError."""
         try:
-            model = cls(ir.load(path))
+            model = cls(native_of(onnx.ModelProto.FromString(read_regular(path)), path.parent, str(path)))
         except _UNREADABLE as error:
             raise ModelError(f"cannot read {path}: not an ONNX model ({type(error).__name__}: {_brief(error)})") from error
         return model.checked(str(path)).settled()
@@ -50,7 +56,7 @@ class OnnxModel:
     def of(cls, proto: onnx.ModelProto) -> OnnxModel:
         """The model in a `ModelProto`, which is left as it is. Raises ModelError."""
         try:
-            model = cls(ir.from_proto(proto))
+            model = cls(native_of(proto, None, "the ModelProto"))
         except _UNREADABLE as error:
             raise ModelError(f"cannot read the ModelProto ({type(error).__name__}: {_brief(error)})") from error
         return model.checked("the ModelProto").settled()
@@ -131,9 +137,7 @@ class OnnxModel:
         """A value that depends on no input, computed."""
         native: ir.Value = value.native
         if native.const_value is not None:
-            return np.array(
-                native.const_value.numpy()
-            )  # a copy: onnx-ir closes files that it has mapped when a model is written
+            return native.const_value.numpy()
         part = ir.convenience.extract(self.native.graph, [], [native])
         model = ir.Model(part, ir_version=self.native.ir_version, functions=list(self.native.functions.values()))
         return OnnxModel(model).compile()({})[str(native.name)]
@@ -156,7 +160,7 @@ class OnnxModel:
 
     def constant(self, array: np.ndarray) -> ir.Value:
         """An initializer with `array`."""
-        name = self._unused("ovxai/constant")
+        name = self._unused(CONSTANT)
         value = _initializer(name, array)
         self.native.graph.register_initializer(value)
         return value
@@ -164,13 +168,26 @@ class OnnxModel:
     def repeat(self, node: Node, inputs: Sequence[ir.Value | None], name: str) -> list[ir.Value]:
         """A copy of `node` that reads `inputs`."""
         native: ir.Node = node.native
-        return self._append(native.op_type, inputs, native.attributes, name, native.domain, len(native.outputs))
+        copies = [self._own_constant(value) for value in inputs]
+        return self._append(native.op_type, copies, native.attributes, name, native.domain, len(native.outputs))
+
+    def _own_constant(self, value: ir.Value | None) -> ir.Value | None:
+        """A small initializer, copied; anything else as it is.
+
+        OpenVINO, which may serve the file, fuses a bias or a scale into the layer before it only where no other node reads that
+        constant: a shared one would take fusions, and with them bits, from the original layers.
+        """
+        if value is None or value.const_value is None or value.const_value.nbytes > SMALL:
+            return value
+        if str(value.name).startswith(CONSTANT):
+            return value
+        return self.constant(value.const_value.numpy())
 
     def emit(self, node: Node, inputs: Sequence[ir.Value], name: str) -> ir.Value:
         """A node of the vocabulary."""
         op, attributes, extra = EMIT[node.kind](node, self.opset or 0)
-        constants = [self.constant(array) for array in extra]
-        outputs = self._append(op, [*inputs, *constants], attributes, name, "", 2 if op == "TopK" else 1)
+        operands = [*map(self._own_constant, inputs), *map(self.constant, extra)]
+        outputs = self._append(op, operands, attributes, name, "", 2 if op == "TopK" else 1)
         return outputs[-1]
 
     def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
@@ -314,7 +331,7 @@ class OnnxModel:
     def save(self, path: Path) -> list[Path]:
         """Write `path`; weights that were beside the model, or are too large for one file, go beside it again."""
         beside = path.name + ".data"
-        external = any(isinstance(v.const_value, ir.ExternalTensor) for v in self.native.graph.initializers.values())
+        external = any(isinstance(v.const_value, Mapped) for v in self.native.graph.initializers.values())
         if external or weight_bytes(self.native) > LARGEST_FILE:
             ir.save(self.native, path, external_data=beside)
             return [path, path.with_name(beside)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +16,16 @@ import openvino.opset16 as opset16
 from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.errors import InputError, ModelError, PlanError
+from openvino_xai.graph.beside import unchanged
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
-from openvino_xai.graph.openvino.run import computed, core, first_line, name_of, running
-from openvino_xai.graph.protocol import Running
+from openvino_xai.graph.openvino.run import Names, computed, core, first_line, name_of, running
+from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 
+BESIDE = {".xml": ".bin", ".pdmodel": ".pdiparams"}  # where the formats that have data beside the model have it
 SMALL = 2**14  # bytes: biases and scales, but no weights
 
 
@@ -30,15 +33,19 @@ class OpenVINOModel:
     """An `ov.Model`."""
 
     suffix = ".xml"
+    runtime: Runtime = "openvino"
+    runtimes: tuple[Runtime, ...] = ("openvino",)
 
     def __init__(self, native: ov.Model) -> None:
         self.native = native
 
     @classmethod
     def read(cls, path: Path) -> OpenVINOModel:
-        """The model in a file that OpenVINO reads. Raises ModelError."""
+        """The model in a file that OpenVINO reads, with the data beside it. Raises ModelError."""
+        beside = [path.with_suffix(suffix) for kind, suffix in BESIDE.items() if path.suffix == kind]
         try:
-            return cls(core().read_model(path))
+            with unchanged([data for data in beside if os.path.lexists(data)]):
+                return cls(core().read_model(path))
         except (RuntimeError, UnicodeDecodeError) as error:
             raise ModelError(f"cannot read {path}: OpenVINO says: {first_line(error)}") from error
 
@@ -229,9 +236,18 @@ class OpenVINOModel:
         return self.native
 
     def compile(
-        self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY", cache_dir: Path | None = None
+        self,
+        device: str = "CPU",
+        precision: str = "f32",
+        hint: str = "LATENCY",
+        cache_dir: Path | None = None,
+        *,
+        names: Names | None = None,
     ) -> Running:
-        """The model, ready to run; OpenVINO chooses the precision where `precision` is `default`."""
+        """The model, ready to run; OpenVINO chooses the precision where `precision` is `default`.
+
+        `names` are those of inputs and outputs in another dialect, from which the model was read.
+        """
         hints = {"PERFORMANCE_HINT": hint, **({} if cache_dir is None else {"CACHE_DIR": str(cache_dir)})}
         if precision != "default":
             hints["INFERENCE_PRECISION_HINT"] = precision
@@ -243,11 +259,15 @@ class OpenVINOModel:
                 f"the model does not compile for device {device} in {precision} (devices here: {known}): {first_line(error)}"
             ) from error
         quantised = any(op.get_type_name() == "FakeQuantize" for op in self.native.get_ops())
-        return running(compiled, self.native, "int8/" if quantised else "")
+        return running(compiled, names or Names.of(self.native), "int8/" if quantised else "")
 
     def save(self, path: Path) -> list[Path]:
-        """Write `path` (.xml) and its .bin, in the precision the model has."""
-        ov.save_model(self.native, path, compress_to_fp16=False)
+        """Write `path` (.xml) and its .bin, in the precision the model has. Raises OSError."""
+        try:
+            ov.save_model(self.native, path, compress_to_fp16=False)
+            ov.Core().read_model(path)  # a full disk goes unnoticed where the last bytes are written
+        except RuntimeError as error:
+            raise OSError(f"OpenVINO cannot write it whole, as where the disk is full ({str(error).strip()})") from error
         return [path, path.with_suffix(".bin")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,10 +18,22 @@ from openvino_xai.graph.protocol import Adopted, Running
 from openvino_xai.graph.sizes import Dim
 
 
-def running(compiled: ov.CompiledModel, model: ov.Model | ov.CompiledModel, quantised: str) -> Running:
-    """A compiled model as a function from inputs to outputs, by the names in `model`: compiling merges and drops some."""
-    wanted = {name_of(port): i for i, port in enumerate(model.inputs)}
-    names = [name_of(port) for port in model.outputs]
+@dataclass(frozen=True)
+class Names:
+    """The names of inputs and outputs, in their order."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: ov.Model | ov.CompiledModel) -> Names:
+        """The names that a client uses."""
+        return cls(tuple(map(name_of, model.inputs)), tuple(map(name_of, model.outputs)))
+
+
+def running(compiled: ov.CompiledModel, names: Names, quantised: str) -> Running:
+    """A compiled model as a function from inputs to outputs, by the model's `names`: compiling merges and drops some."""
+    wanted = {name: i for i, name in enumerate(names.inputs)}
     idle: list[ov.InferRequest] = []  # a request serves one thread at a time
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -33,7 +46,7 @@ def running(compiled: ov.CompiledModel, model: ov.Model | ov.CompiledModel, quan
         except RuntimeError as error:
             raise ModelError(f"OpenVINO fails on it: {first_line(error)}") from error
         idle.append(free)
-        return {name: results[i] for i, name in enumerate(names)}
+        return {name: results[i] for i, name in enumerate(names.outputs)}
 
     @cache
     def request() -> ov.InferRequest:  # holds memory of its own: only for those who measure
@@ -65,7 +78,7 @@ def adopted(compiled: ov.CompiledModel) -> Adopted:
     """A compiled model that somebody else made. It keeps nothing of what the model told about itself."""
     graph = opaque([_value(port) for port in compiled.inputs], [_value(port) for port in compiled.outputs])
     devices = ",".join(compiled.get_property("EXECUTION_DEVICES"))
-    return Adopted(running(compiled, compiled, ""), graph, devices, lambda section: {})
+    return Adopted(running(compiled, Names.of(compiled), ""), graph, devices, lambda section: {})
 
 
 def drop_in(compiled: ov.CompiledModel, more: type) -> Any:
