@@ -68,15 +68,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = 128 + signal.SIGINT
     except Exception as error:  # the only place where this is right: nobody's mistake ends in a traceback
-        try:
-            flush()
-        except OutputError as unwritten:  # whoever printed it
-            error = unwritten
-        if debug:
-            for line in "".join(traceback.format_exception(error)).splitlines():
-                warn(line)
-        if line := _line(error):  # none where the help was printed
-            warn(line)
+        _tell(error, debug)
         status = 2
     sys.exit(status)
 
@@ -85,6 +77,18 @@ def _run(arguments: list[str]) -> int:
     status = app(arguments, prog_name="ovxai", standalone_mode=False)
     flush()
     return status if isinstance(status, int) else 0
+
+
+def _tell(error: Exception, debug: bool) -> None:
+    try:
+        flush()
+    except OutputError as unwritten:  # whoever printed that
+        error = unwritten
+    if debug:
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            warn(line)
+    if line := _line(error):  # none where the help was printed
+        warn(line)
 
 
 def _line(error: Exception) -> str:

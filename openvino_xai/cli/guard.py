@@ -26,7 +26,15 @@ from openvino_xai.graph.watch import WATCH, last_beat, noted_folders
 from openvino_xai.serve.lifetime import end_with_parent
 
 ROOT = str(Path(__file__).parents[2])
-CHILD = f"import sys; sys.argv[0] = 'ovxai'; sys.path.append({ROOT!r}); from openvino_xai.cli.app import main; main()"
+CHILD = f"""
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # while modules are read there is nothing to clear up
+sys.argv[0] = "ovxai"
+sys.path.append({ROOT!r})
+from openvino_xai.cli.app import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
 WATCHES = "ovxai-watch-"  # folders, in that for temporary files, of processes that watch
 SIGNALS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 GRACE = 3.0  # seconds from the first signal to the last
@@ -52,6 +60,8 @@ def guarded() -> None:
             main()
         else:
             sys.exit(_watched(limits, arguments))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except (InputError, OSError) as error:  # OSError: no temporary folder, no process
         warn(error)
         sys.exit(2)
