@@ -34,12 +34,13 @@ from openvino_xai.graph.files import open_model
 from openvino_xai.render.photo import read_photo
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.export import export
+from openvino_xai.serve.kserve import KSERVE as KSERVE_VERSION
 from openvino_xai.serve.triton import write_triton
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CLIENT = Path(__file__).parent / "peers" / "triton_client.py"
 PACKAGES = ("nvidia-pytriton==0.7.0", "numpy<2", "tritonclient[http,grpc]", "openvino", "onnxruntime")
-KSERVE = ("kserve==0.21.0", "openvino", "onnxruntime")
+KSERVE = (f"kserve=={KSERVE_VERSION}", "openvino", "onnxruntime")
 IMAGES = 24
 WARM = 40  # requests before memory is looked at
 PATIENCE = 120  # seconds until a server is ready
