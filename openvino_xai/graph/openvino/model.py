@@ -268,8 +268,12 @@ class OpenVINOModel:
         return running(compiled, names or Names.of(self.native), "int8/" if quantised else "")
 
     def save(self, path: Path) -> list[Path]:
-        """Write `path` (.xml) and its .bin, in the precision the model has."""
-        ov.save_model(self.native, path, compress_to_fp16=False)
+        """Write `path` (.xml) and its .bin, in the precision the model has. Raises OSError."""
+        try:
+            ov.save_model(self.native, path, compress_to_fp16=False)
+            ov.Core().read_model(path)  # a full disk goes unnoticed where the last bytes are written
+        except RuntimeError as error:
+            raise OSError(f"OpenVINO cannot write it whole, as where the disk is full ({str(error).strip()})") from error
         return [path, path.with_suffix(".bin")]
 
 
