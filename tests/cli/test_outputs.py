@@ -79,7 +79,7 @@ def test_where_nothing_can_be_written(
     assert not list(Path().rglob(".ovxai-*"))
 
 
-@pytest.mark.parametrize("command", ["insert", "explain", "explain, report", "compare", "export"])
+@pytest.mark.parametrize("command", ["insert", "explain", "explain, report", "evaluate", "compare", "export"])
 def test_a_disk_that_takes_no_more(
     command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
