@@ -55,9 +55,7 @@ ModelPath: TypeAlias = Annotated[
 LayerName: TypeAlias = Annotated[str | None, typer.Option("--layer", "-l", help=_LAYER)]
 Method: TypeAlias = Annotated[str | None, typer.Option(help=_METHOD)]
 Score: TypeAlias = Annotated[str | None, typer.Option(help=_SCORE)]
-ScoresName: TypeAlias = Annotated[
-    "str | None", typer.Option("--scores", help="The output with the scores, if several could be.")
-]
+ScoresName: TypeAlias = Annotated[str | None, typer.Option("--scores", help="The output with the scores, if several could be.")]
 ImageInput: TypeAlias = Annotated[str | None, typer.Option(help="The input with the image, if several could be.")]
 TargetClasses: TypeAlias = Annotated[str | None, typer.Option("--targets", help=_TARGETS)]
 Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE)]
