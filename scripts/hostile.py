@@ -22,6 +22,8 @@ import multiprocessing
 import os
 import resource
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from hostile_files.models import write_seeds
+from hostile_files.records import write_template
 from hostile_files.traps import SECRET
 from hostile_files.trial import BAD, KINDS, Outcome, run_case
 from rich.progress import Progress
@@ -43,10 +46,9 @@ def work_off(pipe: Connection, work: Path, number: int, seed: int, kinds: list[s
     """One worker: the number of a case in, its kind and what became of it out."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     home = work / f"worker{number}"
-    for name in ("tmp", "cwd"):
-        shutil.rmtree(home / name, ignore_errors=True)
-        (home / name).mkdir(parents=True)
-    os.chdir(home / "cwd")
+    os.setsid()  # so that what it starts can be ended with it
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "tmp").mkdir(parents=True)
     tempfile.tempdir = None
     os.environ |= {"TMPDIR": str(home / "tmp"), "HOSTILE_OUTPUT": str(home / "output"), "COLUMNS": "200"}
     output = os.open(home / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
@@ -73,7 +75,7 @@ class Worker:
         work, *others = self.settings
         self.pipe, other = multiprocessing.Pipe()
         arguments = (other, work, self.number, *others)
-        self.process = multiprocessing.get_context("spawn").Process(target=work_off, args=arguments, daemon=True)
+        self.process = multiprocessing.get_context("spawn").Process(target=work_off, args=arguments)
         self.process.start()
         other.close()
         self.count = 0
@@ -87,7 +89,10 @@ class Worker:
         self.pipe.send(index)
 
     def stop(self) -> None:
-        self.process.kill()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has ended, or has no group yet
+            self.process.kill()
         self.process.join()
 
     def result(self) -> dict[str, Any] | None:
@@ -108,6 +113,23 @@ class Worker:
         elif seconds > SECONDS + (30 if not self.kind else 0):  # a new worker imports first
             return ended | {"name": "hang", "what": f"{SECONDS} s"}
         return None
+
+
+def prepare(work: Path) -> None:
+    """What all cases start from: small models, a secret, and the records of runs that went well."""
+    secret = work / "somebody" / "secret.bin"
+    secret.parent.mkdir(exist_ok=True)
+    secret.write_bytes(SECRET)
+    os.environ["HOSTILE_SECRET"] = str(secret)
+    write_seeds(work / "seeds")
+    template = work / "template"
+    shutil.rmtree(template, ignore_errors=True)
+    commands = write_template(template)
+    first = ["insert", "--model", str(work / "seeds" / "one.onnx"), "--output", "model.onnx"]
+    for command in [first, *([*command, "--model", "model.onnx"] for command in commands)]:
+        subprocess.run(
+            [sys.executable, "-m", "openvino_xai.cli", *command], cwd=template, check=True, stdout=subprocess.DEVNULL
+        )
 
 
 def run(work: Path, indices: list[int], seed: int, kinds: list[str], results: dict[int, dict[str, Any]]) -> None:
@@ -172,11 +194,7 @@ def main() -> None:
     if not options.resume:
         shutil.rmtree(work / "case", ignore_errors=True)
         (work / "results.jsonl").unlink(missing_ok=True)
-    secret = work / "somebody" / "secret.bin"
-    secret.parent.mkdir(exist_ok=True)
-    secret.write_bytes(SECRET)
-    os.environ["HOSTILE_SECRET"] = str(secret)
-    write_seeds(work / "seeds")
+    prepare(work)
     kinds = [name for name in KINDS if options.kinds in name]
     results: dict[int, dict[str, Any]] = {}
     if options.resume and (work / "results.jsonl").exists():
@@ -186,7 +204,7 @@ def main() -> None:
     start = time.monotonic()
     run(work, indices, options.seed, kinds, results)
     seconds = time.monotonic() - start
-    if secret.read_bytes() != SECRET:
+    if Path(os.environ["HOSTILE_SECRET"]).read_bytes() != SECRET:
         sys.exit("the secret was changed")
     wrong = [result for result in results.values() if result["bad"]]
     by_kind: dict[str, dict[str, Any]] = {}

@@ -28,7 +28,7 @@ from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import from_json, to_json
 
 if TYPE_CHECKING:
-    from openvino_xai.evaluate.case import Choices, Covered, Read, Scaled
+    from openvino_xai.evaluate.case import Choices, Compared, Covered, Read, Scaled
     from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
     from openvino_xai.graph.files import Model
@@ -48,6 +48,7 @@ _METRIC += "energy, localisation; repeatable. By default all that the data allow
 _COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
 _SCALED = "How a map becomes a mask: minmax, or over its max with what is below 0 cut off."
 _READ = "The score that drop, increase, insertion and deletion look at: probability, or logit (these are no fractions then)."
+_COMPARED = "Where coherency compares maps: on their cells, or on the image's pixels, to which they are enlarged."
 _STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
@@ -59,13 +60,15 @@ class MetricOptions:
     covered: Annotated[str, typer.Option(help=_COVERED, rich_help_panel=CHOICES)] = "zero"
     scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES)] = "minmax"
     read: Annotated[str, typer.Option(help=_READ, rich_help_panel=CHOICES)] = "probability"
+    compared: Annotated[str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES)] = "cells"
     step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
 
     def made(self, seed: int) -> Choices:
         """The choices. Raises InputError."""
         from openvino_xai.evaluate.case import Choices
 
-        return Choices(cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read), self.step, seed)
+        words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
+        return Choices(*words, self.step, seed, cast("Compared", self.compared))
 
 
 @takes_options

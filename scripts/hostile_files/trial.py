@@ -6,23 +6,38 @@ import os
 import random
 import re
 import shutil
+import sys
 import traceback
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
-from hostile_files.models import KINDS, make_model
-from hostile_files.watch import Watch, canary, leaked
+from hostile_files import models, photos, records
+from hostile_files.watch import MARKS, Watch, canary, leaked
 
 METHODS = (None, None, "grad_cam", "fd_cam")  # None is the default
+KINDS = [*models.KINDS * 4, *[*photos.KINDS, *records.KINDS] * 2]
 TELEMETRY = ".ses"  # what ONNX Runtime leaves in the temporary folder, whatever it runs
-WRITTEN = ("hooked.onnx", "hooked.onnx.data", "hooked.xml", "hooked.bin")
+WRITTEN = ("in/hooked.onnx", "in/hooked.onnx.data", "in/hooked.xml", "in/hooked.bin")
+OUTPUTS = ("in/out", "in/measured", "in/parts", "in/new")
 COMMANDS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")  # bytes that command a terminal
-BAD = ("campaign fails", "exception", "died", "hang", "wrong bits", "wrong maps", "left", "touched", "leaked", "terminal")
+BAD = (
+    "campaign fails",
+    "exception",
+    "died",
+    "hang",
+    "wrong bits",
+    "wrong maps",
+    "left",
+    "touched",
+    "leaked",
+    "terminal",
+    "injected",
+)
 
 
 @dataclass
@@ -51,58 +66,161 @@ def run_case(index: int, seed: int, work: Path, kinds: list[str], tell: Callable
     kind = kinds[index % len(kinds)]
     tell(kind)
     root = work / "case" / str(index)
+    os.chdir(work)
     shutil.rmtree(root, ignore_errors=True)
-    path = make_model(kind, rng, root / "in", work / "seeds")
     canary(root / "canary")
-    _obstacle(rng, root, path)
+    case = (ModelCase if kind in models.KINDS else CommandCase).made(kind, rng, root, work)
+    os.chdir(root / "in")
+    for output in (os.environ["HOSTILE_OUTPUT"], root / "output"):
+        Path(output).write_bytes(b"")
     watch, scratch = Watch.of(root), Path(os.environ["TMPDIR"])
-    outcome = _tried(rng, path)
-    written = [root / "in" / name for name in WRITTEN]
-    allowed = frozenset(f"in/{name}" for name in WRITTEN) if outcome.name not in ("refused", "exception") else frozenset()
-    outcome.also += [f"touched: {difference}" for difference in watch.differences(allowed)]
-    outcome.also += [f"left: {item.name}" for item in [*scratch.iterdir(), *Path.cwd().iterdir()] if item.name != TELEMETRY]
-    outcome.also += [f"leaked: {name}" for name in leaked([item for item in written if not item.is_symlink()])]
+    outcome = case.outcome()
+    outcome.also += watch.differences(lambda name: case.allows(name, outcome))
+    outcome.also += [f"left: {item.name}" for item in scratch.iterdir() if item.name != TELEMETRY]
+    outcome.also += [f"leaked: {name}" for name in leaked([path for path in case.written() if not path.is_symlink()])]
+    printed = Path(os.environ["HOSTILE_OUTPUT"]).read_bytes()
+    if any(mark in printed for mark in MARKS):
+        outcome.also.append("leaked: printed")
+    if command := COMMANDS.search(printed):
+        outcome.also.append(f"terminal: {printed[max(0, command.start() - 60) : command.end() + 20]!r}")
     for item in scratch.iterdir():
         shutil.rmtree(item, ignore_errors=True)
     return outcome.row(index, kind)
 
 
-def _obstacle(rng: random.Random, root: Path, path: Path) -> None:
-    """Something that stands where the hooked model goes, now and then."""
-    target = path.with_name(f"hooked{path.suffix}")
-    choice = rng.randrange(20)
-    if choice == 0:
-        target.symlink_to("../canary/photos/model.onnx")
-    elif choice == 1:
-        os.link(root / "canary" / "script", target)
-    elif choice == 2:
-        target.write_bytes(b"an older one")
-    elif choice == 3 and path.suffix == ".xml":
-        target.with_suffix(".bin").symlink_to("../canary/private")
+def _tried(command: list[str], action: Callable[[], Outcome] | None = None) -> Outcome:
+    """What becomes of a command, and of an action behind it."""
+    import typer
 
+    from openvino_xai import OvxaiError
+    from openvino_xai.cli.app import app, main
 
-def _tried(rng: random.Random, path: Path) -> Outcome:
-    from openvino_xai import OvxaiError, insert
-    from openvino_xai.cli.app import app
-
-    target = path.with_name(f"hooked{path.suffix}")
-    with Path(os.environ["HOSTILE_OUTPUT"]).open("w"):
-        pass  # what the case before printed
+    usage = typer.BadParameter.__mro__[2]  # typer carries, or imports, a click that has it
     try:
-        app(["layers", "--model", str(path), *rng.choice([[], ["--json"]])], standalone_mode=False)
-        insert(path, method=rng.choice(METHODS)).save(target)
+        status = app(command, standalone_mode=False)
+        sys.stdout.flush()
+        return (
+            action()
+            if action is not None
+            else Outcome("refused" if status else "accepted", "some are skipped" if status else "")
+        )
     except OvxaiError as error:
-        return Outcome("refused", type(error).__name__)
+        refused = Outcome("refused", type(error).__name__)
     except MemoryError:
         return Outcome("refused", "MemoryError")  # which the command line tells as an error, too
-    except click.ClickException as error:
-        return Outcome("refused", type(error).__name__)
+    except usage as error:
+        refused = Outcome("refused", type(error).__name__)
     except BaseException as error:  # what this campaign looks for
         return _exception(error)
-    printed = Path(os.environ["HOSTILE_OUTPUT"]).read_bytes()
-    if command := COMMANDS.search(printed):
-        return Outcome("terminal", repr(printed[max(0, command.start() - 60) : command.end() + 20]))
-    return _compared(path, target)
+    if action is None or zlib.crc32(command[-1].encode()) % 8 == 0:  # what the command line says of it
+        sys.argv = ["ovxai", *command]
+        try:
+            main()
+        except SystemExit as end:
+            if end.code not in (0, 1, 2):
+                refused.also.append(f"status: {end.code}")
+    return refused
+
+
+@dataclass(frozen=True)
+class ModelCase:
+    """A model whose layers are listed, and that gets a hook, verified, and is written."""
+
+    path: Path
+    method: str | None
+    more: list[str]
+
+    @classmethod
+    def made(cls, kind: str, rng: random.Random, root: Path, work: Path) -> ModelCase:
+        """A case of a kind; now and then something stands where the hooked model goes."""
+        path = models.make_model(kind, rng, root / "in", work / "seeds")
+        target = path.with_name(f"hooked{path.suffix}")
+        choice = rng.randrange(20)
+        if choice == 0:
+            target.symlink_to("../canary/photos/model.onnx")
+        elif choice == 1:
+            os.link(root / "canary" / "script", target)
+        elif choice == 2:
+            target.write_bytes(b"an older one")
+        elif choice == 3 and path.suffix == ".xml":
+            target.with_suffix(".bin").symlink_to("../canary/private")
+        return cls(path, rng.choice(METHODS), rng.choice([[], ["--json"]]))
+
+    def outcome(self) -> Outcome:
+        """What becomes of it."""
+        return _tried(["layers", "--model", str(self.path), *self.more], self._hooked)
+
+    def _hooked(self) -> Outcome:
+        from openvino_xai import insert
+
+        target = self.path.with_name(f"hooked{self.path.suffix}")
+        insert(self.path, method=self.method).save(target)
+        return _compared(self.path, target)
+
+    def allows(self, name: str, outcome: Outcome) -> bool:
+        """Whether a path may be new, or another file than before."""
+        return name in WRITTEN and outcome.name not in ("refused", "exception")
+
+    def written(self) -> list[Path]:
+        """The files that may have been written."""
+        return [self.path.parent.parent / name for name in WRITTEN]
+
+
+@dataclass(frozen=True)
+class CommandCase:
+    """Photos, and records of runs before, in a folder where a command runs."""
+
+    folder: Path
+    command: list[str]
+    anywhere: bool
+
+    @classmethod
+    def made(cls, kind: str, rng: random.Random, root: Path, work: Path) -> CommandCase:
+        """A case of a kind."""
+        folder, template = root / "in", work / "template"
+        if kind in records.KINDS:
+            command = records.make_records(kind, rng, folder, template)
+        else:
+            folder.mkdir()
+            shutil.copy(template / "model.onnx", folder)
+            photos.make_photos(kind, rng, folder / "photos")
+            more = rng.choice([["--output", "out"], ["--output", "out", "--report", "out/report.html"]])
+            command = ["explain", "--input", "photos", *more]
+            if rng.random() < 0.3:
+                command = ["evaluate", "--input", "photos", "--metric", "complexity", "--output", "out"]
+        if "--model" not in command:
+            command += ["--model", "model.onnx"]
+        return cls(folder, command, "patterns" in kind)
+
+    def outcome(self) -> Outcome:
+        """What becomes of it: accepted where every file that was written is whole."""
+        outcome = _tried(self.command)
+        for path in self.written():
+            if path.suffix == ".html" and b"<script>alert(1)" in path.read_bytes():
+                outcome.also.append("injected: the report")
+            if path.suffix == ".npy" and path.read_bytes()[:6] == b"\x93NUMPY" and not np.isfinite(np.load(path)).all():
+                return Outcome("wrong maps", path.name)
+        return outcome
+
+    def allows(self, name: str, outcome: Outcome) -> bool:
+        """Whether a path may be new, or another file than before."""
+        inside = name.startswith("in/") and not name.startswith(("in/photos", "in/model.onnx"))
+        new = self.anywhere and name.startswith("in/photos/") and name not in ("in/photos/a.png", "in/photos/b.png")
+        return (
+            name.startswith(("in/out/", "in/measured/", "in/parts/", "in/new/"))
+            or name in OUTPUTS
+            or (self.anywhere and inside)
+            or new
+        )
+
+    def written(self) -> list[Path]:
+        """The files that may have been written."""
+        return [
+            path
+            for name in OUTPUTS
+            for path in (self.folder.parent / name).rglob("*")
+            if path.is_file() and not path.is_symlink()
+        ]
 
 
 def _exception(error: BaseException) -> Outcome:
@@ -140,6 +258,8 @@ def _compared(path: Path, target: Path) -> Outcome:
             if hooked[place][0] != name or array.dtype != other.dtype or not np.array_equal(array, other, equal_nan=nan):
                 return Outcome("wrong bits", f"output {place} {name[:80]!r}")
         maps = dict(hooked).get("saliency_map")
+        if not all(np.isfinite(array).all() for _, array in plain if array.dtype.kind == "f"):
+            continue  # where scores are none, maps are none
         if maps is None or maps.ndim != 4 or not np.isfinite(maps).all() or maps.min() < 0 or maps.max() > 1:
             return Outcome("wrong maps", "no maps" if maps is None else f"{maps.shape}, {maps.min()} to {maps.max()}")
     return Outcome("accepted")
@@ -210,4 +330,4 @@ def _random(inputs: list[tuple[list[int], Any]], seed: int) -> list[np.ndarray]:
     return arrays
 
 
-__all__ = ["KINDS", "Outcome", "run_case"]
+__all__ = ["BAD", "KINDS", "Outcome", "run_case"]

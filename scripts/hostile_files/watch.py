@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -26,17 +27,14 @@ class Watch:
         """The tree at a folder."""
         return cls(root, dict(_entries(root, root)))
 
-    def differences(self, allowed: frozenset[str] = frozenset()) -> list[str]:
-        """What is new, gone or changed since, but for new files that are allowed."""
+    def differences(self, allowed: Callable[[str], bool]) -> list[str]:
+        """What was left, or touched, since, but for paths that are allowed to be new or others."""
         now = dict(_entries(self.root, self.root))
-        new = [f"new: {name}" for name in now if name not in self.entries and name not in allowed]
-        gone = [f"gone: {name}" for name in self.entries if name not in now]
-        changed = [
-            f"changed: {name}"
-            for name, entry in self.entries.items()
-            if name in now and entry != now[name] and name not in allowed
-        ]
-        return [*new, *gone, *changed]
+        scratch = [name for name in now if name not in self.entries and ".ovxai-" in name]
+        new = [name for name in now if name not in self.entries and not allowed(name) and name not in scratch]
+        gone = [f"touched: {name} is gone" for name in self.entries if name not in now and not allowed(name)]
+        changed = [name for name, entry in self.entries.items() if entry != now.get(name, entry) and not allowed(name)]
+        return [*(f"left: {name}" for name in [*scratch, *new]), *gone, *(f"touched: {name}" for name in changed)]
 
 
 def _entries(folder: Path, root: Path) -> list[tuple[str, tuple[object, ...]]]:
