@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from openvino_xai.cli.options import Json, ModelPath
+from openvino_xai.cli.text import say, warn
 
 if TYPE_CHECKING:
     from openvino_xai.serve.export import Server
@@ -45,12 +46,12 @@ def export(
         force=force,
     )
     for text in endpoint.warnings:
-        typer.echo(f"ovxai: {text}", err=True)
+        warn(text)
     if as_json:
         outputs = [{"name": t.name, "dtype": str(t.dtype), "shape": list(t.shape)} for t in endpoint.outputs]
         served = {"output": str(output), "server": server, "name": endpoint.name, "outputs": outputs}
         checked = {"runtime": endpoint.runtime, "verified": endpoint.verified}
-        print(json.dumps({**served, **checked, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
+        say(json.dumps({**served, **checked, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
     else:
         grows = f"a response grows by {endpoint.grows_by} bytes an image"
-        print(f"{output}: {endpoint.name} for {server}; {grows}; {endpoint.checked}")
+        say(f"{output}: {endpoint.name} for {server}; {grows}; {endpoint.checked}")

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import read_regular
+from openvino_xai.graph.files import read_regular, writing
 from openvino_xai.graph.scratch import scratch_folder
 from openvino_xai.version import __version__
 
@@ -32,20 +32,15 @@ def written_repository(target: Path, *, force: bool = False, source: Path | None
     With `force` it takes the place of a folder that is still as its manifest says. The target must not hold `source`, the file
     that it is written from. Raises InputError.
     """
-    try:
+    with writing(target):
         _refuse_place(target, source)
         _refuse_taken(target, force)
-        with _parents_of(target):
-            folder = scratch_folder(target.parent) / "new"
-            try:
-                folder.mkdir()
-                yield folder
-                _write_manifest(folder)
-                _put(folder, target, force)
-            finally:
-                shutil.rmtree(folder.parent, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}") from error
+        with _parents_of(target), scratch_folder(target.parent) as scratch:
+            folder = scratch / "new"
+            folder.mkdir()
+            yield folder
+            _write_manifest(folder)
+            _put(folder, target, force)
 
 
 @contextmanager

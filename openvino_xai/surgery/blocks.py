@@ -75,7 +75,7 @@ def _block(
     """The block that `entry` enters, with `inside` all that leads from there to its attention."""
     read = _read_by_projections(entry, inside, separates)
     if len(read) != 1:
-        names = ", ".join(f"'{layer_name(value)}'" for value in read)
+        names = ", ".join(sorted(f"'{layer_name(value)}'" for value in read))
         why = f"its attention reads {len(read)} values ({names}), and one is expected"
         return Candidate(layer_name(entry), entry, Place(0, (1,), (1, 1)), why, entry)
     (value,) = read
