@@ -4,7 +4,8 @@
 
     OvxaiError                 catch this one to catch them all
     ├── InputError             what the caller gave: a path, an option
-    │   └── ImageError         an image that cannot be read, or explained
+    │   ├── ImageError         an image that cannot be read, or explained
+    │   └── OutputError        a file that cannot be written
     ├── ModelError             a model that cannot be read, or is not a classifier
     │   └── AlreadyHooked      a model that carries a hook already
     ├── LayerError             a layer that is unknown, bypassed, or has no cells
@@ -32,6 +33,10 @@ class InputError(OvxaiError):
 
 class ImageError(InputError):
     """An image that cannot be read, or explained."""
+
+
+class OutputError(InputError):
+    """A file or folder that cannot be written."""
 
 
 class ModelError(OvxaiError):

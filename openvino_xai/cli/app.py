@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -14,7 +17,8 @@ from openvino_xai.cli.explain import explain
 from openvino_xai.cli.export import export
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
-from openvino_xai.errors import InputError, OvxaiError
+from openvino_xai.cli.text import flush, say, warn
+from openvino_xai.errors import InputError, OutputError, OvxaiError
 from openvino_xai.version import __version__
 
 app = typer.Typer(
@@ -27,31 +31,78 @@ for command in (layers, insert, explain, compare, evaluate, benchmark, export):
     app.command(no_args_is_help=True)(command)
 
 
+DEBUG = "--debug"  # wherever it stands
+USAGE = typer.BadParameter.__mro__[2]  # of all wrong arguments; typer carries, or imports, a click that has it
+
+
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
+
+
+_MEMORY = "Address space of the process that opens models and images, as 8GiB, or none."
+_TIMEOUT = (
+    "Seconds that layers, insert and export may take, and that explain, evaluate, compare and benchmark may go without an "
+    "inference that ends; or none. By default 900, and none with --engine ray."
+)
 
 
 @app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
-    limit_memory: Annotated[
-        str | None, typer.Option(help="Address space of the process that opens models and images, as 8GiB, or none.")
-    ] = None,
-    timeout: Annotated[str | None, typer.Option(help="Seconds that a command may take, or none.")] = None,
+    limit_memory: Annotated[str | None, typer.Option(help=_MEMORY)] = None,
+    timeout: Annotated[str | None, typer.Option(help=_TIMEOUT)] = None,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of what goes wrong.")] = False,
 ) -> None:
     if limit_memory is not None or timeout is not None:  # the command `ovxai` has taken them before
         raise InputError("--limit-memory and --timeout are for the command ovxai, which runs this in a process of its own")
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, and end with its exit status: 2 where something is wrong, which one line on stderr tells."""
+    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
+    debug = len(arguments) < len(sys.argv) - 1
     try:
-        app()
-    except OvxaiError as error:
-        print(f"ovxai: {error}", file=sys.stderr)
-        sys.exit(2)
-    except MemoryError:
-        print("ovxai: the memory does not suffice, or what --limit-memory allows of it", file=sys.stderr)
-        sys.exit(2)
+        status = _run(arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 128 + signal.SIGINT
+    except Exception as error:  # the only place where this is right: nobody's mistake ends in a traceback
+        _tell(error, debug)
+        status = 2
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    for argument in arguments:
+        if "\0" in argument:
+            raise InputError(f"cannot use '{argument}': nothing has a NUL in its name")
+    status = app(arguments, prog_name="ovxai", standalone_mode=False)
+    flush()
+    return status if isinstance(status, int) else 0
+
+
+def _tell(error: Exception, debug: bool) -> None:
+    try:
+        flush()
+    except OutputError as unwritten:  # whoever printed that
+        error = unwritten
+    if debug:
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            warn(line)
+    if line := _line(error):  # none where the help was printed
+        warn(line)
+
+
+def _line(error: Exception) -> str:
+    """What an error says to somebody who did not write this."""
+    if isinstance(error, OvxaiError):
+        return str(error)
+    if isinstance(error, USAGE):
+        message = error.format_message()  # type: ignore[attr-defined]
+        return message and f"{message.rstrip('.')}; --help lists what there is"
+    if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+        return "the memory does not suffice, or what --limit-memory allows of it"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot use {os.fsdecode(error.filename)}: {error.strerror}"
+    return f"internal error: {type(error).__name__}: {error}; {DEBUG} shows the traceback"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
-from openvino_xai.cli.text import print_table, progress
+from openvino_xai.cli.text import progress, say, say_table
 from openvino_xai.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def benchmark(
         rows = compare(plain, variants, setting, told)
     if as_json:
         record = next(iter(variants.values())).info(RECORD)
-        typer.echo(json.dumps({"model": model, **asdict(setting), "hook": record, "rows": [asdict(row) for row in rows]}))
+        say(json.dumps({"model": model, **asdict(setting), "hook": record, "rows": [asdict(row) for row in rows]}))
         return
     _print(rows, setting.batch, Path(model).name)
 
@@ -66,15 +66,11 @@ def _check_batch(plain: Deployed, batch: int) -> None:
 
 
 def _print(rows: list[Row], batch: int, name: str) -> None:
-    from rich.table import Table
-
     from openvino_xai.surgery.cost import human
 
-    table = Table(box=None, pad_edge=False, title=f"{name}, batch {batch}", title_justify="left")
-    for column in ("", "latency p50", "p95", "ratio", "images/s", "ratio", "compile", "peak memory", "file", "precision"):
-        table.add_column(column, justify="left" if column in ("", "precision") else "right")
-    for row in rows:
-        table.add_row(
+    names = ("", "latency p50", "p95", "ratio", "images/s", "ratio", "compile", "peak memory", "file", "precision")
+    cells = [
+        (
             row.name,
             f"{row.latency_p50 * 1e3:.2f} ms",
             f"{row.latency_p95 * 1e3:.2f} ms",
@@ -86,4 +82,6 @@ def _print(rows: list[Row], batch: int, name: str) -> None:
             human(row.file_bytes),
             row.precision,
         )
-    print_table(table)
+        for row in rows
+    ]
+    say_table(names, cells, texts=("", "precision"), title=f"{name}, batch {batch}")

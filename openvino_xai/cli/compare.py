@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
-from openvino_xai.cli.text import print_table, progress
+from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
 
@@ -41,11 +40,14 @@ def compare(
     """
     from openvino_xai.evaluate.compare import compare as compared
     from openvino_xai.evaluate.compare import overall
+    from openvino_xai.graph.files import check_output
 
     if len(model) != 2:
         raise InputError(f"{len(model)} models are given; two are compared: --model a.xml --model b.onnx")
     if output is not None and output.suffix != ".png":
         raise InputError(f"{output} does not end in .png, which the picture is written as")
+    if output is not None:
+        check_output(output)
     photos = find_photos(inputs, output)
     first, second = (running.load(one, options, probing.settings()) for one in model)
     failed: list[ImageError] = []
@@ -55,14 +57,14 @@ def compare(
             rows.append(row)
             told("comparing", len(rows) + len(failed), len(photos))
     for error in failed:
-        print(f"ovxai: skipped: {error}", file=sys.stderr)
+        warn(f"skipped: {error}")
     if not rows:
         raise InputError("none of the images can be read")
     rows.sort(key=lambda row: row.similarity.pearson)
     if output is not None:
         _draw(rows[:worst], output)
     if as_json:
-        print(to_json({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_told(row) for row in rows]}))
+        say(to_json({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_told(row) for row in rows]}))
     else:
         _print(rows, overall(rows), worst, model)
     if failed:
@@ -75,20 +77,15 @@ def _told(row: Compared) -> dict[str, Any]:
 
 
 def _print(rows: list[Compared], means: dict[str, float], worst: int, models: list[str]) -> None:
-    from rich.table import Table
-
     from openvino_xai.evaluate.similarity import MEASURES
 
-    table = Table(box=None, pad_edge=False, title=f"{models[0]} and {models[1]}, {len(rows)} images", title_justify="left")
-    table.add_column("", overflow="fold")
-    for title in (*MEASURES, "same class"):
-        table.add_column(title.replace("_", " "), justify="right")
-    table.add_row("mean", *(f"{means[name]:.3f}" for name in MEASURES), f"{means['prediction']:.3f}")
+    columns = ["", *(name.replace("_", " ") for name in MEASURES), "same class"]
+    cells = [("mean", *(f"{means[name]:.3f}" for name in MEASURES), f"{means['prediction']:.3f}")]
     for row in rows[:worst]:
         told = row.similarity
         meets, same = ("yes" if is_so else "no" for is_so in (told.top_cell, row.same_class))
-        table.add_row(str(row.first.path), f"{told.pearson:.3f}", f"{told.spearman:.3f}", f"{told.ssim:.3f}", meets, same)
-    print_table(table)
+        cells.append((str(row.first.path), f"{told.pearson:.3f}", f"{told.spearman:.3f}", f"{told.ssim:.3f}", meets, same))
+    say_table(columns, cells, texts=("",), title=f"{models[0]} and {models[1]}, {len(rows)} images")
 
 
 def _draw(rows: list[Compared], output: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from openvino_xai.cli.text import progress
+from openvino_xai.cli.text import progress, warn
 
 if TYPE_CHECKING:
     from openvino_xai.serve.jobs import Load, Work
@@ -46,9 +45,4 @@ class EngineOptions:
             def tell(done: int, total: int) -> None:
                 told(f"working, {done / (time.perf_counter() - start):.3g} images/s", done, total)
 
-            return run_job(job, cast(Engine, self.engine), self.workers, tell, say)
-
-
-def say(text: str) -> None:
-    """A line on stderr."""
-    print(f"ovxai: {text}", file=sys.stderr)
+            return run_job(job, cast(Engine, self.engine), self.workers, tell, warn)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from openvino_xai.cli.engine import EngineOptions, say
+from openvino_xai.cli.engine import EngineOptions
 from openvino_xai.cli.options import (
     Json,
     LayerOptions,
@@ -23,12 +23,12 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
-from openvino_xai.cli.text import print_table, progress
+from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import from_json, to_json
 
 if TYPE_CHECKING:
-    from openvino_xai.evaluate.case import Choices, Covered, Read, Scaled
+    from openvino_xai.evaluate.case import Choices, Compared, Covered, Read, Scaled
     from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
     from openvino_xai.graph.files import Model
@@ -48,6 +48,7 @@ _METRIC += "energy, localisation; repeatable. By default all that the data allow
 _COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
 _SCALED = "How a map becomes a mask: minmax, or over its max with what is below 0 cut off."
 _READ = "The score that drop, increase, insertion and deletion look at: probability, or logit (these are no fractions then)."
+_COMPARED = "Where coherency compares maps: on their cells, or on the image's pixels, to which they are enlarged."
 _STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
@@ -59,13 +60,15 @@ class MetricOptions:
     covered: Annotated[str, typer.Option(help=_COVERED, rich_help_panel=CHOICES)] = "zero"
     scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES)] = "minmax"
     read: Annotated[str, typer.Option(help=_READ, rich_help_panel=CHOICES)] = "probability"
+    compared: Annotated[str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES)] = "cells"
     step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
 
     def made(self, seed: int) -> Choices:
         """The choices. Raises InputError."""
         from openvino_xai.evaluate.case import Choices
 
-        return Choices(cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read), self.step, seed)
+        words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
+        return Choices(*words, self.step, seed, cast("Compared", self.compared))
 
 
 @takes_options
@@ -133,7 +136,7 @@ def evaluate(
         took = time.perf_counter() - start
         failed = [by_name[str(example.path)]["error"] for example in examples if by_name[str(example.path)].get("error")]
         for text in failed:
-            say(f"skipped: {text}")
+            warn(f"skipped: {text}")
         rows = [by_name[str(example.path)] for example in examples if not by_name[str(example.path)].get("error")]
         if not rows:
             raise InputError("none of the images can be read")
@@ -147,7 +150,7 @@ def evaluate(
         if output is not None:
             _write(output, result, rows, parquet)
     if as_json:
-        print(to_json(result))
+        say(to_json(result))
     else:
         _print(result)
         _print_stages(stages)
@@ -162,7 +165,7 @@ def _examples(inputs: list[str], network: Network, output: Path | None) -> list[
     search = Search([output])
     examples = find_examples(inputs, network.labels, network.classes, search)
     if search.left_out:
-        say(search.told)
+        warn(search.told)
     return examples
 
 
@@ -271,18 +274,16 @@ def _stages(model: str, rows: list[dict[str, Any]], load: Callable[[Model], Netw
 
 
 def _print_stages(stages: list[Stage]) -> None:
-    from rich.table import Table
-
     from openvino_xai.evaluate.similarity import MEASURES
 
     if not stages:
         return
-    table = Table(box=None, pad_edge=False, title="Maps of the model with shuffled weights, and its own", title_justify="left")
-    for name in ("order", "down to", "layers", *MEASURES):
-        table.add_column(name.replace("_", " "), justify="left" if name in ("order", "down to") else "right", overflow="fold")
-    for stage in stages:
-        table.add_row(stage.order, stage.layer, str(stage.layers), *(f"{getattr(stage, name):.3f}" for name in MEASURES))
-    print_table(table)
+    columns = ["order", "down to", "layers", *(name.replace("_", " ") for name in MEASURES)]
+    cells = [
+        [stage.order, stage.layer, stage.layers, *(f"{getattr(stage, name):.3f}" for name in MEASURES)] for stage in stages
+    ]
+    title = "Maps of the model with shuffled weights, and its own"
+    say_table(columns, cells, texts=("order", "down to"), title=title)
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -304,17 +305,11 @@ def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], par
 
 
 def _print(result: dict[str, Any]) -> None:
-    from rich.table import Table
-
     from openvino_xai.evaluate.metrics import METRICS
 
     best = {name: metric.best for name, metric in METRICS.items()} | {"difference": "more", "adcc": "more"}
     title = f"{result['model']}, {result['method']}, {result['images']} images, class: {result['target']}"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    for name, side in (("metric", "left"), ("mean", "right"), ("better is", "left")):
-        table.add_column(name, justify=cast(Any, side))
-    for name, value in result["metrics"].items():
-        table.add_row(name, f"{value:.4f}", best[name])
-    print_table(table)
+    cells = [(name, f"{value:.4f}", best[name]) for name, value in result["metrics"].items()]
+    say_table(("metric", "mean", "better is"), cells, texts=("metric", "better is"), title=title)
     if result["images_per_second"]:
-        print(f"{result['images_per_second']:.2g} images a second")
+        say(f"{result['images_per_second']:.2g} images a second")

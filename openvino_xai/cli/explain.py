@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openvino_xai.cli.engine import EngineOptions, say
+from openvino_xai.cli.engine import EngineOptions
 from openvino_xai.cli.options import (
     Inputs,
     Json,
@@ -24,7 +24,7 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
-from openvino_xai.cli.text import progress
+from openvino_xai.cli.text import progress, say, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
 
@@ -110,7 +110,7 @@ def _in_turn(
     todo = [photo for photo in photos if again or str(photo) not in manifest.done]
     if len(todo) < len(photos):
         done = len(photos) - len(todo)
-        say(f"{done} of {len(photos)} images are explained already; --again does them anew")
+        warn(f"{done} of {len(photos)} images are explained already; --again does them anew")
     failures: list[ImageError] = []
     with progress("explaining", shown=bool(todo)) as told_progress:
         if todo:
@@ -121,10 +121,10 @@ def _in_turn(
             for count, outcome in enumerate(explained, start=1):
                 if isinstance(outcome, ImageError):
                     failures.append(outcome)
-                    say(f"skipped: {outcome}")
+                    warn(f"skipped: {outcome}")
                 else:
                     line = manifest.add({"model": asked["model"], **outcome})
-                    typer.echo(to_json(line) if as_json else _sentence(line))
+                    say(to_json(line) if as_json else _sentence(line))
                 told_progress(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
     manifest.settle()
     lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
@@ -132,9 +132,9 @@ def _in_turn(
         title = f"{Path(asked['model']).name}, {len(lines)} images"
         unshown = write_report(report, lines, title=title, style=style)
         for error in unshown:
-            say(f"skipped in the report: {error}")
+            warn(f"skipped in the report: {error}")
         failures += unshown
-        say(str(report))
+        warn(report)
     return len(failures)
 
 
@@ -156,11 +156,11 @@ def _work_off(
     rows = read_rows([output / part for part in made["parts"]], ["image", "error"])
     failed = [row for row in rows if row["error"]]
     for row in failed:
-        say(f"skipped: {row['error']}")
+        warn(f"skipped: {row['error']}")
     if as_json:
-        typer.echo(to_json(made))
+        say(to_json(made))
     else:
-        typer.echo(f"{output}: {made['rows']} images in {len(made['parts'])} files, {len(failed)} of them not readable")
+        say(f"{output}: {made['rows']} images in {len(made['parts'])} files, {len(failed)} of them not readable")
     if failed:
         raise typer.Exit(1)
 

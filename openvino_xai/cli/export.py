@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from openvino_xai.cli.options import Json, ModelPath
+from openvino_xai.cli.text import say, warn
 
 if TYPE_CHECKING:
     from openvino_xai.serve.export import Server
@@ -25,7 +26,7 @@ def export(
     backend: Annotated[str | None, typer.Option(help=_BACKEND)] = None,
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32",
     legacy: Annotated[bool, typer.Option("--legacy", help=_LEGACY)] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what an export has written there, and nothing else.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a hooked model as a repository for a model server, with its configuration and a client.
@@ -45,10 +46,12 @@ def export(
         force=force,
     )
     for text in endpoint.warnings:
-        typer.echo(f"ovxai: {text}", err=True)
+        warn(text)
     if as_json:
         outputs = [{"name": t.name, "dtype": str(t.dtype), "shape": list(t.shape)} for t in endpoint.outputs]
-        told = {"output": str(output), "server": server, "name": endpoint.name, "outputs": outputs}
-        print(json.dumps({**told, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
+        served = {"output": str(output), "server": server, "name": endpoint.name, "outputs": outputs}
+        checked = {"runtime": endpoint.runtime, "verified": endpoint.verified}
+        say(json.dumps({**served, **checked, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
     else:
-        print(f"{output}: {endpoint.name} for {server}; a response grows by {endpoint.grows_by} bytes an image")
+        grows = f"a response grows by {endpoint.grows_by} bytes an image"
+        say(f"{output}: {endpoint.name} for {server}; {grows}; {endpoint.checked}")

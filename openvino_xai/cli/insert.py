@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
+from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
@@ -37,8 +38,11 @@ def insert(
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
     `saliency_class` [B, K], the classes explained.
     """
+    from openvino_xai.graph.files import check_output
+
     source = Path(model)
     target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")
+    check_output(target)
     if target.exists() and not force:
         raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
     if runtime is not None and not verify:
@@ -47,16 +51,14 @@ def insert(
     hooked.save(target, force=force)
     place, record = hooked.layer, hooked.record
     if place.cost is not None and place.cost > WARN_ABOVE:
-        typer.echo(
-            f"ovxai: warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
-            "a later layer, --grid or --targets costs less (see `ovxai layers`)",
-            err=True,
+        warn(
+            f"warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
+            "a later layer, --grid or --targets costs less (see `ovxai layers`)"
         )
     if options.layer is None and place.depth < SHALLOW:
-        typer.echo(
-            f"ovxai: warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
-            "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)",
-            err=True,
+        warn(
+            f"warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
+            "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)"
         )
     if as_json:
         told = {
@@ -76,12 +78,12 @@ def insert(
             "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
             "difference": None if hooked.verified is None else hooked.verified.difference,
         }
-        typer.echo(json.dumps(told))
+        say(json.dumps(told))
         return
     chosen = "layer" if options.layer else "chosen layer"
     cells = " x ".join(map(str, place.cells))
     checked = f"verified in {' and '.join(hooked.verified.runtimes)}" if hooked.verified else "not verified"
-    typer.echo(
+    say(
         f"{target}: {record['method']} at {chosen} '{place.name}' ({cells} cells), score {record['score']}, "
         f"targets {record['targets']}, scale {record['scale']}, {place.cost:.2f} times the operations; {checked}"
     )

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from openvino_xai.cli.options import ImageInput, Json, ModelPath, PrefixTokens, ScoresName, TokenGrid
-from openvino_xai.cli.text import print_table
+from openvino_xai.cli.text import say, say_table
+
+TEXTS = ("layer", "shape", "cells", "method", "why not")
 
 
 def layers(
@@ -22,25 +24,16 @@ def layers(
     as_json: Json = False,
 ) -> None:
     """List where a hook can go, best first: name, shape, cells, what it costs, and why not elsewhere."""
-    from rich.table import Table
-
     from openvino_xai.surgery.cost import human
     from openvino_xai.surgery.insert import layers as find
 
     found = find(model, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
     if as_json:
-        typer.echo(json.dumps([asdict(layer) for layer in found]))
+        say(json.dumps([asdict(layer) for layer in found]))
         return
     fit = [layer for layer in found if layer.reason is None]
-    table = Table(box=None, pad_edge=False)
-    for title in ("layer", "shape", "cells", "method"):
-        table.add_column(title, overflow="fold")
-    table.add_column("depth", justify="right")
-    table.add_column("cost", justify="right")
-    table.add_column("memory", justify="right")
-    table.add_column("why not", overflow="fold")
-    for layer in found if every else fit or found:
-        table.add_row(
+    rows = [
+        (
             layer.name,
             " x ".join(map(str, layer.shape)),
             " x ".join(map(str, layer.cells)),
@@ -50,7 +43,9 @@ def layers(
             "" if layer.memory is None else human(layer.memory),
             layer.reason or "",
         )
-    print_table(table)
+        for layer in (found if every else fit or found)
+    ]
+    say_table(("layer", "shape", "cells", "method", "depth", "cost", "memory", "why not"), rows, texts=TEXTS)
     hidden = len(found) - len(fit) if fit and not every else 0
     if hidden:
-        typer.echo(f"{hidden} more layers cannot carry a hook; --all lists them with the reason.")
+        say(f"{hidden} more layers cannot carry a hook; --all lists them with the reason.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import inspect
+import io
 import os
 import re
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hint
 
 import typer
 
-from openvino_xai.cli.engine import say
+from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
 
 if TYPE_CHECKING:
@@ -238,16 +239,15 @@ class NetworkOptions:
         return partial(self.load, str(path), LayerOptions(), settings)
 
 
-MOST_LABELS = 2**26  # bytes
-
-
 def _labels(path: Path) -> list[str]:
     from openvino_xai.graph.files import read_regular
 
     try:
-        return read_regular(path, most=MOST_LABELS).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read labels from {path}: they are no UTF-8 ({error})") from error
+        text = read_regular(path, most=LABELS).decode("utf-8-sig")
+    except (InputError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read labels from {path}: {error}") from error
+    # only what ends a line in every editor: a label may hold what `splitlines` takes for an end, and those behind would move up
+    return [line.removesuffix("\n") for line in io.StringIO(text, newline=None)]
 
 
 def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
@@ -268,7 +268,7 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
         else:
             found[path] = None
     if search.left_out:
-        say(search.told)
+        warn(search.told)
     if not found:
         raise InputError(f"no image was found in {', '.join(inputs)}")
     return list(found)
@@ -302,6 +302,8 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 
+
+LABELS = 64 * 2**20  # bytes of a file of labels, at most
 
 UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 

@@ -1,18 +1,24 @@
-"""What commands print with: tables as wide as they need, bars where somebody watches."""
+"""All that the command line prints, and the one place where it does: what comes from outside commands a terminal nothing.
+
+Results go to standard output, a line or table each, and all else to standard error.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from openvino_xai.errors import OutputError
 
 WIDE = 160  # columns, where standard output is no terminal
 JOINERS = "\u200c\u200d"  # format characters that words and emoji are spelled with
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of characters that move the cursor, turn text around or end a line
+CLOSED = 128 + 13  # the exit status where nobody reads on, as of a program that SIGPIPE ends
 
 
 def plain(text: object) -> str:
@@ -27,22 +33,86 @@ def plain(text: object) -> str:
     )
 
 
-def print_table(table: Table) -> None:
-    """Print a table, not folded to 80 columns where nobody's terminal asks for that."""
-    from rich.console import Console
+def say(text: object) -> None:
+    """Print a result as one line. Raises OutputError where standard output takes it not."""
+    _write_result(plain(text) + "\n")
 
-    console = Console()
-    Console(width=console.width if console.is_terminal else WIDE, soft_wrap=True).print(table)
+
+def say_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, texts: Collection[str], title: str | None = None
+) -> None:
+    """Print a table, not folded to 80 columns where nobody's terminal asks for that.
+
+    The columns named in `texts` begin at the left, and numbers end at the right. Raises OutputError where standard output takes
+    it not.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, title=None if title is None else Text(plain(title)), title_justify="left")
+    for name in columns:
+        table.add_column(Text(plain(name)), justify="left" if name in texts else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    terminal = Console()
+    drawn = io.StringIO()
+    width = terminal.width if terminal.is_terminal else WIDE
+    Console(file=drawn, force_terminal=terminal.is_terminal, width=width, soft_wrap=True).print(table)
+    _write_result(drawn.getvalue())
+
+
+def warn(text: object) -> None:
+    """Print what is wrong, or worth to know, as one line on standard error; where nobody can be told, go on."""
+    with suppress(OSError):
+        _write(sys.stderr, f"ovxai: {plain(text)}\n")
+
+
+def _write_result(text: str) -> None:
+    try:
+        _write(sys.stdout, text)
+    except BrokenPipeError:
+        sys.exit(CLOSED)
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Print at once, what the stream's encoding lacks as escapes. After an error the stream swallows all. Raises OSError."""
+    if stream is None:
+        return
+    encoding = stream.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), end="", file=stream, flush=True)
+    except OSError:
+        with suppress(OSError, ValueError):  # what is left in the stream is written at exit, and must not fail again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise
+
+
+def flush() -> None:
+    """Have on its way what others printed, as `--help`. Raises OutputError."""
+    _write_result("")
 
 
 @contextmanager
 def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr where that is a terminal; it is told what goes on, how much is done and how much there is."""
+    """A bar on stderr where that is a terminal; it is told what goes on, how much is done and how much there is.
+
+    Whoever watches over this process is given a sign of life.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from openvino_xai.graph.watch import beat
+
     console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as bar:
-        task = bar.add_task(what)
-        yield lambda now, done, total: bar.update(task, description=now, completed=done, total=total)
+        task = bar.add_task(plain(what))
+
+        def tell(now: str, done: int, total: int) -> None:
+            beat()
+            bar.update(task, description=plain(now), completed=done, total=total)
+
+        yield tell

@@ -45,7 +45,7 @@ def some_of(examples: list[Example], limit: int | None, seed: int) -> list[Examp
 def evaluate(
     network: Network, examples: Sequence[Example], names: Sequence[str], *, target: Target, choices: Choices
 ) -> Iterator[dict[str, Any] | ImageError]:
-    """For each example, in order, what was measured, or why it cannot be read."""
+    """For each example, in order, what was measured, or why it cannot be read or measured."""
     for example in examples:
         try:
             with blamed_on(example.path):

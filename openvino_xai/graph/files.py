@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from openvino_xai.errors import InputError
+from openvino_xai.errors import InputError, OutputError
 from openvino_xai.graph.protocol import Deployed, Running, Runtime
 from openvino_xai.graph.scratch import scratch_folder
 
@@ -69,14 +69,12 @@ def compile_for(deployed: Deployed, runtime: Runtime) -> Running:
     from openvino_xai.graph.openvino import OpenVINOModel
     from openvino_xai.graph.openvino.run import Names
 
-    folder = scratch_folder(Path(tempfile.gettempdir()))
-    try:
+    temporary = Path(tempfile.gettempdir())
+    with writing(temporary), scratch_folder(temporary) as folder:
         deployed.save(folder / f"model{deployed.suffix}")
         graph = deployed.reread().graph  # the model may have grown since it was read
         names = Names(tuple(value.name for value in graph.inputs), tuple(graph.outputs))
         return OpenVINOModel.read(folder / f"model{deployed.suffix}").compile(names=names)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_regular(path: Path, *, most: int | None = None) -> bytes:
@@ -109,11 +107,72 @@ def open_regular(path: Path) -> Iterator[BufferedReader]:
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """A temporary path with the target's name; on success it, and any files written beside it, are moved into place."""
-    folder = scratch_folder(target.parent)
-    try:
+    """A temporary path with the target's name; on success it, and any files written beside it, are moved into place.
+
+    What has been moved is on the disk when this returns. A link at the target is replaced, and what it points to is left as it
+    is. Raises OutputError.
+    """
+    check_output(target)
+    with writing(target), scratch_folder(target.parent) as folder:
         yield folder / target.name
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == target.name):  # what it refers to goes first
+        # what it refers to goes first
+        paths = sorted(folder.iterdir(), key=lambda path: path.name == target.name)
+        for path in paths:
+            check_output(target.parent / path.name)
+            _settle(path)
+        for path in paths:
             path.replace(target.parent / path.name)
+        _settle(target.parent)
+
+
+def check_output(target: Path) -> None:
+    """Raise OutputError where no file can be written: a folder, a pipe or a device is there, or its place cannot be used."""
+    if "\0" in str(target):
+        raise OutputError(f"cannot write {target}: no name holds a NUL; choose another name")
+    with writing(target):
+        try:
+            mode = target.lstat().st_mode
+        except FileNotFoundError:
+            place = next(parent for parent in target.absolute().parents if parent.exists())
+            if not place.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+            return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise OutputError(f"cannot write {target}: what is there is {kind}; choose another name")
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """What the system says against writing a target becomes an OutputError with its name and what to do."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "choose another place")
+        raise OutputError(f"cannot write {target}: {error.strerror or error}; {advice}") from error
+
+
+_ADVICE = {
+    errno.ENOSPC: "free some space or choose another disk",
+    errno.EDQUOT: "free some space or choose another disk",
+    errno.EFBIG: "the system's limit of a file's size (ulimit -f) is too low, or the disk takes no file as large",
+    errno.EACCES: "choose a place that you may write in",
+    errno.EPERM: "choose a place that you may write in",
+    errno.EROFS: "choose a place that you may write in",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a folder is expected where a file is",
+    errno.EEXIST: "a folder is expected where a file is",
+}
+
+
+def _settle(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)

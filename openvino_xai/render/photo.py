@@ -8,20 +8,32 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from openvino_xai.errors import ImageError
-from openvino_xai.graph.files import written_whole
+from openvino_xai.errors import ImageError, InputError
+from openvino_xai.graph.files import read_regular, written_whole
+from openvino_xai.render.header import orientation, premultiplied, transparent, unreadable
+from openvino_xai.render.overlay import BAND
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
 
+MOST = 2**30  # bytes of a file: as many as the largest image takes, uncompressed, with 16 bits
+
+
 def read_photo(path: Path) -> np.ndarray:
-    """[H, W, 3] RGB bytes, turned as its EXIF tells. Raises ImageError."""
+    """[H, W, 3] RGB bytes of an image file, turned as its EXIF tells, transparent pixels laid on white.
+
+    Of several frames or pages the first is read. 16 bits become 8. A colour profile is not applied: values are taken for sRGB.
+    Raises ImageError for what is no regular file of at most 1 GiB, no image, cut off, or of floating-point values.
+    """
     try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+        data = read_regular(path, most=MOST)
+    except InputError as error:
+        raise ImageError(str(error)) from error
+    reason = unreadable(data)
+    if reason is not None:
+        raise ImageError(f"cannot read {path}: {reason}")
     try:
-        photo = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+        photo = _decoded(data)
     except cv2.error as error:  # OpenCV refuses what is too large, and so do its decoders what is broken in some ways
         limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "?")
         raise ImageError(
@@ -29,19 +41,65 @@ def read_photo(path: Path) -> np.ndarray:
             "unless OPENCV_IO_MAX_IMAGE_PIXELS says otherwise"
         ) from error
     if photo is None:
-        raise ImageError(f"cannot read {path}: it is no image that OpenCV knows")
-    return np.asarray(photo)
+        raise ImageError(f"cannot read {path}: it is no image that OpenCV knows, or it is cut off or broken")
+    return photo
+
+
+def _decoded(data: bytes) -> np.ndarray | None:
+    encoded = np.frombuffer(data, np.uint8)
+    if transparent(data):
+        pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+        if pixels is None:
+            return None
+        if pixels.ndim == 3 and pixels.shape[2] == 4:
+            return _turned(_on_white(pixels, premultiplied(data, 8 * pixels.itemsize)), orientation(data))
+    photo: np.ndarray | None = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+    return photo
+
+
+def _on_white(pixels: np.ndarray, multiplied: bool) -> np.ndarray:
+    """[H, W, 3] RGB bytes for [H, W, 4] BGRA of 8 or 16 bits; `multiplied` tells whether colours are, by their opacity."""
+    most = np.iinfo(pixels.dtype).max
+    photo = np.empty((*pixels.shape[:2], 3), np.uint8)
+    tall = max(1, BAND // photo.shape[1])
+    for start in range(0, len(photo), tall):
+        band = slice(start, start + tall)
+        colours, opacity = (pixels[band, :, part].astype(np.float32) / most for part in (slice(2, None, -1), slice(3, None)))
+        photo[band] = np.rint(255 * ((colours if multiplied else colours * opacity) + 1 - opacity).clip(0, 1))
+    return photo
+
+
+def _turned(photo: np.ndarray, turn: int) -> np.ndarray:
+    """The photo, turned and mirrored as an EXIF orientation from 1 to 8 says."""
+    turned = photo.transpose(1, 0, 2) if turn in (5, 6, 7, 8) else photo
+    down, across = -1 if turn in (3, 4, 7, 8) else 1, -1 if turn in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(turned[::down, ::across])
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write [H, W, 3] RGB bytes as PNG, whole or not at all."""
+    """Write [H, W, 3] RGB bytes as PNG, whole or not at all. Raises InputError for a picture that PNG cannot hold."""
+    encoded = _png(picture)
     with written_whole(path) as temporary:
-        temporary.write_bytes(png(picture))
+        temporary.write_bytes(encoded.data)
 
 
 def png(picture: np.ndarray) -> bytes:
-    """[H, W, 3] RGB bytes as PNG."""
-    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])
+    """[H, W, 3] RGB bytes as PNG. Raises InputError for a picture that PNG cannot hold."""
+    return _png(picture).tobytes()
+
+
+def _png(picture: np.ndarray) -> np.ndarray:
+    try:
+        encoded, data = cv2.imencode(".png", picture[..., ::-1])
+    except cv2.error as error:
+        raise InputError(f"a picture of {_sides(picture)} cannot be written as PNG: {error.err or error}") from error
+    if not encoded:
+        raise InputError(f"a picture of {_sides(picture)} cannot be written as PNG: sides of at most 1000000 pixels can")
+    return np.asarray(data)
+
+
+def _sides(picture: np.ndarray) -> str:
+    return " x ".join(map(str, picture.shape[:2]))
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -8,21 +8,28 @@ import cv2
 import numpy as np
 
 COLUMN, LINE, EDGE = 220, 20, 3
+TALL = 4 * COLUMN  # at most: what is taller is made narrower
 LETTERS = 31  # that fit into a column
 
 
 def sheet(rows: Sequence[Sequence[tuple[np.ndarray, str]]]) -> np.ndarray:
-    """[H, W, 3] RGB bytes: rows of pictures [h, w, 3], as wide as a column, each above its text; rows are equally long."""
+    """[H, W, 3] RGB bytes: rows of pictures [h, w, 3], each fitted into a column above its text; rows are equally long.
+
+    A picture is as wide as its column, unless it would be more than four times as tall.
+    """
     return np.vstack([np.hstack(_equally_tall([_captioned(*item) for item in row])) for row in rows])
 
 
 def _captioned(picture: np.ndarray, text: str) -> np.ndarray:
     height, width = picture.shape[:2]
     wide = COLUMN - 2 * EDGE
-    small = cv2.resize(picture, (wide, max(1, round(height * wide / width))), interpolation=cv2.INTER_AREA)
-    tile = cv2.copyMakeBorder(small, EDGE, LINE, EDGE, EDGE, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-    shown = text if len(text) <= LETTERS else text[: LETTERS - 3] + "..."
-    cv2.putText(tile, shown, (EDGE + 1, tile.shape[0] - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    scale = min(wide / width, TALL / height)
+    shown = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(picture, shown, interpolation=cv2.INTER_AREA)
+    right = EDGE + wide - shown[0]
+    tile = cv2.copyMakeBorder(small, EDGE, LINE, EDGE, right, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    line = text if len(text) <= LETTERS else text[: LETTERS - 3] + "..."
+    cv2.putText(tile, line, (EDGE + 1, tile.shape[0] - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
     return np.asarray(tile)
 
 

@@ -67,7 +67,7 @@ class Network:
         self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
         self._images = ImageInput(known.image, known.channels_first)
         self.labels = [label.replace("_", " ") for label in known.info.get("labels", "").split()]
-        self._preprocessing = _described(known.image, known.channels_first).updated(known.info)
+        self._preprocessing = _described(known.image, known.channels_first).updated(known.info, source="the model's model_info")
 
     @property
     def precision(self) -> str:

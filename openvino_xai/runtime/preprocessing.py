@@ -20,6 +20,8 @@ from openvino_xai.runtime.images import as_type
 Resize: TypeAlias = Literal["standard", "fit_to_window", "fit_to_window_letterbox", "crop"]
 Layout: TypeAlias = Literal["NCHW", "NHWC"]
 
+SMALLEST, LARGEST = 1e-6, 1e6  # scales, and means: what is beyond is a slip, and would be no number in the model's type
+LONGEST = 8192  # side of an input, in pixels
 TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0", "")
 
 
@@ -67,27 +69,31 @@ class Preprocessing:
     reverse_input_channels: bool = False
     resize_type: Resize = "standard"
 
-    def updated(self, values: Mapping[str, str]) -> Preprocessing:
-        """With text values, from `model_info` or the command line, in place of these. Raises InputError."""
+    def updated(self, values: Mapping[str, object], *, source: str = "the options") -> Preprocessing:
+        """With values, as text or what Python prints as such, in place of these; names that are not known are passed over.
+
+        `source` is where they come from: `model_info`, or the command line. Raises InputError for a value that makes no sense.
+        """
+        texts = {name: str(value).strip() for name, value in values.items() if value is not None}
         changed = self
-        if values.get("mean_values"):
-            changed = replace(changed, mean_values=_numbers("mean_values", values["mean_values"], (1, self.channels)))
-        if values.get("scale_values"):
-            changed = replace(changed, scale_values=_numbers("scale_values", values["scale_values"], (1, self.channels)))
-        if "reverse_input_channels" in values:
-            told = values["reverse_input_channels"].lower()
-            if told not in (*TRUE, *FALSE):
-                raise InputError(f"reverse_input_channels is '{told}'; yes or no is expected")
-            changed = replace(changed, reverse_input_channels=told in TRUE)
-        if values.get("resize_type"):
-            told = _one_of("resize_type", values["resize_type"], get_args(Resize))
-            changed = replace(changed, resize_type=cast(Resize, told))
-        if values.get("layout"):
-            told = re.sub(r"[^A-Z]", "", values["layout"].rpartition(":")[2].upper())
-            changed = replace(changed, layout=cast(Layout, _one_of("layout", told, get_args(Layout))))
-        if values.get("input_size"):
-            height, width = (int(item) for item in _numbers("input_size", values["input_size"].replace("x", ","), (2,)))
-            changed = replace(changed, size=(height, width))
+        counts = (1, self.channels)
+        if texts.get("mean_values"):
+            means = _numbers("mean_values", texts["mean_values"], source, counts=counts, least=0)
+            changed = replace(changed, mean_values=means)
+        if texts.get("scale_values"):
+            scales = _numbers("scale_values", texts["scale_values"], source, counts=counts, least=SMALLEST)
+            changed = replace(changed, scale_values=scales)
+        if "reverse_input_channels" in texts:
+            word = _one_of("reverse_input_channels", texts["reverse_input_channels"].lower(), source, (*TRUE, *FALSE))
+            changed = replace(changed, reverse_input_channels=word in TRUE)
+        if texts.get("resize_type"):
+            kind = _one_of("resize_type", texts["resize_type"], source, get_args(Resize))
+            changed = replace(changed, resize_type=cast(Resize, kind))
+        if texts.get("layout"):
+            letters = re.sub(r"[^A-Z]", "", texts["layout"].rpartition(":")[2].upper())
+            changed = replace(changed, layout=cast(Layout, _one_of("layout", letters, source, get_args(Layout))))
+        if texts.get("input_size"):
+            changed = replace(changed, size=_sides(texts["input_size"], source))
         return changed
 
     def box(self, photo: tuple[int, int]) -> Box:
@@ -146,18 +152,27 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(pixels)
 
 
-def _numbers(name: str, told: str, counts: tuple[int, ...]) -> tuple[float, ...]:
+def _numbers(name: str, text: str, source: str, *, counts: tuple[int, ...], least: float) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(item) for item in re.split(r"[\s,]+", told.strip("[]() \t")))
+        numbers = tuple(float(item) for item in re.split(r"[\s,]+", text.strip("[](), \t")))
     except ValueError:
         numbers = ()
-    if len(numbers) not in counts or (name == "scale_values" and 0 in numbers):
-        expected = " or ".join(map(str, counts))
-        raise InputError(f"{name} is '{told}'; {expected} numbers with commas between are expected, and no scale of 0")
+    if len(numbers) not in counts or not all(least <= abs(number) <= LARGEST for number in numbers):  # NaN is neither
+        expected = " or ".join(map(str, dict.fromkeys(counts)))
+        bounds = f"of at most {LARGEST:g}" if not least else f"from {least:g} to {LARGEST:g} without the sign: no scale of 0"
+        raise InputError(f"{name} is '{text}' in {source}; {expected} numbers with commas between are expected, {bounds}")
     return numbers
 
 
-def _one_of(name: str, told: str, known: tuple[str, ...]) -> str:
-    if told not in known:
-        raise InputError(f"{name} is '{told}'; one of {', '.join(known)} is expected")
-    return told
+def _sides(text: str, source: str) -> tuple[int, int]:
+    match = re.fullmatch(r"[\[(]?\s*(\d{1,9})\s*[x,\s]\s*(\d{1,9})\s*[\])]?", text, re.ASCII)
+    height, width = (int(side) for side in match.groups()) if match else (0, 0)
+    if not (1 <= height <= LONGEST and 1 <= width <= LONGEST):
+        raise InputError(f"input_size is '{text}' in {source}; HxW is expected, two whole numbers from 1 to {LONGEST}")
+    return height, width
+
+
+def _one_of(name: str, text: str, source: str, words: tuple[str, ...]) -> str:
+    if text not in words:
+        raise InputError(f"{name} is '{text}' in {source}; one of {', '.join(filter(None, words))} is expected")
+    return text

@@ -12,11 +12,24 @@ import numpy as np
 
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.protocol import Deployed, Runtime
+from openvino_xai.serve.literals import code_span
 from openvino_xai.surgery.plan import CLASS, MAP
-from openvino_xai.surgery.record import RECORD
+from openvino_xai.surgery.record import RECORD, record_of
 
 LARGE = 64_000  # bytes a response grows by: some servers send every output, asked for or not
+LONGEST = 200  # characters of a name: with what is added to it, a folder's name has at most 255 bytes
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+RESERVED = {"config.json", "readme.md", "dockerfile", "inference_service.yaml", "models", "predictor", "ovxai-manifest.json"}
+DATATYPES = {
+    np.dtype(kind): name
+    for kind, name in {
+        np.float32: "FP32", np.float16: "FP16", np.float64: "FP64", np.bool_: "BOOL",
+        np.uint8: "UINT8", np.uint16: "UINT16", np.uint32: "UINT32", np.uint64: "UINT64",
+        np.int8: "INT8", np.int16: "INT16", np.int32: "INT32", np.int64: "INT64",
+    }.items()
+}  # fmt: skip
+RUNTIMES: dict[Runtime, str] = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 @dataclass(frozen=True)
@@ -32,37 +45,82 @@ class Tensor:
         """The shape for one image, 1 wherever a size is open."""
         return [max(size, 1) for size in self.shape]
 
+    @property
+    def datatype(self) -> str:
+        """The type as servers name it: `FP32` and others."""
+        return DATATYPES[self.dtype]
+
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A hooked model as its clients see it."""
+    """A hooked model as its clients see it; `runtime` runs it, and `own_runtime` is that of its dialect."""
 
     name: str
     suffix: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     record: Mapping[str, str]
+    runtime: Runtime
+    own_runtime: Runtime
 
     @classmethod
-    def hooked(cls, deployed: Deployed, name: str) -> Endpoint:
-        """The endpoint of a model with a hook. Raises ModelError for one without."""
+    def hooked(cls, deployed: Deployed, name: str, runtime: Runtime | None = None) -> Endpoint:
+        """The endpoint of a model with a hook. Raises ModelError for one without, and InputError for a hook that was not
+        verified in the runtime that will serve it.
+        """
         if not deployed.info(RECORD):
             raise ModelError("the model carries no hook, and would be served without maps: `ovxai insert` gives it one")
-        return cls.of(deployed, name)
+        endpoint = cls.of(deployed, name, runtime)
+        endpoint._refuse_unverified()
+        return endpoint
 
     @classmethod
-    def of(cls, deployed: Deployed, name: str) -> Endpoint:
-        """The endpoint of a model. Raises InputError for a name that is none."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-            raise InputError(f"'{name}' is no name of an endpoint: letters, digits, '_', '-' and '.' are expected")
+    def of(cls, deployed: Deployed, name: str, runtime: Runtime | None = None) -> Endpoint:
+        """The endpoint of a model, run by its own runtime or by another. Raises InputError for a name that is none."""
+        _check_name(name)
         inputs = tuple(_tensor(value.name, value) for value in deployed.graph.inputs)
-        outputs = tuple(_tensor(name, value) for name, value in deployed.graph.outputs.items())
-        return cls(name, deployed.suffix, inputs, outputs, deployed.info(RECORD))
+        outputs = tuple(_tensor(output, value) for output, value in deployed.graph.outputs.items())
+        runtime = runtime or deployed.runtime
+        record = record_of(deployed.graph, deployed.info)
+        return cls(name, deployed.suffix, inputs, outputs, record, runtime, deployed.runtime)
 
     @property
-    def image(self) -> Tensor:
-        """The input with the image."""
-        return next(tensor for tensor in self.inputs if tensor.name == self.record.get("image", self.inputs[0].name))
+    def verified(self) -> tuple[str, ...] | None:
+        """The runtimes that the hook was verified in; None for one that does not say, of an older version."""
+        if "verified" not in self.record:
+            return None
+        return tuple(word for word in self.record["verified"].split(",") if word != "none")
+
+    @property
+    def checked(self) -> str:
+        """The runtime that serves, and those that the hook was verified in, as a sentence."""
+        names = [RUNTIMES[word] for word in RUNTIMES if word in (self.verified or ())]
+        where = f"was verified in {' and '.join(names)}" if names else "was not verified"
+        if self.verified is None:
+            where = "does not say where it was verified"
+        return f"{RUNTIMES[self.runtime]} runs the model, whose hook {where}"
+
+    def _refuse_unverified(self) -> None:
+        """Raise InputError where bits may differ from those that were verified: runtimes round in different ways.
+
+        A hook that tells nothing, and one that was inserted with --no-verify, may be served by the runtime of its dialect.
+        """
+        if self.runtime in (self.verified or ()) or (not self.verified and self.runtime == self.own_runtime):
+            return
+        raise InputError(
+            f"{self.checked}: bits may differ there. `ovxai insert --runtime {self.runtime}` on the original verifies a hook "
+            f"in {RUNTIMES[self.runtime]}, and --runtime both in either"
+        )
+
+    @property
+    def gate(self) -> str | None:
+        """The input that tells which images are explained, where the hook has one."""
+        return self.record.get("gate")
+
+    @property
+    def request(self) -> dict[str, list[int]]:
+        """The shapes of a request for one image."""
+        return {tensor.name: tensor.one for tensor in self.inputs}
 
     @property
     def open_batch(self) -> bool:
@@ -83,22 +141,55 @@ class Endpoint:
     @property
     def warnings(self) -> list[str]:
         """What an old client may stumble over, and what would help."""
-        found = []
+        notes = []
+        if self.verified == ():
+            notes.append(f"{self.checked}: it was inserted with --no-verify")
+        if self.gate is not None:
+            notes.append(
+                f"requests tell which images are explained, by {code_span(self.gate)}: old clients do not, and only Triton's "
+                "Python backend lets it be left out"
+            )
         if self.grows_by > LARGE:
-            found.append(
+            notes.append(
                 f"a response grows by {self.grows_by / 1000:.0f} kB an image, and some servers send every output, asked for or "
                 "not: insert with --targets top:1 --scale u8 for a smaller one, or ask for outputs by name"
             )
         behind = [tensor.name for tensor in self.original if tensor.name > MAP]
         if behind:
-            found.append(
-                f"a server that sorts outputs by name sends {MAP} before {', '.join(behind)}: clients that take outputs by "
+            names = ", ".join(map(code_span, behind))
+            notes.append(
+                f"a server that sorts outputs by name sends {code_span(MAP)} before {names}: clients that take outputs by "
                 "their position there have to take them by name"
             )
-        return found
+        return notes
+
+
+def _check_name(name: str) -> None:
+    """Raise InputError for what cannot name an endpoint: it is a folder, a part of an address, and a model of a server."""
+    if len(name) > LONGEST:
+        raise InputError(
+            f"a name of an endpoint has at most {LONGEST} characters, and this has {len(name)}: --name gives another"
+        )
+    if not NAME.fullmatch(name) or ".." in name or name.endswith("."):
+        raise InputError(
+            f"'{name}' is no name of an endpoint: letters, digits, '_', '-' and single '.' are expected, a letter or digit "
+            "first and no '.' last; --name gives another"
+        )
+    if name.lower() in RESERVED:
+        raise InputError(f"'{name}' is the name of a file or folder that an export may hold: --name gives another")
 
 
 def _tensor(name: str, value: Value) -> Tensor:
+    """An input or output. Raises ModelError for one that servers cannot be told of."""
+    if not name:
+        raise ModelError("an input or output has an empty name: a server cannot be asked for it", node=name)
+    if not name.isprintable():
+        raise ModelError(f"{name!a} has characters that are not printed, which servers do not carry: rename it", node=name)
     if value.dtype is None or value.shape is None:
         raise ModelError(f"'{name}' has no known type and shape: a server has to be told them", node=name)
+    if value.dtype not in DATATYPES:
+        raise ModelError(
+            f"'{name}' is {value.dtype}, which servers have no type for: {', '.join(map(str, DATATYPES))} are expected",
+            node=name,
+        )
     return Tensor(name, value.dtype, tuple(size if isinstance(size, int) else -1 for size in value.shape))

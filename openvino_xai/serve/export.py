@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import Model, open_model
-from openvino_xai.graph.scratch import scratch_folder
+from openvino_xai.graph.protocol import Deployed, Runtime
 from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
-from openvino_xai.surgery.record import RECORD, reads
+from openvino_xai.serve.literals import code_block, code_span
+from openvino_xai.serve.repository import written_repository
+from openvino_xai.surgery.record import reads, record_of
 from openvino_xai.surgery.site import WANTED
 
 Server: TypeAlias = Literal["triton", "ovms", "kserve"]
@@ -39,69 +40,76 @@ def export(
     """Write a repository for a server, whole or not at all, and return what its clients see.
 
     `name` is the endpoint's, by default the file's without `_xai`, so that the hooked model takes the place of the old one.
-    Raises InputError, and ModelError for a model without a hook.
+    `force` replaces what an export has written, and refuses a folder with anything else in it. Raises InputError, also for a
+    hook that was not verified in the runtime that will serve it, and ModelError for a model without a hook.
     """
-    for word, told, known in (("server", server, get_args(Server)), ("precision", precision, PRECISIONS)):
-        if told not in known:
-            raise InputError(f"{word} '{told}' is not known: one of {', '.join(known)} is expected")
+    _refuse_options(server, precision, backend, legacy)
+    path = Path(model) if isinstance(model, (str, os.PathLike)) else None
+    with written_repository(Path(output), force=force, source=path) as folder:
+        deployed = open_model(model)
+        if reads(record_of(deployed.graph, deployed.info), WANTED):
+            raise InputError("the model wants to be told a class, which old clients do not: insert with --targets top:K or all")
+        backend = triton.triton_backend(deployed.suffix, backend) if server != "ovms" else None
+        stem = path.stem.removesuffix("_xai") if path is not None else "model"
+        endpoint = Endpoint.hooked(deployed, stem if name is None else name, _runtime(deployed, backend))
+        code = _write(folder, endpoint, deployed, server=server, backend=backend, precision=precision, legacy=legacy)
+        (folder / "README.md").write_text(_readme(endpoint, server, legacy, code), encoding="utf-8")
+    return endpoint
+
+
+def _refuse_options(server: str, precision: str, backend: str | None, legacy: bool) -> None:
+    """Raise InputError for options that no server has."""
+    for word, value, known in (("server", server, get_args(Server)), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
     if legacy and server != "triton":
         raise InputError(f"a pair of endpoints with one copy of the weights is Triton's: {server} has none")
     if backend is not None and server == "ovms":
         raise InputError("OpenVINO Model Server has one backend: leave it out")
-    target = Path(output)
-    if target.exists() and not force:
-        raise InputError(f"{target} exists; choose another folder or overwrite it with --force")
-    deployed = open_model(model)
-    if reads(deployed.info(RECORD), WANTED):
-        raise InputError("the model wants to be told a class, which old clients do not: insert with --targets top:K or all")
-    stem = Path(model).stem.removesuffix("_xai") if isinstance(model, (str, os.PathLike)) else "model"
-    endpoint = Endpoint.hooked(deployed, name or stem)
-    folder = scratch_folder(target.parent) / target.name
-    folder.mkdir()
-    try:
-        if server == "triton":
-            triton.write_triton(folder, endpoint, deployed, backend=backend, precision=precision, legacy=legacy)
-            told = triton.client(endpoint, legacy)
-        elif server == "ovms":
-            ovms.write_ovms(folder, endpoint, deployed, precision=precision)
-            told = ovms.client(endpoint)
-        else:
-            kserve.write_kserve(folder, endpoint, deployed, backend=backend, precision=precision)
-            told = kserve.client(endpoint)
-        (folder / "README.md").write_text(_readme(endpoint, server, legacy, told), encoding="utf-8")
-        if target.exists():
-            shutil.rmtree(target)
-        folder.replace(target)
-    finally:
-        shutil.rmtree(folder.parent, ignore_errors=True)
-    return endpoint
 
 
-def _readme(endpoint: Endpoint, server: Server, legacy: bool, told: str) -> str:
-    outputs = "\n".join(f"- `{t.name}` {t.dtype} {list(t.shape)}" for t in endpoint.outputs)
+def _runtime(deployed: Deployed, backend: str | None) -> Runtime:
+    """What runs the model: a Python backend runs it by the runtime of its dialect, OpenVINO Model Server by OpenVINO."""
+    if backend is None:
+        return "openvino"
+    return triton.RUN_BY.get(backend, deployed.runtime)
+
+
+def _write(
+    folder: Path, endpoint: Endpoint, deployed: Deployed, *, server: Server, backend: str | None, precision: str, legacy: bool
+) -> str:
+    """Write what the server reads; the code of a client."""
+    if backend is None:
+        ovms.write_ovms(folder, endpoint, deployed, precision=precision)
+        return ovms.client(endpoint)
+    if server == "triton":
+        triton.write_triton(folder, endpoint, deployed, backend=backend, precision=precision, legacy=legacy)
+        return triton.client(endpoint, legacy=legacy)
+    kserve.write_kserve(folder, endpoint, deployed, backend=backend, precision=precision)
+    return kserve.client(endpoint, backend)
+
+
+def _readme(endpoint: Endpoint, server: Server, legacy: bool, code: str) -> str:
+    outputs = "\n".join(f"- {code_span(t.name)} {t.dtype} {list(t.shape)}" for t in endpoint.outputs)
     pair = (
         f"`{endpoint.name}` answers as it did, `{endpoint.name}_xai` with maps; both run `{endpoint.name}_core`, one copy of "
         "the weights, which computes the maps either way. Outputs of an ensemble come in no order: take them by name.\n\n"
         if legacy
         else ""
     )
-    warned = "".join(f"Note: {text}.\n\n" for text in endpoint.warnings)
+    requests = "Requests stay what they were." if endpoint.gate is None else "Requests have one input more."
+    warnings = "".join(f"Note: {text}.\n\n" for text in endpoint.warnings)
     return f"""# {endpoint.name}
 
 {pair}Outputs, the old ones first and as they were:
 
 {outputs}
 
-A response for one image grows by {endpoint.grows_by} bytes. Requests stay what they were.
+A response for one image grows by {endpoint.grows_by} bytes. {requests} {endpoint.checked}.
 
-{warned}Serve it, on this machine alone:
+{warnings}Serve it, on this machine alone:
 
-```
-{STARTS[server]}
-```
-
+{code_block(STARTS[server])}
 Ask it:
 
-```python
-{told}```
-"""
+{code_block(code, "python")}"""

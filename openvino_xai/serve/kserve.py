@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import re
+from importlib.metadata import packages_distributions, version
 from importlib.resources import files
 from pathlib import Path
 
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.errors import InputError
+from openvino_xai.graph.protocol import Deployed, Runtime
+from openvino_xai.serve import triton
+from openvino_xai.serve.clients import client_code
 from openvino_xai.serve.endpoint import Endpoint
-from openvino_xai.serve.triton import write_triton
+from openvino_xai.serve.literals import yaml_string
 
+KSERVE = "0.21.0"  # what scripts/servers.py asks; the runtime is the version that is installed here
+PORT = 8080
+NAME = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")  # of an InferenceService: its webhook wants a letter first
+LONGEST = 63 - len("-predictor")  # of a label of RFC 1123, which KServe calls its pods by
 SERVICE = """apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
 metadata:
   name: {service}
   annotations:
-    # every output of the model, in its order
-    ovxai/outputs: "{outputs}"
+    # every output of the model, in its order, as JSON
+    ovxai/outputs: {outputs}
 spec:
   predictor:
 """
@@ -24,57 +34,67 @@ BY_TRITON = """    model:
         name: {format}
       protocolVersion: v2
       runtime: kserve-tritonserver
-      storageUri: pvc://models/{name}
+      storageUri: {storage}
 """
 OF_ITS_OWN = """    containers:
       - name: kserve-container
-        image: {service}-predictor  # built from the Dockerfile beside this file
-        args: ["--model_name={name}", "--model_path=/predictor/model{suffix}", "--precision={precision}", "--address=0.0.0.0"]
+        image: {image}  # built from the Dockerfile beside this file
+        args: [{arguments}]
 """
 FORMATS = {".onnx": "onnx", ".xml": "openvino"}
-
-
 DOCKERFILE = """FROM python:3.11-slim
-RUN pip install --no-cache-dir kserve openvino onnxruntime
+RUN pip install --no-cache-dir kserve=={kserve} {runtime}=={version}
 COPY predictor /predictor
 ENTRYPOINT ["python", "/predictor/predictor.py"]
 """
 
 
-def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, *, backend: str | None, precision: str) -> None:
+def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, *, backend: str, precision: str) -> None:
     """Write `inference_service.yaml` and what it serves: in `models/` a Triton repository for its storage, or, for the backend
     `python`, in `predictor/` the model with a server of KServe's own kind, and a Dockerfile. Raises InputError.
     """
-    told = {
-        "service": endpoint.name.lower().replace("_", "-").replace(".", "-"),
-        "name": endpoint.name,
-        "outputs": ", ".join(tensor.name for tensor in endpoint.outputs),
-    }
+    service = service_name(endpoint.name)
+    outputs = json.dumps([tensor.name for tensor in endpoint.outputs], ensure_ascii=False)
+    text = SERVICE.format(service=yaml_string(service), outputs=yaml_string(outputs))
     if backend == "python":
         (folder / "predictor").mkdir()
         deployed.save(folder / "predictor" / f"model{endpoint.suffix}")
         predictor = files("openvino_xai.serve").joinpath("kserve_predictor.py").read_text(encoding="utf-8")
         (folder / "predictor" / "predictor.py").write_text(predictor, encoding="utf-8")
-        (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
-        service = (SERVICE + OF_ITS_OWN).format(**told, suffix=endpoint.suffix, precision=precision)
+        dockerfile = DOCKERFILE.format(kserve=KSERVE, runtime=endpoint.runtime, version=_installed(endpoint.runtime))
+        (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+        arguments = [
+            f"--model_name={endpoint.name}",
+            f"--model_path=/predictor/model{endpoint.suffix}",
+            f"--precision={precision}",
+            "--address=0.0.0.0",
+        ]
+        text += OF_ITS_OWN.format(image=yaml_string(f"{service}-predictor"), arguments=", ".join(map(yaml_string, arguments)))
     else:
-        write_triton(folder / "models", endpoint, deployed, backend=backend, precision=precision, legacy=False)
-        service = (SERVICE + BY_TRITON).format(**told, format=FORMATS[endpoint.suffix])
-    (folder / "inference_service.yaml").write_text(service, encoding="utf-8")
+        triton.write_triton(folder / "models", endpoint, deployed, backend=backend, precision=precision)
+        storage = yaml_string(f"pvc://models/{endpoint.name}")
+        text += BY_TRITON.format(format=yaml_string(FORMATS[endpoint.suffix]), storage=storage)
+    (folder / "inference_service.yaml").write_text(text, encoding="utf-8")
 
 
-def client(endpoint: Endpoint) -> str:
-    """How a client asks: the Open Inference Protocol, as JSON."""
-    image, scores = endpoint.image, endpoint.original[0]
-    shape = image.one
-    return f"""import numpy as np
-import requests
+def service_name(name: str) -> str:
+    """The name of the InferenceService of an endpoint: Kubernetes has neither capitals nor '_' and '.'. Raises InputError."""
+    service = re.sub("[_.]", "-", name.lower())
+    if not NAME.fullmatch(service) or len(service) > LONGEST:
+        raise InputError(
+            f"'{name}' gives the service '{service}', which Kubernetes does not take: at most {LONGEST} letters, digits and "
+            "'-' are expected, a letter first and no '-' last; --name gives another"
+        )
+    return service
 
-image = np.zeros({shape}, np.{image.dtype})
-asked = {{
-    "inputs": [{{"name": "{image.name}", "shape": {shape}, "datatype": "FP32", "data": image.ravel().tolist()}}],
-    "outputs": [{{"name": "{scores.name}"}}, {{"name": "saliency_map"}}],
-}}
-result = requests.post("http://127.0.0.1:8080/v2/models/{endpoint.name}/infer", json=asked).json()
-print([(output["name"], output["shape"]) for output in result["outputs"]])
-"""
+
+def _installed(runtime: Runtime) -> str:
+    """The version of a runtime here, whichever package brings it: some are built for other devices."""
+    return version(packages_distributions()[runtime][0])
+
+
+def client(endpoint: Endpoint, backend: str) -> str:
+    """How a client asks."""
+    if backend == "python":
+        return client_code(endpoint, name=endpoint.name, protocol="http", port=PORT, shapes=endpoint.request)
+    return triton.client(endpoint, port=PORT)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from openvino_xai.graph.protocol import Deployed
+from openvino_xai.serve.clients import client_code
 from openvino_xai.serve.endpoint import Endpoint
 
 
@@ -23,12 +24,4 @@ def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, *, precisio
 
 def client(endpoint: Endpoint) -> str:
     """How a client asks."""
-    image, scores = endpoint.image, endpoint.original[0]
-    shape = image.one
-    return f"""import numpy as np
-from ovmsclient import make_grpc_client
-
-client = make_grpc_client("127.0.0.1:9000")
-result = client.predict({{"{image.name}": np.zeros({shape}, np.{image.dtype})}}, "{endpoint.name}")
-print(result["{scores.name}"].shape, result["saliency_map"].shape)
-"""
+    return client_code(endpoint, name=endpoint.name, protocol="grpc", port=9000, shapes=endpoint.request)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, cast
 
 import cv2
@@ -16,7 +17,7 @@ from openvino_xai.errors import VerificationError
 from openvino_xai.graph.protocol import Running
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import METHODS, SCALES
-from openvino_xai.surgery.definition import CUT, END, ArraySite, Located, by_cell, squashed
+from openvino_xai.surgery.definition import CUT, END, ArraySite, Located, by_cell, larger, squashed
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.locate import find_image
 from openvino_xai.surgery.plan import GRADIENT, plan_parts
@@ -66,9 +67,9 @@ def hold_parts(
             reads=request.reads,
             quantised=quantised,
         )
-    difference = max((ANSWERS[what](told, *answer) for what, answer in answers.items()), default=0.0)
+    difference = reduce(larger, (ANSWERS[what](told, *answer) for what, answer in answers.items()), 0.0)
     cells, maps_difference = _compare(original, request, features, gradients, answers, maps, chosen, ids)
-    return cells, max(difference, maps_difference)
+    return cells, larger(difference, maps_difference)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> floa
         sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]
         some = features * kept[:, mask].reshape(sizes)
         y = asked.of_features(some)
-        worst = max(worst, float(np.abs(y[:, asked.ids] - told[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
+        worst = larger(worst, float(np.abs(y[:, asked.ids] - told[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
     return worst
 
 
@@ -118,7 +119,7 @@ def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
         large = np.expand_dims(large, tuple(axis for axis in range(1, whole.ndim) if axis not in place.cells))
         y = running({**asked.inputs, image.name: (whole * large).astype(whole.dtype)})[END]
         seen = asked.scores(y, request.score if request.score == "sigmoid" else "softmax")
-        worst = max(worst, float(np.abs(seen[:, k] - told[:, index]).max()))
+        worst = larger(worst, float(np.abs(seen[:, k] - told[:, index]).max()))
     return worst
 
 
@@ -133,7 +134,7 @@ def _noisy_gradients(asked: Question, images: np.ndarray, told: np.ndarray) -> f
             raise VerificationError("the noisy copies of the image are not what they are meant to be")
         slopes = asked.twin({**asked.inputs, image.name: noisy})[GRADIENT]
         seen = np.stack([by_cell(slopes[:, index], original.layer.place) for index in range(len(asked.ids))], axis=1)
-        worst = max(worst, float(np.abs(seen - told[:, copy]).max() / max(np.abs(seen).max(), SMALLEST)))
+        worst = larger(worst, float(np.abs(seen - told[:, copy]).max() / max(np.abs(seen).max(), SMALLEST)))
     return worst
 
 
@@ -167,5 +168,5 @@ def _compare(
             column = min(ids.index(k), true.shape[2] - 1)  # one map may be for all classes
             seen, wanted = maps[image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
             error = float(np.abs(seen - wanted).max()) - (1 if request.scale == "u8" else 0)
-            worst = max(worst, error / max(float(np.abs(wanted).max()), SMALLEST))
+            worst = larger(worst, error / max(float(np.abs(wanted).max()), SMALLEST))
     return true.shape[1], worst

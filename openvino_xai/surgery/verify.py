@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed, Running, Runtime
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.hooks import METHODS
-from openvino_xai.surgery.definition import Definition, Located
+from openvino_xai.surgery.definition import Definition, Located, larger
 from openvino_xai.surgery.gate import GATE
 from openvino_xai.surgery.locate import Candidate, is_quantised
 from openvino_xai.surgery.parts import hold_parts
@@ -59,7 +60,7 @@ def verify_hook(original: Deployed, hooked: Deployed, located: Callable[[Deploye
     """Run both models on a random batch, by each runtime that the request names. Raises VerificationError."""
     runtimes = request.runtimes or (original.runtime,)
     results = [_verify_in(runtime, original, hooked, located, request) for runtime in runtimes]
-    return replace(results[0], difference=max(result.difference for result in results), runtimes=runtimes)
+    return replace(results[0], difference=reduce(larger, (result.difference for result in results)), runtimes=runtimes)
 
 
 def _verify_in(
@@ -69,17 +70,23 @@ def _verify_in(
     place = replace(located(original), runtime=runtime)
     layer, scores, inputs = place.layer, place.scores, random_inputs(original)
     reference, running = compile_for(original, runtime), compile_for(hooked, runtime)
-    plain, batch = reference(inputs), next(iter(inputs.values())).shape[0]
+    plain = reference(inputs)
+    if np.isnan(plain[scores.name]).any():
+        raise VerificationError(
+            f"the model's scores '{scores.name}' are no numbers (NaN) for random images, and no map can be held to them: are "
+            "its weights what they should be?"
+        )
+    batch = len(plain[scores.name])
     extra = {**_gate(request, np.ones(batch, bool)), **_wanted(request, plain[scores.name])}
     new = running({**inputs, **extra})
     _same_outputs(plain, new, runtime)
     if request.gate != "off":
-        _gates(running, inputs, plain, new, runtime)
+        _gates(running, inputs, plain, new, batch, runtime)
     if any(isinstance(value.shape and value.shape[0], Dim) for value in original.graph.inputs):
         alone = random_inputs(original, 1)  # kernels are chosen by the batch, and most clients send one image
         _same_outputs(reference(alone), running({**alone, **{name: array[:1] for name, array in extra.items()}}), runtime)
     maps = new[MAP]
-    _declared(maps, layer, request, inputs)
+    _declared(maps, layer, request, batch)
     chosen = _chosen_maps(plain[scores.name], new, request)
     quantised = is_quantised(original.graph)
     if METHODS[request.method or "reciprocam"].masks == "nothing":
@@ -114,10 +121,10 @@ def _gates(
     inputs: Mapping[str, np.ndarray],
     plain: dict[str, np.ndarray],
     new: dict[str, np.ndarray],
+    batch: int,
     runtime: Runtime,
 ) -> None:
     """Hold maps of some images, and of none, to those of all; the original outputs do not change by a bit either way."""
-    batch = next(iter(inputs.values())).shape[0]
     for asked in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
         try:
             seen = running({**inputs, GATE: asked})
@@ -150,7 +157,8 @@ def random_inputs(model: Deployed, batch: int = BATCH) -> dict[str, np.ndarray]:
 
 
 def _random(value: Value, batch: int, rng: np.random.Generator) -> np.ndarray:
-    assert value.shape is not None and value.dtype is not None
+    if value.shape is None or value.dtype is None:
+        raise ModelError(f"input '{value.name}' is no tensor of numbers with a known rank: nothing random can be given to it")
     shape = [size if isinstance(size, int) else batch if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
     if value.dtype.kind == "f":
         return rng.standard_normal(shape).astype(value.dtype)
@@ -171,8 +179,7 @@ def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runt
             )
 
 
-def _declared(maps: np.ndarray, layer: Candidate, request: Request, inputs: dict[str, np.ndarray]) -> None:
-    batch = next(iter(inputs.values())).shape[0]
+def _declared(maps: np.ndarray, layer: Candidate, request: Request, batch: int) -> None:
     cells = request.grid or layer.cells
     fits = maps.ndim == 4 and maps.shape[0] == batch
     if not fits or any(isinstance(size, int) and size != seen for size, seen in zip(cells, maps.shape[2:], strict=True)):
@@ -217,5 +224,5 @@ def _compare(
                 seen = low + (high - low) * seen / (255 if request.scale == "u8" else 1)
             rounding = (high - low) * 0.5 / 255 if request.scale == "u8" else 0.0
             error = float(np.max(np.abs(seen - y))) - abs(rounding)
-            worst = max(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
+            worst = larger(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
     return cells.shape[1], worst

@@ -160,7 +160,7 @@ def test_patterns_labels_and_preprocessing_flags(ovxai: Said, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--mean_values", "1,2"), "mean_values is '1,2'; 1 or 3 numbers"),
+        (("--mean_values", "1,2"), "mean_values is '1,2' in the options; 1 or 3 numbers"),
         (("--scale_values", "0"), "no scale of 0"),
         (("--resize_type", "stretch"), "one of standard, crop, fit_to_window, fit_to_window_letterbox"[:10]),
         (("--device", "TPU"), "does not compile for device TPU"),
@@ -315,6 +315,8 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
         "adcc",
         "--metric",
         "deletion",
+        "--compared",
+        "pixels",
         "--json",
     ]
     monkey = ovxai(*asked, status=1)
@@ -325,6 +327,7 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
     assert len((tmp_path / "out" / "rows.jsonl").read_text().splitlines()) == 2
     result = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (result["images"], result["method"], result["target"], result["covered"]) == (2, "reciprocam", "label", "zero")
+    assert result["compared"] == "pixels"
     assert set(result["metrics"]) == {"average_drop", "coherency", "complexity", "adcc", "deletion"}
     assert all(0 <= value <= 1 for value in result["metrics"].values())
     labels.write_text(f"{photos}/cat.png,285\n")

@@ -15,7 +15,7 @@ from hostile_models import filled, loop
 from tiny import CASES
 
 from openvino_xai.cli import guard
-from openvino_xai.cli.limits import LEAST, Limits
+from openvino_xai.cli.limits import USUAL, Limits
 from openvino_xai.errors import InputError
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -50,15 +50,16 @@ def test_a_runtime_that_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 import os, signal
 from pathlib import Path
 from openvino_xai.graph.scratch import scratch_folder
-(scratch_folder(Path({str(tmp_path)!r})) / "half").write_text("half of it")
-os.kill(os.getpid(), signal.SIGSEGV)
+with scratch_folder(Path({str(tmp_path)!r})) as folder:
+    (folder / "half").write_text("half of it")
+    os.kill(os.getpid(), signal.SIGSEGV)
 """
     monkeypatch.setattr(guard, "CHILD", dies)
     monkeypatch.setattr(sys, "argv", ["ovxai", "insert", "-m", "model.xml"])
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as end:
         guard.guarded()
-    signal.signal(signal.SIGTERM, before)
+    assert signal.getsignal(signal.SIGTERM) == before
     assert end.value.code == 2
     assert "ended by SIGSEGV" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -85,6 +86,7 @@ def test_interrupted(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
+    assert said == b""
     assert not [path for path in (tmp_path / "out").rglob("*") if ".ovxai-" in str(path)]
     assert all(path.stat().st_size for path in (tmp_path / "out").iterdir())
 
@@ -102,12 +104,25 @@ def test_exit_statuses_come_through(tmp_path: Path) -> None:
 
 def test_limits() -> None:
     usual, rest = Limits.parse(["insert", "-m", "model.xml"])
-    assert usual.seconds == 900 and usual.memory is not None and usual.memory >= LEAST
+    assert usual.seconds == 900 and usual.memory is not None and usual.memory >= USUAL
     assert rest == ["insert", "-m", "model.xml"]
-    assert Limits.parse(["explain"])[0].seconds is None
     told, rest = Limits.parse(["--timeout=2.5", "explain", "--limit-memory", "3GiB", "-m", "x"])
-    assert (told, rest) == (Limits(3 * GIB, 2.5), ["explain", "-m", "x"])
-    assert Limits.parse(["insert", "--timeout", "none", "--limit-memory=none"])[0] == Limits(None, None)
+    assert (told, rest) == (Limits(3 * GIB, 2.5, "explain"), ["explain", "-m", "x"])
+    assert Limits.parse(["insert", "--timeout", "none", "--limit-memory=none"])[0] == Limits(None, None, "insert")
     for wrong in ("0", "-1", "inf", ""):
         with pytest.raises(InputError, match="a number of seconds, or none, is expected"):
             Limits.parse(["--timeout", wrong])
+    for wrong in ("500MB", "0", "9999999999999GiB"):
+        with pytest.raises(InputError, match="the runtimes need 1GiB to start"):
+            Limits.parse(["--limit-memory", wrong])
+
+
+def test_long_commands_are_limited_by_the_time_without_progress() -> None:
+    for command in ("explain", "evaluate", "compare", "benchmark"):
+        limits = Limits.parse(["--debug", command])[0]
+        assert limits.seconds == 900 and limits.renewed
+    for command in ("layers", "insert", "export"):
+        limits = Limits.parse(["--debug", command])[0]
+        assert limits.seconds == 900 and not limits.renewed
+    for arguments in (["--engine", "ray"], ["--engine=ray"]):
+        assert Limits.parse(["explain", *arguments])[0].seconds is None

@@ -135,8 +135,8 @@ def test_weights_that_lie_elsewhere(beside: Callable[..., Path], tmp_path: Path)
     (folder / "link.bin").symlink_to("../outside.bin")
     os.link(tmp_path / "outside.bin", folder / "hard.bin")
     for location in ("../outside.bin", "link.bin", "hard.bin", "a/../../outside.bin", "/etc/passwd", "none.bin", "."):
-        with pytest.raises(ModelError, match="no file of its own in the model's folder|there is no such file|cannot read"):
+        with pytest.raises(ModelError, match="no (regular )?file (of its own )?in the model's folder|there is no such file"):
             xai.insert(beside(location))
     for told in ({"offset": 4}, {"offset": -4}, {"offset": 2**62}, {"length": 2**62}, {"length": 3}):
-        with pytest.raises(ModelError, match="and the file has 80|cannot read"):
+        with pytest.raises(ModelError, match="and the file has 80"):
             xai.insert(beside("weights.bin", **told))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openvino_xai.errors import InputError
+from openvino_xai.render import overlay
 from openvino_xai.render.overlay import Style, colour, drawn, on_photo, stretch
 
 PEAK = np.zeros((2, 3), np.float32)
@@ -84,3 +91,89 @@ def test_contours_lie_where_the_map_crosses_a_level() -> None:
     for level in (75, 150, 225):
         assert np.abs(changed - level).min() <= 2
     assert not set(range(90, 135)) & set(changed.tolist())
+
+
+def slow(saliency: np.ndarray, size: tuple[int, int], box: tuple[float, ...], smoothing: str) -> tuple[np.ndarray, np.ndarray]:
+    """One pixel after the other: the four cells around its middle, or the cell that it lies in."""
+    rows, columns = saliency.shape
+    x0, y0, x1, y1 = box
+    values, seen = np.zeros(size), np.zeros(size, bool)
+    for i, j in np.ndindex(size):
+        y, x = (i + 0.5 - y0) / (y1 - y0) * rows, (j + 0.5 - x0) / (x1 - x0) * columns
+        if not (0 <= y < rows and 0 <= x < columns):
+            continue
+        seen[i, j] = True
+        if smoothing == "nearest":
+            values[i, j] = saliency[int(y), int(x)]
+            continue
+        y, x = min(max(y - 0.5, 0), rows - 1), min(max(x - 0.5, 0), columns - 1)
+        for row in {int(y), min(int(y) + 1, rows - 1)}:
+            for column in {int(x), min(int(x) + 1, columns - 1)}:
+                values[i, j] += saliency[row, column] * max(0, 1 - abs(y - row)) * max(0, 1 - abs(x - column))
+    return values, seen
+
+
+EDGES = st.tuples(st.floats(-9, 8), st.floats(1, 30))
+
+
+@given(
+    cells=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    size=st.tuples(st.integers(1, 17), st.integers(1, 17)),
+    edges=st.tuples(EDGES, EDGES),
+    smoothing=st.sampled_from(["bilinear", "nearest"]),
+    band=st.integers(1, 40),
+)
+def test_every_pixel_is_what_the_cells_around_it_say(cells: Any, size: Any, edges: Any, smoothing: Any, band: int) -> None:
+    saliency = np.random.default_rng(0).random(cells)
+    (x0, wide), (y0, tall) = edges
+    box = (x0, y0, x0 + wide, y0 + tall)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlay, "BAND", band)
+        values, seen = on_photo(saliency, size, box, smoothing)
+    expected, there = slow(saliency, size, box, smoothing)
+    np.testing.assert_array_equal(seen, there)
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["overlay", "heatmap", "contours"])
+@pytest.mark.parametrize("size", [(1, 40000), (40000, 1), (1, 1), (2, 70000)])
+def test_photos_of_extreme_sides(size: tuple[int, int], kind: Any) -> None:
+    photo = np.full((*size, 3), 90, np.uint8)
+    picture = drawn(photo, PEAK, (0, 0, size[1], size[0]), Style(kind))
+    assert picture.shape == photo.shape and picture.dtype == np.uint8
+    assert (photo == 90).all()
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", ["overlay", "heatmap", "contours"])
+def test_a_map_that_is_no_number_is_not_drawn(kind: Any, strange: float) -> None:
+    saliency = PEAK.copy()
+    saliency[1, 1] = strange
+    with pytest.raises(InputError, match="the map holds NaN or infinite values"):
+        drawn(np.zeros((4, 4, 3), np.uint8), saliency, (0, 0, 4, 4), Style(kind))
+
+
+def test_a_constant_map_and_one_of_huge_values_are_drawn() -> None:
+    photo = np.full((4, 6, 3), 90, np.uint8)
+    low = drawn(photo, np.zeros((2, 3), np.float32), (0, 0, 6, 4))
+    np.testing.assert_array_equal(drawn(photo, np.full((2, 3), 7, np.float32), (0, 0, 6, 4)), low)
+    huge = np.where(PEAK > 0, np.float32(3e38), np.float32(-3e38))
+    np.testing.assert_array_equal(drawn(photo, huge, (0, 0, 6, 4)), drawn(photo, PEAK, (0, 0, 6, 4)))
+
+
+@pytest.mark.parametrize("kind", ["overlay", "contours"])
+def test_a_large_photo_needs_memory_for_itself_and_its_picture(kind: str) -> None:
+    """In a process of its own, whose peak is told by the system; the map alone in the photo's pixels took 27 photos."""
+    pytest.importorskip("resource", reason="this system does not tell how much memory a process took")
+    unit = 1 if sys.platform == "darwin" else 1024
+    code = f"""
+import resource
+import numpy as np
+from openvino_xai.render.overlay import Style, drawn
+photo = np.full((5000, 5000, 3), 90, np.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+drawn(photo, np.eye(7), (0, 0, 5000, 5000), Style({kind!r}))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * {unit} / photo.nbytes)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(told.stdout) < 3

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tiny import CASES, in_dialect
 
+import openvino_xai as xai
 from openvino_xai.errors import InputError
 from openvino_xai.runtime.preprocessing import Preprocessing
 
@@ -60,21 +62,40 @@ def test_an_input_size_from_text() -> None:
     assert PLAIN.updated({"input_size": "6x5"})(photo(9, 9)).shape == (1, 3, 6, 5)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"mean_values": "a"},
-        {"mean_values": "1 2"},
-        {"scale_values": "1 0 1"},
-        {"reverse_input_channels": "maybe"},
-        {"resize_type": "squash"},
-        {"layout": "NCWH"},
-        {"input_size": "3"},
-    ],
-)
-def test_values_that_make_no_sense(values: dict[str, str]) -> None:
-    with pytest.raises(InputError, match=next(iter(values))):
-        PLAIN.updated(values)
+STRANGE = {
+    "mean_values": ["a", "1 2", "nan", "inf 0 0", "1e300", "1,2,3,4", "1;2;3", "1,,2;3"],
+    "scale_values": ["1 0 1", "0", "-0.0", "nan", "inf", "1e-300", "1e-7", "-inf", "1e7", "None"],
+    "reverse_input_channels": ["maybe", "2", "none"],
+    "resize_type": ["squash", "Crop!", "crop,standard"],
+    "layout": ["NCWH", "CHW", "?"],
+    "input_size": ["3", "0x0", "0,5", "-4x4", "4x-4", "1.5x2", "1000000000x1000000000", "8193x1", "9" * 5000 + "x1", "nanxnan",
+                   "4x4x4", "\u0664x\u0664", "infx1", "4e1x2", "None"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in STRANGE.items() for text in texts])
+def test_values_that_make_no_sense_are_told_with_their_source(name: str, text: str) -> None:
+    with pytest.raises(InputError, match=f"{name} is '.*' in the model; .* expected"):
+        PLAIN.updated({name: text}, source="the model")
+
+
+def test_a_model_that_carries_such_values_says_so() -> None:
+    model = in_dialect(CASES["pool and linear"].build("B", 17), "openvino")
+    model.set_rt_info("0", ["model_info", "scale_values"])
+    with pytest.raises(InputError, match="scale_values is '0' in the model's model_info; 1 or 3 numbers"):
+        xai.load(model)
+    model.set_rt_info("2", ["model_info", "scale_values"])
+    with pytest.raises(InputError, match="input_size is '0x4' in the options"):
+        xai.load(model).configure(preprocessing={"input_size": "0x4"})
+
+
+def test_values_as_python_has_them() -> None:
+    changed = PLAIN.updated(
+        {"mean_values": [1, 2.5, 3], "scale_values": (-255.0,), "reverse_input_channels": True, "input_size": (6, 5)}
+    )
+    assert (changed.mean_values, changed.scale_values) == ((1, 2.5, 3), (-255,))
+    assert changed.reverse_input_channels and changed.size == (6, 5)
+    assert PLAIN.updated({"mean_values": None, "labels": "a b", "pad_value": "nan", "layout": ""}) == PLAIN
 
 
 def test_bytes_are_rounded_and_end_at_their_bounds() -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import ast
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import yaml
+from google.protobuf import text_format
+from markdown_it import MarkdownIt
 from tiny import CASES, DIALECTS, images, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError, ModelError
+from openvino_xai.graph.files import open_model
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.export import export
+from openvino_xai.serve.model_config import model_config
 
 CASE = CASES["pool and linear"]
 
@@ -31,28 +37,36 @@ def hooked(tmp_path: Path) -> Any:
 
 
 def clients_code(folder: Path) -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), flags=re.DOTALL)
+    (code,) = (token.content for token in MarkdownIt().parse((folder / "README.md").read_text()) if token.info == "python")
     ast.parse(code)
-    return code
+    return str(code)
+
+
+def model_configuration(folder: Path) -> Any:
+    return text_format.Parse((folder / "config.pbtxt").read_text(), model_config()())
+
+
+def tensors(fields: Any) -> list[tuple[str, int, list[int]]]:
+    return [(field.name, field.data_type, list(field.dims)) for field in fields]
+
+
+BOOL, UINT8, INT64, FP32 = 1, 2, 9, 11  # of Triton's DataType
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_triton(dialect: str, hooked: Any, tmp_path: Path) -> None:
     endpoint = export(hooked(dialect), tmp_path / "repo", server="triton")
-    config = (tmp_path / "repo" / "cells" / "config.pbtxt").read_text()
-    assert endpoint.name == "cells"
-    assert f'backend: "{"openvino" if dialect == "openvino" else "onnxruntime"}"' in config
-    assert "max_batch_size: 64" in config and "dynamic_batching" in config
-    assert '{ name: "image" data_type: TYPE_FP32 dims: [ 3, 6, 8 ] }' in config
-    outputs = config[config.index("output [") :]
-    assert outputs.index('"logits" data_type: TYPE_FP32 dims: [ 5 ]') < outputs.index(
-        '"saliency_map" data_type: TYPE_FP32 dims: [ 5, 6, 8 ]'
-    )
+    config = model_configuration(tmp_path / "repo" / "cells")
+    assert endpoint.name == config.name == "cells"
+    assert config.backend == endpoint.runtime == ("openvino" if dialect == "openvino" else "onnxruntime")
+    assert config.max_batch_size == 64 and config.HasField("dynamic_batching")
+    assert tensors(config.input) == [("image", FP32, [3, 6, 8])]
+    assert tensors(config.output) == [("logits", FP32, [5]), ("saliency_map", FP32, [5, 6, 8])]
     served = next((tmp_path / "repo" / "cells" / "1").glob(f"model{endpoint.suffix}"))
     batch = images(CASE.build(1, 17), 2)
     alone, again = xai.load(hooked_path(tmp_path))(batch), xai.load(served)(batch)
     assert all(np.array_equal(alone[name], again[name]) for name in alone)
-    assert 'infer("cells"' in clients_code(tmp_path / "repo")
+    assert "infer('cells'" in clients_code(tmp_path / "repo")
     assert "127.0.0.1" in (tmp_path / "repo" / "README.md").read_text()
 
 
@@ -62,22 +76,25 @@ def hooked_path(folder: Path) -> Path:
 
 def test_triton_with_a_fixed_batch_and_bytes(hooked: Any, tmp_path: Path) -> None:
     endpoint = export(hooked(batch=2, scale="u8", targets="top:2"), tmp_path / "repo", server="triton", name="two")
-    config = (tmp_path / "repo" / "two" / "config.pbtxt").read_text()
-    assert "max_batch_size: 0" in config and "dynamic_batching" not in config
-    assert '{ name: "saliency_map" data_type: TYPE_UINT8 dims: [ 2, 2, 6, 8 ] }' in config
-    assert '{ name: "saliency_class" data_type: TYPE_INT64 dims: [ 2, 2 ] }' in config
+    config = model_configuration(tmp_path / "repo" / "two")
+    assert config.max_batch_size == 0 and not config.HasField("dynamic_batching")
+    assert tensors(config.output)[1:] == [("saliency_map", UINT8, [2, 2, 6, 8]), ("saliency_class", INT64, [2, 2])]
     assert endpoint.grows_by == 2 * 6 * 8 + 2 * 8
     assert endpoint.warnings == []
 
 
 def test_triton_with_a_gate(hooked: Any, tmp_path: Path) -> None:
-    export(hooked(gate=True), tmp_path / "repo", server="triton")
-    config = (tmp_path / "repo" / "cells" / "config.pbtxt").read_text()
-    assert '{ name: "explain" data_type: TYPE_BOOL dims: [ 1 ] reshape { shape: [ ] } }' in config
-    assert config.index('name: "image"') < config.index('name: "explain"')
-    assert 'InferInput("image"' in clients_code(tmp_path / "repo")
+    endpoint = export(hooked(gate=True), tmp_path / "repo", server="triton")
+    config = model_configuration(tmp_path / "repo" / "cells")
+    assert tensors(config.input) == [("image", FP32, [3, 6, 8]), ("explain", BOOL, [1])]
+    assert [field.HasField("reshape") for field in config.input] == [False, True]
+    assert not any(field.optional for field in config.input)
+    assert "'explain': np.ones([1, 1], 'bool')" in clients_code(tmp_path / "repo")  # or no map would be computed
+    assert any("requests tell which images are explained, by `explain`" in text for text in endpoint.warnings)
     export(hooked_path(tmp_path), tmp_path / "python", server="triton", backend="python")
-    assert "reshape { shape: [ ] } optional: true }" in (tmp_path / "python" / "cells" / "config.pbtxt").read_text()
+    assert [field.optional for field in model_configuration(tmp_path / "python" / "cells").input] == [False, True]
+    export(hooked_path(tmp_path), tmp_path / "ovms", server="ovms")
+    assert "'explain': np.ones([1], 'bool')" in clients_code(tmp_path / "ovms")
 
 
 def test_a_pair_of_endpoints_with_one_copy_of_the_weights(hooked: Any, tmp_path: Path) -> None:
@@ -85,16 +102,17 @@ def test_a_pair_of_endpoints_with_one_copy_of_the_weights(hooked: Any, tmp_path:
     folders = {path.name for path in (tmp_path / "repo").iterdir() if path.is_dir()}
     assert folders == {"cells", "cells_core", "cells_xai"}
     assert len(list((tmp_path / "repo").rglob("*.bin"))) == 1
-    old, new = ((tmp_path / "repo" / name / "config.pbtxt").read_text() for name in ("cells", "cells_xai"))
-    assert 'platform: "ensemble"' in old and 'model_name: "cells_core"' in old
-    assert "saliency_map" not in old and 'output_map { key: "saliency_map" value: "saliency_map" }' in new
+    old, new = (model_configuration(tmp_path / "repo" / name) for name in ("cells", "cells_xai"))
+    assert old.platform == "ensemble" and old.ensemble_scheduling.step[0].model_name == "cells_core"
+    assert [pair.key for pair in old.ensemble_scheduling.step[0].output_map] == ["logits"]
+    assert [pair.key for pair in new.ensemble_scheduling.step[0].output_map] == ["logits", "saliency_map"]
     ast.parse((tmp_path / "repo" / "cells_core" / "1" / "model.py").read_text())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_openvino_model_server(dialect: str, hooked: Any, tmp_path: Path) -> None:
     """By its documented schema: a list of configurations, each with a name and a path with a numbered version folder."""
-    export(hooked(dialect), tmp_path / "repo", server="ovms", precision="bf16")
+    export(hooked(dialect, runtime="openvino"), tmp_path / "repo", server="ovms", precision="bf16")
     told = json.loads((tmp_path / "repo" / "config.json").read_text())
     ((entry,),) = (told["model_config_list"],)
     assert set(told) == {"model_config_list"} and set(entry) == {"config"}
@@ -103,30 +121,36 @@ def test_openvino_model_server(dialect: str, hooked: Any, tmp_path: Path) -> Non
     assert config["plugin_config"] == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16"}
     versions = list((tmp_path / "repo" / config["base_path"]).iterdir())
     assert [version.name for version in versions] == ["1"]
-    clients_code(tmp_path / "repo")
+    assert "import tritonclient.grpc" in clients_code(tmp_path / "repo")
 
 
 def test_kserve(hooked: Any, tmp_path: Path) -> None:
     export(hooked("onnx"), tmp_path / "repo", server="kserve", name="my_cells")
-    service = (tmp_path / "repo" / "inference_service.yaml").read_text()
-    assert "kind: InferenceService" in service and "name: my-cells" in service and "name: onnx" in service
-    assert 'ovxai/outputs: "logits, saliency_map"' in service
+    service = yaml.safe_load((tmp_path / "repo" / "inference_service.yaml").read_text())
+    assert service["kind"] == "InferenceService" and service["metadata"]["name"] == "my-cells"
+    assert json.loads(service["metadata"]["annotations"]["ovxai/outputs"]) == ["logits", "saliency_map"]
+    model = service["spec"]["predictor"]["model"]
+    assert model["modelFormat"] == {"name": "onnx"} and model["storageUri"] == "pvc://models/my_cells"
     assert (tmp_path / "repo" / "models" / "my_cells" / "1" / "model.onnx").is_file()
     clients_code(tmp_path / "repo")
 
 
 def test_kserve_with_a_server_of_its_own(hooked: Any, tmp_path: Path) -> None:
     export(hooked(), tmp_path / "repo", server="kserve", backend="python")
-    service = (tmp_path / "repo" / "inference_service.yaml").read_text()
-    assert "--model_path=/predictor/model.xml" in service and "--precision=f32" in service
-    assert "--address=0.0.0.0" in service  # in a container: started by hand, the server is reached from this machine alone
+    service = yaml.safe_load((tmp_path / "repo" / "inference_service.yaml").read_text())
+    (container,) = service["spec"]["predictor"]["containers"]
+    assert {"--model_name=cells", "--model_path=/predictor/model.xml", "--precision=f32"} < set(container["args"])
+    assert (
+        "--address=0.0.0.0" in container["args"]
+    )  # in a container: started by hand, the server is reached from this machine alone
     ast.parse((tmp_path / "repo" / "predictor" / "predictor.py").read_text())
     assert (tmp_path / "repo" / "predictor" / "model.bin").is_file()
-    assert "COPY predictor /predictor" in (tmp_path / "repo" / "Dockerfile").read_text()
+    dockerfile = (tmp_path / "repo" / "Dockerfile").read_text()
+    assert "COPY predictor /predictor" in dockerfile
+    assert f"kserve==0.21.0 openvino=={version('openvino')}\n" in dockerfile  # what was tested, and no runtime beside
 
 
 def test_large_answers_and_sorted_outputs_are_warned_of() -> None:
-    from openvino_xai.graph.files import open_model
 
     model = CASES["softmax inside"].build("B", 17)
     model.graph.output[0].name = "softmax"
@@ -134,7 +158,7 @@ def test_large_answers_and_sorted_outputs_are_warned_of() -> None:
     onnx.checker.check_model(model)
     endpoint = Endpoint.hooked(open_model(xai.insert(model, layer="f").model), "cells")
     (warning,) = endpoint.warnings
-    assert "sends saliency_map before softmax" in warning
+    assert "sends `saliency_map` before `softmax`" in warning
     made = xai.insert(CASES["pool and linear"].build("B", 17), layer="f")
     assert Endpoint.hooked(made.deployed, "cells").grows_by == 5 * 6 * 8 * 4
     sample = Path(__file__).parents[2] / "samples" / "models" / "efficientnet_lite0_xai.xml"
@@ -170,3 +194,65 @@ def test_what_is_refused_leaves_nothing(hooked: Any, tmp_path: Path) -> None:
         export(model, tmp_path / "repo", server="ovms")
     export(model, tmp_path / "repo", server="ovms", force=True)
     assert not (tmp_path / "repo" / "cells" / "config.pbtxt").exists()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "verified", "server", "backend", "runtime"),
+    [
+        ("openvino", "openvino", "ovms", None, "openvino"),
+        ("openvino", None, "triton", None, "openvino"),
+        ("openvino", "none", "triton", "python", "openvino"),
+        ("onnx", "onnxruntime", "triton", None, "onnxruntime"),
+        ("onnx", "onnxruntime", "kserve", "python", "onnxruntime"),
+        ("onnx", "onnxruntime,openvino", "ovms", None, "openvino"),
+        ("onnx", "openvino", "triton", "openvino", "openvino"),
+        ("onnx", None, "triton", "python", "onnxruntime"),
+        ("onnx", "none", "triton", None, "onnxruntime"),
+    ],
+)
+def test_the_runtime_that_serves_is_said(
+    dialect: str, verified: str | None, server: Any, backend: str | None, runtime: str, hooked: Any, tmp_path: Path
+) -> None:
+    endpoint = export(recorded(hooked(dialect), verified), tmp_path / "repo", server=server, backend=backend)
+    assert endpoint.runtime == runtime
+    assert endpoint.checked in (tmp_path / "repo" / "README.md").read_text()
+    assert ("does not say where it was verified" in endpoint.checked) == (verified is None)
+    assert any("inserted with --no-verify" in text for text in endpoint.warnings) == (verified == "none")
+
+
+@pytest.mark.parametrize(
+    ("verified", "server", "backend", "runtime"),
+    [
+        ("onnxruntime", "ovms", None, "openvino"),
+        ("onnxruntime", "triton", "openvino", "openvino"),
+        ("onnxruntime", "kserve", "openvino", "openvino"),
+        (None, "ovms", None, "openvino"),
+        ("none", "triton", "openvino", "openvino"),
+        ("openvino", "triton", None, "onnxruntime"),
+        ("openvino", "kserve", "python", "onnxruntime"),
+        ("onnxruntime_too,openvinos", "triton", None, "onnxruntime"),
+    ],
+)
+def test_a_hook_is_verified_where_it_is_served(
+    verified: str | None, server: Any, backend: str | None, runtime: str, hooked: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=f"bits may differ there. `ovxai insert --runtime {runtime}`"):
+        export(recorded(hooked("onnx"), verified), tmp_path / "repo", server=server, backend=backend)
+    assert not (tmp_path / "repo").exists()
+
+
+def recorded(path: Path, verified: str | None) -> Path:
+    """A hooked model whose record says so of where it was verified, or nothing, as those of older versions."""
+    if path.suffix == ".xml":
+        line = "" if verified is None else f'<verified value="{verified}" />'
+        text, count = re.subn("<verified value=.*?/>", line, path.read_text())
+        path.write_text(text)
+    else:
+        model = onnx.load(path)
+        entries = {entry.key: entry.value for entry in model.metadata_props}
+        count = "ovxai verified" in entries
+        entries["ovxai verified"] = verified or ""
+        onnx.helper.set_model_props(model, {key: value for key, value in entries.items() if value})
+        onnx.save(model, path)
+    assert count == 1
+    return path

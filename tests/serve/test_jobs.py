@@ -132,7 +132,7 @@ def test_a_killed_driver_loses_nothing(given: Path, true: dict[str, dict[str, An
         while any(Path(f"/proc/{one}/cmdline").exists() and Path(f"/proc/{one}/cmdline").read_bytes() for one in below):
             assert time.monotonic() < end, "a worker lives on without its driver"
             time.sleep(0.05)
-    (output / ".ovxai-left" / "half").mkdir(parents=True)  # as a process leaves it that is killed while it writes
+    (output / ".ovxai-deadbeef-00000000" / "half").mkdir(parents=True)  # as a process leaves it that is killed while it writes
     kept = {path: path.stat().st_mtime_ns for path in output.glob("part-*.parquet")}
     assert len(kept) >= 20
     assert subprocess.run(command(given, output), capture_output=True).returncode == 1

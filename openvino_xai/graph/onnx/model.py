@@ -15,10 +15,12 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInferencePass
 
 from openvino_xai.errors import InputError, ModelError
+from openvino_xai.graph.files import read_regular
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
 from openvino_xai.graph.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
+from openvino_xai.graph.onnx.weights import Mapped, native_of
 from openvino_xai.graph.onnx.wellformed import refuse_malformed
 from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
@@ -45,7 +47,7 @@ class OnnxModel:
     def read(cls, path: Path) -> OnnxModel:
         """The model in a file. Raises ModelError."""
         try:
-            model = cls(ir.load(path))
+            model = cls(native_of(onnx.ModelProto.FromString(read_regular(path)), path.parent, str(path)))
         except _UNREADABLE as error:
             raise ModelError(f"cannot read {path}: not an ONNX model ({type(error).__name__}: {_brief(error)})") from error
         return model.checked(str(path)).settled()
@@ -54,7 +56,7 @@ class OnnxModel:
     def of(cls, proto: onnx.ModelProto) -> OnnxModel:
         """The model in a `ModelProto`, which is left as it is. Raises ModelError."""
         try:
-            model = cls(ir.from_proto(proto))
+            model = cls(native_of(proto, None, "the ModelProto"))
         except _UNREADABLE as error:
             raise ModelError(f"cannot read the ModelProto ({type(error).__name__}: {_brief(error)})") from error
         return model.checked("the ModelProto").settled()
@@ -135,9 +137,7 @@ class OnnxModel:
         """A value that depends on no input, computed."""
         native: ir.Value = value.native
         if native.const_value is not None:
-            return np.array(
-                native.const_value.numpy()
-            )  # a copy: onnx-ir closes files that it has mapped when a model is written
+            return native.const_value.numpy()
         part = ir.convenience.extract(self.native.graph, [], [native])
         model = ir.Model(part, ir_version=self.native.ir_version, functions=list(self.native.functions.values()))
         return OnnxModel(model).compile()({})[str(native.name)]
@@ -181,7 +181,7 @@ class OnnxModel:
             return value
         if str(value.name).startswith(CONSTANT):
             return value
-        return self.constant(np.array(value.const_value.numpy()))  # onnx-ir closes the file that it has mapped
+        return self.constant(value.const_value.numpy())
 
     def emit(self, node: Node, inputs: Sequence[ir.Value], name: str) -> ir.Value:
         """A node of the vocabulary."""
@@ -331,7 +331,7 @@ class OnnxModel:
     def save(self, path: Path) -> list[Path]:
         """Write `path`; weights that were beside the model, or are too large for one file, go beside it again."""
         beside = path.name + ".data"
-        external = any(isinstance(v.const_value, ir.ExternalTensor) for v in self.native.graph.initializers.values())
+        external = any(isinstance(v.const_value, Mapped) for v in self.native.graph.initializers.values())
         if external or weight_bytes(self.native) > LARGEST_FILE:
             ir.save(self.native, path, external_data=beside)
             return [path, path.with_name(beside)]

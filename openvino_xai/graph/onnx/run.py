@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _ort
@@ -51,7 +50,7 @@ def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
         options.add_external_initializers(
             list(weights), [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
         )
-    proto = _inlined(native) if light is None else ir.to_proto(light)
+    proto = ir.to_proto(native if light is None else light)
     try:
         held = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
     except _REFUSALS as error:
@@ -73,19 +72,11 @@ def _with_weights_outside(native: ir.Model) -> tuple[ir.Model, dict[str, np.ndar
         tensor = value.const_value
         if tensor is not None and tensor.nbytes > 1024:
             name = str(value.name)
-            weights[name] = _mapped(tensor) if isinstance(tensor, ir.ExternalTensor) else np.ascontiguousarray(tensor.numpy())
+            weights[name] = np.ascontiguousarray(tensor.numpy())
             value.const_value = ir.ExternalTensor(
                 "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
             )
-        elif isinstance(tensor, ir.ExternalTensor):  # small, and beside a file that ONNX Runtime does not know of
-            value.const_value = ir.tensor(_mapped(tensor), name=tensor.name)
     return light, weights
-
-
-def _mapped(tensor: ir.ExternalTensor) -> np.ndarray:
-    """A tensor in a file, in a mapping of its own: onnx-ir closes the one that it reads when a model is written."""
-    shape = tuple(tensor.shape.numpy())
-    return np.memmap(tensor.path, tensor.dtype.numpy(), "r", tensor.offset or 0, shape or (1,)).reshape(shape)
 
 
 def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
@@ -145,17 +136,6 @@ _DTYPES = {
         "bool": np.bool_,
     }.items()
 }
-
-
-def _inlined(native: ir.Model) -> onnx.ModelProto:
-    """A proto with every weight inside."""
-    if not any(isinstance(v.const_value, ir.ExternalTensor) for v in native.graph.initializers.values()):
-        return ir.to_proto(native)
-    whole = native.clone()
-    for value in whole.graph.initializers.values():
-        if isinstance(value.const_value, ir.ExternalTensor):
-            value.const_value = ir.tensor(_mapped(value.const_value), name=value.name)
-    return ir.to_proto(whole)
 
 
 def weight_bytes(native: ir.Model) -> int:

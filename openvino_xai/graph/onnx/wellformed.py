@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import onnx_ir as ir
 
 from openvino_xai.errors import ModelError
@@ -12,10 +10,7 @@ DEEPEST = 24  # graphs in nodes in graphs: no exporter needs as many
 
 
 def refuse_malformed(native: ir.Model, source: str) -> None:
-    """Raise ModelError for a graph with cycles, or values that nothing makes, and for weights that are not there.
-
-    Weights beside the model must lie in its folder, in files that are theirs alone: a link may lead anywhere.
-    """
+    """Raise ModelError for a graph with cycles, or values that nothing makes, and for weights that are not what they say."""
     try:
         native.graph.sort()
     except ValueError as error:
@@ -51,33 +46,9 @@ def _check_weights(value: ir.Value, source: str) -> None:
     tensor = value.const_value
     if tensor is None:
         raise ModelError(f"{source} is malformed: '{value.name}' is a constant without content", node=value.name)
-    if isinstance(tensor, ir.ExternalTensor):
-        _check_file(tensor, source)
-        return
     try:
         tensor.numpy()
     except (ValueError, TypeError, OverflowError, KeyError, NotImplementedError) as error:
         raise ModelError(
             f"{source} is malformed: the content of '{value.name}' does not fit its shape and type: {error}"
         ) from error
-
-
-def _check_file(tensor: ir.ExternalTensor, source: str) -> None:
-    folder, said = Path(tensor.base_dir or ".").resolve(), f"weights '{tensor.name}' are said to be in '{tensor.location}'"
-    try:
-        file = (folder / str(tensor.location)).resolve(strict=True)
-        held = file.stat()
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{source}: {said}, and there is no such file: {error}", node=tensor.name) from error
-    if not file.is_relative_to(folder) or not file.is_file() or held.st_nlink != 1:
-        raise ModelError(
-            f"{source}: {said}, which is no file of its own in the model's folder: a link may lead anywhere; copy it there",
-            node=tensor.name,
-        )
-    offset, length = tensor.offset or 0, tensor.length
-    needed = tensor.nbytes
-    if offset < 0 or needed < 0 or offset + needed > held.st_size or (length is not None and length != needed):
-        raise ModelError(
-            f"{source}: {said} from byte {offset}, {needed} bytes ({length} are told), and the file has {held.st_size}",
-            node=tensor.name,
-        )

@@ -1,0 +1,163 @@
+"""The tensors of an ONNX file, wherever they stand: what lies beside the file is found there, and is what the file says.
+
+Only the initializers of the graph itself may be large: they stay in their files, mapped into memory. All other tensors (in
+nodes, in branches and bodies, in functions) are put into the message, so that nobody has to look for them again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import ml_dtypes  # noqa: F401 - names the types that NumPy does not have
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from openvino_xai.errors import ModelError
+from openvino_xai.graph.beside import open_beside
+
+STRING, MESSAGE = FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE
+EXTERNAL = onnx.TensorProto.EXTERNAL
+LARGEST_INSIDE = 2**31 - 2**20  # bytes: a message holds less than 2 GiB
+
+
+class Mapped(ir.Tensor[np.ndarray]):
+    """A tensor that is mapped from a file beside the model, and is written to one again."""
+
+
+def native_of(proto: onnx.ModelProto, folder: Path | None, source: str) -> ir.Model:
+    """The model of a message, whose data beside it is in `folder`; the message of a file may be changed.
+
+    Raises ModelError for data that does not obey the rule, or that is not what its tensor says, and what onnx_ir raises for a
+    message that is no model.
+    """
+    _refuse_bytes(proto, source)
+    kept = {item.name: item for item in proto.graph.initializer if item.data_location == EXTERNAL}
+    beside = _Beside(folder, source)
+    mapped = {name: tensor for name, item in kept.items() if (tensor := beside.mapped(item)) is not None}
+    for item in _tensors(proto):
+        if item.data_location == EXTERNAL and not (item.name in mapped and item is kept[item.name]):
+            beside.put_inside(item)
+    native = ir.from_proto(proto)
+    for name, tensor in mapped.items():
+        native.graph.initializers[name].const_value = tensor
+    return native
+
+
+class _Beside:
+    """The files with data in a model's folder, each opened once."""
+
+    def __init__(self, folder: Path | None, source: str) -> None:
+        self._folder, self._source = folder, source
+        self._files: dict[str, np.ndarray] = {}
+        self._inside = 0
+
+    def mapped(self, item: onnx.TensorProto) -> Mapped | None:
+        """The tensor where its bytes lie; None for types that are packed, which have no such view."""
+        data, kind = self._bytes(item), ir.DataType(item.data_type)
+        if kind.bitwidth < 8:
+            return None
+        return Mapped(data.view(kind.numpy()).reshape(tuple(item.dims)), name=item.name)
+
+    def put_inside(self, item: onnx.TensorProto) -> None:
+        """Put the bytes into the message."""
+        data = self._bytes(item)
+        self._inside += data.size
+        if self._inside > LARGEST_INSIDE:
+            raise ModelError(
+                f"{self._source} has more than 2 GiB of data beside it that are no initializers of the graph itself, which is "
+                f"the only place for as many: '{item.name}'",
+                node=item.name,
+            )
+        item.raw_data = data.tobytes()
+        item.data_location = onnx.TensorProto.DEFAULT
+        del item.external_data[:]
+
+    def _bytes(self, item: onnx.TensorProto) -> np.ndarray:
+        said = f"{self._source}: the data of '{item.name}'"
+        told = {entry.key: entry.value for entry in item.external_data}
+        try:
+            kind = ir.DataType(item.data_type)
+            needed = math.ceil(math.prod(item.dims) * kind.bitwidth / 8)
+            offset, length = int(told.get("offset") or 0), int(told.get("length") or needed)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ModelError(f"{said} cannot be found: its type, offset or length is none ({error})", node=item.name) from error
+        data = self._file(told.get("location", ""), said)
+        if min(offset, needed, *item.dims, 0) < 0 or offset + needed > data.size or length != needed:
+            raise ModelError(
+                f"{said} is {list(item.dims)} {kind.name} from byte {offset}, {needed} bytes ({length} are told), and the file "
+                f"has {data.size}",
+                node=item.name,
+            )
+        return data[offset : offset + needed]
+
+    def _file(self, location: str, said: str) -> np.ndarray:
+        """The bytes of a file, mapped."""
+        if self._folder is None:
+            raise ModelError(
+                f"{said} is in a file '{location}', and an object has no folder: give the model's path, or put the data into "
+                "the object with onnx.load_external_data_for_model"
+            )
+        if location not in self._files:
+            with open_beside(self._folder, location, said) as file:
+                empty = not file.seek(0, 2)
+                self._files[location] = np.zeros(0, np.uint8) if empty else np.asarray(np.memmap(file, np.uint8, "r"))
+        return self._files[location]
+
+
+def _refuse_bytes(message: Message, source: str) -> None:
+    """Raise ModelError for names that are no UTF-8: protobuf hands these over as bytes."""
+    if isinstance(message, onnx.TensorProto):  # whose content is large, and no name
+        fields = [("name", message.name), *(("external_data", entry) for entry in message.external_data)]
+    else:
+        fields = [(field.name, value) for field, value in message.ListFields() if field.type in (STRING, MESSAGE)]
+    for name, value in fields:
+        for item in [value] if isinstance(value, (str, bytes, Message)) else value:
+            if isinstance(item, Message):
+                _refuse_bytes(item, source)
+            elif isinstance(item, bytes):
+                raise ModelError(f"{source} is malformed: a {name} is no text in UTF-8, {item[:80]!r}")
+
+
+def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a model, wherever it stands. Raises ModelError for sparse ones."""
+    yield from _of_graph(proto.graph)
+    for training in proto.training_info:
+        yield from _of_graph(training.initialization)
+        yield from _of_graph(training.algorithm)
+    for function in proto.functions:
+        yield from _of_attributes(function.attribute_proto)
+        yield from _of_nodes(function.node)
+
+
+def _of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    for sparse in graph.sparse_initializer:
+        _refuse_sparse(sparse)
+    yield from graph.initializer
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
+        yield from _of_attributes(node.attribute)
+
+
+def _of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
+    for attribute in attributes:
+        for sparse in [*([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []), *attribute.sparse_tensors]:
+            _refuse_sparse(sparse)
+        yield from [attribute.t] if attribute.HasField("t") else []
+        yield from attribute.tensors
+        for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+            yield from _of_graph(graph)
+
+
+def _refuse_sparse(sparse: onnx.SparseTensorProto) -> None:
+    raise ModelError(
+        f"the model holds a sparse tensor, '{sparse.values.name}': dense ones are expected; write it out where it is exported",
+        node=sparse.values.name,
+    )

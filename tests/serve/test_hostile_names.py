@@ -1,0 +1,266 @@
+"""Names from a stranger's model in every format that export writes: each is read back as it was, and does nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from tiny import CASES
+
+import openvino_xai as xai
+from openvino_xai.errors import InputError, ModelError
+from openvino_xai.graph.files import open_model
+from openvino_xai.serve import kserve, ovms, triton
+from openvino_xai.serve.endpoint import Endpoint, Tensor
+from openvino_xai.serve.export import _readme, export
+from openvino_xai.serve.literals import code_block, code_span, yaml_string
+from openvino_xai.serve.model_config import model_config
+
+CASE = CASES["pool and linear"]
+CANARY = "touched"
+RUNS = f"__import__('pathlib').Path('{CANARY}').touch()"
+ATTACKS = [
+    f'x": np.zeros(1)}}, "x"); {RUNS}; ("',
+    f"x', {RUNS}, '",
+    f"{{{RUNS}}}",
+    f"\\'; {RUNS} #",
+    'x" } ] parameters { key: "EXECUTION_ENV_PATH" value { string_value: "/tmp/x.tar.gz" } } output [ { name: "y',
+    'x" data_type: TYPE_FP32 } ] version_policy { all {} } #',
+    'x"---"apiVersion: v1',
+    "x: {y: 1} # &a *a !!python/object",
+    "``` ` ```",
+    "`",
+    " ` ",
+    "~~~",
+    "<img src=x onerror=alert(1)>",
+    "[click](javascript:alert(1))",
+    "name, with, commas",
+    "$(touch touched) `touch touched` ; touch touched",
+    "{service}{0}%s",
+    " spaces at either end ",
+    "größe 图 😀",
+    "\\",
+    "\\n\\x00\\u2028",
+    '"',
+    "'",
+    "saliency",
+    "a/b:0",
+]
+printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1).filter(str.isprintable)
+
+
+def endpoint(image: str, scores: str) -> Endpoint:
+    shape = (-1, 5)
+    outputs = (Tensor(scores, np.dtype(np.float32), shape), Tensor("saliency_map", np.dtype(np.float32), (*shape, 6, 8)))
+    inputs = (Tensor(image, np.dtype(np.float32), (-1, 3, 6, 8)),)
+    return Endpoint(
+        "cells", ".onnx", inputs, outputs, {"image": image, "verified": "onnxruntime"}, "onnxruntime", "onnxruntime"
+    )
+
+
+def clients(chosen: Endpoint) -> list[str]:
+    return [
+        triton.client(chosen),
+        triton.client(chosen, legacy=True),
+        ovms.client(chosen),
+        kserve.client(chosen, "python"),
+        kserve.client(chosen, "onnxruntime"),
+    ]
+
+
+def shape_of(code: str) -> tuple[str, list[object]]:
+    """The tree of a program without its constants, and these."""
+    tree, constants = ast.parse(code), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            constants.append(node.value)
+            node.value, node.kind = None, None
+    return ast.dump(tree), constants
+
+
+def hold(image: str, scores: str, folder: Path) -> None:
+    """Every format gives both names back, and is otherwise what it is for names that are plain."""
+    ordinary_scores = "softmax" if scores > "saliency_map" else "logits"  # which is warned of, or not
+    hostile, plain = endpoint(image, scores), endpoint("image", ordinary_scores)
+    back = {"image": image, ordinary_scores: scores}
+    for code, ordinary in zip(clients(hostile), clients(plain), strict=True):
+        (tree, constants), (ordinary_tree, ordinary_constants) = shape_of(code), shape_of(ordinary)
+        assert tree == ordinary_tree
+        assert constants == [back.get(value, value) if isinstance(value, str) else value for value in ordinary_constants]
+        readme = MarkdownIt().parse(_readme(hostile, "triton", False, code))
+        expected = MarkdownIt().parse(_readme(plain, "triton", False, ordinary))
+        assert [token.type for token in readme] == [token.type for token in expected]
+        assert [token.content for token in readme if token.info == "python"] == [code]
+        spans = [child.content for token in readme for child in token.children or () if child.type == "code_inline"]
+        assert spans[:2] == [scores, "saliency_map"]
+        inline = [[child.type for child in token.children or ()] for token in readme]
+        assert inline == [[child.type for child in token.children or ()] for token in expected]
+        assert not {"html_inline", "html_block", "link_open", "image"} & {kind for kinds in inline for kind in kinds}
+    deployed = MagicMock()
+    triton.write_triton(folder / "t", hostile, deployed, backend="python", precision="f32", legacy=True)
+    for name, outputs in (("cells_core", 2), ("cells", 1), ("cells_xai", 2)):
+        message = text_format.Parse((folder / "t" / name / "config.pbtxt").read_text(encoding="utf-8"), model_config()())
+        assert [field.name for field in message.input] == [image]
+        assert [field.name for field in message.output] == [scores, "saliency_map"][:outputs]
+        assert {parameter.key for parameter in message.parameters} == ({"precision"} if name == "cells_core" else set())
+    kserve.write_kserve(folder, hostile, deployed, backend="onnxruntime", precision="f32")
+    (document,) = yaml.safe_load_all((folder / "inference_service.yaml").read_text(encoding="utf-8"))
+    assert set(document) == {"apiVersion", "kind", "metadata", "spec"}
+    assert json.loads(document["metadata"]["annotations"]["ovxai/outputs"]) == [scores, "saliency_map"]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_names_are_read_back(name: str, tmp_path: Path) -> None:
+    hold(name, f"{name} too", tmp_path)
+    hold("image", name, tmp_path / "again")
+
+
+@given(printable, printable)
+@settings(max_examples=60, deadline=None)
+def test_any_printed_names_are_read_back(tmp_path_factory: pytest.TempPathFactory, image: str, scores: str) -> None:
+    if len({image, scores, "saliency_map", "saliency_class", "image", "logits", "softmax"}) == 7:
+        hold(image, scores, tmp_path_factory.mktemp("names"))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_literals(text: str) -> None:
+    assert yaml.safe_load(yaml_string(text)) == text
+    if text.isprintable() and text.strip():
+        (token,) = MarkdownIt().parse(code_span(text))[1].children or []
+        assert token.type == "code_inline" and token.content == text
+    (block,) = MarkdownIt().parse(code_block("`" * (len(text) % 7) + "\n" + repr(text), "python"))
+    assert block.content == "`" * (len(text) % 7) + "\n" + repr(text) + "\n"
+
+
+@pytest.mark.parametrize("server", ["triton", "ovms", "kserve"])
+@pytest.mark.parametrize("name", ATTACKS[:4])
+def test_the_readmes_client_runs_nothing_but_itself(
+    server: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    export(hooked(tmp_path, image=name), "repo", server=server)
+    (code,) = (token.content for token in MarkdownIt().parse(Path("repo/README.md").read_text()) if token.info == "python")
+    package, client = ModuleType("tritonclient"), MagicMock()
+    package.utils = MagicMock(np_to_triton_dtype=lambda dtype: "FP32")  # type: ignore[attr-defined]
+    package.http = package.grpc = client  # type: ignore[attr-defined]
+    modules = {"": package, ".http": client, ".grpc": client, ".utils": package.utils}  # type: ignore[attr-defined]
+    for suffix, module in modules.items():
+        monkeypatch.setitem(sys.modules, f"tritonclient{suffix}", module)
+    exec(compile(code, "client", "exec"), {})
+    assert client.InferInput.call_args.args == (name, [1, 3, 6, 8], "FP32")
+    assert not Path(CANARY).exists()
+
+
+def hooked(folder: Path, image: str = "image", scores: str = "logits") -> Path:
+    """A hooked model in a folder, with other names of its input and output."""
+    path = folder / "cells_xai.onnx"
+    path.write_bytes(hooked_bytes(image, scores))
+    return path
+
+
+@cache
+def hooked_bytes(image: str, scores: str) -> bytes:
+    model = CASE.build("B", 17)
+    names = {model.graph.input[0].name: image, model.graph.output[0].name: scores}
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    return bytes(xai.insert(model, layer="f", runtime="both").model.SerializeToString())
+
+
+def test_names_that_no_server_carries_are_refused(tmp_path: Path) -> None:
+    model = hooked(tmp_path)
+    deployed = open_model(model)
+    for name in ("", "a\nb", "a\0b", "a\x1b[2Jb", "a\x7f", "a\u2028b", "a\u202eb", "a\x85"):
+        graph = deployed.graph
+        hostile = MagicMock(graph=replace(graph, outputs={name: next(iter(graph.outputs.values()))}))
+        with pytest.raises(ModelError, match="empty name|characters that are not printed") as refused:
+            Endpoint.of(hostile, "cells")
+        assert refused.value.node == name and str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../up",
+        "a..b",
+        "a.",
+        ".a",
+        "a/b",
+        "a\\b",
+        "a b",
+        "a\n",
+        "a\0",
+        "-a",
+        "_a",
+        "x" * 256,
+        "ä",
+        "a;b",
+        "$(a)",
+        "config.json",
+        "README.md",
+        "Models",
+        "ovxai-manifest.json",
+    ],
+)
+@pytest.mark.parametrize("server", ["triton", "ovms", "kserve"])
+def test_names_of_endpoints_that_are_refused(name: str, server: Any, tmp_path: Path) -> None:
+    model = hooked(tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(InputError, match="--name gives another"):
+        export(model, tmp_path / "new" / "repo", server=server, name=name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("stem", ["a\nb", "a b", "a`b", '"; rm -rf ~; "', "ü", "a" * 201, "models"])
+def test_file_names_that_name_no_endpoint(stem: str, tmp_path: Path) -> None:
+    hooked(tmp_path).rename(tmp_path / f"{stem}_xai.onnx")
+    with pytest.raises(InputError, match="--name gives another"):
+        export(tmp_path / f"{stem}_xai.onnx", tmp_path / "repo", server="triton")
+    assert export(tmp_path / f"{stem}_xai.onnx", tmp_path / "repo", server="triton", name="cells").name == "cells"
+
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [
+        ("My_Cells.v2", "my-cells-v2"),
+        ("x" * 53, "x" * 53),
+        ("x" * 54, None),
+        ("2cells", None),
+        ("cells_", None),
+        ("cells-", None),
+    ],
+)
+def test_kubernetes_names(name: str, service: str | None) -> None:
+    if service is None:
+        with pytest.raises(InputError, match=f"'{name}' gives the service '.*', which Kubernetes does not take"):
+            kserve.service_name(name)
+    else:
+        assert kserve.service_name(name) == service
+
+
+def test_types_that_no_server_has_are_refused(tmp_path: Path) -> None:
+    model = onnx.load(hooked(tmp_path))
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.BFLOAT16
+    with pytest.raises(ModelError, match="'logits' is bfloat16, which servers have no type for"):
+        Endpoint.of(open_model(model), "cells")
