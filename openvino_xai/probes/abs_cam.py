@@ -1,9 +1,9 @@
 """Abs-CAM: a channel weighs what the class has where the image is masked with it, and channels without a gradient are left out.
 
 Zeng et al., "Abs-CAM: A gradient optimization interpretable approach for explanation of convolutional neural networks", 2022,
-algorithm 1 and equation 5. W_k is the mean of the absolute gradient of the logit over channel k. W_k A_k is enlarged to the
-image and min-max scaled to a mask M_k. The map is the sum over k of the class's softmax score of M_k X, times M_k. Min-max takes
-a positive W_k out again: it matters only where it is 0. A constant channel counts 0.
+algorithm 1 and equation 5. W_k is the mean of the absolute gradient of the logit over channel k. W_k A_k is enlarged to
+the image and min-max scaled to a mask M_k. The map is the sum over k of the class's softmax score of M_k X, times M_k. Min-max
+takes a positive W_k out again: it matters only where it is 0. A constant channel counts 0.
 
 Enlarging is linear and leaves constants alone, so the sum is taken on the cells: enlarged, the map is the paper's. Between the
 centres of cells no mask is below 0, and the paper's ReLU changes nothing there.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tails import CASES, Case, slopes
-from tiny import DIALECTS, in_dialect
+from tiny import CASES as TINY
+from tiny import DIALECTS, images, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import PlanError
@@ -48,3 +49,15 @@ def test_all_that_weigh_channels_look_at_one_layer(name: str, dialect: str) -> N
     view = _View(open_model(model).graph, None, None, token_hint(None, None))
     hooks = {method: view.choose(None, method).name for method in CHANNEL_HOOKS}
     assert len({*probes.values(), *hooks.values()}) == 1, (probes, hooks)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_hook_and_probe_of_abs_cam_agree(dialect: str) -> None:
+    """On cells that are enlarged: the probe is held to the paper as printed elsewhere."""
+    case = TINY["3x3 convolution after the layer"]
+    batch = images(case.build(1, 17), 2)
+    hooked = xai.insert(in_dialect(case.build("B", 17), dialect), method="abs_cam", layer="f", targets=[2, 4], scale="none")
+    maps = xai.load(hooked)(batch)["saliency_map"]
+    probe = xai.probe(in_dialect(case.build("B", 17), dialect), "abs_cam", layer="f")
+    for index, k in enumerate((2, 4)):
+        np.testing.assert_allclose(maps[:, index], probe.maps(batch, [k, k])[1], atol=1e-5)
