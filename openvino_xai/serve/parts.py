@@ -25,7 +25,7 @@ def arrow() -> tuple[Any, Any]:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows; `maps`, arrays or None, become lists of f16, of one size where all have one. Raises InputError."""
+    """Write rows; `maps`, arrays or None, become lists of f16. Raises InputError."""
     pyarrow, parquet = arrow()
     plain = [{name: item for name, item in row.items() if name != MAPS} for row in rows]
     names = dict.fromkeys(name for row in plain for name in row)  # a row that failed has less to tell
@@ -40,9 +40,9 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _lists(pyarrow: Any, maps: list[np.ndarray | None]) -> Any:
-    sizes = {one.size for one in maps if one is not None}
-    kind = pyarrow.list_(pyarrow.float16(), sizes.pop() if len(sizes) == 1 else -1)
-    return pyarrow.array([None if one is None else one.reshape(-1).astype(np.float16) for one in maps], kind)
+    # of no fixed size: readers before pyarrow 26 fail on a file of these where a row has none
+    kind = pyarrow.list_(pyarrow.float16())
+    return pyarrow.array([None if array is None else array.reshape(-1).astype(np.float16) for array in maps], kind)
 
 
 def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
