@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from openvino_xai.serve.parts import read_rows, write_rows
 
 
