@@ -131,7 +131,7 @@ def _enlarged_range(asked: Question, maps: np.ndarray, told: np.ndarray) -> floa
     for mask in range(maps.shape[1]):
         large = _enlarged(maps[:, mask], grid, (height, width))
         ends = np.stack([large.min(axis=(1, 2)), large.max(axis=(1, 2))], axis=1)
-        worst = max(worst, float(np.abs(ends - told[:, :, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
+        worst = larger(worst, float(np.abs(ends - told[:, :, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
     return worst
 
 
