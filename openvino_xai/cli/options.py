@@ -30,8 +30,8 @@ _METHOD = (
     "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block), by default what suits; cam (where a "
     "mean and linear layers end the model); activation_map (whatever the class); ablation_cam; by gradients grad_cam, "
     "grad_cam_plus_plus, smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without "
-    "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, group_cam, rise, occlusion, and by "
-    "the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
+    "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, abs_cam, group_cam, rise, "
+    "occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
