@@ -62,8 +62,11 @@ def guarded() -> None:
             sys.exit(_watched(limits, arguments))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    except (InputError, OSError) as error:  # OSError: no temporary folder, no process
+    except InputError as error:
         warn(error)
+        sys.exit(2)
+    except OSError as error:  # no temporary folder, no process
+        warn(f"cannot start: {error.strerror or error}")
         sys.exit(2)
 
 

@@ -28,7 +28,7 @@ def arrow() -> tuple[Any, Any]:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]], *, digest: str = "") -> None:
-    """Write rows, made from what `digest` tells; `maps`, arrays or None, become lists of f16, of one size where all have one.
+    """Write rows, made from what `digest` tells; `maps`, arrays or None, become lists of f16.
 
     Names of files that are no text get escapes, as Parquet holds text alone. Raises InputError.
     """
@@ -77,9 +77,9 @@ def state(path: Path, images: Sequence[str], digest: str) -> State:
 
 
 def _lists(pyarrow: Any, maps: list[np.ndarray | None]) -> Any:
-    sizes = {one.size for one in maps if one is not None}
-    kind = pyarrow.list_(pyarrow.float16(), sizes.pop() if len(sizes) == 1 else -1)
-    return pyarrow.array([None if one is None else one.reshape(-1).astype(np.float16) for one in maps], kind)
+    # of no fixed size: readers before pyarrow 26 fail on a file of these where a row has none
+    kind = pyarrow.list_(pyarrow.float16())
+    return pyarrow.array([None if array is None else array.reshape(-1).astype(np.float16) for array in maps], kind)
 
 
 def is_ours(path: Path) -> bool:

@@ -426,7 +426,7 @@ def _chain(rng: random.Random, text: str, path: Path) -> str:
     found = re.search(r'<layer id="(\d+)" name="[^"]*" type="ReLU".*?</layer>', text, flags=re.DOTALL)
     if found is None:
         return _layers(rng, text, path)
-    count = rng.choice([50, 50, 300, 300, 300, 1000, 1000, 10_000])
+    count = rng.choice([20] * 60 + [100] * 30 + [300] * 8 + [1000] + [10_000])
     layers = "".join(
         re.sub(r'id="\d+" name="[^"]*"', f'id="{10_000 + i}" name="link{i}"', found[0], count=1) for i in range(count)
     )

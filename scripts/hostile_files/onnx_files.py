@@ -743,7 +743,7 @@ def _circles(rng: random.Random, model: ModelProto, places: list[str]) -> ModelP
 
 @kind("ten thousand nodes in a chain")
 def _chain(rng: random.Random, model: ModelProto, places: list[str]) -> None:
-    name, count = _feature(model.graph).output[0], rng.choice([50, 50, 300, 300, 300, 1000, 1000, 10_000])
+    name, count = _feature(model.graph).output[0], rng.choice([20] * 60 + [100] * 30 + [300] * 8 + [1000] + [10_000])
     op = rng.choice(["Identity", "Relu", "Abs", "Tanh"])
     names = [name, *(f"link{i}" for i in range(count))]
     for node in model.graph.node:
