@@ -231,7 +231,11 @@ def _range(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
 def _reshape(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     if len(operands) < 2 or not _numbers(operands[1]):
         return None
-    return operands[0].reshape([int(size) for size in operands[1].reshape(-1)])
+    told, before = [int(size) for size in operands[1].reshape(-1)], operands[0].shape
+    sizes = [before[axis] if size == 0 and axis < len(before) else size for axis, size in enumerate(told)]  # 0 is as before
+    known = int(np.prod([size for size in sizes if size != -1]))
+    fits = operands[0].size == known if -1 not in sizes else known and operands[0].size % known == 0
+    return operands[0].reshape(sizes) if fits and sizes.count(-1) < 2 and min(sizes, default=0) >= -1 else None
 
 
 def _cast(node: Node, operands: list[np.ndarray]) -> np.ndarray:

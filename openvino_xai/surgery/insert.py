@@ -256,6 +256,8 @@ def _record(request: Request, chosen: Candidate, scores: Scores, place: Layer, p
         record["gate"] = GATE
     if planned.joined:
         record["joined"] = str(len(planned.joined))
+    if fallback := [word for word, taken in (("apart", request.apart), ("one", request.gate == "one")) if taken]:
+        record["fallback"] = ",".join(fallback)
     record["verified"] = ",".join(request.runtimes) or "none"
     return record
 

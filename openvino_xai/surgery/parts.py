@@ -96,10 +96,11 @@ class Question:
 def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of what was told of some copies, which keep some channels, as a share of the scores."""
     features, axis = asked.features, asked.original.layer.channels
-    worst = 0.0
+    worst, beside = 0.0, asked.original.layer.place.beside(features.shape)
     for mask in np.random.default_rng(3).integers(0, kept.shape[1], COPIES):
         sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]
-        some = features * kept[:, mask].reshape(sizes)
+        mask_of_each = kept[:, mask].reshape(sizes)
+        some = features * (mask_of_each if beside is None else np.where(beside, 1, mask_of_each))
         y = asked.of_features(some)
         worst = larger(worst, float(np.abs(y[:, asked.ids] - told[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
     return worst

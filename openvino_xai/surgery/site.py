@@ -226,7 +226,10 @@ class PlannedSite:
         return self._read(rows, chosen, product(self.grid))
 
     def channel_scores(self, kept: Value) -> Value:
-        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
+        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C].
+
+        Tokens that are no cells, as the class token, keep all their channels.
+        """
         found = [self._channel_scores(self._trace.take(kept, part, axis=1)) for part in self._parts(shape_of(kept)[1])]
         made = self._trace.concat(found, axis=1) if len(found) > 1 else found[0]
         self.answers.append(("channel_scores", kept, made))
@@ -241,11 +244,24 @@ class PlannedSite:
         value, axis = self._layer.value, self._layer.channels
         channels, masks = shape_of(value)[axis], shape_of(kept)[1]
         tail = ChannelTail(self._graph, self._trace, self._scores.read_at(self._request.reads), kept, batch=self.batch)
+        beside_cells = self._layer.place.beside(shape_of(value))
         start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
+        if beside_cells is not None:
+            start = {value: self._in_cells(kept, beside_cells)}
         if (beside := self._layer.residual) is not None and beside is not value:
             start[beside] = self._for_each(beside, masks)
         rows, chosen = tail.run(start, self._selection())
         return self._read(rows, chosen, masks)
+
+    def _in_cells(self, kept: Value, beside: np.ndarray) -> Rows:
+        """The layer's value once for every mask, with the channels in `kept` [B, M, C]; tokens that are no cells keep all."""
+        xp, value, axis = self._trace, self._layer.value, self._layer.channels
+        shape, (_, masks, channels) = shape_of(value), shape_of(kept)
+        value_of_each = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
+        rest = xp.multiply(value_of_each, beside[None].astype(value.dtype or np.float32))
+        mask = xp.reshape(kept, (self.batch, masks, *(channels if a == axis else 1 for a in range(1, len(shape)))))
+        masked = xp.where(mask, value_of_each, rest)
+        return Rows(xp.reshape(masked, (self.batch * masks, *shape[1:])))
 
     def _for_each(self, value: Value, masks: Size) -> Rows:
         """A value of each image, once for every mask."""

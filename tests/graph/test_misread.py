@@ -15,7 +15,7 @@ from tiny import CASES, HEAD, LINEAR, STEM, tiny
 import openvino_xai as xai
 from openvino_xai.errors import LayerError, ModelError, OvxaiError
 from openvino_xai.graph.files import open_model
-from openvino_xai.graph.symbolic import is_fixed, symbolic_content
+from openvino_xai.graph.symbolic import _CONTENT, is_fixed, symbolic_content
 
 
 def attribute_twice(model: onnx.ModelProto) -> None:
@@ -144,3 +144,12 @@ def test_sizes_that_are_made_of_sizes_again_and_again() -> None:
     assert symbolic_content(graph, last) is None
     assert not is_fixed(graph, last)
     assert xai.layers(tiny(body, **LINEAR))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [([0, 1], (4, 1)), ([0, -1], (4, 1)), ([2, -1], (2, 2)), ([-1, -1], None), ([0, 3], None), ([-2], None)],
+)
+def test_reshapes_of_sizes(target: list[int], expected: tuple[int, ...] | None) -> None:
+    content = _CONTENT["reshape"](None, [np.arange(4, dtype=object), np.array(target, object)])  # type: ignore[arg-type]
+    assert (None if content is None else content.shape) == expected
