@@ -4,7 +4,7 @@
 
     OvxaiError                 catch this one to catch them all
     ├── InputError             what the caller gave: a path, an option
-    │   ├── ImageError         an image that cannot be read
+    │   ├── ImageError         an image that cannot be read, or explained
     │   └── OutputError        a file that cannot be written
     ├── ModelError             a model that cannot be read, or is not a classifier
     │   └── AlreadyHooked      a model that carries a hook already
@@ -32,7 +32,7 @@ class InputError(OvxaiError):
 
 
 class ImageError(InputError):
-    """An image that cannot be read."""
+    """An image that cannot be read, or explained."""
 
 
 class OutputError(InputError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 import webbrowser
@@ -12,9 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from openvino_xai.errors import ImageError
 from openvino_xai.render.overlay import OVERLAY, Box, Smoothing, Style, drawn
 from openvino_xai.render.photo import png, write_array, write_picture
 from openvino_xai.render.sheet import sheet
+
+SUFFIXES = (".png", ".npy")  # of the files of a target
+LABEL = 120  # bytes of a label in a file's name
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,16 @@ class Explanation:
     box: Box
     record: Mapping[str, str] = field(repr=False)
     path: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ImageError where a map or a probability is no number."""
+        bad = [target.id for target, one in zip(self.targets, self.maps, strict=True) if not np.isfinite(one).all()]
+        if bad:
+            raise ImageError(
+                f"the map of class {bad[0]} holds numbers that are not finite: does the model run in this precision?"
+            )
+        if not all(math.isfinite(told.probability) for told in (*self.predictions, *self.targets)):
+            raise ImageError("the model's scores are not finite: does it run in this precision?")
 
     def overlay(
         self, target: int = 0, *, colormap: str = "jet", opacity: float = 0.5, smoothing: Smoothing = "bilinear"
@@ -87,13 +102,17 @@ class Explanation:
         """The grid as PNG, which notebooks show."""
         return png(self.grid())
 
+    @property
+    def endings(self) -> list[str]:
+        """What a name gets behind it for the files of each target, but for their suffixes."""
+        return [f"_{k.id}_{_safe(k.label)}" if k.label != str(k.id) else f"_{k.id}" for k in self.targets]
+
     def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
         """Write a picture (PNG) and a map (`.npy`) for each target; for each, the two paths."""
         stem = name or (self.path.stem if self.path else "image")
         files = []
-        for index, target in enumerate(self.targets):
-            start = f"{stem}_{target.id}_{_safe(target.label)}" if target.label != str(target.id) else f"{stem}_{target.id}"
-            picture, array = folder / f"{start}.png", folder / f"{start}.npy"
+        for index, ending in enumerate(self.endings):
+            picture, array = (folder / f"{stem}{ending}{suffix}" for suffix in SUFFIXES)
             write_picture(picture, self.drawn(style, index))
             write_array(array, self.maps[index])
             files.append({"overlay": str(picture), "map": str(array)})
@@ -113,4 +132,4 @@ class Explanation:
 
 def _safe(label: str) -> str:
     """A label as part of a file's name."""
-    return re.sub(r"[^\w-]+", "_", label).strip("_")[:60] or "class"
+    return re.sub(r"[^\w-]+", "_", label).strip("_")[:60].encode()[:LABEL].decode(errors="ignore") or "class"

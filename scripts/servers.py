@@ -122,10 +122,45 @@ def kserve(work: Path, samples: Path) -> dict[str, bool]:
             np.allclose(one["logits"], held["logits"][:1], rtol=1e-6)
         )
         checks["kserve, old client"] = next(iter(post(address, held["images"][:1], []))) == "logits"
+        checks |= {f"kserve, refused: {name}": is_refused(address, body) for name, body in mistakes().items()}
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     return checks
+
+
+def mistakes() -> dict[str, Any]:
+    """Requests that no client should send."""
+    shape = [1, 3, 224, 224]
+    size = int(np.prod(shape))
+    image = {"name": "image", "shape": shape, "datatype": "FP32", "data": [0.5] * size}
+    changed: dict[str, dict[str, Any]] = {
+        "another name": {"name": "img"},
+        "another rank": {"shape": shape[1:]},
+        "another size": {"shape": [1, 3, 112, 448]},
+        "no images": {"shape": [0, *shape[1:]], "data": []},
+        "another type": {"datatype": "FP64"},
+        "too few numbers": {"data": [0.5] * (size - 1)},
+        "words": {"data": ["a"] * size},
+        "NaN": {"data": [float("nan")] * size},
+    }
+    return {
+        **{name: {"inputs": [{**image, **change}]} for name, change in changed.items()},
+        "no input": {"inputs": []},
+        "two of a name": {"inputs": [image, image]},
+        "another output": {"inputs": [image], "outputs": [{"name": "maps"}]},
+        "another protocol": {"instances": [[0.5]]},
+    }
+
+
+def is_refused(address: str, body: Any) -> bool:
+    """Whether a request is said to be the client's mistake, and no file of a source is named."""
+    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        urllib.request.urlopen(request, timeout=60).close()
+    except urllib.error.HTTPError as error:
+        return 400 <= error.code < 500 and not any(word in error.read().decode() for word in (".py", ".cpp", ".cc", "/src"))
+    return False
 
 
 def refuses(address: str, port: int) -> bool:
@@ -158,7 +193,7 @@ def repositories(work: Path) -> tuple[Path, Path]:
     hooked = xai.insert(model, targets="all", scale="unit").save(work / "sample_xai.xml", force=True)
     export(hooked, repository, server="triton", backend="python", legacy=True, force=True)
     plain = open_model(model)
-    write_triton(repository, Endpoint.of(plain, "plain"), plain, backend="python", precision="f32", legacy=False)
+    write_triton(repository, Endpoint.of(plain, "plain"), plain, backend="python", precision="f32")
     alone, with_maps = xai.load(model), xai.load(hooked)
     photos = [read_photo(path) for path in sorted((SAMPLES / "images").iterdir())]
     rng = np.random.default_rng(0)

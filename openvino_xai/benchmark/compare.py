@@ -12,7 +12,7 @@ import numpy as np
 from openvino_xai.benchmark.alone import Alone, measure_alone
 from openvino_xai.benchmark.pairs import ROUNDS, Pair, measure
 from openvino_xai.graph.protocol import Deployed
-from openvino_xai.surgery.record import RECORD
+from openvino_xai.surgery.record import record_of
 from openvino_xai.surgery.verify import random_inputs
 
 
@@ -76,7 +76,7 @@ def compare(
 
 def _runs(name: str, model: Deployed, inputs: Mapping[str, np.ndarray], batch: int) -> dict[str, dict[str, np.ndarray]]:
     """What a hooked model is given: with a gate, once to explain all images, once half of them, and once none."""
-    gate = model.info(RECORD).get("gate")
+    gate = record_of(model.graph, model.info).get("gate")
     if gate is None:
         return {name: dict(inputs)}
     which = {"all": np.ones(batch, bool), "half": np.arange(batch) % 2 == 0, "none": np.zeros(batch, bool)}

@@ -74,6 +74,9 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    for argument in arguments:
+        if "\0" in argument:
+            raise InputError(f"cannot use '{argument}': nothing has a NUL in its name")
     status = app(arguments, prog_name="ovxai", standalone_mode=False)
     flush()
     return status if isinstance(status, int) else 0

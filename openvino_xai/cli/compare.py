@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
 from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
+from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
     from openvino_xai.evaluate.compare import Compared
@@ -48,7 +48,7 @@ def compare(
         raise InputError(f"{output} does not end in .png, which the picture is written as")
     if output is not None:
         check_output(output)
-    photos = find_photos(inputs)
+    photos = find_photos(inputs, output)
     first, second = (running.load(one, options, probing.settings()) for one in model)
     failed: list[ImageError] = []
     rows: list[Compared] = []
@@ -64,7 +64,7 @@ def compare(
     if output is not None:
         _draw(rows[:worst], output)
     if as_json:
-        say(json.dumps({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_told(row) for row in rows]}))
+        say(to_json({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_told(row) for row in rows]}))
     else:
         _print(rows, overall(rows), worst, model)
     if failed:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from openvino_xai.cli.text import progress
+from openvino_xai.cli.text import progress, warn
 
 if TYPE_CHECKING:
-    from openvino_xai.runtime.network import Network
-    from openvino_xai.serve.jobs import Work
+    from openvino_xai.serve.jobs import Load, Work
 
 _ENGINE = "Work off many images in shards, into Parquet: local (processes) or ray (machines)."
 
@@ -31,18 +30,19 @@ class EngineOptions:
         self,
         folder: Path,
         items: dict[str, Any],
-        load: Callable[[], Network],
+        sources: dict[str, Any],
+        loader: Callable[[], Load],
         work: Work,
         asked: dict[str, Any],
     ) -> dict[str, Any]:
         """Work off items by name into a folder, with progress; what there is then. Raises an OvxaiError."""
         from openvino_xai.serve.jobs import Engine, Job, run_job
 
-        job = Job(folder, items, self.shard_size, load, work, asked)
+        job = Job(folder, items, self.shard_size, loader, work, asked, sources)
         start = time.perf_counter()
         with progress("working") as told:
 
             def tell(done: int, total: int) -> None:
                 told(f"working, {done / (time.perf_counter() - start):.3g} images/s", done, total)
 
-            return run_job(job, cast(Engine, self.engine), self.workers, tell)
+            return run_job(job, cast(Engine, self.engine), self.workers, tell, warn)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,14 +25,15 @@ from openvino_xai.cli.options import (
 )
 from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
+from openvino_xai.json_text import from_json, to_json
 
 if TYPE_CHECKING:
-    from openvino_xai.evaluate.case import Choices, Covered, Read, Scaled
+    from openvino_xai.evaluate.case import Choices, Compared, Covered, Read, Scaled
     from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
     from openvino_xai.graph.files import Model
     from openvino_xai.runtime.network import Network
-    from openvino_xai.serve.jobs import Work
+    from openvino_xai.serve.jobs import Load, Work
 
 CHOICES = "Choices where the literature does not agree"
 
@@ -46,6 +48,7 @@ _METRIC += "energy, localisation; repeatable. By default all that the data allow
 _COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
 _SCALED = "How a map becomes a mask: minmax, or over its max with what is below 0 cut off."
 _READ = "The score that drop, increase, insertion and deletion look at: probability, or logit (these are no fractions then)."
+_COMPARED = "Where coherency compares maps: on their cells, or on the image's pixels, to which they are enlarged."
 _STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
@@ -57,13 +60,15 @@ class MetricOptions:
     covered: Annotated[str, typer.Option(help=_COVERED, rich_help_panel=CHOICES)] = "zero"
     scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES)] = "minmax"
     read: Annotated[str, typer.Option(help=_READ, rich_help_panel=CHOICES)] = "probability"
+    compared: Annotated[str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES)] = "cells"
     step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
 
     def made(self, seed: int) -> Choices:
         """The choices. Raises InputError."""
         from openvino_xai.evaluate.case import Choices
 
-        return Choices(cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read), self.step, seed)
+        words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
+        return Choices(*words, self.step, seed, cast("Compared", self.compared))
 
 
 @takes_options
@@ -92,61 +97,113 @@ def evaluate(
     sensitivity, which is 0 or more. With --output rows are kept, and what is measured is not measured again. Images that cannot
     be read are reported and skipped; the exit status is 1 then.
     """
-    from openvino_xai.evaluate.examples import find_examples
-    from openvino_xai.evaluate.metrics import accuracy, overall
     from openvino_xai.evaluate.metrics import asked as asked_metrics
     from openvino_xai.evaluate.run import evaluate as rows_of
     from openvino_xai.evaluate.run import some_of, which_target
+    from openvino_xai.runtime.reserve import reserved
+    from openvino_xai.runtime.sources import sources
 
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
     choices = choosing.made(probing.seed)
     if working.engine is not None and output is None:
         raise InputError("--engine writes files: say where with --output")
+    of_model = sources(model, running.labels)
     network = running.load(model, options, probing.settings())
-    examples = some_of(find_examples(inputs, network.labels, network.classes), limit, probing.seed)
+    examples = some_of(_examples(inputs, network, output), limit, probing.seed)
     names = asked_metrics(metric or [], examples)
     explained = which_target(target, examples)
     made = {"target": explained, **asdict(choices)}
-    asked = {"model": model, "metrics": names, **made, **asdict(options), **asdict(probing), **texts(asdict(running))}
-    work = partial(rows_of, names=names, target=explained, choices=choices)
-    start = time.perf_counter()
-    if working.engine is not None and output is not None:
-        load = running.loader(model, options, probing.settings(), output / "parts")
-        by_name, count = _by_engine(working, output / "parts", examples, load, work, asked)
-    else:
-        by_name, count = _in_turn(output, examples, partial(work, network), asked, again)
-    took = time.perf_counter() - start
-    failed = [by_name[str(example.path)]["error"] for example in examples if by_name[str(example.path)].get("error")]
-    for text in failed:
-        warn(f"skipped: {text}")
-    rows = [by_name[str(example.path)] for example in examples if not by_name[str(example.path)].get("error")]
-    if not rows:
-        raise InputError("none of the images can be read")
-    stages: list[Stage] = []
-    if sanity:
-        stages = _stages(model, rows, lambda one: running.load(one, options, probing.settings(), verify=False), probing.seed)
-    result = {
-        "images": len(rows),
-        "method": network.record["method"],
-        "metrics": overall(rows),
-        "accuracy": accuracy(rows),
-        "images_per_second": round(count / took, 3) if count else None,
+    asked = {
         "model": model,
-        "precision": network.precision,
-        "hook": network.record,
+        "metrics": names,
         **made,
-        **({"sanity": [stage.to_dict() for stage in stages]} if sanity else {}),
+        **asdict(options),
+        **asdict(probing),
+        **texts(asdict(running)),
+        **of_model,
     }
-    if output is not None:
-        _write(output, result, rows, parquet)
+    work = partial(rows_of, names=names, target=explained, choices=choices)
+    with reserved(output) if output is not None else nullcontext():
+        start = time.perf_counter()
+        if output is not None:
+            _refuse_others(output)
+        if working.engine is not None and output is not None:
+            loader = partial(running.loader, model, options, probing.settings(), output / "parts")
+            by_name, count = _by_engine(working, output / "parts", examples, loader, work, asked)
+        else:
+            by_name, count = _in_turn(output, examples, partial(work, network), asked, again)
+        took = time.perf_counter() - start
+        failed = [by_name[str(example.path)]["error"] for example in examples if by_name[str(example.path)].get("error")]
+        for text in failed:
+            warn(f"skipped: {text}")
+        rows = [by_name[str(example.path)] for example in examples if not by_name[str(example.path)].get("error")]
+        if not rows:
+            raise InputError("none of the images can be read")
+        stages: list[Stage] = []
+        if sanity:
+            stages = _stages(
+                model, rows, lambda one: running.load(one, options, probing.settings(), verify=False), probing.seed
+            )
+        speed = round(count / took, 3) if count else None
+        result = _result(model, network, rows, made, stages, speed)
+        if output is not None:
+            _write(output, result, rows, parquet)
     if as_json:
-        say(json.dumps(result))
+        say(to_json(result))
     else:
         _print(result)
         _print_stages(stages)
     if failed:
         raise typer.Exit(1)
+
+
+def _examples(inputs: list[str], network: Network, output: Path | None) -> list[Example]:
+    from openvino_xai.evaluate.examples import find_examples
+    from openvino_xai.runtime.search import Search
+
+    search = Search([output])
+    examples = find_examples(inputs, network.labels, network.classes, search)
+    if search.left_out:
+        warn(search.told)
+    return examples
+
+
+def _result(
+    model: str, network: Network, rows: list[dict[str, Any]], made: dict[str, Any], stages: list[Stage], speed: float | None
+) -> dict[str, Any]:
+    from openvino_xai.evaluate.metrics import accuracy, overall
+
+    return {
+        "images": len(rows),
+        "method": network.record["method"],
+        "metrics": overall(rows),
+        "accuracy": accuracy(rows),
+        "images_per_second": speed,
+        "model": model,
+        "precision": network.precision,
+        "hook": network.record,
+        **made,
+        **({"sanity": [stage.to_dict() for stage in stages]} if stages else {}),
+    }
+
+
+def _refuse_others(folder: Path) -> None:
+    """Raise InputError where somebody else's files have the names of ours."""
+    from openvino_xai.graph.files import read_regular
+    from openvino_xai.serve.parts import is_ours
+
+    path = folder / "metrics.json"
+    if os.path.lexists(path):
+        try:
+            told = from_json(read_regular(path))
+        except ValueError:
+            told = None
+        if path.is_symlink() or not isinstance(told, dict) or not {"images", "metrics", "hook"} <= set(told):
+            raise InputError(f"{path} is no result of evaluate: choose another folder, or move it away")
+    table = folder / "rows.parquet"
+    if os.path.lexists(table) and not is_ours(table):
+        raise InputError(f"{table} is no table of evaluate: choose another folder, or move it away")
 
 
 def _in_turn(
@@ -157,38 +214,52 @@ def _in_turn(
     again: bool,
 ) -> tuple[dict[str, dict[str, Any]], int]:
     """Rows by image, those of a run before among them, and how many are new."""
-    from openvino_xai.runtime.folder import Manifest
+    from openvino_xai.runtime.manifest import Manifest
 
-    manifest = None if output is None else Manifest.read(output / "rows.jsonl", asked)
+    sources = _sources(examples)
+    manifest = None if output is None else Manifest.read(output / "rows.jsonl", asked, sources)
     found = {} if manifest is None or again else dict(manifest.done)
     left = [example for example in examples if str(example.path) not in found]
     start = time.perf_counter()
     with progress("measuring") as told:
         for count, (example, row) in enumerate(zip(left, work(left), strict=True), start=1):
+            image = str(example.path)
             if isinstance(row, ImageError):
-                found[str(example.path)] = {"error": str(row)}
+                found[image] = {"error": str(row)}
             else:
-                found[str(example.path)] = row
-                if manifest is not None:
-                    manifest.add({**row, "asked": asked})
+                found[image] = row if manifest is None else manifest.add({**row, "source": sources[image]})
             speed = count / (time.perf_counter() - start)
             told(f"measuring, {speed:.2g} images/s", len(examples) - len(left) + count, len(examples))
     return found, len(left)
+
+
+def _sources(examples: list[Example]) -> dict[str, Any]:
+    """What must not have changed of each image: its file, and what is said of it."""
+    from openvino_xai.runtime.sources import digest_of, stamp
+
+    return {
+        str(example.path): None
+        if (told := stamp(example.path)) is None
+        else digest_of([told, example.label, example.boxes, example.outlines, example.size])
+        for example in examples
+    }
 
 
 def _by_engine(
     working: EngineOptions,
     folder: Path,
     examples: list[Example],
-    load: Callable[[], Network],
+    loader: Callable[[], Load],
     work: Work,
     asked: dict[str, Any],
 ) -> tuple[dict[str, dict[str, Any]], int]:
     """Rows by image from the files of a job, and how many there are."""
     from openvino_xai.serve.parts import read_rows
 
-    made = working.run(folder, {str(example.path): example for example in examples}, load, work, asked)
-    return {row["image"]: row for row in read_rows([folder / part for part in made["parts"]])}, made["rows"]
+    items = {str(example.path): example for example in examples}
+    made = working.run(folder, items, _sources(examples), loader, work, asked)
+    rows = read_rows([folder / part for part in made["parts"]])
+    return dict(zip(items, rows, strict=True)), made["rows"]
 
 
 def _stages(model: str, rows: list[dict[str, Any]], load: Callable[[Model], Network], seed: int) -> list[Stage]:
@@ -217,14 +288,16 @@ def _print_stages(stages: list[Stage]) -> None:
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row with each metric in a column of its own."""
-    return {**{name: item for name, item in row.items() if name not in ("metrics", "asked")}, **row["metrics"]}
+    from openvino_xai.runtime.manifest import CHECK
+
+    return {**{name: item for name, item in row.items() if name not in ("metrics", "asked", "source", CHECK)}, **row["metrics"]}
 
 
 def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:
     from openvino_xai.graph.files import written_whole
 
     with written_whole(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(to_json(result, indent=2) + "\n", encoding="utf-8")
     if parquet:
         from openvino_xai.serve.parts import write_rows
 

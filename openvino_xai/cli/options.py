@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import inspect
 import io
+import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hint
 
 import typer
 
+from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
 
 if TYPE_CHECKING:
@@ -220,14 +222,18 @@ class NetworkOptions:
         self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str = "all"
     ) -> Callable[[], Network]:
         """What loads the model in any process; one that gets a hook gets it now, once, in a file in `folder`."""
+        from openvino_xai.graph.digest import model_digest
         from openvino_xai.graph.files import open_model
         from openvino_xai.probes import PROBES
+        from openvino_xai.runtime.sources import digest_of
         from openvino_xai.surgery.record import RECORD
+        from openvino_xai.version import __version__
 
         deployed = open_model(model)
         if options.method in PROBES or deployed.info(RECORD):
             return partial(self.load, model, options, settings)
-        path = folder / f"model_xai{deployed.suffix}"
+        made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
+        path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not path.exists():
             options.insert(model, targets=options.few(targets)).save(path)
         return partial(self.load, str(path), LayerOptions(), settings)
@@ -244,20 +250,25 @@ def _labels(path: Path) -> list[str]:
     return [line.removesuffix("\n") for line in io.StringIO(text, newline=None)]
 
 
-def find_photos(inputs: list[str]) -> list[Path]:
-    """The images that paths, folders and patterns mean, each once, in order. Raises InputError where there are none."""
-    from openvino_xai.render.photo import SUFFIXES
+def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
+    """The images that paths, folders and patterns mean, each once, in order. Raises InputError where there are none.
 
+    Where a folder or a pattern is searched, what runs wrote, and what lies in `outputs`, is left out.
+    """
+    from openvino_xai.runtime.search import Search
+
+    search = Search(outputs)
     found: dict[Path, None] = {}
     for told in inputs:
         path = Path(told)
         if path.is_dir():
-            inside = sorted(item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES)
-            found.update(dict.fromkeys(inside))
-        elif glob.has_magic(told) and not path.exists():
-            found.update(dict.fromkeys(Path(item) for item in sorted(glob.glob(told, recursive=True))))
+            found.update(dict.fromkeys(search.inside(path)))
+        elif glob.has_magic(told) and not os.path.lexists(path):
+            found.update(dict.fromkeys(search.matching(told)))
         else:
             found[path] = None
+    if search.left_out:
+        warn(search.told)
     if not found:
         raise InputError(f"no image was found in {', '.join(inputs)}")
     return list(found)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 import cv2
 import numpy as np
 
-from openvino_xai.errors import InputError
+from openvino_xai.errors import ImageError, InputError
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.probes.classifier import blurred, enlarged
 from openvino_xai.render.overlay import Box, Spread, stretch
@@ -17,6 +17,7 @@ from openvino_xai.render.overlay import Box, Spread, stretch
 Covered: TypeAlias = Literal["zero", "black", "blur"]
 Scaled: TypeAlias = Literal["minmax", "max"]
 Read: TypeAlias = Literal["probability", "logit"]
+Compared: TypeAlias = Literal["cells", "pixels"]
 KERNEL, SIGMA = 11, 5.0
 
 
@@ -37,7 +38,8 @@ class Choices:
     `covered` is what a mask leaves where it is 0: `zero` as the network sees it, the mean colour where a mean is subtracted
     (Poppi et al., 2021); `black`; or the photo, `blur`red. `scaled` is how a map becomes a mask: `minmax`, or over its `max`
     with what is below 0 cut off. `read` is the score that drop, increase, insertion and deletion look at: the `probability`,
-    or the `logit`, with which they are no fractions. `step` is how many pixels insertion and deletion change at a time
+    or the `logit`, with which they are no fractions. `compared` is where coherency compares two maps: on their `cells`, or on
+    the image's `pixels`, to which Poppi et al. enlarge them. `step` is how many pixels insertion and deletion change at a time
     (Petsiuk et al., 2018, take 224 of 224 x 224), None a 28th of the image; `seed` is of the noise that sensitivity is measured
     with.
     """
@@ -47,12 +49,14 @@ class Choices:
     read: Read = "probability"
     step: int | None = None
     seed: int = 0
+    compared: Compared = "cells"
 
     def __post_init__(self) -> None:
         for word, told, known in (
             ("covered", self.covered, get_args(Covered)),
             ("scaled", self.scaled, get_args(Scaled)),
             ("read", self.read, get_args(Read)),
+            ("compared", self.compared, get_args(Compared)),
         ):
             if told not in known:
                 raise InputError(f"{word} is '{told}'; one of {', '.join(known)} is expected")
@@ -78,6 +82,19 @@ class Case:
     saliency: np.ndarray
     size: tuple[int, int]
     box: Box
+
+    def __post_init__(self) -> None:
+        self.checked(self.scores, "scores")
+        self.checked(self.saliency, "map")
+
+    def checked(self, values: np.ndarray, what: str) -> np.ndarray:
+        """What the network returns. Raises ImageError for NaN and infinite values, with which nothing can be measured."""
+        if not np.isfinite(values).all():
+            raise ImageError(
+                f"cannot measure {self.example.path}: the network's {what} of it, masked or not, holds NaN or infinite values; "
+                "run it with precision f32"
+            )
+        return values
 
     @property
     def score(self) -> float:
@@ -121,7 +138,7 @@ class Case:
     def seen_masked(self) -> tuple[float, np.ndarray]:
         """The score that the masked image leaves to the class, and the class's map of it [h, w]: one inference."""
         scores, maps = self.network.maps(self.masked, [self.target], logits=self.logits)
-        return float(scores[0, self.target]), maps[0]
+        return float(self.checked(scores, "scores")[0, self.target]), self.checked(maps, "map")[0]
 
     @cached_property
     def spread(self) -> Spread:

@@ -10,6 +10,7 @@ import numpy as np
 
 from openvino_xai.evaluate.case import Case
 
+AT_ONCE = 64  # images that are made at a time: small steps have thousands
 STEPS = 28  # where nobody says how many pixels a step has: 224 x 8 of 224 x 224
 
 
@@ -29,9 +30,15 @@ def area(case: Case, start: np.ndarray, finish: np.ndarray) -> float:
     step = case.choices.step or -(-height * width // STEPS)
     order = np.argsort(-case.mask.reshape(-1), kind="stable")
     count = -(-order.size // step)
-    images = np.repeat(start.reshape(*start.shape[:2], -1), count + 1, axis=0)
-    for done in range(1, count + 1):
-        changed = order[: step * done]
-        images[done][:, changed] = finish.reshape(*start.shape[:2], -1)[0][:, changed]
-    scores = case.network.predict(images.reshape(-1, *start.shape[1:]), logits=case.logits)[:, case.target]
+    first, last = (image.reshape(image.shape[1], -1) for image in (start, finish))
+    parts = []
+    for begin in range(0, count + 1, AT_ONCE):
+        steps = range(begin, min(begin + AT_ONCE, count + 1))
+        images = np.repeat(first[None], len(steps), axis=0)
+        for image, done in zip(images, steps, strict=True):
+            changed = order[: step * done]
+            image[:, changed] = last[:, changed]
+        predicted = case.network.predict(images.reshape(-1, *start.shape[1:]), logits=case.logits)
+        parts.append(case.checked(predicted, "scores")[:, case.target])
+    scores = np.concatenate(parts)
     return float((scores.sum() - scores[0] / 2 - scores[-1] / 2) / count)

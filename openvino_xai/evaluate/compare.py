@@ -11,6 +11,7 @@ import numpy as np
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.evaluate.similarity import Similarity, means, similarity
 from openvino_xai.explanation import Explanation
+from openvino_xai.runtime.faults import blamed_on
 from openvino_xai.runtime.network import Network
 
 
@@ -34,15 +35,23 @@ def compare(
     """Each photo as both networks see it; what cannot be read is told to `skipped`. Raises InputError."""
     for photo in photos:
         try:
-            one = first.explain(photo, targets="top:1")
+            with blamed_on(photo):
+                row = _compared(first, second, photo)
         except ImageError as error:
             skipped(error)
-            continue
-        try:
-            two = second.explain(photo, targets=[one.targets[0].id])
-        except InputError as error:
-            raise InputError(f"the second network cannot explain what the first predicts for {photo}: {error}") from error
-        yield Compared(one, two, similarity(one, two))
+        else:
+            yield row
+
+
+def _compared(first: Network, second: Network, photo: Path) -> Compared:
+    one = first.explain(photo, targets="top:1")
+    try:
+        two = second.explain(photo, targets=[one.targets[0].id])
+    except ImageError:
+        raise
+    except InputError as error:
+        raise InputError(f"the second network cannot explain what the first predicts for {photo}: {error}") from error
+    return Compared(one, two, similarity(one, two))
 
 
 def overall(rows: list[Compared]) -> dict[str, float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import json
+import io
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +16,16 @@ import cv2
 import numpy as np
 
 from openvino_xai.errors import InputError
+from openvino_xai.graph.files import read_regular
+from openvino_xai.json_text import from_json
 from openvino_xai.render.overlay import Box
-from openvino_xai.render.photo import SUFFIXES
+from openvino_xai.runtime.search import Search
 
+MOST = 2**30  # bytes of a list: COCO's largest has 470 million
+FARTHEST = 1e9  # pixels: what is told farther away is no place in a photo
+BEYOND = (
+    2**20
+)  # pixels on any side of a photo, at which outlines are cut off: OpenCV counts in 32 bits, of which 16 are a fraction's
 WNID = re.compile(r"^n\d{8}(?:[_ -]|$)")
 
 
@@ -36,27 +45,22 @@ class Example:
 
     def boxes_in(self, photo: tuple[int, int]) -> list[Box]:
         """The boxes in the pixels of a photo (height, width), cut off at its edges."""
-        height, width = photo
-        across, down = self._scale(photo)
-        found = []
-        for x0, y0, x1, y1 in self.boxes:
-            left, right = np.clip([x0 * across, x1 * across], 0, width)
-            top, bottom = np.clip([y0 * down, y1 * down], 0, height)
-            found.append((float(left), float(top), float(right), float(bottom)))
-        return found
+        scaled = [self._scaled(box, photo).clip(0, photo[::-1]).reshape(-1).tolist() for box in self.boxes]
+        return [(left, top, right, bottom) for left, top, right, bottom in scaled]
 
     def region(self, photo: tuple[int, int]) -> np.ndarray:
         """[H, W] bool: the pixels of a photo that the class takes: its outlines where there are some, else its boxes."""
         canvas = np.zeros(photo, np.uint8)
-        if self.outlines:
-            across, down = self._scale(photo)
-            for outline in self.outlines:
-                points = np.array(outline).reshape(-1, 2) * (across, down)
-                cv2.fillPoly(canvas, [np.rint(points).astype(np.int32)], [1])
-        else:
-            for x0, y0, x1, y1 in self.boxes_in(photo):
-                canvas[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))] = 1
+        for outline in self.outlines:
+            points = self._scaled(outline, photo).clip(-BEYOND, BEYOND)
+            cv2.fillPoly(canvas, [np.rint(points).astype(np.int32)], [1])
+        for x0, y0, x1, y1 in () if self.outlines else self.boxes_in(photo):
+            canvas[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))] = 1
         return canvas.view(bool)
+
+    def _scaled(self, numbers: Sequence[float], photo: tuple[int, int]) -> np.ndarray:
+        """[N, 2]: points x, y, x, y, ... in the pixels of a photo."""
+        return np.array(numbers, np.float64).reshape(-1, 2) * self._scale(photo)
 
     def _scale(self, photo: tuple[int, int]) -> tuple[float, float]:
         height, width = photo
@@ -76,7 +80,7 @@ class Classes:
     def find(self, told: object, where: str) -> int:
         """The id of a class. Raises InputError for one that is not known, or is not one alone."""
         text = str(told).strip()
-        if re.fullmatch(r"\d+", text):
+        if re.fullmatch(r"\d{1,18}", text):
             if int(text) >= self.count:
                 raise InputError(f"{where} is of class {text}; the model has {self.count} classes, from 0")
             return int(text)
@@ -95,11 +99,12 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", " ", name).strip().lower()
 
 
-def find_examples(inputs: Iterable[str], labels: Sequence[str], count: int) -> list[Example]:
+def find_examples(inputs: Iterable[str], labels: Sequence[str], count: int, search: Search | None = None) -> list[Example]:
     """The examples that inputs name: folders of class folders, photos called after their class, .csv or .json files.
 
-    Raises InputError where nothing is found, or what is found cannot be understood.
+    `search` finds the photos in folders. Raises InputError where nothing is found, or what is found cannot be understood.
     """
+    inputs, search = list(inputs), search or Search()
     classes = Classes(labels, count)
     found: list[Example] = []
     for told in inputs:
@@ -109,14 +114,24 @@ def find_examples(inputs: Iterable[str], labels: Sequence[str], count: int) -> l
         elif path.suffix.lower() == ".json":
             found += _from_json(path, classes)
         elif path.is_dir():
-            found += _from_folder(path, classes)
-        elif path.is_file():
+            found += _from_folder(path, classes, search)
+        elif os.path.lexists(path):
             found.append(Example(path, _called(path, classes)))
         else:
             raise InputError(f"there is no file or folder {path}")
     if not found:
         raise InputError(f"no image was found in {', '.join(inputs)}")
-    return found
+    return _each_once(found)
+
+
+def _each_once(examples: Iterable[Example]) -> list[Example]:
+    """Examples, of which a photo has one. Raises InputError where two differ."""
+    of_photo: dict[Path, Example] = {}
+    for example in examples:
+        first = of_photo.setdefault(example.path, example)
+        if first != example:
+            raise InputError(f"{example.path} is there twice, with other classes or boxes: say once what it shows")
+    return list(of_photo.values())
 
 
 def known_classes(photos: Iterable[Path], labels: Sequence[str], count: int) -> dict[Path, int]:
@@ -130,8 +145,8 @@ def known_classes(photos: Iterable[Path], labels: Sequence[str], count: int) -> 
     return found
 
 
-def _from_folder(folder: Path, classes: Classes) -> list[Example]:
-    photos = sorted(item for item in folder.rglob("*") if item.suffix.lower() in SUFFIXES)
+def _from_folder(folder: Path, classes: Classes, search: Search) -> list[Example]:
+    photos = list(search.inside(folder))
     parents = sorted({photo.parent.name for photo in photos if photo.parent != folder})
     if len(parents) == classes.count and all(WNID.match(name) for name in parents):  # ImageNet's: its classes in order
         of_parent = {name: index for index, name in enumerate(parents)}
@@ -149,61 +164,164 @@ def _called(photo: Path, classes: Classes) -> int | None:
 
 def _from_csv(path: Path, classes: Classes) -> list[Example]:
     try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = [row for row in csv.reader(io.StringIO(_text(path), newline="")) if row]
+    except csv.Error as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if rows and [cell.strip().lower() for cell in rows[0]] == ["path", "label"]:
         rows = rows[1:]
     found = []
     for number, row in enumerate(rows, start=1):
         if len(row) != 2:
-            raise InputError(f"{path}, row {number}, holds {len(row)} cells; a path and a label are expected")
-        found.append(Example(path.parent / row[0].strip(), classes.find(row[1], f"{path}, row {number},")))
+            hint = "; cells are separated by commas, not semicolons" if len(row) == 1 and ";" in row[0] else ""
+            raise InputError(f"{path}, row {number}, holds {len(row)} cells; a path and a label are expected{hint}")
+        where = f"{path}, row {number},"
+        found.append(Example(_photo(path, row[0].strip(), where), classes.find(row[1], where)))
     return found
+
+
+def _text(path: Path) -> str:
+    """The text of a list, with or without a byte order mark. Raises InputError."""
+    data = read_regular(path, most=MOST)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path} is written in UTF-16; UTF-8 is expected: save it as 'CSV UTF-8', or JSON in UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}: it is no UTF-8 ({error})") from error
+
+
+def _photo(path: Path, name: object, where: str) -> Path:
+    """The path of a photo that a list names. Raises InputError."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise InputError(f"{where} names no photo: {name!r}")
+    return path.parent / name
 
 
 def _from_json(path: Path, classes: Classes) -> list[Example]:
     """COCO's annotations, or {photo: {"label": ..., "boxes": [[x0, y0, x1, y1], ...], "size": [width, height]}}."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        told = from_json(_text(path))
+    except ValueError as error:
         raise InputError(f"cannot read {path}: {error}") from error
-    try:
-        if isinstance(told, dict) and {"images", "annotations"} <= set(told):
-            return _from_coco(told, path, classes)
-        return [_simple(path.parent / name, item, f"{path}, {name},", classes) for name, item in told.items()]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    if isinstance(told, dict) and {"images", "annotations"} <= set(told):
+        return _from_coco(_Coco.of(told, path), path, classes)
+    if not isinstance(told, dict) or not all(isinstance(item, dict) for item in told.values()):
         raise InputError(
-            f"cannot read {path} ({type(error).__name__}: {error}): COCO's annotations are expected, or "
+            f"cannot read {path}: COCO's annotations are expected, or "
             '{"photo.jpg": {"label": ..., "boxes": [[x0, y0, x1, y1]]}}'
-        ) from error
+        )
+    return [_simple(_photo(path, name, f"{path}, {name},"), item, f"{path}, {name},", classes) for name, item in told.items()]
 
 
 def _simple(photo: Path, item: Mapping[str, Any], where: str, classes: Classes) -> Example:
-    boxes = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in item.get("boxes", ()))
+    boxes = tuple(_box(box, where) for box in _list(item.get("boxes", []), where, "boxes"))
     label = None if item.get("label") is None else classes.find(item["label"], where)
-    size = item.get("size")
-    return Example(photo, label, boxes, size=None if size is None else (int(size[0]), int(size[1])))
+    return Example(photo, label, boxes, size=_size(item.get("size"), where))
 
 
-def _from_coco(told: Mapping[str, Any], path: Path, classes: Classes) -> list[Example]:
+def _list(value: object, where: str, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(f"{where} has {what} that are no list: {value!r:.80}")
+    return value
+
+
+def _numbers(value: object, where: str, what: str) -> list[float]:
+    """Finite numbers. Raises InputError."""
+    numbers = _list(value, where, what)
+    if not all(isinstance(item, (int, float)) and not isinstance(item, bool) and abs(item) < FARTHEST for item in numbers):
+        raise InputError(f"{where} has {what} that are no numbers of pixels, below {FARTHEST:g}: {value!r:.80}")
+    return [float(item) for item in numbers]
+
+
+def _box(value: object, where: str) -> Box:
+    """A box of corners. Raises InputError for one that holds no pixel."""
+    numbers = _numbers(value, where, "a box")
+    if len(numbers) != 4 or numbers[0] >= numbers[2] or numbers[1] >= numbers[3]:
+        raise InputError(f"{where} has a box {value!r:.80}; x0, y0, x1, y1 are expected, with x0 < x1 and y0 < y1")
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def _size(value: object, where: str) -> tuple[int, int] | None:
+    """Width and height. Raises InputError."""
+    if value is None:
+        return None
+    numbers = _numbers(value, where, "a size")
+    if len(numbers) != 2 or min(numbers) < 1:
+        raise InputError(f"{where} has a size of {value!r:.80}; a width and a height in pixels are expected")
+    return int(numbers[0]), int(numbers[1])
+
+
+@dataclass(frozen=True)
+class _Coco:
+    """The tables of COCO's annotations that we read, each a list of objects."""
+
+    images: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+    categories: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], path: Path) -> _Coco:
+        """The tables of a file. Raises InputError where something else is in them."""
+        needed = {
+            "images": ("id", "file_name"),
+            "annotations": ("image_id", "category_id", "bbox"),
+            "categories": ("id", "name"),
+        }
+        for table, names in needed.items():
+            for number, item in enumerate(_list(told.get(table, []), str(path), table)):
+                lacking = [name for name in names if not isinstance(item, dict) or name not in item]
+                if lacking:
+                    raise InputError(f"{path}, {table}[{number}], has no {lacking[0]}: COCO's annotations are expected")
+                if not all(isinstance(item[name], (int, float, str)) for name in names if name.endswith("id")):
+                    raise InputError(
+                        f"{path}, {table}[{number}], has an id that is no number or text: COCO's annotations are expected"
+                    )
+        return cls(told["images"], told["annotations"], told.get("categories", []))
+
+
+def _from_coco(coco: _Coco, path: Path, classes: Classes) -> list[Example]:
     """Each image with the category that covers most of it, and all that there is of that."""
-    names = {item["id"]: item["name"] for item in told.get("categories", ())}
-    of_image: dict[Any, list[Mapping[str, Any]]] = {}
-    for item in told["annotations"]:
-        of_image.setdefault(item["image_id"], []).append(item)
+    names = {item["id"]: item["name"] for item in coco.categories}
+    of_image: dict[Any, list[tuple[Box, str, dict[str, Any]]]] = {}
+    for number, item in enumerate(coco.annotations):
+        where = f"{path}, annotations[{number}],"
+        if (box := _corners(item["bbox"], where)) is not None:
+            of_image.setdefault(item["image_id"], []).append((box, where, item))
     found = []
-    for image in told["images"]:
+    for number, image in enumerate(coco.images):
         items = of_image.get(image["id"], [])
         if not items:
             continue
-        best = max(items, key=lambda item: item["bbox"][2] * item["bbox"][3])["category_id"]
-        same = [item for item in items if item["category_id"] == best]
-        boxes = tuple((float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in (item["bbox"] for item in same))
-        outlines: list[Any] = [item.get("segmentation") for item in same]
-        drawn = all(isinstance(outline, list) and outline for outline in outlines)
-        size = (int(image["width"]), int(image["height"])) if "width" in image else None
+        where = f"{path}, images[{number}],"
+        best = max(items, key=lambda item: (item[0][2] - item[0][0]) * (item[0][3] - item[0][1]))[2]["category_id"]
+        same = [item for item in items if item[2]["category_id"] == best]
+        outlines = [_outlines(item.get("segmentation"), there) for _, there, item in same]
+        flat = tuple(outline for several in outlines for outline in several) if all(outlines) else ()
+        size = _size([image["width"], image.get("height")], where) if "width" in image else None
         label = classes.find(names.get(best, best), f"{path}, category {best},")
-        flat = tuple(tuple(map(float, polygon)) for outline in outlines for polygon in outline) if drawn else ()
-        found.append(Example(path.parent / image["file_name"], label, boxes, flat, size))
+        photo = _photo(path, image["file_name"], where)
+        found.append(Example(photo, label, tuple(box for box, _, _ in same), flat, size))
     return found
+
+
+def _corners(value: object, where: str) -> Box | None:
+    """A box from COCO's x, y, width and height; None for one without a pixel, as COCO itself has some. Raises InputError."""
+    numbers = _numbers(value, where, "a bbox")
+    if len(numbers) != 4 or min(numbers[2:]) < 0:
+        raise InputError(f"{where} has a bbox {value!r:.80}; x, y, width and height are expected, none of the latter below 0")
+    x, y, width, height = numbers
+    return (x, y, x + width, y + height) if width and height else None
+
+
+def _outlines(value: object, where: str) -> list[tuple[float, ...]]:
+    """Polygons x, y, x, y, ... of 3 points or more; none where there are run lengths, of which the box is taken.
+
+    Raises InputError.
+    """
+    if value is None or isinstance(value, dict):
+        return []
+    outlines = [tuple(_numbers(outline, where, "a polygon")) for outline in _list(value, where, "segmentation")]
+    for outline in outlines:
+        if len(outline) % 2:
+            raise InputError(f"{where} has a polygon of {len(outline)} numbers; x, y, x, y, ... are expected")
+    return [outline for outline in outlines if len(outline) >= 6]

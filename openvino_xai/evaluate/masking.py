@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from openvino_xai.evaluate.case import Case
+from openvino_xai.probes.classifier import enlarged
 
 
 def average_drop(case: Case) -> float:
@@ -26,9 +27,14 @@ def average_increase(case: Case) -> float:
 
 
 def coherency(case: Case) -> float:
-    """(r + 1) / 2, of Pearson's r between the map and the map of the masked image; 0 where one is constant."""
-    _, again = case.seen_masked
-    first, second = case.saliency.reshape(-1).astype(np.float64), again.reshape(-1).astype(np.float64)
+    """(r + 1) / 2, of Pearson's r between the map and the map of the masked image; 0 where one is constant.
+
+    On the maps' cells, or on the image's pixels, to which they are enlarged, as `compared` says.
+    """
+    both = np.stack([case.saliency, case.seen_masked[1]])
+    if case.choices.compared == "pixels":
+        both = enlarged(both, (case.image.shape[2], case.image.shape[3]))
+    first, second = both.reshape(2, -1).astype(np.float64)
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.clip((np.corrcoef(first, second)[0, 1] + 1) / 2, 0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -12,6 +13,7 @@ from openvino_xai.evaluate.case import Case, Choices
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.evaluate.metrics import measured
 from openvino_xai.render.photo import read_photo
+from openvino_xai.runtime.faults import blamed_on
 from openvino_xai.runtime.network import Network
 
 Target: TypeAlias = Literal["label", "predicted"]
@@ -43,28 +45,39 @@ def some_of(examples: list[Example], limit: int | None, seed: int) -> list[Examp
 def evaluate(
     network: Network, examples: Sequence[Example], names: Sequence[str], *, target: Target, choices: Choices
 ) -> Iterator[dict[str, Any] | ImageError]:
-    """For each example, in order, what was measured, or why it cannot be read."""
+    """For each example, in order, what was measured, or why it cannot be read or measured."""
     for example in examples:
         try:
-            photo = read_photo(example.path)
+            with blamed_on(example.path):
+                row = _row(network, example, names, target, choices)
         except ImageError as error:
             yield error
-            continue
-        case = _case(network, example, photo, target, choices)
-        yield {
-            "image": str(example.path),
-            "label": example.label,
-            "predicted": int(case.scores.argmax()),
-            "target": case.target,
-            "score": case.score,
-            "metrics": measured(case, names),
-        }
+        else:
+            yield row
+
+
+def _row(network: Network, example: Example, names: Sequence[str], target: Target, choices: Choices) -> dict[str, Any]:
+    case = _case(network, example, read_photo(example.path), target, choices)
+    metrics = measured(case, names)
+    for name, value in (("the score", case.score), *metrics.items()):
+        if not math.isfinite(value):
+            raise ImageError(f"{name} is {value}, which is no number")
+    return {
+        "image": str(example.path),
+        "label": example.label,
+        "predicted": int(case.scores.argmax()),
+        "target": case.target,
+        "score": case.score,
+        "metrics": metrics,
+    }
 
 
 def _case(network: Network, example: Example, photo: np.ndarray, target: Target, choices: Choices) -> Case:
     image = network.prepare(photo)
     known = example.label if target == "label" else None
     scores, maps = network.maps(image, [known], logits=choices.read == "logit")
+    if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
+        raise ImageError("its scores or its map hold numbers that are not finite: does the model run in this precision?")
     return Case(
         network=network,
         choices=choices,

@@ -22,5 +22,5 @@ def sensitivity(case: Case) -> float:
     _, maps = case.network.maps(case.image + noise, [case.target] * SAMPLES)
     own = stretch(case.saliency)
     norm = float(np.linalg.norm(own))
-    far = float(np.linalg.norm((unit(maps) - own).reshape(SAMPLES, -1), axis=1).max())
+    far = float(np.linalg.norm((unit(case.checked(maps, "map")) - own).reshape(SAMPLES, -1), axis=1).max())
     return far / norm if norm else 0.0

@@ -17,6 +17,7 @@ from openvino_xai.explanation import Explanation
 from openvino_xai.render.overlay import on_photo, stretch
 
 SIDE = 96  # pixels of the longer side of a photo, on which maps of different grids are compared
+NEAR = 1e-3  # of a map's range: values that are closer are nearly equal
 WINDOW = 11  # of structural similarity, as in the paper
 
 
@@ -44,31 +45,49 @@ def means(told: Sequence[Similarity]) -> dict[str, float]:
 def similarity(a: Explanation, b: Explanation) -> Similarity:
     """How alike the maps of the first target of two explanations of one photo are, where both networks saw it.
 
-    Maps are min-max scaled and brought to the photo's own coordinates, so that grids and preprocessing may differ. The top
-    cells meet where the centre of one lies in the other. Raises InputError where the networks saw nothing in common.
+    Maps are min-max scaled and laid over the photo, shrunk to 96 pixels along its longer side, so that grids and preprocessing
+    may differ. Values that are closer than a thousandth of a map's range share their rank in part, so that Spearman's
+    correlation does not hang on rounding. The top cells meet where the centre of one lies in the other. Raises InputError where
+    the networks saw nothing in common, or a map holds NaN.
     """
-    pearsonr, spearmanr, ssim = _metrics()
+    ssim = _structural_similarity()
     (one, seen_by_one), (two, seen_by_two) = (_spread(each) for each in (a, b))
     seen = seen_by_one & seen_by_two
     if not seen.any():
         raise InputError("the two networks see different parts of the image: nothing can be compared")
     x, y = one[seen], two[seen]
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        pearson = spearman = 0.0
-    else:
-        pearson, spearman = float(pearsonr(x, y)[0]), float(spearmanr(x, y)[0])
     _, local = ssim(one, two, data_range=1.0, win_size=WINDOW, gaussian_weights=True, full=True)
-    return Similarity(pearson, spearman, float(local[seen].mean()), _top_cells_meet(a, b))
+    spearman = correlation(ranks(x), ranks(y))
+    return Similarity(correlation(x, y), spearman, float(local[seen].mean()), _top_cells_meet(a, b))
 
 
-def _metrics() -> tuple[Any, Any, Any]:
-    """SciPy's and scikit-image's functions. Raises InputError where they are not installed."""
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's r of two vectors [N], in [-1, 1]; 0 where one is constant."""
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+
+
+def ranks(values: np.ndarray, near: float = NEAR) -> np.ndarray:
+    """[N] ranks from 0 to N - 1: of how many values each is the larger, where those that are as large count half.
+
+    Between two values that are `near` each other the count goes from 0 to 1 in a straight line. Without that, the last bits of
+    equal values would rank them, and ranks that tie on one machine would not on another.
+    """
+    order = np.sort(values.astype(np.float64))
+    sums = np.concatenate([[0.0], np.cumsum(order)])
+    below, above = np.searchsorted(order, values - near, "left"), np.searchsorted(order, values + near, "right")
+    beside = above - below
+    return np.asarray(below + beside / 2 + (beside * values - (sums[above] - sums[below])) / (2 * near) - 0.5)
+
+
+def _structural_similarity() -> Any:
+    """scikit-image's function. Raises InputError where it is not installed."""
     try:
-        from scipy.stats import pearsonr, spearmanr
         from skimage.metrics import structural_similarity
     except ImportError as error:
         raise InputError(f"comparing maps needs {error.name}: pip install 'ovxai[evaluate]'") from error
-    return pearsonr, spearmanr, structural_similarity
+    return structural_similarity
 
 
 def _spread(explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +97,8 @@ def _spread(explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:
     size = max(WINDOW, round(height * scale)), max(WINDOW, round(width * scale))
     x0, y0, x1, y1 = explanation.box
     across, down = size[1] / width, size[0] / height
-    return on_photo(stretch(explanation.maps[0]), size, (x0 * across, y0 * down, x1 * across, y1 * down))
+    values, seen = on_photo(stretch(explanation.maps[0]), size, (x0 * across, y0 * down, x1 * across, y1 * down))
+    return values.astype(np.float64), seen
 
 
 def _top_cells_meet(a: Explanation, b: Explanation) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from openvino_xai.graph.neutral import Graph, Value
 from openvino_xai.surgery.locate import Scores, find_image, find_scores
-from openvino_xai.surgery.record import RECORD
+from openvino_xai.surgery.record import record_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Described:
         image_input: str | None = None,
     ) -> Described:
         """A model by its graph and its sections of text; an `opaque` one is known from outside. Raises ModelError."""
-        record = told(RECORD)
+        record = record_of(graph, told, opaque=opaque)
         image, place = find_image(graph, record.get("image", image_input))
         found = find_scores(graph, record.get("scores", scores))
         scale = record.get("output") if opaque else found.scale

@@ -1,13 +1,12 @@
-"""Many images, explained: decoding, inference and writing overlap, and what is done is not done again."""
+"""Many images, explained: decoding, inference and writing overlap, as far as memory allows."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,103 +14,99 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.errors import ImageError
-from openvino_xai.explanation import Explanation
+from openvino_xai.explanation import SUFFIXES, Explanation
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
+from openvino_xai.runtime.faults import blamed_on
+from openvino_xai.runtime.manifest import Manifest
 from openvino_xai.runtime.network import Network
+from openvino_xai.runtime.sources import stamp
 
 AHEAD = 8  # images that are decoded, or written, while others are inferred
 THREADS = 4
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The lines of a JSONL file, one for each image that is done; lines are only ever added.
-
-    A line that a killed run left unfinished is overlooked, and so is one of which a file is gone or that was asked otherwise.
-    """
-
-    path: Path
-    asked: Mapping[str, Any]
-    done: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path, asked: Mapping[str, Any]) -> Manifest:
-        """The manifest at a path, which need not be there; `asked` is what makes an explanation another one."""
-        manifest = cls(path, asked)
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        for line in text.splitlines():
-            try:
-                told = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            files = [file for target in told.get("targets", ()) for file in (target.get("overlay"), target.get("map"))]
-            if told.get("asked") == dict(asked) and all(file and Path(file).exists() for file in files):
-                manifest.done[told["image"]] = told
-        return manifest
-
-    def add(self, told: dict[str, Any]) -> None:
-        """One more line, on the disk when this returns."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                file.write(b"" if file.read() == b"\n" else b"\n")  # what a killed run left unfinished
-            file.write(json.dumps(told).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.done[told["image"]] = told
+IN_FLIGHT = 2**28  # bytes of decoded photos at a time, but where one alone has more
 
 
 def explain_all(
     network: Network,
-    photos: Sequence[tuple[Path, str]],
-    folder: Path,
+    photos: Sequence[Path],
+    manifest: Manifest,
     *,
     targets: str,
     style: Style,
     known: Mapping[Path, int] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any] | ImageError]:
-    """For each photo with the name of its files, in order: what was seen and written, or why it cannot be read.
+    """For each photo, in order: what was seen and written beside the manifest, or why it cannot be read, explained or drawn.
 
-    `known` is the class that a photo shows: it is told, and explained, too.
+    `known` is the class that a photo shows: it is told, and explained, too. Raises InputError where files cannot be written.
     """
+    waiting, sizes = deque(photos), deque([IN_FLIGHT], maxlen=AHEAD)  # nobody knows how large the first is
+    reading: deque[Future[_Photo]] = deque()
+    writing: deque[tuple[int, Future[dict[str, Any]]]] = deque()
+
+    def used() -> int:
+        return sum(size for size, _ in writing)
+
     with ThreadPoolExecutor(THREADS) as pool:
-        reading: deque[Future[np.ndarray | ImageError]] = deque()
-        writing: deque[Future[dict[str, Any]] | ImageError] = deque()
-        for photo, _ in photos[:AHEAD]:
-            reading.append(pool.submit(_read, photo))
-        for count, (photo, name) in enumerate(photos):
-            pixels = reading.popleft().result()
-            if count + AHEAD < len(photos):
-                reading.append(pool.submit(_read, photos[count + AHEAD][0]))
-            if isinstance(pixels, ImageError):
-                writing.append(pixels)
-            else:
-                shown = [known[photo]] if photo in known else []
-                explanation = replace(network.explain(pixels, targets=targets, also=shown), path=photo)
-                label = {"id": shown[0], "label": network.label(shown[0])} if shown else None
-                writing.append(pool.submit(_written, explanation, folder, name, style, label))
-            while len(writing) > AHEAD:
-                yield _result(writing.popleft())
-        while writing:
-            yield _result(writing.popleft())
+        while waiting or reading or writing:
+            while waiting and len(reading) < AHEAD:
+                if (reading or writing) and used() + (len(reading) + 1) * max(sizes) > IN_FLIGHT:
+                    break
+                reading.append(pool.submit(_read, waiting.popleft()))
+            if reading:
+                try:
+                    photo = reading.popleft().result()
+                    sizes.append(photo.pixels.nbytes)
+                    task = _explained(network, photo, manifest, targets, style, known)
+                    writing.append((sizes[-1], pool.submit(task)))
+                except ImageError as error:
+                    failed: Future[dict[str, Any]] = Future()
+                    failed.set_exception(error)
+                    writing.append((0, failed))
+            while writing and (not reading or len(writing) > AHEAD or used() > IN_FLIGHT):
+                yield _outcome(writing.popleft()[1])
 
 
-def _read(photo: Path) -> np.ndarray | ImageError:
+@dataclass(frozen=True, eq=False)
+class _Photo:
+    """A photo that was read, and what its file was before that."""
+
+    path: Path
+    source: list[int] | None
+    pixels: np.ndarray
+
+
+def _read(path: Path) -> _Photo:
+    source = stamp(path)
+    with blamed_on(path):
+        return _Photo(path, source, read_photo(path))
+
+
+def _explained(
+    network: Network, photo: _Photo, manifest: Manifest, targets: str, style: Style, known: Mapping[Path, int]
+) -> Callable[[], dict[str, Any]]:
+    """What is left to do for a photo that is explained, and whose files have names."""
+    shown = [known[photo.path]] if photo.path in known else []
+    with blamed_on(photo.path):
+        explanation = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
+    endings = [ending + suffix for ending in explanation.endings for suffix in SUFFIXES]
+    name, claim = manifest.name(str(photo.path), photo.path.stem, endings)
+    told: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
+    if shown:
+        told["label"] = {"id": shown[0], "label": network.label(shown[0])}
+    return partial(_written, explanation, manifest.path.parent, told, style)
+
+
+def _written(explanation: Explanation, folder: Path, told: dict[str, Any], style: Style) -> dict[str, Any]:
+    assert explanation.path is not None
+    with blamed_on(explanation.path):
+        files = explanation.save(folder, told["name"], style=style)
+    seen = explanation.to_dict()
+    return {**seen, **told, "targets": [{**target, **paths} for target, paths in zip(seen["targets"], files, strict=True)]}
+
+
+def _outcome(item: Future[dict[str, Any]]) -> dict[str, Any] | ImageError:
     try:
-        return read_photo(photo)
+        return item.result()
     except ImageError as error:
         return error
-
-
-def _written(explanation: Explanation, folder: Path, name: str, style: Style, label: dict[str, Any] | None) -> dict[str, Any]:
-    files = explanation.save(folder, name, style=style)
-    told: dict[str, Any] = explanation.to_dict() | ({} if label is None else {"label": label})
-    told["name"] = name
-    told["targets"] = [{**target, **paths} for target, paths in zip(told["targets"], files, strict=True)]
-    return told
-
-
-def _result(item: Future[dict[str, Any]] | ImageError) -> dict[str, Any] | ImageError:
-    return item if isinstance(item, ImageError) else item.result()

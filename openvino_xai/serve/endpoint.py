@@ -15,7 +15,7 @@ from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed, Runtime
 from openvino_xai.serve.literals import code_span
 from openvino_xai.surgery.plan import CLASS, MAP
-from openvino_xai.surgery.record import RECORD
+from openvino_xai.surgery.record import RECORD, record_of
 
 LARGE = 64_000  # bytes a response grows by: some servers send every output, asked for or not
 LONGEST = 200  # characters of a name: with what is added to it, a folder's name has at most 255 bytes
@@ -81,7 +81,8 @@ class Endpoint:
         inputs = tuple(_tensor(value.name, value) for value in deployed.graph.inputs)
         outputs = tuple(_tensor(output, value) for output, value in deployed.graph.outputs.items())
         runtime = runtime or deployed.runtime
-        return cls(name, deployed.suffix, inputs, outputs, deployed.info(RECORD), runtime, deployed.runtime)
+        record = record_of(deployed.graph, deployed.info)
+        return cls(name, deployed.suffix, inputs, outputs, record, runtime, deployed.runtime)
 
     @property
     def verified(self) -> tuple[str, ...] | None:

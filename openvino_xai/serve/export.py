@@ -13,7 +13,7 @@ from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.literals import code_block, code_span
 from openvino_xai.serve.repository import written_repository
-from openvino_xai.surgery.record import RECORD, reads
+from openvino_xai.surgery.record import reads, record_of
 from openvino_xai.surgery.site import WANTED
 
 Server: TypeAlias = Literal["triton", "ovms", "kserve"]
@@ -47,7 +47,7 @@ def export(
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
     with written_repository(Path(output), force=force, source=path) as folder:
         deployed = open_model(model)
-        if reads(deployed.info(RECORD), WANTED):
+        if reads(record_of(deployed.graph, deployed.info), WANTED):
             raise InputError("the model wants to be told a class, which old clients do not: insert with --targets top:K or all")
         backend = triton.triton_backend(deployed.suffix, backend) if server != "ovms" else None
         stem = path.stem.removesuffix("_xai") if path is not None else "model"

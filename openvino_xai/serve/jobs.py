@@ -1,13 +1,12 @@
 """Jobs larger than one sitting, or one machine: shards of images, each a file that is its own checkpoint.
 
-A shard is worked off by one process and written whole, or not at all; a file that is there is not made again. So whatever is
-killed, a worker or all of it, the next run goes on where the files end, and every image has one row.
+A shard is worked off by one process and written whole, or not at all; a file that holds its rows, made from the same images, is
+not made again. So whatever is killed, a worker or all of it, the next run goes on where the files end, and every image has one
+row.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import multiprocessing
 import os
@@ -16,63 +15,81 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from openvino_xai.errors import ImageError, InputError, ModelError
-from openvino_xai.graph.files import written_whole
+from openvino_xai.graph.files import read_regular, written_whole
 from openvino_xai.graph.scratch import sweep
+from openvino_xai.json_text import from_json, to_json
+from openvino_xai.runtime.faults import blamed_on
 from openvino_xai.runtime.network import Network
+from openvino_xai.runtime.reserve import reserved
+from openvino_xai.runtime.sources import digest_of
 from openvino_xai.serve.lifetime import end_with_parent
-from openvino_xai.serve.parts import arrow, count_rows, write_rows
+from openvino_xai.serve.parts import State, arrow, state, write_rows
 
 Engine: TypeAlias = Literal["local", "ray"]
+Load: TypeAlias = Callable[[], Network]
 Work: TypeAlias = Callable[[Network, Sequence[Any]], Iterator["dict[str, Any] | ImageError"]]
 Told: TypeAlias = Callable[[int, int], None]
 
+Said: TypeAlias = Callable[[str], None]
+
 PATIENCE = 3  # times that workers may die before any of them has finished a shard
 JOB, MANIFEST = "job.json", "manifest.json"
+LARGEST = 2**26  # bytes of what is read of a job
+ANEW = {"stale": "its images are others now", "broken": "it is broken"}
 
 
 @dataclass(frozen=True)
 class Job:
     """Items, by name, that are worked off in shards of `size` into files in `folder`; `asked` is what makes it another job.
 
-    `load` makes the network of a worker, and `work` rows of items, or why one cannot be read; both can be pickled.
+    `loader` is called once, where the folder is for this job, for what makes the network of a worker; `work` makes rows of
+    items, or tells why one cannot be read. Both can be pickled. `sources` tells for each item what must not have changed.
     """
 
     folder: Path
     items: Mapping[str, Any]
     size: int
-    load: Callable[[], Network]
+    loader: Callable[[], Load]
     work: Work
     asked: Mapping[str, Any]
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shards(self) -> list[Shard]:
         """All shards, in order."""
         names = list(self.items)
         return [
-            Shard(
-                self.folder / f"part-{index:06}.parquet", {name: self.items[name] for name in names[start : start + self.size]}
-            )
-            for index, start in enumerate(range(0, len(names), self.size))
+            self._shard(index, names[start : start + self.size]) for index, start in enumerate(range(0, len(names), self.size))
         ]
+
+    def _shard(self, index: int, names: list[str]) -> Shard:
+        digest = digest_of([dict(self.asked), [[name, self.sources.get(name)] for name in names]])
+        return Shard(self.folder / f"part-{index:06}.parquet", {name: self.items[name] for name in names}, digest)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some items by name, and the file for their rows."""
+    """Some items by name, the file for their rows, and the digest of what these are made from."""
 
     path: Path
     items: Mapping[str, Any]
+    digest: str
+
+    @property
+    def state(self) -> State:
+        """Whether its file is there, and holds what it should. Raises InputError where something else is there."""
+        return state(self.path, list(self.items), self.digest)
 
     @property
     def done(self) -> bool:
-        """Whether its file is there."""
-        return self.path.exists()
+        """Whether its file is there, whole, and made from these items."""
+        return self.state == "whole"
 
 
 def run_shard(shard: Shard, network: Network, work: Work) -> int:
@@ -80,7 +97,7 @@ def run_shard(shard: Shard, network: Network, work: Work) -> int:
     if not shard.done:
         told = work(network, list(shard.items.values()))
         rows = [{"image": name, **_row(found)} for name, found in zip(shard.items, told, strict=True)]
-        write_rows(shard.path, rows)
+        write_rows(shard.path, rows, digest=shard.digest)
     return len(shard.items)
 
 
@@ -88,33 +105,48 @@ def _row(found: dict[str, Any] | ImageError) -> dict[str, Any]:
     return {"error": str(found)} if isinstance(found, ImageError) else {"error": None, **found}
 
 
-def run_job(job: Job, engine: Engine, workers: int, told: Told) -> dict[str, Any]:
+def run_job(job: Job, engine: Engine, workers: int, told: Told, said: Said = lambda text: None) -> dict[str, Any]:
     """Work off what is left of a job, and tell what there is then, which is also written to `manifest.json`.
 
-    Raises InputError where the folder holds another job, or what the engine needs is not installed, and ModelError where
-    workers die again and again.
+    `said` hears what is done again, and where Ray listens. Raises InputError where the folder is in use, or holds another job
+    or files of somebody else, or what the engine needs is not installed, and ModelError where workers die again and again.
     """
     if engine not in get_args(Engine):
         raise InputError(f"engine '{engine}' is not known: one of {', '.join(get_args(Engine))} is expected")
     arrow()
-    _claim(job)
-    shards = job.shards
-    start, left = time.perf_counter(), [shard for shard in shards if not shard.done]
-    counted = _Counted(len(job.items), sum(len(shard.items) for shard in shards if shard.done), told)
-    {"local": _locally, "ray": _by_ray}[engine](job, left, workers, counted)
+    with reserved(job.folder):
+        _claim(job)
+        return _run(job, engine, workers, told, said)
+
+
+def _run(job: Job, engine: Engine, workers: int, told: Told, said: Said) -> dict[str, Any]:
+    start, shards = time.perf_counter(), job.shards
+    states = [shard.state for shard in shards]
+    for shard, state_of in zip(shards, states, strict=True):
+        if state_of in ANEW:
+            said(f"{shard.path} is made anew: {ANEW[state_of]}")
+    left = [shard for shard, state_of in zip(shards, states, strict=True) if state_of != "whole"]
+    counted = _Counted(len(job.items), len(job.items) - sum(len(shard.items) for shard in left), told)
+    if left:
+        running = _Running(job.loader(), job.work, workers, counted, said)
+        {"local": _locally, "ray": _by_ray}[engine](running, left)
     sweep(job.folder)
     found = {
         **dict(job.asked),
         "images": len(job.items),
-        "rows": sum(count_rows(shard.path) for shard in shards),
+        "rows": sum(len(shard.items) for shard in shards if shard.done),
         "parts": [shard.path.name for shard in shards],
         "seconds": round(time.perf_counter() - start, 3),
         "engine": engine,
         "workers": workers,
     }
-    with written_whole(job.folder / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    _write(job.folder / MANIFEST, found)
     return found
+
+
+def _write(path: Path, value: object) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(to_json(value, indent=2) + "\n", encoding="utf-8")
 
 
 @dataclass
@@ -130,31 +162,56 @@ class _Counted:
         self.told(self.done, self.total)
 
 
+@dataclass(frozen=True)
+class _Running:
+    """What engines work with."""
+
+    load: Load
+    work: Work
+    workers: int
+    counted: _Counted
+    said: Said
+
+
 def _claim(job: Job) -> None:
     """Write down what a folder is for. Raises InputError where it is for something else."""
-    digest = hashlib.sha256("\n".join(job.items).encode()).hexdigest()
-    own = json.loads(json.dumps({"asked": job.asked, "images": digest, "shard": job.size}))
+    this = from_json(to_json({"asked": dict(job.asked), "images": digest_of(list(job.items)), "shard": job.size}))
     path = job.folder / JOB
-    if path.exists():
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if held != own:
-            other = [name for name in own["asked"] if held["asked"].get(name) != own["asked"][name]]
-            what = ", ".join(other) or ("images" if held["images"] != digest else "the size of shards")
-            raise InputError(f"{job.folder} holds another job: it differs in {what}; choose another folder")
+    if not os.path.lexists(path):
+        others = sorted(file.name for file in job.folder.iterdir() if file.name == MANIFEST or file.match("part-*.parquet"))
+        if others:
+            raise InputError(f"{job.folder} holds {others[0]}, and no {JOB} that tells of it: choose another folder")
+        _write(path, this)
         return
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
+    there = _described(path)
+    if there != this:
+        other = [name for name, value in this["asked"].items() if there["asked"].get(name) != value]
+        what = ", ".join(other) or ("images" if there["images"] != this["images"] else "the size of shards")
+        raise InputError(f"{job.folder} holds another job: it differs in {what}; choose another folder")
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """The job that a file tells of. Raises InputError for other files."""
+    if path.is_symlink():
+        raise InputError(f"{path} is a link, and no job wrote it: choose another folder, or remove it")
+    try:
+        told = from_json(read_regular(path, most=LARGEST))
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or set(told) != {"asked", "images", "shard"} or not isinstance(told["asked"], dict):
+        raise InputError(f"{path} tells of no job: choose another folder, or move it away")
+    return told
 
 
 # ---- processes on this machine
 
 
-def _locally(job: Job, left: list[Shard], workers: int, counted: _Counted) -> None:
+def _locally(running: _Running, left: list[Shard]) -> None:
     deaths = 0
     while left:
         before = len(left)
         try:
-            _pool(job, left, workers, counted)
+            _pool(running, left)
         except BrokenProcessPool as error:
             left = [shard for shard in left if not shard.done]
             deaths = 0 if len(left) < before else deaths + 1
@@ -167,12 +224,12 @@ def _locally(job: Job, left: list[Shard], workers: int, counted: _Counted) -> No
         left = [shard for shard in left if not shard.done]
 
 
-def _pool(job: Job, left: list[Shard], workers: int, counted: _Counted) -> None:
+def _pool(running: _Running, left: list[Shard]) -> None:
     spawned = multiprocessing.get_context("spawn")  # runtimes do not survive a fork
-    pool = ProcessPoolExecutor(workers, mp_context=spawned, initializer=_begin, initargs=(job.load,))
+    pool = ProcessPoolExecutor(running.workers, mp_context=spawned, initializer=_begin, initargs=(running.load,))
     try:
-        for future in as_completed([pool.submit(_do, shard, job.work) for shard in left]):
-            counted.add(future.result())
+        for future in as_completed([pool.submit(_do, shard, running.work) for shard in left]):
+            running.counted.add(future.result())
     finally:
         pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C, no other shard is begun
 
@@ -180,7 +237,7 @@ def _pool(job: Job, left: list[Shard], workers: int, counted: _Counted) -> None:
 _network: Network | None = None
 
 
-def _begin(load: Callable[[], Network]) -> None:
+def _begin(load: Load) -> None:
     """What a worker does first: it ends with its parent, leaves Ctrl-C to it, and loads the network."""
     global _network
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -199,31 +256,29 @@ def _do(shard: Shard, work: Work) -> int:
 class _Worker:
     """What Ray keeps on a machine: a network, and the shards that it may be asked for."""
 
-    def __init__(self, load: Callable[[], Network], work: Work, shards: Sequence[Shard]) -> None:
+    def __init__(self, load: Load, work: Work, shards: Sequence[Shard]) -> None:
         self._network, self._work, self._shards = load(), work, shards
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return {"images": run_shard(self._shards[row["shard"]], self._network, self._work)}
 
 
-def _by_ray(job: Job, left: list[Shard], workers: int, counted: _Counted) -> None:
+def _by_ray(running: _Running, left: list[Shard]) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         import ray.data
     except ImportError as error:
         raise InputError("the engine ray needs Ray: pip install 'ovxai[ray]'") from error
-    if not left:
-        return
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     shards = ray.data.from_items([{"shard": index} for index in range(len(left))], override_num_blocks=len(left))
-    pool = ray.data.ActorPoolStrategy(size=workers)
-    worked = shards.map(_Worker, fn_constructor_args=(job.load, job.work, left), compute=pool, num_cpus=1)
+    pool = ray.data.ActorPoolStrategy(size=running.workers)
+    worked = shards.map(_Worker, fn_constructor_args=(running.load, running.work, left), compute=pool, num_cpus=1)
     for row in worked.iter_rows():
-        counted.add(int(row["images"]))
+        running.counted.add(int(row["images"]))
 
 
 # ---- what is done with images
@@ -233,7 +288,8 @@ def explained(network: Network, photos: Sequence[Path], *, targets: str) -> Iter
     """For each photo what is predicted, and the maps [K, h, w] of its targets."""
     for photo in photos:
         try:
-            seen = network.explain(photo, targets=targets)
+            with blamed_on(photo):
+                seen = network.explain(photo, targets=targets)
         except ImageError as error:
             yield error
             continue

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import written_whole
+from openvino_xai.graph.files import open_regular, written_whole
 
 MAPS = "maps"
+DIGEST = b"ovxai.digest"  # in a file's metadata: what its rows were made from
+State: TypeAlias = Literal["missing", "whole", "stale", "broken"]
 
 
 def arrow() -> tuple[Any, Any]:
@@ -24,10 +27,13 @@ def arrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows; `maps`, arrays or None, become lists of f16. Raises InputError."""
+def write_rows(path: Path, rows: Sequence[dict[str, Any]], *, digest: str = "") -> None:
+    """Write rows, made from what `digest` tells; `maps`, arrays or None, become lists of f16.
+
+    Names of files that are no text get escapes, as Parquet holds text alone. Raises InputError.
+    """
     pyarrow, parquet = arrow()
-    plain = [{name: item for name, item in row.items() if name != MAPS} for row in rows]
+    plain = [{name: as_text(item) for name, item in row.items() if name != MAPS} for row in rows]
     names = dict.fromkeys(name for row in plain for name in row)  # a row that failed has less to tell
     columns: dict[str, Any] = {name: [row.get(name) for row in plain] for name in names}
     if "error" in columns:  # where none failed, too, so that all files have one schema
@@ -36,7 +42,38 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     if any(MAPS in row for row in rows):
         table = table.append_column(MAPS, _lists(pyarrow, [row.get(MAPS) for row in rows]))
     with written_whole(path) as temporary:
-        parquet.write_table(table, temporary)
+        parquet.write_table(table.replace_schema_metadata({DIGEST: digest.encode()}), temporary, write_page_checksum=True)
+
+
+def as_text(value: Any) -> Any:
+    """Text without halves of characters, which names of files may have: these become escapes, as in `\\udcff`."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def state(path: Path, images: Sequence[str], digest: str) -> State:
+    """Whether a file holds one row for each image, in order, made from what `digest` tells; `stale` where from something else.
+
+    Raises InputError for what no job here wrote.
+    """
+    if not os.path.lexists(path):
+        return "missing"
+    if path.is_symlink() or not path.is_file():
+        raise InputError(f"{path} is no regular file, which rows are written to: choose another folder, or move it away")
+    pyarrow, parquet = arrow()
+    with open_regular(path) as file:
+        try:
+            opened = parquet.ParquetFile(file, page_checksum_verification=True)
+            schema = opened.schema_arrow
+            told = (schema.metadata or {}).get(DIGEST)
+            if told == digest.encode():
+                texts = all(schema.field(name).type == pyarrow.string() for name in ("image", "error"))
+                names = opened.read(columns=["image"]).column(0).to_pylist()
+                return "whole" if texts and names == [as_text(image) for image in images] else "broken"
+        except (pyarrow.ArrowException, OSError, KeyError):
+            return "broken"
+    if told is None:
+        raise InputError(f"{path} holds rows that no job here wrote: choose another folder, or move it away")
+    return "stale"
 
 
 def _lists(pyarrow: Any, maps: list[np.ndarray | None]) -> Any:
@@ -45,17 +82,28 @@ def _lists(pyarrow: Any, maps: list[np.ndarray | None]) -> Any:
     return pyarrow.array([None if array is None else array.reshape(-1).astype(np.float16) for array in maps], kind)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is one that `write_rows` wrote. Raises InputError where pyarrow is not installed."""
+    pyarrow, parquet = arrow()
+    if path.is_symlink() or not path.is_file():
+        return False
+    with open_regular(path) as file:
+        try:
+            return DIGEST in (parquet.ParquetFile(file).schema_arrow.metadata or {})
+        except (pyarrow.ArrowException, OSError):
+            return False
+
+
 def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """The rows of files, in their order."""
-    _, parquet = arrow()
+    """The rows of files, in their order. Raises InputError for a file that cannot be read."""
+    pyarrow, parquet = arrow()
     rows: list[dict[str, Any]] = []
     for path in paths:
-        there = parquet.read_schema(path).names
-        rows += parquet.read_table(path, columns=[name for name in columns or there if name in there]).to_pylist()
+        with open_regular(path) as file:
+            try:
+                opened = parquet.ParquetFile(file, page_checksum_verification=True)
+                there = opened.schema_arrow.names
+                rows += opened.read(columns=[name for name in columns or there if name in there]).to_pylist()
+            except (pyarrow.ArrowException, OSError) as error:
+                raise InputError(f"cannot read {path}: it is broken ({error}); remove it, and run the job again") from error
     return rows
-
-
-def count_rows(path: Path) -> int:
-    """The number of rows of a file, which only its end is read for."""
-    _, parquet = arrow()
-    return int(parquet.read_metadata(path).num_rows)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
-from openvino_xai.graph.files import Model, open_model, written_whole
+from openvino_xai.graph.files import Model, check_output, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
 from openvino_xai.graph.protocol import Deployed, Runtime
 from openvino_xai.graph.sizes import Shape, text
@@ -78,11 +78,13 @@ class Hooked:
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
         """Write the model, whole or not at all, and return its path.
 
-        Raises InputError where the path has another suffix than the model's kind or, without `force`, exists.
+        Raises InputError where the path has another suffix than the model's kind or, without `force`, exists, and OutputError
+        where it cannot be written.
         """
         target = Path(path)
         if target.suffix != self._deployed.suffix:
             raise InputError(f"{target} does not end in {self._deployed.suffix}, which this model is written as")
+        check_output(target)
         if target.exists() and not force:
             raise InputError(f"{target} exists; choose another output or overwrite it with --force")
         with written_whole(target) as temporary:

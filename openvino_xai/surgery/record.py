@@ -1,22 +1,114 @@
-"""What a hooked model tells of its hook, and how the hook is taken off again."""
+"""What a hooked model tells of its hook, believed as far as the model bears it out, and how the hook is taken off again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 
-from openvino_xai.errors import AlreadyHooked, ModelError
+import numpy as np
+
+from openvino_xai.errors import AlreadyHooked, InputError, ModelError
+from openvino_xai.graph.neutral import Graph, Value
 from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.sizes import text
 from openvino_xai.graph.vocabulary import JOIN
+from openvino_xai.hooks import KERNELS, METHODS, SCALES
 from openvino_xai.surgery.gate import GATE
+from openvino_xai.surgery.locate import find_image, find_scores, layer_name
 from openvino_xai.surgery.plan import CLASS, MAP
+from openvino_xai.surgery.request import PLANS, SCORES, Targets
 from openvino_xai.surgery.site import WANTED
 
 RECORD = "ovxai"
+NEEDED = ("method", "layer", "scores", "targets")
+WORDS = {
+    "method": tuple(METHODS),
+    "score": (*SCORES, "none"),
+    "output": SCORES,
+    "scale": tuple(SCALES),
+    "plan": PLANS,
+    "kernel": tuple(KERNELS),
+    "gate": (GATE,),
+}
+NUMBERS: dict[str, Callable[[str], float]] = {"cost": float, "memory": int, "joined": int, "prefix_tokens": int}
+LARGEST = 2.0**63
+
+
+def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque: bool = False) -> dict[str, str]:
+    """The record of a model's hook, {} where there is none: each entry can be read, and is true of the model.
+
+    Of an `opaque` model, known from outside, the layers are not there to look at. Raises ModelError, which names the entry.
+    """
+    record = dict(info(RECORD))
+    if not record:
+        return {}
+    for key in NEEDED:
+        if key not in record:
+            raise _untrue(record, key, "one that inserting a hook has written")
+    for key, words in WORDS.items():
+        if key in record and record[key] not in words:
+            raise _untrue(record, key, f"one of {', '.join(words)}")
+    for key, number in NUMBERS.items():
+        if key in record and not _is_number(record[key], number):
+            raise _untrue(record, key, "a number that is not negative")
+    names = {name for node in graph.nodes for value in node.outputs for name in (node.name, value.name, layer_name(value))}
+    if not opaque and record["layer"] not in names:
+        raise _untrue(record, "layer", "a layer of the model")
+    _refuse_other_ends(graph, record)
+    return record
+
+
+def _is_number(word: str, number: Callable[[str], float]) -> bool:
+    try:
+        value = number(word)
+    except (ValueError, OverflowError):
+        return False
+    return math.isfinite(value) and 0 <= value <= LARGEST
+
+
+def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
+    """Raise ModelError where inputs and outputs are not those of the hook that a record tells of."""
+    if "image" in record:
+        find_image(graph, record["image"])
+    classes = find_scores(graph, record["scores"]).classes
+    try:
+        targets = Targets.parse(record["targets"]).checked(classes)
+    except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
+        raise _untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
+    explained = 1 if targets.asked else targets.top or len(targets.ids or range(classes))
+    kinds = (np.uint8,) if record.get("scale") == "u8" else (np.float32,)
+    _refuse_other(graph.outputs.get(MAP), MAP, 4, kinds, explained)
+    if targets.top is not None:
+        _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), explained)
+    inputs = {value.name: value for value in graph.inputs}
+    for name, kind in ((GATE, np.bool_), (WANTED, np.int64)):
+        if reads(record, name):
+            _refuse_other(inputs.get(name), name, 1, (kind,), None)
+
+
+def _refuse_other(value: Value | None, name: str, rank: int, kinds: tuple[type, ...], explained: int | None) -> None:
+    """Raise ModelError where an input or output is not there, or of another kind than a hook's."""
+    fits = value is not None and value.rank == rank and value.dtype is not None and value.dtype in map(np.dtype, kinds)
+    count = None if value is None or explained is None or not fits else (value.shape or ())[1]
+    if not fits or (isinstance(count, int) and count != explained):
+        there = "there is none" if value is None else f"it is {value.dtype} {text(value.shape)}"
+        wanted = f"{np.dtype(kinds[0])} of rank {rank}" + ("" if explained is None else f" with {explained} classes")
+        raise ModelError(
+            f"the record of the model's hook is not true: '{name}', {wanted}, is expected, and {there}: insert anew",
+            node=name,
+        )
+
+
+def _untrue(record: Mapping[str, str], key: str, expected: str) -> ModelError:
+    there = f"is '{record[key][:80]}'" if key in record else "is not there"
+    return ModelError(
+        f"the record of the model's hook is not true: its entry '{key}' {there}; {expected} is expected: insert anew"
+    )
 
 
 def unhooked(deployed: Deployed) -> Deployed:
     """A twin without the hook, its outputs and its inputs. Raises ModelError."""
-    record = deployed.info(RECORD)
+    record = record_of(deployed.graph, deployed.info)
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
     return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED) if reads(record, name))))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as grpc
 import tritonclient.http as http
+from tritonclient.utils import InferenceServerException
 
 PLAIN, OLD, HOOKED = "plain", "sample", "sample_xai"
 TOLERANCE = 1e-4  # between maps of one image alone and in a batch that Triton made: kernels round by their shape
@@ -73,6 +74,11 @@ def main(http_address: str, grpc_address: str, samples: str, requests: str) -> N
     metadata = by_grpc.client.get_model_metadata(OLD)
     checks["old outputs, old order"] = [output.name for output in metadata.outputs] == ["logits"]
     checks["64 at once"] = all(ThreadPoolExecutor(64).map(lambda n: mixed(n, http_address, grpc_address, held), range(64)))
+    checks["one mistake fails no other"] = all(
+        ThreadPoolExecutor(16).map(
+            lambda n: mistaken(n, grpc_address, held) if n % 2 else mixed(n, http_address, grpc_address, held), range(32)
+        )
+    )
     print(json.dumps({"checks": checks, **load(grpc_address, held, int(requests))}))
 
 
@@ -85,6 +91,16 @@ def mixed(number: int, http_address: str, grpc_address: str, held: Any) -> bool:
     )
     right = np.allclose(found["logits"][0], held["logits"][which], atol=1e-3)
     return bool(right and (not maps or np.allclose(found["saliency_map"][0], held["maps"][which], atol=TOLERANCE)))
+
+
+def mistaken(number: int, address: str, held: Any) -> bool:
+    """A client whose image has NaN, in a batch with those of others, and that is told so."""
+    which = number % len(held["images"])
+    try:
+        Client(grpc, address).ask(HOOKED, np.full_like(held["images"][which : which + 1], np.nan), ["logits", "saliency_map"])
+    except InferenceServerException as error:
+        return "input 'image' has data that are not finite" in str(error)
+    return False
 
 
 def load(address: str, held: Any, requests: int) -> dict[str, Any]:

@@ -315,6 +315,8 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
         "adcc",
         "--metric",
         "deletion",
+        "--compared",
+        "pixels",
         "--json",
     ]
     monkey = ovxai(*asked, status=1)
@@ -325,6 +327,7 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
     assert len((tmp_path / "out" / "rows.jsonl").read_text().splitlines()) == 2
     result = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (result["images"], result["method"], result["target"], result["covered"]) == (2, "reciprocam", "label", "zero")
+    assert result["compared"] == "pixels"
     assert set(result["metrics"]) == {"average_drop", "coherency", "complexity", "adcc", "deletion"}
     assert all(0 <= value <= 1 for value in result["metrics"].values())
     labels.write_text(f"{photos}/cat.png,285\n")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openvino_xai.errors import InputError
-from openvino_xai.evaluate.examples import Example, find_examples
+from openvino_xai.evaluate.examples import MOST, Example, find_examples
 
+WORDS = ["images", "annotations", "categories", "id", "file_name", "image_id", "category_id", "bbox", "segmentation", "label"]
+WORDS += ["boxes", "size", "width", "height", "name"]
 LABELS = ["tench, Tinca tinca", "crane", "crane", "golf ball"]
 
 
@@ -66,7 +74,19 @@ def test_csv(photo: Any, tmp_path: Path) -> None:
     told.write_text('path,label\nin/a.png,3\nin/b.png,"tench, Tinca tinca"\n')
     assert found(told) == {"a.png": 3, "b.png": 0}
     told.write_text("in/a.png;3\n")
-    with pytest.raises(InputError, match="row 1, holds 1 cells; a path and a label are expected"):
+    with pytest.raises(
+        InputError, match="row 1, holds 1 cells; a path and a label are expected; cells are separated by commas"
+    ):
+        found(told)
+    told.write_text("path,label\r\nin/a.png,3\r\n", encoding="utf-8-sig")  # as Excel writes it
+    assert found(told) == {"a.png": 3}
+    told.write_text('"in/a\nb.png",3\n')
+    assert found(told) == {"a\nb.png": 3}
+    told.write_text("path,label\n", encoding="utf-16")
+    with pytest.raises(InputError, match="written in UTF-16; UTF-8 is expected"):
+        found(told)
+    told.write_text(f"a.png,{'9' * 5000}\n")
+    with pytest.raises(InputError, match="no class is called so"):
         found(told)
     told.write_text("a.png,crane\n")
     with pytest.raises(InputError, match="row 1, is of class 'crane', and classes 1, 2 are all called so: name it by its id"):
@@ -84,13 +104,53 @@ def test_simple_json(tmp_path: Path) -> None:
     assert first.boxes_in((100, 100)) == [(10, 40, 30, 80)]  # the photo itself is twice as high
     assert first.region((50, 100)).sum() == 20 * 20
     assert second == Example(tmp_path / "b.png")
-    for bad in ('{"a.png": {"boxes": [[1, 2, 3]]}}', "[1]", '{"a.png": 3}'):
+    for bad in ("[1]", '{"a.png": 3}', "null"):
         told.write_text(bad)
         with pytest.raises(InputError, match=r"COCO's annotations are expected, or"):
             find_examples([str(told)], LABELS, 4)
     told.write_text("{")
     with pytest.raises(InputError, match="cannot read"):
         find_examples([str(told)], LABELS, 4)
+    told.write_text('\ufeff{"a.png": {"label": 3}}', encoding="utf-8")
+    assert found(told) == {"a.png": 3}
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ("[1, 2, 3]", "a.png, has a box [1, 2, 3]; x0, y0, x1, y1 are expected"),
+        ("[5, 5, 5, 9]", "with x0 < x1 and y0 < y1"),
+        ("[5, 5, 1, 1]", "with x0 < x1 and y0 < y1"),
+        ("[0, 0, NaN, 1]", "NaN is no number in JSON"),
+        ("[0, 0, 1e400, 1]", "has a box that are no numbers of pixels"),
+        ("[0, 0, 1e300, 1]", "has a box that are no numbers of pixels"),
+        ('["0", 0, 1, 1]', "has a box that are no numbers of pixels"),
+        ("[0, 0, true, 1]", "has a box that are no numbers of pixels"),
+        ("7", "has a box that are no list"),
+    ],
+)
+def test_boxes_that_are_none(box: str, message: str, tmp_path: Path) -> None:
+    told = tmp_path / "boxes.json"
+    told.write_text(f'{{"a.png": {{"boxes": [{box}]}}}}')
+    with pytest.raises(InputError) as error:
+        find_examples([str(told)], LABELS, 4)
+    assert message in str(error.value) and "boxes.json" in str(error.value)
+
+
+@pytest.mark.parametrize("size", ["[0, 10]", "[10]", "3", "[10, null]", '"10x10"'])
+def test_sizes_that_are_none(size: str, tmp_path: Path) -> None:
+    told = tmp_path / "boxes.json"
+    told.write_text(f'{{"a.png": {{"size": {size}}}}}')
+    with pytest.raises(InputError, match=r"a\.png, has a size"):
+        find_examples([str(told)], LABELS, 4)
+
+
+def test_outlines_far_outside_are_cut_off() -> None:
+    far = 9e8
+    outline = (-far, -far, far, -far, far, far, -far, far)
+    assert Example(Path("a.png"), outlines=(outline,), size=(1, 1)).region((30, 40)).all()
+    assert Example(Path("a.png"), boxes=((-far, 3, far, 5),)).region((30, 40)).sum() == 2 * 40
+    assert not Example(Path("a.png"), boxes=((50, 50, far, far),)).region((30, 40)).any()
 
 
 def test_coco(tmp_path: Path) -> None:
@@ -113,6 +173,72 @@ def test_coco(tmp_path: Path) -> None:
     told.write_text(json.dumps(coco))
     (example,) = find_examples([str(told)], LABELS, 4)
     assert example.outlines == () and example.region((30, 40)).sum() == 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bbox": [0, 0, -1, 5]}, r"annotations\[0\], has a bbox"),
+        ({"bbox": [0, 0, "5", 5]}, "no numbers of pixels"),
+        ({"bbox": None}, "no list"),
+        ({"segmentation": [[0, 0, 1, 1, 2]]}, "a polygon of 5 numbers"),
+        ({"segmentation": [["a", 0, 1, 1, 2, 2]]}, "no numbers of pixels"),
+        ({"segmentation": "x"}, "segmentation that are no list"),
+        ({"image_id": [1]}, "an id that is no number"),
+        ({"category_id": None}, "an id that is no number"),
+    ],
+)
+def test_coco_that_is_none(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    told = tmp_path / "coco.json"
+    annotation = {"image_id": 1, "category_id": 3, "bbox": [0, 0, 2, 2], **changes}
+    told.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [annotation]}))
+    with pytest.raises(InputError, match=message):
+        find_examples([str(told)], LABELS, 4)
+
+
+def test_coco_with_marks_of_no_area(tmp_path: Path) -> None:
+    """COCO itself has some: they mark nothing."""
+    told = tmp_path / "coco.json"
+    marks = [
+        {"image_id": 1, "category_id": 2, "bbox": [0, 0, 9, 0]},
+        {"image_id": 1, "category_id": 3, "bbox": [0, 0, 2, 2], "segmentation": [[0, 0, 1, 1]]},
+    ]
+    told.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": marks}))
+    assert find_examples([str(told)], LABELS, 4) == [Example(tmp_path / "a.jpg", 3, ((0, 0, 2, 2),))]
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("a.png"),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(JUNK.map(json.dumps).map(str.encode), st.binary(max_size=40), st.text(max_size=40).map(str.encode)))
+def test_junk_is_refused_and_nothing_else(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("list.csv", "list.json"):
+            path = Path(folder) / name
+            path.write_bytes(data)
+            with suppress(InputError):
+                for example in find_examples([str(path)], LABELS, 4):
+                    example.region((5, 6))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and sparse files")
+@pytest.mark.parametrize("name", ["list.csv", "list.json"])
+def test_pipes_and_what_is_too_large(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="no regular file"):
+        found(tmp_path / name)
+    (tmp_path / name).unlink()
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(MOST + 1)
+    with pytest.raises(InputError, match=f"at most {MOST} are read"):
+        found(tmp_path / name)
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -125,6 +125,45 @@ def test_coherency() -> None:
     assert coherency(case(np.ones((4, 4), np.float32))) == 0  # a constant map correlates with nothing
 
 
+def test_coherency_on_cells_and_on_pixels() -> None:
+    """Enlarged, cells at the border take fewer pixels than those inside, so that the correlation is another one."""
+    rng = np.random.default_rng(0)
+    first, second = rng.random((2, 3, 3), np.float32)
+    large = [cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for one in (first, second)]
+    seen = {}
+    for compared, maps in (("cells", (first, second)), ("pixels", large)):
+        choices = Choices(compared=compared)  # type: ignore[arg-type]
+        seen[compared] = coherency(case(first, choices=choices, network=Halves(second)))
+        assert seen[compared] == pytest.approx((np.corrcoef(*(one.ravel() for one in maps))[0, 1] + 1) / 2, abs=1e-6)
+    assert abs(seen["cells"] - seen["pixels"]) > 0.01
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_not_measured(strange: float) -> None:
+    """Neither a map, nor scores, be it of the photo itself, of the masked one or of a noisy one; and nothing warns."""
+    with pytest.raises(ImageError, match=r"cannot measure photo.png: the network's map of it.* holds NaN or infinite"):
+        case(np.where(LEFT > 0, LEFT, strange).astype(np.float32))
+    with pytest.raises(ImageError, match="the network's scores of it"):
+        case(scores=np.array([strange, 0.5]))
+    lost = Halves(np.full((4, 4), strange, np.float32))
+    for metric in (average_drop, coherency, sensitivity):
+        with pytest.raises(ImageError, match="the network's map of it"):
+            metric(case(network=lost))
+    lost = Halves(LEFT)
+    lost.predict = lambda images, *, logits=False: np.full((len(images), 2), strange)  # type: ignore[method-assign]
+    for metric in (average_drop, average_increase, insertion, deletion):
+        with pytest.raises(ImageError, match="the network's scores of it"):
+            metric(case(network=lost, scores=np.array([0.5, 0.5])))
+
+
+def test_a_constant_map_measures_nothing_without_a_warning() -> None:
+    for value in (0, 0.3, 1):
+        flat = case(np.full((4, 4), value, np.float32), example=Example(Path("p"), 0, ((0.0, 0.0, 1.0, 1.0),)))
+        told = measured(flat, list(METRICS))
+        assert all(np.isfinite(number) for number in told.values())
+        assert (told["coherency"], told["sensitivity"], told["complexity"]) == (0, 0, 0)
+
+
 def test_adcc_is_what_its_users_publish() -> None:
     """The row that the authors of Recipro-CAM print for ResNet-50 (sybyun/ReciproCAM, accuracy_check.ipynb), in percent."""
     row = {"average_drop": 15.181533268519809, "coherency": 83.77099173409597, "complexity": 45.07743290492466}
@@ -149,6 +188,22 @@ def few_lines(seen: Case, start: np.ndarray, finish: np.ndarray, step: int) -> f
         now[0, :, rows, columns] = finish[0, :, rows, columns]
     scores = np.array(scores)
     return (scores.sum() - scores[0] / 2 - scores[-1] / 2) / (len(scores) - 1)
+
+
+def test_small_steps_need_no_more_memory() -> None:
+    """A step of one pixel makes as many images as there are pixels, but not at once."""
+    counts = []
+    network = Halves(LEFT)
+    whole = network.predict
+
+    def counted(images: np.ndarray, *, logits: bool = False) -> np.ndarray:
+        counts.append(len(images))
+        return whole(images, logits=logits)
+
+    network.predict = counted  # type: ignore[method-assign]
+    image = np.full((1, 3, 32, 32), 0.8, np.float32)
+    deletion(case(image=image, network=network, choices=Choices(step=1)))
+    assert max(counts[1:]) <= 64 and sum(counts[1:]) == 32 * 32 + 1  # the first are of the case itself
 
 
 @pytest.mark.parametrize("step", [1, 5, 8, 64])
@@ -300,5 +355,7 @@ def test_photos_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 def test_choices_that_are_none() -> None:
     with pytest.raises(InputError, match="covered is 'white'; one of zero, black, blur is expected"):
         Choices(covered="white")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="compared is 'photo'; one of cells, pixels is expected"):
+        Choices(compared="photo")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="a step is 0 pixels"):
         Choices(step=0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openvino_xai.errors import InputError
-from openvino_xai.evaluate.similarity import similarity
+from openvino_xai.evaluate.similarity import correlation, ranks, similarity
 from openvino_xai.explanation import Explanation, Prediction
 
 Box = tuple[float, float, float, float]
@@ -64,3 +66,46 @@ def test_another_part_of_the_photo_is_compared_where_both_saw_it() -> None:
     assert told.top_cell
     with pytest.raises(InputError, match="see different parts of the image"):
         similarity(seen(RAMP, (0.0, 0.0, 39.0, 60.0)), seen(RAMP, half))
+
+
+@settings(deadline=None)
+@given(
+    levels=st.lists(st.floats(0, 1), min_size=2, max_size=4),
+    part=st.floats(0, 1),
+    seed=st.integers(0, 2**16),
+    size=st.sampled_from([(3, 4), (7, 7), (14, 14), (24, 32)]),
+)
+def test_ranks_do_not_hang_on_the_last_bits(levels: list[float], part: float, seed: int, size: tuple[int, int]) -> None:
+    """Plateaus, as ReLU and saturated scores leave them: a millionth of noise is less than another build rounds away."""
+    rng = np.random.default_rng(seed)
+    flat = np.where(rng.random(size) < part, rng.choice(levels, size), rng.random(size)).astype(np.float32)
+    flat.flat[:2] = 0, 1
+    noisy = flat + 1e-6 * rng.normal(0, 1, size).astype(np.float32)
+    other = rng.random(size)
+    for true in (other, flat, np.round(other, 1)):
+        assert similarity(seen(noisy), seen(true)).spearman == pytest.approx(
+            similarity(seen(flat), seen(true)).spearman, abs=1e-3
+        )
+
+
+def test_ranks_are_what_everybody_else_computes() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed, which ranks what is not nearly equal the same")
+    rng = np.random.default_rng(0)
+    for values in (rng.random(50), rng.integers(0, 5, 60) / 5, np.arange(7.0)):
+        np.testing.assert_allclose(ranks(values, 1e-9), stats.rankdata(values) - 1, atol=1e-4)
+        np.testing.assert_allclose(ranks(values), slow_ranks(values), atol=1e-9)
+    x, y = rng.random(900), rng.random(900)
+    assert correlation(ranks(x), ranks(x + y)) == pytest.approx(stats.spearmanr(x, x + y)[0], abs=1e-4)
+
+
+def slow_ranks(values: np.ndarray) -> list[float]:
+    """Each value beside each other: 1 for those below, half for those as large, a straight line between."""
+    return [sum(min(max((v - w) / 2e-3 + 0.5, 0), 1) for w in values) - 0.5 for v in values]
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf])
+def test_a_map_that_is_no_number_is_not_compared(strange: float) -> None:
+    broken = RAMP.copy()
+    broken[0, 0] = strange
+    with pytest.raises(InputError, match="NaN or infinite values"):
+        similarity(seen(RAMP), seen(broken))

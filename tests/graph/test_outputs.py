@@ -41,6 +41,14 @@ def test_where_no_file_can_be(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "pipe"]
 
 
+def test_a_model_says_where_it_cannot_be_saved(tmp_path: Path) -> None:
+    hooked = xai.insert(CASES["pool and linear"].build("B", 17))
+    (tmp_path / "folder.onnx").mkdir()
+    for name, why in (("x" * 300 + ".onnx", "choose a shorter name"), ("a\0b.onnx", "NUL"), ("folder.onnx", "is a folder")):
+        with pytest.raises(OutputError, match=why):
+            hooked.save(tmp_path / name, force=True)
+
+
 def test_a_folder_beside_the_target(tmp_path: Path) -> None:
     """Nothing is moved where one of the files cannot be."""
     (tmp_path / "out.bin").mkdir()

@@ -117,9 +117,14 @@ class OpenVINOModel:
         return {str(key): str(getattr(item, "value", item)) for key, item in entries.items()}
 
     def set_info(self, section: str, values: Mapping[str, str]) -> None:
-        """Write entries of `rt_info`."""
-        for key, value in values.items():
-            self.native.set_rt_info(value, [section, key])
+        """Write entries of `rt_info`. Raises ModelError where the section is something else."""
+        try:
+            for key, value in values.items():
+                self.native.set_rt_info(value, [section, key])
+        except RuntimeError as error:
+            raise ModelError(
+                f"'{section}' of its rt_info is no section with entries: remove it ({first_line(error)})"
+            ) from error
 
     def constant(self, array: np.ndarray) -> ov.Output:
         """A Constant with `array`."""

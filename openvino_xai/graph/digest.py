@@ -1,0 +1,32 @@
+"""What a file holds, as a short text: files with one digest are the same, whatever they are called."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from openvino_xai.graph.files import open_regular
+
+WEIGHTS = {".xml": ".bin", ".pdmodel": ".pdiparams"}  # what lies beside a model of this suffix
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal. Raises InputError."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_digest(model: str | Path) -> str:
+    """The SHA-256 of a model and of all weights that lie beside it, in hexadecimal. Raises InputError."""
+    path = Path(model)
+    files = [path, *(beside for beside in _beside(path) if beside.is_file())]
+    told = "".join(f"{file_digest(file)} {file.relative_to(path.parent)}\n" for file in files[1:])
+    return hashlib.sha256(f"{file_digest(path)}\n{told}".encode(errors="surrogateescape")).hexdigest()
+
+
+def _beside(path: Path) -> list[Path]:
+    if path.suffix == ".onnx":
+        from openvino_xai.graph.onnx.locations import locations
+
+        return [path.parent / location for location in locations(path)]
+    return [path.with_suffix(WEIGHTS[path.suffix])] if path.suffix in WEIGHTS else []
