@@ -59,7 +59,7 @@ def _parents_of(target: Path) -> Iterator[None]:
 def _refuse_place(target: Path, source: Path | None) -> None:
     """Raise InputError for links, files, folders that somebody is in, and those that hold the model."""
     if "\0" in str(target):
-        raise InputError("the output's path has a NUL: a folder is expected")
+        raise InputError(f"cannot write {target}: its path has a NUL")
     if target.is_symlink():
         raise InputError(f"{target} is a link, which is not followed: name the folder itself")
     if os.path.lexists(target) and not target.is_dir():

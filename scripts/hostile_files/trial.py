@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hostile_files import models, photos, records
+from hostile_files.traps import SECRET
 from hostile_files.watch import MARKS, Watch, canary, leaked
 
 METHODS = (None, None, "grad_cam", "fd_cam")  # None is the default
@@ -68,6 +69,8 @@ def run_case(index: int, seed: int, work: Path, kinds: list[str], tell: Callable
     root = work / "case" / str(index)
     os.chdir(work)
     shutil.rmtree(root, ignore_errors=True)
+    secret = Path(os.environ["HOSTILE_SECRET"])
+    secret.write_bytes(SECRET)
     canary(root / "canary")
     case = (ModelCase if kind in models.KINDS else CommandCase).made(kind, rng, root, work)
     os.chdir(root / "in")
@@ -83,6 +86,8 @@ def run_case(index: int, seed: int, work: Path, kinds: list[str], tell: Callable
         outcome.also.append("leaked: printed")
     if command := COMMANDS.search(printed):
         outcome.also.append(f"terminal: {printed[max(0, command.start() - 60) : command.end() + 20]!r}")
+    if secret.read_bytes() != SECRET:
+        outcome.also.append("touched: the secret")
     for item in scratch.iterdir():
         shutil.rmtree(item, ignore_errors=True)
     return outcome.row(index, kind)

@@ -53,7 +53,7 @@ COMMANDS = {
     "explain, engine": ("explain", "-m", "m.onnx", "-i", "photo.png", *LABELS, "--engine", "local", "-o"),
     "evaluate": ("evaluate", "-m", "m.onnx", "-i", "photos.csv", *LABELS, "--metric", "average_drop", "-o"),
     "compare": ("compare", "-m", "m.onnx", "-m", "m.onnx", "-i", "photo.png", *LABELS, "-o"),
-    "export": ("export", "-m", "m_xai.onnx", "--server", "ovms", "--force", "-o"),
+    "export": ("export", "-m", "m_xai.onnx", "--server", "triton", "--force", "-o"),
 }
 SUFFIXES = {"insert": ".onnx", "explain, report": ".html", "compare": ".png"}
 
