@@ -33,8 +33,7 @@ from openvino_xai.render.photo import read_photo
 SAMPLES = Path(__file__).parents[1] / "samples"
 TIMED = 3  # explanations by each method; the median counts
 GRADIENTS = tuple(name for name, hook in HOOKS.items() if hook.gradients)
-PAIR = "abs_cam"  # scaled, its maps are those of its first phase: only its time is told
-METHODS = ("reciprocam", "cam", "activation_map", *(name for name in GRADIENTS if name != PAIR), *PROBES)
+METHODS = ("reciprocam", "cam", "activation_map", *(name for name in GRADIENTS if name not in PROBES), *PROBES)
 COLUMNS = {
     "average_drop": "drop",
     "average_increase": "increase",
@@ -161,7 +160,7 @@ def times(study: Study, work: Path, masks: int, asked: tuple[str, ...]) -> dict[
         return json.loads(path.read_text())
     photo = read_photo(first_photo(study.photos))
     networks: dict[str, Any] = {}
-    for name in (*asked, PAIR):
+    for name in asked:
         method = study.recipro if name == "reciprocam" else name
         try:
             if method in PROBES:
@@ -211,8 +210,6 @@ def section(study: Study, rows: dict[str, dict[str, Any] | str], spent: dict[str
         values = [f"{row['metrics'][name] * 100:.1f}" for name in names]
         took = [brief(spent[method]), brief(spent[method] / spent["plain"])] if method in spent else ["", ""]
         lines.append("| " + " | ".join([method, str(row["images"]), *values, *took]) + " |")
-    if PAIR in spent:
-        refused.append(f"{PAIR}: {brief(spent[PAIR])} s, {brief(spent[PAIR] / spent['plain'])} times the plain network")
     return "\n".join([*lines, *(["", *refused] if refused else [])])
 
 

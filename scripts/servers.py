@@ -103,7 +103,8 @@ def environment(work: Path, name: str, packages: Sequence[str]) -> Path:
 def kserve(work: Path, samples: Path) -> dict[str, bool]:
     """What KServe's own server answers, asked as JSON."""
     python = environment(work, "kserve", KSERVE)
-    export(work / "sample_xai.xml", work / "kserve_export", server="kserve", backend="python", force=True)
+    shutil.rmtree(work / "kserve_export", ignore_errors=True)
+    export(work / "sample_xai.xml", work / "kserve_export", server="kserve", backend="python")
     folder, port = work / "kserve_export" / "predictor", free_port()
     command = [str(python), str(folder / "predictor.py"), "--model_name=sample", f"--model_path={folder / 'model.xml'}"]
     command += [f"--http_port={port}"]

@@ -6,6 +6,7 @@ Run as `python -m openvino_xai.benchmark.alone FILE DEVICE PRECISION HINT BATCH`
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,7 +29,10 @@ class Alone:
 def measure_alone(path: Path, device: str, precision: str, hint: str, batch: int) -> Alone:
     """Measure a file in a fresh process. Raises ModelError where that fails."""
     command = [sys.executable, "-m", __name__, str(path), device, precision, hint, str(batch)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    # the modules that this process would take, and none from the folder that one is in
+    paths = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
+    told = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if told.returncode:
         raise ModelError(f"{path.name} does not run in a process of its own: {told.stderr.strip().splitlines()[-1:]}")
     return Alone(**json.loads(told.stdout))

@@ -62,8 +62,11 @@ def guarded() -> None:
             sys.exit(_watched(limits, arguments))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    except (InputError, OSError) as error:  # OSError: no temporary folder, no process
+    except InputError as error:
         warn(error)
+        sys.exit(2)
+    except OSError as error:  # no temporary folder, no process
+        warn(f"cannot start: {error.strerror or error}")
         sys.exit(2)
 
 
@@ -142,15 +145,15 @@ class _Watch:
     _beat: int = 0
 
     def outcome(self) -> _Outcome:
-        """Wait for the end. One signal asks the child to end, another, or the end of patience, ends it and all it started."""
-        sent = 0
+        """Wait for the end. One signal is passed on; a second, or the end of the grace, ends the child and all it started."""
+        sent = False
         while True:
             try:
                 status = self.child.wait(TICK)
             except subprocess.TimeoutExpired:
                 status = None
             if self.signals and not sent:
-                sent, self._since = 1, time.monotonic()
+                sent, self._since = True, time.monotonic()
                 _end(self.child, signal.Signals(self.signals[0]))
             if status is not None or (sent and (len(self.signals) > 1 or self._quiet() > GRACE)):
                 break
@@ -169,7 +172,7 @@ class _Watch:
         return time.monotonic() - self._since
 
     def _crashed(self, number: int) -> str:
-        name = signal.Signals(number).name
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         cause = _CAUSES.get(name, "the file may be broken")
         return f"the runtime was ended by {name} at work on this model or image: {cause}; {self.limits.remains}"
 

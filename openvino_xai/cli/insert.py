@@ -60,6 +60,12 @@ def insert(
             f"warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
             "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)"
         )
+    from openvino_xai.surgery.record import FALLBACKS
+
+    fallback = [word for word in record.get("fallback", "").split(",") if word]
+    if fallback:
+        why = "; ".join(FALLBACKS[word] for word in fallback)
+        warn(f"warning: the runtime did not take the cheaper hook: {why}")
     if as_json:
         told = {
             "model": model,
@@ -74,6 +80,7 @@ def insert(
             "score": record["score"],
             "targets": record["targets"],
             "scale": record["scale"],
+            "fallback": fallback,
             "verified": hooked.verified is not None,
             "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
             "difference": None if hooked.verified is None else hooked.verified.difference,

@@ -30,8 +30,8 @@ _METHOD = (
     "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block), by default what suits; cam (where a "
     "mean and linear layers end the model); activation_map (whatever the class); ablation_cam; by gradients grad_cam, "
     "grad_cam_plus_plus, smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without "
-    "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, group_cam, rise, occlusion, and by "
-    "the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
+    "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, abs_cam, group_cam, rise, "
+    "occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
@@ -52,20 +52,18 @@ ModelPath: TypeAlias = Annotated[
         "--model", "-m", help="The model: OpenVINO IR (.xml), ONNX (.onnx), or what OpenVINO reads (.tflite, .pdmodel, .pb)."
     ),
 ]
-LayerName: TypeAlias = Annotated["str | None", typer.Option("--layer", "-l", help=_LAYER)]
-Method: TypeAlias = Annotated["str | None", typer.Option(help=_METHOD)]
-Score: TypeAlias = Annotated["str | None", typer.Option(help=_SCORE)]
-ScoresName: TypeAlias = Annotated[
-    "str | None", typer.Option("--scores", help="The output with the scores, if several could be.")
-]
-ImageInput: TypeAlias = Annotated["str | None", typer.Option(help="The input with the image, if several could be.")]
-TargetClasses: TypeAlias = Annotated["str | None", typer.Option("--targets", help=_TARGETS)]
+LayerName: TypeAlias = Annotated[str | None, typer.Option("--layer", "-l", help=_LAYER)]
+Method: TypeAlias = Annotated[str | None, typer.Option(help=_METHOD)]
+Score: TypeAlias = Annotated[str | None, typer.Option(help=_SCORE)]
+ScoresName: TypeAlias = Annotated[str | None, typer.Option("--scores", help="The output with the scores, if several could be.")]
+ImageInput: TypeAlias = Annotated[str | None, typer.Option(help="The input with the image, if several could be.")]
+TargetClasses: TypeAlias = Annotated[str | None, typer.Option("--targets", help=_TARGETS)]
 Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE)]
 Plan: TypeAlias = Annotated[str, typer.Option(help=_PLAN)]
-Grid: TypeAlias = Annotated["str | None", typer.Option(help="Masks that keep a block of cells: rows x columns, as 14x14.")]
+Grid: TypeAlias = Annotated[str | None, typer.Option(help="Masks that keep a block of cells: rows x columns, as 14x14.")]
 Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weighs neighbours: gaussian (3x3) or cell.")]
-PrefixTokens: TypeAlias = Annotated["int | None", typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
-TokenGrid: TypeAlias = Annotated["str | None", typer.Option(help="Rows x columns of patches, if the model does not tell.")]
+PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
+TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
 Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]

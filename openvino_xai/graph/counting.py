@@ -10,6 +10,7 @@ from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, product
 from openvino_xai.graph.symbolic import symbolic_content
 
+DEEPEST = 24  # sums and products, one in the other, that make indices
 LARGEST = 2**20  # elements of a constant that are looked at
 
 
@@ -33,8 +34,10 @@ def is_reshape(graph: Graph, node: Node) -> bool:
     )
 
 
-def _even(graph: Graph, value: Value) -> _Even | None:
-    """How an integer tensor grows, where it does so evenly; None where it does not."""
+def _even(graph: Graph, value: Value, depth: int = 0) -> _Even | None:
+    """How an integer tensor grows, where it does so evenly; None where it does not, or is made in too many steps."""
+    if depth >= DEEPEST:
+        return None
     if graph.is_constant(value):
         return _of_array(graph.constant(value))
     node = value.producer
@@ -44,25 +47,29 @@ def _even(graph: Graph, value: Value) -> _Even | None:
         start, limit, step = (symbolic_content(graph, node.operand(index)) for index in (0, 1, 2))
         return _Even((limit[0],), (1,)) if limit and start == (0,) and step == (1,) else None
     if node.kind in ("cast", "identity"):
-        return _even(graph, node.operand(0))
-    if node.kind == "unsqueeze" and (before := _even(graph, node.operand(0))) is not None:
+        return _even(graph, node.operand(0), depth + 1)
+    if node.kind == "unsqueeze" and (before := _even(graph, node.operand(0), depth + 1)) is not None:
         rank = len(before.shape) + len(node.attributes["axes"])
         new = {axis % rank for axis in node.attributes["axes"]}
         kept = iter(zip(before.shape, before.steps, strict=True))
         both = [(1, 0) if axis in new else next(kept) for axis in range(rank)]
         return _Even(tuple(size for size, _ in both), tuple(step for _, step in both))
     if node.kind == "multiply":
-        return _multiple(graph, node)
+        return _multiple(graph, node, depth)
     if node.kind == "add":
-        a, b = (_even(graph, node.operand(index)) for index in (0, 1))
-        return None if a is None or b is None else _sum(a, b)
+        if (a := _even(graph, node.operand(0), depth + 1)) is None:
+            return None
+        b = a if node.operand(1) is node.operand(0) else _even(graph, node.operand(1), depth + 1)
+        return None if b is None else _sum(a, b)
     return None
 
 
-def _multiple(graph: Graph, node: Node) -> _Even | None:
+def _multiple(graph: Graph, node: Node, depth: int) -> _Even | None:
     for index in (0, 1):
-        factor, grown = symbolic_content(graph, node.operand(index)), _even(graph, node.operand(1 - index))
-        if factor is not None and len(factor) == 1 and isinstance(factor[0], int) and grown is not None:
+        factor = symbolic_content(graph, node.operand(index))
+        if factor is None or len(factor) != 1 or not isinstance(factor[0], int):
+            continue
+        if (grown := _even(graph, node.operand(1 - index), depth + 1)) is not None:
             return _Even(grown.shape, tuple(step * factor[0] for step in grown.steps))
     return None
 

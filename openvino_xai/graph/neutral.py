@@ -114,6 +114,8 @@ class Graph:
             if any(value in varying for _, value in node.operands):
                 varying.update(node.outputs)
         self._varying = varying
+        self.contents: dict[Value, np.ndarray | None] = {}  # of small integer tensors, and what is fixed: as far as asked for
+        self.fixed: dict[Value, bool] = {}
 
     @cached_property
     def origins(self) -> dict[str, tuple[Value, int]]:

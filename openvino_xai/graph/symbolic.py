@@ -16,6 +16,7 @@ from openvino_xai.graph.sizes import Dim, Size, at_one, product, quotient
 
 SHAPED = frozenset({"reshape", "broadcast"})  # kinds whose first operand is data, and the second the shape of the result
 LARGEST = 16  # elements; a shape has no more axes than this
+DEEPEST = 128  # operations on sizes, one behind the other: no exporter writes as many, and what is deeper is not followed
 
 RANDOM = frozenset("Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split())
 
@@ -50,8 +51,14 @@ def resized_to(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> dic
     return {"axes": changed, "sizes": index, "told": axes}
 
 
-def is_fixed(graph: Graph, value: Value) -> bool:
+def is_fixed(graph: Graph, value: Value, depth: int = 0) -> bool:
     """True for a value that is the same for every input and batch: constant, or computed from nothing but known sizes."""
+    if value not in graph.fixed:  # asked once, since values that are read twice may be made of such again and again
+        graph.fixed[value] = depth < DEEPEST and _is_fixed(graph, value, depth)
+    return graph.fixed[value]
+
+
+def _is_fixed(graph: Graph, value: Value, depth: int) -> bool:
     if graph.is_constant(value):
         return True
     content = symbolic_content(graph, value)
@@ -62,12 +69,18 @@ def is_fixed(graph: Graph, value: Value) -> bool:
         return False
     if node.kind in SHAPED:
         known = value.shape is not None and all(isinstance(size, int) for size in value.shape)
-        return known and is_fixed(graph, node.operand(0))
-    return all(is_fixed(graph, operand) for _, operand in node.operands)
+        return known and is_fixed(graph, node.operand(0), depth + 1)
+    return all(is_fixed(graph, operand, depth + 1) for _, operand in node.operands)
 
 
-def _array(graph: Graph, value: Value) -> np.ndarray | None:
+def _array(graph: Graph, value: Value, depth: int = 0) -> np.ndarray | None:
     """The content as an array of numbers and sizes; None where it is large, or known only when the model runs."""
+    if value not in graph.contents:
+        graph.contents[value] = None if depth >= DEEPEST else _content(graph, value, depth)
+    return graph.contents[value]
+
+
+def _content(graph: Graph, value: Value, depth: int) -> np.ndarray | None:
     if graph.is_constant(value):
         if value.dtype is None or value.dtype.kind not in "iubf" or _too_large(value):
             return None
@@ -77,7 +90,7 @@ def _array(graph: Graph, value: Value) -> np.ndarray | None:
     if node is None:
         return None
     if node.kind == "split":
-        return _split(graph, node, value)
+        return _split(graph, node, value, depth)
     if node.kind == "shape":
         shape = node.operand(0).shape
         whole = None if shape is None else np.array(shape, dtype=object)
@@ -85,7 +98,7 @@ def _array(graph: Graph, value: Value) -> np.ndarray | None:
     rule = _CONTENT.get(node.kind)
     if rule is None and node.kind not in _ARITHMETIC:
         return None
-    operands = [_array(graph, operand) for _, operand in node.operands]
+    operands = [_array(graph, operand, depth + 1) for _, operand in node.operands]
     found = [operand for operand in operands if operand is not None]
     if len(found) != len(operands):
         return None
@@ -94,8 +107,8 @@ def _array(graph: Graph, value: Value) -> np.ndarray | None:
     return _computed(node, found) if node.kind in _ARITHMETIC and all(map(_numbers, found)) else None
 
 
-def _split(graph: Graph, node: Node, value: Value) -> np.ndarray | None:
-    whole, axis = _array(graph, node.operand(0)), node.attributes["axis"]
+def _split(graph: Graph, node: Node, value: Value, depth: int) -> np.ndarray | None:
+    whole, axis = _array(graph, node.operand(0), depth + 1), node.attributes["axis"]
     sizes = [at_one(made.shape[axis]) if made.shape else 0 for made in node.outputs]
     if whole is None or not whole.ndim or sum(sizes) != whole.shape[axis]:
         return None
@@ -218,7 +231,11 @@ def _range(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
 def _reshape(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     if len(operands) < 2 or not _numbers(operands[1]):
         return None
-    return operands[0].reshape([int(size) for size in operands[1].reshape(-1)])
+    told, before = [int(size) for size in operands[1].reshape(-1)], operands[0].shape
+    sizes = [before[axis] if size == 0 and axis < len(before) else size for axis, size in enumerate(told)]  # 0 is as before
+    known = int(np.prod([size for size in sizes if size != -1]))
+    fits = operands[0].size == known if -1 not in sizes else known and operands[0].size % known == 0
+    return operands[0].reshape(sizes) if fits and sizes.count(-1) < 2 and min(sizes, default=0) >= -1 else None
 
 
 def _cast(node: Node, operands: list[np.ndarray]) -> np.ndarray:

@@ -1,27 +1,42 @@
-"""Abs-CAM: channels weighed by the mean of absolute gradients, and the map held to what the network says of what it uncovers.
+"""Abs-CAM: a channel weighs what the class has where the image is masked with it, and channels without a gradient are left out.
 
 Zeng et al., "Abs-CAM: A gradient optimization interpretable approach for explanation of convolutional neural networks", 2022,
-equations 1 - 5 and algorithm 1. The first phase sums the channels, each weighed by the mean of |g|. The second enlarges and
-min-max scales that map, multiplies the image by it, asks the network for the class's probability, and multiplies the first map
-by that. The factor is one number for a map: it tells in raw maps, and min-max scaled both phases draw the same picture.
+algorithm 1 and equation 5. W_k is the mean of the absolute gradient of the score over channel k. W_k A_k is enlarged to
+the image and min-max scaled to a mask M_k. The map sums over k the class's softmax score of M_k X, times M_k. Min-max takes
+a positive W_k out again: it matters only where it is 0. A constant channel counts 0. Each channel costs a run of the whole
+network.
+
+Enlarging is linear and leaves constants alone, so the sum is taken on the cells: enlarged, the map is the paper's. Between the
+centres of cells no mask is below 0, and the paper's ReLU changes nothing there. `abs_cam_init` is the sum of W_k A_k.
 """
 
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.channels import weighed
-from openvino_xai.hooks.scale import unit
+from openvino_xai.hooks.channels import quotient, weighed
 from openvino_xai.hooks.site import Site
 
 
 def abs_cam_init(xp: Namespace, site: Site) -> Array:
-    """Saliency [B, N, K], 0 or more: the first phase alone."""
-    g = site.gradients()
-    return weighed(xp, site, xp.mean(xp.maximum(g, xp.multiply(g, -1.0)), axis=2))
+    """Saliency [B, N, K], 0 or more: the channels, each weighed by the mean of its absolute gradient."""
+    return weighed(xp, site, _weights(xp, site))
 
 
 def abs_cam(xp: Namespace, site: Site) -> Array:
-    """Saliency [B, N, K], 0 or more: both phases."""
-    first = abs_cam_init(xp, site)
-    scores = site.image_scores(xp.permute_dims(unit(xp, first), (0, 2, 1)))  # [B, K]
-    return xp.multiply(first, xp.reshape(scores, (scores.shape[0], 1, scores.shape[1])))
+    """Saliency [B, N, K]: the channels' masks, each weighed by the class's probability of the image under it."""
+    cells = site.cells()
+    low, high = site.enlarged_range(xp.permute_dims(cells, (0, 2, 1)))  # [B, 1, C]
+    constant = xp.equal(xp.max(cells, axis=1, keepdims=True), xp.min(cells, axis=1, keepdims=True))
+    spread = xp.where(constant, 0.0, xp.subtract(high, low))
+    masks = quotient(xp, xp.subtract(cells, low), spread)  # [B, N, C]
+    scores = site.image_scores(xp.permute_dims(masks, (0, 2, 1)))  # [B, C, K]
+    without = xp.equal(_weights(xp, site), 0.0)  # [B, K, C]
+    # weights lie as [B, K, C]: as [B, C, K], OpenVINO 2026.4.1 mixes up the product of one class with its batch
+    counted = xp.where(without, 0.0, xp.permute_dims(scores, (0, 2, 1)))
+    return xp.matmul(masks, xp.permute_dims(counted, (0, 2, 1)))
+
+
+def _weights(xp: Namespace, site: Site) -> Array:
+    """[B, K, C]: the mean over the cells of the absolute gradient."""
+    slopes = site.gradients()
+    return xp.mean(xp.maximum(slopes, xp.multiply(slopes, -1.0)), axis=2)

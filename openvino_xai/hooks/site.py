@@ -38,7 +38,10 @@ class Site(Protocol):
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
 
     def image_scores(self, maps: Any) -> Any:
-        """[B, K]: the probability of class k for the image times map k of `maps` [B, K, N] in [0, 1], enlarged to pixels."""
+        """[B, M, K]: the probability of each explained class for the image times each of `maps` [B, M, N], enlarged."""
+
+    def enlarged_range(self, maps: Any) -> Any:
+        """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
 
     def noisy_gradients(self, copies: int, level: float) -> Any:
         """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""

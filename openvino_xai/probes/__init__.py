@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from openvino_xai.probes.ablation_cam import ablation_cam
+from openvino_xai.probes.abs_cam import abs_cam
 from openvino_xai.probes.classifier import Classifier, Settings
 from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
 from openvino_xai.probes.group_cam import group_cam
@@ -20,13 +21,14 @@ class Probe(NamedTuple):
     """A function from a classifier, an image [1, C, H, W] and classes to maps [K, h, w], and what it looks at beside scores."""
 
     ask: Callable[[Classifier, np.ndarray, Sequence[int], Settings], np.ndarray]
-    looks_at: Literal["nothing", "layer", "gradients"] = "nothing"
+    looks_at: Literal["nothing", "layer", "layer gradients", "gradients"] = "nothing"
 
 
 PROBES: dict[str, Probe] = {
     "score_cam": Probe(score_cam, "layer"),
     "ablation_cam": Probe(ablation_cam, "layer"),
-    "group_cam": Probe(group_cam, "layer"),
+    "abs_cam": Probe(abs_cam, "layer gradients"),
+    "group_cam": Probe(group_cam, "layer gradients"),
     "rise": Probe(rise),
     "occlusion": Probe(occlusion),
     "saliency": Probe(saliency, "gradients"),

@@ -17,7 +17,10 @@ SMALLEST = 1e-12
 
 
 def ablation_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], settings: Settings) -> np.ndarray:
-    """Maps [K, h, w], f32, on the layer's own cells: the channels' weighted sum, not below 0."""
+    """Maps [K, h, w], f32, on the layer's own cells: the channels' weighted sum, not below 0.
+
+    Of tokens, those that are no cells stay as they are while a channel of the others is set to zero.
+    """
     channels = model.features(image)[0]
     whole, without = losses(model, image, channels, classes, settings)
     weights = (whole - without) / np.maximum(np.abs(whole), SMALLEST)

@@ -31,6 +31,9 @@ class Classifier(Protocol):
     def gradients(self, images: np.ndarray, k: int) -> np.ndarray:
         """[N, C, H, W], f32: the derivative of class k's logit with respect to images."""
 
+    def layer_gradients(self, image: np.ndarray, k: int) -> np.ndarray:
+        """[C, h, w], f32: the derivative of class k's logit for `image` [1, C, H, W] with respect to the layer's cells."""
+
 
 def _untold(done: int, total: int) -> None:
     """Nobody watches."""

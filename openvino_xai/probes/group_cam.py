@@ -4,8 +4,7 @@ Zhang, Rao and Yang, "Group-CAM: Group score-weighted visual explanations for de
 2 - 8: channels are weighed, summed in `groups` of neighbours, cut off at 0 and below their 70th percentile, enlarged, min-max
 scaled, and mix the image with one under a Gaussian of 51 pixels, sigma 50.
 
-The paper weighs a channel by the mean of the score's derivative over its cells. Here the derivative is the quotient of setting
-the channel to zero, (y - y_without) / sum of the channel, which is the same wherever the tail is linear in the channel.
+A channel's weight is the mean of the logit's derivative over its cells. Of tokens, those that are no cells take no part.
 """
 
 from __future__ import annotations
@@ -15,25 +14,21 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from openvino_xai.probes.ablation_cam import losses
 from openvino_xai.probes.classifier import Classifier, Settings, blurred, enlarged, in_chunks, unit
 
 PERCENTILE = 70
 KERNEL, SIGMA = 51, 50.0
-SMALLEST = 1e-12  # a channel that sums up to less says nothing
 
 
 def group_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], settings: Settings) -> np.ndarray:
     """Maps [K, H, W], f32, in the image's pixels: the groups' masks, weighed, not below 0."""
     channels = model.features(image)[0].astype(np.float64)
-    whole, without = losses(model, image, channels.astype(np.float32), classes, settings)
-    totals = channels.sum(axis=(1, 2))[:, None]
-    weights = np.where(np.abs(totals) > SMALLEST, (whole - without) / np.where(totals == 0, 1, totals), 0)
     soft = blurred(image, KERNEL, SIGMA, cv2.BORDER_REFLECT_101)
     base = model.scores(soft)[0]
     found = []
-    for index, k in enumerate(classes):
-        masks = group_masks(weights[:, index, None, None] * channels, settings.groups, (image.shape[2], image.shape[3]))
+    for k in classes:
+        weights = model.layer_gradients(image, k).mean(axis=(1, 2), dtype=np.float64)
+        masks = group_masks(weights[:, None, None] * channels, settings.groups, (image.shape[2], image.shape[3]))
         total = np.zeros(image.shape[2:])
         for chunk in in_chunks(len(masks), model.batch, settings.told):
             some = masks[chunk][:, None]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from openvino_xai.errors import LayerError
 from openvino_xai.graph.protocol import Deployed, Running
-from openvino_xai.graph.vocabulary import shape_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.gradient import gradient_by_image
+from openvino_xai.surgery.gradient import gradient_by_image, gradient_by_layer
 from openvino_xai.surgery.locate import Candidate, is_quantised
 from openvino_xai.surgery.plan import GRADIENT
 from openvino_xai.surgery.site import WANTED
@@ -49,6 +49,10 @@ class ImageClassifier:
         """Raises LayerError: nothing inside is known."""
         raise LayerError("the model is known from outside: gradients need its file")
 
+    def layer_gradients(self, image: np.ndarray, k: int) -> np.ndarray:
+        """Raises LayerError: no layer is known."""
+        return self.features(image)
+
 
 class GradientClassifier(ImageClassifier):
     """A `Classifier` for probes that look at gradients by the image: the whole network, differentiated.
@@ -60,9 +64,8 @@ class GradientClassifier(ImageClassifier):
     def __init__(self, network: Network, deployed: Deployed, known: Described, compiled: tuple[str, str]) -> None:
         super().__init__(network)
         self._gradient = gradient_by_image(deployed, known.image, known.scores).compile(*compiled)
-        rng = np.random.default_rng(0)
-        count, channels = self._image.batch or 2, shape_of(known.image)[1 if known.channels_first else 3]
-        images = rng.standard_normal((count, int(str(channels)), *network.preprocessing.size)).astype(np.float32)
+        images = random_images(network)
+        count = len(images)
         logits = deployed.probing(read={LOGITS: known.scores.read_at("logit")}, given={}).compile(*compiled)
 
         def asked(moved: np.ndarray) -> np.ndarray:
@@ -84,6 +87,13 @@ class GradientClassifier(ImageClassifier):
         return np.concatenate(found)
 
 
+def random_images(network: Network) -> np.ndarray:
+    """Images [N, C, H, W], f32, of noise, as many as the model takes, or two."""
+    known = network.images
+    shape = (known.batch or 2, known.channels, *network.preprocessing.size)
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
 class LayeredClassifier(ImageClassifier):
     """A `Classifier` for probes: a model without a hook, and one of its layers; what is not asked for is not compiled.
 
@@ -98,7 +108,24 @@ class LayeredClassifier(ImageClassifier):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """[N, C, h, w]: what the layer holds for images [N, C, H, W]; of tokens, those that are cells."""
-        raw = self._run(self._trunk, images, FEATURES).astype(np.float32)
+        return self._by_cell(self._run(self._trunk, images, FEATURES))
+
+    def layer_gradients(self, image: np.ndarray, k: int) -> np.ndarray:
+        """[C, h, w], f32: the derivative of class k's logit for `image` [1, C, H, W] by the layer's cells."""
+        return np.asarray(self._by_cell(self._slopes(image, [k]))[0])
+
+    def _slopes(self, images: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+        """The derivative of each image's class's logit by what the layer holds, in the layer's own axes."""
+        slopes, start = [], 0
+        for part, count in self._image.runs(self._image.laid_out(images)):
+            ids = np.resize(np.array(classes[start : start + count], np.int64), len(part))
+            slopes.append(self._gradient({self._image.name: part, WANTED: ids})[GRADIENT][:count])
+            start += count
+        return np.concatenate(slopes)
+
+    def _by_cell(self, raw: np.ndarray) -> np.ndarray:
+        """[N, C, h, w], f32, of an array as the layer holds it; tokens that are no cells are left out."""
+        raw = raw.astype(np.float32)
         place, channels = self._at.place, self._at.channels
         if len(place.cells) == 2:
             return raw.transpose(place.batch, channels, *place.cells)
@@ -113,6 +140,25 @@ class LayeredClassifier(ImageClassifier):
             given = {FEATURES: part, self._image.name: np.repeat(laid, len(part), axis=0)}
             found.append(self._tail(given)[LOGITS][:count])
         return np.concatenate(found).reshape(len(features), -1).astype(np.float64)
+
+    def hold_gradients(self) -> None:
+        """Raise PlanError where the tail has no derivative, VerificationError where the score does not move as it says."""
+        deployed, images = self._deployed, random_images(self._network)
+        classes = self._network.predict(images).argmax(axis=1).tolist()
+        held = self._run(self._trunk, images, FEATURES)
+        laid = self._image.laid_out(images)
+
+        def logits(features: np.ndarray) -> np.ndarray:
+            y = self._tail({FEATURES: features.astype(held.dtype), self._image.name: laid})[LOGITS]
+            return y.reshape(len(images), -1).astype(np.float64)
+
+        slopes, quantised = self._slopes(images, classes).astype(np.float64), is_quantised(deployed.graph)
+        cells, where = self._at.place.cells, f"layer '{self.layer}'"
+        step_along(logits, held, slopes, classes, cells=cells, where=where, quantised=quantised)
+
+    @cached_property
+    def _gradient(self) -> Running:
+        return gradient_by_layer(self._deployed, self._at, self._network.scores).compile(*self._compiled)
 
     @cached_property
     def _trunk(self) -> Running:

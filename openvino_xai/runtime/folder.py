@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.errors import ImageError
+from openvino_xai.errors import ImageError, InputError, OutputError
 from openvino_xai.explanation import SUFFIXES, Explanation
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
@@ -99,8 +99,13 @@ def _explained(
 
 def _written(explanation: Explanation, folder: Path, told: dict[str, Any], style: Style) -> dict[str, Any]:
     assert explanation.path is not None
-    with blamed_on(explanation.path):
-        files = explanation.save(folder, told["name"], style=style)
+    try:
+        with blamed_on(explanation.path):
+            files = explanation.save(folder, told["name"], style=style)
+    except (ImageError, OutputError):
+        raise
+    except InputError as error:  # what cannot be drawn, or be a PNG
+        raise ImageError(f"cannot draw {explanation.path}: {error}") from error
     seen = explanation.to_dict()
     return {**seen, **told, "targets": [{**target, **paths} for target, paths in zip(seen["targets"], files, strict=True)]}
 

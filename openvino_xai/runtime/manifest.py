@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import open_regular
+from openvino_xai.graph.files import open_regular, writing
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.runtime.sources import digest_of
 
@@ -106,7 +106,7 @@ class Manifest:
         return not os.path.lexists(place) if owner is None else owner == image and not place.is_dir()
 
     def add(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        """One more line, on the disk when this returns. Raises InputError."""
+        """One more line, on the disk when this returns. Raises OutputError."""
         line = {**told, "asked": dict(self.asked)}
         line[CHECK] = digest_of(line)
         _append(self.path, line, settle=True)
@@ -194,10 +194,10 @@ def _claims(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _append(path: Path, value: object, *, settle: bool) -> None:
-    """Add a line to a file, which is no link."""
+    """Add a line to a file, which is no link. Raises OutputError."""
     line = to_json(value).encode() + b"\n"
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o644), "ab+") as file:  # noqa: PTH123
             if file.seek(0, os.SEEK_END):
@@ -207,5 +207,3 @@ def _append(path: Path, value: object, *, settle: bool) -> None:
             file.flush()
             if settle:
                 os.fsync(file.fileno())
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error

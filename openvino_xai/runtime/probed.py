@@ -31,8 +31,9 @@ def probe(
 ) -> Probed:
     """A model without a hook that explains by a probe: what `load` returns for a hooked one, and slower.
 
-    `method` is `score_cam`, `ablation_cam` or `group_cam`, which look at `layer`; `rise` or `occlusion`, which look at images
-    alone; or `saliency`, `input_x_gradient`, `integrated_gradients` or `smooth_grad`, which differentiate the whole network.
+    `method` is `score_cam`, `ablation_cam`, `abs_cam` or `group_cam`, which look at `layer`, the last two at gradients there;
+    `rise` or `occlusion`, which look at images alone; or `saliency`, `input_x_gradient`, `integrated_gradients` or
+    `smooth_grad`, which differentiate the whole network.
     `settings` is what it is told. The other options are those of `insert` and `load`.
 
     Raises InputError, ModelError, LayerError where a method needs a layer that is not there, PlanError where an operation has
@@ -43,7 +44,7 @@ def probe(
     deployed = open_model(model)
     refuse_hooked(deployed)
     chosen = None
-    if PROBES[method].looks_at == "layer":
+    if PROBES[method].looks_at in ("layer", "layer gradients"):
         hint = token_hint(prefix_tokens, token_grid)
         chosen = find_layer(deployed, layer=layer, scores=scores, image_input=image_input, hint=hint)
     elif layer is not None:
@@ -54,7 +55,10 @@ def probe(
         return Probed(network, known, method, GradientClassifier(network, deployed, known, (device, precision)), settings)
     if chosen is None:
         return Probed(network, known, method, ImageClassifier(network), settings)
-    return Probed(network, known, method, LayeredClassifier(network, deployed, chosen, (device, precision)), settings)
+    layered = LayeredClassifier(network, deployed, chosen, (device, precision))
+    if PROBES[method].looks_at == "layer gradients":
+        layered.hold_gradients()
+    return Probed(network, known, method, layered, settings)
 
 
 class Probed(Network):

@@ -59,9 +59,9 @@ def export(
 
 def _refuse_options(server: str, precision: str, backend: str | None, legacy: bool) -> None:
     """Raise InputError for options that no server has."""
-    for word, value, known in (("server", server, get_args(Server)), ("precision", precision, PRECISIONS)):
-        if value not in known:
-            raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
+    for word, value, choices in (("server", server, get_args(Server)), ("precision", precision, PRECISIONS)):
+        if value not in choices:
+            raise InputError(f"{word} '{value}' is not known: one of {', '.join(choices)} is expected")
     if legacy and server != "triton":
         raise InputError(f"a pair of endpoints with one copy of the weights is Triton's: {server} has none")
     if backend is not None and server == "ovms":

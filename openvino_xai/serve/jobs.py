@@ -38,6 +38,7 @@ Told: TypeAlias = Callable[[int, int], None]
 
 Said: TypeAlias = Callable[[str], None]
 
+RAY_REACHABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # by whatever name (2.60): 0 has Ray listen on the loopback alone
 PATIENCE = 3  # times that workers may die before any of them has finished a shard
 JOB, MANIFEST = "job.json", "manifest.json"
 LARGEST = 2**26  # bytes of what is read of a job
@@ -253,6 +254,37 @@ def _do(shard: Shard, work: Work) -> int:
 # ---- Ray
 
 
+def _started_ray(said: Said) -> Any:
+    """Ray, on the cluster that RAY_ADDRESS names, or for this machine alone. Raises InputError.
+
+    A node that Ray starts listens on every interface, and whoever reaches it may run code there.
+    """
+    address = os.environ.get("RAY_ADDRESS", "local")
+    if address == "local":
+        os.environ[RAY_REACHABLE] = "0"  # read when Ray is imported
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise InputError("the engine ray needs Ray: pip install 'ovxai[ray]'") from error
+    if ray.is_initialized():
+        return ray
+    try:
+        ray.init(address, include_dashboard=False if address == "local" else None, log_to_driver=False, logging_level="error")
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(f"Ray does not start at RAY_ADDRESS={address}: {error}") from error
+    listens = ray.get_runtime_context().gcs_address
+    if address != "local":
+        said(f"joined the Ray cluster at {listens}, as RAY_ADDRESS says")
+    elif listens.startswith("127.0.0.1:"):
+        said("Ray listens on 127.0.0.1, for this machine alone; RAY_ADDRESS joins a cluster")
+    else:
+        ray.shutdown()
+        raise InputError(f"Ray listens on {listens}, where others reach it: start a cluster of your own, and set RAY_ADDRESS")
+    return ray
+
+
 class _Worker:
     """What Ray keeps on a machine: a network, and the shards that it may be asked for."""
 
@@ -264,14 +296,7 @@ class _Worker:
 
 
 def _by_ray(running: _Running, left: list[Shard]) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise InputError("the engine ray needs Ray: pip install 'ovxai[ray]'") from error
-    if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray = _started_ray(running.said)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     shards = ray.data.from_items([{"shard": index} for index in range(len(left))], override_num_blocks=len(left))

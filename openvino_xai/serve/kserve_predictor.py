@@ -28,9 +28,9 @@ class Input:
         datatype, shape = from_np_dtype(self.dtype), list(item.shape)
         if item.datatype != datatype:
             raise InvalidInput(f"input '{self.name}' is {item.datatype}: {datatype} is expected")
-        fits = len(shape) == len(self.shape) and all(own in (None, size) for own, size in zip(self.shape, shape))
+        fits = len(shape) == len(self.shape) and all(expected in (None, size) for expected, size in zip(self.shape, shape))
         if not fits or not all(isinstance(size, int) and size > 0 for size in shape):
-            expected = [-1 if own is None else own for own in self.shape]
+            expected = [-1 if size is None else size for size in self.shape]
             raise InvalidInput(f"input '{self.name}' has the shape {shape}: {expected} is expected, -1 for any size above 0")
         try:
             array = np.array(item.data) if isinstance(item.data, list) and item.data else item.as_numpy()
@@ -98,15 +98,15 @@ class Predictor(Model):
         """The arrays of a request, or InvalidInput."""
         items = {item.name: item for item in request.inputs}
         refuse_repeated("input", [item.name for item in request.inputs])
-        names = [own.name for own in self.inputs]
+        names = [taken.name for taken in self.inputs]
         for name in items:
             if name not in names:
                 raise InvalidInput(f"there is no input '{name}': the model has {', '.join(names)}")
         for name in names:
             if name not in items:
                 raise InvalidInput(f"the input '{name}' is missing")
-        arrays = {own.name: own.read(items[own.name]) for own in self.inputs}
-        if len({len(arrays[own.name]) for own in self.inputs if own.shape[:1] == [None]}) > 1:
+        arrays = {taken.name: taken.read(items[taken.name]) for taken in self.inputs}
+        if len({len(arrays[taken.name]) for taken in self.inputs if taken.shape[:1] == [None]}) > 1:
             raise InvalidInput("the inputs have different numbers of images")
         return arrays
 

@@ -21,6 +21,7 @@ MANIFEST = "ovxai-manifest.json"
 LARGEST = 1_000_000  # bytes of a manifest that is read
 NAMED = 5  # files that a refusal names
 NAMED_OLD = 100  # characters of a folder's name in another's
+CACHE = "__pycache__"
 AGAIN = "choose another folder"
 
 
@@ -58,7 +59,7 @@ def _parents_of(target: Path) -> Iterator[None]:
 def _refuse_place(target: Path, source: Path | None) -> None:
     """Raise InputError for links, files, folders that somebody is in, and those that hold the model."""
     if "\0" in str(target):
-        raise InputError("the output's path has a NUL: a folder is expected")
+        raise InputError(f"cannot write {target}: its path has a NUL")
     if target.is_symlink():
         raise InputError(f"{target} is a link, which is not followed: name the folder itself")
     if os.path.lexists(target) and not target.is_dir():
@@ -88,7 +89,7 @@ def _refuse_foreign(folder: Path, target: Path) -> None:
     folders = {str(parent) for name in listed for parent in PurePosixPath(name).parents}
     foreign, changed = [], []
     for name, path in _entries(folder):
-        if name == MANIFEST or (name in folders and not path.is_symlink() and path.is_dir()):
+        if name == MANIFEST or (name in folders and not path.is_symlink() and path.is_dir()) or _is_cache(name, path, listed):
             continue
         if name not in listed:
             foreign.append(name)
@@ -98,7 +99,20 @@ def _refuse_foreign(folder: Path, target: Path) -> None:
         if names:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             named = ", ".join(f"'{name}'" for name in sorted(names)[:NAMED])
-            raise InputError(f"{target} holds what {what[5:]}: {named}{more}. Move it away, or {AGAIN}")
+            raise InputError(f"{target} holds files {what}: {named}{more}. Move it away, or {AGAIN}")
+
+
+def _is_cache(name: str, path: Path, listed: Mapping[str, str]) -> bool:
+    """Whether that is what Python keeps of a file in the manifest: a server that ran it has left it there."""
+    place = PurePosixPath(name)
+    if path.is_symlink():
+        return False
+    if place.name == CACHE:
+        return path.is_dir() and any(
+            PurePosixPath(source).parent == place.parent and source.endswith(".py") for source in listed
+        )
+    source = place.parent.parent / f"{place.name.partition('.')[0]}.py"
+    return place.parent.name == CACHE and place.suffix == ".pyc" and path.is_file() and str(source) in listed
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, Path]]:

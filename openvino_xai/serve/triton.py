@@ -23,10 +23,10 @@ LARGEST_BATCH = 64
 
 def triton_backend(suffix: str, backend: str | None) -> str:
     """The backend that serves a file, the model's own where none is named. Raises InputError."""
-    known = BACKENDS[suffix]
-    backend = backend or known[0]
-    if backend not in known:
-        raise InputError(f"backend '{backend}' does not serve {suffix} files: one of {', '.join(known)} is expected")
+    backends = BACKENDS[suffix]
+    backend = backend or backends[0]
+    if backend not in backends:
+        raise InputError(f"backend '{backend}' does not serve {suffix} files: one of {', '.join(backends)} is expected")
     return backend
 
 

@@ -65,7 +65,7 @@ class TritonPythonModel:
         if array.dtype != dtype:
             raise Refused(f"input '{name}' is {array.dtype}: {dtype} is expected")
         sizes = array.shape[:-1] if name == self.gate and array.shape[1:] == (1,) else array.shape
-        if len(sizes) != len(shape) or any(own not in (-1, size) or size < 1 for own, size in zip(shape, sizes)):
+        if len(sizes) != len(shape) or any(expected not in (-1, size) or size < 1 for expected, size in zip(shape, sizes)):
             raise Refused(f"input '{name}' has the shape {list(array.shape)}: {shape} is expected, -1 for any size above 0")
         if dtype.kind == "f" and not np.isfinite(array).all():
             raise Refused(f"input '{name}' has data that are not finite")

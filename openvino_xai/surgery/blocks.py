@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import isqrt, prod
 
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import text
-from openvino_xai.surgery.locate import LAYOUT, QUANTISERS, Candidate, Scores, layer_name, paths_through
+from openvino_xai.graph.sizes import at_one, product, text
+from openvino_xai.surgery.locate import LAYOUT, MOST_TOKENS, QUANTISERS, Candidate, Scores, layer_name, paths_through
 from openvino_xai.surgery.places import Place
 
 PROJECTIONS = frozenset({"matmul", "conv", "attention"})
@@ -91,6 +91,8 @@ def _block(
     reason = None
     if not all(isinstance(size, int) for size in first.grid):
         reason = "the number of its tokens depends on the input; give the model a fixed height and width"
+    elif at_one(product(first.grid)) > MOST_TOKENS:
+        reason = f"it has {text(first.grid)} tokens, more than {MOST_TOKENS}"
     elif value.dtype is None or value.dtype.kind != "f":
         reason = f"it holds {value.dtype}, not floating-point features"
     return Candidate(name, value, first, reason, entry)

@@ -62,8 +62,13 @@ class ArraySite:
         return self._told("channel_scores", kept)
 
     def image_scores(self, maps: np.ndarray) -> np.ndarray:
-        """[B, K]"""
+        """[B, M, K]"""
         return self._told("image_scores", maps)
+
+    def enlarged_range(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Two of [B, 1, M]"""
+        ends = self._told("enlarged_range", maps)
+        return ends[:, :1], ends[:, 1:]
 
     def noisy_gradients(self, copies: int, level: float) -> np.ndarray:
         """[B, S, K, N, C]"""

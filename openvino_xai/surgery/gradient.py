@@ -1,4 +1,4 @@
-"""The whole network, differentiated: the gradient of one class of each image by the image itself."""
+"""The network, differentiated: the gradient of one class of each image, by the image itself or by a layer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import numpy as np
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.neutral import Value
 from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.sizes import text
 from openvino_xai.graph.vocabulary import Trace, shape_of
 from openvino_xai.surgery.backward import Backward, Classes
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.locate import Scores
+from openvino_xai.surgery.locate import Candidate, Scores
 from openvino_xai.surgery.plan import GRADIENT, Plan
 from openvino_xai.surgery.site import WANTED
 
@@ -23,21 +24,41 @@ def gradient_by_image(deployed: Deployed, image: Value, scores: Scores) -> Deplo
     """
     if image.dtype is None or image.dtype.kind != "f":
         raise PlanError(f"'{image.name}' holds {image.dtype}: gradients need an image of floats", node=image.name)
+    return _gradient_by(deployed, image, scores)
+
+
+def gradient_by_layer(deployed: Deployed, layer: Candidate, scores: Scores) -> Deployed:
+    """A twin with an input `explain_class` [B], i64, and an output `gradient`, of the layer's shape and in its own axes.
+
+    That is the derivative of each image's class's logit with respect to what the layer holds. Raises PlanError, naming the
+    operation behind the layer that has no derivative.
+    """
+    if layer.place.batch != 0:
+        shape = text(shape_of(layer.value))
+        raise PlanError(f"layer '{layer.name}' {shape} has its batch on axis {layer.place.batch}; axis 0 is expected")
+    return _gradient_by(deployed, layer.value, scores)
+
+
+def _gradient_by(deployed: Deployed, value: Value, scores: Scores) -> Deployed:
+    """The twin that differentiates each image's class's logit with respect to a value of the model."""
     twin = deployed.twin()
-    image = next(value for value in twin.graph.inputs if value.name == image.name)
+    cut = _again(deployed, twin, value)
     end = _again(deployed, twin, scores.read_at("logit"))
-    batch, trace = shape_of(image)[0], Trace()
+    batch, trace = shape_of(cut)[0], Trace()
     wanted = Value(WANTED, (batch,), np.dtype(np.int64))
-    own = Classes(scores.classes, trace.reshape(wanted, (batch, 1)), of_each_image=True)
-    back = Backward(twin.graph, trace, image, end, own, batch=batch)
-    made = trace.broadcast_to(back.gradient(), shape_of(image))
-    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: made}, inputs={WANTED: wanted}), twin)
+    classes = Classes(scores.classes, trace.reshape(wanted, (batch, 1)), of_each_image=True)
+    back = Backward(twin.graph, trace, cut, end, classes, batch=batch)
+    gradient = trace.broadcast_to(back.gradient(), shape_of(cut))
+    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: wanted}), twin)
     return twin.reread()
 
 
 def _again(deployed: Deployed, twin: Deployed, value: Value) -> Value:
-    """A value of a model, in its twin: the nodes are the same, in the same order."""
-    for node, other in zip(deployed.graph.nodes, twin.graph.nodes, strict=True):
+    """A value of a model, in its twin: inputs have their names, and the nodes are the same, in the same order."""
+    for source, other in zip(deployed.graph.inputs, twin.graph.inputs, strict=True):
+        if source is value:
+            return other
+    for node, same in zip(deployed.graph.nodes, twin.graph.nodes, strict=True):
         if value in node.outputs:
-            return other.outputs[node.outputs.index(value)]
+            return same.outputs[node.outputs.index(value)]
     raise PlanError(f"'{value.name}' is computed by no node", node=value.name)

@@ -33,6 +33,7 @@ from openvino_xai.version import __version__
 
 MAX_MEMORY = 2 * 2**30
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
+CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look where it does
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
 
 
@@ -255,6 +256,8 @@ def _record(request: Request, chosen: Candidate, scores: Scores, place: Layer, p
         record["gate"] = GATE
     if planned.joined:
         record["joined"] = str(len(planned.joined))
+    if fallback := [word for word, taken in (("apart", request.apart), ("one", request.gate == "one")) if taken]:
+        record["fallback"] = ",".join(fallback)
     record["verified"] = ",".join(request.runtimes) or "none"
     return record
 
@@ -281,8 +284,8 @@ def _refuse_shallow(place: Layer, method: str) -> None:
 def find_layer(
     deployed: Deployed, *, layer: str | None, scores: str | None, image_input: str | None, hint: TokenHint
 ) -> Candidate:
-    """The layer called `layer`, or the one where a hook would go. Raises ModelError, LayerError."""
-    return _View(deployed.graph, scores, image_input, hint).choose(layer, None)
+    """The layer called `layer`, or the one where a hook that weighs channels would go. Raises ModelError, LayerError."""
+    return _View(deployed.graph, scores, image_input, hint).choose(layer, CHANNELS)
 
 
 def token_hint(prefix: int | None, grid: str | Sequence[int] | None) -> TokenHint:

@@ -10,11 +10,12 @@ import numpy as np
 
 from openvino_xai.errors import LayerError, ModelError
 from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.sizes import Size, product, text
+from openvino_xai.graph.sizes import Size, at_one, product, text
 from openvino_xai.surgery.places import Place
 
 IMAGE_CHANNELS = (1, 3, 4)
 LAYOUT = frozenset("reshape transpose squeeze unsqueeze identity cast".split())
+MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
 QUANTISERS = frozenset("fake_quantize quantize dequantize".split())
 
 
@@ -203,6 +204,8 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
             reason = "it has no cells"
         elif product(where.grid) == 1:
             reason = "it has a single cell"
+        elif at_one(product(where.grid)) > MOST_CELLS:
+            reason = f"it has {text(where.grid)} cells, more than can be told apart"
         elif len(where.cells) == 1 and value.shape and value.shape[where.cells[0]] != product(where.grid):
             reason = (
                 f"it holds tokens that are no cells, {value.shape[where.cells[0]]} for {where.grid[0]} x {where.grid[1]} cells"

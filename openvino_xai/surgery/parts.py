@@ -96,10 +96,11 @@ class Question:
 def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of what was told of some copies, which keep some channels, as a share of the scores."""
     features, axis = asked.features, asked.original.layer.channels
-    worst = 0.0
+    worst, beside = 0.0, asked.original.layer.place.beside(features.shape)
     for mask in np.random.default_rng(3).integers(0, kept.shape[1], COPIES):
         sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]
-        some = features * kept[:, mask].reshape(sizes)
+        mask_of_each = kept[:, mask].reshape(sizes)
+        some = features * (mask_of_each if beside is None else np.where(beside, 1, mask_of_each))
         y = asked.of_features(some)
         worst = larger(worst, float(np.abs(y[:, asked.ids] - told[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
     return worst
@@ -114,13 +115,30 @@ def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     running = original.probing(read={END: original.scores.read_at("softmax")}, given={})
     grid = [int(str(size)) for size in original.layer.cells]
     worst = 0.0
-    for index, k in enumerate(asked.ids):
-        large = np.stack([cv2.resize(one[index].reshape(grid), (width, height)) for one in maps.astype(np.float32)])
+    for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
+        large = _enlarged(maps[:, mask], grid, (height, width))
         large = np.expand_dims(large, tuple(axis for axis in range(1, whole.ndim) if axis not in place.cells))
         y = running({**asked.inputs, image.name: (whole * large).astype(whole.dtype)})[END]
         seen = asked.scores(y, request.score if request.score == "sigmoid" else "softmax")
-        worst = larger(worst, float(np.abs(seen[:, k] - told[:, index]).max()))
+        worst = larger(worst, float(np.abs(seen[:, asked.ids] - told[:, mask]).max()))
     return worst
+
+
+def _enlarged_range(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
+    """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
+    image, place = find_image(asked.original.model.graph, asked.request.image)
+    height, width = (asked.inputs[image.name].shape[axis] for axis in place.cells)
+    grid, worst = [int(str(size)) for size in asked.original.layer.cells], 0.0
+    for mask in range(maps.shape[1]):
+        large = _enlarged(maps[:, mask], grid, (height, width))
+        ends = np.stack([large.min(axis=(1, 2)), large.max(axis=(1, 2))], axis=1)
+        worst = larger(worst, float(np.abs(ends - told[:, :, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
+    return worst
+
+
+def _enlarged(maps: np.ndarray, grid: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """[B, H, W]: one map [N] of each image, enlarged to pixels."""
+    return np.stack([cv2.resize(flat.reshape(grid), size[::-1]) for flat in maps.astype(np.float32)])
 
 
 def _noisy_gradients(asked: Question, images: np.ndarray, told: np.ndarray) -> float:
@@ -141,6 +159,7 @@ def _noisy_gradients(asked: Question, images: np.ndarray, told: np.ndarray) -> f
 ANSWERS: dict[str, Callable[[Question, np.ndarray, np.ndarray], float]] = {
     "channel_scores": _channel_scores,
     "image_scores": _image_scores,
+    "enlarged_range": _enlarged_range,
     "noisy_gradients": _noisy_gradients,
 }
 

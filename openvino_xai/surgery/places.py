@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from openvino_xai.graph.axes import NORMALISES, Axes, axes_of
 from openvino_xai.graph.neutral import Graph, Node, Value
@@ -22,6 +25,15 @@ class Place:
     cells: tuple[int, ...]
     grid: tuple[Size, Size]
     prefix: int = 0
+
+    def beside(self, shape: Sequence[Size]) -> np.ndarray | None:
+        """True for each token of a value of this shape that is no cell, in the value's axes; None where all are cells."""
+        count, tokens = product(self.grid), shape[self.cells[0]]
+        if len(self.cells) != 1 or count == tokens or not isinstance(count, int) or not isinstance(tokens, int):
+            return None
+        places = np.arange(tokens)
+        outside = (places < self.prefix) | (places >= self.prefix + count)
+        return outside.reshape([tokens if axis == self.cells[0] else 1 for axis in range(len(shape))])
 
 
 @dataclass

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from openvino_xai.errors import PlanError
 from openvino_xai.graph.neutral import Graph, Node, Value
 from openvino_xai.graph.sizes import product
 from openvino_xai.graph.vocabulary import Trace, shape_of
@@ -52,6 +53,16 @@ class Plan:
 
 def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
     """The plan that explains `scores` at `layer` as `request` says. Raises PlanError, naming the node in the way."""
+    try:
+        return _plan(graph, layer, scores, request)
+    except RecursionError as error:  # masked tokens are followed backwards, node by node
+        raise PlanError(
+            f"the way from layer '{layer.name}' to the scores is longer than any that can be followed; choose a later layer",
+            node=layer.name,
+        ) from error
+
+
+def _plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
     trace = Trace()
     method = METHODS[request.method or "reciprocam"]
     if method.linear:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -89,7 +89,7 @@ class Queries:
             made = self._picked(node.operand(0), span)
             if not isinstance(made, Picked) or not made.span.pure:
                 return None
-            batch = self._batch(node.operand(0))
+            batch = self._batches.get(node.operand(0))
             if batch is None or not batch.pure:
                 return None
             rows = self._as_rows(node, made, batch.axis, tokens)
@@ -390,15 +390,13 @@ class Queries:
             return False
         return self._beside(node, 3, span, spread=False) or False
 
-    def _batch(self, value: Value) -> Span | None:
-        """Where a value that tokens are picked from holds the batch."""
-        node = value.producer
-        if value in self._cuts:
-            return Span(self._cuts[value].place.batch)
-        for index, item in node.operands if node else ():
-            if item in self._inside and node is not None:
-                before = self._batch(item)
-                after = None if before is None else follow(node, index, before)
-                if after is not None:
-                    return after
-        return None
+    @cached_property
+    def _batches(self) -> dict[Value, Span]:
+        """Where the values that tokens are picked from hold the batch."""
+        found = {value: Span(cut.place.batch) for value, cut in self._cuts.items()}
+        for node in self._nodes:
+            before = ((index, found[item]) for index, item in node.operands if item in found)
+            after = next((span for index, item in before if (span := follow(node, index, item)) is not None), None)
+            if after is not None:
+                found.update((value, after) for value in node.outputs if value not in self._cuts)
+        return found

@@ -30,6 +30,10 @@ WORDS = {
     "kernel": tuple(KERNELS),
     "gate": (GATE,),
 }
+FALLBACKS = {  # what a hook does at more cost, where the runtime did not take the cheaper one, by the word in its record
+    "apart": "it computes again what it would have joined to the model's own nodes, of which an output changed by that",
+    "one": "it explains one image where none is asked for, since the runtime cannot run it on none",
+}
 NUMBERS: dict[str, Callable[[str], float]] = {"cost": float, "memory": int, "joined": int, "prefix_tokens": int}
 LARGEST = 2.0**63
 
@@ -48,6 +52,9 @@ def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque:
     for key, words in WORDS.items():
         if key in record and record[key] not in words:
             raise _untrue(record, key, f"one of {', '.join(words)}")
+    unknown = [word for word in record.get("fallback", "").split(",") if word and word not in FALLBACKS]
+    if unknown:
+        raise _untrue(record, "fallback", f"any of {', '.join(FALLBACKS)}")
     for key, number in NUMBERS.items():
         if key in record and not _is_number(record[key], number):
             raise _untrue(record, key, "a number that is not negative")

@@ -125,36 +125,46 @@ class PlannedSite:
         return made
 
     def image_scores(self, maps: Value) -> Value:
-        """[B, K]: the probability of class k for the image times map k of `maps` [B, K, N] in [0, 1], enlarged to pixels."""
+        """[B, M, K]: the probability of each explained class for the image times each of `maps` [B, M, N], enlarged."""
         xp = self._trace
-        own: Array = np.arange(self.classes, dtype=np.int64) if self._ids is None else self._ids
-        own = own.reshape(1, self.classes) if self.explained is None else self.explained
-        own = xp.broadcast_to(own, (self.batch, self.classes))
-        found = [
-            self._image_scores(xp.take(maps, part, axis=1), xp.take(own, part, axis=1)) for part in self._parts(self.classes)
-        ]
-        made = xp.concat(found, axis=1) if len(found) > 1 else found[0]
-        self.answers.append(("image_scores", maps, made))
-        return made
+        parts = [self._image_scores(xp.take(maps, part, axis=1)) for part in self._parts(shape_of(maps)[1])]
+        scores = xp.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+        self.answers.append(("image_scores", maps, scores))
+        return scores
 
-    def _image_scores(self, maps: Value, own: Value) -> Value:
-        """[B, k]: of maps [B, k, N], for the classes `own` [B, k]."""
-        xp, (image, place, height, width) = self._trace, self._image()
-        (rows, columns), count = (int(str(size)) for size in self.grid), int(str(shape_of(maps)[1]))
-        flat = xp.reshape(maps, (self.batch * count, rows, columns))
-        large = xp.matmul(xp.matmul(enlarging(rows, height), flat), np.ascontiguousarray(enlarging(columns, width).T))
+    def enlarged_range(self, maps: Value) -> tuple[Value, Value]:
+        """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
+        xp, lows, highs = self._trace, [], []
+        for part in self._parts(shape_of(maps)[1]):
+            large = self._enlarged(xp.take(maps, part, axis=1))
+            lows.append(xp.reshape(xp.min(large, axis=(1, 2)), (self.batch, 1, len(part))))
+            highs.append(xp.reshape(xp.max(large, axis=(1, 2)), (self.batch, 1, len(part))))
+        low, high = (xp.concat(ends, axis=2) if len(ends) > 1 else ends[0] for ends in (lows, highs))
+        self.answers.append(("enlarged_range", maps, xp.concat([low, high], axis=1)))
+        return low, high
+
+    def _enlarged(self, maps: Value) -> Value:
+        """[B * m, H, W]: maps [B, m, N], bilinear between the centres of cells."""
+        xp, (_, _, height, width) = self._trace, self._image()
+        rows, columns = (int(str(size)) for size in self.grid)
+        flat = xp.reshape(maps, (self.batch * shape_of(maps)[1], rows, columns))
+        return xp.matmul(xp.matmul(enlarging(rows, height), flat), np.ascontiguousarray(enlarging(columns, width).T))
+
+    def _image_scores(self, maps: Value) -> Value:
+        """[B, m, K]: of maps [B, m, N]."""
+        xp, (image, place, _, _) = self._trace, self._image()
+        count, large = int(str(shape_of(maps)[1])), self._enlarged(maps)
         if place.cells != tuple(sorted(place.cells)):
             large = xp.permute_dims(large, (0, 2, 1))
-        whole = shape_of(image)[1:]
-        sizes = [size if axis in place.cells else 1 for axis, size in enumerate(whole, start=1)]
-        covered = xp.multiply(xp.reshape(image, (self.batch, 1, *whole)), xp.reshape(large, (self.batch, count, *sizes)))
+        shape = shape_of(image)[1:]
+        sizes = [size if axis in place.cells else 1 for axis, size in enumerate(shape, start=1)]
+        covered = xp.multiply(xp.reshape(image, (self.batch, 1, *shape)), xp.reshape(large, (self.batch, count, *sizes)))
         end = self._scores.read_at("softmax")
-        values = replayed(self._graph, xp, {image: Rows(xp.reshape(covered, (self.batch * count, *whole)))}, end)
-        every = xp.reshape(xp.astype(values[end].value, np.float32), (self.batch, count, self._scores.classes))
+        values = replayed(self._graph, xp, {image: Rows(xp.reshape(covered, (self.batch * count, *shape)))}, end)
+        scores = xp.reshape(xp.astype(values[end].value, np.float32), (self.batch, count, self._scores.classes))
         if self._scores.activation is None:
-            every = xp.sigmoid(every) if self._request.score == "sigmoid" else xp.softmax(every, axis=2)
-        picked = xp.take_along_axis(every, xp.reshape(own, (self.batch, count, 1)), axis=2)
-        return xp.reshape(picked, (self.batch, count))
+            scores = xp.sigmoid(scores) if self._request.score == "sigmoid" else xp.softmax(scores, axis=2)
+        return self._of_explained(scores, count)
 
     def _image(self) -> tuple[Value, Place, int, int]:
         """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
@@ -216,7 +226,10 @@ class PlannedSite:
         return self._read(rows, chosen, product(self.grid))
 
     def channel_scores(self, kept: Value) -> Value:
-        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
+        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C].
+
+        Tokens that are no cells, as the class token, keep all their channels.
+        """
         found = [self._channel_scores(self._trace.take(kept, part, axis=1)) for part in self._parts(shape_of(kept)[1])]
         made = self._trace.concat(found, axis=1) if len(found) > 1 else found[0]
         self.answers.append(("channel_scores", kept, made))
@@ -231,11 +244,24 @@ class PlannedSite:
         value, axis = self._layer.value, self._layer.channels
         channels, masks = shape_of(value)[axis], shape_of(kept)[1]
         tail = ChannelTail(self._graph, self._trace, self._scores.read_at(self._request.reads), kept, batch=self.batch)
+        beside_cells = self._layer.place.beside(shape_of(value))
         start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
+        if beside_cells is not None:
+            start = {value: self._in_cells(kept, beside_cells)}
         if (beside := self._layer.residual) is not None and beside is not value:
             start[beside] = self._for_each(beside, masks)
         rows, chosen = tail.run(start, self._selection())
         return self._read(rows, chosen, masks)
+
+    def _in_cells(self, kept: Value, beside: np.ndarray) -> Rows:
+        """The layer's value once for every mask, with the channels in `kept` [B, M, C]; tokens that are no cells keep all."""
+        xp, value, axis = self._trace, self._layer.value, self._layer.channels
+        shape, (_, masks, channels) = shape_of(value), shape_of(kept)
+        value_of_each = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
+        rest = xp.multiply(value_of_each, beside[None].astype(value.dtype or np.float32))
+        mask = xp.reshape(kept, (self.batch, masks, *(channels if a == axis else 1 for a in range(1, len(shape)))))
+        masked = xp.where(mask, value_of_each, rest)
+        return Rows(xp.reshape(masked, (self.batch * masks, *shape[1:])))
 
     def _for_each(self, value: Value, masks: Size) -> Rows:
         """A value of each image, once for every mask."""
@@ -254,14 +280,17 @@ class PlannedSite:
             every = xp.softmax(every, axis=2)
         elif self._scores.activation is None and self._request.reads == "sigmoid":
             every = xp.sigmoid(every)
-        if chosen:
-            return every
+        return every if chosen else self._of_explained(every, masks)
+
+    def _of_explained(self, scores: Value, masks: Size) -> Value:
+        """[B, masks, K]: of scores of all classes, those that are explained."""
+        xp = self._trace
         if self._ids is not None:
-            return xp.take(every, self._ids, axis=2)
+            return xp.take(scores, self._ids, axis=2)
         if self.explained is not None:
             spread = xp.reshape(self.explained, (self.batch, 1, self.classes))
-            return xp.take_along_axis(every, xp.broadcast_to(spread, (self.batch, masks, self.classes)), axis=2)
-        return every
+            return xp.take_along_axis(scores, xp.broadcast_to(spread, (self.batch, masks, self.classes)), axis=2)
+        return scores
 
     def _selection(self) -> Selection | None:
         """The classes asked for, where the score of one can be told without the others."""

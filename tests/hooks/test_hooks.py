@@ -30,8 +30,13 @@ NOISY[0, :, 2] = np.abs(NOISY[0, :, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 
 
 
 def ask(maps: np.ndarray) -> np.ndarray:
-    """[B, K], what the network says of images that maps uncover."""
-    return np.tanh((maps * np.arange(WIDTH)).mean(axis=(2, 3))) + 0.1
+    """[B, M, K], what the network says of images that maps [B, M, H, W] uncover."""
+    return np.tanh((maps[:, :, None] * np.cos(np.arange(CLASSES * WIDTH)).reshape(CLASSES, 1, WIDTH)).mean(axis=(3, 4))) + 1.1
+
+
+def slow_range(channel: np.ndarray) -> tuple[float, float]:
+    """Of an image that holds less than the cells: pixels lie a quarter of the way to the mean."""
+    return 0.75 * channel.min() + 0.25 * channel.mean(), 0.75 * channel.max() + 0.25 * channel.mean()
 
 
 def tail(features: np.ndarray) -> np.ndarray:
@@ -59,7 +64,11 @@ class ArraySite:
         return rows.reshape(BATCH, -1, CLASSES)
 
     def image_scores(self, maps: np.ndarray) -> np.ndarray:
-        return ask(maps.reshape(BATCH, CLASSES, HEIGHT, WIDTH))
+        return ask(maps.reshape(BATCH, -1, HEIGHT, WIDTH))
+
+    def enlarged_range(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ends = np.array([[slow_range(channel) for channel in image] for image in maps])  # [B, M, 2]
+        return ends[:, None, :, 0], ends[:, None, :, 1]
 
     def noisy_gradients(self, copies: int, level: float) -> np.ndarray:
         return NOISY.reshape(BATCH, copies, CLASSES, CHANNELS, -1).transpose(0, 1, 2, 4, 3)
@@ -139,6 +148,17 @@ def slow_ablation() -> np.ndarray:
     return np.maximum(maps, 0)
 
 
+def slow_abs_cam() -> np.ndarray:
+    maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
+    for image, k, c in np.ndindex(BATCH, CLASSES, CHANNELS):
+        channel, weight = FEATURES[image, c], np.abs(SLOPES[image, k, c]).mean()
+        if channel.max() > channel.min() and weight > 0:
+            low, high = slow_range(weight * channel)
+            mask = (weight * channel - low) / (high - low)
+            maps[image, k] += ask(np.tile(mask, (BATCH, 1, 1, 1)))[0, 0, k] * mask
+    return maps
+
+
 GROUPS = slow_groups(FEATURES)
 SWITCHED = (
     ArraySite(FEATURES).channel_scores(GROUPS), ArraySite(FEATURES).channel_scores(~GROUPS), tail(FEATURES)
@@ -150,7 +170,7 @@ RAW = {
     **{method: slow_family(method, FEATURES, SLOPES) for method in FAMILY},
     "ablation_cam": slow_ablation(),
     "abs_cam_init": slow_abs(FEATURES, SLOPES),
-    "abs_cam": slow_abs(FEATURES, SLOPES) * ask(slow_unit(slow_abs(FEATURES, SLOPES)))[:, :, None, None],
+    "abs_cam": slow_abs_cam(),
     "smooth_grad_cam_plus_plus": slow_smooth(FEATURES, NOISY),
     "fd_cam": slow_fd(FEATURES, SLOPES, *SWITCHED),
     "vit_reciprocam": slow_maps(FEATURES, [[1, 2, 1], [2, 4, 2], [1, 2, 1]]),

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
+from tails import doubled
 from tiny import CASES, CLASSES, DIALECTS, Oracle, images, in_dialect
 from tiny_transformers import HEIGHT as TOKEN_ROWS
 from tiny_transformers import WIDTH as TOKEN_COLUMNS
@@ -38,6 +41,19 @@ class Slow:
 
     def logit(self, features: np.ndarray, image: np.ndarray, k: int) -> float:
         return float(self._logits.scores(features[None].astype(np.float32), image[None])[k])
+
+    def slopes(self, features: np.ndarray, k: int) -> np.ndarray:
+        """[C, h, w]: how the logit moves with each element of the layer, by differences."""
+        whole = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(self.model))
+        tail = ReferenceEvaluator(doubled(whole.extract_model(["f"], ["logits"])))
+        found, step = np.zeros(features.shape), 1e-6
+        for at in np.ndindex(features.shape):
+            up, down = (features.astype(np.float64)[None] for _ in range(2))
+            up[0][at] += step
+            down[0][at] -= step
+            higher, lower = (tail.run(None, {"f": moved})[0].reshape(-1)[k] for moved in (up, down))
+            found[at] = (higher - lower) / (2 * step)
+        return found
 
 
 def slowly_enlarged(small: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -91,15 +107,18 @@ def ablation_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     return np.maximum(total, 0)
 
 
+def abs_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
+    """As printed, in pixels; the probe's map, on cells, is enlarged for it."""
+    features, total = slow.features(image), np.zeros(image.shape[1:])
+    for channel, slope in zip(features, slow.slopes(features, k), strict=True):
+        mask = slowly_unit(slowly_enlarged(np.abs(slope).mean() * channel, *image.shape[1:]))
+        total += slow.probability(image * mask, k) * mask
+    return np.maximum(total, 0)
+
+
 def group_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     features = slow.features(image).astype(np.float64)
-    whole = slow.logit(features, image, k)
-    weighed = []
-    for channel in range(len(features)):
-        without = features.copy()
-        without[channel] = 0
-        quotient = (whole - slow.logit(without, image, k)) / features[channel].sum() if features[channel].sum() else 0
-        weighed.append(quotient * features[channel])
+    weighed = [slope.mean() * channel for slope, channel in zip(slow.slopes(features, k), features, strict=True)]
     soft = slowly_blurred(image, 51, 50)
     total = np.zeros(image.shape[1:])
     for group in (weighed[:2], weighed[2:4]):  # 3 groups are asked of 4 channels: two in each
@@ -138,6 +157,7 @@ def occlusion(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
 ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
     "score_cam": score_cam,
     "ablation_cam": ablation_cam,
+    "abs_cam": abs_cam,
     "group_cam": group_cam,
     "rise": rise,
     "occlusion": occlusion,
@@ -154,12 +174,14 @@ def test_every_probe_has_an_oracle() -> None:
 @pytest.mark.parametrize("method", ORACLES)
 def test_probes_are_what_the_papers_say(method: str, dialect: str) -> None:
     slow = Slow()
-    layer = "f" if PROBES[method].looks_at == "layer" else None
+    layer = "f" if PROBES[method].looks_at in ("layer", "layer gradients") else None
     network = xai.probe(in_dialect(CASE.build("B", 17), dialect), method, layer=layer, settings=SETTINGS)
     batch = images(slow.model, 2, seed=10)
     seen, maps = network.maps(batch, [2, 4])
     for image, k, probabilities, found in zip(batch, (2, 4), seen, maps, strict=True):
         true = ORACLES[method](slow, image, k)
+        if method == "abs_cam":
+            found = slowly_enlarged(found, *image.shape[1:])
         assert probabilities[k] == pytest.approx(slow.probability(image, k), abs=1e-6)
         assert np.abs(true).max() > 1e-3  # something to be wrong about
         np.testing.assert_allclose(found, true, rtol=0, atol=2e-5 * np.abs(true).max() + 1e-6)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -143,9 +144,41 @@ def test_a_killed_driver_loses_nothing(given: Path, true: dict[str, dict[str, An
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'ovxai[ray]'")
 def test_ray_makes_the_same_files(given: Path, true: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     output = tmp_path / "out"
-    done = subprocess.run(command(given, output, "--engine", "ray"), capture_output=True, text=True)
-    assert done.returncode == 1 and "0500broken.png" in done.stderr
+    line = command(given, output, "--engine", "ray")
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        listening: set[str] = set()
+        while process.poll() is None:
+            listening |= listening_under(process.pid)
+            time.sleep(0.05)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 1 and "0500broken.png" in said
+    assert "Ray listens on 127.0.0.1, for this machine alone" in said
     assert rows_of(output) == true
+    if sys.platform == "linux":
+        assert listening and listening <= LOOPBACK
+
+
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}  # as Linux tells addresses
+
+
+def listening_under(parent: int) -> set[str]:
+    """The addresses that a process, and those that it has started, listen on."""
+    sockets = set()
+    for process in (parent, *processes_under(parent)):
+        with suppress(OSError):
+            for entry in Path(f"/proc/{process}/fd").iterdir():
+                with suppress(OSError):
+                    sockets.add(entry.readlink().name)
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {line[1].split(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
+
+
+def test_ray_that_is_not_there(given: Path, tmp_path: Path) -> None:
+    line = command(given, tmp_path / "out", "--engine", "ray")
+    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "RAY_ADDRESS": "nonsense"})
+    assert done.returncode == 2 and "Ray does not start at RAY_ADDRESS=nonsense" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def nothing() -> Any:
@@ -157,14 +190,17 @@ def dies(network: Any, items: Any) -> Any:
 
 
 def test_workers_that_die_again_and_again(tmp_path: Path) -> None:
-    job = Job(tmp_path / "out", {"a": 1, "b": 2}, 1, nothing, dies, {})
+    job = Job(tmp_path / "out", {"a": 1, "b": 2}, 1, lambda: nothing, dies, {})
     with pytest.raises(ModelError, match="workers die again and again, at the images from a on"):
         run_job(job, "local", 1, lambda done, total: None)
 
 
 def test_another_job_in_the_folder(given: Path, tmp_path: Path) -> None:
     photos = {str(path): path for path in sorted((given / "photos").iterdir())[:4]}
-    load = partial(xai.load, given / "model_xai.onnx")
+
+    def load() -> Any:
+        return partial(xai.load, given / "model_xai.onnx")
+
     told: list[tuple[int, int]] = []
     job = Job(tmp_path, photos, 2, load, explaining("top:1"), {"targets": "top:1"})
     assert run_job(job, "local", 1, lambda done, total: told.append((done, total)))["rows"] == 4

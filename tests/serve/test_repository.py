@@ -54,6 +54,21 @@ def test_an_unchanged_repository_is_replaced(repo: Path) -> None:
     assert [path.name for path in repo.parent.iterdir()] == ["repo"]
 
 
+def test_what_a_server_leaves_beside_a_file_it_ran_is_replaced(tmp_path: Path) -> None:
+    for _ in range(2):
+        with written_repository(tmp_path / "repo", force=True) as folder:
+            (folder / "cells [1]" / "1").mkdir(parents=True)
+            (folder / "cells [1]" / "1" / "model.py").write_text("new")
+            (folder / "top.py").write_text("new")
+        assert not list(tmp_path.rglob("*.pyc"))
+        for place, stem in ((tmp_path / "repo" / "cells [1]" / "1", "model"), (tmp_path / "repo", "top")):
+            (place / "__pycache__").mkdir()
+            (place / "__pycache__" / f"{stem}.cpython-311.pyc").write_text("compiled")
+    (tmp_path / "repo" / "__pycache__" / "other.cpython-311.pyc").write_text("precious")
+    with pytest.raises(InputError, match="that export did not write: '__pycache__/other.cpython-311.pyc'"):
+        write(tmp_path / "repo", force=True)
+
+
 FOREIGN = {
     "a file": lambda repo: (repo / "notes.txt").write_text("precious"),
     "a hidden file": lambda repo: (repo / ".hidden").write_text("precious"),
@@ -71,6 +86,7 @@ FOREIGN = {
         shutil.move(repo / "cells", repo.parent / "outside"),
         (repo / "cells").symlink_to(repo.parent / "outside" / "cells"),
     ),
+    "a cache of nothing of ours": lambda repo: (repo / "cells" / "1" / "__pycache__").mkdir(),
     "a pipe": lambda repo: os.mkfifo(repo / "pipe"),
     "a pipe in place of ours": lambda repo: ((repo / "README.md").unlink(), os.mkfifo(repo / "README.md")),
     "a folder in place of ours": lambda repo: ((repo / "README.md").unlink(), (repo / "README.md").mkdir()),

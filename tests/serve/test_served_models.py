@@ -99,9 +99,9 @@ def predictor(exported: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setitem(sys.modules, f"kserve{name}", module or ModuleType("utils"))  # type: ignore[arg-type]
     folder = exported("kserve") / "predictor"
     model = next(path for path in folder.iterdir() if path.suffix in (".xml", ".onnx"))
-    made = code_of("kserve_predictor.py")["Predictor"]("cells", model, "f32")
-    made.name = "cells"
-    return made
+    loaded = code_of("kserve_predictor.py")["Predictor"]("cells", model, "f32")
+    loaded.name = "cells"
+    return loaded
 
 
 def numbers(count: int = 144) -> list[float]:
@@ -112,14 +112,17 @@ def image(**changes: Any) -> Item:
     return Item(**{"name": "image", "data": numbers(), "shape": [1, 3, 6, 8], **changes})
 
 
-def asked(predictor: Any, *items: Item, outputs: tuple[str, ...] = ()) -> list[Item]:
+def answers_of(predictor: Any, *items: Item, outputs: tuple[str, ...] = ()) -> list[Item]:
     return asyncio.run(predictor.predict(Request(list(items), [Item(name) for name in outputs])))
 
 
 def test_kserve_answers(predictor: Any) -> None:
-    both = asked(predictor, image())
+    both = answers_of(predictor, image())
     assert [(item.name, item.shape) for item in both] == [("logits", [1, 5]), ("saliency_map", [1, 5, 6, 8])]
-    assert [item.name for item in asked(predictor, image(), outputs=("saliency_map", "logits"))] == ["saliency_map", "logits"]
+    assert [item.name for item in answers_of(predictor, image(), outputs=("saliency_map", "logits"))] == [
+        "saliency_map",
+        "logits",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_kserve_answers(predictor: Any) -> None:
 )
 def test_kserve_clients_are_told_their_mistakes(predictor: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        asked(predictor, image(**changes))
+        answers_of(predictor, image(**changes))
 
 
 def test_kserve_requests_that_are_none(predictor: Any) -> None:
@@ -161,7 +164,7 @@ def test_kserve_requests_that_are_none(predictor: Any) -> None:
         ((image(),), ("logits", "logits"), "the output 'logits' is there 2 times"),
     ):
         with pytest.raises(InvalidInput, match=message):
-            asked(predictor, *items, outputs=outputs)
+            answers_of(predictor, *items, outputs=outputs)
     with pytest.raises(InvalidInput, match="the Open Inference Protocol is expected"):
         asyncio.run(predictor.predict({"instances": []}))
 
@@ -172,7 +175,7 @@ def test_kserve_tells_nothing_of_a_runtimes_source(predictor: Any) -> None:
     )
     predictor.run = failing
     with pytest.raises(InferenceError, match="^the model cannot be run on this request$"):
-        asked(predictor, image())
+        answers_of(predictor, image())
 
 
 def test_kserve_bytes_that_are_no_request(predictor: Any) -> None:
@@ -218,10 +221,10 @@ def triton_model(exported: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setitem(sys.modules, "triton_python_backend_utils", backend)  # type: ignore[arg-type]
         folder = exported("triton", **options) / "cells"
         config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config()())
-        told = json_format.MessageToDict(config, preserving_proto_field_name=True)
-        told["parameters"] = {pair["key"]: pair["value"] for pair in told["parameters"]}  # a map is a list here
+        fields = json_format.MessageToDict(config, preserving_proto_field_name=True)
+        fields["parameters"] = {pair["key"]: pair["value"] for pair in fields["parameters"]}  # a map is a list here
         model = code_of("triton_model.py")["TritonPythonModel"]()
-        model.initialize({"model_config": json.dumps(told), "model_repository": str(folder), "model_version": "1"})
+        model.initialize({"model_config": json.dumps(fields), "model_repository": str(folder), "model_version": "1"})
         return model
 
     return load

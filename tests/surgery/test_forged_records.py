@@ -32,6 +32,7 @@ FORGED = {
     "joined": ["abc", "-1"],
     "prefix_tokens": ["few"],
     "kernel": ["square"],
+    "fallback": ["dearer"],
 }
 
 

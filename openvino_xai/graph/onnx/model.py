@@ -21,7 +21,7 @@ from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
 from openvino_xai.graph.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
 from openvino_xai.graph.onnx.weights import Mapped, native_of
-from openvino_xai.graph.onnx.wellformed import refuse_malformed
+from openvino_xai.graph.onnx.wellformed import refuse_malformed, refuse_unreadable_constants
 from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
@@ -50,7 +50,7 @@ class OnnxModel:
             model = cls(native_of(onnx.ModelProto.FromString(read_regular(path)), path.parent, str(path)))
         except _UNREADABLE as error:
             raise ModelError(f"cannot read {path}: not an ONNX model ({type(error).__name__}: {_brief(error)})") from error
-        return model.checked(str(path)).settled()
+        return model.checked(str(path)).settled(str(path))
 
     @classmethod
     def of(cls, proto: onnx.ModelProto) -> OnnxModel:
@@ -59,7 +59,7 @@ class OnnxModel:
             model = cls(native_of(proto, None, "the ModelProto"))
         except _UNREADABLE as error:
             raise ModelError(f"cannot read the ModelProto ({type(error).__name__}: {_brief(error)})") from error
-        return model.checked("the ModelProto").settled()
+        return model.checked("the ModelProto").settled("the ModelProto")
 
     def checked(self, source: str) -> OnnxModel:
         """This model, or a ModelError where it is malformed, or of an opset that we do not emit."""
@@ -75,10 +75,18 @@ class OnnxModel:
         refuse_malformed(self.native, source)
         return self
 
-    def settled(self) -> OnnxModel:
-        """This model with its functions written out, and each `If` replaced by the branch that every run takes."""
+    def settled(self, source: str) -> OnnxModel:
+        """This model with its functions written out, and each `If` replaced by the branch that every run takes.
+
+        Raises ModelError.
+        """
         if self.native.functions:
-            InlinePass()(self.native)
+            try:
+                InlinePass()(self.native)
+            except (ir.passes.PassError, ir.passes.InvariantError, ValueError, KeyError) as error:
+                raise ModelError(f"{source} has functions that cannot be written out: {_brief(error)}") from error
+            refuse_malformed(self.native, source)
+        refuse_unreadable_constants(self.native, source)
         while any(node.op_type == "If" for node in self.native.graph) and (found := self._decided()) is not None:
             _take_branch(self.native.graph, *found)
         return self

@@ -14,13 +14,11 @@ import ml_dtypes  # noqa: F401 - names the types that NumPy does not have
 import numpy as np
 import onnx
 import onnx_ir as ir
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.beside import open_beside
+from openvino_xai.graph.onnx.wellformed import refuse_misread
 
-STRING, MESSAGE = FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE
 EXTERNAL = onnx.TensorProto.EXTERNAL
 LARGEST_INSIDE = 2**31 - 2**20  # bytes: a message holds less than 2 GiB
 
@@ -35,7 +33,7 @@ def native_of(proto: onnx.ModelProto, folder: Path | None, source: str) -> ir.Mo
     Raises ModelError for data that does not obey the rule, or that is not what its tensor says, and what onnx_ir raises for a
     message that is no model.
     """
-    _refuse_bytes(proto, source)
+    refuse_misread(proto, source)
     kept = {item.name: item for item in proto.graph.initializer if item.data_location == EXTERNAL}
     beside = _Beside(folder, source)
     mapped = {name: tensor for name, item in kept.items() if (tensor := beside.mapped(item)) is not None}
@@ -107,20 +105,6 @@ class _Beside:
                 empty = not file.seek(0, 2)
                 self._files[location] = np.zeros(0, np.uint8) if empty else np.asarray(np.memmap(file, np.uint8, "r"))
         return self._files[location]
-
-
-def _refuse_bytes(message: Message, source: str) -> None:
-    """Raise ModelError for names that are no UTF-8: protobuf hands these over as bytes."""
-    if isinstance(message, onnx.TensorProto):  # whose content is large, and no name
-        fields = [("name", message.name), *(("external_data", entry) for entry in message.external_data)]
-    else:
-        fields = [(field.name, value) for field, value in message.ListFields() if field.type in (STRING, MESSAGE)]
-    for name, value in fields:
-        for item in [value] if isinstance(value, (str, bytes, Message)) else value:
-            if isinstance(item, Message):
-                _refuse_bytes(item, source)
-            elif isinstance(item, bytes):
-                raise ModelError(f"{source} is malformed: a {name} is no text in UTF-8, {item[:80]!r}")
 
 
 def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
@@ -20,7 +19,7 @@ from openvino_xai.graph.beside import unchanged
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
-from openvino_xai.graph.openvino.run import Names, computed, core, first_line, name_of, running
+from openvino_xai.graph.openvino.run import Names, computed, core, dtype_of, first_line, name_of, running
 from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
@@ -91,6 +90,8 @@ class OpenVINOModel:
     def _fold(self, value: Value) -> np.ndarray:
         """A value that depends on no input, computed, from what is known already of its operands."""
         port, node = value.native, value.producer
+        if dtype_of(port) is None:
+            raise ModelError(f"'{value.name}' holds {port.get_element_type()}, which NumPy has no numbers for", node=value.name)
         if port.get_node().get_type_name() == "Constant":
             return np.array(port.get_node().get_data())
         index: int = port.get_index()
@@ -292,12 +293,7 @@ def _value(port: ov.Output) -> Value:
             partial[axis].get_length() if partial[axis].is_static else Dim(1, (f"{name}[{axis}]",))
             for axis in range(partial.rank.get_length())
         )
-    try:
-        kind = port.get_element_type()
-        dtype = np.dtype(ml_dtypes.bfloat16) if kind == ov.Type.bf16 else kind.to_dtype()  # OpenVINO calls it float16
-    except (KeyError, RuntimeError, TypeError):
-        dtype = None
-    return Value(name, shape, dtype, native=port, aliases=frozenset(port.get_names()))
+    return Value(name, shape, dtype_of(port), native=port, aliases=frozenset(port.get_names()))
 
 
 def _with_own_weights(pair: Sequence[ov.Output]) -> list[ov.Output]:
@@ -336,7 +332,7 @@ def _own_constant(port: ov.Output) -> ov.Output:
     while chain[-1].get_type_name() == "Convert":
         chain.append(chain[-1].input_value(0).get_node())
     held = chain.pop()
-    if held.get_type_name() != "Constant" or held.get_byte_size() > SMALL:
+    if held.get_type_name() != "Constant" or held.get_byte_size() > SMALL or dtype_of(held.output(0)) is None:
         return port
     copy = opset.constant(held.get_data(), held.get_output_element_type(0))
     for convert in reversed(chain):

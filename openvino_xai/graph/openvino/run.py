@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
@@ -89,7 +90,17 @@ def drop_in(compiled: ov.CompiledModel, more: type) -> Any:
 def _value(port: Any) -> Value:
     partial = port.get_partial_shape()
     shape = tuple(size.get_length() if size.is_static else Dim(1, (f"axis {axis}",)) for axis, size in enumerate(partial))
-    return Value(name_of(port), shape, np.dtype(port.get_element_type().to_dtype()), aliases=frozenset(port.get_names()))
+    return Value(name_of(port), shape, dtype_of(port), aliases=frozenset(port.get_names()))
+
+
+def dtype_of(port: Any) -> np.dtype[Any] | None:
+    """NumPy's type of what a port holds, None where it has none."""
+    kind = port.get_element_type()
+    try:
+        dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16 if kind == ov.Type.bf16 else kind.to_dtype())
+        return dtype  # OpenVINO calls bf16 float16
+    except (IndexError, KeyError, RuntimeError, TypeError):  # IndexError: of a type that it has no name for
+        return None
 
 
 _CORE: list[ov.Core] = []

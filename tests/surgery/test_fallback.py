@@ -1,0 +1,43 @@
+"""A hook that took the costlier way, because the runtime refused the cheaper one, says so in its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from tiny import CASES
+from typer.testing import CliRunner
+
+import openvino_xai as xai
+from openvino_xai.cli.app import app
+from openvino_xai.errors import NoneRefused
+from openvino_xai.surgery import insert
+from openvino_xai.surgery.request import Request
+
+
+def test_a_hook_that_the_runtime_took_at_once_says_nothing() -> None:
+    assert "fallback" not in xai.insert(CASES["mlp head"].build("B", 17), method="grad_cam").record
+
+
+def test_copies_that_are_computed_apart(changed_once: list[Request], tmp_path: Path) -> None:
+    onnx.save(CASES["mlp head"].build("B", 17), tmp_path / "m.onnx")
+    told = CliRunner().invoke(
+        app, ["insert", "--model", str(tmp_path / "m.onnx"), "--method", "grad_cam"], catch_exceptions=False
+    )
+    assert "warning: the runtime did not take the cheaper hook: it computes again" in told.stderr
+    assert len(told.stderr.splitlines()) == 1
+    assert xai.load(tmp_path / "m_xai.onnx").record["fallback"] == "apart"
+
+
+def test_one_image_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = insert.verify_hook
+
+    def refusing(original: Any, hooked: Any, located: Any, request: Request) -> Any:
+        if request.gate == "any":
+            raise NoneRefused("the runtime cannot explain no image at all")
+        return real(original, hooked, located, request)
+
+    monkeypatch.setattr(insert, "verify_hook", refusing)
+    assert xai.insert(CASES["mlp head"].build("B", 17), gate=True).record["fallback"] == "one"
