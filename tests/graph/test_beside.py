@@ -267,3 +267,9 @@ def test_nested_graphs_are_walked_to_the_end(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(OvxaiError, match="no file in the model's folder"):
         xai.layers(tmp_path / "m.onnx")
+
+
+def test_other_formats_are_not_read_as_an_ir(ir: Path) -> None:
+    ir.write_bytes(CASES["pool and linear"].build("B", 17).SerializeToString())
+    with pytest.raises(ModelError, match="an IR starts with '<'"):
+        xai.layers(ir)

@@ -107,3 +107,14 @@ def test_other_sections_of_an_ir_are_left_alone(tmp_path: Path) -> None:
     model.set_rt_info("text", "model_info")
     path = xai.insert(model).save(tmp_path / "m.xml")
     assert ov.Core().read_model(path).get_rt_info(["model_info"]).value == "text"
+
+
+@pytest.mark.parametrize("section", ["model_info", RECORD])
+def test_sections_of_an_ir_that_are_no_text(section: str, tmp_path: Path) -> None:
+    model = in_dialect(CASES["pool and linear"].build("B", 17), "openvino")
+    model.set_rt_info("LABELS", [section, "labels"])
+    ov.save_model(model, tmp_path / "m.xml")
+    text = (tmp_path / "m.xml").read_bytes()
+    (tmp_path / "m.xml").write_bytes(text.replace(b"LABELS", b"\xff\xfe\xfd"))
+    with pytest.raises(ModelError, match=f"'{section}' of its rt_info is no text in UTF-8"):
+        xai.load(tmp_path / "m.xml")

@@ -41,6 +41,8 @@ class OpenVINOModel:
     @classmethod
     def read(cls, path: Path) -> OpenVINOModel:
         """The model in a file that OpenVINO reads, with the data beside it. Raises ModelError."""
+        if path.suffix == ".xml" and not _is_markup(path):  # OpenVINO would try what else it knows, with other rules for data
+            raise ModelError(f"cannot read {path}: an IR starts with '<', as XML does")
         beside = [path.with_suffix(suffix) for kind, suffix in BESIDE.items() if path.suffix == kind]
         try:
             with unchanged([data for data in beside if os.path.lexists(data)]):
@@ -108,14 +110,17 @@ class OpenVINOModel:
         return OpenVINOModel(self.native)
 
     def info(self, section: str) -> dict[str, str]:
-        """The entries of `rt_info` under `section`."""
+        """The entries of `rt_info` under `section`. Raises ModelError where they are no text."""
         if not self.native.has_rt_info([section]):
             return {}
-        held = self.native.get_rt_info([section])
-        entries = held.value if hasattr(held, "value") else held
-        if not isinstance(entries, dict):
-            return {}
-        return {str(key): str(getattr(item, "value", item)) for key, item in entries.items()}
+        try:
+            held = self.native.get_rt_info([section])
+            entries = held.value if hasattr(held, "value") else held
+            if not isinstance(entries, dict):
+                return {}
+            return {str(key): str(getattr(item, "value", item)) for key, item in entries.items()}
+        except UnicodeDecodeError as error:
+            raise ModelError(f"'{section}' of its rt_info is no text in UTF-8: {error}") from error
 
     def set_info(self, section: str, values: Mapping[str, str]) -> None:
         """Write entries of `rt_info`. Raises ModelError where the section is something else."""
@@ -275,6 +280,11 @@ class OpenVINOModel:
         except RuntimeError as error:
             raise OSError(f"OpenVINO cannot write it whole, as where the disk is full ({str(error).strip()})") from error
         return [path, path.with_suffix(".bin")]
+
+
+def _is_markup(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def _key(port: Any) -> tuple[int, int]:
