@@ -25,6 +25,7 @@ from openvino_xai.cli.options import (
 )
 from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
+from openvino_xai.graph.paths import is_link
 from openvino_xai.json_text import from_json, to_json
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _refuse_others(folder: Path) -> None:
             told = from_json(read_regular(path))
         except ValueError:
             told = None
-        if path.is_symlink() or not isinstance(told, dict) or not {"images", "metrics", "hook"} <= set(told):
+        if is_link(path) or not isinstance(told, dict) or not {"images", "metrics", "hook"} <= set(told):
             raise InputError(f"{path} is no result of evaluate: choose another folder, or move it away")
     table = folder / "rows.parquet"
     if os.path.lexists(table) and not is_ours(table):

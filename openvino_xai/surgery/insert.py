@@ -11,6 +11,7 @@ from typing import Any
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.graph.files import Model, check_output, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
+from openvino_xai.graph.paths import exists
 from openvino_xai.graph.protocol import Deployed, Runtime
 from openvino_xai.graph.sizes import Shape, text
 from openvino_xai.graph.vocabulary import shape_of
@@ -88,7 +89,7 @@ class Hooked:
         if target.suffix != self._deployed.suffix:
             raise InputError(f"{target} does not end in {self._deployed.suffix}, which this model is written as")
         check_output(target)
-        if target.exists() and not force:
+        if exists(target) and not force:
             raise InputError(f"{target} exists; choose another output or overwrite it with --force")
         with written_whole(target) as temporary:
             self._deployed.save(temporary)
