@@ -101,9 +101,12 @@ def evaluate(
     from openvino_xai.evaluate.metrics import asked as asked_metrics
     from openvino_xai.evaluate.run import evaluate as rows_of
     from openvino_xai.evaluate.run import some_of, which_target
+    from openvino_xai.graph.files import check_output
     from openvino_xai.runtime.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
+    if output is not None:
+        check_output(output / "metrics.json")
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
     choices = choosing.made(probing.seed)

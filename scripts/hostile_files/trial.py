@@ -336,4 +336,4 @@ def _random(inputs: list[tuple[list[int], Any]], seed: int) -> list[np.ndarray]:
     return arrays
 
 
-__all__ = ["BAD", "KINDS", "Outcome", "run_case"]
+__all__ = ["BAD", "KINDS", "WRITTEN", "Outcome", "run_case"]
