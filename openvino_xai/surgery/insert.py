@@ -33,7 +33,7 @@ from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
 from openvino_xai.version import __version__
 
 MAX_MEMORY = 2 * 2**30
-PLANNED = 100_000  # nodes, of the tails behind all layers that a hook is planned at to list them
+PLANNED = 250_000  # nodes, of the tails behind all layers that a hook is planned at to list them
 UNTRIED = "not tried, as many layers lie nearer to the scores; insert with --layer tries it"
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
 CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look where it does
