@@ -51,7 +51,7 @@ def test_help_is_light() -> None:
     code = """
 import sys
 sys.argv = ["ovxai", "--help"]
-from openvino_xai.cli import main
+from openvino_xai.cli.app import main
 try:
     main()
 except SystemExit as end:

@@ -1,6 +1,6 @@
 """`python -m openvino_xai.cli` is `ovxai`."""
 
-from openvino_xai.cli.guard import guarded
+from openvino_xai.cli.start import start
 
 if __name__ == "__main__":
-    guarded()
+    start()

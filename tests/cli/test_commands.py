@@ -14,7 +14,7 @@ import openvino as ov
 import pytest
 from tiny import CASES
 
-from openvino_xai.cli import main
+from openvino_xai.cli.app import main
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 MODELS = {

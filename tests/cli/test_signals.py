@@ -17,6 +17,7 @@ import pytest
 from tiny import CASES
 
 from openvino_xai.cli import guard
+from openvino_xai.cli.start import start
 from openvino_xai.graph.watch import FOLDERS, WATCH
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
@@ -207,3 +208,23 @@ def test_modules_in_the_folder_that_one_is_in_are_not_run(tmp_path: Path) -> Non
         done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert not (tmp_path / "owned").exists()
+
+
+def test_interrupted_while_modules_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == "openvino_xai.cli.guard":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "openvino_xai.cli.guard")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting, *sys.meta_path])
+    with pytest.raises(SystemExit) as end:
+        start()
+    assert end.value.code == 130
+
+
+def test_the_first_module_is_light() -> None:
+    heavy = "{'typer', 'rich', 'numpy', 'openvino_xai.cli.app'} & set(sys.modules)"
+    code = f"import sys, openvino_xai.cli.start; print(*{heavy})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

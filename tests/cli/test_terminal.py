@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from tiny import CASES
 
 import openvino_xai
-from openvino_xai.cli import app, main, text
+from openvino_xai.cli import app, text
+from openvino_xai.cli.app import main
 from openvino_xai.errors import OutputError
 
 PACKAGE = Path(openvino_xai.__file__).parent
@@ -31,7 +32,7 @@ COMMANDING = ("\x1b", "\x07", "\r", "\x9b", "\u202e", "\u2028")
 
 
 def ovxai(*arguments: object, status: int = 0, **more: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from openvino_xai.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from openvino_xai.cli.app import main; main()", *map(str, arguments)]
     done = subprocess.run(command, text=True, errors="surrogateescape", timeout=120, **{"capture_output": True, **more})
     assert done.returncode == status, done.stderr
     assert ("Traceback" not in (done.stderr or "") or "--debug" in arguments) and "Exception ignored" not in (done.stderr or "")
