@@ -47,7 +47,8 @@ def tried(folder: Path, packages: list[str], tests: list[str]) -> dict[str, Any]
     python = str(folder / "bin" / "python")
     install = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True)
     if install.returncode:
-        return {"outcome": "does not install", "output": install.stderr[-3000:]}
+        errors = [line for line in install.stderr.splitlines() if line.startswith("ERROR")]
+        return {"outcome": "does not install", "summary": " ".join(errors)[:200], "output": install.stderr[-3000:]}
     frozen = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout.split()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *tests]

@@ -5,9 +5,11 @@
 Every case is made from its number and the seed alone, in a folder of its own, by a worker that lives under limits of memory
 and time. A worker lists the layers of a model, inserts a hook, verified, of one or another method, and writes it. The file is
 refused with an error of ours, or accepted: then the plain model and the hooked one run in sessions of the runtime, which know
-nothing of this package, and their outputs must be the same bits. What must not happen: another exception (which would be a
-traceback); the death of the process or a hang (the command line runs models in a process of their own for these); other bits
-or maps; and, by a look at all files around before and after, anything left over, touched or copied that is somebody else's.
+nothing of this package, and their outputs must be the same bits. Photos, and the records, shards, labels and lists that
+commands read, go through the command line. What must not happen: another exception (which would be a traceback); the death of
+the process or a hang that the command line, which runs models in a process of their own, does not end at its limits; other
+bits or maps; and, by a look at all files around before and after, anything left over, touched or copied that is somebody
+else's.
 
 FOLDER/results.jsonl has a line a case, with which --resume goes on, and FOLDER/hostile.json the figures and all that went
 wrong. The table is printed in Markdown. The exit status is 1 where something happened that must not.
@@ -34,10 +36,12 @@ from typing import Any
 
 from hostile_files.models import write_seeds
 from hostile_files.records import write_template
-from hostile_files.trial import BAD, KINDS, Outcome, run_case
+from hostile_files.trial import BAD, KINDS, WRITTEN, Outcome, run_case
+from hostile_files.watch import Watch
 from rich.progress import Progress
 
 MEMORY, SECONDS, WORKERS, CASES_A_WORKER = 6 * 2**30, 20, 2, 400
+STOPPED, SLOW = "stopped by the command line", "accepted, slowly"
 KEPT = 2  # folders of cases that went wrong in the same way
 
 
@@ -130,6 +134,25 @@ def prepare(work: Path) -> None:
         )
 
 
+def by_command(case: Path) -> dict[str, Any]:
+    """What the command line makes of a model that a worker died or hung of: it has a process of its own for it."""
+    path = next((path for path in (case / "in").glob("model.*") if path.suffix in (".onnx", ".xml")), None)
+    if path is None or (case / "in" / "photos").exists():
+        return {}
+    watch, target = Watch.of(case), path.with_name(f"hooked{path.suffix}")
+    guarded = [sys.executable, "-c", "from openvino_xai.cli.guard import guarded; guarded()"]
+    limits = ["--limit-memory", "6GiB", "--timeout", str(SECONDS)]
+    command = [*guarded, *limits, "insert", "--model", str(path), "--output", str(target), "--force"]
+    try:
+        ended = subprocess.run(command, capture_output=True, timeout=3 * SECONDS)
+    except subprocess.TimeoutExpired:
+        return {"what": "the command line hangs, too"}
+    if ended.returncode == 2 and b"Traceback" not in ended.stderr and not watch.differences(lambda name: False):
+        return {"name": STOPPED, "bad": False, "what": ended.stderr.decode(errors="replace")[-200:]}
+    written = ended.returncode == 0 and not watch.differences(lambda name: name in WRITTEN)
+    return {"name": SLOW, "bad": False} if written else {"what": f"the command line: status {ended.returncode}"}
+
+
 def run(work: Path, indices: list[int], seed: int, kinds: list[str], results: dict[int, dict[str, Any]]) -> None:
     """Work off cases; a line for each is added to the file of results."""
     workers = [Worker(number, work, seed, kinds) for number in range(WORKERS)]
@@ -143,6 +166,10 @@ def run(work: Path, indices: list[int], seed: int, kinds: list[str], results: di
                     worker.give(todo.pop())
                 if worker.job is None or (result := worker.result()) is None:
                     continue
+                if result["name"] in ("died", "hang"):
+                    worker.stop()
+                    worker.start()
+                    result |= by_command(work / "case" / str(worker.job))
                 results[worker.job] = result
                 lines.write(json.dumps(result) + "\n")
                 lines.flush()
@@ -151,9 +178,6 @@ def run(work: Path, indices: list[int], seed: int, kinds: list[str], results: di
                 if not result["bad"] or alike[likeness] > KEPT:
                     shutil.rmtree(work / "case" / str(worker.job), ignore_errors=True)
                 worker.job = None
-                if result["name"] in ("died", "hang"):
-                    worker.stop()
-                    worker.start()
                 bar.advance(task)
             if not todo and all(worker.job is None for worker in workers):
                 break
@@ -163,7 +187,7 @@ def run(work: Path, indices: list[int], seed: int, kinds: list[str], results: di
 
 def summary(results: list[dict[str, Any]]) -> str:
     """The figures as a table in Markdown."""
-    names = ["refused", "accepted", "accepted, plain file fails", *BAD]
+    names = ["refused", "accepted", "accepted, plain file fails", SLOW, STOPPED, *BAD]
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for result in results:
         row = result["kind"].partition(":")[0]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -54,9 +55,26 @@ def taken(model: Any) -> dict[str, Any]:
         except OvxaiError as error:
             snapshot[method] = {"refused": str(error)}
             continue
-        added = [node for node in nodes(hooked.deployed) if node[0] not in before]
+        added = _renumbered([node for node in nodes(hooked.deployed) if node[0] not in before])
         snapshot[method] = {"record": hooked.record, "cost": hooked.layer.cost, "memory": hooked.layer.memory, "nodes": added}
     return snapshot
+
+
+def _renumbered(added: list[list[Any]]) -> list[list[Any]]:
+    """Nodes of which the names that OpenVINO numbers as a process goes on, as Convert_155148, are numbered in their order."""
+    numbered: dict[str, str] = {}
+    for name, op, *_ in added:
+        if re.fullmatch(rf"{re.escape(op)}_\d+", name):
+            numbered[name] = f"{op}_#{len(numbered)}"
+    return [
+        [numbered.get(name, name), op, attributes, [_renamed(operand, numbered) for operand in operands], shapes]
+        for name, op, attributes, operands, shapes in added
+    ]
+
+
+def _renamed(operand: str | None, numbered: dict[str, str]) -> str | None:
+    name, colon, port = (operand or "").rpartition(":")
+    return numbered[name] + colon + port if name in numbered else operand
 
 
 def nodes(deployed: Deployed) -> Iterator[list[Any]]:

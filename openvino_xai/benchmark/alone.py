@@ -15,6 +15,7 @@ from pathlib import Path
 
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.files import open_model
+from openvino_xai.graph.paths import exists
 from openvino_xai.surgery.verify import random_inputs
 
 
@@ -52,7 +53,7 @@ def _main(path: str, device: str, precision: str, hint: str, batch: str) -> None
 def _peak_bytes() -> int:
     """The largest resident memory of this process; getrusage would tell that of the one it was started by, if larger."""
     status = Path("/proc/self/status")
-    if status.exists():
+    if exists(status):
         return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     import resource
 

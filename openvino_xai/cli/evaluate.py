@@ -25,6 +25,7 @@ from openvino_xai.cli.options import (
 )
 from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
+from openvino_xai.graph.paths import is_link
 from openvino_xai.json_text import from_json, to_json
 
 if TYPE_CHECKING:
@@ -100,9 +101,12 @@ def evaluate(
     from openvino_xai.evaluate.metrics import asked as asked_metrics
     from openvino_xai.evaluate.run import evaluate as rows_of
     from openvino_xai.evaluate.run import some_of, which_target
+    from openvino_xai.graph.files import check_output
     from openvino_xai.runtime.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
+    if output is not None:
+        check_output(output / "metrics.json")
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
     choices = choosing.made(probing.seed)
@@ -199,7 +203,7 @@ def _refuse_others(folder: Path) -> None:
             told = from_json(read_regular(path))
         except ValueError:
             told = None
-        if path.is_symlink() or not isinstance(told, dict) or not {"images", "metrics", "hook"} <= set(told):
+        if is_link(path) or not isinstance(told, dict) or not {"images", "metrics", "hook"} <= set(told):
             raise InputError(f"{path} is no result of evaluate: choose another folder, or move it away")
     table = folder / "rows.parquet"
     if os.path.lexists(table) and not is_ours(table):

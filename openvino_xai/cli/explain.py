@@ -63,12 +63,14 @@ def explain(
     With --engine no pictures are drawn: predictions and maps go to Parquet files in OUTPUT, one row an image, and whatever is
     killed, the next run goes on where the files end.
     """
+    from openvino_xai.graph.files import check_output
     from openvino_xai.runtime.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
     style = drawing.made()
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
+    check_output(output / "explanations.jsonl")
     photos = find_photos(inputs, output)
     network_asked = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
     network_asked |= sources(model, running.labels)

@@ -11,6 +11,7 @@ import typer
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
+from openvino_xai.graph.paths import exists
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
 WARN_ABOVE = 2.0  # times the operations of the plain model
@@ -43,7 +44,7 @@ def insert(
     source = Path(model)
     target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")
     check_output(target)
-    if target.exists() and not force:
+    if exists(target) and not force:
         raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
     if runtime is not None and not verify:
         raise InputError("--runtime says where the hook is verified, and --no-verify that it is not: leave one out")

@@ -17,6 +17,7 @@ import typer
 
 from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
+from openvino_xai.graph.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from openvino_xai.graph.files import Model
@@ -235,7 +236,7 @@ class NetworkOptions:
             return partial(self.load, model, options, settings)
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
-        if not path.exists():
+        if not exists(path):
             options.insert(model, targets=options.few(targets)).save(path)
         return partial(self.load, str(path), LayerOptions(), settings)
 
@@ -262,7 +263,7 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
     found: dict[Path, None] = {}
     for told in inputs:
         path = Path(told)
-        if path.is_dir():
+        if is_folder(path):
             found.update(dict.fromkeys(search.inside(path)))
         elif glob.has_magic(told) and not os.path.lexists(path):
             found.update(dict.fromkeys(search.matching(told)))

@@ -17,6 +17,7 @@ import numpy as np
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import read_regular
+from openvino_xai.graph.paths import is_folder
 from openvino_xai.json_text import from_json
 from openvino_xai.render.overlay import Box
 from openvino_xai.runtime.search import Search
@@ -113,7 +114,7 @@ def find_examples(inputs: Iterable[str], labels: Sequence[str], count: int, sear
             found += _from_csv(path, classes)
         elif path.suffix.lower() == ".json":
             found += _from_json(path, classes)
-        elif path.is_dir():
+        elif is_folder(path):
             found += _from_folder(path, classes, search)
         elif os.path.lexists(path):
             found.append(Example(path, _called(path, classes)))

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from openvino_xai.graph.files import open_regular
+from openvino_xai.graph.paths import is_file
 
 WEIGHTS = {".xml": ".bin", ".pdmodel": ".pdiparams"}  # what lies beside a model of this suffix
 
@@ -19,7 +20,7 @@ def file_digest(path: Path) -> str:
 def model_digest(model: str | Path) -> str:
     """The SHA-256 of a model and of all weights that lie beside it, in hexadecimal. Raises InputError."""
     path = Path(model)
-    files = [path, *(beside for beside in _beside(path) if beside.is_file())]
+    files = [path, *(beside for beside in _beside(path) if is_file(beside))]
     told = "".join(f"{file_digest(file)} {file.relative_to(path.parent)}\n" for file in files[1:])
     return hashlib.sha256(f"{file_digest(path)}\n{told}".encode(errors="surrogateescape")).hexdigest()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from openvino_xai.errors import InputError, OutputError
+from openvino_xai.graph.paths import exists, is_file, is_folder
 from openvino_xai.graph.protocol import Deployed, Running, Runtime
 from openvino_xai.graph.scratch import scratch_folder
 
@@ -44,7 +45,7 @@ def open_model(model: Model) -> Deployed:
 
 
 def _open_file(path: Path) -> Deployed:
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"there is no file {path}")
     if path.suffix == ".onnx":
         from openvino_xai.graph.onnx import OnnxModel
@@ -53,7 +54,7 @@ def _open_file(path: Path) -> Deployed:
     if path.suffix in (".xml", *FRONTENDS):
         from openvino_xai.graph.openvino import OpenVINOModel
 
-        if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
+        if path.suffix == ".xml" and not is_file(path.with_suffix(".bin")):
             raise InputError(f"{path} has no weights beside it: {path.with_suffix('.bin').name} is expected")
         return OpenVINOModel.read(path)
     raise InputError(f"{path} is no model that is known here: .xml (OpenVINO IR), .onnx, or {', '.join(FRONTENDS)} is expected")
@@ -133,8 +134,8 @@ def check_output(target: Path) -> None:
         try:
             mode = target.lstat().st_mode
         except FileNotFoundError:
-            place = next(parent for parent in target.absolute().parents if parent.exists())
-            if not place.is_dir():
+            place = next(parent for parent in target.absolute().parents if exists(parent))
+            if not is_folder(place):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
             if not os.access(place, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None

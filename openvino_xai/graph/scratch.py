@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from openvino_xai.graph.paths import is_folder
 from openvino_xai.graph.watch import note_folder, run_name
 
 if sys.platform != "win32":
@@ -79,7 +80,7 @@ def _new(beside: Path, prefix: str) -> tuple[Path, int | None]:
             continue
         except OSError:  # a file system without locks, where nobody sweeps
             return folder, None
-        if folder.is_dir():
+        if is_folder(folder):
             return folder, descriptor
         os.close(descriptor)
 

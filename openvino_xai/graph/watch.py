@@ -8,6 +8,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from openvino_xai.graph.paths import exists
+
 WATCH = "OVXAI_WATCH"  # names the folder of the process that watches, if there is one
 FOLDERS, BEAT = "folders", "beat"  # what lies in it
 PACE = 0.2  # seconds between two signs of life
@@ -37,7 +39,7 @@ def note_folder(folder: Path) -> None:
 def noted_folders(watch: Path) -> list[Path]:
     """The folders that were written down; a name without its end is left out."""
     log = watch / FOLDERS
-    names = log.read_bytes().split(b"\0")[:-1] if log.exists() else []
+    names = log.read_bytes().split(b"\0")[:-1] if exists(log) else []
     return [Path(os.fsdecode(name)) for name in names]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import open_regular, writing
+from openvino_xai.graph.paths import is_file, is_folder, is_link
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.runtime.sources import digest_of
 
@@ -73,7 +74,7 @@ class Manifest:
             and image in self.sources
             and line.get("source") == self.sources[image] is not None
             and line.get(CHECK) == digest_of(rest)
-            and all(Path(file).is_file() and not Path(file).is_symlink() for file in _files(line))
+            and all(is_file(Path(file)) and not is_link(Path(file)) for file in _files(line))
         )
 
     def name(self, image: str, stem: str, endings: Sequence[str]) -> tuple[str, str]:
@@ -103,7 +104,7 @@ class Manifest:
 
     def _is_free(self, file: str, image: str) -> bool:
         place, owner = self.path.with_name(file), self._owners.get(_key(file))
-        return not os.path.lexists(place) if owner is None else owner == image and not place.is_dir()
+        return not os.path.lexists(place) if owner is None else owner == image and not is_folder(place)
 
     def add(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """One more line, on the disk when this returns. Raises OutputError."""
@@ -171,7 +172,7 @@ TORN = object()  # a line that a killed run left unfinished
 def _parsed(path: Path, *, strict: bool) -> Iterator[Any]:
     if not os.path.lexists(path):
         return
-    if path.is_symlink() or not path.is_file():
+    if is_link(path) or not is_file(path):
         if strict:
             raise InputError(f"{path} is no regular file, which lines are added to: choose another folder, or move it away")
         return

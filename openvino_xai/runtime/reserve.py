@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from openvino_xai.errors import InputError
+from openvino_xai.graph.paths import exists
 
 if sys.platform == "win32":
     import msvcrt
@@ -30,7 +31,7 @@ def reserved(folder: Path) -> Iterator[None]:
     Where the file system has no locks a second file is the lock, and a killed run leaves it. Raises InputError where another
     run has the folder.
     """
-    new = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    new = [parent for parent in (folder, *folder.parents) if not exists(parent)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path, descriptor = _acquired(folder / LOCK)

@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from openvino_xai.errors import ImageError, InputError, ModelError
 from openvino_xai.graph.files import read_regular, written_whole
+from openvino_xai.graph.paths import is_link
 from openvino_xai.graph.scratch import sweep
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.runtime.faults import blamed_on
@@ -193,7 +194,7 @@ def _claim(job: Job) -> None:
 
 def _described(path: Path) -> dict[str, Any]:
     """The job that a file tells of. Raises InputError for other files."""
-    if path.is_symlink():
+    if is_link(path):
         raise InputError(f"{path} is a link, and no job wrote it: choose another folder, or remove it")
     try:
         told = from_json(read_regular(path, most=LARGEST))

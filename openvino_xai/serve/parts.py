@@ -11,6 +11,7 @@ import numpy as np
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import open_regular, written_whole
+from openvino_xai.graph.paths import is_file, is_link
 
 MAPS = "maps"
 DIGEST = b"ovxai.digest"  # in a file's metadata: what its rows were made from
@@ -57,7 +58,7 @@ def state(path: Path, images: Sequence[str], digest: str) -> State:
     """
     if not os.path.lexists(path):
         return "missing"
-    if path.is_symlink() or not path.is_file():
+    if is_link(path) or not is_file(path):
         raise InputError(f"{path} is no regular file, which rows are written to: choose another folder, or move it away")
     pyarrow, parquet = arrow()
     with open_regular(path) as file:
@@ -85,7 +86,7 @@ def _lists(pyarrow: Any, maps: list[np.ndarray | None]) -> Any:
 def is_ours(path: Path) -> bool:
     """Whether a file is one that `write_rows` wrote. Raises InputError where pyarrow is not installed."""
     pyarrow, parquet = arrow()
-    if path.is_symlink() or not path.is_file():
+    if is_link(path) or not is_file(path):
         return False
     with open_regular(path) as file:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import read_regular, writing
+from openvino_xai.graph.paths import exists, is_file, is_folder, is_link
 from openvino_xai.graph.scratch import scratch_folder
 from openvino_xai.version import __version__
 
@@ -46,7 +47,7 @@ def written_repository(target: Path, *, force: bool = False, source: Path | None
 @contextmanager
 def _parents_of(target: Path) -> Iterator[None]:
     """On failure, folders above the target that were not there are not there again."""
-    missing = [parent for parent in target.parents if not parent.exists()]
+    missing = [parent for parent in target.parents if not exists(parent)]
     try:
         yield
     except BaseException:
@@ -60,9 +61,9 @@ def _refuse_place(target: Path, source: Path | None) -> None:
     """Raise InputError for links, files, folders that somebody is in, and those that hold the model."""
     if "\0" in str(target):
         raise InputError(f"cannot write {target}: its path has a NUL")
-    if target.is_symlink():
+    if is_link(target):
         raise InputError(f"{target} is a link, which is not followed: name the folder itself")
-    if os.path.lexists(target) and not target.is_dir():
+    if os.path.lexists(target) and not is_folder(target):
         raise InputError(f"{target} is no folder: {AGAIN}")
     place = Path(os.path.realpath(target))
     if target.name in ("", "..") or Path.cwd().is_relative_to(place):
@@ -73,7 +74,7 @@ def _refuse_place(target: Path, source: Path | None) -> None:
 
 def _refuse_taken(target: Path, force: bool) -> None:
     """Raise InputError for a folder that is there, unless it may be replaced and holds nothing but what its manifest says."""
-    if not target.exists():
+    if not exists(target):
         return
     if not force:
         raise InputError(f"{target} exists; {AGAIN} or overwrite it with --force")
@@ -83,17 +84,17 @@ def _refuse_taken(target: Path, force: bool) -> None:
 
 def _refuse_foreign(folder: Path, target: Path) -> None:
     """Raise InputError for what is not as the manifest of a folder says; `target` is what the folder is called."""
-    if folder.is_symlink() or not folder.is_dir():
+    if is_link(folder) or not is_folder(folder):
         raise InputError(f"{target} is no folder any more: {AGAIN}")
     listed = _manifest(folder, target)
     folders = {str(parent) for name in listed for parent in PurePosixPath(name).parents}
     foreign, changed = [], []
     for name, path in _entries(folder):
-        if name == MANIFEST or (name in folders and not path.is_symlink() and path.is_dir()) or _is_cache(name, path, listed):
+        if name == MANIFEST or (name in folders and not is_link(path) and is_folder(path)) or _is_cache(name, path, listed):
             continue
         if name not in listed:
             foreign.append(name)
-        elif path.is_symlink() or not path.is_file() or _digest(path) != listed[name]:
+        elif is_link(path) or not is_file(path) or _digest(path) != listed[name]:
             changed.append(name)
     for names, what in ((foreign, "that export did not write"), (changed, "that changed since export wrote it")):
         if names:
@@ -105,14 +106,14 @@ def _refuse_foreign(folder: Path, target: Path) -> None:
 def _is_cache(name: str, path: Path, listed: Mapping[str, str]) -> bool:
     """Whether that is what Python keeps of a file in the manifest: a server that ran it has left it there."""
     place = PurePosixPath(name)
-    if path.is_symlink():
+    if is_link(path):
         return False
     if place.name == CACHE:
-        return path.is_dir() and any(
+        return is_folder(path) and any(
             PurePosixPath(source).parent == place.parent and source.endswith(".py") for source in listed
         )
     source = place.parent.parent / f"{place.name.partition('.')[0]}.py"
-    return place.parent.name == CACHE and place.suffix == ".pyc" and path.is_file() and str(source) in listed
+    return place.parent.name == CACHE and place.suffix == ".pyc" and is_file(path) and str(source) in listed
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -121,14 +122,14 @@ def _entries(folder: Path) -> Iterator[tuple[str, Path]]:
     while folders:
         for path in sorted(folders.pop().iterdir()):
             yield path.relative_to(folder).as_posix(), path
-            if path.is_dir() and not path.is_symlink():
+            if is_folder(path) and not is_link(path):
                 folders.append(path)
 
 
 def _manifest(folder: Path, target: Path) -> Mapping[str, str]:
     """The files of a repository with their SHA-256. Raises InputError where it has no manifest."""
     path = folder / MANIFEST
-    if path.is_symlink() or not path.is_file():
+    if is_link(path) or not is_file(path):
         raise InputError(
             f"{target} was not written by this version of export, as it has no {MANIFEST}: {AGAIN}, or remove it yourself"
         )
@@ -142,7 +143,7 @@ def _manifest(folder: Path, target: Path) -> Mapping[str, str]:
 
 
 def _write_manifest(folder: Path) -> None:
-    files = {name: _digest(path) for name, path in _entries(folder) if not path.is_dir()}
+    files = {name: _digest(path) for name, path in _entries(folder) if not is_folder(path)}
     text = json.dumps({"written_by": f"ovxai {__version__}", "files": files}, indent=2)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
@@ -158,14 +159,14 @@ def _digest(path: Path) -> str:
 
 def _put(folder: Path, target: Path, force: bool) -> None:
     """Let a folder become the target, or leave the target as it is. Raises InputError, OSError."""
-    if not force or not target.exists():
+    if not force or not exists(target):
         _move(folder, target)
         return
     # no scratch folder: where this process is killed between two lines, what was there is not swept away
     old = Path(tempfile.mkdtemp(prefix=f".{target.name[:NAMED_OLD]}-old-", dir=target.parent)) / target.name
     try:
         target.rename(old)
-        if old.is_symlink() or not old.is_dir() or next(old.iterdir(), None) is not None:
+        if is_link(old) or not is_folder(old) or next(old.iterdir(), None) is not None:
             _refuse_foreign(old, target)  # again: somebody may have written into it meanwhile
         _move(folder, target)
     except BaseException:

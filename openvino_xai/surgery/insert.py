@@ -11,6 +11,7 @@ from typing import Any
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.graph.files import Model, check_output, open_model, written_whole
 from openvino_xai.graph.neutral import Graph
+from openvino_xai.graph.paths import exists
 from openvino_xai.graph.protocol import Deployed, Runtime
 from openvino_xai.graph.sizes import Shape, text
 from openvino_xai.graph.vocabulary import shape_of
@@ -32,6 +33,8 @@ from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
 from openvino_xai.version import __version__
 
 MAX_MEMORY = 2 * 2**30
+PLANNED = 250_000  # nodes, of the tails behind all layers that a hook is planned at to list them
+UNTRIED = "not tried, as many layers lie nearer to the scores; insert with --layer tries it"
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
 CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look where it does
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
@@ -86,7 +89,7 @@ class Hooked:
         if target.suffix != self._deployed.suffix:
             raise InputError(f"{target} does not end in {self._deployed.suffix}, which this model is written as")
         check_output(target)
-        if target.exists() and not force:
+        if exists(target) and not force:
             raise InputError(f"{target} exists; choose another output or overwrite it with --force")
         with written_whole(target) as temporary:
             self._deployed.save(temporary)
@@ -103,11 +106,15 @@ def layers(
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
 ) -> list[Layer]:
-    """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError."""
+    """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError.
+
+    A hook is planned at each layer, the nearest to the scores first, until that takes more than is reasonable: then the reason
+    says so, and `insert` tries the layer where it is named.
+    """
     deployed = open_model(model)
     refuse_hooked(deployed)
     view = _View(deployed.graph, scores, image_input, token_hint(prefix_tokens, token_grid))
-    return [view.layer(candidate) for candidate in view.found]
+    return view.layers()
 
 
 def insert(
@@ -359,6 +366,17 @@ class _View:
     def _last(self, some: Iterable[Candidate]) -> int:
         """How far behind the last of some candidates lies, -1 for none."""
         return max((self._order[candidate.value] for candidate in some), default=-1)
+
+    def layers(self) -> list[Layer]:
+        """Every candidate with its cost, as far as planning at all of them is not too much."""
+        listed, planned = [], 0
+        for candidate in self.found:
+            if candidate.reason is None:
+                planned += len(self.graph.nodes) - self._order.get(candidate.value, 0)
+                if planned > PLANNED:
+                    candidate = replace(candidate, reason=UNTRIED)
+            listed.append(self.layer(candidate))
+        return listed
 
     def layer(self, candidate: Candidate, planned: Plan | None = None) -> Layer:
         """A candidate with its cost, by a plan of the default request where none is given."""

@@ -70,7 +70,7 @@ def make_model(kind: str, rng: random.Random, folder: Path, seeds: Path) -> Path
         folder.mkdir(parents=True)
         try:
             return (_ir if kind.startswith("ir") else _onnx)(kind, rng, folder, seeds)
-        except (ValueError, TypeError, IndexError, AssertionError, NotImplementedError):
+        except (ValueError, TypeError, IndexError, ArithmeticError, AssertionError, NotImplementedError):
             continue  # a change that the format cannot hold: the next one
     raise AssertionError(f"no file of the kind '{kind}' can be written")
 

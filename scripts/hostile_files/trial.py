@@ -133,6 +133,7 @@ class ModelCase:
 
     path: Path
     method: str | None
+    force: bool
     more: list[str]
 
     @classmethod
@@ -149,7 +150,7 @@ class ModelCase:
             target.write_bytes(b"an older one")
         elif choice == 3 and path.suffix == ".xml":
             target.with_suffix(".bin").symlink_to("../canary/private")
-        return cls(path, rng.choice(METHODS), rng.choice([[], ["--json"]]))
+        return cls(path, rng.choice(METHODS), rng.random() < 0.7, rng.choice([[], ["--json"]]))
 
     def outcome(self) -> Outcome:
         """What becomes of it."""
@@ -159,7 +160,7 @@ class ModelCase:
         from openvino_xai import insert
 
         target = self.path.with_name(f"hooked{self.path.suffix}")
-        insert(self.path, method=self.method).save(target)
+        insert(self.path, method=self.method).save(target, force=self.force)
         return _compared(self.path, target)
 
     def allows(self, name: str, outcome: Outcome) -> bool:
@@ -335,4 +336,4 @@ def _random(inputs: list[tuple[list[int], Any]], seed: int) -> list[np.ndarray]:
     return arrays
 
 
-__all__ = ["BAD", "KINDS", "Outcome", "run_case"]
+__all__ = ["BAD", "KINDS", "WRITTEN", "Outcome", "run_case"]

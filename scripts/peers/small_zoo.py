@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import networks  # noqa: F401  it makes torchvision import where its binary part has no build
+import onnx
 import torch
 from export_zoo import export
 from timm import models
@@ -67,7 +68,18 @@ def levit() -> torch.nn.Module:
 def main(folder: str) -> None:
     for name, (exporter, batch, make) in NETWORKS.items():
         torch.manual_seed(0)
-        export(make().eval(), (3, SIDE, SIDE), exporter, batch, str(Path(folder) / f"{name}.onnx"))
+        path = Path(folder) / f"{name}.onnx"
+        export(make().eval(), (3, SIDE, SIDE), exporter, batch, str(path))
+        model = onnx.load(path)
+        strip(model)
+        onnx.save(model, path)
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Remove what the dynamo exporter notes of its own work: traces with the paths of the machine that it ran on."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from openvino_xai.graph.onnx.emit import EMIT
 from openvino_xai.graph.onnx.kinds import neutral
 from openvino_xai.graph.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
 from openvino_xai.graph.onnx.weights import Mapped, native_of
-from openvino_xai.graph.onnx.wellformed import refuse_malformed, refuse_unreadable_constants
+from openvino_xai.graph.onnx.wellformed import refuse_malformed, refuse_mistyped, refuse_unreadable_constants
 from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
@@ -87,6 +87,7 @@ class OnnxModel:
                 raise ModelError(f"{source} has functions that cannot be written out: {_brief(error)}") from error
             refuse_malformed(self.native, source)
         refuse_unreadable_constants(self.native, source)
+        refuse_mistyped(self.native, source)
         while any(node.op_type == "If" for node in self.native.graph) and (found := self._decided()) is not None:
             _take_branch(self.native.graph, *found)
         return self

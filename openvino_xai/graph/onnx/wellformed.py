@@ -67,6 +67,24 @@ def refuse_unreadable_constants(native: ir.Model, source: str) -> None:
             raise ModelError(f"{source} is malformed: Constant '{node.name}' has no content, or several", node=node.name)
 
 
+def refuse_mistyped(native: ir.Model, source: str) -> None:
+    """Raise ModelError for an attribute of another type than ONNX gives it; where functions have been written out."""
+    for node in ir.traversal.RecursiveGraphIterator(native.graph):
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        try:
+            schema = onnx.defs.get_schema(node.op_type, native.opset_imports.get(domain, 1), domain)
+        except onnx.defs.SchemaError:  # somebody's own operation
+            continue
+        for name, attribute in node.attributes.items():
+            expected = str(schema.attributes[name].type).rpartition(".")[2] if name in schema.attributes else None
+            if expected not in (None, attribute.type.name):
+                raise ModelError(
+                    f"{source} is malformed: {name} of '{node.name}' ({node.op_type}) is of type {attribute.type.name}; "
+                    f"{expected} is expected",
+                    node=node.name,
+                )
+
+
 def refuse_malformed(native: ir.Model, source: str) -> None:
     """Raise ModelError for a graph with cycles, or values that nothing makes, and for weights that are not what they say."""
     try:
