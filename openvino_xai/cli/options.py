@@ -8,7 +8,7 @@ import io
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hints
@@ -44,6 +44,7 @@ _TARGETS = (
     "The classes to explain: all, top:K of each image, ID,ID,..., or asked, by an input `explain_class`. By default all, and "
     "top:1 where each class has its price."
 )
+_CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
@@ -65,6 +66,7 @@ Grid: TypeAlias = Annotated[str | None, typer.Option(help="Masks that keep a blo
 Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weighs neighbours: gaussian (3x3) or cell.")]
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
+Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
 Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]
@@ -86,6 +88,7 @@ class LayerOptions:
     prefix_tokens: PrefixTokens = None
     token_grid: TokenGrid = None
     max_memory: MaxMemory = "2GiB"
+    channels: Channels = None
 
     def few(self, targets: str) -> str:
         """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
@@ -200,7 +203,7 @@ class NetworkOptions:
                 model,
                 options.method,
                 **{name: getattr(options, name) for name in ("layer", "scores", "image_input", "prefix_tokens", "token_grid")},
-                settings=settings,
+                settings=replace(settings, channels=options.channels),
                 device=self.device,
                 precision=self.precision,
             )

@@ -2,7 +2,8 @@
 
 Desai and Ramaswamy, "Ablation-CAM: Visual explanations for deep convolutional network via gradient-free localization", 2020,
 equations 3 - 5, with channels set to zero. The slope is over the size of the score, so that a class with a negative score keeps
-the sign of what its channels do for it.
+the sign of what its channels do for it. Of tokens, those that are no cells stay as they are while a channel of the others is
+set to zero.
 """
 
 from __future__ import annotations

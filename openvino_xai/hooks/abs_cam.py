@@ -8,9 +8,13 @@ network.
 
 Enlarging is linear and leaves constants alone, so the sum is taken on the cells: enlarged, the map is the paper's. Between the
 centres of cells no mask is below 0, and the paper's ReLU changes nothing there. `abs_cam_init` is the sum of W_k A_k.
+
+Where a site says how many `channels`, each class asks about those of its largest W_k alone, which the paper does not.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks.channels import quotient, weighed
@@ -24,14 +28,27 @@ def abs_cam_init(xp: Namespace, site: Site) -> Array:
 
 def abs_cam(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K]: the channels' masks, each weighed by the class's probability of the image under it."""
-    cells = site.cells()
-    low, high = site.enlarged_range(xp.permute_dims(cells, (0, 2, 1)))  # [B, 1, C]
-    constant = xp.equal(xp.max(cells, axis=1, keepdims=True), xp.min(cells, axis=1, keepdims=True))
+    cells, weights = site.cells(), _weights(xp, site)
+    if site.channels is None or site.channels >= cells.shape[2]:
+        return _sum_of_masks(xp, site, cells, weights)
+    (batch, count, _), classes, most = cells.shape, weights.shape[1], site.channels
+    indices = site.largest_channels(weights)  # [B, K, n]
+    of_each = xp.reshape(indices, (batch, 1, classes * most))
+    channels = xp.take_along_axis(cells, xp.broadcast_to(of_each, (batch, count, classes * most)), axis=2)
+    largest = xp.reshape(xp.take_along_axis(weights, indices, axis=2), (batch, 1, classes * most))
+    # a class leaves out what the others picked, so that its map is the same whatever else is explained
+    return _sum_of_masks(xp, site, channels, xp.multiply(largest, np.repeat(np.eye(classes, dtype=np.float32), most, axis=1)))
+
+
+def _sum_of_masks(xp: Namespace, site: Site, channels: Array, weights: Array) -> Array:
+    """Saliency [B, N, K]: of `channels` [B, N, M], those of which the weight [B, K, M] is not 0."""
+    low, high = site.enlarged_range(xp.permute_dims(channels, (0, 2, 1)))  # [B, 1, M]
+    constant = xp.equal(xp.max(channels, axis=1, keepdims=True), xp.min(channels, axis=1, keepdims=True))
     spread = xp.where(constant, 0.0, xp.subtract(high, low))
-    masks = quotient(xp, xp.subtract(cells, low), spread)  # [B, N, C]
-    scores = site.image_scores(xp.permute_dims(masks, (0, 2, 1)))  # [B, C, K]
-    without = xp.equal(_weights(xp, site), 0.0)  # [B, K, C]
-    # weights lie as [B, K, C]: as [B, C, K], OpenVINO 2026.4.1 mixes up the product of one class with its batch
+    masks = quotient(xp, xp.subtract(channels, low), spread)  # [B, N, M]
+    scores = site.image_scores(xp.permute_dims(masks, (0, 2, 1)))  # [B, M, K]
+    without = xp.equal(weights, 0.0)  # [B, K, M]
+    # weights lie as [B, K, M]: as [B, M, K], OpenVINO 2026.4.1 mixes up the product of one class with its batch
     counted = xp.where(without, 0.0, xp.permute_dims(scores, (0, 2, 1)))
     return xp.matmul(masks, xp.permute_dims(counted, (0, 2, 1)))
 

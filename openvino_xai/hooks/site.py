@@ -34,6 +34,13 @@ class Site(Protocol):
     def gradients(self) -> Any:
         """[B, K, N, C]: the derivative of each explained score by the cells; [B, K, 1, C] where all cells have the same."""
 
+    @property
+    def channels(self) -> int | None:
+        """n, how many channels a method asks about for each class; None for all."""
+
+    def largest_channels(self, weights: Any) -> Any:
+        """[B, K, n], i64: the indices of the n = `channels` largest of `weights` [B, K, C], the largest first."""
+
     def channel_scores(self, kept: Any) -> Any:
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
 

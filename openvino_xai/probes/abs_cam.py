@@ -7,6 +7,8 @@ takes a positive W_k out again: it matters only where it is 0. A constant channe
 
 Enlarging is linear and leaves constants alone, so the sum is taken on the cells: enlarged, the map is the paper's. Between the
 centres of cells no mask is below 0, and the paper's ReLU changes nothing there.
+
+Where `Settings` say how many `channels`, each class asks about those of its largest W_k alone, which the paper does not.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ def abs_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], settin
     channels = model.features(image)[0]
     slopes = np.stack([np.abs(model.layer_gradients(image, k)).mean(axis=(1, 2)) for k in classes], axis=1)  # [C, K]
     varies = channels.max(axis=(1, 2)) > channels.min(axis=(1, 2))
+    if settings.channels is not None:
+        slopes = _largest(slopes, settings.channels)
     questions = np.flatnonzero(varies & (slopes > 0).any(axis=1))
     maps = np.zeros((len(classes), *channels.shape[1:]))
     for chunk in in_chunks(len(questions), model.batch, settings.told):
@@ -37,3 +41,11 @@ def abs_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], settin
         weights = model.scores(image * ((large - low) / spread)[:, None])[:, classes] * (slopes[questions[chunk]] > 0)
         maps += np.einsum("ck,chw->khw", weights, (some - low) / spread)
     return maps.astype(np.float32)
+
+
+def _largest(weights: np.ndarray, most: int) -> np.ndarray:
+    """Weights [C, K], with 0 where a class has `most` larger ones; of equals the first are the larger."""
+    order = np.argsort(-weights, axis=0, kind="stable")[:most]
+    largest = np.zeros_like(weights)
+    np.put_along_axis(largest, order, np.take_along_axis(weights, order, axis=0), axis=0)
+    return largest

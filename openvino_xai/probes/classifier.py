@@ -44,7 +44,8 @@ class Settings:
     """What probes may be told.
 
     `seed` of random masks; `masks`, how many of them (RISE); `groups` of channels (Group-CAM); `patch` and `stride` in pixels
-    (occlusion; None is a seventh of the image, moved by half); `steps` of integrated gradients; noisy `copies` (SmoothGrad).
+    (occlusion; None is a seventh of the image, moved by half); `steps` of integrated gradients; noisy `copies` (SmoothGrad);
+    how many `channels` are asked about for each class (Abs-CAM; None is all).
     `told` hears how many questions are asked, and of how many.
     """
 
@@ -55,10 +56,11 @@ class Settings:
     stride: int | None = None
     steps: int = 50
     copies: int = 25
+    channels: int | None = None
     told: Callable[[int, int], None] = _untold
 
     def __post_init__(self) -> None:
-        for name in ("masks", "groups", "patch", "stride", "steps", "copies"):
+        for name in ("masks", "groups", "patch", "stride", "steps", "copies", "channels"):
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise InputError(f"{name} is {number}; 1 or more is expected")

@@ -15,7 +15,10 @@ from openvino_xai.probes.classifier import Classifier, Settings, enlarged, in_ch
 
 
 def score_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], settings: Settings) -> np.ndarray:
-    """Maps [K, h, w], f32, on the layer's own cells: the channels' weighted sum, not below 0."""
+    """Maps [K, h, w], f32, on the layer's own cells: the channels' weighted sum, not below 0.
+
+    Of tokens, those that are no cells take no part: they are in no mask of the image, and in no map.
+    """
     channels = model.features(image)[0]
     weights = np.zeros((len(channels), len(classes)))
     for chunk in in_chunks(len(channels), model.batch, settings.told):

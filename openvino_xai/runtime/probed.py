@@ -14,6 +14,7 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.insert import find_layer, token_hint
 from openvino_xai.surgery.record import refuse_hooked
+from openvino_xai.surgery.request import check_channels
 
 
 def probe(
@@ -41,6 +42,7 @@ def probe(
     """
     if method not in PROBES:
         raise InputError(f"probe '{method}' is not known: one of {', '.join(PROBES)} is expected")
+    check_channels(None if settings is None else settings.channels, method)
     deployed = open_model(model)
     refuse_hooked(deployed)
     chosen = None
@@ -70,6 +72,8 @@ class Probed(Network):
         super().__init__(network.running, known, network.device)
         self._method, self._classifier, self.settings = method, classifier, settings or Settings()
         self.record = {"method": method, "scores": known.scores.name}
+        if self.settings.channels is not None:
+            self.record["channels"] = str(self.settings.channels)
         if classifier.layer is not None:
             self.record["layer"] = classifier.layer
 

@@ -47,6 +47,7 @@ class ArraySite:
     held: np.ndarray
     slopes: np.ndarray | None = None
     answers: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    channels: int | None = None
 
     def cells(self) -> np.ndarray:
         """[B, N, C]"""
@@ -64,6 +65,10 @@ class ArraySite:
     def image_scores(self, maps: np.ndarray) -> np.ndarray:
         """[B, M, K]"""
         return self._told("image_scores", maps)
+
+    def largest_channels(self, weights: np.ndarray) -> np.ndarray:
+        """[B, K, n]"""
+        return self._told("largest_channels", weights).astype(np.int64)
 
     def enlarged_range(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Two of [B, 1, M]"""

@@ -134,6 +134,7 @@ def insert(
     token_grid: str | Sequence[int] | None = None,
     max_memory: int = MAX_MEMORY,
     gate: bool = False,
+    channels: int | None = None,
     verify: bool = True,
     runtime: str | None = None,
 ) -> Hooked:
@@ -157,13 +158,24 @@ def insert(
     for models with an open batch, and their clients have to give it. Where the runtime cannot run the hook for no image at
     all, the first stands in, at its cost.
 
+    `channels` is how many channels `abs_cam` asks about for each class, those of the largest mean absolute gradient; None is
+    all. Where a layer has no more, all are asked about.
+
     `verify` runs both models before anything is returned, by the `runtime` that will serve the file: `onnxruntime` or
     `openvino`, or `both`; None is the model's own. What holds to the bit in one may change a bit in the other.
 
     Raises an OvxaiError that names what is in the way.
     """
     request = Request.parse(
-        method=method, score=score, targets=targets, scale=scale, plan=plan, grid=grid, kernel=kernel, gate=gate
+        method=method,
+        score=score,
+        targets=targets,
+        scale=scale,
+        plan=plan,
+        grid=grid,
+        kernel=kernel,
+        gate=gate,
+        channels=channels,
     )
     original = open_model(model)
     refuse_hooked(original)
@@ -259,6 +271,8 @@ def _record(request: Request, chosen: Candidate, scores: Scores, place: Layer, p
         record["score"] = "none"
     if chosen.residual is not None and method.masks == "tokens":
         record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
+    if request.channels is not None:
+        record["channels"] = str(request.channels)
     if request.gate != "off":
         record["gate"] = GATE
     if planned.joined:

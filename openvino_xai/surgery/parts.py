@@ -124,6 +124,22 @@ def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     return worst
 
 
+def _largest_channels(asked: Question, weights: np.ndarray, told: np.ndarray) -> float:
+    """By how much a channel that was left out weighs more than one that was picked, as a share of the largest weight."""
+    indices, count = told.astype(np.int64), weights.shape[2]
+    if (
+        indices.min() < 0
+        or indices.max() >= count
+        or any(len(set(row)) < len(row) for row in indices.reshape(-1, indices.shape[2]))
+    ):
+        raise VerificationError("the channels that the method asks about are not there, or are picked twice")
+    picked = np.zeros(weights.shape, bool)
+    np.put_along_axis(picked, indices, True, axis=2)
+    least = np.where(picked, weights, np.inf).min(axis=2)
+    most = np.where(picked, -np.inf, weights).max(axis=2)
+    return float(np.maximum(most - least, 0).max() / max(np.abs(weights).max(), SMALLEST))
+
+
 def _enlarged_range(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
     image, place = find_image(asked.original.model.graph, asked.request.image)
@@ -157,6 +173,7 @@ def _noisy_gradients(asked: Question, images: np.ndarray, told: np.ndarray) -> f
 
 
 ANSWERS: dict[str, Callable[[Question, np.ndarray, np.ndarray], float]] = {
+    "largest_channels": _largest_channels,
     "channel_scores": _channel_scores,
     "image_scores": _image_scores,
     "enlarged_range": _enlarged_range,
@@ -179,7 +196,7 @@ def _compare(
     slopes = None
     if gradients is not None:
         slopes = np.stack([by_cell(gradients[:, index], place) for index in range(len(ids))], axis=1)
-    site = cast(Any, ArraySite(by_cell(features, place), slopes, answers))
+    site = cast(Any, ArraySite(by_cell(features, place), slopes, answers, request.channels))
     true = np.asarray(SCALES[request.scale](cast(Any, xp), METHODS[request.method or ""].hook(cast(Any, xp), site)))
     worst = 0.0
     for image, pairs in enumerate(chosen):

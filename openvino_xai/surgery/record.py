@@ -34,7 +34,13 @@ FALLBACKS = {  # what a hook does at more cost, where the runtime did not take t
     "apart": "it computes again what it would have joined to the model's own nodes, of which an output changed by that",
     "one": "it explains one image where none is asked for, since the runtime cannot run it on none",
 }
-NUMBERS: dict[str, Callable[[str], float]] = {"cost": float, "memory": int, "joined": int, "prefix_tokens": int}
+NUMBERS: dict[str, Callable[[str], float]] = {
+    "cost": float,
+    "memory": int,
+    "joined": int,
+    "prefix_tokens": int,
+    "channels": int,
+}
 LARGEST = 2.0**63
 
 

@@ -20,6 +20,7 @@ Asked: TypeAlias = "str | int | Sequence[int] | Targets"
 
 SCORES = get_args(Score)
 PLANS = get_args(Kind)
+CHOOSY = "abs_cam"  # the method that can be told how many channels it asks about
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Request:
     columns of masks, None for one mask a cell; `kernel` says how a mask of tokens weighs the neighbours of a cell. A hook that
     is `apart` reads the model at its layer alone, computes again what it needs of the rest, and joins nothing of its own to
     what the model computes. `image` is the input with it. What a method asks the model beside its layer is asked in `chunks`,
-    one after the other. The hook is verified in `runtimes`; none stands for the dialect's own.
+    one after the other; of channels, about the `channels` of the largest weights. The hook is verified in `runtimes`; none
+    stands for the dialect's own.
     """
 
     method: str | None = None
@@ -89,6 +91,7 @@ class Request:
     apart: bool = False
     image: str | None = None
     chunks: int = 1
+    channels: int | None = None
     runtimes: tuple[Runtime, ...] = ()
 
     @property
@@ -111,6 +114,7 @@ class Request:
         grid: str | Sequence[int] | None = None,
         kernel: str = "gaussian",
         gate: bool = False,
+        channels: int | None = None,
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
         words: list[tuple[str, str | None, Iterable[str]]] = [
@@ -123,13 +127,37 @@ class Request:
         for word, value, known in words:
             if value is not None and value not in known:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
+        check_channels(channels, method)
         told = None if grid is None else rows_and_columns("grid", grid)
         few = method is not None and METHODS[method].few
         parsed = Targets.parse(targets if targets is not None else "top:1" if few else "all")
         if gate and parsed.asked:
             raise InputError("a gate says which images are explained, and `asked` which class of all of them: one of both")
         gating: Gate = "any" if gate else "off"
-        return cls(method, cast("Score | None", score), parsed, cast(Scale, scale), cast(Kind, plan), told, kernel, gating)
+        return cls(
+            method,
+            cast("Score | None", score),
+            parsed,
+            cast(Scale, scale),
+            cast(Kind, plan),
+            told,
+            kernel,
+            gating,
+            channels=channels,
+        )
+
+
+def check_channels(channels: int | None, method: str | None) -> None:
+    """Raise InputError where `channels` is no number of channels, or a method asks about none in turn."""
+    if channels is None:
+        return
+    if method != CHOOSY:
+        raise InputError(
+            f"channels is {channels}, which is for {CHOOSY} alone: "
+            + (f"{method} does not choose among channels; leave it out" if method else f"ask for it with method {CHOOSY}")
+        )
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise InputError(f"channels is {channels!r}; a whole number, 1 or more, is expected")
 
 
 def rows_and_columns(word: str, told: str | Sequence[int]) -> tuple[int, int]:

@@ -124,6 +124,18 @@ class PlannedSite:
         self.answers.append(("noisy_gradients", noisy, made))
         return made
 
+    @property
+    def channels(self) -> int | None:
+        """n, how many channels a method asks about for each class; None for all."""
+        return self._request.channels
+
+    def largest_channels(self, weights: Value) -> Value:
+        """[B, K, n], i64: the indices of the n = `channels` largest of `weights` [B, K, C], the largest first."""
+        assert self.channels is not None
+        indices = self._trace.top_k(weights, self.channels, axis=2)
+        self.answers.append(("largest_channels", weights, indices))
+        return indices
+
     def image_scores(self, maps: Value) -> Value:
         """[B, M, K]: the probability of each explained class for the image times each of `maps` [B, M, N], enlarged."""
         xp = self._trace

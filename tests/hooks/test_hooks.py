@@ -52,6 +52,7 @@ class ArraySite:
     batch: int = BATCH
     grid: tuple[int, int] = (HEIGHT, WIDTH)
     classes: int = CLASSES
+    channels: int | None = None
 
     def cells(self) -> np.ndarray:
         return self.features.reshape(BATCH, CHANNELS, -1).transpose(0, 2, 1)
@@ -62,6 +63,9 @@ class ArraySite:
     def channel_scores(self, kept: np.ndarray) -> np.ndarray:
         rows = tail((self.features[:, None] * kept[:, :, :, None, None]).reshape(-1, *self.features.shape[1:]))
         return rows.reshape(BATCH, -1, CLASSES)
+
+    def largest_channels(self, weights: np.ndarray) -> np.ndarray:
+        return np.argsort(-weights, axis=2, kind="stable")[:, :, : self.channels]
 
     def image_scores(self, maps: np.ndarray) -> np.ndarray:
         return ask(maps.reshape(BATCH, -1, HEIGHT, WIDTH))
@@ -120,8 +124,8 @@ def slow_unit(maps: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def run(xp: Any, scale: str, method: str = "reciprocam") -> np.ndarray:
-    saliency = np.asarray(SCALES[scale](xp, METHODS[method].hook(xp, ArraySite(FEATURES))))
+def run(xp: Any, scale: str, method: str = "reciprocam", channels: int | None = None) -> np.ndarray:
+    saliency = np.asarray(SCALES[scale](xp, METHODS[method].hook(xp, ArraySite(FEATURES, channels=channels))))
     if saliency.ndim != 3:
         return saliency
     maps = saliency.transpose(0, 2, 1).reshape(BATCH, -1, HEIGHT, WIDTH)
@@ -148,10 +152,13 @@ def slow_ablation() -> np.ndarray:
     return np.maximum(maps, 0)
 
 
-def slow_abs_cam() -> np.ndarray:
+def slow_abs_cam(most: int = CHANNELS) -> np.ndarray:
     maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
     for image, k, c in np.ndindex(BATCH, CLASSES, CHANNELS):
-        channel, weight = FEATURES[image, c], np.abs(SLOPES[image, k, c]).mean()
+        weights = np.abs(SLOPES[image, k]).mean(axis=(1, 2))
+        channel, weight = FEATURES[image, c], weights[c]
+        if sum(other > weight for other in weights) >= most:
+            continue
         if channel.max() > channel.min() and weight > 0:
             low, high = slow_range(weight * channel)
             mask = (weight * channel - low) / (high - low)
@@ -177,8 +184,9 @@ RAW = {
 }
 
 
-def expected(scale: str, method: str) -> np.ndarray:
-    maps = RAW[method] if scale == "none" else slow_unit(RAW[method])
+def expected(scale: str, method: str, channels: int | None = None) -> np.ndarray:
+    raw = RAW[method] if channels is None else slow_abs_cam(channels)
+    maps = raw if scale == "none" else slow_unit(raw)
     return np.rint(maps * 255) if scale == "u8" else maps
 
 
@@ -188,7 +196,13 @@ def test_a_hook_is_what_its_paper_says(method: str, scale: str) -> None:
     np.testing.assert_allclose(run(numpy_namespace(), scale, method), expected(scale, method), atol=1e-12)
 
 
-def words_used(method: str) -> set[str]:
+@pytest.mark.parametrize("channels", [1, 7, CHANNELS, CHANNELS + 1])
+def test_each_class_asks_about_its_own_channels(channels: int) -> None:
+    seen = run(numpy_namespace(), "none", "abs_cam", channels)
+    np.testing.assert_allclose(seen, slow_abs_cam(channels), atol=1e-12)
+
+
+def words_used(method: str, channels: int | None = None) -> set[str]:
     used: set[str] = set()
 
     def spy(word: str) -> Any:
@@ -198,17 +212,27 @@ def words_used(method: str) -> set[str]:
 
         return call
 
-    run(SimpleNamespace(**{word: spy(word) for word in WORDS}), "u8", method)
+    run(SimpleNamespace(**{word: spy(word) for word in WORDS}), "u8", method, channels)
     return used
 
 
-@pytest.mark.parametrize(("method", "word"), [(method, word) for method in METHODS for word in sorted(words_used(method))])
-def test_the_oracle_fails_when_one_word_is_broken(method: str, word: str) -> None:
+def broken_by(word: str) -> Any:
     def broken(*args: Any, **kwargs: Any) -> Any:
         result = getattr(numpy_namespace(), word)(*args, **kwargs)
         return ~result if result.dtype == bool else np.roll(result, 1) if result.size > 12 else result * 0.5
 
-    xp = SimpleNamespace(**{**vars(numpy_namespace()), word: broken})
+    return SimpleNamespace(**{**vars(numpy_namespace()), word: broken})
+
+
+@pytest.mark.parametrize("word", sorted(words_used("abs_cam", 7)))
+def test_the_oracle_of_few_channels_fails_when_one_word_is_broken(word: str) -> None:
+    xp = broken_by(word)
+    assert any(differs(xp, scale, "abs_cam", 7) for scale in ("u8", "none"))
+
+
+@pytest.mark.parametrize(("method", "word"), [(method, word) for method in METHODS for word in sorted(words_used(method))])
+def test_the_oracle_fails_when_one_word_is_broken(method: str, word: str) -> None:
+    xp = broken_by(word)
     assert any(differs(xp, scale, method) for scale in ("u8", "none"))
 
 
@@ -222,11 +246,11 @@ def test_the_largest_of_a_row_is_found_in_bunches(columns: int, rows: int, at: f
     np.testing.assert_array_equal(largest(numpy_namespace(), x, rank)[..., 0], np.sort(x)[..., -rank])
 
 
-def differs(xp: Any, scale: str, method: str) -> bool:
-    true = expected(scale, method)
+def differs(xp: Any, scale: str, method: str, channels: int | None = None) -> bool:
+    true = expected(scale, method, channels)
     try:
         with np.errstate(all="ignore"):
-            result = run(xp, scale, method)
+            result = run(xp, scale, method, channels)
     except (IndexError, TypeError, ValueError):  # broken so that it does not run at all
         return True
     return result.shape != true.shape or not np.allclose(result, true, atol=1e-9)
