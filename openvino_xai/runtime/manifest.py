@@ -157,13 +157,18 @@ def _lines(path: Path, *, strict: bool = True) -> Iterator[dict[str, Any]]:
     """Our lines. Raises InputError for a file that has others and none of ours; if not `strict`, there are none."""
     ours, others = 0, 0
     for told in _parsed(path, strict=strict):
-        if isinstance(told, dict) and isinstance(told.get("image"), str) and isinstance(told.get("asked"), dict):
+        if isinstance(told, dict) and _is_ours(told):
             ours += 1
             yield told
         elif told is not TORN:
             others += 1
     if others and not ours and strict:
         raise InputError(f"{path} holds nothing that this command writes: choose another folder, or move the file away")
+
+
+def _is_ours(line: dict[str, Any]) -> bool:
+    texts = isinstance(line.get("image"), str) and isinstance(line.get("claim", ""), str)
+    return texts and isinstance(line.get("asked"), dict)
 
 
 TORN = object()  # a line that a killed run left unfinished

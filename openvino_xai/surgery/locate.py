@@ -202,6 +202,8 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
         reason = None
         if 0 in where.grid:
             reason = "it has no cells"
+        elif 0 in (value.shape or ()):
+            reason = f"its shape is {text(value.shape)}: it holds nothing"
         elif product(where.grid) == 1:
             reason = "it has a single cell"
         elif at_one(product(where.grid)) > MOST_CELLS:

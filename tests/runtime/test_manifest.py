@@ -60,6 +60,15 @@ def test_junk_between_the_lines(lines: list[bytes]) -> None:
         assert manifest(folder).done == {"a": line} or any(b"overlay" in item or b"map" in item for item in lines)
 
 
+@pytest.mark.parametrize("junk", [None, [], ["x"], {}, 7, "x", [[]], {"files": 3}])
+def test_any_field_of_a_line_may_be_junk(junk: Any, tmp_path: Path) -> None:
+    line = written(tmp_path)
+    lines = [{**line, field: junk} for field in line] + [{**line, "targets": [junk]}]
+    (tmp_path / "explanations.jsonl").write_text("".join(json.dumps(item) + "\n" for item in [line, *lines]))
+    assert set(manifest(tmp_path).done) <= {"a"}
+    products(tmp_path)
+
+
 def test_a_line_that_was_changed_is_overlooked(tmp_path: Path) -> None:
     line = written(tmp_path)
     assert manifest(tmp_path).done == {"a": line}

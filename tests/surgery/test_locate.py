@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from tiny import CASES, DIALECTS, LINEAR, STEM, Case, Oracle, images, in_dialect, tiny, with_open_sizes
 
@@ -220,3 +221,10 @@ def test_cells_are_followed_through_reshapes(
     batch = images(model, 2)
     oracle = Oracle(tiny(body, batch=1, **LINEAR, **weights), "r")  # type: ignore[arg-type]
     np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], oracle.unit(batch), atol=2e-4)
+
+
+def test_a_layer_that_is_said_to_hold_nothing_is_refused() -> None:
+    model = CASES["3x3 convolution after the layer"].build("B", 17)
+    model.graph.value_info.append(onnx.helper.make_tensor_value_info("c", onnx.TensorProto.FLOAT, ["B", 0, 6, 8]))
+    with pytest.raises(LayerError, match=r"'c' cannot carry a hook: its shape is .*0.*: it holds nothing"):
+        xai.insert(model, layer="c", method="fd_cam")
