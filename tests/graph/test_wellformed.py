@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,3 +142,19 @@ def test_weights_that_lie_elsewhere(beside: Callable[..., Path], tmp_path: Path)
     for told in ({"offset": 4}, {"offset": -4}, {"offset": 2**62}, {"length": 2**62}, {"length": 3}):
         with pytest.raises(ModelError, match="and the file has 80"):
             xai.insert(beside("weights.bin", **told))
+
+
+def test_an_attribute_that_holds_a_tensor_of_no_type_is_refused() -> None:
+    model = CASE.build(1, 17)
+    model.graph.node[0].attribute.append(onnx.AttributeProto(name="odd", type=onnx.AttributeProto.TENSOR))
+    with pytest.raises(ModelError, match="the content of odd of .* does not fit its shape and type"):
+        xai.layers(model)
+
+
+def test_names_reach_no_terminal_by_what_others_log(tmp_path: Path) -> None:
+    model = CASE.build(1, 17)
+    model.graph.node[2].input[0] = "nul\0inside\x1b[31m"
+    onnx.save(model, tmp_path / "odd.onnx")
+    code = "import sys, openvino_xai as x\ntry:\n    x.layers(sys.argv[1])\nexcept x.OvxaiError:\n    pass"
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path / "odd.onnx")], capture_output=True, check=True)
+    assert run.stderr == run.stdout == b""

@@ -118,7 +118,7 @@ def _check(graph: ir.Graph, outer: set[ir.Value], source: str, depth: int) -> No
             for inner in _graphs(attribute):
                 _check(inner, known, source, depth + 1)
             if attribute.type == ir.AttributeType.TENSOR:
-                _check_content(attribute.as_tensor(), f"{attribute.name} of '{node.name}'", source)
+                _check_content(attribute.value, f"{attribute.name} of '{node.name}'", source)
         known.update(node.outputs)
     for value in graph.outputs:
         if value not in known:
