@@ -22,6 +22,8 @@ def unreadable(data: bytes) -> str | None:
         return "the file is empty"
     if data.startswith(JPEG) and not _ended(data):
         return "the JPEG is cut off: its end marker is missing. Fetch the file again"
+    if data.startswith(PNG) and _beyond(data):
+        return "the PNG is cut off: a part of it reaches beyond the end of the file. Fetch the file again"
     if data[:4] in BIG_TIFF:
         return "it is a BigTIFF, which nothing is known of here: save it as a TIFF or PNG"
     if data.startswith(FLOATS) or _tags(data).get(SAMPLE_FORMAT, 1) not in UNSIGNED:
@@ -69,6 +71,16 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, slice]]:
         name, length = (first, second) if behind == 0 else (second, first)
         yield name, slice(at + 8, at + 8 + length)
         at += 8 + length + (behind or length % 2)
+
+
+def _beyond(data: bytes) -> bool:
+    """Whether a chunk is said to be longer than what there is of the file: a decoder makes room for all of it first."""
+    for name, content in _chunks(data):
+        if content.stop > len(data):
+            return True
+        if name == b"IEND":  # what follows is nobody's
+            return False
+    return False
 
 
 def _ended(jpeg: bytes) -> bool:

@@ -181,6 +181,11 @@ class Tail:
                 "give the model a fixed height and width, or choose a layer from which only a pool leads to the scores"
             )
         (height, width), (rows, columns) = [[int(str(size)) for size in pair] for pair in (cells, self._grid)]
+        if height % rows or width % columns:
+            raise PlanError(
+                f"layer {named} has {height} x {width} cells where there are {rows} x {columns} masks: the shapes that the "
+                "model tells contradict each other"
+            )
         blocks = np.arange(rows)[:, None] * columns + np.arange(columns)
         index = blocks.repeat(height // rows, axis=0).repeat(width // columns, axis=1)
         if place.cells != tuple(sorted(place.cells)):  # columns before rows

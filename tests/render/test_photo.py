@@ -256,3 +256,15 @@ def test_pictures_that_png_cannot_hold_are_no_files(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot be written as PNG"):
             png(np.zeros((*size, 3), np.uint8))
     assert not (tmp_path / "large.png").exists()
+
+
+def test_a_chunk_longer_than_the_file_is_told_before_room_is_made_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    data = bytearray(png(np.full((9, 9, 3), 100, np.uint8)))
+    path.write_bytes(bytes(data) + b"what follows the end")
+    assert read_photo(path).shape == (9, 9, 3)
+    at = data.find(b"IDAT")
+    data[at - 4 : at] = (2**32 - 2**20).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match="the PNG is cut off: a part of it reaches beyond the end of the file"):
+        read_photo(path)

@@ -228,3 +228,10 @@ def test_a_layer_that_is_said_to_hold_nothing_is_refused() -> None:
     model.graph.value_info.append(onnx.helper.make_tensor_value_info("c", onnx.TensorProto.FLOAT, ["B", 0, 6, 8]))
     with pytest.raises(LayerError, match=r"'c' cannot carry a hook: its shape is .*0.*: it holds nothing"):
         xai.insert(model, layer="c", method="fd_cam")
+
+
+def test_shapes_that_contradict_each_other_are_refused_by_name() -> None:
+    model = CASES["max pool, flatten, linear"].build("B", 17)
+    for name, shape in (("c", [2, 4, 7, 4]), ("f", ["B", 4, 5, "W"])):
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+    assert any("contradict each other" in (layer.reason or "") for layer in xai.layers(model))
