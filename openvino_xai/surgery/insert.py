@@ -240,7 +240,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
             return Located(model, same.found[place_of], same.scores)
 
         try:
-            seen = verify_hook(original, twin, located, request)
+            seen = verify_hook(original, twin, located, request, cost=place.cost or 1.0)
         except (NoneRefused, OutputsChanged) as error:
             other = _otherwise(request, planned, error)
             if other is None:

@@ -32,10 +32,10 @@ def changed_once(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
 def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[list[Request]], None]) -> list[Request]:
     real, asked = insert.verify_hook, []
 
-    def noted(original: Any, hooked: Any, located: Any, request: Request) -> Any:
+    def noted(original: Any, hooked: Any, located: Any, request: Request, *, cost: float) -> Any:
         asked.append(request)
         before(asked)
-        return real(original, hooked, located, request)
+        return real(original, hooked, located, request, cost=cost)
 
     monkeypatch.setattr(insert, "verify_hook", noted)
     return asked

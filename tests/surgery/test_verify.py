@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from tiny import CASES, DIALECTS, in_dialect
 
@@ -13,6 +15,8 @@ import openvino_xai as xai
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.onnx import model as onnx_dialect
 from openvino_xai.graph.openvino import model as openvino_dialect
+
+ROOT = Path(__file__).parents[2]
 
 
 def swap(monkeypatch: pytest.MonkeyPatch, dialect: str, kind: str, other: str) -> None:
@@ -68,3 +72,33 @@ def test_what_was_seen_is_told() -> None:
     assert seen.cells > 6
     assert 0 <= seen.difference < 1e-4
     assert np.isfinite(seen.outputs["saliency_map"]).all()
+
+
+def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
+    """Of this network's seven logits, those of the first random images stay the same where the hook joins what is fused."""
+    model = onnx.load(ROOT / "tests" / "zoo" / "vit.onnx")
+    hooked = xai.insert(model, method="grad_cam")
+    assert hooked.record["fallback"] == "apart"
+    plain, new = (onnxruntime.InferenceSession(one.SerializeToString()) for one in (model, hooked.model))
+    for seed in range(12):
+        images = np.random.default_rng(seed).standard_normal((2, 3, 64, 64)).astype(np.float32)
+        name = plain.get_inputs()[0].name
+        output = plain.get_outputs()[0].name
+        np.testing.assert_array_equal(plain.run([output], {name: images})[0], new.run([output], {name: images})[0])
+
+
+def test_as_many_batches_as_it_takes_are_compared() -> None:
+    from openvino_xai.graph.files import open_model
+    from openvino_xai.surgery.verify import _more_batches
+
+    original = open_model(CASES["pool and linear"].build("B", 17))
+
+    def batches(values: int, cost: float = 1.0) -> list[int]:
+        more = _more_batches(original, {"logits": np.zeros(values)}, cost)
+        return [len(next(iter(inputs.values()))) for inputs in more]
+
+    assert batches(10) == [1, 2] * 7 + [1]
+    assert batches(200) == [1, 2, 1, 2]
+    assert batches(5000) == [1, 2]
+    assert batches(10, cost=50.0) == [1, 2, 1]
+    assert batches(10, cost=1000.0) == [1, 2]
