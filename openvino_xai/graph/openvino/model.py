@@ -270,7 +270,9 @@ class OpenVINOModel:
                 f"the model does not compile for device {device} in {precision} (devices here: {known}): {first_line(error)}"
             ) from error
         quantised = any(op.get_type_name() == "FakeQuantize" for op in self.native.get_ops())
-        return running(compiled, names or Names.of(self.native), "int8/" if quantised else "")
+        return running(
+            compiled, Names.of(self.native) if names is None else names.there(self.native), "int8/" if quantised else ""
+        )
 
     def save(self, path: Path) -> list[Path]:
         """Write `path` (.xml) and its .bin, in the precision the model has. Raises OSError."""

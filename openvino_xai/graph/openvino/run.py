@@ -31,6 +31,11 @@ class Names:
         """The names that a client uses."""
         return cls(tuple(map(name_of, model.inputs)), tuple(map(name_of, model.outputs)))
 
+    def there(self, model: ov.Model) -> Names:
+        """These names for the inputs that a model read from another dialect has: OpenVINO 2025.4 drops those nobody reads."""
+        inputs = (next((name for name in self.inputs if name in port.get_names()), name_of(port)) for port in model.inputs)
+        return Names(tuple(inputs), self.outputs)
+
 
 def running(compiled: ov.CompiledModel, names: Names, quantised: str) -> Running:
     """A compiled model as a function from inputs to outputs, by the model's `names`: compiling merges and drops some."""
