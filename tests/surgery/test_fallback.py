@@ -34,10 +34,10 @@ def test_copies_that_are_computed_apart(changed_once: list[Request], tmp_path: P
 def test_one_image_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
     real = insert.verify_hook
 
-    def refusing(original: Any, hooked: Any, located: Any, request: Request) -> Any:
+    def refusing(original: Any, hooked: Any, located: Any, request: Request, *, cost: float) -> Any:
         if request.gate == "any":
             raise NoneRefused("the runtime cannot explain no image at all")
-        return real(original, hooked, located, request)
+        return real(original, hooked, located, request, cost=cost)
 
     monkeypatch.setattr(insert, "verify_hook", refusing)
     assert xai.insert(CASES["mlp head"].build("B", 17), gate=True).record["fallback"] == "one"
