@@ -19,6 +19,9 @@ from openvino_xai.errors import OutputsChanged
 # f32 sums in another order; scores are of the size of 1
 TOLERANCE = 2e-5
 CHANNELS = 4
+# Here OpenVINO computes all from the convolution to the ReLU as one. To read the layer in its midst changes the last bit of a
+# logit for one image in five, and verification refuses it; the maps are as defined all the same.
+FUSED = {("batch norm", "openvino")}
 
 
 class Body:
@@ -222,10 +225,27 @@ def test_lazy_is_direct(case: Case, dialect: str, score: str, batch: int, static
 def test_direct_is_the_definition(name: str, dialect: str) -> None:
     case = CASES[name]
     batch = images(case.build(1, 17), 1)
-    hooked = xai.insert(in_dialect(case.build(1, 17), dialect), layer="f", plan="direct")
+    verify = (name, dialect) not in FUSED
+    hooked = xai.insert(in_dialect(case.build(1, 17), dialect), layer="f", plan="direct", verify=verify)
     expected = Oracle(case.build(1, 17), "f", case.score).unit(batch)
     np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], expected, atol=2e-4)
     assert hooked.record["plan"] == "direct"
+
+
+@pytest.mark.parametrize("open_sizes", [False, True])
+@pytest.mark.parametrize(("name", "dialect"), sorted(FUSED))
+def test_a_layer_in_the_midst_of_what_is_fused_is_refused_or_changes_no_bit(name: str, dialect: str, open_sizes: bool) -> None:
+    onnx_model = CASES[name].build(1, 17)
+    model = in_dialect(with_open_sizes(onnx_model) if open_sizes else onnx_model, dialect)
+    try:
+        hooked = xai.insert(model, layer="f", plan="lazy" if open_sizes else "direct")
+    except OutputsChanged as error:
+        assert "choose another layer" in str(error)
+        return
+    size = (224, 224) if open_sizes else (6, 8)
+    for seed in range(40):  # another processor may round otherwise
+        image = np.random.default_rng(seed).normal(0, 1, (1, 3, *size)).astype(np.float32)
+        np.testing.assert_array_equal(xai.load(hooked)(image)["logits"], xai.load(model)(image)["logits"])
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -255,7 +275,8 @@ def test_grids_that_do_not_fit() -> None:
 @pytest.mark.parametrize("size", [(6, 8), (5, 3)])
 def test_height_and_width_may_stay_open_where_a_pool_ends_the_cells(name: str, size: tuple[int, int], dialect: str) -> None:
     case = CASES[name]
-    hooked = xai.insert(in_dialect(with_open_sizes(case.build("B", 17)), dialect), layer="f", scale="none")
+    verify = (name, dialect) not in FUSED
+    hooked = xai.insert(in_dialect(with_open_sizes(case.build("B", 17)), dialect), layer="f", scale="none", verify=verify)
     batch = np.random.default_rng(0).normal(0, 1, (2, 3, *size)).astype(np.float32)
     expected = Oracle(with_open_sizes(case.build(1, 17)), "f").raw(batch)
     np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], expected, atol=TOLERANCE)
