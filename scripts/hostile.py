@@ -64,7 +64,7 @@ def work_off(pipe: Connection, work: Path, number: int, seed: int, kinds: list[s
         index = pipe.recv()
         try:
             pipe.send(run_case(index, seed, work, kinds, pipe.send))
-        except Exception:
+        except Exception:  # a fault of this script's own: the case counts as gone wrong, and the next one is tried
             trace = traceback.format_exc()
             pipe.send(Outcome("campaign fails", trace.splitlines()[-1], trace=trace).row(index, kinds[index % len(kinds)]))
 

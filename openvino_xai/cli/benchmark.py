@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
 from openvino_xai.cli.text import progress, say, say_table
 from openvino_xai.errors import InputError
+from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
     from openvino_xai.benchmark.compare import Row
@@ -53,7 +53,7 @@ def benchmark(
         rows = compare(plain, variants, setting, told)
     if as_json:
         record = next(iter(variants.values())).info(RECORD)
-        say(json.dumps({"model": model, **asdict(setting), "hook": record, "rows": [asdict(row) for row in rows]}))
+        say(to_json({"model": model, **asdict(setting), "hook": record, "rows": [asdict(row) for row in rows]}))
         return
     _print(rows, setting.batch, Path(model).name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -10,6 +9,7 @@ import typer
 
 from openvino_xai.cli.options import Json, ModelPath
 from openvino_xai.cli.text import say, warn
+from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
     from openvino_xai.serve.export import Server
@@ -51,7 +51,7 @@ def export(
         outputs = [{"name": t.name, "dtype": str(t.dtype), "shape": list(t.shape)} for t in endpoint.outputs]
         served = {"output": str(output), "server": server, "name": endpoint.name, "outputs": outputs}
         checked = {"runtime": endpoint.runtime, "verified": endpoint.verified}
-        say(json.dumps({**served, **checked, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
+        say(to_json({**served, **checked, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
     else:
         grows = f"a response grows by {endpoint.grows_by} bytes an image"
         say(f"{output}: {endpoint.name} for {server}; {grows}; {endpoint.checked}")

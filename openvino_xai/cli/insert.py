@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
 from openvino_xai.graph.paths import exists
+from openvino_xai.json_text import to_json
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
 WARN_ABOVE = 2.0  # times the operations of the plain model
@@ -40,6 +40,7 @@ def insert(
     `saliency_class` [B, K], the classes explained.
     """
     from openvino_xai.graph.files import check_output
+    from openvino_xai.surgery.record import FALLBACKS
 
     source = Path(model)
     target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")
@@ -61,8 +62,6 @@ def insert(
             f"warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
             "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)"
         )
-    from openvino_xai.surgery.record import FALLBACKS
-
     fallback = [word for word in record.get("fallback", "").split(",") if word]
     if fallback:
         why = "; ".join(FALLBACKS[word] for word in fallback)
@@ -86,7 +85,7 @@ def insert(
             "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
             "difference": None if hooked.verified is None else hooked.verified.difference,
         }
-        say(json.dumps(told))
+        say(to_json(told))
         return
     chosen = "layer" if options.layer else "chosen layer"
     cells = " x ".join(map(str, place.cells))

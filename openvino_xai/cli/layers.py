@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from openvino_xai.cli.options import ImageInput, Json, ModelPath, PrefixTokens, ScoresName, TokenGrid
 from openvino_xai.cli.text import say, say_table
+from openvino_xai.json_text import to_json
 
 TEXTS = ("layer", "shape", "cells", "method", "why not")
 
@@ -29,7 +29,7 @@ def layers(
 
     found = find(model, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
     if as_json:
-        say(json.dumps([asdict(layer) for layer in found]))
+        say(to_json([asdict(layer) for layer in found]))
         return
     fit = [layer for layer in found if layer.reason is None]
     rows = [

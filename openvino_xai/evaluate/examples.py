@@ -24,9 +24,8 @@ from openvino_xai.runtime.search import Search
 
 MOST = 2**30  # bytes of a list: COCO's largest has 470 million
 FARTHEST = 1e9  # pixels: what is told farther away is no place in a photo
-BEYOND = (
-    2**20
-)  # pixels on any side of a photo, at which outlines are cut off: OpenCV counts in 32 bits, of which 16 are a fraction's
+# pixels on any side of a photo, at which outlines are cut off: OpenCV counts in 32 bits, of which 16 are a fraction's
+BEYOND = 2**20
 WNID = re.compile(r"^n\d{8}(?:[_ -]|$)")
 
 

@@ -16,7 +16,13 @@ from typing import BinaryIO
 
 from openvino_xai.errors import ModelError
 
+DATA = {".xml": ".bin", ".pdmodel": ".pdiparams"}  # suffixes of formats that have one file of data, and of that file
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def data_beside(path: Path) -> Path | None:
+    """Where the data of a model is that has one file of it, called as the model is; None for other formats."""
+    return path.with_suffix(DATA[path.suffix]) if path.suffix in DATA else None
 
 
 def open_beside(folder: Path, location: str, said: str) -> BinaryIO:

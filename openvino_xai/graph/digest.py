@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from openvino_xai.graph.beside import data_beside
 from openvino_xai.graph.files import open_regular
 from openvino_xai.graph.paths import is_file
-
-WEIGHTS = {".xml": ".bin", ".pdmodel": ".pdiparams"}  # what lies beside a model of this suffix
 
 
 def file_digest(path: Path) -> str:
@@ -30,4 +29,5 @@ def _beside(path: Path) -> list[Path]:
         from openvino_xai.graph.onnx.locations import locations
 
         return [path.parent / location for location in locations(path)]
-    return [path.with_suffix(WEIGHTS[path.suffix])] if path.suffix in WEIGHTS else []
+    data = data_beside(path)
+    return [] if data is None else [data]

@@ -90,7 +90,7 @@ class GradientClassifier(ImageClassifier):
 def random_images(network: Network) -> np.ndarray:
     """Images [N, C, H, W], f32, of noise, as many as the model takes, or two."""
     known = network.images
-    shape = (known.batch or 2, known.channels, *network.preprocessing.size)
+    shape = (known.batch or 2, network.preprocessing.channels, *network.preprocessing.size)
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 

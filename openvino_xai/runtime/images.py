@@ -33,11 +33,6 @@ class ImageInput:
         return size if isinstance(size, int) else None
 
     @property
-    def channels(self) -> int:
-        """The number of channels."""
-        return int(str((self._value.shape or ())[1 if self._channels_first else 3]))
-
-    @property
     def at_once(self) -> int:
         """How many images are well run at once."""
         return self.batch or AT_ONCE

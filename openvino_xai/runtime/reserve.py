@@ -69,7 +69,7 @@ def _acquired(path: Path) -> tuple[Path, int]:
                     os.ftruncate(descriptor, 0)
                     os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
                     return path, descriptor
-        except BaseException:
+        except BaseException:  # Ctrl-C, too; it is raised again
             os.close(descriptor)
             raise
         os.close(descriptor)  # who had it has removed it meanwhile

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import stat
@@ -14,8 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.files import read_regular, writing
-from openvino_xai.graph.paths import exists, is_file, is_folder, is_link
+from openvino_xai.graph.paths import exists, is_file, is_folder, is_link, resolved
 from openvino_xai.graph.scratch import scratch_folder
+from openvino_xai.json_text import from_json, to_json
 from openvino_xai.version import __version__
 
 MANIFEST = "ovxai-manifest.json"
@@ -50,7 +50,7 @@ def _parents_of(target: Path) -> Iterator[None]:
     missing = [parent for parent in target.parents if not exists(parent)]
     try:
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C, too; it is raised again
         for parent in missing:
             with suppress(OSError):  # somebody else may need it meanwhile
                 parent.rmdir()
@@ -65,10 +65,10 @@ def _refuse_place(target: Path, source: Path | None) -> None:
         raise InputError(f"{target} is a link, which is not followed: name the folder itself")
     if os.path.lexists(target) and not is_folder(target):
         raise InputError(f"{target} is no folder: {AGAIN}")
-    place = Path(os.path.realpath(target))
+    place = resolved(target)
     if target.name in ("", "..") or Path.cwd().is_relative_to(place):
         raise InputError(f"{target} is the folder that you are in, or one above it: name a new folder")
-    if source is not None and any(path.is_relative_to(place) for path in (source.absolute(), Path(os.path.realpath(source)))):
+    if source is not None and any(path.is_relative_to(place) for path in (source.absolute(), resolved(source))):
         raise InputError(f"{target} holds the model: {AGAIN}")
 
 
@@ -134,8 +134,8 @@ def _manifest(folder: Path, target: Path) -> Mapping[str, str]:
             f"{target} was not written by this version of export, as it has no {MANIFEST}: {AGAIN}, or remove it yourself"
         )
     try:
-        files = json.loads(read_regular(path, most=LARGEST))["files"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        files = from_json(read_regular(path, most=LARGEST))["files"]
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no manifest: {AGAIN}, or remove {target} yourself") from error
     if not isinstance(files, dict):
         raise InputError(f"{path} is no manifest: {AGAIN}, or remove {target} yourself")
@@ -144,7 +144,7 @@ def _manifest(folder: Path, target: Path) -> Mapping[str, str]:
 
 def _write_manifest(folder: Path) -> None:
     files = {name: _digest(path) for name, path in _entries(folder) if not is_folder(path)}
-    text = json.dumps({"written_by": f"ovxai {__version__}", "files": files}, indent=2)
+    text = to_json({"written_by": f"ovxai {__version__}", "files": files}, indent=2)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
@@ -169,7 +169,7 @@ def _put(folder: Path, target: Path, force: bool) -> None:
         if is_link(old) or not is_folder(old) or next(old.iterdir(), None) is not None:
             _refuse_foreign(old, target)  # again: somebody may have written into it meanwhile
         _move(folder, target)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too; it is raised again
         _restore(old, target)
         raise
     shutil.rmtree(old.parent, ignore_errors=True)

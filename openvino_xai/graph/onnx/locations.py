@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from openvino_xai.graph.files import read_regular
+from openvino_xai.graph.onnx.tensors import every_tensor
 
 
 def locations(path: Path) -> list[str]:
@@ -20,18 +20,8 @@ def locations(path: Path) -> list[str]:
         proto = onnx.ModelProto.FromString(read_regular(path))
     except DecodeError:
         return []
-    places = {entry.value for tensor in _tensors(proto) for entry in tensor.external_data if entry.key == "location"}
+    tensors = [tensor for tensor in every_tensor(proto) if isinstance(tensor, onnx.TensorProto)]
+    places = {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
     return sorted(
         place for place in places if place and not PurePosixPath(place).is_absolute() and ".." not in Path(place).parts
     )
-
-
-def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
-    """Every tensor, wherever it stands: in graphs, nodes, branches and functions."""
-    if isinstance(message, onnx.TensorProto):
-        yield message
-        return
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for inner in [value] if isinstance(value, Message) else value:
-                yield from _tensors(inner)

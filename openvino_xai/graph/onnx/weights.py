@@ -7,7 +7,6 @@ nodes, in branches and bodies, in functions) are put into the message, so that n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401 - names the types that NumPy does not have
@@ -17,6 +16,7 @@ import onnx_ir as ir
 
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.beside import open_beside
+from openvino_xai.graph.onnx.tensors import every_tensor
 from openvino_xai.graph.onnx.wellformed import refuse_misread
 
 EXTERNAL = onnx.TensorProto.EXTERNAL
@@ -37,7 +37,7 @@ def native_of(proto: onnx.ModelProto, folder: Path | None, source: str) -> ir.Mo
     kept = {item.name: item for item in proto.graph.initializer if item.data_location == EXTERNAL}
     beside = _Beside(folder, source)
     mapped = {name: tensor for name, item in kept.items() if (tensor := beside.mapped(item)) is not None}
-    for item in _tensors(proto):
+    for item in _dense_tensors(proto):
         if item.data_location == EXTERNAL and not (item.name in mapped and item is kept[item.name]):
             beside.put_inside(item)
     native = ir.from_proto(proto)
@@ -107,41 +107,15 @@ class _Beside:
         return self._files[location]
 
 
-def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor of a model, wherever it stands. Raises ModelError for sparse ones."""
-    yield from _of_graph(proto.graph)
-    for training in proto.training_info:
-        yield from _of_graph(training.initialization)
-        yield from _of_graph(training.algorithm)
-    for function in proto.functions:
-        yield from _of_attributes(function.attribute_proto)
-        yield from _of_nodes(function.node)
-
-
-def _of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    for sparse in graph.sparse_initializer:
-        _refuse_sparse(sparse)
-    yield from graph.initializer
-    yield from _of_nodes(graph.node)
-
-
-def _of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-    for node in nodes:
-        yield from _of_attributes(node.attribute)
-
-
-def _of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
-    for attribute in attributes:
-        for sparse in [*([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []), *attribute.sparse_tensors]:
-            _refuse_sparse(sparse)
-        yield from [attribute.t] if attribute.HasField("t") else []
-        yield from attribute.tensors
-        for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
-            yield from _of_graph(graph)
-
-
-def _refuse_sparse(sparse: onnx.SparseTensorProto) -> None:
-    raise ModelError(
-        f"the model holds a sparse tensor, '{sparse.values.name}': dense ones are expected; write it out where it is exported",
-        node=sparse.values.name,
-    )
+def _dense_tensors(proto: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """Every tensor of a model. Raises ModelError for sparse ones."""
+    dense = []
+    for tensor in every_tensor(proto):
+        if isinstance(tensor, onnx.SparseTensorProto):
+            raise ModelError(
+                f"the model holds a sparse tensor, '{tensor.values.name}': dense ones are expected; write it out where it is "
+                "exported",
+                node=tensor.values.name,
+            )
+        dense.append(tensor)
+    return dense

@@ -15,7 +15,7 @@ import openvino.opset16 as opset16
 from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.errors import InputError, ModelError, PlanError
-from openvino_xai.graph.beside import unchanged
+from openvino_xai.graph.beside import data_beside, unchanged
 from openvino_xai.graph.neutral import Graph, Node, Value, understood
 from openvino_xai.graph.openvino.emit import EMIT, SIZES
 from openvino_xai.graph.openvino.kinds import neutral
@@ -24,7 +24,6 @@ from openvino_xai.graph.protocol import Running, Runtime
 from openvino_xai.graph.shapes import refine_shapes
 from openvino_xai.graph.sizes import Dim, Shape
 
-BESIDE = {".xml": ".bin", ".pdmodel": ".pdiparams"}  # where the formats that have data beside the model have it
 SMALL = 2**14  # bytes: biases and scales, but no weights
 
 
@@ -43,9 +42,9 @@ class OpenVINOModel:
         """The model in a file that OpenVINO reads, with the data beside it. Raises ModelError."""
         if path.suffix == ".xml" and not _is_markup(path):  # OpenVINO would try what else it knows, with other rules for data
             raise ModelError(f"cannot read {path}: an IR starts with '<', as XML does")
-        beside = [path.with_suffix(suffix) for kind, suffix in BESIDE.items() if path.suffix == kind]
+        data = data_beside(path)
         try:
-            with unchanged([data for data in beside if os.path.lexists(data)]):
+            with unchanged([data] if data is not None and os.path.lexists(data) else []):
                 return cls(core().read_model(path))
         except (RuntimeError, UnicodeDecodeError) as error:
             raise ModelError(f"cannot read {path}: OpenVINO says: {first_line(error)}") from error
@@ -278,7 +277,7 @@ class OpenVINOModel:
         """Write `path` (.xml) and its .bin, in the precision the model has. Raises OSError."""
         try:
             ov.save_model(self.native, path, compress_to_fp16=False)
-            ov.Core().read_model(path)  # a full disk goes unnoticed where the last bytes are written
+            core().read_model(path)  # a full disk goes unnoticed where the last bytes are written
         except RuntimeError as error:
             raise OSError(f"OpenVINO cannot write it whole, as where the disk is full ({str(error).strip()})") from error
         return [path, path.with_suffix(".bin")]
