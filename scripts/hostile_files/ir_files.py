@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hostile_files.traps import BIG, INFO, NOT_TEXT, OURS, RECORD, TEXTS, bytes_changed
+from hostile_files.traps import BIG, INFO, NO_FILES, NOT_TEXT, OURS, RECORD, TEXTS, bytes_changed
 from hostile_files.traps import NAMES as ANY_NAMES
 
 NAMES = ["".join(c if ord(c) >= 32 else f"&#{ord(c)};" for c in escape(name)) for name in ANY_NAMES]
@@ -181,24 +181,14 @@ def _rt_info(rng: random.Random, text: str, path: Path) -> str:
 @kind("weights missing, short, a link, a pipe")
 def _bin(rng: random.Random, text: str, path: Path) -> None:
     beside = path.with_suffix(".bin")
-    data, secret = beside.read_bytes(), Path(os.environ["HOSTILE_SECRET"])
+    data = beside.read_bytes()
     beside.unlink()
-    choice = rng.randrange(9)
-    if choice == 0:
-        beside.symlink_to(secret)
-    elif choice == 1:
-        beside.mkdir()
-    elif choice == 2:
-        os.mkfifo(beside)
-    elif choice == 3:
-        beside.symlink_to(beside.name)
-    elif choice == 4:
-        os.link(secret, beside)
-    elif choice == 5:
-        beside.symlink_to("/dev/zero")
-    elif choice == 6:
+    choice = rng.choice([*NO_FILES, "short", "a link beside it", "missing"])
+    if choice in NO_FILES:
+        NO_FILES[choice](beside)
+    elif choice == "short":
         beside.write_bytes(data[: rng.choice([0, 1, len(data) // 2, len(data) - 1])])
-    elif choice == 7:
+    elif choice == "a link beside it":
         beside.with_name("other.bin").write_bytes(data)
         beside.symlink_to("other.bin")
     path.write_text(text)
@@ -206,15 +196,9 @@ def _bin(rng: random.Random, text: str, path: Path) -> None:
 
 @kind("the XML a link, a pipe, a folder")
 def _odd_file(rng: random.Random, text: str, path: Path) -> None:
-    choice = rng.randrange(5)
-    if choice == 0:
-        path.symlink_to(os.environ["HOSTILE_SECRET"])
-    elif choice == 1:
-        path.mkdir()
-    elif choice == 2:
-        os.mkfifo(path)
-    elif choice == 3:
-        path.symlink_to(path.name)
+    choice = rng.choice(["link to the secret", "folder", "pipe", "link to itself", "a link beside it"])
+    if choice in NO_FILES:
+        NO_FILES[choice](path)
     else:
         path.with_name("other.xml").write_text(text)
         path.symlink_to("other.xml")

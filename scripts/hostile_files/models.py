@@ -18,7 +18,7 @@ from tiny import CASES, STEM, tiny
 from tiny_transformers import Transformer
 
 from hostile_files import ir_files, onnx_files
-from hostile_files.traps import plant, with_bad_bytes
+from hostile_files.traps import NO_FILES, plant, with_bad_bytes
 
 NAMES = ("pool and linear", "residual, layer second", "squeeze and excite", "max pool, flatten, linear", "softmax inside")
 ODD_FILES = "onnx: the file a link, a pipe, a folder"
@@ -80,7 +80,7 @@ def _onnx(kind: str, rng: random.Random, folder: Path, seeds: Path) -> Path:
     seed = rng.choice(_seeds(seeds, ".onnx"))
     places = plant(folder, secret)
     if kind == ODD_FILES:
-        _odd_file(rng, path, seed.data, secret)
+        _odd_file(rng, path, seed.data)
         return path
     model = onnx.ModelProto.FromString(seed.data)
     changed = onnx_files.KINDS[kind](rng, model, places)
@@ -89,19 +89,12 @@ def _onnx(kind: str, rng: random.Random, folder: Path, seeds: Path) -> Path:
     return path
 
 
-def _odd_file(rng: random.Random, path: Path, data: bytes, secret: Path) -> None:
-    choice = rng.randrange(7)
-    if choice == 0:
-        path.symlink_to(secret)
-    elif choice == 1:
-        path.mkdir()
-    elif choice == 2:
-        os.mkfifo(path)
-    elif choice == 3:
-        path.symlink_to(path.name)
-    elif choice == 4:
-        path.symlink_to("/dev/zero")
-    elif choice == 5:
+def _odd_file(rng: random.Random, path: Path, data: bytes) -> None:
+    traps = ("link to the secret", "folder", "pipe", "link to itself", "link to zeros")
+    choice = rng.choice([*traps, "a link beside it", "two names"])
+    if choice in NO_FILES:
+        NO_FILES[choice](path)
+    elif choice == "a link beside it":
         path.with_name("other.onnx").write_bytes(data)
         path.symlink_to("other.onnx")
     else:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hostile_files.traps import BIG, NAMES, bytes_changed
+from hostile_files.traps import BIG, NAMES, NO_FILES, bytes_changed
 
 Make = Callable[[random.Random, Path], None]
 KINDS: dict[str, Make] = {}
@@ -162,21 +162,13 @@ def _exif(rng: random.Random, folder: Path) -> None:
 @kind("no files")
 def _no_files(rng: random.Random, folder: Path) -> None:
     path = folder / "photo.jpg"
-    secret = os.environ["HOSTILE_SECRET"]
-    choice = rng.randrange(8)
-    if choice == 0:
-        os.mkfifo(path)
-    elif choice == 1:
-        path.symlink_to(path.name)
-    elif choice == 2:
-        path.symlink_to("/dev/zero")
-    elif choice == 3:
-        path.mkdir()
-    elif choice == 4:
-        path.symlink_to(secret)
-    elif choice == 5:
+    traps = ("pipe", "link to itself", "link to zeros", "folder", "link to the secret")
+    choice = rng.choice([*traps, "empty", "link to the input", "link to nothing"])
+    if choice in NO_FILES:
+        NO_FILES[choice](path)
+    elif choice == "empty":
         path.write_bytes(b"")
-    elif choice == 6:
+    elif choice == "link to the input":
         path.symlink_to("/dev/stdin")
     else:
         path.symlink_to(rng.choice(["nowhere.jpg", "/proc/self/mem", "/dev/full", "/proc/kmsg"]))

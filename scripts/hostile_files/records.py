@@ -12,7 +12,7 @@ from typing import Any
 
 from hostile_files import models
 from hostile_files.photos import good_photo
-from hostile_files.traps import BIG, NAMES, SECRET, TEXTS, bytes_changed
+from hostile_files.traps import BIG, NAMES, NO_FILES, SECRET, TEXTS, bytes_changed
 
 # changes what stands in a folder (`photos`, `out`), and says which command comes next
 Make = Callable[[random.Random, Path], list[str]]
@@ -102,17 +102,7 @@ def _broken(rng: random.Random, path: Path) -> None:
 def _no_file(rng: random.Random, path: Path) -> None:
     """A link, a pipe or a folder in the place of a file."""
     path.unlink()
-    choice = rng.randrange(5)
-    if choice == 0:
-        os.mkfifo(path)
-    elif choice == 1:
-        path.mkdir()
-    elif choice == 2:
-        path.symlink_to(path.name)
-    elif choice == 3:
-        path.symlink_to("/dev/zero")
-    else:
-        path.symlink_to(os.environ["HOSTILE_SECRET"])
+    NO_FILES[rng.choice(["pipe", "folder", "link to itself", "link to zeros", "link to the secret"])](path)
 
 
 @kind("explanations.jsonl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 BIG = [0, 1, 2, 3, -1, -2, 7, 255, 2**16, 2**31 - 1, 2**31, 2**40, 2**62, -(2**63)]
@@ -71,6 +72,16 @@ INFO = (
     "mean_values scale_values reverse_input_channels resize_type layout input_size labels model_type orig_width pad_value "
     "confidence_threshold image_shape multilabel hierarchical embedded_processing"
 ).split()
+
+# what stands at a path in the place of a file
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "link to the secret": lambda path: path.symlink_to(os.environ["HOSTILE_SECRET"]),
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "the secret's second name": lambda path: os.link(os.environ["HOSTILE_SECRET"], path),
+    "link to zeros": lambda path: path.symlink_to("/dev/zero"),
+}
 
 
 def with_bad_bytes(data: bytes) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from command import ovxai as in_process
 from tiny import CASES
 
 from openvino_xai.runtime.reserve import reserved
 
 PHOTOS = 4
+ovxai = partial(in_process, seconds=200)
 
 
 def model(path: Path, seed: int = 0, external: bool = False) -> Path:
@@ -51,14 +53,6 @@ def there(tmp_path: Path) -> Path:
     for number in range(PHOTOS):
         photo(tmp_path / "photos" / f"{number}.bmp", number)
     return tmp_path
-
-
-def ovxai(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "openvino_xai.cli", *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=200)
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def explained(there: Path, *more: object, status: int = 0) -> dict[str, Any]:
