@@ -36,8 +36,8 @@ def test_any_name_of_a_folder_is_written_down_as_it_is(tmp_path: Path, names: li
 
 
 def test_a_name_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / FOLDERS).write_bytes(b"/home/user/out\0/home/user/Docu")
-    assert noted_folders(tmp_path) == [Path("/home/user/out")]
+    (tmp_path / FOLDERS).write_bytes(b"/folders/out\0/folders/anoth")
+    assert noted_folders(tmp_path) == [Path("/folders/out")]
 
 
 def test_only_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
