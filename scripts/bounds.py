@@ -22,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ("mypy", "ruff")  # look at the source alone
-TESTS = "tests/graph tests/render tests/evaluate tests/runtime tests/cli tests/serve tests/probes tests/test_public.py".split()
+TESTS = [f"tests/{name}" for name in "graph files dialects render evaluate runtime cli serve probes test_public.py".split()]
 
 
 def requirements() -> dict[str, str]:

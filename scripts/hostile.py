@@ -140,7 +140,7 @@ def by_command(case: Path) -> dict[str, Any]:
     if path is None or (case / "in" / "photos").exists():
         return {}
     watch, target = Watch.of(case), path.with_name(f"hooked{path.suffix}")
-    guarded = [sys.executable, "-c", "from openvino_xai.cli.guard import guarded; guarded()"]
+    guarded = [sys.executable, "-c", "from openvino_xai.cli.process.guard import guarded; guarded()"]
     limits = ["--limit-memory", "6GiB", "--timeout", str(SECONDS)]
     command = [*guarded, *limits, "insert", "--model", str(path), "--output", str(target), "--force"]
     try:

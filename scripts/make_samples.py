@@ -9,7 +9,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from openvino_xai.graph.files import open_model
+from openvino_xai.dialects.open import open_model
 
 INFO = {
     "model_type": "Classification",

@@ -31,7 +31,7 @@ from rich.progress import Progress, TaskID
 
 import openvino_xai as xai
 from openvino_xai.errors import LayerError
-from openvino_xai.graph.files import written_whole
+from openvino_xai.files.writing import written_whole
 from openvino_xai.hooks import METHODS as HOOKS
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.render.photo import read_photo
@@ -39,7 +39,19 @@ from openvino_xai.render.photo import read_photo
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples"
 PAGES = (SAMPLES / "methods.md", ROOT / "README.md")
-MEASURED = ("evaluate", "graph", "hooks", "probes", "runtime", "surgery")  # the code that a table depends on
+MEASURED = (
+    "dialects",
+    "evaluate",
+    "graph",
+    "hooks",
+    "locate",
+    "operations",
+    "probes",
+    "render",
+    "runtime",
+    "surgery",
+    "tail",
+)  # the code that a table depends on
 TIMED = 3  # explanations by each method; the median counts
 SLOW = 2.0  # seconds: a method that takes longer is timed once
 MEMORY = 2**40  # of hooks whose operations are counted and that never run

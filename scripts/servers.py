@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 import openvino_xai as xai
-from openvino_xai.graph.files import open_model
+from openvino_xai.dialects.open import open_model
 from openvino_xai.render.photo import read_photo
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.export import export

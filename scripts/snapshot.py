@@ -26,9 +26,9 @@ import openvino as ov
 from rich.progress import track
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import OvxaiError
-from openvino_xai.graph.files import open_model
-from openvino_xai.graph.protocol import Deployed
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("reciprocam", "vit_reciprocam", "grad_cam", "fd_cam", "ablation_cam")

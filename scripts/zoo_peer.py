@@ -16,14 +16,16 @@ import numpy as np
 import openvino as ov
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import TooLarge
-from openvino_xai.graph.files import open_model
-from openvino_xai.graph.neutral import Graph
-from openvino_xai.graph.protocol import Deployed
-from openvino_xai.surgery.blocks import blocks
+from openvino_xai.graph.model import Graph
+from openvino_xai.locate.attention_blocks import blocks
+from openvino_xai.locate.image import find_image
+from openvino_xai.locate.layers import layer_name
+from openvino_xai.locate.positions import places
+from openvino_xai.locate.scores import find_scores
 from openvino_xai.surgery.insert import FAR
-from openvino_xai.surgery.locate import find_image, find_scores, layer_name
-from openvino_xai.surgery.places import places
 
 NO_LAYER = "Cannot find output backbone_node"
 BYTES = 2 / 255  # maps are cut to bytes, and may be rounded up or down

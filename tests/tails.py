@@ -13,11 +13,11 @@ from onnx.reference.op_run import OpRun
 from tiny import CLASSES, tiny
 from tracing import computed
 
-from openvino_xai.graph.files import open_model
-from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Deployed
-from openvino_xai.graph.vocabulary import Trace
-from openvino_xai.surgery.backward import Backward, Classes
+from openvino_xai.dialects.open import open_model
+from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.trace import Trace
+from openvino_xai.tail.reverse_mode import Backward, Classes
 
 STEP = 1e-6
 SHAPE = (4, 6, 8)  # of what is differentiated, [C, H, W]

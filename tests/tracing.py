@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.graph.neutral import Node, Value
+from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Dim, Size
 from openvino_xai.graph.vocabulary import numpy_namespace
 

@@ -13,10 +13,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import ModelError
-from openvino_xai.graph.files import open_model
-from openvino_xai.graph.paths import exists
-from openvino_xai.surgery.verify import random_inputs
+from openvino_xai.files.paths import exists
+from openvino_xai.surgery.verify.hook import random_inputs
 
 
 @dataclass(frozen=True)

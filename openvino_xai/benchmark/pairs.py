@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openvino_xai.graph.protocol import Running
+from openvino_xai.dialects.protocol import Running
 
 WARM_UP = 3
 ROUNDS = 6  # of throughput, for each of the two

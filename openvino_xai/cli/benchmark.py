@@ -15,7 +15,7 @@ from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
     from openvino_xai.benchmark.compare import Row
-    from openvino_xai.graph.protocol import Deployed
+    from openvino_xai.dialects.protocol import Deployed
 
 
 @takes_options
@@ -34,8 +34,9 @@ def benchmark(
     A plain model is hooked in memory; of a hooked one the hook is taken off for comparison. Ratios are hooked over plain.
     """
     from openvino_xai.benchmark.compare import Setting, compare
-    from openvino_xai.graph.files import open_model
-    from openvino_xai.surgery.record import RECORD, unhooked
+    from openvino_xai.contract import RECORD
+    from openvino_xai.dialects.open import open_model
+    from openvino_xai.surgery.record import unhooked
 
     if hint not in ("LATENCY", "THROUGHPUT"):
         raise InputError(f"hint '{hint}' is not known: LATENCY or THROUGHPUT is expected")
@@ -66,7 +67,7 @@ def _check_batch(plain: Deployed, batch: int) -> None:
 
 
 def _print(rows: list[Row], batch: int, name: str) -> None:
-    from openvino_xai.surgery.cost import human
+    from openvino_xai.surgery.plan.cost import human
 
     names = ("", "latency p50", "p95", "ratio", "images/s", "ratio", "compile", "peak memory", "file", "precision")
     cells = [

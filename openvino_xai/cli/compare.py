@@ -40,7 +40,7 @@ def compare(
     """
     from openvino_xai.evaluate.compare import compare as compared
     from openvino_xai.evaluate.compare import overall
-    from openvino_xai.graph.files import check_output
+    from openvino_xai.files.writing import check_output
 
     if len(model) != 2:
         raise InputError(f"{len(model)} models are given; two are compared: --model a.xml --model b.onnx")

@@ -25,14 +25,14 @@ from openvino_xai.cli.options import (
 )
 from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
-from openvino_xai.graph.paths import is_link
+from openvino_xai.files.paths import is_link
 from openvino_xai.json_text import from_json, to_json
 
 if TYPE_CHECKING:
+    from openvino_xai.dialects.open import Model
     from openvino_xai.evaluate.case import Choices, Compared, Covered, Read, Scaled
     from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
-    from openvino_xai.graph.files import Model
     from openvino_xai.runtime.network import Network
     from openvino_xai.serve.jobs import Load, Work
 
@@ -101,7 +101,7 @@ def evaluate(
     from openvino_xai.evaluate.metrics import asked as asked_metrics
     from openvino_xai.evaluate.run import evaluate as rows_of
     from openvino_xai.evaluate.run import some_of, which_target
-    from openvino_xai.graph.files import check_output
+    from openvino_xai.files.writing import check_output
     from openvino_xai.runtime.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
@@ -194,7 +194,7 @@ def _result(
 
 def _refuse_others(folder: Path) -> None:
     """Raise InputError where somebody else's files have the names of ours."""
-    from openvino_xai.graph.files import read_regular
+    from openvino_xai.files.reading import read_regular
     from openvino_xai.serve.parts import is_ours
 
     path = folder / "metrics.json"
@@ -298,7 +298,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:
-    from openvino_xai.graph.files import written_whole
+    from openvino_xai.files.writing import written_whole
 
     with written_whole(folder / "metrics.json") as temporary:
         temporary.write_text(to_json(result, indent=2) + "\n", encoding="utf-8")

@@ -63,7 +63,7 @@ def explain(
     With --engine no pictures are drawn: predictions and maps go to Parquet files in OUTPUT, one row an image, and whatever is
     killed, the next run goes on where the files end.
     """
-    from openvino_xai.graph.files import check_output
+    from openvino_xai.files.writing import check_output
     from openvino_xai.runtime.reserve import reserved
     from openvino_xai.runtime.sources import sources
 

@@ -10,7 +10,7 @@ import typer
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
-from openvino_xai.graph.paths import exists
+from openvino_xai.files.paths import exists
 from openvino_xai.json_text import to_json
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
@@ -39,7 +39,7 @@ def insert(
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
     `saliency_class` [B, K], the classes explained.
     """
-    from openvino_xai.graph.files import check_output
+    from openvino_xai.files.writing import check_output
     from openvino_xai.surgery.record import FALLBACKS
 
     source = Path(model)

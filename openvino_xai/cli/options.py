@@ -17,10 +17,10 @@ import typer
 
 from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
-from openvino_xai.graph.paths import exists, is_folder
+from openvino_xai.files.paths import exists, is_folder
 
 if TYPE_CHECKING:
-    from openvino_xai.graph.files import Model
+    from openvino_xai.dialects.open import Model
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.network import Network
@@ -188,11 +188,11 @@ class NetworkOptions:
 
         Raises an OvxaiError.
         """
-        from openvino_xai.graph.files import open_model
+        from openvino_xai.contract import RECORD
+        from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBES
         from openvino_xai.runtime.network import load
         from openvino_xai.runtime.probed import probe
-        from openvino_xai.surgery.record import RECORD
 
         hooked = bool(open_model(model).info(RECORD))
         if hooked and options != LayerOptions():
@@ -224,11 +224,11 @@ class NetworkOptions:
         self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str = "all"
     ) -> Callable[[], Network]:
         """What loads the model in any process; one that gets a hook gets it now, once, in a file in `folder`."""
-        from openvino_xai.graph.digest import model_digest
-        from openvino_xai.graph.files import open_model
+        from openvino_xai.contract import RECORD
+        from openvino_xai.dialects.digest import model_digest
+        from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBES
         from openvino_xai.runtime.sources import digest_of
-        from openvino_xai.surgery.record import RECORD
         from openvino_xai.version import __version__
 
         deployed = open_model(model)
@@ -242,7 +242,7 @@ class NetworkOptions:
 
 
 def _labels(path: Path) -> list[str]:
-    from openvino_xai.graph.files import read_regular
+    from openvino_xai.files.reading import read_regular
 
     try:
         text = read_regular(path, most=LABELS).decode("utf-8-sig")

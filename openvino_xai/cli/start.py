@@ -9,7 +9,7 @@ import sys
 def start() -> None:
     """Run the command line in a child process, under limits."""
     try:
-        from openvino_xai.cli.guard import guarded
+        from openvino_xai.cli.process.guard import guarded
 
         guarded()
     except KeyboardInterrupt:

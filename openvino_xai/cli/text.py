@@ -104,7 +104,7 @@ def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[str, int, i
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from openvino_xai.graph.watch import beat
+    from openvino_xai.files.watch import beat
 
     console = Console(stderr=True)
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

@@ -11,7 +11,7 @@ import numpy as np
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.evaluate.similarity import Similarity, means, similarity
 from openvino_xai.explanation import Explanation
-from openvino_xai.runtime.faults import blamed_on
+from openvino_xai.render.faults import blamed_on
 from openvino_xai.runtime.network import Network
 
 

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import read_regular
-from openvino_xai.graph.paths import is_folder
+from openvino_xai.files.paths import is_folder
+from openvino_xai.files.reading import read_regular
 from openvino_xai.json_text import from_json
 from openvino_xai.render.overlay import Box
 from openvino_xai.runtime.search import Search

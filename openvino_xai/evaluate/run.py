@@ -12,8 +12,8 @@ from openvino_xai.errors import ImageError, InputError
 from openvino_xai.evaluate.case import Case, Choices
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.evaluate.metrics import measured
+from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.photo import read_photo
-from openvino_xai.runtime.faults import blamed_on
 from openvino_xai.runtime.network import Network
 
 Target: TypeAlias = Literal["label", "predicted"]

@@ -12,12 +12,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.errors import ModelError
+from openvino_xai.evaluate.randomisation import randomised, weighted_layers
 from openvino_xai.evaluate.similarity import means, similarity
-from openvino_xai.graph.files import Model, open_model
-from openvino_xai.graph.neutral import Node
+from openvino_xai.graph.model import Node
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.randomise import randomised, weighted_layers
 from openvino_xai.surgery.record import refuse_hooked
 
 Order: TypeAlias = Literal["cascading", "independent"]

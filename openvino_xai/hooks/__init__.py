@@ -10,16 +10,16 @@ from openvino_xai.hooks.abs_cam import abs_cam, abs_cam_init
 from openvino_xai.hooks.activation_map import activation_map
 from openvino_xai.hooks.cam import cam
 from openvino_xai.hooks.fd_cam import fd_cam
-from openvino_xai.hooks.grad_cam import grad_cam
-from openvino_xai.hooks.grad_cam_plus_plus import grad_cam_plus_plus
-from openvino_xai.hooks.hires_cam import hires_cam
-from openvino_xai.hooks.layer_cam import layer_cam
+from openvino_xai.hooks.gradients.grad_cam import grad_cam
+from openvino_xai.hooks.gradients.grad_cam_plus_plus import grad_cam_plus_plus
+from openvino_xai.hooks.gradients.hires_cam import hires_cam
+from openvino_xai.hooks.gradients.layer_cam import layer_cam
+from openvino_xai.hooks.gradients.smooth_grad_cam_plus_plus import smooth_grad_cam_plus_plus
+from openvino_xai.hooks.gradients.xgrad_cam import xgrad_cam
 from openvino_xai.hooks.reciprocam import reciprocam
 from openvino_xai.hooks.scale import SCALES
 from openvino_xai.hooks.site import Site
-from openvino_xai.hooks.smooth_grad_cam_plus_plus import smooth_grad_cam_plus_plus
 from openvino_xai.hooks.vit_reciprocam import KERNELS, vit_reciprocam
-from openvino_xai.hooks.xgrad_cam import xgrad_cam
 
 
 class Method(NamedTuple):

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError
-from openvino_xai.graph.files import read_regular, written_whole
+from openvino_xai.files.reading import read_regular
+from openvino_xai.files.writing import written_whole
 from openvino_xai.render.header import orientation, premultiplied, transparent, unreadable
 from openvino_xai.render.overlay import BAND
 

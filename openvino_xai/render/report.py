@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError
-from openvino_xai.graph.files import read_regular, written_whole
+from openvino_xai.files.reading import read_regular
+from openvino_xai.files.writing import written_whole
 from openvino_xai.json_text import to_json
+from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style, colour, stretch
 from openvino_xai.render.photo import read_photo
-from openvino_xai.runtime.faults import blamed_on
 
 SIDE = 360  # pixels of the longer side of a photo
 QUALITY = 80  # of its JPEG

@@ -7,15 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
+from openvino_xai.contract import GRADIENT, WANTED
+from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import LayerError
-from openvino_xai.graph.protocol import Deployed, Running
+from openvino_xai.locate.layers import Candidate, is_quantised
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.gradient import gradient_by_image, gradient_by_layer
-from openvino_xai.surgery.locate import Candidate, is_quantised
-from openvino_xai.surgery.plan import GRADIENT
-from openvino_xai.surgery.site import WANTED
-from openvino_xai.surgery.slopes import step_along
+from openvino_xai.surgery.verify.finite_differences import step_along
 
 FEATURES, LOGITS = "ovxai_features", "ovxai_logits"
 

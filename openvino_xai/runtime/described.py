@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from openvino_xai.graph.neutral import Graph, Value
-from openvino_xai.surgery.locate import Scores, find_image, find_scores
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.locate.image import find_image
+from openvino_xai.locate.scores import Scores, find_scores
 from openvino_xai.surgery.record import record_of
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from openvino_xai.errors import ImageError, InputError, OutputError
 from openvino_xai.explanation import SUFFIXES, Explanation
+from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
-from openvino_xai.runtime.faults import blamed_on
 from openvino_xai.runtime.manifest import Manifest
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.sources import stamp

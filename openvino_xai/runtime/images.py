@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from openvino_xai.graph.neutral import Value
+from openvino_xai.graph.model import Value
 
 AT_ONCE = 16  # images in a run, where the batch is open
 

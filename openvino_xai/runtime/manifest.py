@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import open_regular, writing
-from openvino_xai.graph.paths import is_file, is_folder, is_link
+from openvino_xai.files.paths import is_file, is_folder, is_link
+from openvino_xai.files.reading import open_regular
+from openvino_xai.files.writing import writing
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.runtime.sources import digest_of
 

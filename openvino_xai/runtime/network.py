@@ -9,23 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
+from openvino_xai.contract import CLASS, MAP, WANTED
+from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Prediction
-from openvino_xai.graph.files import Model, open_model
-from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Deployed, Running
+from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Dim
+from openvino_xai.locate.scores import Scores
 from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
 from openvino_xai.surgery.insert import MAX_MEMORY, Hooked
-from openvino_xai.surgery.locate import Scores
-from openvino_xai.surgery.plan import CLASS, MAP
 from openvino_xai.surgery.record import reads, unhooked
 from openvino_xai.surgery.request import Targets
-from openvino_xai.surgery.site import WANTED
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
 DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook

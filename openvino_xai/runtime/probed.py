@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import Model, open_model
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
 from openvino_xai.runtime.described import Described

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.paths import exists
+from openvino_xai.files.paths import exists
 
 if sys.platform == "win32":
     import msvcrt

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from openvino_xai.graph.paths import is_folder, resolved
+from openvino_xai.files.paths import is_folder, resolved
 from openvino_xai.render.photo import SUFFIXES
 from openvino_xai.runtime.manifest import is_product, products
 

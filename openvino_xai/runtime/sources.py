@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from openvino_xai.dialects.digest import model_digest
 from openvino_xai.errors import InputError
-from openvino_xai.graph.digest import file_digest, model_digest
+from openvino_xai.files.digest import file_digest
 from openvino_xai.json_text import to_json
 from openvino_xai.version import __version__
 

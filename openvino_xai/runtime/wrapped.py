@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from openvino_xai.contract import CLASS, MAP
+from openvino_xai.dialects.open import Compiled, Model, open_model
+from openvino_xai.dialects.protocol import Adopted
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation
-from openvino_xai.graph.files import Compiled, Model, open_model
-from openvino_xai.graph.protocol import Adopted
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import ImageClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import Probed
-from openvino_xai.surgery.plan import CLASS, MAP
 
 
 def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
@@ -35,9 +35,9 @@ def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
     """
     kind = type(compiled).__module__.partition(".")[0]
     if kind == "openvino":
-        from openvino_xai.graph.openvino.run import adopted, drop_in
+        from openvino_xai.dialects.openvino.run import adopted, drop_in
     elif kind == "onnxruntime":
-        from openvino_xai.graph.onnx.run import adopted, drop_in
+        from openvino_xai.dialects.onnx.run import adopted, drop_in
     else:
         raise InputError(
             f"an openvino.CompiledModel or an onnxruntime.InferenceSession is wrapped; this is {type(compiled).__qualname__}"

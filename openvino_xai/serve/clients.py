@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from openvino_xai.contract import MAP
 from openvino_xai.serve.endpoint import Endpoint
-from openvino_xai.surgery.plan import MAP
 
 
 def client_code(

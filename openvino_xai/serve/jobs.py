@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from openvino_xai.errors import ImageError, InputError, ModelError
-from openvino_xai.graph.files import read_regular, written_whole
-from openvino_xai.graph.paths import is_link
-from openvino_xai.graph.scratch import sweep
+from openvino_xai.files.paths import is_link
+from openvino_xai.files.reading import read_regular
+from openvino_xai.files.scratch import sweep
+from openvino_xai.files.writing import written_whole
 from openvino_xai.json_text import from_json, to_json
-from openvino_xai.runtime.faults import blamed_on
+from openvino_xai.render.faults import blamed_on
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.reserve import reserved
 from openvino_xai.runtime.sources import digest_of

@@ -8,8 +8,8 @@ from importlib.metadata import packages_distributions, version
 from importlib.resources import files
 from pathlib import Path
 
+from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError
-from openvino_xai.graph.protocol import Deployed, Runtime
 from openvino_xai.serve import triton
 from openvino_xai.serve.clients import client_code
 from openvino_xai.serve.endpoint import Endpoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.serve.clients import client_code
 from openvino_xai.serve.endpoint import Endpoint
 

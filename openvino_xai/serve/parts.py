@@ -10,8 +10,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import open_regular, written_whole
-from openvino_xai.graph.paths import is_file, is_link
+from openvino_xai.files.paths import is_file, is_link
+from openvino_xai.files.reading import open_regular
+from openvino_xai.files.writing import written_whole
 
 MAPS = "maps"
 DIGEST = b"ovxai.digest"  # in a file's metadata: what its rows were made from

@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from openvino_xai.errors import InputError
-from openvino_xai.graph.files import read_regular, writing
-from openvino_xai.graph.paths import exists, is_file, is_folder, is_link, resolved
-from openvino_xai.graph.scratch import scratch_folder
+from openvino_xai.files.paths import exists, is_file, is_folder, is_link, resolved
+from openvino_xai.files.reading import read_regular
+from openvino_xai.files.scratch import scratch_folder
+from openvino_xai.files.writing import writing
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.version import __version__
 

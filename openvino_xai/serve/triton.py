@@ -7,8 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError
-from openvino_xai.graph.protocol import Deployed, Runtime
 from openvino_xai.serve.clients import client_code
 from openvino_xai.serve.endpoint import Endpoint, Tensor
 from openvino_xai.serve.model_config import printed

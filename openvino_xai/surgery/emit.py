@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.graph.neutral import Graph, Node, Value
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
-from openvino_xai.graph.vocabulary import shape_of
-from openvino_xai.surgery.plan import Plan
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.surgery.plan.hook import Plan
 
 FOLDED = 2**14  # elements: what is computed when the hook is inserted, and kept in the file, is no larger
 

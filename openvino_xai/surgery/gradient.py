@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from openvino_xai.contract import GRADIENT, WANTED
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.neutral import Value
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import text
-from openvino_xai.graph.vocabulary import Trace, shape_of
-from openvino_xai.surgery.backward import Backward, Classes
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.locate import Candidate, Scores
-from openvino_xai.surgery.plan import GRADIENT, Plan
-from openvino_xai.surgery.site import WANTED
+from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.tail.reverse_mode import Backward, Classes
 
 
 def gradient_by_image(deployed: Deployed, image: Value, scores: Scores) -> Deployed:

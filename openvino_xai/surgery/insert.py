@@ -8,28 +8,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from openvino_xai.contract import GATE, RECORD
+from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
-from openvino_xai.graph.files import Model, check_output, open_model, written_whole
-from openvino_xai.graph.neutral import Graph
-from openvino_xai.graph.paths import exists
-from openvino_xai.graph.protocol import Deployed, Runtime
+from openvino_xai.files.paths import exists
+from openvino_xai.files.writing import check_output, written_whole
+from openvino_xai.graph.model import Graph
 from openvino_xai.graph.sizes import Shape, text
-from openvino_xai.graph.vocabulary import shape_of
+from openvino_xai.graph.trace import shape_of
 from openvino_xai.hooks import METHODS
-from openvino_xai.surgery.blocks import TokenHint, blocks
-from openvino_xai.surgery.cost import added, depth, human, largest, operations
-from openvino_xai.surgery.definition import Located
+from openvino_xai.locate.attention_blocks import TokenHint, blocks
+from openvino_xai.locate.image import find_image
+from openvino_xai.locate.layers import Candidate, candidates, choose, is_among, layer_name
+from openvino_xai.locate.positions import places
+from openvino_xai.locate.scores import Scores, find_scores
+from openvino_xai.operations.products import WEIGHTED
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.gate import GATE, gated
-from openvino_xai.surgery.locate import Candidate, Scores, candidates, choose, find_image, find_scores, is_among, layer_name
-from openvino_xai.surgery.places import places
-from openvino_xai.surgery.plan import Plan
-from openvino_xai.surgery.plan import plan as make_plan
-from openvino_xai.surgery.randomise import WEIGHTED
-from openvino_xai.surgery.record import RECORD, refuse_hooked
+from openvino_xai.surgery.plan.cost import added, depth, human, largest, operations
+from openvino_xai.surgery.plan.gate import gated
+from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.surgery.plan.hook import plan as make_plan
+from openvino_xai.surgery.record import refuse_hooked
 from openvino_xai.surgery.request import Asked, Request, rows_and_columns
-from openvino_xai.surgery.tail import between
-from openvino_xai.surgery.verify import Verified, verify_file, verify_hook
+from openvino_xai.surgery.verify.hook import Verified, verify_file, verify_hook
+from openvino_xai.surgery.verify.masks import Located
+from openvino_xai.tail.walk import between
 from openvino_xai.version import __version__
 
 MAX_MEMORY = 2 * 2**30

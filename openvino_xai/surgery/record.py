@@ -7,19 +7,18 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from openvino_xai.contract import CLASS, GATE, MAP, RECORD, WANTED
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import AlreadyHooked, InputError, ModelError
-from openvino_xai.graph.neutral import Graph, Value
-from openvino_xai.graph.protocol import Deployed
+from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.vocabulary import JOIN
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
-from openvino_xai.surgery.gate import GATE
-from openvino_xai.surgery.locate import find_image, find_scores, layer_name
-from openvino_xai.surgery.plan import CLASS, MAP
+from openvino_xai.locate.image import find_image
+from openvino_xai.locate.layers import layer_name
+from openvino_xai.locate.scores import find_scores
 from openvino_xai.surgery.request import PLANS, SCORES, Targets
-from openvino_xai.surgery.site import WANTED
 
-RECORD = "ovxai"
 NEEDED = ("method", "layer", "scores", "targets")
 WORDS = {
     "method": tuple(METHODS),

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
+from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import InputError
-from openvino_xai.graph.protocol import Runtime
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]

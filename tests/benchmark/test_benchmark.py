@@ -15,9 +15,9 @@ import openvino_xai as xai
 from openvino_xai.benchmark.alone import measure_alone
 from openvino_xai.benchmark.compare import Setting, compare
 from openvino_xai.benchmark.pairs import ROUNDS, Pair, measure
+from openvino_xai.dialects.open import open_model
+from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import ModelError
-from openvino_xai.graph.files import open_model
-from openvino_xai.graph.protocol import Running
 from openvino_xai.surgery.record import unhooked
 
 CASE = CASES["mlp head"]

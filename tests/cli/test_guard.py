@@ -15,8 +15,8 @@ from command import ovxai
 from hostile_models import filled, loop
 from tiny import CASES
 
-from openvino_xai.cli import guard
-from openvino_xai.cli.limits import USUAL, Limits
+from openvino_xai.cli.process import guard
+from openvino_xai.cli.process.limits import USUAL, Limits
 from openvino_xai.errors import InputError
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -42,7 +42,7 @@ def test_a_runtime_that_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     dies = f"""
 import os, signal
 from pathlib import Path
-from openvino_xai.graph.scratch import scratch_folder
+from openvino_xai.files.scratch import scratch_folder
 with scratch_folder(Path({str(tmp_path)!r})) as folder:
     (folder / "half").write_text("half of it")
     os.kill(os.getpid(), signal.SIGSEGV)

@@ -16,9 +16,9 @@ import onnx
 import pytest
 from tiny import CASES
 
-from openvino_xai.cli import guard
+from openvino_xai.cli.process import guard
 from openvino_xai.cli.start import start
-from openvino_xai.graph.watch import FOLDERS, WATCH
+from openvino_xai.files.watch import FOLDERS, WATCH
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 HANGS = """
 import os, signal, subprocess, sys
 from pathlib import Path
-from openvino_xai.graph.scratch import scratch_folder
+from openvino_xai.files.scratch import scratch_folder
 out = Path(sys.argv[1])
 with scratch_folder(out) as folder:
     (folder / "half").write_text("half of it")
@@ -40,7 +40,7 @@ GUARD = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-from openvino_xai.cli import guard
+from openvino_xai.cli.process import guard
 guard.CHILD, guard.GRACE = sys.argv[1], float(sys.argv[2])
 sys.argv[1:] = sys.argv[3:]
 guard.guarded()
@@ -166,7 +166,7 @@ def test_a_sign_of_life_starts_the_time_anew(
 ) -> None:
     """Explaining goes on for longer than the limit while inferences end, and layers does not."""
     lives = (
-        "import time\nfrom pathlib import Path\nfrom openvino_xai.graph.protocol import Running\n"
+        "import time\nfrom pathlib import Path\nfrom openvino_xai.dialects.protocol import Running\n"
         "end = time.monotonic() + 4\nrun = Running(dict, dict, lambda *_: None, 'f32')\n"
         f"while time.monotonic() < end: run({{}}); time.sleep(0.05)\nPath({str(tmp_path / 'done')!r}).touch()"
     )
@@ -203,7 +203,7 @@ def test_modules_in_the_folder_that_one_is_in_are_not_run(tmp_path: Path) -> Non
     onnx.save(CASES["residual, layer second"].build("B", 17), tmp_path / "m.onnx")
     for name in ("typer", "rich", "numpy", "onnx", "openvino", "cv2", "json"):
         (tmp_path / f"{name}.py").write_text("import pathlib; pathlib.Path('owned').touch()")
-    command = [sys.executable, "-P", "-c", "from openvino_xai.cli.guard import guarded; guarded()"]
+    command = [sys.executable, "-P", "-c", "from openvino_xai.cli.process.guard import guarded; guarded()"]
     for arguments in (("layers", "-m", "m.onnx"), ("benchmark", "-m", "m.onnx", "--iterations", "2")):
         done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -214,10 +214,10 @@ def test_interrupted_while_modules_are_read(monkeypatch: pytest.MonkeyPatch) -> 
     class Interrupting:
         @staticmethod
         def find_spec(name: str, path: object = None, target: object = None) -> None:
-            if name == "openvino_xai.cli.guard":
+            if name == "openvino_xai.cli.process.guard":
                 raise KeyboardInterrupt
 
-    monkeypatch.delitem(sys.modules, "openvino_xai.cli.guard")
+    monkeypatch.delitem(sys.modules, "openvino_xai.cli.process.guard")
     monkeypatch.setattr(sys, "meta_path", [Interrupting, *sys.meta_path])
     with pytest.raises(SystemExit) as end:
         start()

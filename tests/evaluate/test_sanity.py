@@ -11,10 +11,10 @@ import pytest
 from tiny import CASES, DIALECTS, in_dialect
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import AlreadyHooked
+from openvino_xai.evaluate.randomisation import randomised, weighted_layers
 from openvino_xai.evaluate.sanity import sanity
-from openvino_xai.graph.files import open_model
-from openvino_xai.surgery.randomise import randomised, weighted_layers
 
 CASE = CASES["3x3 convolution after the layer"]
 SAMPLES = Path(__file__).parents[2] / "samples" / "models"

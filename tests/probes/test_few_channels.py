@@ -11,7 +11,7 @@ from tiny import CASES, DIALECTS, images, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import InputError, VerificationError
 from openvino_xai.probes import Settings
-from openvino_xai.surgery.site import PlannedSite
+from openvino_xai.surgery.plan.site import PlannedSite
 
 CASE = CASES["3x3 convolution after the layer"]
 

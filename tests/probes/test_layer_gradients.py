@@ -9,8 +9,8 @@ from tiny import CASES as TINY
 from tiny import DIALECTS, images, in_dialect
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.files import open_model
 from openvino_xai.hooks import METHODS
 from openvino_xai.probes import PROBES
 from openvino_xai.surgery.insert import _View, token_hint

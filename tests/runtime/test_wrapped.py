@@ -15,8 +15,8 @@ import pytest
 from tiny import CASES, DIALECTS, images, in_dialect
 
 import openvino_xai as xai
+from openvino_xai.dialects.onnx import run as onnx_run
 from openvino_xai.errors import InputError
-from openvino_xai.graph.onnx import run as onnx_run
 from openvino_xai.probes import Settings
 
 CASE = CASES["pool and linear"]

@@ -18,8 +18,8 @@ from markdown_it import MarkdownIt
 from tiny import CASES, DIALECTS, images, in_dialect
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError
-from openvino_xai.graph.files import open_model
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.export import export
 from openvino_xai.serve.model_config import model_config

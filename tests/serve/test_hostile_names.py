@@ -23,8 +23,8 @@ from markdown_it import MarkdownIt
 from tiny import CASES
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError
-from openvino_xai.graph.files import open_model
 from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint, Tensor
 from openvino_xai.serve.export import _readme, export

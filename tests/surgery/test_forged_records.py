@@ -11,10 +11,11 @@ import pytest
 from tiny import CASES, DIALECTS, in_dialect
 
 import openvino_xai as xai
+from openvino_xai.contract import RECORD
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import ModelError
-from openvino_xai.graph.files import open_model
 from openvino_xai.serve.export import export
-from openvino_xai.surgery.record import RECORD, record_of, unhooked
+from openvino_xai.surgery.record import record_of, unhooked
 
 FORGED = {
     "method": ["nonsense", ""],

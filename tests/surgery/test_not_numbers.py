@@ -13,10 +13,11 @@ from tiny import CASES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import VerificationError
-from openvino_xai.surgery import parts, verify
-from openvino_xai.surgery.definition import ArraySite, larger
 from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.slopes import step_along
+from openvino_xai.surgery.verify import hook as verify
+from openvino_xai.surgery.verify import ingredients as parts
+from openvino_xai.surgery.verify.finite_differences import step_along
+from openvino_xai.surgery.verify.masks import ArraySite, larger
 
 METHODS = ("reciprocam", "cam", "grad_cam", "ablation_cam", "smooth_grad_cam_plus_plus", "activation_map")
 

@@ -11,8 +11,8 @@ from tiny import CASES, in_dialect
 from tiny_transformers import Transformer
 
 import openvino_xai as xai
+from openvino_xai.dialects.onnx import model as onnx_dialect
 from openvino_xai.errors import InputError, OutputsChanged
-from openvino_xai.graph.onnx import model as onnx_dialect
 
 INT8 = Path(__file__).parents[2] / "samples" / "models" / "efficientnet_lite0_int8.onnx"
 

@@ -12,9 +12,9 @@ import pytest
 from tiny import CASES, DIALECTS, in_dialect
 
 import openvino_xai as xai
+from openvino_xai.dialects.onnx import model as onnx_dialect
+from openvino_xai.dialects.openvino import model as openvino_dialect
 from openvino_xai.errors import VerificationError
-from openvino_xai.graph.onnx import model as onnx_dialect
-from openvino_xai.graph.openvino import model as openvino_dialect
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,12 +36,14 @@ def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_changed_outputs_are_refused(dialect: str) -> None:
-    from openvino_xai.graph.files import open_model
-    from openvino_xai.surgery.definition import Located
-    from openvino_xai.surgery.locate import candidates, choose, find_image, find_scores
-    from openvino_xai.surgery.places import places
+    from openvino_xai.dialects.open import open_model
+    from openvino_xai.locate.image import find_image
+    from openvino_xai.locate.layers import candidates, choose
+    from openvino_xai.locate.positions import places
+    from openvino_xai.locate.scores import find_scores
     from openvino_xai.surgery.request import Request
-    from openvino_xai.surgery.verify import verify_hook
+    from openvino_xai.surgery.verify.hook import verify_hook
+    from openvino_xai.surgery.verify.masks import Located
 
     case = CASES["pool and linear"]
     original = open_model(in_dialect(case.build("B", 17), dialect))
@@ -88,8 +90,8 @@ def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
 
 
 def test_as_many_batches_as_it_takes_are_compared() -> None:
-    from openvino_xai.graph.files import open_model
-    from openvino_xai.surgery.verify import _more_batches
+    from openvino_xai.dialects.open import open_model
+    from openvino_xai.surgery.verify.hook import _more_batches
 
     original = open_model(CASES["pool and linear"].build("B", 17))
 

@@ -11,7 +11,7 @@ import pytest
 from tiny import DIALECTS
 
 import openvino_xai as xai
-from openvino_xai.surgery import places
+from openvino_xai.locate import positions as places
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tests" / "zoo").glob("*.onnx"))

@@ -1,0 +1,1 @@
+"""Graph languages that models come in, and hooks are emitted in."""

@@ -1,0 +1,420 @@
+"""An ONNX model: read, copied, extended, run and written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInferencePass
+
+from openvino_xai.dialects.onnx.emit import EMIT
+from openvino_xai.dialects.onnx.kinds import neutral
+from openvino_xai.dialects.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
+from openvino_xai.dialects.onnx.weights import Mapped, native_of
+from openvino_xai.dialects.onnx.wellformed import refuse_malformed, refuse_mistyped, refuse_unreadable_constants
+from openvino_xai.dialects.protocol import Running, Runtime
+from openvino_xai.errors import InputError, ModelError
+from openvino_xai.files.reading import read_regular
+from openvino_xai.graph.model import Graph, Node, Value, understood
+from openvino_xai.graph.sizes import Dim, Shape
+from openvino_xai.operations.integers import symbolic_content
+from openvino_xai.operations.shapes import refine_shapes
+
+OLDEST_OPSET = 13
+SMALL = 2**14  # bytes: biases and scales, but no weights
+CONSTANT = "ovxai/constant"  # what the hook's own constants are called
+_UNREADABLE = (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
+
+
+class OnnxModel:
+    """An `onnx_ir.Model`; where it came from a file, weights beside it are read when they are needed."""
+
+    suffix = ".onnx"
+    runtime: Runtime = "onnxruntime"
+    runtimes: tuple[Runtime, ...] = ("onnxruntime", "openvino")
+
+    def __init__(self, native: ir.Model) -> None:
+        self.native = native
+
+    @classmethod
+    def read(cls, path: Path) -> OnnxModel:
+        """The model in a file. Raises ModelError."""
+        try:
+            model = cls(native_of(onnx.ModelProto.FromString(read_regular(path)), path.parent, str(path)))
+        except _UNREADABLE as error:
+            raise ModelError(f"cannot read {path}: not an ONNX model ({type(error).__name__}: {_brief(error)})") from error
+        return model.checked(str(path)).settled(str(path))
+
+    @classmethod
+    def of(cls, proto: onnx.ModelProto) -> OnnxModel:
+        """The model in a `ModelProto`, which is left as it is. Raises ModelError."""
+        try:
+            model = cls(native_of(proto, None, "the ModelProto"))
+        except _UNREADABLE as error:
+            raise ModelError(f"cannot read the ModelProto ({type(error).__name__}: {_brief(error)})") from error
+        return model.checked("the ModelProto").settled("the ModelProto")
+
+    def checked(self, source: str) -> OnnxModel:
+        """This model, or a ModelError where it is malformed, or of an opset that we do not emit."""
+        if not len(self.native.graph) or self.opset is None:
+            raise ModelError(f"cannot read {source}: it holds no ONNX graph")
+        if self.opset < OLDEST_OPSET:
+            raise ModelError(
+                f"{source} uses opset {self.opset}; {OLDEST_OPSET} or newer is needed: "
+                "convert it with onnx.version_converter.convert_version"
+            )
+        if self.opset > (newest := onnx.defs.onnx_opset_version()):
+            raise ModelError(f"{source} uses opset {self.opset}, and the onnx package here knows none beyond {newest}")
+        refuse_malformed(self.native, source)
+        return self
+
+    def settled(self, source: str) -> OnnxModel:
+        """This model with its functions written out, and each `If` replaced by the branch that every run takes.
+
+        Raises ModelError.
+        """
+        if self.native.functions:
+            try:
+                InlinePass()(self.native)
+            except (ir.passes.PassError, ir.passes.InvariantError, ValueError, KeyError) as error:
+                raise ModelError(f"{source} has functions that cannot be written out: {_brief(error)}") from error
+            refuse_malformed(self.native, source)
+        refuse_unreadable_constants(self.native, source)
+        refuse_mistyped(self.native, source)
+        while any(node.op_type == "If" for node in self.native.graph) and (found := self._decided()) is not None:
+            _take_branch(self.native.graph, *found)
+        return self
+
+    def _decided(self) -> tuple[ir.Node, ir.Graph] | None:
+        """An `If` of which the condition is known before the model runs, and its branch."""
+        graph = OnnxModel(self.native).graph
+        for node in graph.nodes:
+            content = symbolic_content(graph, node.inputs[0]) if node.op == "If" else None
+            if content is not None and len(content) == 1 and not isinstance(content[0], Dim):
+                return node.native, node.native.attributes["then_branch" if content[0] else "else_branch"].as_graph()
+        return None
+
+    @property
+    def opset(self) -> int | None:
+        """The version of the default operator set."""
+        return self.native.opset_imports.get("")
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model in the neutral form; shapes inferred by onnx where the file does not tell them."""
+        known = _inferred(self.native)
+        values: dict[ir.Value, Value] = {}
+        nodes: list[Node] = []
+
+        def value_of(native: ir.Value) -> Value:
+            if native not in values:
+                values[native] = _value(native, known)
+            return values[native]
+
+        weights = set(self.native.graph.initializers.values())
+        inputs = [value_of(native) for native in self.native.graph.inputs if native not in weights]
+        for native in self.native.graph:
+            made = tuple(value_of(output) for output in native.outputs)
+            if native.op_type == "Constant":
+                made[0].data = _constant_of(native)
+                made[0].dtype = made[0].data.dtype
+                made[0].shape = made[0].data.shape
+                continue
+            read = [*native.inputs, *_captured(native)]
+            operands = tuple(None if item is None else value_of(item) for item in read)
+            node = Node(native.name or made[0].name, "", native.op_type, operands, made, native=native)
+            for value in made:
+                value.producer = node
+            nodes.append(node)
+        outputs = {str(native.name): value_of(native) for native in self.native.graph.outputs}
+        graph = Graph(nodes, inputs, outputs, fold=self._fold)
+        for node in nodes:
+            attributes = {attribute.name: attribute.value for attribute in node.native.attributes.values()}
+            with understood(node):
+                node.kind, node.attributes = neutral(graph, node, node.native.domain, attributes)
+                refine_shapes(graph, node)
+        return graph
+
+    def _fold(self, value: Value) -> np.ndarray:
+        """A value that depends on no input, computed."""
+        native: ir.Value = value.native
+        if native.const_value is not None:
+            return native.const_value.numpy()
+        part = ir.convenience.extract(self.native.graph, [], [native])
+        model = ir.Model(part, ir_version=self.native.ir_version, functions=list(self.native.functions.values()))
+        return OnnxModel(model).compile()({})[str(native.name)]
+
+    def twin(self) -> OnnxModel:
+        """A copy that can be changed; weights are shared."""
+        return OnnxModel(self.native.clone())
+
+    def reread(self) -> OnnxModel:
+        """The same native model, of which the neutral form is read again."""
+        return OnnxModel(self.native)
+
+    def info(self, section: str) -> dict[str, str]:
+        """The entries of `metadata_props` whose key is `<section> <name>`."""
+        return entries(self.native.metadata_props, section)
+
+    def set_info(self, section: str, values: Mapping[str, str]) -> None:
+        """Write entries of `metadata_props`."""
+        self.native.metadata_props.update({f"{section} {key}": text for key, text in values.items()})
+
+    def constant(self, array: np.ndarray) -> ir.Value:
+        """An initializer with `array`."""
+        name = self._unused(CONSTANT)
+        value = _initializer(name, array)
+        self.native.graph.register_initializer(value)
+        return value
+
+    def repeat(self, node: Node, inputs: Sequence[ir.Value | None], name: str) -> list[ir.Value]:
+        """A copy of `node` that reads `inputs`."""
+        native: ir.Node = node.native
+        copies = [self._own_constant(value) for value in inputs]
+        return self._append(native.op_type, copies, native.attributes, name, native.domain, len(native.outputs))
+
+    def _own_constant(self, value: ir.Value | None) -> ir.Value | None:
+        """A small initializer, copied; anything else as it is.
+
+        OpenVINO, which may serve the file, fuses a bias or a scale into the layer before it only where no other node reads that
+        constant: a shared one would take fusions, and with them bits, from the original layers.
+        """
+        if value is None or value.const_value is None or value.const_value.nbytes > SMALL:
+            return value
+        if str(value.name).startswith(CONSTANT):
+            return value
+        return self.constant(value.const_value.numpy())
+
+    def emit(self, node: Node, inputs: Sequence[ir.Value], name: str) -> ir.Value:
+        """A node of the vocabulary."""
+        op, attributes, extra = EMIT[node.kind](node, self.opset or 0)
+        operands = [*map(self._own_constant, inputs), *map(self.constant, extra)]
+        outputs = self._append(op, operands, attributes, name, "", 2 if op == "TopK" else 1)
+        return outputs[-1]
+
+    def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        """The outputs of a copy of `node` for arrays; None is the model's own constant operand."""
+        held = [
+            self.graph.constant(value) if array is None else array for value, array in zip(node.inputs, arrays, strict=True)
+        ]
+        inputs = [None if array is None else _initializer(f"in{i}", array) for i, array in enumerate(held)]
+        native: ir.Node = node.native
+        made = [ir.Value(name=f"out{i}") for i in range(len(native.outputs))]
+        copy = ir.Node(native.domain, native.op_type, inputs, native.attributes.values(), outputs=made)
+        graph = ir.Graph(
+            [], made, nodes=[copy], initializers=[v for v in inputs if v is not None], opset_imports=self.native.opset_imports
+        )
+        model = ir.Model(graph, ir_version=self.native.ir_version)
+        return list(OnnxModel(model).compile()({}).values())
+
+    def shape_of(self, native: ir.Value, axis: int, name: str) -> ir.Value:
+        """The size of one axis, [1] i64."""
+        (shape,) = self._append("Shape", [native], {}, name, "", 1)
+        index = self.constant(np.array([axis], np.int64))
+        return self._append("Gather", [shape, index], {"axis": 0}, name + "/axis", "", 1)[0]
+
+    def _append(
+        self,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any],
+        name: str,
+        domain: str,
+        outputs: int,
+    ) -> list[ir.Value]:
+        name = self._unused(name)
+        made = [ir.Value(name=name if i == 0 else f"{name}.{i}") for i in range(outputs)]
+        convert = ir.convenience.convert_attribute
+        held = [item if isinstance(item, ir.Attr) else convert(key, item) for key, item in attributes.items()]
+        self.native.graph.append(ir.Node(domain, op, inputs, held, outputs=made, name=name))
+        return made
+
+    @cached_property
+    def _names(self) -> set[str]:
+        graph = self.native.graph
+        names = {str(value.name) for value in [*graph.inputs, *graph.initializers.values()]}
+        for node in graph:
+            names.update([str(node.name), *(str(value.name) for value in node.outputs)])
+        return names
+
+    def _unused(self, name: str) -> str:
+        tried, count = name, 0
+        while tried in self._names:
+            count += 1
+            tried = f"{name}_{count}"
+        self._names.add(tried)
+        return tried
+
+    def rewire(self, node: Node, index: int, native: ir.Value) -> None:
+        """Let an operand of a node be another native value."""
+        node.native.replace_input_with(index, native)
+        self.native.graph.sort()
+
+    def without(self, names: Collection[str]) -> OnnxModel:
+        """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
+        twin = self.native.clone()
+        kept = [output for output in twin.graph.outputs if output.name not in names]
+        del twin.graph.outputs[:]
+        twin.graph.outputs.extend(kept)
+        RemoveUnusedNodesPass()(twin)
+        needed = [value for value in twin.graph.inputs if value.name not in names]
+        del twin.graph.inputs[:]
+        twin.graph.inputs.extend(needed)
+        return OnnxModel(twin)
+
+    def with_constants(self, arrays: Mapping[Value, np.ndarray]) -> OnnxModel:
+        """A twin in which some constants hold other arrays, of the same shape and type."""
+        twin = self.twin()
+        constants = {str(node.outputs[0].name): node.outputs[0] for node in twin.native.graph if node.op_type == "Constant"}
+        for value, array in arrays.items():
+            name = str(value.native.name)
+            if name in twin.native.graph.initializers:
+                twin.native.graph.initializers[name].const_value = ir.tensor(array, name=name)
+            else:
+                ir.convenience.replace_all_uses_with(constants[name], twin.constant(array))
+        return twin
+
+    def add_input(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> ir.Value:
+        """A native value that a caller has to give, behind the inputs that are there."""
+        value = ir.Value(name=name)
+        _describe(value, shape, dtype)
+        self.native.graph.inputs.append(value)
+        return value
+
+    def add_output(self, native: ir.Value, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
+        """Make a native value the last output."""
+        native.name = name
+        _describe(native, shape, dtype)
+        self.native.graph.outputs.append(native)
+
+    def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> OnnxModel:
+        """A twin with the values `read` as more outputs, and the values `given` as inputs, whatever is computed there."""
+        twin = self.twin()
+        made = {str(output.name): output for node in twin.native.graph for output in node.outputs}
+        for name, value in given.items():
+            replacement = ir.Value(name=name)
+            if value.shape is not None and value.dtype is not None:
+                _describe(replacement, value.shape, value.dtype)
+            for use in list(made[value.native.name].uses()):  # an output stays what the model computes
+                use.node.replace_input_with(use.idx, replacement)
+            twin.native.graph.inputs.append(replacement)
+        for name, value in read.items():
+            (exposed,) = twin._append("Identity", [made[value.native.name]], {}, name, "", 1)
+            if value.shape is not None and value.dtype is not None:
+                _describe(exposed, value.shape, value.dtype)
+            twin.native.graph.outputs.append(exposed)
+        if given:
+            RemoveUnusedNodesPass()(twin.native)  # ONNX Runtime would run what leads nowhere
+        return twin
+
+    def object(self) -> onnx.ModelProto:
+        """The model as a `ModelProto`."""
+        return ir.to_proto(self.native)
+
+    def compile(
+        self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY", cache_dir: Path | None = None
+    ) -> Running:
+        """The model, ready to run in the precision it is written in, on the provider for `device`."""
+        if cache_dir is not None:
+            raise InputError("ONNX Runtime keeps no compiled models: leave the cache folder out")
+        return running(session(self.native, provider_of(device)), self.precision)
+
+    @property
+    def precision(self) -> str:
+        """The precision that the model is written in: `int8`, or the type of most of its weights."""
+        if any(node.op_type in ("QuantizeLinear", "QLinearConv", "ConvInteger") for node in self.native.graph):
+            return "int8"
+        sizes: dict[ir.DataType, int] = {ir.DataType.FLOAT: 0}
+        for value in self.native.graph.initializers.values():
+            if value.const_value is not None and value.const_value.dtype.is_floating_point():
+                sizes[value.const_value.dtype] = sizes.get(value.const_value.dtype, 0) + value.const_value.nbytes
+        return max(sizes, key=lambda dtype: sizes[dtype]).short_name()
+
+    def save(self, path: Path) -> list[Path]:
+        """Write `path`; weights that were beside the model, or are too large for one file, go beside it again."""
+        beside = path.name + ".data"
+        external = any(isinstance(v.const_value, Mapped) for v in self.native.graph.initializers.values())
+        if external or weight_bytes(self.native) > LARGEST_FILE:
+            ir.save(self.native, path, external_data=beside)
+            return [path, path.with_name(beside)]
+        ir.save(self.native, path)
+        return [path]
+
+
+def _brief(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else ""
+
+
+def _captured(native: ir.Node) -> list[ir.Value]:
+    """What the branches and bodies of a node read of the graph around them."""
+    found: dict[ir.Value, None] = {}
+    for attribute in native.attributes.values():
+        for graph in [attribute.value] if attribute.type == ir.AttributeType.GRAPH else []:
+            own = {*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)}
+            read = [*graph.outputs, *(item for node in graph for item in [*node.inputs, *_captured(node)])]
+            found.update(dict.fromkeys(item for item in read if item is not None and item not in own))
+    return list(found)
+
+
+def _take_branch(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
+    """Put a branch in the place of its `If`."""
+    for value in list(branch.initializers.values()):
+        del branch.initializers[str(value.name)]
+        graph.register_initializer(value)
+    nodes, outputs = list(branch), list(branch.outputs)
+    del branch.outputs[:]
+    branch.remove(nodes)
+    ir.convenience.replace_nodes_and_values(graph, node, [node], nodes, node.outputs, outputs)
+
+
+def _inferred(native: ir.Model) -> dict[str, ir.Value]:
+    """What onnx's shape inference says of every value, by name; the model itself is left as it is."""
+    twin = native.clone()
+    logger = logging.getLogger("onnx_ir.passes.common.shape_inference")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # what it cannot infer is found out later, where it matters
+    ShapeInferencePass()(twin)
+    logger.setLevel(level)
+    return {str(output.name): output for node in twin.graph for output in node.outputs}
+
+
+def _value(native: ir.Value, known: Mapping[str, ir.Value]) -> Value:
+    name = str(native.name)
+    told = known.get(name, native)
+    shape: Shape | None = None
+    if told.shape is not None:
+        shape = tuple(
+            size if isinstance(size, int) and size >= 0 else Dim(1, (getattr(size, "value", None) or f"{name}[{axis}]",))
+            for axis, size in enumerate(told.shape)
+        )
+    dtype = None if told.dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else told.dtype.numpy()
+    if native.const_value is not None:
+        shape, dtype = tuple(native.const_value.shape.numpy()), native.const_value.dtype.numpy()
+    return Value(name, shape, dtype, native=native)
+
+
+def _constant_of(native: ir.Node) -> np.ndarray:
+    (attribute,) = native.attributes.values()
+    held = attribute.value
+    if isinstance(held, ir.TensorProtocol):
+        return held.numpy()
+    return np.asarray(held, np.float32 if attribute.name in ("value_float", "value_floats") else None)
+
+
+def _initializer(name: str, array: np.ndarray) -> ir.Value:
+    value = ir.Value(name=name, const_value=ir.tensor(array, name=name), shape=ir.Shape(array.shape))
+    value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+    return value
+
+
+def _describe(native: ir.Value, shape: Shape, dtype: np.dtype[Any]) -> None:
+    """Declare type and shape, as ONNX wants them of graph inputs and outputs."""
+    native.shape = ir.Shape([size if isinstance(size, int) else str(size) for size in shape])
+    native.type = ir.TensorType(ir.DataType.from_numpy(dtype))

@@ -1,0 +1,74 @@
+"""Models from paths and objects, and compiled for a runtime."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from openvino_xai.dialects.protocol import Deployed, Running, Runtime
+from openvino_xai.errors import InputError
+from openvino_xai.files.paths import is_file
+from openvino_xai.files.scratch import scratch_folder
+from openvino_xai.files.writing import writing
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+    import openvino
+
+Compiled: TypeAlias = "openvino.CompiledModel | onnxruntime.InferenceSession"
+Model: TypeAlias = "str | os.PathLike[str] | openvino.Model | onnx.ModelProto"
+
+FRONTENDS = (".tflite", ".pdmodel", ".pb")  # what OpenVINO reads, beside its own
+
+
+def open_model(model: Model) -> Deployed:
+    """The model in a file (`.xml`, `.onnx`) or an object, which is not changed. Raises InputError, ModelError."""
+    if isinstance(model, (str, os.PathLike)):
+        return _open_file(Path(model))
+    kind = type(model).__module__.partition(".")[0]
+    if kind == "openvino":
+        from openvino_xai.dialects.openvino import OpenVINOModel
+
+        return OpenVINOModel(model)
+    if kind in ("onnx", "onnx_ml_pb2"):
+        from openvino_xai.dialects.onnx import OnnxModel
+
+        return OnnxModel.of(model)
+    raise InputError(f"a model is a path, an ov.Model or an onnx.ModelProto; this is {type(model).__qualname__}")
+
+
+def _open_file(path: Path) -> Deployed:
+    if not is_file(path):
+        raise InputError(f"there is no file {path}")
+    if path.suffix == ".onnx":
+        from openvino_xai.dialects.onnx import OnnxModel
+
+        return OnnxModel.read(path)
+    if path.suffix in (".xml", *FRONTENDS):
+        from openvino_xai.dialects.openvino import OpenVINOModel
+
+        if path.suffix == ".xml" and not is_file(path.with_suffix(".bin")):
+            raise InputError(f"{path} has no weights beside it: {path.with_suffix('.bin').name} is expected")
+        return OpenVINOModel.read(path)
+    raise InputError(f"{path} is no model that is known here: .xml (OpenVINO IR), .onnx, or {', '.join(FRONTENDS)} is expected")
+
+
+def compile_for(deployed: Deployed, runtime: Runtime) -> Running:
+    """The model, ready to run in f32 on the CPU by one of its runtimes: an ONNX file may be served by OpenVINO.
+
+    Inputs and outputs keep the names of the model's own dialect. Raises InputError, ModelError.
+    """
+    if runtime == deployed.runtime:
+        return deployed.compile()
+    from openvino_xai.dialects.openvino import OpenVINOModel
+    from openvino_xai.dialects.openvino.run import Names
+
+    temporary = Path(tempfile.gettempdir())
+    with writing(temporary), scratch_folder(temporary) as folder:
+        deployed.save(folder / f"model{deployed.suffix}")
+        graph = deployed.reread().graph  # the model may have grown since it was read
+        names = Names(tuple(value.name for value in graph.inputs), tuple(graph.outputs))
+        return OpenVINOModel.read(folder / f"model{deployed.suffix}").compile(names=names)

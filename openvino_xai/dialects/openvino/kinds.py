@@ -1,0 +1,271 @@
+"""What OpenVINO's operations are called in the neutral form: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.graph.model import Graph, Node
+from openvino_xai.operations.integers import known_integers, resized_by, resized_to
+
+Reader = Callable[[Graph, Node, dict[str, Any]], dict[str, Any]]
+
+
+def neutral(graph: Graph, node: Node, attributes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The kind and neutral attributes of a node with OpenVINO's `attributes`; "" where the table has no
+    entry, or where what decides (axes, a permutation) is known only when the model runs."""
+    if attributes.get("auto_broadcast", "numpy") not in ("numpy", "none"):
+        return "", {}
+    kind, reader = ("identity", None) if _pools_nothing(node) else KINDS.get(node.op, ("", None))
+    read = reader(graph, node, attributes) if reader else {}
+    return ("", {}) if None in read.values() else (kind, read)
+
+
+def _pools_nothing(node: Node) -> bool:
+    """Whether a node averages to the size that is there already, as exporters leave it in for images of the usual size."""
+    before, after = node.inputs[0].shape if node.inputs and node.inputs[0] else None, node.outputs[0].shape
+    if node.op != "AdaptiveAvgPool" or before is None or after is None:
+        return False
+    return before[2:] == after[2:] and all(isinstance(size, int) for size in after[2:])
+
+
+def _axis(graph: Graph, node: Node, index: int) -> int | None:
+    axes = known_integers(graph, node, index)
+    return axes[0] if axes and len(axes) == 1 else None
+
+
+def _reduce(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"axes": known_integers(graph, node, 1), "keepdims": bool(a["keep_dims"])}
+
+
+def _axes_operand(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"axes": known_integers(graph, node, 1)}
+
+
+def _window(node: Node, kernel: list[int], a: dict[str, Any]) -> dict[str, Any]:
+    """Kernel, strides, dilations and pads (all begins, then all ends); SAME padding resolved from the shapes."""
+    n = len(kernel)
+    strides, dilations = list(a.get("strides", [1] * n)), list(a.get("dilations", [1] * n))
+    begin, end = list(a["pads_begin"]), list(a["pads_end"])
+    shape, out = node.operand(0).shape, node.outputs[0].shape
+    if a.get("auto_pad", "explicit") == "valid":
+        begin, end = [0] * n, [0] * n
+    elif a.get("auto_pad", "explicit").startswith("same") and shape is not None and out is not None:
+        for i in range(n):
+            size, result = shape[i + 2], out[i + 2]
+            reach = (kernel[i] - 1) * dilations[i] + 1
+            if not isinstance(size, int) or not isinstance(result, int):
+                begin[i] = end[i] = 0 if reach == 1 and strides[i] == 1 else reach // 2
+                continue
+            total = max((result - 1) * strides[i] + reach - size, 0)
+            small, large = total // 2, total - total // 2
+            begin[i], end[i] = (small, large) if a["auto_pad"] == "same_upper" else (large, small)
+    return {"kernel": kernel, "strides": strides, "dilations": dilations, "pads": begin + end}
+
+
+def _conv(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    weights = node.operand(1).shape or ()
+    grouped = node.op.startswith("Group")
+    kernel = [size if isinstance(size, int) else 0 for size in weights[3 if grouped else 2 :]]
+    return {**_window(node, kernel, a), "groups": weights[0] if grouped else 1}
+
+
+def _pool(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    exclude = a.get("exclude-pad", a.get("exclude_pad", False))
+    ceil = a.get("rounding_type", "floor") != "floor"
+    return {**_window(node, list(a["kernel"]), a), "exclude_pad": bool(exclude), "ceil": ceil}
+
+
+def _axis_attribute(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"axis": int(a["axis"])}
+
+
+def _axes_attribute(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"axes": [int(a.get("axis", 1))]}
+
+
+def _slice(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    starts, ends, steps = (known_integers(graph, node, i) for i in (1, 2, 3))
+    axes = known_integers(graph, node, 4) if len(node.inputs) > 4 else list(range(len(starts or ())))
+    return {"starts": starts, "ends": ends, "steps": steps, "axes": axes}
+
+
+def _strided_slice(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """As a plain slice where no mask inserts or drops an axis; `axes` is None where it does."""
+    starts, ends = known_integers(graph, node, 1), known_integers(graph, node, 2)
+    steps = known_integers(graph, node, 3) if len(node.inputs) > 3 else [1] * len(starts or ())
+    unusual = any(any(a.get(name, ())) for name in ("new_axis_mask", "shrink_axis_mask", "ellipsis_mask"))
+    if starts is None or ends is None or steps is None or unusual:
+        return {"starts": None, "ends": None, "steps": None, "axes": None}
+    masks = [list(a.get(name, ())) + [0] * len(starts) for name in ("begin_mask", "end_mask")]
+    axes = [i for i in range(len(starts)) if not (masks[0][i] and masks[1][i] and steps[i] == 1)]
+    far = np.iinfo(np.int32).max
+    return {
+        "starts": [0 if masks[0][i] else starts[i] for i in axes],
+        "ends": [far if masks[1][i] else ends[i] for i in axes],
+        "steps": [steps[i] for i in axes],
+        "axes": axes,
+    }
+
+
+def _squeeze(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    if len(node.inputs) > 1:
+        return {"axes": known_integers(graph, node, 1)}
+    return {"axes": [i for i, size in enumerate(node.operand(0).shape or ()) if size == 1]}
+
+
+def _pad(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    begin, end = known_integers(graph, node, 1), known_integers(graph, node, 2)
+    return {"pads": None if begin is None or end is None else begin + end, "mode": a["pad_mode"]}
+
+
+def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """The axes that are resized, by factors or to `sizes`, which is then the operand that tells them."""
+    version = node.native.get_type_info().version_id
+    if version == "opset1":
+        return {"axes": list(a["axes"])}
+    scales, last = (2, 3) if version == "opset4" else (1, 2)
+    axes = known_integers(graph, node, last) if len(node.inputs) > last else list(range(node.operand(0).rank or 0))
+    if axes is None or any((*a["pads_begin"], *a["pads_end"])):
+        return {"axes": None}
+    if a["shape_calculation_mode"] == "sizes":
+        return resized_to(graph, node, 1, axes)
+    return resized_by(graph, node, scales, axes)
+
+
+def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"axes": list(range(2, node.operand(0).rank or 2))}
+
+
+def _by_tanh(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"by_tanh": str(a.get("approximation_mode", "erf")).lower() == "tanh"}
+
+
+def _numbers(*names: str) -> Reader:
+    """Attributes that are numbers."""
+    return lambda graph, node, a: {name: float(a[name]) for name in names if name in a}
+
+
+def _from_operands(*names: str) -> Reader:
+    """Numbers that are operands, from the second on; nothing of one that is known only when the model runs."""
+
+    def read(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+        held = {name: graph.constant(value) for name, value in zip(names, node.inputs[1:], strict=False)}
+        return {name: float(data.item()) for name, data in held.items() if data is not None and data.size == 1}
+
+    return read
+
+
+def _swish(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return _from_operands("alpha")(graph, node, a) if len(node.inputs) > 1 else {"alpha": 1.0}
+
+
+def _mvn(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """An epsilon that is added to the root of the variance is, where that is 0, the root of its own square."""
+    if not a.get("normalize_variance", True):
+        return _axes_operand(graph, node, a)
+    inside = str(a.get("eps_mode", "")).lower() == "inside_sqrt"
+    return {**_axes_operand(graph, node, a), "epsilon": float(a["eps"]) ** (1 if inside else 2)}
+
+
+def _normalize_l2(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {**_axes_operand(graph, node, a), "epsilon": float(a["eps"]), "added": str(a["eps_mode"]).lower() == "add"}
+
+
+KINDS: dict[str, tuple[str, Reader | None]] = {
+    "Abs": ("abs", None),
+    "AdaptiveAvgPool": ("resize", _adaptive),
+    "Add": ("add", None),
+    "AvgPool": ("avg_pool", _pool),
+    "BatchNormInference": ("batch_norm", _numbers("epsilon")),
+    "Broadcast": ("broadcast", None),
+    "Ceiling": ("ceil", None),
+    "Clamp": ("clip", lambda graph, node, a: {"min": float(a["min"]), "max": float(a["max"])}),
+    "Concat": ("concat", _axis_attribute),
+    "Convert": ("cast", None),
+    "ConvertLike": ("cast", None),
+    "Convolution": ("conv", _conv),
+    "ConvolutionBackpropData": ("conv_transpose", _conv),
+    "Cos": ("cos", None),
+    "Divide": ("divide", None),
+    "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
+    "Elu": ("elu", _numbers("alpha")),
+    "Equal": ("equal", None),
+    "Erf": ("erf", None),
+    "Exp": ("exp", None),
+    "FakeQuantize": ("fake_quantize", lambda graph, node, a: {"levels": int(a["levels"])}),
+    "Floor": ("floor", None),
+    "FloorMod": ("mod", None),
+    "Gather": ("gather", lambda graph, node, a: {"axis": None if a["batch_dims"] else _axis(graph, node, 2)}),
+    "Gelu": ("gelu", _by_tanh),
+    "Greater": ("greater", None),
+    "GreaterEqual": ("greater_equal", None),
+    "GroupConvolution": ("conv", _conv),
+    "GroupNormalization": ("group_norm", _numbers("epsilon", "num_groups")),
+    "HSigmoid": ("hard_sigmoid", lambda graph, node, a: {"alpha": 1 / 6, "beta": 0.5}),
+    "HSwish": ("hard_swish", None),
+    "HardSigmoid": ("hard_sigmoid", _from_operands("alpha", "beta")),
+    "Identity": ("identity", None),
+    "Interpolate": ("resize", _interpolate),
+    "IsNaN": ("is_nan", None),
+    "LRN": ("lrn", _axes_operand),
+    "Less": ("less", None),
+    "LessEqual": ("less_equal", None),
+    "Log": ("log", None),
+    "LogSoftmax": ("log_softmax", _axes_attribute),
+    "LogicalAnd": ("and", None),
+    "LogicalNot": ("not", None),
+    "LogicalOr": ("or", None),
+    "MVN": ("layer_norm", _mvn),
+    "MatMul": ("matmul", lambda graph, node, a: {key: bool(a[key]) for key in ("transpose_a", "transpose_b")}),
+    "MaxPool": ("max_pool", _pool),
+    "Maximum": ("maximum", None),
+    "Minimum": ("minimum", None),
+    "Mish": ("mish", None),
+    "Mod": ("mod", None),
+    "Multiply": ("multiply", None),
+    "Negative": ("negative", None),
+    "NormalizeL2": ("normalize_l2", _normalize_l2),
+    "NotEqual": ("not_equal", None),
+    "PRelu": ("prelu", lambda graph, node, a: {"by_channel": True}),
+    "Pad": ("pad", _pad),
+    "Power": ("power", None),
+    "Range": ("range", None),
+    "ReduceL1": ("l1", _reduce),
+    "ReduceL2": ("l2", _reduce),
+    "ReduceMax": ("max", _reduce),
+    "ReduceMean": ("mean", _reduce),
+    "ReduceMin": ("min", _reduce),
+    "ReduceProd": ("prod", _reduce),
+    "ReduceSum": ("sum", _reduce),
+    "Relu": ("relu", None),
+    "Reshape": ("reshape", None),
+    "Roll": ("roll", lambda graph, node, a: {"axes": known_integers(graph, node, 2)}),
+    "Round": ("round", None),
+    "ScaledDotProductAttention": ("attention", lambda graph, node, a: {"causal": bool(a["causal"])}),
+    "Select": ("where", None),
+    "Selu": ("selu", _from_operands("alpha", "gamma")),
+    "ShapeOf": ("shape", None),
+    "Sigmoid": ("sigmoid", None),
+    "Sign": ("sign", None),
+    "Sin": ("sin", None),
+    "Slice": ("slice", _slice),
+    "SoftPlus": ("softplus", None),
+    "SoftSign": ("softsign", None),
+    "Softmax": ("softmax", _axes_attribute),
+    "Split": ("split", lambda graph, node, a: {"axis": _axis(graph, node, 1)}),
+    "Sqrt": ("sqrt", None),
+    "SquaredDifference": ("squared_difference", None),
+    "Squeeze": ("squeeze", _squeeze),
+    "StridedSlice": ("slice", _strided_slice),
+    "Subtract": ("subtract", None),
+    "Swish": ("silu", _swish),
+    "Tan": ("tan", None),
+    "Tanh": ("tanh", None),
+    "TopK": ("top_k", None),
+    "Transpose": ("transpose", lambda graph, node, a: {"perm": known_integers(graph, node, 1)}),
+    "Unsqueeze": ("unsqueeze", _axes_operand),
+    "VariadicSplit": ("split", lambda graph, node, a: {"axis": _axis(graph, node, 1)}),
+}

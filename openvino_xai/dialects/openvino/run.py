@@ -1,0 +1,157 @@
+"""OpenVINO models, compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import openvino as ov
+import openvino.opset13 as opset
+from openvino.passes import ConstantFolding, Manager
+
+from openvino_xai.dialects.protocol import Adopted, Running
+from openvino_xai.errors import ModelError
+from openvino_xai.graph.model import Value, opaque
+from openvino_xai.graph.sizes import Dim
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of inputs and outputs, in their order."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: ov.Model | ov.CompiledModel) -> Names:
+        """The names that a client uses."""
+        return cls(tuple(map(name_of, model.inputs)), tuple(map(name_of, model.outputs)))
+
+    def there(self, model: ov.Model) -> Names:
+        """These names for the inputs that a model read from another dialect has: OpenVINO 2025.4 drops those nobody reads."""
+        inputs = (next((name for name in self.inputs if name in port.get_names()), name_of(port)) for port in model.inputs)
+        return Names(tuple(inputs), self.outputs)
+
+
+def running(compiled: ov.CompiledModel, names: Names, quantised: str) -> Running:
+    """A compiled model as a function from inputs to outputs, by the model's `names`: compiling merges and drops some."""
+    wanted = {name: i for i, name in enumerate(names.inputs)}
+    idle: list[ov.InferRequest] = []  # a request serves one thread at a time
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            free = idle.pop()
+        except IndexError:
+            free = compiled.create_infer_request()
+        try:
+            results = free.infer(told(inputs), share_inputs=True)
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO fails on it: {first_line(error)}") from error
+        idle.append(free)
+        return {name: results[i] for i, name in enumerate(names.outputs)}
+
+    @cache
+    def request() -> ov.InferRequest:  # holds memory of its own: only for those who measure
+        return compiled.create_infer_request()
+
+    def told(inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+        return {wanted[name]: array for name, array in inputs.items() if name in wanted}
+
+    def once(inputs: Mapping[str, np.ndarray]) -> object:
+        return request().infer(told(inputs), share_inputs=True, share_outputs=True)
+
+    def many(inputs: Mapping[str, np.ndarray], count: int) -> None:
+        queue = ov.AsyncInferQueue(compiled)
+        for _ in range(count):
+            queue.start_async(told(inputs), share_inputs=True)
+        queue.wait_all()
+
+    return Running(run, once, many, quantised + _precision(compiled))
+
+
+def _precision(compiled: ov.CompiledModel) -> str:
+    try:
+        return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+    except RuntimeError:  # AUTO and HETERO do not tell
+        return "unknown"
+
+
+def adopted(compiled: ov.CompiledModel) -> Adopted:
+    """A compiled model that somebody else made. It keeps nothing of what the model told about itself."""
+    graph = opaque([_value(port) for port in compiled.inputs], [_value(port) for port in compiled.outputs])
+    devices = ",".join(compiled.get_property("EXECUTION_DEVICES"))
+    return Adopted(running(compiled, Names.of(compiled), ""), graph, devices, lambda section: {})
+
+
+def drop_in(compiled: ov.CompiledModel, more: type) -> Any:
+    """A compiled model that is the same in every way, and `more`."""
+    return type("CompiledModel", (more, ov.CompiledModel), {})(compiled)
+
+
+def _value(port: Any) -> Value:
+    partial = port.get_partial_shape()
+    shape = tuple(size.get_length() if size.is_static else Dim(1, (f"axis {axis}",)) for axis, size in enumerate(partial))
+    return Value(name_of(port), shape, dtype_of(port), aliases=frozenset(port.get_names()))
+
+
+def dtype_of(port: Any) -> np.dtype[Any] | None:
+    """NumPy's type of what a port holds, None where it has none."""
+    kind = port.get_element_type()
+    try:
+        dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16 if kind == ov.Type.bf16 else kind.to_dtype())
+        return dtype  # OpenVINO calls bf16 float16
+    except (IndexError, KeyError, RuntimeError, TypeError):  # IndexError: of a type that it has no name for
+        return None
+
+
+_CORE: list[ov.Core] = []
+
+
+def core() -> ov.Core:
+    """The one core of this process."""
+    if not _CORE:
+        _CORE.append(ov.Core())
+    return _CORE[0]
+
+
+def computed(ports: Sequence[ov.Output]) -> list[np.ndarray]:
+    """What ports that depend on no input hold."""
+    model = ov.Model([opset.result(port) for port in ports], [], "constant")
+    if all(port.get_element_type().is_integral() for port in ports) and (known := _folded(model)) is not None:
+        return known
+    compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return [np.array(result) for result in compiled({}).values()]
+
+
+def _folded(model: ov.Model) -> list[np.ndarray] | None:
+    """What integer outputs hold, as OpenVINO folds them; None where it leaves some to be run.
+
+    Compiling takes 10 ms even for a sum of two constants, and exports may have thousands of those.
+    """
+    own = model.clone()
+    manager = Manager()
+    manager.register_pass(ConstantFolding())
+    manager.run_passes(own)
+    found = [result.input_value(0).get_node() for result in own.get_results()]
+    return [np.array(node.get_data()) for node in found] if all(node.get_type_name() == "Constant" for node in found) else None
+
+
+def first_line(error: BaseException) -> str:
+    """What OpenVINO means, without where in its sources it was found."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(("Exception from", "Check"))]
+    return lines[0] if lines else type(error).__name__
+
+
+def name_of(port: Any) -> str:
+    """The tensor name a client uses: the first in order of spelling, or the node's name where there is none."""
+    names = port.get_names()
+    if names:
+        return str(min(names, key=lambda name: (len(name), name)))
+    node = port.get_node()
+    if node.get_type_name() == "Result":
+        node = node.input(0).get_source_output().get_node()
+    return str(node.get_friendly_name())

@@ -1,0 +1,1 @@
+"""Methods that weigh a layer by the gradient of a score."""

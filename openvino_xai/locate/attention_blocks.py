@@ -1,0 +1,134 @@
+"""The attention blocks of a vision transformer, found by structure: what enters one, and what its projections read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isqrt, prod
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import at_one, product, text
+from openvino_xai.locate.layers import MOST_TOKENS, Candidate, layer_name
+from openvino_xai.locate.positions import Place
+from openvino_xai.locate.scores import LAYOUT, QUANTISERS, Scores
+from openvino_xai.locate.separators import paths_through
+
+PROJECTIONS = frozenset({"matmul", "conv", "attention"})
+# softmax, these, times the values; a `where` takes out what is no number
+BETWEEN = frozenset("cast dequantize fake_quantize identity quantize reshape where".split())
+
+
+@dataclass(frozen=True)
+class TokenHint:
+    """What a user says of the tokens that the model does not tell: the rows and columns, how many are ahead of them."""
+
+    grid: tuple[int, int] | None = None
+    prefix: int | None = None
+
+
+def blocks(
+    graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place], hint: TokenHint = TokenHint()
+) -> list[Candidate]:
+    """The attention blocks between the image and the scores, the last first; a block is called after its normalisation."""
+    end = scores.value if scores.activation is None else scores.activation.operand(0)
+    separates = paths_through(graph, image, end)
+    order = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
+    found: dict[Value, Candidate] = {}
+    for node in graph.nodes:
+        if node.outputs[0] in separates and _attends(node):
+            entry, inside = _between(node, separates)
+            if entry is not None and entry not in found and entry in order:
+                inside.sort(key=lambda node: order[node.outputs[0]])
+                found[entry] = _block(entry, inside, separates, placed, hint)
+    return sorted(found.values(), key=lambda block: (block.reason is not None, -order[block.value]))
+
+
+def _attends(node: Node) -> bool:
+    """Whether the node gathers values by attention: a product with a softmax over what is summed."""
+    if node.kind == "attention":
+        return True
+    if node.kind != "matmul":
+        return False
+    weights = node.operand(0)
+    while weights.producer is not None and weights.producer.kind in BETWEEN:
+        weights = weights.producer.operand(2 if weights.producer.kind == "where" else 0)
+    made = weights.producer
+    if made is None or made.kind != "softmax" or node.attributes.get("transpose_a"):
+        return False
+    rank = weights.rank or 0
+    return [axis % max(rank, 1) for axis in made.attributes["axes"]] == [rank - 1]
+
+
+def _between(node: Node, separates: Mapping[Value, bool]) -> tuple[Value | None, list[Node]]:
+    """The last value before `node` that separates the image from the scores, and the nodes from there to `node`."""
+    entry, inside = None, [node]
+    for made in inside:
+        for _, value in made.operands:
+            if separates.get(value):
+                entry = value
+            elif value in separates and value.producer is not None and value.producer not in inside:
+                inside.append(value.producer)
+    return entry, inside
+
+
+def _block(
+    entry: Value, inside: list[Node], separates: Mapping[Value, bool], placed: Mapping[Value, Place], hint: TokenHint
+) -> Candidate:
+    """The block that `entry` enters, with `inside` all that leads from there to its attention."""
+    read = _read_by_projections(entry, inside, separates)
+    if len(read) != 1:
+        names = ", ".join(sorted(f"'{layer_name(value)}'" for value in read))
+        why = f"its attention reads {len(read)} values ({names}), and one is expected"
+        return Candidate(layer_name(entry), entry, Place(0, (1,), (1, 1)), why, entry)
+    (value,) = read
+    name = layer_name(value)
+    places = [_told(item, hint) if hint != TokenHint() else placed.get(item) for item in (entry, value)]
+    first, second = places
+    if first is None or second is None or len(first.cells) != 1 or first != second:
+        why = (
+            f"its tokens {text(value.shape)} are not known to be the cells of the image: "
+            "say which with --token-grid HxW and --prefix-tokens P"
+        )
+        return Candidate(name, value, Place(0, (1,), (1, 1)), why, entry, untold=value.rank == 3)
+    reason = None
+    if not all(isinstance(size, int) for size in first.grid):
+        reason = "the number of its tokens depends on the input; give the model a fixed height and width"
+    elif at_one(product(first.grid)) > MOST_TOKENS:
+        reason = f"it has {text(first.grid)} tokens, more than {MOST_TOKENS}"
+    elif value.dtype is None or value.dtype.kind != "f":
+        reason = f"it holds {value.dtype}, not floating-point features"
+    return Candidate(name, value, first, reason, entry)
+
+
+def _read_by_projections(entry: Value, inside: list[Node], separates: Mapping[Value, bool]) -> set[Value]:
+    """What the first linear layers after `entry` read, ahead of changes of layout; one value in front of several quantisers."""
+    after: set[Value] = set()  # what depends on a projection
+    first: list[Node] = []
+    for node in inside:
+        later = any(value in after for _, value in node.operands)
+        if node.kind in PROJECTIONS and not later:
+            first.append(node)
+        if later or node.kind in PROJECTIONS:
+            after.update(node.outputs)
+    read = {_ahead(value, entry, LAYOUT) for node in first for _, value in node.operands if value in separates}
+    return read if len(read) == 1 else {_ahead(value, entry, LAYOUT | QUANTISERS) for value in read}
+
+
+def _ahead(value: Value, entry: Value, kinds: frozenset[str]) -> Value:
+    """The value ahead of operations of these kinds, no further than where the block begins."""
+    while value is not entry and value.producer is not None and value.producer.kind in kinds:
+        value = value.producer.operand(0)
+    return value
+
+
+def _told(value: Value, hint: TokenHint) -> Place | None:
+    """The place of tokens [B, T, C] as a user tells it; what is not told follows from the number of tokens."""
+    shape = value.shape or ()
+    if len(shape) != 3 or not isinstance(shape[1], int):
+        return None
+    prefix = hint.prefix if hint.prefix is not None else shape[1] - prod(hint.grid or ())
+    side = isqrt(max(shape[1] - prefix, 0))
+    grid = hint.grid or (side, side)
+    if prefix < 0 or prefix + grid[0] * grid[1] > shape[1] or (hint.grid is None and prefix + side * side != shape[1]):
+        return None
+    return Place(0, (1,), grid, prefix)

@@ -1,0 +1,35 @@
+"""The image among the inputs of a model, and the cells that it is made of."""
+
+from __future__ import annotations
+
+from openvino_xai.errors import ModelError
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import text
+from openvino_xai.locate.positions import Place
+
+IMAGE_CHANNELS = (1, 3, 4)
+
+
+def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
+    """The input that holds the image, called `name` or the only one that can be it, and its axes. Raises ModelError."""
+    found = [(value, place) for value in graph.inputs if (place := _image_place(value)) is not None]
+    if name is not None:
+        found = [(value, place) for value, place in found if name in (value.name, *value.aliases)]
+    if len(found) != 1:
+        which = f"called '{name}' " if name else ""
+        given = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
+        raise ModelError(
+            f"the model has {len(found)} inputs {which}that can be an image, 1 is expected: "
+            f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4; the inputs are {given}"
+            + ("; say which with --image-input NAME" if len(found) > 1 else "")
+        )
+    return found[0]
+
+
+def _image_place(value: Value) -> Place | None:
+    if value.shape is None or len(value.shape) != 4:
+        return None
+    _, second, third, last = value.shape
+    if second in IMAGE_CHANNELS and not (last in IMAGE_CHANNELS and third not in IMAGE_CHANNELS and second != 3):
+        return Place(0, (2, 3), (third, last))
+    return Place(0, (1, 2), (second, third)) if last in IMAGE_CHANNELS else None

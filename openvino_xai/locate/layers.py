@@ -1,0 +1,158 @@
+"""Where a hook can go: the image, the scores, and the layers that separate the one from the other."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from openvino_xai.errors import LayerError
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import Size, at_one, product, text
+from openvino_xai.locate.positions import Place
+from openvino_xai.locate.scores import QUANTISERS, Scores
+from openvino_xai.locate.separators import paths_through
+
+MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A value with cells; `reason` says why no hook can go there, None where it can.
+
+    For an attention block the value is what its projections read, and `residual` what enters it; `untold` where nothing but
+    the cells of its tokens is not known.
+    """
+
+    name: str
+    value: Value
+    place: Place
+    reason: str | None
+    residual: Value | None = None
+    untold: bool = False
+
+    @property
+    def method(self) -> str:
+        """The method that is taken here where none is asked for."""
+        return "reciprocam" if self.residual is None else "vit_reciprocam"
+
+    @property
+    def cells(self) -> tuple[Size, Size]:
+        """(H, W)."""
+        return self.place.grid
+
+    @property
+    def channels(self) -> int:
+        """The axis that is neither batch nor cells. Raises LayerError where there is not one of its own."""
+        others = [a for a in range(self.value.rank or 0) if a != self.place.batch and a not in self.place.cells]
+        if len(others) != 1 or self.place.batch != 0:
+            raise LayerError(
+                f"layer '{self.name}' {text(self.value.shape)} has {len(others)} axes beside batch and cells; "
+                "one, of channels, is expected: choose another with --layer",
+                node=self.name,
+            )
+        return others[0]
+
+
+def is_quantised(graph: Graph) -> bool:
+    """Whether a model rounds to levels somewhere."""
+    return any(node.kind in QUANTISERS for node in graph.nodes)
+
+
+def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
+    """Every value with cells on the way from the image to the scores, best first: the last that separate come first."""
+    end = scores.value if scores.activation is None else scores.activation.operand(0)
+    separates = paths_through(graph, image, end)
+    found = []
+    for value in _in_order(graph):
+        where = placed.get(value)
+        if where is None or value not in separates or value is scores.value:
+            continue
+        reason = None
+        if 0 in where.grid:
+            reason = "it has no cells"
+        elif 0 in (value.shape or ()):
+            reason = f"its shape is {text(value.shape)}: it holds nothing"
+        elif product(where.grid) == 1:
+            reason = "it has a single cell"
+        elif at_one(product(where.grid)) > MOST_CELLS:
+            reason = f"it has {text(where.grid)} cells, more than can be told apart"
+        elif len(where.cells) == 1 and value.shape and value.shape[where.cells[0]] != product(where.grid):
+            reason = (
+                f"it holds tokens that are no cells, {value.shape[where.cells[0]]} for {where.grid[0]} x {where.grid[1]} cells"
+            )
+        elif value.dtype is None or value.dtype.kind != "f":
+            reason = f"it holds {value.dtype}, not floating-point features"
+        elif not separates[value]:
+            reason = f"it does not separate the image from the scores: {_bypass(graph, value, separates)}"
+        found.append(Candidate(layer_name(value), value, where, reason))
+    found.reverse()
+    return sorted(found, key=lambda candidate: candidate.reason is not None)
+
+
+def _in_order(graph: Graph) -> Iterable[Value]:
+    for node in graph.nodes:
+        yield from node.outputs
+
+
+def layer_name(value: Value) -> str:
+    """What a user calls the layer: the node, or the tensor where a node has several outputs."""
+    node = value.producer
+    return value.name if node is None or len(node.outputs) > 1 else node.name
+
+
+def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
+    """Which value reaches the scores beside `value`, and where it enters."""
+    after = {value}
+    known = set(on_the_way)
+    for node in graph.nodes:
+        operands = [operand for _, operand in node.operands if operand in known]
+        if any(operand in after for operand in operands):
+            for operand in operands:
+                if operand not in after:
+                    return f"'{layer_name(operand)}' bypasses it and enters {node}"
+            after.update(node.outputs)
+    return "other layers carry the image past it"
+
+
+def choose(found: list[Candidate], layer: str | None, graph: Graph) -> Candidate:
+    """The candidate called `layer`, by node or tensor name, or the best one. Raises LayerError."""
+    if layer is None:
+        for candidate in found:
+            if candidate.reason is None:
+                return candidate
+        worst = found[0] if found else None
+        raise LayerError(
+            "no layer can carry a hook: "
+            + (f"the last with cells, '{worst.name}', cannot: {worst.reason}" if worst else "no layer is known to have cells")
+        )
+    value = _named(graph, layer)
+    for candidate in found:
+        if candidate.value is value:
+            if candidate.reason is not None:
+                raise LayerError(f"layer '{layer}' cannot carry a hook: {candidate.reason}", node=layer)
+            return candidate
+    if value is None:
+        names = [name for v in _in_order(graph) for name in {layer_name(v), v.name}]
+        near = difflib.get_close_matches(layer, names, n=3, cutoff=0.3)
+        hint = "; the nearest names are " + ", ".join(f"'{name}'" for name in near) if near else ""
+        raise LayerError(f"the model has no layer '{layer}'{hint}; `ovxai layers` lists them", node=layer)
+    raise LayerError(
+        f"layer '{layer}' {text(value.shape)} has no cells: the rows and columns of the image do not reach it; "
+        "`ovxai layers` lists those that have",
+        node=layer,
+    )
+
+
+def is_among(found: list[Candidate], layer: str, graph: Graph) -> bool:
+    """Whether one of the candidates is called `layer`."""
+    value = _named(graph, layer)
+    return any(candidate.value is value for candidate in found)
+
+
+def _named(graph: Graph, layer: str) -> Value | None:
+    by_node = {node.name: node.outputs[0] for node in graph.nodes}
+    by_tensor = {value.name: value for value in _in_order(graph)}
+    if layer in by_node or layer in by_tensor:
+        return by_node.get(layer) or by_tensor[layer]
+    return next((value for value in _in_order(graph) if layer in value.aliases), None)

@@ -1,0 +1,188 @@
+"""Where the cells of the image are in a value: its rows and columns, or the tokens that they have become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import Shape, Size, product, quotient
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.locate.subaxis import Span, follow
+from openvino_xai.operations.axes import NORMALISES, Axes, axes_of
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which axes of a value hold the batch and the cells: (rows, columns), or one axis of tokens, row by row.
+
+    `grid` is (H, W), the rows and columns of cells; `prefix` counts the tokens ahead of them that are none.
+    """
+
+    batch: int
+    cells: tuple[int, ...]
+    grid: tuple[Size, Size]
+    prefix: int = 0
+
+    def beside(self, shape: Sequence[Size]) -> np.ndarray | None:
+        """True for each token of a value of this shape that is no cell, in the value's axes; None where all are cells."""
+        count, tokens = product(self.grid), shape[self.cells[0]]
+        if len(self.cells) != 1 or count == tokens or not isinstance(count, int) or not isinstance(tokens, int):
+            return None
+        places = np.arange(tokens)
+        outside = (places < self.prefix) | (places >= self.prefix + count)
+        return outside.reshape([tokens if axis == self.cells[0] else 1 for axis in range(len(shape))])
+
+
+@dataclass
+class _Roles:
+    """Where the batch, the rows and the columns of one value are; or its tokens, once others stand beside them."""
+
+    spans: dict[str, Span]
+    grid: tuple[Size, Size] | None = None  # the rows and columns of tokens, and how many others are ahead of them
+    prefix: int = 0
+
+    def place(self, shape: Shape) -> Place | None:
+        """The place, where the batch and all cells are known and have axes of their own."""
+        batch, tokens, rows, columns = (self.spans.get(role) for role in ("batch", "tokens", "height", "width"))
+        if batch is None or not batch.pure:
+            return None
+        if tokens is not None and tokens.pure and self.grid is not None:
+            return Place(batch.axis, (tokens.axis,), self.grid, self.prefix)
+        if rows is None or columns is None or not rows.fits(shape) or not columns.fits(shape):
+            return None
+        grid = rows.length(shape), columns.length(shape)
+        if rows.pure and columns.pure:
+            return Place(batch.axis, (rows.axis, columns.axis), grid)
+        merged = rows == Span(rows.axis, 1, grid[1]) and columns == Span(rows.axis, grid[0], 1)
+        return Place(batch.axis, (rows.axis,), grid) if merged else None
+
+
+def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
+    """For every value that holds the batch and the cells of the image, where.
+
+    Rows and columns that a reshape merges are followed as tokens, also where others are put ahead of them or behind them,
+    and found again where tokens are laid out as before.
+    """
+    known = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
+    for node in graph.nodes:
+        for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
+            known[value] = _followed(node, axes, known)
+    found = {value: roles.place(value.shape or ()) for value, roles in known.items()}
+    return {value: where for value, where in found.items() if where is not None}
+
+
+def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
+    """The roles of a node's output."""
+    found: dict[str, set[Span]] = {}
+    roles = _Roles({})
+    for index, value in node.operands:
+        held = known.get(value)
+        for role, span in held.spans.items() if held else ():
+            after = follow(node, index, span) or (_mixed(node, axes, index, span) if role in ("height", "width") else None)
+            if after is not None and not (node.kind == "matmul" and index and role in found):  # of queries and keys: queries
+                found.setdefault(role, set()).add(after)
+                if role == "tokens" and held:
+                    roles.grid, roles.prefix = held.grid, held.prefix
+    roles.spans = {role: spans.pop() for role, spans in found.items() if len(spans) == 1}
+    if node.kind == "concat":
+        _joined(node, known, roles)
+    elif node.kind == "slice" and "tokens" not in roles.spans:
+        _cut(node, known, roles)
+    elif node.kind == "reshape" and (first := known.get(node.operand(0))):
+        _refined(roles, shape_of(node.outputs[0]))
+        for role in {"height", "width"} & set(first.spans) - set(roles.spans):
+            shapes, span = (shape_of(node.operand(0)), shape_of(node.outputs[0])), first.spans[role]
+            block = _blocks(*shapes, span) or _split_anew(*shapes, span)
+            roles.spans.update({} if block is None else {role: block})
+    return roles
+
+
+def _refined(roles: _Roles, shape: Shape) -> None:
+    """Rows and columns that are put together with what was split off them, or off channels: they are finer from there on."""
+    rows, columns = roles.spans.get("height"), roles.spans.get("width")
+    if not rows or not columns or rows.outer != 1:
+        return
+    if rows.axis != columns.axis and columns.outer == 1:
+        roles.spans.update(height=Span(rows.axis), width=Span(columns.axis))
+    elif (
+        rows.axis == columns.axis and len(shape) > 2 and rows.fits(shape) and columns.fits(shape)
+    ):  # channels have another axis
+        height, length = columns.outer, shape[rows.axis]
+        width = quotient(length, height)
+        if width is not None and quotient(height, rows.length(shape)) is not None:
+            roles.spans.update(height=Span(rows.axis, 1, width), width=Span(rows.axis, height, 1))
+
+
+def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
+    """Where rows or columns are that a norm mixes, that a window slides over, or that a step skips."""
+    if node.kind in NORMALISES and index == 0:
+        return span
+    targets = [target for target, sources in enumerate(axes) if any(s[:2] == (index, span.axis) for s in sources)]
+    return Span(targets[0]) if len(targets) == 1 and span.pure else None
+
+
+def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
+    """The blocks that a reshape splits rows or columns into: these are the cells from there on."""
+    if not span.fits(before):
+        return None
+    items, ahead = span.length(before), product(before[: span.axis]) * span.outer
+    for axis, size in enumerate(after):
+        outer = quotient(ahead, product(after[:axis]))
+        blocks = None if outer is None else quotient(size, outer)
+        if (
+            outer is not None
+            and isinstance(blocks, int)
+            and isinstance(items, int)
+            and 1 < blocks < items
+            and items % blocks == 0
+        ):
+            return Span(axis, outer)
+    return None
+
+
+def _split_anew(before: Shape, after: Shape, span: Span) -> Span | None:
+    """The blocks of rows or columns that are put together with what was split off them, and split in another way, at once."""
+    ahead = product(before[: span.axis])
+    ends = [product(before[:axis]) for axis in range(span.axis + 2, len(before) + 1)]
+    for axis, size in enumerate(after):
+        there = span.pure and isinstance(size, int) and size > 1 and product(after[:axis]) == ahead
+        if there and any(product(after[:end]) in ends for end in range(axis + 2, len(after) + 1)):
+            return Span(axis)
+    return None
+
+
+def _joined(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:
+    """Tokens that others are put ahead of, or behind."""
+    along = node.attributes["axis"] % len(shape_of(node.outputs[0]))
+    ahead: int | None = 0
+    found = []
+    for _, value in node.operands:
+        held = known.get(value)
+        place = held.place(shape_of(value)) if held else None
+        if place is not None and place.cells == (along,) and ahead is not None:
+            found.append((place.grid, place.prefix + ahead))
+        size = shape_of(value)[along]
+        ahead = ahead + size if ahead is not None and isinstance(size, int) else None
+    if len(found) == 1:  # of two, neither is the image alone
+        roles.spans["tokens"] = Span(along)
+        roles.grid, roles.prefix = found[0]
+
+
+def _cut(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:
+    """Tokens of which a slice keeps all that are cells."""
+    held, a, shape = known.get(node.operand(0)), node.attributes, shape_of(node.operand(0))
+    place = held.place(shape) if held else None
+    if place is None or [axis % len(shape) for axis in a["axes"]] != list(place.cells) or a["steps"] != [1]:
+        return
+    (tokens,) = place.cells
+    length, (height, width) = shape[tokens], place.grid
+    if not isinstance(length, int) or not isinstance(height, int) or not isinstance(width, int):
+        return
+    start, end, _ = slice(a["starts"][0], a["ends"][0]).indices(length)
+    if start == place.prefix and end == start + height * width:  # they alone are left
+        roles.spans.update(height=Span(tokens, 1, width), width=Span(tokens, height, 1))
+    elif start <= place.prefix and place.prefix + height * width <= end:
+        roles.spans["tokens"], roles.grid, roles.prefix = Span(tokens), place.grid, place.prefix - start

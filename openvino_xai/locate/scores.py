@@ -1,0 +1,96 @@
+"""The class scores among the outputs of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openvino_xai.errors import ModelError
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import product, text
+
+LAYOUT = frozenset("reshape transpose squeeze unsqueeze identity cast".split())
+
+
+QUANTISERS = frozenset("fake_quantize quantize dequantize".split())
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The class output: K `classes`; `activation` is the node that squashes logits inside the model, if one does."""
+
+    name: str
+    value: Value
+    classes: int
+    activation: Node | None
+
+    @property
+    def scale(self) -> str:
+        """What the output holds: `softmax`, `sigmoid` or `logit`."""
+        return "logit" if self.activation is None else self.activation.kind
+
+    def read_at(self, score: str) -> Value:
+        """Where a score is read: at the output; before the activation for `logit`; or right behind it, ahead of a quantiser.
+
+        What one cell leaves of a probability is often less than a quantiser's step, and would be rounded to nothing.
+        """
+        if self.activation is None:
+            return self.value
+        return self.activation.operand(0) if score == "logit" else self.activation.outputs[0]
+
+
+def find_scores(graph: Graph, name: str | None = None) -> Scores:
+    """The class scores: the output called `name`, or the only one that can be them. Raises ModelError."""
+    possible = {key: value for key, value in graph.outputs.items() if _can_be_scores(graph, value)}
+    listing = ", ".join(f"'{key}' {text(value.shape)}" for key, value in graph.outputs.items())
+    if name is not None:
+        if name not in graph.outputs:
+            raise ModelError(f"the model has no output '{name}'; its outputs are {listing}", node=name)
+        if name not in possible:
+            raise ModelError(f"output '{name}' cannot be class scores: [B, K] floats are expected; outputs: {listing}")
+    elif len(possible) != 1:
+        brief = [key for key, value in graph.outputs.items() if value.dtype is not None and value.dtype.name == "bfloat16"]
+        if brief and not possible:
+            raise ModelError(
+                f"output '{brief[0]}' holds bfloat16, which hooks are not made for: write the model in f32 or f16, "
+                "and let the runtime compute in bf16 if that is wanted"
+            )
+        raise ModelError(
+            f"{len(possible)} of the model's outputs can be class scores ([B, K] floats), 1 is expected; "
+            f"the outputs are {listing}" + ("; say which with --scores NAME" if possible else "")
+        )
+    else:
+        (name,) = possible
+    value = possible[name]
+    shape = value.shape or ()
+    classes = shape[1]
+    assert isinstance(classes, int)
+    return Scores(name, value, classes, _activation(value))
+
+
+def _can_be_scores(graph: Graph, value: Value) -> bool:
+    shape = value.shape
+    if shape is None or value.dtype is None or graph.is_constant(value):
+        return False
+    if value.dtype.kind != "f" and value.dtype != np.uint8:  # bytes: what a fully quantised model returns
+        return False
+    if value.producer is not None and value.producer.kind == "top_k":  # the best scores, taken from others
+        return False
+    return len(shape) in (2, 4) and isinstance(shape[1], int) and product(shape[2:]) == 1
+
+
+def _activation(value: Value) -> Node | None:
+    """The softmax or sigmoid that ends the model, looked for behind changes of layout and type."""
+    while (node := value.producer) is not None:
+        if node.kind == "sigmoid" or (node.kind == "softmax" and _over_classes(node)):
+            return node
+        if node.kind not in LAYOUT | QUANTISERS:
+            return None
+        value = node.operand(0)
+    return None
+
+
+def _over_classes(node: Node) -> bool:
+    shape = node.outputs[0].shape or ()
+    return [axis % len(shape) for axis in node.attributes["axes"]] == [1] if shape else False

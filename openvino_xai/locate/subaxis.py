@@ -1,0 +1,78 @@
+"""Where the items of an axis are, once reshapes have merged that axis with its neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from openvino_xai.graph.model import Node
+from openvino_xai.graph.sizes import Shape, Size, at_one, product, quotient
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.operations.axes import Source, axes_of
+
+
+@dataclass(frozen=True)
+class Span:
+    """Item i of n is at [:, i, :] of `axis`, seen as (outer, n, inner)."""
+
+    axis: int
+    outer: Size = 1
+    inner: Size = 1
+
+    @property
+    def pure(self) -> bool:
+        """Whether the items have the axis for themselves."""
+        return self.outer == 1 and self.inner == 1
+
+    def length(self, shape: Shape) -> Size:
+        """How many items there are, where `fits`."""
+        found = quotient(shape[self.axis], self.outer * self.inner)
+        assert found is not None
+        return found
+
+    def fits(self, shape: Shape) -> bool:
+        """Whether the axis is known to hold whole items: sizes that only a run knows may hide it."""
+        return quotient(shape[self.axis], self.outer * self.inner) is not None
+
+    def resized(self, shape: Shape, items: Size) -> Shape:
+        """The shape with another number of items."""
+        return (*shape[: self.axis], self.outer * self.inner * items, *shape[self.axis + 1 :])
+
+
+FIRST = Span(0)
+
+
+def follow(node: Node, index: int, span: Span) -> Span | None:
+    """Where the items of operand `index` are in the outputs of a node that treats each alike; None where it does not."""
+    axes = axes_of(node)
+    if axes is None:
+        return None
+    if node.kind == "reshape":
+        return laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
+    targets = [target for target, sources in enumerate(axes[0]) if Source(index, span.axis) in sources]
+    return Span(targets[0], span.outer, span.inner) if len(targets) == 1 else None
+
+
+def trace_back(node: Node, index: int, span: Span) -> Span | None:
+    """Where the items of an output were in operand `index`, for a node that treats each alike."""
+    axes = axes_of(node)
+    if axes is None:
+        return None
+    if node.kind == "reshape":
+        return laid_out(shape_of(node.outputs[0]), shape_of(node.operand(0)), span) if index == 0 else None
+    sources = [source.axis for source in axes[0][span.axis] if source.operand == index and source.exact]
+    return Span(sources[0], span.outer, span.inner) if len(sources) == 1 else None
+
+
+def laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
+    """Where a reshape puts items: they keep their number and the number of elements ahead; a single one stays as it was."""
+    if not span.fits(before):
+        return None
+    items = span.length(before)
+    ahead = product(before[: span.axis]) * span.outer
+    found = []
+    for axis, size in enumerate(after):
+        outer = quotient(ahead, product(after[:axis]))
+        inner = None if outer is None else quotient(size, outer * items)
+        if outer is not None and inner is not None:
+            found.append(Span(axis, outer, inner))
+    return min(found, key=lambda one: at_one(one.outer), default=None)

@@ -1,0 +1,297 @@
+"""Which axes an operation treats alike: the one table over kinds that locating and planning stand on.
+
+An output axis *comes from* an operand's axis; it does so *exactly* when index t of the one depends on index t of the
+other and on nothing else there. Along an exact axis an operation is a map over slices, so it can be repeated over more
+of them: that makes a batch axis a row axis, and it makes a cell axis one that a lazy mask passes through. A kind
+without an entry here is refused by name, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from openvino_xai.graph.model import Node
+from openvino_xai.graph.sizes import product
+from openvino_xai.graph.trace import shape_of
+
+
+class Source(NamedTuple):
+    """Where an output axis comes from: an operand's axis, and whether every index is treated alike."""
+
+    operand: int
+    axis: int
+    exact: bool = True
+
+
+Axes = list[list[Source]]  # for each axis of an output, where it comes from
+Rule = Callable[[Node], "Axes | None"]
+
+UNARY = frozenset(
+    "abs asin acos atan cast ceil clip cos elu erf exp floor gelu hard_sigmoid hard_swish identity is_nan leaky_relu log mish "
+    "negative not reciprocal relu round selu sigmoid sign silu sin softplus softsign sqrt tan tanh thresholded_relu".split()
+)
+BROADCASTING = frozenset(
+    "add and divide equal fake_quantize greater greater_equal less less_equal maximum minimum mod multiply not_equal or "
+    "power squared_difference subtract where xor".split()
+)
+REDUCTIONS = frozenset("mean sum max min prod l1 l2 log_sum_exp sum_square".split())
+POOLS = frozenset("max_pool avg_pool lp_pool".split())
+NORMALISES = frozenset("group_norm instance_norm layer_norm log_softmax lrn normalize_l2 softmax".split())
+FOLLOWS_DATA = frozenset("batch_norm dequantize prelu quantize".split())
+
+
+def axes_of(node: Node) -> list[Axes] | None:
+    """For each output of `node`, where its axes come from; None where no rule knows it or its shapes are unknown."""
+    rule = RULES.get(node.kind)
+    if rule is None or any(value.shape is None for value in node.outputs):
+        return None
+    if any(value.shape is None for _, value in node.operands):
+        return None
+    axes = rule(node)
+    if axes is None or any(len(axes) != len(shape_of(value)) for value in node.outputs):
+        return None
+    return [axes] * len(node.outputs)
+
+
+def _none(rank: int) -> Axes:
+    return [[] for _ in range(rank)]
+
+
+def _broadcast(node: Node, operands: Iterable[int] | None = None, skip_last: int = 0) -> Axes:
+    """Axes aligned from the right, as NumPy broadcasts; the last `skip_last` are left alone."""
+    out = shape_of(node.outputs[0])
+    axes = _none(len(out))
+    for index, value in node.operands:
+        if operands is not None and index not in operands:
+            continue
+        shape = shape_of(value)
+        for axis, size in enumerate(shape):
+            target = axis + len(out) - len(shape)
+            if 0 <= target < len(out) - skip_last and axis < len(shape) - skip_last and (size != 1 or out[target] == 1):
+                axes[target].append(Source(index, axis))
+    return axes
+
+
+def _elementwise(node: Node) -> Axes:
+    return _broadcast(node)
+
+
+def _follows_data(node: Node) -> Axes:
+    return [[Source(0, axis)] for axis in range(len(shape_of(node.outputs[0])))]
+
+
+def _except_axes(node: Node) -> Axes:
+    """Softmax, the norms: slices along every axis but the ones that are normalised."""
+    rank = len(shape_of(node.outputs[0]))
+    mixed = {axis % rank for axis in node.attributes["axes"]}
+    return [[] if axis in mixed else [Source(0, axis)] for axis in range(rank)]
+
+
+def _group_norm(node: Node) -> Axes:
+    axes = _none(len(shape_of(node.outputs[0])))
+    axes[0] = [Source(0, 0)]
+    if node.kind == "instance_norm":
+        axes[1] = [Source(0, 1)]
+    for axis in range(2, len(axes)):
+        axes[axis] = [Source(0, axis, exact=False)]
+    return axes
+
+
+def is_pointwise(node: Node, axis: int) -> bool:
+    """True where a convolution or pool reads one position for each of its own along spatial axis `axis`."""
+    a = node.attributes
+    kernel = a["kernel"][axis]
+    return bool(kernel == 1 and a["strides"][axis] == 1 and not a["pads"][axis] and not a["pads"][axis + len(a["kernel"])])
+
+
+def is_1x1(node: Node) -> bool:
+    """True where a convolution reads one position for each of its own."""
+    return all(is_pointwise(node, axis) for axis in range(len(node.attributes["kernel"])))
+
+
+def _convolution(node: Node) -> Axes:
+    axes = _none(len(shape_of(node.outputs[0])))
+    axes[0] = [Source(0, 0)]
+    if node.kind in POOLS:
+        axes[1] = [Source(0, 1)]
+    elif node.kind == "conv" and node.attributes["groups"] == 1:
+        axes[1] = [Source(index, 0) for index, _ in node.operands if index]
+    for axis in range(2, len(axes)):
+        exact = node.kind != "conv_transpose" and is_pointwise(node, axis - 2)
+        axes[axis] = [Source(0, axis, exact)]
+    return axes
+
+
+def _matmul(node: Node) -> Axes | None:
+    a, b = (len(shape_of(node.operand(i))) for i in (0, 1))
+    transposed = node.attributes.get("transpose_a", False), node.attributes.get("transpose_b", False)
+    if a < 2 or b < 2:
+        if b == 1 and a >= 2 and not transposed[0]:
+            return [[Source(0, axis)] for axis in range(a - 1)]
+        return None
+    axes = _broadcast(node, operands=(0, 1), skip_last=2)
+    axes[-2] = [Source(0, a - 1 if transposed[0] else a - 2)]
+    axes[-1] = [Source(1, b - 2 if transposed[1] else b - 1)]
+    if len(node.inputs) > 2 and node.inputs[2] is not None:  # Gemm's addend
+        for target, sources in zip(axes, _broadcast(node, operands=(2,)), strict=True):
+            target.extend(sources)
+    return axes
+
+
+def _attention(node: Node) -> Axes:
+    """Scaled dot-product attention: queries [..., Q, D], keys [..., T, D], values [..., T, V], perhaps a mask and a scale."""
+    axes = _broadcast(node, operands=(0, 1, 2), skip_last=2)
+    axes[-2] = [Source(0, len(shape_of(node.operand(0))) - 2)]
+    axes[-1] = [Source(2, len(shape_of(node.operand(2))) - 1)]
+    if len(node.inputs) > 3 and node.inputs[3] is not None and len(shape_of(node.operand(3))) > 1:
+        for target, sources in enumerate(_broadcast(node, operands=(3,))[:-1]):
+            axes[target].extend(sources)
+    return axes
+
+
+def _einsum(node: Node) -> Axes | None:
+    """An axis of the result is the axes of the operands that have its letter; letters it does not have are summed over."""
+    sides = node.attributes["equation"].replace(" ", "").split("->")
+    if len(sides) != 2 or "." in sides[0] or len(set(sides[1])) != len(sides[1]):
+        return None
+    read = sides[0].split(",")
+    return [[Source(i, labels.index(letter)) for i, labels in enumerate(read) if letter in labels] for letter in sides[1]]
+
+
+def _reduce(node: Node) -> Axes:
+    rank = len(shape_of(node.operand(0)))
+    reduced = {axis % rank for axis in node.attributes["axes"]}
+    axes: Axes = []
+    for axis in range(rank):
+        if axis not in reduced:
+            axes.append([Source(0, axis)])
+        elif node.attributes["keepdims"]:
+            axes.append([])
+    return axes
+
+
+def _squeeze(node: Node) -> Axes:
+    rank = len(shape_of(node.operand(0)))
+    gone = {axis % rank for axis in node.attributes["axes"]}
+    return [[Source(0, axis)] for axis in range(rank) if axis not in gone]
+
+
+def _unsqueeze(node: Node) -> Axes:
+    rank = len(shape_of(node.outputs[0]))
+    new = {axis % rank for axis in node.attributes["axes"]}
+    kept = iter(range(rank))
+    return [[] if axis in new else [Source(0, next(kept))] for axis in range(rank)]
+
+
+def _transpose(node: Node) -> Axes:
+    return [[Source(0, axis)] for axis in node.attributes["perm"]]
+
+
+def _reshape(node: Node) -> Axes:
+    """An axis survives a reshape where as many elements stand before it as before, and it is as long as before."""
+    before, after = shape_of(node.operand(0)), shape_of(node.outputs[0])
+    axes = _none(len(after))
+    start = 0
+    for axis, size in enumerate(before):
+        ahead = product(before[:axis])
+        for target in range(start, len(after)):
+            if after[target] == size and product(after[:target]) == ahead:
+                axes[target] = [Source(0, axis)]
+                start = target + 1
+                break
+    return axes
+
+
+def _concat(node: Node) -> Axes:
+    rank = len(shape_of(node.outputs[0]))
+    along = node.attributes["axis"] % rank
+    every = [index for index, _ in node.operands]
+    return [[] if axis == along else [Source(index, axis) for index in every] for axis in range(rank)]
+
+
+def _split(node: Node) -> Axes:
+    rank = len(shape_of(node.operand(0)))
+    along = node.attributes["axis"] % rank
+    return [[] if axis == along else [Source(0, axis)] for axis in range(rank)]
+
+
+def _slice(node: Node) -> Axes:
+    rank = len(shape_of(node.operand(0)))
+    a = node.attributes
+    steps = {axis % rank: (step, start) for axis, step, start in zip(a["axes"], a["steps"], a["starts"], strict=True)}
+    axes: Axes = []
+    for axis in range(rank):
+        step, start = steps.get(axis, (1, 0))
+        if axis not in steps or (
+            step == 1 and start == 0 and shape_of(node.outputs[0])[axis] == shape_of(node.operand(0))[axis]
+        ):
+            axes.append([Source(0, axis)])
+        elif step > 1 and 0 <= start < step:  # every step-th: coarser, and still from end to end
+            axes.append([Source(0, axis, exact=False)])
+        else:
+            axes.append([])
+    return axes
+
+
+def _resize(node: Node) -> Axes:
+    """Rows and columns are made anew of their neighbours; the axes that are not resized are treated alike."""
+    rank = len(shape_of(node.operand(0)))
+    resized = {axis % rank for axis in node.attributes["axes"]}
+    if rank != len(shape_of(node.outputs[0])) or resized & {0, 1}:
+        return _none(len(shape_of(node.outputs[0])))
+    return [[Source(0, axis, exact=axis not in resized)] for axis in range(rank)]
+
+
+def _roll(node: Node) -> Axes:
+    """Along the axes that are rolled, items move to other places."""
+    rank = len(shape_of(node.operand(0)))
+    rolled = {axis % rank for axis in node.attributes["axes"]}
+    return [[] if axis in rolled else [Source(0, axis)] for axis in range(rank)]
+
+
+def _gather(node: Node) -> Axes:
+    rank, added = len(shape_of(node.operand(0))), len(shape_of(node.operand(1)))
+    along = node.attributes["axis"] % rank
+    axes: Axes = [[Source(0, axis)] for axis in range(rank)]
+    axes[along : along + 1] = _none(added)
+    return axes
+
+
+def _pad(node: Node) -> Axes:
+    pads = node.attributes["pads"]
+    rank = len(shape_of(node.operand(0)))
+    return [[Source(0, axis, exact=not (pads[axis] or pads[axis + rank]))] for axis in range(rank)]
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(UNARY, _elementwise),
+    **dict.fromkeys(BROADCASTING, _elementwise),
+    **dict.fromkeys(FOLLOWS_DATA, _follows_data),
+    **dict.fromkeys(REDUCTIONS, _reduce),
+    **dict.fromkeys(POOLS, _convolution),
+    "attention": _attention,
+    "broadcast": lambda node: _broadcast(node, operands=(0,)),
+    "concat": _concat,
+    "conv": _convolution,
+    "conv_transpose": _convolution,
+    "einsum": _einsum,
+    "gather": _gather,
+    "group_norm": _group_norm,
+    "instance_norm": _group_norm,
+    "layer_norm": _except_axes,
+    "log_softmax": _except_axes,
+    "lrn": _except_axes,
+    "matmul": _matmul,
+    "normalize_l2": _except_axes,
+    "pad": _pad,
+    "reshape": _reshape,
+    "resize": _resize,
+    "roll": _roll,
+    "slice": _slice,
+    "softmax": _except_axes,
+    "split": _split,
+    "squeeze": _squeeze,
+    "transpose": _transpose,
+    "unsqueeze": _unsqueeze,
+}

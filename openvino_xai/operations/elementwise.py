@@ -1,0 +1,160 @@
+"""One operand, element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.operations.adjoint import Rule, Step, attribute, by_channel
+
+
+def unary(slope: Callable[[Step], Value]) -> Rule:
+    """The adjoint times the slope at every element."""
+    return lambda at, index, g: at.xp.multiply(g, slope(at))
+
+
+def same(at: Step, index: int, g: Value) -> Value:
+    """What passes through as it is."""
+    return g
+
+
+def _where(test: Callable[[Step], Value]) -> Rule:
+    """The adjoint where a test holds, else 0."""
+    return lambda at, index, g: at.xp.where(test(at), g, np.zeros((), g.dtype))
+
+
+def between(xp: Trace, x: Value, low: float, high: float, g: Value) -> Value:
+    """`g` where low < x < high, else 0; an infinite limit is none."""
+    nothing = np.zeros((), g.dtype)
+    if low > -np.inf:
+        g = xp.where(xp.greater(x, low), g, nothing)
+    return xp.where(xp.greater(np.array(high, x.dtype), x), g, nothing) if high < np.inf else g
+
+
+def _clip(at: Step, index: int, g: Value) -> Value:
+    return between(at.xp, at.output(), attribute(at, "min"), attribute(at, "max"), g)
+
+
+def _leaky(at: Step, slope: Any) -> Value:
+    return at.xp.where(at.xp.greater(at.operand(0), 0.0), np.ones((), at.operand(0).dtype), slope)
+
+
+def _leaky_relu(at: Step) -> Value:
+    return _leaky(at, np.array(attribute(at, "alpha"), at.operand(0).dtype))
+
+
+def _prelu(at: Step) -> Value:
+    one_each = at.node.attributes["by_channel"] and len(shape_of(at.operand(1))) == 1
+    return _leaky(at, by_channel(at, 1) if one_each else at.operand(1))
+
+
+def _elu(at: Step) -> Value:
+    alpha, y = attribute(at, "alpha"), at.output()
+    return at.xp.where(at.xp.greater(y, 0.0), np.ones((), y.dtype), at.xp.add(y, alpha))
+
+
+def _selu(at: Step) -> Value:
+    gamma, alpha, y = attribute(at, "gamma"), attribute(at, "alpha"), at.output()
+    return at.xp.where(at.xp.greater(y, 0.0), np.array(gamma, y.dtype), at.xp.add(y, gamma * alpha))
+
+
+def _sigmoid(at: Step) -> Value:
+    y = at.output()
+    return at.xp.multiply(y, _one_minus(at.xp, y))
+
+
+def _one_minus(xp: Trace, y: Value) -> Value:
+    return xp.subtract(np.ones((), y.dtype), y)
+
+
+def _tanh(at: Step) -> Value:
+    return _one_minus(at.xp, at.xp.multiply(at.output(), at.output()))
+
+
+def _sign(xp: Trace, x: Value) -> Value:
+    one, zero = np.ones((), x.dtype), np.zeros((), x.dtype)
+    return xp.where(xp.greater(x, 0.0), one, xp.where(xp.greater(zero, x), -one, zero))
+
+
+def _hard_sigmoid(at: Step, index: int, g: Value) -> Value:
+    return at.xp.multiply(between(at.xp, at.output(), 0.0, 1.0, g), attribute(at, "alpha"))
+
+
+def _hard_swish(at: Step, index: int, g: Value) -> Value:
+    """x relu6(x + 3) / 6: flat up to -3, (2 x + 3) / 6 up to 3, and 1 from there on."""
+    xp, x = at.xp, at.operand(0)
+    rising = between(xp, x, -3.0, np.inf, xp.multiply(g, xp.divide(xp.add(xp.multiply(x, 2.0), 3.0), 6.0)))
+    return xp.where(xp.greater(np.array(3.0, x.dtype), x), rising, g)
+
+
+def _silu(at: Step) -> Value:
+    xp, x, beta = at.xp, at.operand(0), attribute(at, "alpha")
+    scaled = x if beta == 1 else xp.multiply(x, beta)
+    s = xp.sigmoid(scaled)
+    return xp.multiply(s, xp.add(xp.multiply(scaled, _one_minus(xp, s)), 1.0))
+
+
+def _gelu(at: Step) -> Value:
+    xp, x = at.xp, at.operand(0)
+    squared = xp.multiply(x, x)
+    if at.node.attributes["by_tanh"]:
+        factor = math.sqrt(2 / math.pi)
+        t = xp.tanh(xp.multiply(xp.multiply(x, xp.add(xp.multiply(squared, 0.044715), 1.0)), factor))
+        inner = xp.multiply(xp.add(xp.multiply(squared, 3 * 0.044715), 1.0), factor)
+        rising = xp.multiply(xp.multiply(x, inner), _one_minus(xp, xp.multiply(t, t)))
+        return xp.multiply(xp.add(xp.add(t, 1.0), rising), 0.5)
+    below = xp.multiply(xp.add(xp.erf(xp.multiply(x, math.sqrt(0.5))), 1.0), 0.5)
+    density = xp.multiply(xp.exp(xp.multiply(squared, -0.5)), 1 / math.sqrt(2 * math.pi))
+    return xp.add(below, xp.multiply(x, density))
+
+
+def _erf(at: Step) -> Value:
+    x = at.operand(0)
+    return at.xp.multiply(at.xp.exp(at.xp.multiply(at.xp.multiply(x, x), -1.0)), 2 / math.sqrt(math.pi))
+
+
+def _softsign(at: Step) -> Value:
+    xp, x = at.xp, at.operand(0)
+    below = xp.add(xp.multiply(x, _sign(xp, x)), 1.0)
+    return xp.divide(np.ones((), x.dtype), xp.multiply(below, below))
+
+
+def _mish(at: Step) -> Value:
+    """x tanh(softplus(x)); with s = sigmoid(-x), the tanh is (1 - s^2) / (1 + s^2)."""
+    xp, x = at.xp, at.operand(0)
+    s = xp.sigmoid(xp.multiply(x, -1.0))
+    squared = xp.multiply(s, s)
+    t = xp.divide(_one_minus(xp, squared), xp.add(squared, 1.0))
+    rising = xp.multiply(xp.multiply(x, _one_minus(xp, s)), _one_minus(xp, xp.multiply(t, t)))
+    return xp.add(t, rising)
+
+
+RULES: dict[str, Rule] = {
+    "abs": unary(lambda at: _sign(at.xp, at.operand(0))),
+    "clip": _clip,
+    "elu": unary(_elu),
+    "erf": unary(_erf),
+    "exp": unary(lambda at: at.output()),
+    "gelu": unary(_gelu),
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_swish": _hard_swish,
+    "leaky_relu": unary(_leaky_relu),
+    "log": unary(lambda at: at.xp.divide(np.ones((), at.operand(0).dtype), at.operand(0))),
+    "mish": unary(_mish),
+    "negative": lambda at, index, g: at.xp.multiply(g, -1.0),
+    "prelu": unary(_prelu),
+    "reciprocal": unary(lambda at: at.xp.multiply(at.xp.multiply(at.output(), at.output()), -1.0)),
+    "relu": _where(lambda at: at.xp.greater(at.output(), 0.0)),
+    "selu": unary(_selu),
+    "sigmoid": unary(_sigmoid),
+    "silu": unary(_silu),
+    "softplus": unary(lambda at: at.xp.sigmoid(at.operand(0))),
+    "softsign": unary(_softsign),
+    "sqrt": unary(lambda at: at.xp.divide(np.array(0.5, at.output().dtype), at.output())),
+    "tanh": unary(_tanh),
+}

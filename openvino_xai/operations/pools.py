@@ -1,0 +1,52 @@
+"""Pools over windows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.operations.adjoint import Rule, Step, refused
+from openvino_xai.operations.windows import Windows, put_back, spread, taken
+
+
+def _windows(at: Step) -> tuple[Windows, Windows]:
+    before, after = at.operand_shape(0), at.output_shape()
+    if len(before) != 4 or not all(isinstance(size, int) for size in (*before[2:], *after[2:])):
+        raise refused(at, "its windows are known only for images of a fixed height and width")
+    sizes = [(int(str(before[i + 2])), int(str(after[i + 2]))) for i in range(2)]
+    return Windows.along(at.node.attributes, 0, *sizes[0]), Windows.along(at.node.attributes, 1, *sizes[1])
+
+
+def _max_pool(at: Step, index: int, g: Value) -> Value:
+    """The first of the largest in each window gets all."""
+    xp, (rows, columns) = at.xp, _windows(at)
+    x, y, g = at.operand(0), at.output(), at.full(g)
+    lead, (h, kh), (w, kw) = shape_of(g)[:2], rows.reads.shape, columns.reads.shape
+    placed = (*lead, h, 1, w, 1)
+    order = np.arange(kh * kw, dtype=x.dtype).reshape(1, 1, 1, kh, 1, kw)
+    largest = xp.equal(taken(xp, x, rows, columns), xp.reshape(y, placed))
+    place = xp.where(largest, order, np.array(kh * kw, x.dtype))
+    first = xp.equal(place, xp.min(place, axis=(3, 5), keepdims=True))
+    return put_back(xp, xp.where(first, xp.reshape(g, placed), np.zeros((), g.dtype)), rows, columns)
+
+
+def _avg_pool(at: Step, index: int, g: Value) -> Value:
+    xp, (rows, columns), a = at.xp, _windows(at), at.node.attributes
+    g = at.full(g)
+    if a["exclude_pad"]:
+        counts = rows.inside.sum(axis=1)[:, None] * columns.inside.sum(axis=1)
+    elif a["ceil"]:
+        raise refused(at, "how it counts what lies beyond the padding differs between runtimes")
+    else:
+        counts = np.array(rows.reads.shape[1] * columns.reads.shape[1])
+    lead, (h, kh), (w, kw) = shape_of(g)[:2], rows.reads.shape, columns.reads.shape
+    share = xp.reshape(xp.divide(g, counts.astype(g.dtype)), (*lead, h, 1, w, 1))
+    whole = xp.broadcast_to(share, (*lead, h, kh, w, kw))
+    return spread(xp, xp.reshape(whole, (*lead, h * kh, w * kw)), rows, columns)
+
+
+RULES: dict[str, Rule] = {
+    "avg_pool": _avg_pool,
+    "max_pool": _max_pool,
+}

@@ -1,0 +1,111 @@
+"""Matrix products, convolutions and attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.sizes import Size
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.operations.adjoint import Rule, Step, refused
+from openvino_xai.operations.arithmetic import summed_to
+from openvino_xai.operations.axes import is_1x1
+from openvino_xai.operations.norms import of_softmax
+
+
+def of_matrices(rule: Rule) -> Rule:
+    """A rule for operands whose last two axes are their own, and whose others are broadcast."""
+
+    def summed(at: Step, index: int, g: Value) -> Value:
+        return summed_to(at, rule(at, index, g), index, (*at.output_shape()[:-2], *at.operand_shape(index)[-2:]))
+
+    return summed
+
+
+def _turned(xp: Trace, value: Value) -> Value:
+    """With the last two axes exchanged."""
+    rank = len(shape_of(value))
+    return xp.permute_dims(value, (*range(rank - 2), rank - 1, rank - 2))
+
+
+def _matmul(at: Step, index: int, g: Value) -> Value:
+    xp, a = at.xp, at.node.attributes
+    if index == 2:
+        return summed_to(at, g if a["beta"] == 1 else xp.multiply(g, a["beta"]), index)
+    if any(len(at.operand_shape(i)) < 2 for i in (0, 1)):
+        raise refused(at, "one of its operands has a single axis")
+    turned = a.get("transpose_a", False), a.get("transpose_b", False)
+    made = of_matrices(lambda at, index, g: _product_adjoint(at, index, g, turned))(at, index, g)
+    return made if a.get("alpha", 1.0) == 1 else xp.multiply(made, a["alpha"])
+
+
+def _product_adjoint(at: Step, index: int, g: Value, turned: tuple[bool, bool]) -> Value:
+    """Of y = a b: g b^T for a, and a^T g for b, each turned as its operand is."""
+    xp, other = at.xp, at.operand(1 - index)
+    if index == 0 and not turned[0] and (picked := at.picked(other, 0 if turned[1] else 1, g)) is not None:
+        return picked
+    g = at.full(g, (len(at.output_shape()) - 1 - index,))
+    across = other if turned[1 - index] else _turned(xp, other)
+    made = xp.matmul(g, across) if index == 0 else xp.matmul(across, g)
+    return _turned(xp, made) if turned[index] else made
+
+
+def _conv(at: Step, index: int, g: Value) -> Value:
+    a, before, after = at.node.attributes, at.operand_shape(0), at.output_shape()
+    if index:
+        raise refused(at, "its weights depend on the image")
+    weights, n = at.operand(1), len(a["kernel"])
+    pointwise = is_1x1(at.node)
+    if pointwise and a["groups"] == 1 and (found := at.picked(weights, 0, g)) is not None:
+        return found
+    g = at.full(g, (1,) if pointwise else None)
+    more = [] if pointwise else [_left_over(at, i, before[i + 2], after[i + 2]) for i in range(n)]
+    return at.xp.conv_transpose(
+        g,
+        weights,
+        strides=a["strides"],
+        pads=a["pads"],
+        dilations=a["dilations"],
+        groups=a["groups"],
+        output_padding=more or [0] * n,
+    )
+
+
+def _left_over(at: Step, axis: int, before: Size, after: Size) -> int:
+    """What a strided convolution did not read at the end of an axis."""
+    a, n = at.node.attributes, len(at.node.attributes["kernel"])
+    stride, reach = a["strides"][axis], (a["kernel"][axis] - 1) * a["dilations"][axis] + 1
+    if isinstance(before, int) and isinstance(after, int):
+        return int(before + a["pads"][axis] + a["pads"][axis + n] - ((after - 1) * stride + reach))
+    if stride == 1 and before == after:
+        return 0
+    raise refused(at, "the sizes that it reads are known only when the model runs; give the model a fixed height and width")
+
+
+def _attention(at: Step, index: int, g: Value) -> Value:
+    """Of softmax(q k^T s + mask) v, which a runtime computes in one."""
+    xp, inputs = at.xp, at.node.inputs
+    if at.node.attributes["causal"] or index > 2:
+        raise refused(at, "it is causal, or its mask depends on the image")
+    q, k, v = (at.operand(i) for i in range(3))
+    depth = at.operand_shape(0)[-1]
+    scale: Any = at.operand(4) if len(inputs) > 4 and inputs[4] is not None else int(str(depth)) ** -0.5
+    logits = xp.multiply(xp.matmul(q, _turned(xp, k)), scale)
+    if len(inputs) > 3 and inputs[3] is not None:
+        logits = xp.add(logits, at.operand(3))
+    last = len(shape_of(logits)) - 1
+    p, g = xp.softmax(logits, axis=last), at.full(g)
+    if index == 2:
+        return xp.matmul(_turned(xp, p), g)
+    behind = xp.multiply(of_softmax(xp, p, xp.matmul(g, _turned(xp, v)), (last,)), scale)
+    return xp.matmul(behind, k) if index == 0 else xp.matmul(_turned(xp, behind), q)
+
+
+RULES: dict[str, Rule] = {
+    "attention": of_matrices(_attention),
+    "conv": _conv,
+    "matmul": _matmul,
+}
+
+
+WEIGHTED = frozenset("conv conv_transpose matmul".split())

@@ -1,0 +1,72 @@
+"""Windows of a pool, taken apart and put together again: what a pool read, and where that came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.sizes import Shape
+from openvino_xai.graph.trace import Trace, shape_of
+
+FAR = -np.finfo(np.float32).max
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One spatial axis of a pool: `reads` [outputs, kernel] tells which of `size` inputs each output reads, -1 for padding."""
+
+    size: int
+    reads: np.ndarray
+
+    @classmethod
+    def along(cls, attributes: Mapping[str, Any], axis: int, size: int, outputs: int) -> Windows:
+        """The windows of a pool with these neutral `attributes` along spatial axis `axis`."""
+        starts = np.arange(outputs) * attributes["strides"][axis] - attributes["pads"][axis]
+        reads = starts[:, None] + np.arange(attributes["kernel"][axis]) * attributes["dilations"][axis]
+        return cls(size, np.where((reads >= 0) & (reads < size), reads, -1))
+
+    @property
+    def inside(self) -> np.ndarray:
+        """[outputs, kernel], boolean: what is no padding."""
+        return self.reads >= 0
+
+    @property
+    def tiles(self) -> bool:
+        """Whether the windows lie side by side and cover everything once."""
+        return bool(np.array_equal(self.reads.reshape(-1), np.arange(self.size)))
+
+    @property
+    def back(self) -> np.ndarray:
+        """[outputs * kernel, size], 0 or 1: where each element that was read came from."""
+        return np.asarray(self.reads.reshape(-1, 1) == np.arange(self.size))
+
+
+def taken(xp: Trace, x: Value, rows: Windows, columns: Windows) -> Value:
+    """[R, C, h, kh, w, kw] of x [R, C, H, W]; padding is the lowest number there is."""
+    shape = shape_of(x)
+    sizes: Shape = (*shape[:2], *rows.reads.shape, *columns.reads.shape)
+    if rows.tiles and columns.tiles:
+        return xp.reshape(x, sizes)
+    tall = xp.take(x, np.maximum(rows.reads, 0), axis=2)
+    whole = xp.take(tall, np.maximum(columns.reads, 0), axis=4)
+    inside = rows.inside[:, :, None, None] & columns.inside
+    return whole if inside.all() else xp.where(inside[None, None], whole, np.array(FAR, x.dtype))
+
+
+def put_back(xp: Trace, parts: Value, rows: Windows, columns: Windows) -> Value:
+    """[R, C, H, W]: the sums of `parts` [R, C, h, kh, w, kw], each added where it was taken from."""
+    lead = shape_of(parts)[:2]
+    if rows.tiles and columns.tiles:
+        return xp.reshape(parts, (*lead, rows.size, columns.size))
+    flat = xp.reshape(parts, (*lead, rows.reads.size, columns.reads.size))
+    return spread(xp, flat, rows, columns)
+
+
+def spread(xp: Trace, flat: Value, rows: Windows, columns: Windows) -> Value:
+    """[R, C, H, W]: the sums of `flat` [R, C, h * kh, w * kw], each added where it was taken from."""
+    wide = xp.matmul(flat, columns.back.astype(flat.dtype))
+    return xp.matmul(np.ascontiguousarray(rows.back.T).astype(flat.dtype), wide)

@@ -1,0 +1,1 @@
+"""What a hook will compute, planned before a node is emitted."""

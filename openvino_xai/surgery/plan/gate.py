@@ -1,0 +1,119 @@
+"""Rows that are asked for: a boolean input tells which images are explained, and the others cost nothing.
+
+What a plan reads of the model is gathered for the images asked for, the plan runs on these alone, and its outputs are put back,
+with zeros elsewhere. The model's own outputs are computed for all images as before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from openvino_xai.contract import GATE
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Node, Value
+from openvino_xai.graph.sizes import Dim, Shape, Size
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.surgery.plan.hook import Plan
+
+ASKED = "ovxai_asked"  # the number of images that are asked for, known when the model runs
+
+
+def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
+    """The plan for the images that a new input `explain` [B], boolean, asks for. Raises PlanError where the batch is fixed.
+
+    With `one_at_least` the first image stands in where none is asked for, and its maps are put to 0 behind the hook: there are
+    operations that a runtime cannot carry out on nothing.
+    """
+    if not isinstance(batch, Dim) or len(batch.names) != 1 or batch.factor != 1:
+        raise PlanError(
+            f"the model takes {batch} images at a time: images can be left out where the batch is open; leave --gate out"
+        )
+    if any(value.name == GATE or GATE in value.aliases for value in plan.graph.inputs):
+        raise PlanError(f"the model has an input '{GATE}' already", node=GATE)
+    (name,) = batch.names
+    asked = Dim(1, (ASKED,))
+    trace = Trace()
+    gate = Value(GATE, (batch,), np.dtype(np.bool_))
+    counted = _one_at_least(trace, gate, batch) if one_at_least else gate
+    found = trace.record("non_zero", [counted], (1, asked), np.int64)
+    rows = trace.reshape(found, (asked,))
+    _read_gathered(plan, trace, rows, batch)
+    before = list(trace.nodes)
+    for node in plan.nodes:
+        _renamed(node, name)
+    place = trace.reshape(rows, (asked, 1))
+    outputs = {key: _put_back(trace, value, place, batch) for key, value in plan.outputs.items()}
+    if one_at_least:
+        outputs = {key: _only(trace, gate, value) for key, value in outputs.items()}
+    behind = trace.nodes[len(before) :]
+    return replace(
+        plan,
+        nodes=(*before, *plan.nodes, *behind),
+        outputs=outputs,
+        inputs={GATE: gate},
+        origins={ASKED: (found, 1)},
+    )
+
+
+def _one_at_least(trace: Trace, gate: Value, batch: Dim) -> Value:
+    """[B], f32: 1 where the gate asks for an image, or for the first alone where it asks for none, else 0."""
+    every = trace.broadcast_to(np.ones(1, bool), (batch,))
+    places = trace.reshape(trace.record("non_zero", [every], (1, batch), np.int64), (batch,))
+    first = trace.astype(trace.equal(places, np.zeros(1, np.int64)), np.float32)
+    given = trace.astype(gate, np.float32)
+    none = trace.subtract(np.ones(1, np.float32), trace.max(given, axis=0, keepdims=True))
+    return trace.maximum(given, trace.multiply(first, none))
+
+
+def _only(trace: Trace, gate: Value, value: Value) -> Value:
+    """The output, 0 for the images that are not asked for."""
+    shape = shape_of(value)
+    asked = trace.reshape(gate, (shape[0], *[1] * (len(shape) - 1)))
+    return trace.where(asked, value, np.zeros((1,) * len(shape), value.dtype))
+
+
+def _read_gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> None:
+    """Let the plan read, in place of the model's values, their rows of the images that are asked for."""
+    made = {value for node in plan.nodes for value in node.outputs}
+    gathered: dict[Value, Value] = {}
+    for node in plan.nodes:
+        for _, value in node.operands:
+            if value in made or value.native is None or plan.graph.is_constant(value) or value in gathered:
+                continue
+            counted = [size for size in shape_of(value) if isinstance(size, Dim) and batch.names[0] in size.names]
+            if not counted:  # it is the same for all images
+                continue
+            axes = [axis for axis, size in enumerate(shape_of(value)) if size == batch]
+            if len(axes) != 1 or len(counted) != 1:
+                raise PlanError(f"'{value.name}' holds the images in a way that none can be left out of", node=value.name)
+            gathered[value] = trace.take(value, rows, axis=axes[0])
+    for node in plan.nodes:
+        node.inputs = tuple(None if value is None else gathered.get(value, value) for value in node.inputs)
+
+
+def _renamed(node: Node, batch: str) -> None:
+    """Count the images that are asked for, where a node of the plan counted all."""
+    for value in node.outputs:
+        value.shape = _of_asked(value.shape, batch)
+    if node.kind == "size":
+        node.attributes = {**node.attributes, "size": _size_of_asked(node.attributes["size"], batch)}
+
+
+def _of_asked(shape: Shape | None, batch: str) -> Shape | None:
+    return None if shape is None else tuple(_size_of_asked(size, batch) for size in shape)
+
+
+def _size_of_asked(size: Size, batch: str) -> Size:
+    if not isinstance(size, Dim) or batch not in size.names:
+        return size
+    return Dim(size.factor, tuple(sorted(ASKED if name == batch else name for name in size.names)))
+
+
+def _put_back(trace: Trace, value: Value, place: Value, batch: Dim) -> Value:
+    """The output for all images: its rows where they were asked for, zeros elsewhere."""
+    assert value.dtype is not None
+    shape = (batch, *shape_of(value)[1:])
+    zeros = trace.broadcast_to(np.zeros((1,) * len(shape), value.dtype), shape)
+    return trace.record("scatter_rows", [zeros, place, value], shape, value.dtype)

@@ -1,0 +1,107 @@
+"""The plan of a hook: neutral nodes that a dialect can emit. Planning touches no tensor of the model and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from openvino_xai.contract import CLASS, GRADIENT, MAP, WANTED
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import product
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.hooks import METHODS, SCALES
+from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.scores import Scores
+from openvino_xai.surgery.plan.linearity import refuse_nonlinear
+from openvino_xai.surgery.plan.site import PlannedSite
+from openvino_xai.surgery.request import Request
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Nodes in the order in which they can be emitted, and the values that become outputs and inputs, by name.
+
+    `origins` tells an axis of a value for each size that the plan names itself, and `joined` what operands of the model's own
+    nodes are to be.
+    """
+
+    graph: Graph
+    nodes: tuple[Node, ...]
+    outputs: Mapping[str, Value]
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    origins: Mapping[str, tuple[Value, int]] = field(default_factory=dict)
+    joined: Mapping[tuple[Node, int], Value] = field(default_factory=dict)
+
+    @cached_property
+    def constants(self) -> frozenset[Node]:
+        """The nodes that depend on no input: computed when the hook is inserted, or when a runtime compiles the model."""
+        made = {value for node in self.nodes for value in node.outputs}
+        made.update(self.inputs.values())
+        settled: set[Value] = set()
+        found = set()
+        for node in self.nodes:
+            operands = [value for _, value in node.operands]
+            if node.kind != "size" and all(v in settled or (v not in made and self.graph.is_constant(v)) for v in operands):
+                found.add(node)
+                settled.update(node.outputs)
+        return frozenset(found)
+
+
+def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
+    """The plan that explains `scores` at `layer` as `request` says. Raises PlanError, naming the node in the way."""
+    try:
+        return _plan(graph, layer, scores, request)
+    except RecursionError as error:  # masked tokens are followed backwards, node by node
+        raise PlanError(
+            f"the way from layer '{layer.name}' to the scores is longer than any that can be followed; choose a later layer",
+            node=layer.name,
+        ) from error
+
+
+def _plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
+    trace = Trace()
+    method = METHODS[request.method or "reciprocam"]
+    if method.linear:
+        refuse_nonlinear(graph, layer.value, scores.read_at(request.reads), request.method or "")
+    site = PlannedSite(trace, graph, layer, scores, request)
+    saliency = SCALES[request.scale](trace, method.hook(trace, site))
+    if shape_of(saliency)[2] != site.classes:  # one map for all
+        saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
+    by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
+    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2))}
+    if site.explained is not None and site.wanted is None:
+        outputs[CLASS] = site.explained
+    needed = _needed(trace.nodes, [*outputs.values(), *trace.joined.values()])
+    inputs = {} if site.wanted is None else {WANTED: site.wanted}
+    nodes = tuple(node for node in trace.nodes if node in needed)
+    return Plan(graph, nodes, outputs, inputs, joined=trace.joined)
+
+
+def plan_parts(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
+    """The plan that returns what a method asks for: `gradient` [B, K, ...], in the layer's own axes, where it reads gradients.
+
+    And, of `channel_scores` and the like, what it gave and what it was told. Raises PlanError.
+    """
+    trace = Trace()
+    site = PlannedSite(trace, graph, layer, scores, request)
+    method = METHODS[request.method or ""]
+    outputs = {GRADIENT: site.gradient()} if method.gradients else {}
+    method.hook(trace, site)
+    for what, given, told in site.answers:
+        outputs.update({f"{what} given": trace.astype(given, np.float32), f"{what} told": told})
+    needed = _needed(trace.nodes, list(outputs.values()))
+    return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs)
+
+
+def _needed(nodes: list[Node], outputs: list[Value]) -> set[Node]:
+    """The nodes that the outputs depend on."""
+    wanted, needed = set(outputs), set()
+    for node in reversed(nodes):
+        if any(value in wanted for value in node.outputs):
+            needed.add(node)
+            wanted.update(value for _, value in node.operands)
+    return needed

@@ -1,0 +1,1 @@
+"""Hooked models held to their definition, by running."""

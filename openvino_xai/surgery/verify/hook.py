@@ -1,0 +1,256 @@
+"""A hooked model, verified by running: its old outputs are the old ones, and its maps are the definition.
+
+The definition is checked against the *original* tail at the original batch size: the layer's features are read out of the
+original model, one cell is kept, and the original nodes after the layer are run on that. Nothing of the plan takes part.
+Where gradients are read, they are held to differences of the original scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+
+from openvino_xai.contract import CLASS, GATE, MAP, WANTED
+from openvino_xai.dialects.open import compile_for, open_model
+from openvino_xai.dialects.protocol import Deployed, Running, Runtime
+from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, VerificationError
+from openvino_xai.graph.model import Value
+from openvino_xai.hooks import METHODS
+from openvino_xai.locate.layers import Candidate, is_quantised
+from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.verify.ingredients import hold_parts
+from openvino_xai.surgery.verify.masks import Definition, Located, larger
+
+MAPS = 3  # maps of an image that are held to the definition
+VALUES = 1000  # of the outputs, that are compared with the original's
+FEWEST, MOST = 3, 16  # batches for that
+AFFORDED = 200.0  # plain models that these may cost, beyond the fewest
+BATCH = 2  # images in a run, where the batch is dynamic: enough for one to disturb the other
+SIDE = 224  # pixels, where height and width are dynamic
+CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
+SMALLEST = 1e-30  # a score below this is none: f32 has no smaller normal numbers to hold it
+# Scores of the same rows differ between kernels by rounding; 3e-7 of the largest was seen on real f32 models.
+TOLERANCE = 1e-4
+# f16 has 10 bits after the first: a score and what it is a sum of are rounded by 2^-11 again and again.
+HALF_TOLERANCE = 16 * 2.0**-11
+# int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255.
+QUANTISED_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The largest `difference` from the definition, as a share of the scores, in `cells` cells of `images` images each.
+
+    `runtimes` are those that both models were run by; `inputs` and `outputs` are the hooked model's in the first of them.
+    """
+
+    images: int
+    cells: int
+    difference: float
+    runtimes: tuple[Runtime, ...]
+    inputs: Mapping[str, np.ndarray] = field(repr=False)
+    outputs: Mapping[str, np.ndarray] = field(repr=False)
+
+
+def verify_hook(
+    original: Deployed,
+    hooked: Deployed,
+    located: Callable[[Deployed], Located],
+    request: Request,
+    *,
+    cost: float = 1.0,
+) -> Verified:
+    """Run both models on random batches, by each runtime that the request names. Raises VerificationError.
+
+    The maps of one batch are held to their definition, the outputs of several to those of the original: of as many as it takes
+    to see a bit that changes now and then, and of fewer where the hooked model's `cost`, in plain models, is high.
+    """
+    runtimes = request.runtimes or (original.runtime,)
+    results = [_verify_in(runtime, original, hooked, located, request, cost) for runtime in runtimes]
+    return replace(results[0], difference=reduce(larger, (result.difference for result in results)), runtimes=runtimes)
+
+
+def _verify_in(
+    runtime: Runtime,
+    original: Deployed,
+    hooked: Deployed,
+    located: Callable[[Deployed], Located],
+    request: Request,
+    cost: float,
+) -> Verified:
+    """Hold a hooked model to the original, both run by one runtime. Raises VerificationError."""
+    place = replace(located(original), runtime=runtime)
+    layer, scores, inputs = place.layer, place.scores, random_inputs(original)
+    reference, running = compile_for(original, runtime), compile_for(hooked, runtime)
+    plain = reference(inputs)
+    if np.isnan(plain[scores.name]).any():
+        raise VerificationError(
+            f"the model's scores '{scores.name}' are no numbers (NaN) for random images, and no map can be held to them: are "
+            "its weights what they should be?"
+        )
+    batch = len(plain[scores.name])
+    extra = {**_gate(request, np.ones(batch, bool)), **_wanted(request, plain[scores.name])}
+    new = running({**inputs, **extra})
+    _same_outputs(plain, new, runtime)
+    if request.gate != "off":
+        _gates(running, inputs, plain, new, batch, runtime)
+    for other in _more_batches(original, plain, cost):
+        count = min(batch, len(next(iter(other.values()))))
+        _same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
+    maps = new[MAP]
+    _declared(maps, layer, request, batch)
+    chosen = _chosen_maps(plain[scores.name], new, request)
+    quantised = is_quantised(original.graph)
+    if METHODS[request.method or "reciprocam"].masks == "nothing":
+        cells, difference = hold_parts(place, located(original.twin()), request, inputs, maps, chosen, quantised=quantised)
+    else:
+        cells, difference = _compare(maps, chosen, Definition(place, request, inputs), request)
+    tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
+    if np.float16 in (scores.value.dtype, layer.value.dtype):
+        tolerance = max(tolerance, HALF_TOLERANCE)
+    if not difference <= tolerance:  # so that NaN is refused, too
+        raise VerificationError(
+            f"the maps differ from their definition by {difference:.2g} of the scores in {runtime}, more than {tolerance:g}: "
+            f"layer '{layer.name}' is not explained as it should be; choose another with --layer"
+        )
+    return Verified(len(maps), cells, difference, (runtime,), {**inputs, **extra}, new)
+
+
+def _more_batches(original: Deployed, plain: Mapping[str, np.ndarray], cost: float) -> Iterator[dict[str, np.ndarray]]:
+    """More random batches; where the batch is open, every other one is a single image.
+
+    Kernels are chosen by the batch, and most clients send one image. Where a runtime fuses nodes in another way, the last bit
+    of a value changes for some images and not for others: a few logits of one batch may be the same by chance.
+    """
+    values = sum(array.size for array in plain.values())
+    count = min(max(-(-VALUES // max(values, 1)), FEWEST), MOST)
+    for seed in range(1, max(FEWEST, min(count, int(AFFORDED / max(cost, 1.0))))):
+        yield random_inputs(original, 1 if seed % 2 else BATCH, seed=seed)
+
+
+def _gate(request: Request, asked: np.ndarray) -> dict[str, np.ndarray]:
+    return {GATE: asked} if request.gate != "off" else {}
+
+
+def _wanted(request: Request, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """The class that is asked for: the most probable one of every other image, the least of those between."""
+    if not request.targets.asked:
+        return {}
+    order = np.argsort(-scores.reshape(len(scores), -1).astype(np.float64), axis=1)
+    return {WANTED: np.where(np.arange(len(order)) % 2, order[:, -1], order[:, 0]).astype(np.int64)}
+
+
+def _gates(
+    running: Running,
+    inputs: Mapping[str, np.ndarray],
+    plain: dict[str, np.ndarray],
+    new: dict[str, np.ndarray],
+    batch: int,
+    runtime: Runtime,
+) -> None:
+    """Hold maps of some images, and of none, to those of all; the original outputs do not change by a bit either way."""
+    for asked in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
+        try:
+            seen = running({**inputs, GATE: asked})
+        except ModelError as error:
+            if asked.any():
+                raise
+            raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
+        _same_outputs(plain, seen, runtime)
+        for name in (MAP, CLASS):
+            if name not in seen:
+                continue
+            if seen[name][~asked].any():
+                raise VerificationError(f"'{name}' is not 0 for an image that is not asked for")
+            if not np.allclose(seen[name][asked].astype(np.float64), new[name][asked], atol=TOLERANCE, rtol=TOLERANCE):
+                raise VerificationError(f"'{name}' of an image changes when another is not asked for")
+
+
+def verify_file(path: Path, seen: Verified) -> None:
+    """Read a written file again and run it on the batch that was seen. Raises VerificationError."""
+    again = compile_for(open_model(path), seen.runtimes[0])(seen.inputs)
+    for name, array in seen.outputs.items():
+        if name not in again or not np.array_equal(again[name], array, equal_nan=array.dtype.kind == "f"):
+            raise VerificationError(f"output '{name}' of the written file is not what it was before it was written")
+
+
+def random_inputs(model: Deployed, batch: int = BATCH, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random images and the like, in the inputs' own shapes and types; a dynamic batch is `batch`."""
+    rng = np.random.default_rng(seed)
+    return {value.name: _random(value, batch, rng) for value in model.graph.inputs}
+
+
+def _random(value: Value, batch: int, rng: np.random.Generator) -> np.ndarray:
+    if value.shape is None or value.dtype is None:
+        raise ModelError(f"input '{value.name}' is no tensor of numbers with a known rank: nothing random can be given to it")
+    shape = [size if isinstance(size, int) else batch if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
+    if value.dtype.kind == "f":
+        return rng.standard_normal(shape).astype(value.dtype)
+    return rng.integers(0, 256 if value.dtype.itemsize == 1 else 2, shape).astype(value.dtype)
+
+
+def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runtime: Runtime) -> None:
+    names = [name for name in new if name not in (MAP, CLASS)]
+    if names != list(plain):
+        raise VerificationError(f"the hooked model's outputs are {list(new)}; {list(plain)} and {MAP} are expected")
+    for name, array in plain.items():
+        if not np.array_equal(array, new[name], equal_nan=array.dtype.kind == "f"):
+            worst = float(np.max(np.abs(array.astype(np.float64) - new[name])))
+            raise OutputsChanged(
+                f"output '{name}' changed by up to {worst:.3g} in {runtime} when the hook was inserted; it must not change by "
+                "a bit. The runtime fuses the model's nodes in another way when one of them is read: choose another layer with "
+                "--layer"
+            )
+
+
+def _declared(maps: np.ndarray, layer: Candidate, request: Request, batch: int) -> None:
+    cells = request.grid or layer.cells
+    fits = maps.ndim == 4 and maps.shape[0] == batch
+    if not fits or any(isinstance(size, int) and size != seen for size, seen in zip(cells, maps.shape[2:], strict=True)):
+        raise VerificationError(f"the maps have shape {list(maps.shape)}; [{batch}, K, {cells[0]}, {cells[1]}] is expected")
+    if not np.isfinite(maps).all():
+        raise VerificationError("the maps hold values that are not finite")
+
+
+def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], request: Request) -> list[list[tuple[int, int]]]:
+    """For each image, `MAPS` of its maps as (index, class): the most probable classes explained, and the least."""
+    chosen = []
+    for image, row in enumerate(plain.reshape(len(plain), -1)):
+        explained = new[CLASS][image] if request.targets.top is not None else request.targets.ids or range(row.size)
+        if request.targets.asked:
+            explained = _wanted(request, plain)[WANTED][image : image + 1]
+        ranked = sorted(enumerate(explained), key=lambda pair: -float(row[pair[1]]))
+        chosen.append([*ranked[: MAPS - 1], *ranked[MAPS - 1 :][-1:]])
+    return chosen
+
+
+def _compare(
+    maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: Definition, request: Request
+) -> tuple[int, float]:
+    """Hold maps to the definition at their extremes and some random cells: how many, and the largest difference."""
+    images, _, height, width = maps.shape
+    flat = maps.reshape(images, -1, height * width).astype(np.float64)
+    rng = np.random.default_rng(1)
+    cells = np.array(
+        [
+            [end for index, _ in pairs for end in (flat[image, index].argmin(), flat[image, index].argmax())]
+            + rng.integers(0, height * width, CELLS).tolist()
+            for image, pairs in enumerate(chosen)
+        ]
+    )  # [B, runs]
+    true = np.stack([definition.scores(run.tolist(), width, height) for run in cells.T], axis=1)  # [B, runs, K]
+    worst = 0.0
+    for image, pairs in enumerate(chosen):
+        for place, (index, k) in enumerate(pairs):
+            y, seen = true[image, :, k], flat[image, index, cells[image]]
+            if request.scale != "none":
+                low, high = y[2 * place], y[2 * place + 1]
+                seen = low + (high - low) * seen / (255 if request.scale == "u8" else 1)
+            rounding = (high - low) * 0.5 / 255 if request.scale == "u8" else 0.0
+            error = float(np.max(np.abs(seen - y))) - abs(rounding)
+            worst = larger(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
+    return cells.shape[1], worst

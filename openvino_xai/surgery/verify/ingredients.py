@@ -1,0 +1,209 @@
+"""Maps of methods that mask no cells, held to what the method makes of its parts, and the parts to the original model.
+
+Parts are the layer's features, gradients, and what a method asks the model beside them; nothing of the plan takes part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any, cast
+
+import cv2
+import numpy as np
+
+from openvino_xai.contract import GRADIENT
+from openvino_xai.dialects.protocol import Running
+from openvino_xai.errors import VerificationError
+from openvino_xai.graph.vocabulary import numpy_namespace
+from openvino_xai.hooks import METHODS, SCALES
+from openvino_xai.locate.image import find_image
+from openvino_xai.surgery.emit import emit
+from openvino_xai.surgery.plan.hook import plan_parts
+from openvino_xai.surgery.request import Request, Targets
+from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
+from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Located, by_cell, larger, squashed
+
+COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
+
+
+def hold_parts(
+    original: Located,
+    again: Located,
+    request: Request,
+    inputs: dict[str, np.ndarray],
+    maps: np.ndarray,
+    chosen: Sequence[Sequence[tuple[int, int]]],
+    *,
+    quantised: bool,
+) -> tuple[int, float]:
+    """Hold the maps of a method that masks no cells, and the parts that they are made of, to their definition.
+
+    How many cells of each image were compared, and the largest difference, as a share of the map. `again` is a twin of the
+    original, which is changed, and `chosen` are the maps of each image, as (index, class). Raises VerificationError.
+    """
+    ids = sorted({k for pairs in chosen for _, k in pairs})
+    asked = replace(request, targets=Targets(ids=tuple(ids)))
+    emit(plan_parts(again.model.graph, again.layer, again.scores, asked), again.model)
+    twin = original.compiled(again.model)
+    seen = {name: array.astype(np.float64) for name, array in twin(inputs).items()}
+    answers = {what: (seen[f"{what} given"], seen[f"{what} told"]) for what in ANSWERS if f"{what} given" in seen}
+    features = original.probing(read={CUT: original.layer.value}, given={})(inputs)[CUT]
+    tail = original.probing(read={END: original.scores.read_at(request.reads)}, given={CUT: original.layer.value})
+    told = Question(original, request, tail, twin, inputs, features, ids)
+    gradients = seen.get(GRADIENT)
+    for place in range(max(map(len, chosen))):
+        if gradients is None:
+            break
+        classes = [pairs[min(place, len(pairs) - 1)][1] for pairs in chosen]
+        slopes = np.stack([gradients[image, ids.index(k)] for image, k in enumerate(classes)])
+        step_along(
+            told.of_features,
+            features,
+            slopes,
+            classes,
+            cells=original.layer.place.cells,
+            where=f"layer '{original.layer.name}'",
+            reads=request.reads,
+            quantised=quantised,
+        )
+    difference = reduce(larger, (ANSWERS[what](told, *answer) for what, answer in answers.items()), 0.0)
+    cells, maps_difference = _compare(original, request, features, gradients, answers, maps, chosen, ids)
+    return cells, larger(difference, maps_difference)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What answers are held to: the original, its tail, and a twin that returns gradients, for `ids` of the classes."""
+
+    original: Located
+    request: Request
+    tail: Running
+    twin: Running
+    inputs: Mapping[str, np.ndarray]
+    features: np.ndarray
+    ids: Sequence[int]
+
+    def of_features(self, features: np.ndarray) -> np.ndarray:
+        """[B, K]: the scores for other features."""
+        return self.scores(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END], self.request.reads)
+
+    def scores(self, y: np.ndarray, how: str) -> np.ndarray:
+        """[B, K] of what the end of the model holds."""
+        return squashed(y.astype(np.float64).reshape(len(y), -1), "logit" if self.original.scores.activation else how)
+
+
+def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> float:
+    """The largest difference of what was told of some copies, which keep some channels, as a share of the scores."""
+    features, axis = asked.features, asked.original.layer.channels
+    worst, beside = 0.0, asked.original.layer.place.beside(features.shape)
+    for mask in np.random.default_rng(3).integers(0, kept.shape[1], COPIES):
+        sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]
+        mask_of_each = kept[:, mask].reshape(sizes)
+        some = features * (mask_of_each if beside is None else np.where(beside, 1, mask_of_each))
+        y = asked.of_features(some)
+        worst = larger(worst, float(np.abs(y[:, asked.ids] - told[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
+    return worst
+
+
+def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
+    """The largest difference of what was told of images that are multiplied by maps, in probabilities."""
+    original, request = asked.original, asked.request
+    image, place = find_image(original.model.graph, request.image)
+    whole = asked.inputs[image.name]
+    height, width = (whole.shape[axis] for axis in place.cells)
+    running = original.probing(read={END: original.scores.read_at("softmax")}, given={})
+    grid = [int(str(size)) for size in original.layer.cells]
+    worst = 0.0
+    for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
+        large = _enlarged(maps[:, mask], grid, (height, width))
+        large = np.expand_dims(large, tuple(axis for axis in range(1, whole.ndim) if axis not in place.cells))
+        y = running({**asked.inputs, image.name: (whole * large).astype(whole.dtype)})[END]
+        seen = asked.scores(y, request.score if request.score == "sigmoid" else "softmax")
+        worst = larger(worst, float(np.abs(seen[:, asked.ids] - told[:, mask]).max()))
+    return worst
+
+
+def _largest_channels(asked: Question, weights: np.ndarray, told: np.ndarray) -> float:
+    """By how much a channel that was left out weighs more than one that was picked, as a share of the largest weight."""
+    indices, count = told.astype(np.int64), weights.shape[2]
+    if (
+        indices.min() < 0
+        or indices.max() >= count
+        or any(len(set(row)) < len(row) for row in indices.reshape(-1, indices.shape[2]))
+    ):
+        raise VerificationError("the channels that the method asks about are not there, or are picked twice")
+    picked = np.zeros(weights.shape, bool)
+    np.put_along_axis(picked, indices, True, axis=2)
+    least = np.where(picked, weights, np.inf).min(axis=2)
+    most = np.where(picked, -np.inf, weights).max(axis=2)
+    return float(np.maximum(most - least, 0).max() / max(np.abs(weights).max(), SMALLEST))
+
+
+def _enlarged_range(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
+    """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
+    image, place = find_image(asked.original.model.graph, asked.request.image)
+    height, width = (asked.inputs[image.name].shape[axis] for axis in place.cells)
+    grid, worst = [int(str(size)) for size in asked.original.layer.cells], 0.0
+    for mask in range(maps.shape[1]):
+        large = _enlarged(maps[:, mask], grid, (height, width))
+        ends = np.stack([large.min(axis=(1, 2)), large.max(axis=(1, 2))], axis=1)
+        worst = larger(worst, float(np.abs(ends - told[:, :, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
+    return worst
+
+
+def _enlarged(maps: np.ndarray, grid: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """[B, H, W]: one map [N] of each image, enlarged to pixels."""
+    return np.stack([cv2.resize(flat.reshape(grid), size[::-1]) for flat in maps.astype(np.float32)])
+
+
+def _noisy_gradients(asked: Question, images: np.ndarray, told: np.ndarray) -> float:
+    """The largest difference from gradients at the noisy images, as a share of the largest."""
+    original = asked.original
+    image, _ = find_image(original.model.graph, asked.request.image)
+    whole, worst = asked.inputs[image.name], 0.0
+    for copy in range(images.shape[1]):
+        noisy = images[:, copy].astype(whole.dtype)
+        if not 0 < np.abs(noisy - whole).mean() < np.ptp(whole):
+            raise VerificationError("the noisy copies of the image are not what they are meant to be")
+        slopes = asked.twin({**asked.inputs, image.name: noisy})[GRADIENT]
+        seen = np.stack([by_cell(slopes[:, index], original.layer.place) for index in range(len(asked.ids))], axis=1)
+        worst = larger(worst, float(np.abs(seen - told[:, copy]).max() / max(np.abs(seen).max(), SMALLEST)))
+    return worst
+
+
+ANSWERS: dict[str, Callable[[Question, np.ndarray, np.ndarray], float]] = {
+    "largest_channels": _largest_channels,
+    "channel_scores": _channel_scores,
+    "image_scores": _image_scores,
+    "enlarged_range": _enlarged_range,
+    "noisy_gradients": _noisy_gradients,
+}
+
+
+def _compare(
+    original: Located,
+    request: Request,
+    features: np.ndarray,
+    gradients: np.ndarray | None,
+    answers: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    maps: np.ndarray,
+    chosen: Sequence[Sequence[tuple[int, int]]],
+    ids: Sequence[int],
+) -> tuple[int, float]:
+    """Hold maps to what their method makes of its parts, computed in f64."""
+    xp, place = numpy_namespace(), original.layer.place
+    slopes = None
+    if gradients is not None:
+        slopes = np.stack([by_cell(gradients[:, index], place) for index in range(len(ids))], axis=1)
+    site = cast(Any, ArraySite(by_cell(features, place), slopes, answers, request.channels))
+    true = np.asarray(SCALES[request.scale](cast(Any, xp), METHODS[request.method or ""].hook(cast(Any, xp), site)))
+    worst = 0.0
+    for image, pairs in enumerate(chosen):
+        for index, k in pairs:
+            column = min(ids.index(k), true.shape[2] - 1)  # one map may be for all classes
+            seen, wanted = maps[image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
+            error = float(np.abs(seen - wanted).max()) - (1 if request.scale == "u8" else 0)
+            worst = larger(worst, error / max(float(np.abs(wanted).max()), SMALLEST))
+    return true.shape[1], worst

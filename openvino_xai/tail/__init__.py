@@ -1,0 +1,1 @@
+"""The model behind a layer, interpreted: replayed, masked, sliced by class, differentiated."""

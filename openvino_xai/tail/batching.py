@@ -1,0 +1,118 @@
+"""Operations of the tail, repeated over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import Shape, Size
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.subaxis import Span, follow
+from openvino_xai.operations.axes import BROADCASTING, UNARY, Source, axes_of
+from openvino_xai.operations.integers import SHAPED, is_fixed
+from openvino_xai.tail.masked import Rows
+
+
+def repeat_over_rows(
+    graph: Graph,
+    trace: Trace,
+    node: Node,
+    operands: Mapping[int, Rows],
+    *,
+    shape: Callable[[Value], Shape] = shape_of,
+    replaced: Mapping[int, Value] = MappingProxyType({}),
+) -> list[Rows]:
+    """The outputs of `node` for operands of which some are rows. Raises PlanError, naming it, where that cannot be.
+
+    `shape` tells the shapes of outputs, but for the rows, and `replaced` what stands in place of other operands.
+    """
+    every = axes_of(node)
+    if every is None:
+        why = "its shapes are not known" if node.kind else "the operation is not one that is known to treat rows alike"
+        raise PlanError(f"{node} cannot be repeated over rows: {why}", node=node.name)
+    count = next(iter(operands.values())).count
+    span = _row_span(node, operands)
+    shapes = [span.resized(shape(output), count) for output in node.outputs]
+    if node.kind in SHAPED:
+        return [Rows(trace.shaped(node.kind, operands[0].value, shapes[0]), span)]
+    inputs: list[Value | None] = []
+    for index, value in enumerate(node.inputs):
+        if index in operands or value is None:
+            inputs.append(operands[index].value if index in operands else None)
+        elif node.kind == "resize" and index == node.attributes.get("sizes"):
+            inputs.append(_sizes(trace, [shapes[0][axis] for axis in node.attributes["told"]]))
+        elif index in replaced:
+            inputs.append(replaced[index])
+        else:
+            inputs.append(_beside(graph, trace, node, index, every[0][span.axis], count))
+    return [Rows(value, span) for value in trace.repeat(node, inputs, shapes)]
+
+
+def _sizes(trace: Trace, shape: Sequence[Size]) -> Value:
+    """[R], i64: sizes as a value, some of which may be known only when the model runs."""
+    return trace.concat([np.array([size]) if isinstance(size, int) else trace.size(size) for size in shape], axis=0)
+
+
+def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[Source], count: Size) -> Value:
+    """An operand that does not depend on the cut, made fit to stand beside rows."""
+    value = node.operand(index)
+    along = [source.axis for source in sources if source.operand == index]
+    shape = shape_of(value)
+    if along and shape[along[0]] != 1 and (one := of_one_image(graph, trace, value, along[0])) is not None:
+        value, shape = one, shape_of(one)
+    if along and shape[along[0]] != 1:
+        raise PlanError(
+            f"{node} cannot be repeated over rows: its operand '{value.name}' differs from image to image", node=node.name
+        )
+    elif not is_fixed(graph, value):
+        raise PlanError(
+            f"{node} cannot be repeated over rows: its operand '{value.name}' depends on the input beside the layer",
+            node=node.name,
+        )
+    if along and node.kind == "concat":
+        return trace.broadcast_to(value, (*shape[: along[0]], count, *shape[along[0] + 1 :]))
+    return value
+
+
+def of_one_image(graph: Graph, trace: Trace, value: Value, axis: int) -> Value | None:
+    """A value that is the same for all images, of size 1 along its batch `axis`; None where it is not.
+
+    As exporters repeat a class token for every image, or a mask of attention.
+    """
+    shape, node = shape_of(value), value.producer
+    if shape[axis] == 1 and is_fixed(graph, value):
+        return value
+    if node is None or len(node.outputs) != 1:
+        return None
+    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    if node.kind == "broadcast":
+        before = node.operand(0)
+        own = axis - len(shape) + len(shape_of(before))
+        if is_fixed(graph, before) and (own < 0 or shape_of(before)[own] == 1):
+            return trace.broadcast_to(before, one)
+        return None
+    if node.kind not in UNARY and node.kind not in BROADCASTING:
+        return None
+    operands: list[Value | None] = []
+    for operand in node.inputs:
+        own = axis - len(shape) + (operand.rank or 0) if operand is not None else -1
+        made = operand
+        if operand is not None and own >= 0 and shape_of(operand)[own] != 1:
+            made = of_one_image(graph, trace, operand, own)
+        if operand is not None and (made is None or (made is operand and not is_fixed(graph, operand))):
+            return None
+        operands.append(made)
+    return trace.repeat(node, operands, [one])[0]
+
+
+def _row_span(node: Node, operands: Mapping[int, Rows]) -> Span:
+    """Where an output holds the rows. Raises PlanError where the node mixes them."""
+    found = {follow(node, index, rows.span) for index, rows in operands.items()}
+    span = found.pop() if len(found) == 1 else None
+    if span is None:
+        raise PlanError(f"{node} cannot be repeated over rows: it mixes the items of a batch", node=node.name)
+    return span

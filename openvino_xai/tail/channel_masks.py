@@ -1,0 +1,73 @@
+"""The tail with channels switched off: masks over channels commute with whatever treats each channel alone.
+
+A mean pool, an activation or a norm of constants works on the features as they are, once; only what mixes channels meets the
+masked copies, which are rows by then and no feature maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import numpy as np
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import Shape, Size, at_one
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.tail.class_slicing import Selection, can_differ, is_linear, linear_of_channels
+from openvino_xai.tail.forward import Tail
+from openvino_xai.tail.masked import Cell, Masked, Rows, tapped
+from openvino_xai.tail.spatial_masks import Cells
+
+
+class Channels(Cells):
+    """The rules of cells that hold for channels, too: a mask keeps any number of them, and none is reduced in closed form."""
+
+    def step(
+        self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
+    ) -> list[Masked] | None:
+        """The outputs of `node`, or None where channels do not go through it one by one."""
+        cells = {index: value for index, value in operands.items() if isinstance(value, Cell)}
+        return self._alike(node, cells) if len(cells) == len(operands) else None
+
+    def _rest(self, cell: Cell) -> Value:
+        """The rest as a value, zeros for every channel where it is None: parameters belong to channels."""
+        if cell.rest is not None:
+            return cell.rest
+        shape = tuple(1 if axis == cell.place.batch else at_one(size) for axis, size in enumerate(shape_of(cell.value)))
+        return Value("zeros", shape, cell.value.dtype, data=np.zeros(shape, cell.value.dtype or np.float32))
+
+
+class ChannelTail(Tail):
+    """The part of a model that leads to `end`, for features of which copy m has the channels where `kept` [B, M, C] is true."""
+
+    def __init__(self, graph: Graph, trace: Trace, end: Value, kept: Value, *, batch: Size) -> None:
+        grid = (shape_of(kept)[1], 1)
+        super().__init__(graph, trace, end, batch=batch, grid=grid, lazy=True)
+        self._cells = Channels(graph, trace, batch, grid)
+        self._kept = kept
+
+    def _choose(self, selection: Selection | None, start: Collection[Value]) -> None:
+        """Where no layer makes classes of channels, the channels are the classes, and all of them are needed."""
+        mixed = any(node.kind in ("conv", "matmul") for node in self._nodes)
+        super()._choose(selection if mixed else None, start)
+
+    def _can_differ(self, held: Mapping[Value, int]) -> bool:
+        return can_differ(self._nodes, held, by_channel=True)
+
+    def _linear(self, node: Node, operands: Mapping[int, Masked], selection: Selection) -> Rows | None:
+        """For few classes: as many copies of the weights are less than as many copies of the features as there are masks."""
+        cell, masks = operands.get(0), shape_of(self._kept)[1]
+        if not isinstance(cell, Cell) or cell.rest is not None or len(operands) > 1 or not is_linear(node):
+            return None
+        if cell.place.cells != (1,) or (node.kind == "matmul" and len(shape_of(cell.value)) != 2):
+            return None
+        if not isinstance(masks, int) or selection.count >= masks:
+            return None
+        value = tapped(self._trace, cell.value)
+        return Rows(linear_of_channels(self._trace, node, value, self._kept, selection, (self._batch, masks)))
+
+    def _masks(self, cell: Cell) -> Value:
+        """[B, M, 1, C, 1 ...], as the axes of the value are."""
+        (axis,) = cell.place.cells
+        shape, (batch, masks, channels) = shape_of(cell.value), shape_of(self._kept)
+        return self._trace.reshape(self._kept, (batch, masks, *(channels if a == axis else 1 for a in range(1, len(shape)))))

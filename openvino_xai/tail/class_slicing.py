@@ -1,0 +1,174 @@
+"""Only the classes that are asked for: the tail's last layers, computed for those alone.
+
+Where every score is a function of its own column of the weights, as after a linear layer, the columns of other classes need
+not be touched. A softmax needs them all, and stops this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from openvino_xai.graph.model import Node, Value
+from openvino_xai.graph.sizes import Size, product
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.graph.vocabulary import Array
+from openvino_xai.operations.axes import UNARY, axes_of, is_1x1
+from openvino_xai.tail.masked import Rows
+
+POOLED = frozenset("avg_pool max max_pool mean min sum".split())
+EACH_ALONE = UNARY | {"add", "divide", "multiply", "subtract", "reshape", "squeeze", "unsqueeze"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`count` of all `classes`: `ids` [k], the same for all images, or [B, k] for each its own (`of_each_image`)."""
+
+    ids: Array
+    count: int
+    classes: int
+    of_each_image: bool = False
+
+
+def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], classes: int) -> dict[Value, int]:
+    """The values of the tail that can be computed for some classes alone, and the axis that holds the classes."""
+    inside = {value for node in nodes for value in node.outputs} | set(start)
+    held = {end: 1}
+    for node in reversed(nodes):
+        axis = held.get(node.outputs[0])
+        axes = axes_of(node)
+        if axis is None or axes is None or len(node.outputs) > 1:
+            continue
+        sources = axes[0][axis]
+        if not sources or any(not source.exact for source in sources):
+            del held[node.outputs[0]]  # the classes are mixed here: the output is whole, and they are picked from it
+            continue
+        for source in sources:
+            operand = node.operand(source.operand)
+            if operand in inside and shape_of(operand)[source.axis] == classes:
+                held[operand] = source.axis
+    return _closed(nodes, held, start)
+
+
+def _closed(nodes: Sequence[Node], held: dict[Value, int], start: Collection[Value]) -> dict[Value, int]:
+    """Without the values that something else reads whole, and all that depends on them being so."""
+    for value in start:
+        held.pop(value, None)
+    changed = True
+    while changed:
+        changed = False
+        for node in nodes:
+            whole = node.outputs[0] not in held
+            for _, value in node.operands:
+                if whole and value in held:
+                    del held[value]
+                    changed = True
+    return held
+
+
+def can_differ(nodes: Sequence[Node], held: Mapping[Value, int], *, by_channel: bool = False) -> bool:
+    """Whether classes can be chosen for each image: one linear layer, and then only what treats each score alone.
+
+    Where masks are `by_channel`, that may be a map of classes, too.
+    """
+    chosen = [node for node in nodes if node.outputs[0] in held]
+    linear = [node for node in chosen if not any(value in held for _, value in node.operands)]
+    if len(linear) != 1 or not (is_linear(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear(linear[0])):
+        return False
+    alone = EACH_ALONE | POOLED if by_channel else EACH_ALONE
+    return all(node.kind in alone for node in chosen if node is not linear[0])
+
+
+def is_linear(node: Node) -> bool:
+    """Whether a node multiplies channels, and nothing else, by weights: a linear layer, or a 1x1 convolution."""
+    if node.kind == "matmul":
+        return not node.attributes.get("transpose_a")
+    return node.kind == "conv" and node.attributes["groups"] == 1 and is_1x1(node)
+
+
+def picked(
+    trace: Trace, node: Node, held: Mapping[Value, int], selection: Selection, rows: Rows, sizes: tuple[Size, Size]
+) -> dict[int, Value]:
+    """The operands of `node` that hold something of every class, cut down to the classes asked for; `sizes` are (B, N)."""
+    axis = held[node.outputs[0]]
+    axes = axes_of(node)
+    assert axes is not None
+    found = {}
+    for source in axes[0][axis]:
+        operand = node.operand(source.operand)
+        if operand in held or shape_of(operand)[source.axis] == 1:
+            continue
+        if not selection.of_each_image:
+            found[source.operand] = trace.take(operand, selection.ids, axis=source.axis)
+        else:
+            found[source.operand] = _by_row(trace, operand, node, axis, selection, rows, sizes)
+    return found
+
+
+def _by_row(
+    trace: Trace, operand: Value, node: Node, axis: int, selection: Selection, rows: Rows, sizes: tuple[Size, Size]
+) -> Value:
+    """[B * N, k, 1 ...]: a constant of each class, for the classes of each row's image."""
+    each = trace.take(trace.reshape(operand, (product(shape_of(operand)),)), selection.ids, axis=0)  # [B, k]
+    batch, masks = sizes
+    spread = trace.broadcast_to(trace.reshape(each, (batch, 1, selection.count)), (batch, masks, selection.count))
+    trailing = [1] * (len(shape_of(node.outputs[0])) - axis - 1)
+    return trace.reshape(spread, (rows.count, selection.count, *trailing))
+
+
+def linear_by_image(trace: Trace, node: Node, rows: Rows, selection: Selection, sizes: tuple[Size, Size]) -> Value:
+    """[B * N, k, ...]: a linear layer, or a 1x1 convolution, with, for each image, the weights of its own classes."""
+    (batch, masks), weights = sizes, _weights(trace, node, selection)  # [B, k, C]
+    _, channels, *others = shape_of(rows.value)
+    if node.kind == "matmul":
+        x = trace.reshape(rows.value, (batch, masks, channels))
+        y = trace.matmul(x, trace.permute_dims(weights, (0, 2, 1)))
+    else:
+        x = trace.reshape(rows.value, (batch, masks, channels, product(others)))
+        y = trace.matmul(trace.reshape(weights, (batch, 1, selection.count, channels)), x)
+    return _with_addend(trace, node, y, selection, sizes, others)
+
+
+def linear_of_channels(
+    trace: Trace, node: Node, value: Value, kept: Value, selection: Selection, sizes: tuple[Size, Size]
+) -> Value:
+    """[B * M, k, ...]: a linear layer, or a 1x1 convolution, on copies of `value` [B, C, ...] that have the channels `kept`.
+
+    The sum over the channels of kept_mc w_kc v_c is a product of the masks with w_kc v_c: no copy is ever made.
+    """
+    batch, _ = sizes
+    _, channels, *others = shape_of(value)
+    weights = _weights(trace, node, selection)
+    each = trace.multiply(
+        trace.reshape(weights, (*shape_of(weights), 1)), trace.reshape(value, (batch, 1, channels, product(others)))
+    )  # [B, k, C, ...]
+    laid = trace.reshape(trace.permute_dims(each, (0, 2, 1, 3)), (batch, channels, selection.count * product(others)))
+    y = trace.matmul(trace.astype(kept, value.dtype), laid)
+    return _with_addend(trace, node, y, selection, sizes, others)
+
+
+def _weights(trace: Trace, node: Node, selection: Selection) -> Value:
+    """[B, k, C], or [1, k, C] where all images have the same classes."""
+    weights = node.operand(1)
+    if node.kind == "conv":
+        weights = trace.reshape(weights, shape_of(weights)[:2])
+    elif not node.attributes.get("transpose_b"):
+        weights = trace.permute_dims(weights, (1, 0))
+    each = trace.take(weights, selection.ids, axis=0)
+    return each if selection.of_each_image else trace.reshape(each, (1, *shape_of(each)))
+
+
+def _with_addend(
+    trace: Trace, node: Node, y: Value, selection: Selection, sizes: tuple[Size, Size], others: Sequence[Size]
+) -> Value:
+    """[B * N, k, ...]: a product [B, N, k ...], times alpha, with what the node adds for each class."""
+    (batch, masks), a = sizes, node.attributes
+    y = trace.reshape(y, (batch, masks, selection.count, product(others)))
+    y = y if a.get("alpha", 1.0) == 1 else trace.multiply(y, a["alpha"])
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        addend = node.operand(2)
+        if product(shape_of(addend)) != 1:
+            flat = trace.take(trace.reshape(addend, (product(shape_of(addend)),)), selection.ids, axis=0)
+            addend = trace.reshape(flat, (batch if selection.of_each_image else 1, 1, selection.count, 1))
+        y = trace.add(y, addend if a.get("beta", 1.0) == 1 else trace.multiply(addend, a["beta"]))
+    return trace.reshape(y, (batch * masks, selection.count, *others))

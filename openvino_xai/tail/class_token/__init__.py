@@ -1,0 +1,1 @@
+"""Masked tokens of which the scores read some alone, as the class token."""

@@ -1,0 +1,65 @@
+"""Where the scores pick tokens that no mask weighs, as a class token."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.locate.subaxis import Span, follow
+from openvino_xai.operations.integers import known_integers
+from openvino_xai.tail.masked import Weighted
+
+
+def picking(
+    graph: Graph, cuts: Mapping[Value, Weighted], nodes: Sequence[Node], end: Value
+) -> dict[Node, tuple[Span, list[int]]]:
+    """The nodes that pick tokens that no mask weighs, with the axis of tokens; none where others reach `end`, too."""
+    weights = next(iter(cuts.values())).weights
+    spans: dict[Value, set[Span]] = {value: {Span(cut.place.cells[0])} for value, cut in cuts.items()}
+    found: dict[Node, tuple[Span, list[int]]] = {}
+    for node in nodes:
+        if (picked := _picked(graph, node, spans.get(node.operand(0), set()), weights)) is not None:
+            found[node] = picked
+        else:
+            after = {follow(node, index, span) for index, value in node.operands for span in spans.get(value, ())}
+            for value in node.outputs:
+                spans[value] = {span for span in after if span is not None}
+    return _reached(found, cuts, nodes, end)
+
+
+def _picked(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarray) -> tuple[Span, list[int]] | None:
+    """The axis of tokens and those that a node picks, where no mask weighs these; None for any other node."""
+    if node.kind not in ("gather", "slice"):
+        return None
+    shape, a = shape_of(node.operand(0)), node.attributes
+    for span in spans:
+        length = shape[span.axis]
+        if not span.pure or not isinstance(length, int):
+            continue
+        if node.kind == "gather" and a["axis"] % len(shape) == span.axis:
+            told = known_integers(graph, node, 1)
+            tokens = [index % length for index in told] if told is not None else None
+        elif node.kind == "slice" and [axis % len(shape) for axis in a["axes"]] == [span.axis]:
+            tokens = list(range(length))[slice(a["starts"][0], a["ends"][0], a["steps"][0])]
+        else:
+            continue
+        if tokens and bool(np.all(weights[:, tokens] == 1)):
+            return span, tokens
+    return None
+
+
+def _reached(
+    found: Mapping[Node, tuple[Span, list[int]]], cuts: Collection[Value], nodes: Sequence[Node], end: Value
+) -> dict[Node, tuple[Span, list[int]]]:
+    """Those that lead to the end; none where the end is reached past them."""
+    wanted, used = {end}, {}
+    for node in reversed(nodes):
+        if any(value in wanted for value in node.outputs):
+            if node in found:
+                used[node] = found[node]
+            else:
+                wanted.update(value for _, value in node.operands)
+    return {} if wanted & set(cuts) else used

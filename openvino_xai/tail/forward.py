@@ -1,0 +1,203 @@
+"""The tail as a function of masked features: what is known of them is carried as far as it goes.
+
+The direct way multiplies features by masks at the cut and repeats the tail over B * N rows: the definition. The lazy way
+carries a `Cell` instead, for which most tails need no new node up to the reduction, and materialises it where no rule knows
+how to go on. Both compute the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import Dim, Shape, Size, product, text
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.layers import layer_name
+from openvino_xai.tail.batching import repeat_over_rows
+from openvino_xai.tail.class_slicing import Selection, can_differ, class_axes, is_linear, linear_by_image, picked
+from openvino_xai.tail.class_token.attention import Queries
+from openvino_xai.tail.masked import Cell, Flat, Masked, Rows, Start, Weighted, tapped
+from openvino_xai.tail.spatial_masks import Cells
+from openvino_xai.tail.walk import between
+
+
+class Tail:
+    """The part of a model that leads to `end`, for `batch` images.
+
+    `grid` is how many masks there are along the rows and columns of cells; each keeps a block of them. A tail that is `apart`
+    leaves what the model's own nodes read as it is.
+    """
+
+    def __init__(
+        self, graph: Graph, trace: Trace, end: Value, *, batch: Size, grid: tuple[Size, Size], lazy: bool, apart: bool = True
+    ) -> None:
+        self._graph, self._trace, self._end = graph, trace, end
+        self._apart = apart
+        self._batch, self._grid = batch, grid
+        self._cells = Cells(graph, trace, batch, grid) if lazy else None
+        self._rows: dict[Cell, Rows] = {}
+        self._selection: Selection | None = None
+        self._chosen: dict[Value, int] = {}
+        self._nodes: list[Node] = []
+
+    def run(self, start: Mapping[Value, Start], selection: Selection | None = None) -> tuple[Rows, bool]:
+        """The end, for every mask of every image, and whether it holds the selected classes alone, or still all of them.
+
+        `start` says what is masked, and how. Raises PlanError, naming the operation that is in the way.
+        """
+        known = self._known(start)
+        self._nodes = between(self._graph, known, self._end)
+        self._choose(selection, known)
+        for node in self._nodes:
+            operands = {index: known[value] for index, value in node.operands if value in known}
+            known.update(zip(node.outputs, self._step(node, operands), strict=True))
+        return self._as_rows(known[self._end]), self._end in self._chosen
+
+    def _known(self, start: Mapping[Value, Start]) -> dict[Value, Masked]:
+        """What the tail begins with: what is masked; or what a lazy plan knows of tokens that are picked from it."""
+        weighted = {value: item for value, item in start.items() if isinstance(item, Weighted)}
+        if weighted and self._cells:
+            nodes = between(self._graph, weighted, self._end)
+            queries = Queries(self._graph, self._trace, weighted, nodes, self._end, apart=self._apart)
+            if (rows := queries.rows()) is not None:
+                return dict(rows)
+        known: dict[Value, Masked] = {}
+        for value, item in start.items():
+            if isinstance(item, Weighted):
+                known[value] = self._weighted(item)
+            else:
+                known[value] = item if self._cells or isinstance(item, Rows) else self._multiplied_out(item)
+        return known
+
+    def _choose(self, selection: Selection | None, start: Collection[Value]) -> None:
+        """Find the values that need be computed for the selected classes only."""
+        self._selection, self._chosen = selection, {}
+        if selection is None or shape_of(self._end)[1] != selection.classes:
+            return
+        held = class_axes(self._nodes, self._end, start, selection.classes)
+        if not selection.of_each_image or self._can_differ(held):
+            self._chosen = held
+
+    def _can_differ(self, held: Mapping[Value, int]) -> bool:
+        return can_differ(self._nodes, held)
+
+    def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
+        lazy = self._cells.step(node, operands) if self._cells else None
+        if node.outputs[0] in self._chosen and not (lazy and isinstance(lazy[0], Cell)):
+            return self._step_of_classes(node, operands)
+        if lazy is not None:
+            return lazy
+        rows = {index: self._as_rows(value) for index, value in operands.items()}
+        return list(repeat_over_rows(self._graph, self._trace, node, rows))
+
+    def _step_of_classes(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
+        """The output of `node` for the selected classes; cells, which the model computes anyway, are cut down here."""
+        selection, sizes = self._selection, (self._batch, product(self._grid))
+        assert selection is not None
+        cut = {i: self._of_classes(value, node.operand(i), selection) for i, value in operands.items()}
+        lazy = self._cells.step(node, cut, self._shape) if self._cells else None
+        if lazy is not None and not isinstance(lazy[0], Cell):
+            return lazy
+        if (linear := self._linear(node, cut, selection)) is not None:
+            return [linear]
+        rows = {index: self._as_rows(value) for index, value in cut.items()}
+        first = next(iter(rows.values()))
+        if selection.of_each_image and is_linear(node):
+            return [Rows(linear_by_image(self._trace, node, first, selection, sizes))]
+        replaced = picked(self._trace, node, self._chosen, selection, first, sizes)
+        made = repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced)
+        return list(made)
+
+    def _linear(self, node: Node, operands: Mapping[int, Masked], selection: Selection) -> Rows | None:
+        """The output of a linear layer for the selected classes, where masks are a part of its product."""
+        return None
+
+    def _of_classes(self, value: Masked, original: Value, selection: Selection) -> Masked:
+        """A cell with the selected classes alone, where it holds them all; rows of such values hold no others."""
+        axis = self._chosen.get(original)
+        if axis is None or not isinstance(value, Cell):
+            return value
+        rest = value.rest
+        if rest is not None and shape_of(rest)[axis] != 1:
+            rest = self._trace.take(rest, selection.ids, axis=axis)
+        return Cell(self._trace.take(tapped(self._trace, value.value), selection.ids, axis=axis), rest, value.place)
+
+    def _shape(self, value: Value) -> Shape:
+        """The shape of a value of the tail, for the selected classes where it can be computed for them alone."""
+        shape, axis = shape_of(value), self._chosen.get(value)
+        if axis is None or self._selection is None:
+            return shape
+        return (*shape[:axis], self._selection.count, *shape[axis + 1 :])
+
+    def _as_rows(self, value: Masked) -> Rows:
+        """The value, materialised, once."""
+        if isinstance(value, Rows):
+            return value
+        if isinstance(value, Flat):
+            whole = self._as_rows(value.cell)
+            return Rows(self._trace.reshape(whole.value, (whole.count, *shape_of(value.value)[1:])))
+        if value not in self._rows:
+            self._rows[value] = self._selected_by_mask(value)
+        return self._rows[value]
+
+    def _multiplied_out(self, cell: Cell) -> Rows:
+        """[B * N, ...]: the definition, features times masks; a mask is [1, N, 1, H, W], never as deep as the features."""
+        xp, shape = self._trace, shape_of(cell.value)
+        masks = xp.astype(self._masks(cell), cell.value.dtype)
+        return self._merged(xp.multiply(xp.reshape(cell.value, (shape[0], 1, *shape[1:])), masks), shape)
+
+    def _weighted(self, item: Weighted) -> Rows:
+        """[B * N, ...]: the definition, tokens times their weights."""
+        xp, shape, tokens = self._trace, shape_of(item.value), item.place.cells[0]
+        sizes = [shape[tokens] if axis == tokens else 1 for axis in range(len(shape))]
+        weights = item.weights.astype(item.value.dtype).reshape(1, -1, *sizes[1:])
+        return self._merged(xp.multiply(xp.reshape(item.value, (shape[0], 1, *shape[1:])), weights), shape)
+
+    def _selected_by_mask(self, cell: Cell) -> Rows:
+        """[B * N, ...]: the value at the cells that a mask keeps, the rest elsewhere."""
+        xp, shape = self._trace, shape_of(cell.value)
+        rest: Value | np.ndarray = np.zeros((), cell.value.dtype)
+        if cell.rest is not None:
+            rest = xp.reshape(cell.rest, (1, 1, *shape_of(cell.rest)[1:]))
+        value = xp.reshape(tapped(xp, cell.value), (shape[0], 1, *shape[1:]))
+        return self._merged(xp.where(self._masks(cell), value, rest), shape)
+
+    def _merged(self, value: Value, shape: Shape) -> Rows:
+        return Rows(self._trace.reshape(value, (shape[0] * product(self._grid), *shape[1:])))
+
+    def _masks(self, cell: Cell) -> Value:
+        """[1, N, 1, H, W] (or as the axes of the value are): True where mask n keeps a cell."""
+        shape, place = shape_of(cell.value), cell.place
+        cells = [shape[axis] for axis in place.cells] if len(place.cells) == 2 else place.grid
+        named = f"'{layer_name(cell.value)}' {text(shape)}"
+        if place.batch != 0:
+            raise PlanError(f"layer {named} has its batch on axis {place.batch}; axis 0 is expected")
+        if any(isinstance(size, Dim) for size in (*cells, *self._grid)):
+            raise PlanError(
+                f"layer {named} has to be masked cell by cell, and the number of its cells depends on the input: "
+                "give the model a fixed height and width, or choose a layer from which only a pool leads to the scores"
+            )
+        (height, width), (rows, columns) = [[int(str(size)) for size in pair] for pair in (cells, self._grid)]
+        if height % rows or width % columns:
+            raise PlanError(
+                f"layer {named} has {height} x {width} cells where there are {rows} x {columns} masks: the shapes that the "
+                "model tells contradict each other"
+            )
+        blocks = np.arange(rows)[:, None] * columns + np.arange(columns)
+        index = blocks.repeat(height // rows, axis=0).repeat(width // columns, axis=1)
+        if place.cells != tuple(sorted(place.cells)):  # columns before rows
+            index = index.T
+        here = index.reshape(1, *(shape[axis] if axis in place.cells else 1 for axis in range(len(shape))))
+        return self._trace.equal(np.arange(rows * columns).reshape(1, -1, *[1] * (len(shape) - 1)), here)
+
+
+def replayed(graph: Graph, trace: Trace, start: Mapping[Value, Rows], end: Value) -> dict[Value, Rows]:
+    """The values between the start and the end, over the rows that stand in its place. Raises PlanError."""
+    known = dict(start)
+    for node in between(graph, known, end):
+        rows = {index: known[value] for index, value in node.operands if value in known}
+        known.update(zip(node.outputs, repeat_over_rows(graph, trace, node, rows), strict=True))
+    return known

@@ -1,0 +1,341 @@
+"""Reverse mode: from the score of a class back to a layer, as nodes that a runtime computes.
+
+Adjoints run backward through the tail, one row for each class of each image, by the table of `derivatives`. Two things are kept
+small for as long as they stay so. What no image has touched yet is one row a class, made of weights alone: a mean pool and a
+linear layer cost a gather of the class's weights when the model runs, and nothing else. And an axis along which an adjoint is
+the same everywhere, as over the cells behind a mean, stays of size 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Graph, Node, Value, understood
+from openvino_xai.graph.sizes import Dim, Shape, Size, product
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
+from openvino_xai.operations.axes import is_1x1
+from openvino_xai.operations.derivatives import DERIVATIVES, of_softmax
+from openvino_xai.operations.integers import known_integers
+from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.walk import between, data_operands
+
+# what leaves adjoints as small as they are, where all else that it reads is constant
+SMALL = frozenset(
+    "add batch_norm cast divide identity matmul mean multiply negative squeeze subtract sum transpose unsqueeze".split()
+)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The K classes that are explained: `ids` [K], or [B, K] for each image (or copy) its own; None is all of `every`."""
+
+    every: int
+    ids: Any = None
+    of_each_image: bool = False
+
+    @property
+    def count(self) -> int:
+        """K."""
+        if self.ids is None:
+            return self.every
+        held = self.ids.shape[-1]
+        assert isinstance(held, int)
+        return held
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The classes that rows are made for as long as no image matters: those with ids, else all."""
+        return np.arange(self.every) if self.ids is None or self.of_each_image else np.asarray(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Adjoint:
+    """The derivative of every explained score with respect to a value, in the value's axes, its items replaced by rows.
+
+    There is a row for each class (`by_class`), or for each class of each image. Axes along which it is the same are of size 1.
+    """
+
+    value: Value
+    span: Span
+    by_class: bool
+
+
+class Backward:
+    """The tail between `cut` and `end`, differentiated, for `batch` images and some classes.
+
+    `squash` says how a score is read of the end: `logit`, as it is, or through `softmax` or `sigmoid`. Values of the forward
+    pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses them, reading them
+    would change what the model returns. Or they are told as `forward`, for a number of `copies` of each image.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        trace: Trace,
+        cut: Value,
+        end: Value,
+        classes: Classes,
+        *,
+        batch: Size,
+        squash: str = "logit",
+        apart: bool = False,
+        copies: int = 1,
+        forward: Mapping[Value, Value] | None = None,
+    ) -> None:
+        self.graph, self.xp, self.batch, self.classes = graph, trace, batch, classes
+        self._cut, self._end, self._squash = cut, end, squash
+        self._nodes = between(graph, {cut}, end)
+        self.items = batch * copies
+        self._again = forward or (_computed_again(trace, cut, self._nodes) if apart else {})
+        self.spans = self._followed()
+        self._rows: dict[tuple[Value, Span], Value] = {}
+
+    def gradient(self) -> Value:
+        """[B * K, ...]: the derivative of each score with respect to the cut, of size 1 along axes where it is the same.
+
+        Raises PlanError, naming the operation that has no derivative here.
+        """
+        found: dict[Value, Adjoint] = {self._end: self._squashed(self._seed)}
+        for node in reversed(self._nodes):
+            reached = [found[value] for value in node.outputs if value in found]
+            if not reached:
+                continue
+            given = self._joined(node, found) if node.kind == "split" else reached[0]
+            rule = DERIVATIVES.get(node.kind)
+            if rule is None:
+                raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
+            if given.by_class and not self._stays_small(node):
+                given = self.as_rows(given)
+            step = _Step(self, node, given)
+            for index, operand in node.operands:
+                if operand in self.spans and operand in data_operands(node) and _has_slope(node, index):
+                    with understood(node):
+                        adjoint = rule(step, index, given.value)
+                    made = Adjoint(adjoint, self.spans[operand], given.by_class)
+                    found[operand] = self._added(found.get(operand), made)
+        if self._cut not in found:
+            raise PlanError(
+                f"the scores do not depend on '{self._cut.name}' in a way that has a derivative", node=self._cut.name
+            )
+        return self.as_rows(found[self._cut]).value
+
+    # ---- where rows are ----
+
+    def _followed(self) -> dict[Value, Span]:
+        """Where the images are in every value between the cut and the end. Raises PlanError where they are mixed."""
+        spans = {self._cut: FIRST}
+        for node in self._nodes:
+            inside = [(index, value) for index, value in node.operands if value in spans and value in data_operands(node)]
+            every = {follow(node, index, spans[value]) for index, value in inside}
+            span = every.pop() if len(every) == 1 else None
+            if span is None:
+                raise PlanError(
+                    f"{node} cannot be differentiated: it mixes images, or its shapes are not known", node=node.name
+                )
+            spans.update(dict.fromkeys(node.outputs, span))
+        if spans[self._end] != FIRST:
+            raise PlanError(f"'{self._end.name}' has its batch on axis {spans[self._end].axis}; axis 0 is expected, alone")
+        return spans
+
+    @property
+    def rows(self) -> Size:
+        """B * K, or B * S * K for S copies."""
+        return self.items * self.classes.count
+
+    def shape(self, value: Value, span: Span, by_class: bool) -> Shape:
+        """The shape of a value with rows in place of images."""
+        return span.resized(shape_of(value), len(self.classes.columns) if by_class else self.rows)
+
+    def read(self, value: Value, span: Span | None) -> Value:
+        """A value of the forward pass for every row; what no image matters for, as it is."""
+        if span is None or self.graph.is_constant(value):
+            return value
+        if (value, span) not in self._rows:
+            self._rows[value, span] = self._spread(self._again.get(value) or tapped(self.xp, value), span)
+        return self._rows[value, span]
+
+    def _spread(self, value: Value, span: Span) -> Value:
+        """[..., B * K, ...] of [..., B, ...]: each image, once for each of its classes."""
+        shape, count = shape_of(value), self.classes.count
+        if count == 1 or span.length(shape) != self.items:
+            return value
+        ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
+        apart = self.xp.reshape(value, (*ahead, span.outer * self.items, 1, span.inner, *behind))
+        whole = self.xp.broadcast_to(apart, (*ahead, span.outer * self.items, count, span.inner, *behind))
+        return self.xp.reshape(whole, (*ahead, span.outer * self.items * count * span.inner, *behind))
+
+    def as_rows(self, adjoint: Adjoint) -> Adjoint:
+        """With a row for each class of each image."""
+        if not adjoint.by_class:
+            return adjoint
+        xp, axis, classes = self.xp, adjoint.span.axis, self.classes
+        if adjoint.value is self._seed.value and classes.of_each_image:
+            return replace(adjoint, value=self._picked_by_image(adjoint.value), by_class=False)
+        shape = shape_of(adjoint.value)
+        ahead, behind = shape[:axis], shape[axis + 1 :]
+        if classes.of_each_image:
+            value = xp.take(adjoint.value, classes.ids, axis=axis)
+        else:
+            one = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
+            value = xp.broadcast_to(one, (*ahead, self.items, *shape[axis:]))
+        return Adjoint(xp.reshape(value, (*ahead, self.rows, *behind)), adjoint.span, False)
+
+    def _picked_by_image(self, seed: Value) -> Value:
+        """[B * K, ...]: 1 at each row's own class."""
+        own = self.xp.reshape(self.classes.ids, (self.rows, 1))
+        picked = self.xp.astype(self.xp.equal(own, np.arange(self.classes.every)), seed.dtype)
+        return self.xp.reshape(picked, (self.rows, *shape_of(seed)[1:]))
+
+    def _stays_small(self, node: Node) -> bool:
+        """Whether a node's adjoints need nothing of an image, and no axis in its full size."""
+        inside = [index for index, value in node.operands if value in self.spans]
+        others = [value for index, value in node.operands if index not in inside]
+        pointwise = node.kind == "conv" and is_1x1(node)
+        reshaped = (
+            node.kind == "reshape" and product(shape_of(node.outputs[0])[2:]) == product(shape_of(node.operand(0))[2:]) == 1
+        )
+        if not (node.kind in SMALL or pointwise or reshaped) or not all(self.graph.is_constant(value) for value in others):
+            return False
+        if node.kind in ("multiply", "divide", "matmul") and (len(inside) > 1 or (node.kind == "divide" and inside != [0])):
+            return False
+        spans = [self.spans[node.operand(index)] for index in inside] + [self.spans[value] for value in node.outputs]
+        return all(span.pure for span in spans)
+
+    # ---- adjoints ----
+
+    @cached_property
+    def _seed(self) -> Adjoint:
+        """The derivative of logits with respect to the end: 1 at the class itself, computed and not stored."""
+        xp, end, columns = self.xp, self._end, self.classes.columns
+        dtype = end.dtype if end.dtype is not None and end.dtype.kind == "f" else np.dtype(np.float32)
+        own = xp.equal(columns.reshape(-1, 1), np.arange(self.classes.every))
+        return Adjoint(xp.reshape(xp.astype(own, dtype), (len(columns), *shape_of(end)[1:])), FIRST, True)
+
+    def is_seed(self, value: Value) -> bool:
+        """Whether an adjoint is still the seed, in whatever shape."""
+        seed, node = self._seed.value, value.producer
+        if node is not None and node.kind == "reshape" and node.native is None:
+            value = node.operand(0)
+        return value is seed or (
+            seed.producer is not None and seed.producer.kind == "reshape" and value is seed.producer.operand(0)
+        )
+
+    def _squashed(self, seed: Adjoint) -> Adjoint:
+        """The derivative of the scores, where something squashes them."""
+        if self._squash == "logit":
+            return seed
+        dtype = seed.value.dtype
+        xp, rows, y = self.xp, self.as_rows(seed), self.read(self._end, FIRST)
+        if self._squash == "softmax":
+            return replace(rows, value=of_softmax(xp, xp.softmax(y, axis=1), rows.value, (1,)))
+        s = xp.sigmoid(y)
+        return replace(rows, value=xp.multiply(rows.value, xp.multiply(s, xp.subtract(np.ones((), dtype), s))))
+
+    def _joined(self, node: Node, found: Mapping[Value, Adjoint]) -> Adjoint:
+        """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
+        parts = []
+        for value in node.outputs:
+            whole = self.shape(value, self.spans[value], False)
+            if value in found:
+                parts.append(self.xp.broadcast_to(self.as_rows(found[value]).value, whole))
+            else:
+                zero = np.zeros((1,) * len(whole), node.operand(0).dtype)
+                parts.append(self.xp.broadcast_to(zero, whole))
+        return Adjoint(self.xp.concat(parts, axis=node.attributes["axis"]), self.spans[node.outputs[0]], False)
+
+    def _added(self, old: Adjoint | None, new: Adjoint) -> Adjoint:
+        if old is None:
+            return new
+        if old.by_class != new.by_class:
+            old, new = self.as_rows(old), self.as_rows(new)
+        return replace(new, value=self.xp.add(old.value, new.value))
+
+
+def _computed_again(trace: Trace, cut: Value, nodes: Sequence[Node]) -> dict[Value, Value]:
+    """The values of nodes, computed from the cut on by copies that no runtime recognises as what it has already."""
+    assert cut.dtype is not None
+    lowest = np.array(np.finfo(cut.dtype).min, cut.dtype)
+    again = {cut: trace.maximum(tapped(trace, cut), lowest)}  # the same: runtimes merge nodes that read the same
+    for node in nodes:
+        inputs = [value if value is None else again.get(value, value) for value in node.inputs]
+        made = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
+        again.update(zip(node.outputs, made, strict=True))
+    return again
+
+
+def _has_slope(node: Node, index: int) -> bool:
+    """Whether an output depends smoothly on an operand: conditions and indices choose, and have none."""
+    return not (node.kind == "where" and index == 0) and not (node.kind == "gather" and index == 1)
+
+
+class _Step:
+    """A node on the way back, as rules see it."""
+
+    def __init__(self, backward: Backward, node: Node, adjoint: Adjoint) -> None:
+        self._backward, self._by_class = backward, adjoint.by_class
+        self.xp, self.node = backward.xp, node
+        self._span = backward.spans[node.outputs[0]]
+
+    def operand(self, index: int) -> Value:
+        value = self.node.operand(index)
+        return self._backward.read(value, self._span_of(index))
+
+    def _span_of(self, index: int) -> Span | None:
+        """Where the images are in an operand; None where it has none."""
+        value = self.node.operand(index)
+        if value in self._backward.spans:
+            return self._backward.spans[value]
+        span = trace_back(self.node, index, self._span)
+        return span if span is not None and span.fits(shape_of(value)) else None
+
+    def output(self) -> Value:
+        return self._backward.read(self.node.outputs[0], self._span)
+
+    def operand_shape(self, index: int) -> Shape:
+        value, span = self.node.operand(index), self._span_of(index)
+        if span is None or self._backward.graph.is_constant(value) or span.length(shape_of(value)) != self._backward.batch:
+            return shape_of(value)
+        return self._backward.shape(value, span, self._by_class)
+
+    @cached_property
+    def _output_shape(self) -> Shape:
+        shape = self._backward.shape(self.node.outputs[0], self._span, self._by_class)
+        if self.node.kind == "split":
+            return self.operand_shape(0)
+        return shape
+
+    def output_shape(self) -> Shape:
+        return self._output_shape
+
+    def constant(self, index: int) -> np.ndarray | None:
+        return self._backward.graph.constant(self.node.inputs[index])
+
+    def integers(self, index: int) -> list[int] | None:
+        return known_integers(self._backward.graph, self.node, index)
+
+    def number(self, size: Size) -> Any:
+        if isinstance(size, Dim):
+            return self.xp.astype(self.xp.size(size), np.float32)
+        return float(size)
+
+    def full(self, g: Value, axes: tuple[int, ...] | None = None) -> Value:
+        whole = self.output_shape()
+        wanted = range(len(whole)) if axes is None else axes
+        return self.xp.broadcast_to(g, tuple(whole[a] if a in wanted else size for a, size in enumerate(shape_of(g))))
+
+    def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
+        """The seed picks one item a row."""
+        columns = self._backward.classes.columns
+        if not self._by_class or not self._backward.is_seed(g):
+            return None
+        rank = len(shape_of(weights))
+        first = self.xp.permute_dims(weights, (axis, *(a for a in range(rank) if a != axis)))
+        whole = np.array_equal(columns, np.arange(self._backward.classes.every))
+        return first if whole else self.xp.take(first, columns, axis=0)

@@ -1,0 +1,314 @@
+"""The algebra of cells: what operations of the tail do to a value that differs from a constant in one block of cells.
+
+* what treats every cell alike maps a `Cell` to a `Cell`: the model computes its value already, and the rest is a constant;
+* a reduction over all cells ends it in closed form: a mean is (v_n + the sum of the rest elsewhere) / cells;
+* a gate, as in squeeze-and-excite, multiplies cell n by the gate of row n;
+* a linear layer on the flattened features reads only the block of its weights that belongs to cell n.
+
+Anything else has no rule here, and is materialised by the tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.positions import Place
+from openvino_xai.locate.subaxis import FIRST
+from openvino_xai.operations.axes import Axes, axes_of
+from openvino_xai.operations.integers import SHAPED, is_fixed
+from openvino_xai.tail.masked import Cell, Flat, Masked, Rows, tapped
+
+# kinds that give 0 for zeros and fixed operands, where no operand is an addend
+KEEPS_ZERO = frozenset(
+    "abs add asin atan avg_pool broadcast cast ceil clip concat conv elu erf fake_quantize floor gather gelu hard_swish "
+    "identity leaky_relu matmul max max_pool maximum mean min minimum mish multiply negative prelu relu reshape round selu "
+    "sign silu sin slice softsign split sqrt squeeze subtract sum tan tanh transpose unsqueeze".split()
+)
+ALONE = frozenset("add subtract maximum minimum concat".split())  # ... of these only where every operand is zero
+FULL = frozenset("mean sum max min".split())
+
+
+class Cells:
+    """The rules, for `batch` images and a `grid` of masks."""
+
+    def __init__(self, graph: Graph, trace: Trace, batch: Size, grid: tuple[Size, Size]) -> None:
+        self._graph, self._trace = graph, trace
+        self._batch, self._grid = batch, grid
+
+    def step(
+        self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
+    ) -> list[Masked] | None:
+        """The outputs of `node`, or None where no rule applies; `shape` tells the shapes of reduced ones, but for the rows."""
+        cells = {index: value for index, value in operands.items() if isinstance(value, Cell)}
+        if len(cells) == len(operands):
+            return self._alike(node, cells) or self._reduced(node, cells, shape) or self._flattened(node, cells)
+        if cells:
+            return self._gated(node, cells, operands)
+        flat = operands.get(0)
+        return self._linear(node, flat) if isinstance(flat, Flat) and len(operands) == 1 else None
+
+    # -- what treats every cell alike
+
+    def _alike(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
+        every = axes_of(node)
+        if every is None:
+            return None
+        placed = [_placed(axes, cells) for axes in every]
+        beside = [(index, value) for index, value in node.operands if index not in cells]
+        for place, axes in zip(placed, every, strict=True):
+            if place is None or place.batch != 0:
+                return None
+            for index, value in beside:
+                along = [s.axis for s in axes[place.batch] if s.operand == index]
+                if any(shape_of(value)[axis] != 1 for axis in along):
+                    return None
+        if any(not is_fixed(self._graph, value) for index, value in beside if index == 0 or node.kind not in SHAPED):
+            return None
+        values = self._values(node, cells)
+        rests = self._rests(node, cells, [place for place in placed if place is not None], every)
+        return [Cell(v, r, p) for v, r, p in zip(values, rests, placed, strict=True) if p is not None]
+
+    def _values(self, node: Node, cells: Mapping[int, Cell]) -> tuple[Value, ...]:
+        """The values: those of the model itself, where its own operands are what the cells hold."""
+        if all(cell.value is node.operand(index) for index, cell in cells.items()):
+            return node.outputs
+        if node.kind in SHAPED:
+            return (self._trace.shaped(node.kind, cells[0].value, shape_of(node.outputs[0])),)
+        inputs = [cells[i].value if i in cells else value for i, value in enumerate(node.inputs)]
+        return self._trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
+
+    def _rests(self, node: Node, cells: Mapping[int, Cell], places: list[Place], every: list[Axes]) -> list[Value | None]:
+        """The rests: the operation applied to the rests of its operands."""
+        if all(cell.rest is None for cell in cells.values()) and self._keeps_zero(node, cells):
+            return [None] * len(node.outputs)
+        inputs = [self._rest(cells[i]) if i in cells else value for i, value in enumerate(node.inputs)]
+        shapes: list[Shape] = []
+        for value, place, axes in zip(node.outputs, places, every, strict=True):
+            shape = list(shape_of(value))
+            shape[place.batch] = 1
+            for axis in place.cells:
+                sizes = [shape_of(held)[s.axis] for s in axes[axis] if (held := inputs[s.operand]) is not None]
+                shape[axis] = next((size for size in sizes if size != 1), 1)
+            shapes.append(tuple(shape))
+        if node.kind == "concat":
+            inputs = [
+                self._stretched(held, cells[i], shapes[0], places[0]) if i in cells else held
+                for i, held in enumerate(inputs)
+                if held
+            ]
+        if node.kind in SHAPED:
+            return [self._trace.shaped(node.kind, self._rest(cells[0]), shapes[0])]
+        return list(self._trace.repeat(node, inputs, shapes))
+
+    def _stretched(self, held: Value, cell: Cell, shape: Shape, place: Place) -> Value:
+        """A rest as long as others along the cells, to be joined with them."""
+        sizes = list(shape_of(held))
+        for own, axis in zip(cell.place.cells, place.cells, strict=True):
+            sizes[own] = shape[axis]
+        return self._trace.broadcast_to(held, tuple(sizes))
+
+    def _rest(self, cell: Cell) -> Value:
+        """The rest as a value, zeros where it is None."""
+        if cell.rest is not None:
+            return cell.rest
+        ones = (cell.place.batch, *cell.place.cells)
+        shape = tuple(1 if axis in ones else at_one(size) for axis, size in enumerate(shape_of(cell.value)))
+        return Value("zeros", shape, cell.value.dtype, data=np.zeros(shape, cell.value.dtype or np.float32))
+
+    def _keeps_zero(self, node: Node, cells: Mapping[int, Cell]) -> bool:
+        others = [value for index, value in node.operands if index not in cells]
+        if node.kind not in KEEPS_ZERO or (node.kind in ALONE and others):
+            return False
+        if node.kind in ("conv", "matmul"):
+            return len([value for value in node.inputs if value is not None]) == 2 and 0 in cells
+        if node.kind == "clip":
+            limits = node.attributes
+            return bool(limits) and bool(limits["min"] <= 0 <= limits["max"])
+        return node.kind != "fake_quantize" or self._quantises_zero_to_zero(node)
+
+    def _quantises_zero_to_zero(self, node: Node) -> bool:
+        """Whether zero is one of the levels of a FakeQuantize and stays what it is."""
+        ranges = [self._graph.constant(value) for value in node.inputs[1:5]]
+        if any(held is None for held in ranges):
+            return False
+        low, high, out_low, out_high = (np.asarray(held, np.float32) for held in ranges)
+        steps = np.float32(node.attributes["levels"] - 1)
+        level = np.rint((0 - low) / (high - low) * steps) / steps * (out_high - out_low) + out_low
+        return bool(np.all((low <= 0) & (high >= 0)) and not np.any(level))
+
+    # -- reductions over all cells
+
+    def _reduced(self, node: Node, cells: Mapping[int, Cell], shape: Callable[[Value], Shape]) -> list[Masked] | None:
+        cell = cells.get(0)
+        how = _reduction(node, cell) if cell and len(node.outputs) == 1 else None
+        if cell is None or how is None or cell.place.batch != 0:
+            return None
+        if how in ("max", "min") and _differs(cell):
+            return None  # the largest of the others differs from cell to cell
+        xp, kept = self._trace, product(self._grid)
+        rows = self._of_blocks(cell.value, cell.place, how)
+        if how in ("max", "min"):
+            rows = rows if kept == 1 else self._extreme(rows, cell, how)
+        else:
+            sizes = shape_of(cell.value)
+            count = product(sizes[axis] for axis in cell.place.cells)
+            if cell.rest is not None:
+                rows = xp.add(rows, self._rest_elsewhere(cell.rest, cell, count))
+            if how == "mean":
+                rows = (
+                    xp.multiply(rows, 1 / count) if isinstance(count, int) else xp.divide(rows, self._number(count, cell.value))
+                )
+        return [Rows(xp.reshape(rows, (self._batch * kept, *shape(node.outputs[0])[1:])))]
+
+    def _extreme(self, rows: Value, cell: Cell, how: str) -> Value:
+        """The larger (or smaller) of what a mask keeps and what is elsewhere."""
+        rest = np.zeros((), cell.value.dtype) if cell.rest is None else self._of_one_cell(cell.rest, cell.place)
+        return self._trace.maximum(rows, rest) if how == "max" else self._trace.minimum(rows, rest)
+
+    def _of_blocks(self, value: Value, place: Place, how: str) -> Value:
+        """[B * N, ...]: the value of each block of cells, summed (or its extreme), with the other axes in their order."""
+        xp, shape = self._trace, shape_of(value)
+        others = [axis for axis in range(len(shape)) if axis not in (place.batch, *place.cells)]
+        moved = xp.permute_dims(tapped(xp, value), (place.batch, *place.cells, *others))
+        sizes = [shape[axis] for axis in others]
+        if not self._single(value, place):
+            (height, width), (rows, columns) = (shape[axis] for axis in place.cells), self._grid
+            assert isinstance(height, int) and isinstance(width, int) and isinstance(rows, int) and isinstance(columns, int)
+            split = xp.reshape(moved, (shape[place.batch], rows, height // rows, columns, width // columns, *sizes))
+            reduce = {"max": xp.max, "min": xp.min}.get(how, xp.sum)
+            moved = reduce(split, axis=(2, 4))
+        return xp.reshape(moved, (shape[place.batch] * product(self._grid), *sizes))
+
+    def _single(self, value: Value, place: Place) -> bool:
+        """Whether a mask keeps one cell, and not a block of them."""
+        return product(self._grid) == product(shape_of(value)[axis] for axis in place.cells)
+
+    def _of_one_cell(self, rest: Value, place: Place) -> Value:
+        """[1, ...]: a rest that is the same for all cells, without their axes."""
+        return self._trace.reshape(rest, tuple(size for axis, size in enumerate(shape_of(rest)) if axis not in place.cells))
+
+    def _rest_elsewhere(self, rest: Value, cell: Cell, count: Size) -> Value:
+        """The sum of the rest over the cells that a mask does not keep: [1, ...], or [B * N, ...] where it depends on n."""
+        xp, place, kept = self._trace, cell.place, product(self._grid)
+        if not _differs(cell):
+            one = self._of_one_cell(rest, place)
+            if isinstance(count, int) and isinstance(kept, int):
+                return xp.multiply(one, float(count - count // kept))
+            return xp.multiply(one, xp.subtract(self._number(count, cell.value), 1.0))
+        sizes = list(shape_of(rest))
+        for axis in place.cells:
+            sizes[axis] = shape_of(cell.value)[axis]
+        whole = xp.broadcast_to(rest, tuple(sizes))
+        everywhere = xp.sum(whole, axis=place.cells)
+        elsewhere = xp.subtract(everywhere, self._of_blocks(whole, place, "sum"))  # [N, ...]
+        others = shape_of(elsewhere)[1:]
+        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, kept, *others)), (self._batch, kept, *others))
+        return xp.reshape(one_each, (self._batch * kept, *others))
+
+    def _number(self, count: Size, like: Value) -> Value:
+        """The number of cells in a run, [1], in the type of `like`."""
+        return self._trace.astype(self._trace.size(count), like.dtype)
+
+    # -- gates
+
+    def _gated(self, node: Node, cells: Mapping[int, Cell], operands: Mapping[int, Masked]) -> list[Masked] | None:
+        """Rows times a cell that is 0 elsewhere: cell n of image b times row b * N + n."""
+        if node.kind != "multiply" or len(cells) != 1 or len(operands) != 2:
+            return None
+        ((index, cell),) = cells.items()
+        gate = operands[1 - index]
+        place, shape = cell.place, shape_of(cell.value)
+        if cell.rest is not None or not isinstance(gate, Rows) or gate.span != FIRST or place.batch != 0:
+            return None
+        sizes = shape_of(gate.value)
+        if len(sizes) != len(shape) or any(sizes[axis] != 1 for axis in place.cells):
+            return None
+        if not self._single(cell.value, place) or shape_of(node.outputs[0]) != shape:
+            return None
+        xp = self._trace
+        others = [axis for axis in range(len(shape)) if axis not in (0, *place.cells)]
+        own = (shape[axis] for axis in place.cells)
+        by_cell = xp.reshape(gate.value, (shape[0], *own, *(sizes[axis] for axis in others)))
+        order = [0, *place.cells, *others]
+        spread = xp.permute_dims(by_cell, tuple(order.index(axis) for axis in range(len(shape))))
+        return [Cell(xp.multiply(tapped(xp, cell.value), spread), None, place)]
+
+    # -- linear layers on flattened features
+
+    def _flattened(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
+        shape = shape_of(node.outputs[0]) if node.kind == "reshape" and node.outputs[0].shape else ()
+        cell = cells.get(0)
+        if cell is None or len(shape) != 2 or cell.place.batch != 0 or shape[0] != self._batch:
+            return None
+        return [Flat(cell, node.outputs[0])]
+
+    def _linear(self, node: Node, flat: Flat) -> list[Masked] | None:
+        """Item n: the features of cell n times the rows of the weights that belong to it."""
+        cell, attributes = flat.cell, node.attributes
+        place, shape = cell.place, shape_of(cell.value)
+        sizes = shape[1:]
+        if (
+            node.kind != "matmul"
+            or cell.rest is not None
+            or attributes.get("transpose_a")
+            or len(shape_of(node.operand(1))) != 2
+        ):
+            return None
+        if not self._single(cell.value, place) or any(isinstance(size, Dim) for size in sizes):
+            return None
+        if any(not is_fixed(self._graph, value) for index, value in node.operands if index):
+            return None
+        xp, weights = self._trace, node.operand(1)
+        others = [axis for axis in range(1, len(shape)) if axis not in place.cells]
+        masks, depth = product(self._grid), product(shape[axis] for axis in others)
+        made = shape_of(node.outputs[0])[-1]
+        last = 0 if attributes.get("transpose_b") else len(sizes)  # where the weights have their outputs
+        split = xp.reshape(weights, (made, *sizes) if last == 0 else (*sizes, made))
+        offset = -1 if last else 0
+        axes = (*(axis + offset for axis in (*place.cells, *others)), last)
+        blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, made))
+        moved = xp.permute_dims(tapped(xp, cell.value), (*place.cells, 0, *others))
+        rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)
+        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, made))
+        rows = rows if attributes.get("alpha", 1.0) == 1 else xp.multiply(rows, attributes["alpha"])
+        if len(node.inputs) > 2 and node.inputs[2] is not None:
+            addend = node.operand(2)
+            rows = xp.add(rows, addend if attributes["beta"] == 1 else xp.multiply(addend, attributes["beta"]))
+        return [Rows(rows)]
+
+
+def _placed(axes: Axes, cells: Mapping[int, Cell]) -> Place | None:
+    """Where an output has the batch and the cells, if every operand's are carried there exactly."""
+    found = set()
+    for index, cell in cells.items():
+        where = []
+        for axis in (cell.place.batch, *cell.place.cells):
+            targets = [target for target, sources in enumerate(axes) if (index, axis, True) in sources]
+            if len(targets) != 1:
+                return None
+            where.append(targets[0])
+        found.add(replace(cell.place, batch=where[0], cells=tuple(where[1:])))
+    return found.pop() if len(found) == 1 else None
+
+
+def _differs(cell: Cell) -> bool:
+    """Whether the rest depends on the position."""
+    return cell.rest is not None and any(shape_of(cell.rest)[axis] != 1 for axis in cell.place.cells)
+
+
+def _reduction(node: Node, cell: Cell) -> str | None:
+    """How a node reduces all cells of an image, and nothing else: mean, sum, max or min."""
+    shape = shape_of(cell.value)
+    if node.kind in FULL:
+        axes = {axis % len(shape) for axis in node.attributes["axes"]}
+        return node.kind if axes == set(cell.place.cells) else None
+    if node.kind in ("avg_pool", "max_pool") and cell.place.cells == (2, 3):
+        whole = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
+        return {"avg_pool": "mean", "max_pool": "max"}[node.kind] if whole and shape_of(node.outputs[0])[2:] == (1, 1) else None
+    return None

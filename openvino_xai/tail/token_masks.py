@@ -1,0 +1,199 @@
+"""Masked tokens, all of them: what affine maps make of them costs nothing, for the model computes it already.
+
+A mask weighs token t of copy n by w[n, t], and an affine map A of a token keeps that form:
+A(rest + w (v - rest)) = A(rest) + w (A(v) - A(rest)). So a value is carried down with a rest, a constant that is folded when
+the hook is inserted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import Shape, Size, at_one
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.subaxis import Span, follow, trace_back
+from openvino_xai.operations.integers import SHAPED, is_fixed
+from openvino_xai.tail.masked import Weighted
+
+LAYOUT = frozenset("cast gather identity negative reshape slice split squeeze transpose unsqueeze".split())
+LINEAR = LAYOUT | {"divide", "matmul", "multiply"}  # no matmul with an addend
+AFFINE = LINEAR | {"add", "concat", "subtract"}
+ALONG = frozenset({"concat", "slice", "split"})
+
+
+@dataclass(frozen=True, eq=False)
+class Soft:
+    """Copy n holds `rest` + w[n, t] * (`value` - `rest`) at token t; a rest of None is 0, and of size 1 along what it is
+    the same for."""
+
+    value: Value
+    rest: Value | None
+    batch: Span
+    tokens: Span
+    index: tuple[int, ...]  # which tokens of the cut they are
+
+
+class Softs:
+    """The values between `cuts` and where tokens meet; `inside` are those that depend on the cuts."""
+
+    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, Weighted], inside: Collection[Value]) -> None:
+        self._graph, self._trace, self._inside = graph, trace, inside
+        first = next(iter(cuts.values()))
+        self.every = tuple(range(first.weights.shape[1]))
+        self._batch_size: Size = shape_of(first.value)[first.place.batch]
+        self._softs: dict[Value, Soft | None] = {
+            value: Soft(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self.every) for value, cut in cuts.items()
+        }
+
+    def of(self, value: Value) -> Soft | None:
+        """A value of all tokens, where it comes from the cuts by affine maps of each token."""
+        if value not in self._softs:
+            self._softs[value] = None
+            node = value.producer
+            if node is not None and value in self._inside:
+                operands = {index: self.of(item) for index, item in node.operands if item in self._inside}
+                known = {index: soft for index, soft in operands.items() if soft is not None}
+                if len(known) == len(operands):
+                    for output, soft in zip(node.outputs, self._affine(node, known) or (), strict=False):
+                        self._softs[output] = soft
+        return self._softs[value]
+
+    def _affine(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
+        """The outputs of an affine map of each token."""
+        if node.kind not in AFFINE or not self._is_affine(node, softs):
+            return None
+        if node.kind in ALONG and softs[0].tokens == Span(_axis_of(node)):
+            return self._along_tokens(node, softs)
+        spans = {(follow(node, i, soft.batch), follow(node, i, soft.tokens)) for i, soft in softs.items()}
+        if len(spans) != 1:
+            return None
+        ((batch, tokens),) = spans
+        if batch is None or tokens is None or len({soft.index for soft in softs.values()}) > 1:
+            return None
+        beside = {index: value for index, value in node.operands if index not in softs}
+        if any(not is_fixed(self._graph, value) for index, value in beside.items() if not tells(node, index)):
+            return None
+        own = all(soft.value is node.operand(index) for index, soft in softs.items())
+        inputs = [softs[i].value if i in softs else beside.get(i) for i in range(len(node.inputs))]
+        shapes = [shape_of(value) for value in node.outputs]
+        values = node.outputs if own else made_of(self._trace, node, inputs, shapes)
+        rests = self._rests(node, softs, beside, shapes, batch, tokens)
+        index = next(iter(softs.values())).index
+        return [Soft(value, rest, batch, tokens, index) for value, rest in zip(values, rests, strict=True)]
+
+    def _along_tokens(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
+        """Some of the tokens, or tokens put together again, as for positions that are turned without the class token."""
+        first = softs[0]
+        axis = first.tokens.axis
+        if any(soft.tokens != first.tokens or soft.value is not node.operand(index) for index, soft in softs.items()):
+            return None
+        if node.kind == "concat":
+            index = tuple(token for soft in softs.values() for token in soft.index)
+            if all(soft.rest is None for soft in softs.values()):
+                return [replace(first, value=node.outputs[0], index=index)]
+            rests = [self._as_long(self._rest(soft), soft, whole=True) for soft in softs.values()]
+            return [Soft(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
+        if first.rest is not None and shape_of(first.rest)[axis] != 1:
+            return None
+        if node.kind == "slice":
+            a = node.attributes
+            return [
+                replace(first, value=node.outputs[0], index=first.index[slice(a["starts"][0], a["ends"][0], a["steps"][0])])
+            ]
+        parts, start = [], 0
+        for value in node.outputs:
+            size = shape_of(value)[axis]
+            assert isinstance(size, int)
+            parts.append(replace(first, value=value, index=first.index[start : start + size]))
+            start += size
+        return parts
+
+    def _is_affine(self, node: Node, softs: Mapping[int, Soft]) -> bool:
+        if node.kind in ("multiply", "divide"):
+            return len(softs) == 1 and (node.kind == "multiply" or 0 in softs)
+        if node.kind == "matmul":
+            return len(softs) == 1 and (0 in softs or 1 in softs)
+        if node.kind == "concat":
+            return len(softs) == len(node.inputs)
+        return set(softs) == {0} if node.kind in LAYOUT else True
+
+    def _rests(
+        self,
+        node: Node,
+        softs: Mapping[int, Soft],
+        beside: Mapping[int, Value],
+        shapes: Sequence[Shape],
+        batch: Span,
+        tokens: Span,
+    ) -> list[Value | None]:
+        if all(soft.rest is None for soft in softs.values()) and (
+            node.kind in LINEAR and not (node.kind == "matmul" and len(beside) > 1)
+        ):
+            return [None] * len(node.outputs)
+        inputs: list[Value | None] = []
+        whole = False  # whether the rest differs from token to token
+        for index in range(len(node.inputs)):
+            soft = softs.get(index)
+            held = beside.get(index) if soft is None else self._rest(soft)
+            inputs.append(held)
+            if held is not None and not tells(node, index):
+                back = trace_back(node, index, tokens)
+                whole = whole or (back is not None and back.length(shape_of(held)) != 1)
+        if node.kind == "concat":
+            inputs = [None if held is None else self._as_long(held, softs[i], whole) for i, held in enumerate(inputs)]
+        made = []
+        for shape in shapes:
+            sized = shape if whole else tokens.resized(shape, 1)
+            made.append(self._of_one_image(sized, batch))
+        return list(made_of(self._trace, node, inputs, made))
+
+    def _rest(self, soft: Soft) -> Value:
+        if soft.rest is not None:
+            return soft.rest
+        shape = self._of_one_image(soft.tokens.resized(shape_of(soft.value), 1), soft.batch)
+        return zeros(tuple(at_one(size) for size in shape), soft.value)
+
+    def _of_one_image(self, shape: Shape, batch: Span) -> Shape:
+        return shape if self._batch_size == 1 else batch.resized(shape, 1)
+
+    def _as_long(self, held: Value, soft: Soft, whole: bool) -> Value:
+        """A rest, as long as the others that it is joined with."""
+        shape = shape_of(held)
+        if not whole or soft.tokens.length(shape) != 1:
+            return held
+        return self._trace.broadcast_to(held, soft.tokens.resized(shape, soft.tokens.length(shape_of(soft.value))))
+
+    def is_whole(self, soft: Soft) -> bool:
+        """Whether all tokens are there, and a rest can stand beside what differs from image to image."""
+        if soft.index != self.every:
+            return False
+        return soft.rest is None or soft.batch.pure or self._batch_size == 1
+
+
+def made_of(trace: Trace, node: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
+    """A node, repeated with other operands."""
+    if node.kind in SHAPED:
+        assert inputs[0] is not None
+        return (trace.shaped(node.kind, inputs[0], shapes[0]),)
+    return trace.repeat(node, inputs, shapes)
+
+
+def zeros(shape: tuple[int, ...], like: Value) -> Value:
+    """A constant of zeros, in the type of another value."""
+    return Value("zeros", shape, like.dtype, data=np.zeros(shape, like.dtype or np.float32))
+
+
+def _axis_of(node: Node) -> int:
+    """The one axis that a node slices, splits or joins along; -1 for several."""
+    rank = len(shape_of(node.operand(0)))
+    axes = node.attributes["axes"] if node.kind == "slice" else [node.attributes["axis"]]
+    return int(axes[0]) % rank if len(axes) == 1 else -1
+
+
+def tells(node: Node, index: int) -> bool:
+    """Whether an operand tells sizes, indices or axes, and holds no data."""
+    return index > 0 and (node.kind in SHAPED or node.kind in LAYOUT or node.kind == "softmax")

@@ -1,0 +1,132 @@
+"""Every rule of the table of derivatives: computed by NumPy in f64 and held to finite differences, and in both runtimes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import openvino as ov
+import openvino.opset13 as opset
+import pytest
+from tails import CASES, SHAPE, Case, by_numpy, gradient, slopes
+from tiny import CLASSES, DIALECTS, in_dialect
+
+from openvino_xai.dialects.open import open_model
+from openvino_xai.graph.trace import Trace
+from openvino_xai.operations.derivatives import DERIVATIVES
+from openvino_xai.surgery.emit import emit
+from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.tail.reverse_mode import Classes
+
+ASKED = {"all": None, "ids": np.array([3, 1])}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_is_the_slope(name: str, asked: str) -> None:
+    """In f64, by NumPy."""
+    ids = slice(None) if ASKED[asked] is None else ASKED[asked]
+    np.testing.assert_allclose(by_numpy(name, ASKED[asked]), slopes(name).jacobian[:, ids], rtol=1e-5, atol=2e-7)
+
+
+def run(name: str, dialect: str, batch: int | str, classes: str, squash: str = "logit") -> tuple[np.ndarray, np.ndarray]:
+    """The gradient of a plan that is carried out, and the ids of its classes [B, K]."""
+    deployed = open_model(in_dialect(CASES[name].model(batch), dialect)).twin()
+    trace, image = Trace(), slopes(name).image
+    ids, each = ASKED.get(classes), classes == "top"
+    if each:
+        ids = trace.top_k(deployed.graph.outputs["logits"], 2, axis=1)
+    made = gradient(deployed, Classes(CLASSES, ids, each), trace, squash)
+    outputs = {"gradient": made, "ids": ids} if each else {"gradient": made}
+    emit(Plan(deployed.graph, tuple(trace.nodes), outputs), deployed)
+    seen = deployed.compile()({"image": image})
+    told = np.arange(CLASSES) if ids is None else ids
+    return seen["gradient"], seen["ids"] if each else np.tile(told, (2, 1))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", CASES)
+def test_runtimes_compute_it(name: str, dialect: str) -> None:
+    made, ids = run(name, dialect, "B", "top")
+    true = np.take_along_axis(slopes(name).jacobian, ids[:, :, None, None, None], axis=1)
+    np.testing.assert_allclose(made, true, atol=2e-5 * np.abs(true).max(), rtol=1e-4)
+
+
+def swish(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
+    return opset.swish(x)
+
+
+def differences(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
+    return opset.squared_difference(opset.reduce_mean(x, np.array([2, 3]), keep_dims=True), x)
+
+
+def rolled(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
+    return opset.roll(x, np.array([-3]), np.array([3]))
+
+
+def attended(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
+    turned = opset.transpose(x, np.array([0, 1, 3, 2]))
+    q, k, v = (opset.matmul(turned, weights[name], False, False) for name in ("wq", "wk", "wv"))
+    return opset.scaled_dot_product_attention(q, k, v, np.zeros((8, 8), np.float32), weights["half"], causal=False)
+
+
+NATIVE = {  # what ONNX writes as several operations, and OpenVINO has as one
+    "silu, as exported": swish,
+    "squared difference": differences,
+    "roll, as exported": rolled,
+    "attention, as exported": attended,
+}
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_operations_that_openvino_alone_has(name: str) -> None:
+    case, deployed = CASES[name], open_model(in_dialect(CASES[name].model(), "openvino")).twin()
+    reader = next(op for op in deployed.native.get_ops() if op.get_friendly_name() == "flat")
+    first = next(op for op in deployed.native.get_ops() if op.get_friendly_name() == "x").output(0)
+    made = NATIVE[name](first, case.weights)
+    reader.input(0).replace_source_output(made.output(0))
+    whole = ov.Model(deployed.native.outputs, deployed.native.get_parameters())
+    trace, deployed = Trace(), open_model(whole).twin()
+    outputs = {"gradient": gradient(deployed, Classes(CLASSES), trace)}
+    assert DERIVATIVES.keys() & {node.kind for node in deployed.graph.nodes} & ONE_OPERATION
+    emit(Plan(deployed.graph, tuple(trace.nodes), outputs), deployed)
+    true = slopes(name)
+    seen = deployed.compile()({"image": true.image})["gradient"]
+    np.testing.assert_allclose(seen, true.jacobian, atol=2e-5 * np.abs(true.jacobian).max(), rtol=1e-4)
+
+
+ONE_OPERATION = {"attention", "roll", "silu", "squared_difference"}
+STEP = np.float32(0.01)
+STRAIGHT = {
+    "as f16 and back": ("h = Cast<to=10>(x) y = Cast<to=1>(h)", lambda x: np.ones_like(x)),
+    "as a byte and back": (
+        "q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)",
+        lambda x: (np.rint(x / STEP) + 30 > 0) & (np.rint(x / STEP) + 30 < 255),
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", STRAIGHT)
+def test_what_rounds_is_passed_straight_through(name: str, dialect: str) -> None:
+    """And is flat where it clips; behind it everything is linear, so that the slope is the head's weight."""
+    body, kept = STRAIGHT[name]
+    model = Case(
+        body,
+        weights={"s": np.array(STEP), "z": np.array(30, np.uint8)},
+        head="flat = Reshape(y, laid) logits = MatMul(flat, head)",
+    ).model()
+    head = onnx.numpy_helper.to_array(next(held for held in model.graph.initializer if held.name == "head"))
+    gain = onnx.numpy_helper.to_array(next(held for held in model.graph.initializer if held.name == "gain"))
+    deployed, trace = open_model(in_dialect(model, dialect)).twin(), Trace()
+    made = gradient(deployed, Classes(CLASSES), trace)
+    emit(Plan(deployed.graph, tuple(trace.nodes), {"gradient": made}), deployed)
+    image = np.random.default_rng(3).normal(0, 1, (2, *SHAPE)).astype(np.float32)
+    seen = deployed.compile()({"image": image})["gradient"]
+    inside = kept(np.einsum("oi,bihw->bohw", gain[:, :, 0, 0], image))[:, None]
+    assert inside.all() == (name == "as f16 and back")
+    np.testing.assert_allclose(seen, inside * head.T.reshape(1, CLASSES, *SHAPE), atol=1e-5)
+
+
+def test_every_rule_is_tried() -> None:
+    tried = {node.kind for case in CASES.values() for node in open_model(case.model()).graph.nodes}
+    assert set(DERIVATIVES) - tried == ONE_OPERATION | {"cast", "quantize", "dequantize", "fake_quantize"}

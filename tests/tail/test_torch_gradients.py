@@ -1,0 +1,160 @@
+"""Rules and tails of real architectures against torch's autograd, and maps against the grad-cam package: optional checks."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from autograd import autograd
+from tails import CASES, by_numpy
+from tiny import DIALECTS, in_dialect
+
+import openvino_xai as xai
+from openvino_xai.contract import GRADIENT
+from openvino_xai.dialects.open import open_model
+from openvino_xai.surgery.emit import emit
+from openvino_xai.surgery.insert import _View, token_hint
+from openvino_xai.surgery.plan.hook import plan_parts
+from openvino_xai.surgery.request import Request, Targets
+from openvino_xai.surgery.verify.masks import CUT
+
+SIDE = {"vit": 64, "swin": 64, "vgg": 224}  # pixels, elsewhere 96
+IDS = (3, 7)
+CLASSES = 10
+PACKAGE = {"grad_cam": "GradCAM", "hires_cam": "HiResCAM", "layer_cam": "LayerCAM", "xgrad_cam": "XGradCAM"}
+
+
+def with_modules(torch: Any, made: Any) -> Any:
+    """A DenseNet whose last ReLU is a module, that the package can find."""
+    pool = torch.nn.AdaptiveAvgPool2d(1)
+    return torch.nn.Sequential(made.features, torch.nn.ReLU(), pool, torch.nn.Flatten(), made.classifier)
+
+
+def network(torch: Any, name: str) -> Any:
+    import torchvision.models as zoo
+
+    torch.manual_seed(4)
+    made = {
+        "resnet": lambda: zoo.resnet18(num_classes=CLASSES),
+        "vgg": lambda: zoo.vgg11(num_classes=CLASSES),
+        "mobilenet_v3": lambda: zoo.mobilenet_v3_small(num_classes=CLASSES),
+        "efficientnet": lambda: zoo.efficientnet_b0(num_classes=CLASSES),
+        "densenet": lambda: with_modules(torch, zoo.densenet121(num_classes=CLASSES)),
+        "convnext": lambda: zoo.convnext_tiny(num_classes=CLASSES),
+        "vit": lambda: zoo.VisionTransformer(64, 16, 2, 3, 48, 96, num_classes=CLASSES),
+        "swin": lambda: zoo.SwinTransformer([4, 4], 32, [2, 2], [2, 4], [4, 4], num_classes=CLASSES),
+    }[name]()
+    for parameter in made.parameters():
+        if parameter.ndim > 1:  # seeded weights that let every class differ
+            torch.nn.init.normal_(parameter, std=(2 / parameter[0].numel()) ** 0.5)
+    return made.eval()
+
+
+ARCHITECTURES = ["resnet", "vgg", "mobilenet_v3", "efficientnet", "densenet", "convnext", "vit", "swin"]
+
+
+class Beside:
+    """A network in torch, as a file, and the module whose output is the layer that a hook takes."""
+
+    def __init__(self, torch: Any, name: str) -> None:
+        side = SIDE.get(name, 96)
+        self.network, self.image = network(torch, name), torch.randn(2, 3, side, side)
+        file = io.BytesIO()
+        torch.onnx.export(
+            self.network, self.image, file, dynamo=False, opset_version=17, input_names=["image"], output_names=["logits"],
+            dynamic_axes={"image": {0: "batch"}},
+        )  # fmt: skip
+        self.onnx = onnx.load_from_string(file.getvalue())
+        self.hooked = xai.insert(self.onnx, method="grad_cam", targets=list(IDS))
+        deployed = open_model(self.onnx)
+        view = _View(deployed.graph, None, None, token_hint(None, None))
+        self.place = view.choose(None, "grad_cam").place
+        features = deployed.probing(read={CUT: view.choose(None, "grad_cam").value}, given={}).compile()
+        self.module = self._module(torch, features({"image": self.image.numpy()})[CUT])
+
+    def _module(self, torch: Any, features: np.ndarray) -> Any:
+        found, hooks = [], []
+        for module in self.network.modules():
+
+            def look(module: Any, given: Any, made: Any) -> None:
+                same = isinstance(made, torch.Tensor) and made.shape == features.shape
+                if same and np.allclose(made.detach().numpy(), features, atol=1e-4):
+                    found.append(module)
+
+            hooks.append(module.register_forward_hook(look))
+        self.network(self.image)
+        for hook in hooks:
+            hook.remove()
+        return found[-1]
+
+    def gradients(self, torch: Any) -> np.ndarray:
+        """[B, K, ...], by autograd."""
+        held = []
+        hook = self.module.register_forward_hook(lambda module, given, made: held.append(made) or made)
+        logits = self.network(self.image)
+        hook.remove()
+        return np.stack([torch.autograd.grad(logits[:, k].sum(), held[-1], retain_graph=True)[0].numpy() for k in IDS], axis=1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_is_that_of_autograd(name: str, torch: Any) -> None:
+    """In f64, but for constants such as 1 / N, and what is folded: hooks hold them in f32, and each may be half a step off."""
+    true = autograd(torch, name)
+    steps = 2 * np.finfo(np.float32).eps  # up to four such constants follow each other in these tails
+    np.testing.assert_allclose(by_numpy(name), true, rtol=0, atol=steps * np.abs(true).max())
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, Beside]:
+    return {}
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def beside(request: pytest.FixtureRequest, torch: Any, known: dict[str, Beside]) -> Beside:
+    if request.param not in known:
+        known[request.param] = Beside(torch, request.param)
+    return known[request.param]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_gradients_are_those_of_autograd(beside: Beside, torch: Any, dialect: str) -> None:
+    deployed = open_model(in_dialect(beside.onnx, dialect)).twin()
+    view = _View(deployed.graph, None, None, token_hint(None, None))
+    plan = plan_parts(
+        deployed.graph, view.choose(None, "grad_cam"), view.scores, Request(method="grad_cam", targets=Targets(ids=IDS))
+    )
+    emit(plan, deployed)
+    seen = deployed.compile()({"image": beside.image.numpy()})[GRADIENT]
+    true = beside.gradients(torch)
+    np.testing.assert_allclose(seen, true, atol=1e-5 * np.abs(true).max())
+
+
+@pytest.mark.parametrize("method", PACKAGE)
+def test_maps_are_those_of_the_package(beside: Beside, method: str, torch: Any) -> None:
+    import pytorch_grad_cam
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    place, (height, width) = beside.place, map(int, map(str, beside.place.grid))
+
+    def laid_out(features: Any) -> Any:
+        if len(place.cells) == 2:
+            return features.permute(0, *[a for a in range(1, 4) if a not in place.cells], *place.cells)
+        tokens = features[:, place.prefix :] if place.cells == (1,) else features[:, :, place.prefix :].transpose(1, 2)
+        return tokens.reshape(len(tokens), height, width, -1).permute(0, 3, 1, 2)
+
+    theirs = getattr(pytorch_grad_cam, PACKAGE[method])(beside.network, [beside.module], reshape_transform=laid_out)
+    hooked = xai.insert(beside.onnx, method=method, targets=list(IDS), scale="none")
+    ours = xai.load(hooked)(beside.image.numpy())["saliency_map"]
+    for index, k in enumerate(IDS):
+        theirs(input_tensor=beside.image, targets=[ClassifierOutputTarget(k)] * 2)
+        # larger features, which change no scaled map: XGrad-CAM adds 1e-7 to a sum of them that is nearly 0 here
+        activations = theirs.activations_and_grads.activations[0].numpy() * 1e4
+        gradients = theirs.activations_and_grads.gradients[0].numpy()
+        raw = np.maximum(
+            theirs.get_cam_image(beside.image, beside.module, None, activations, gradients, False), 0
+        )  # before it is enlarged
+        for one, other in zip(ours[:, index], raw, strict=True):
+            assert np.abs(one / max(one.max(), 1e-30) - other / max(other.max(), 1e-30)).max() < 1e-4
