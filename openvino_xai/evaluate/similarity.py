@@ -18,6 +18,7 @@ from openvino_xai.render.overlay import on_photo, stretch
 
 SIDE = 96  # pixels of the longer side of a photo, on which maps of different grids are compared
 NEAR = 1e-3  # of a map's range: values that are closer are nearly equal
+TIED = 0.02  # of that: values that are closer are equal, so that rounding ranks nothing
 WINDOW = 11  # of structural similarity, as in the paper
 
 
@@ -46,7 +47,7 @@ def similarity(a: Explanation, b: Explanation) -> Similarity:
     """How alike the maps of the first target of two explanations of one photo are, where both networks saw it.
 
     Maps are min-max scaled and laid over the photo, shrunk to 96 pixels along its longer side, so that grids and preprocessing
-    may differ. Values that are closer than a thousandth of a map's range share their rank in part, so that Spearman's
+    may differ. Values that are within 2e-5 of a map's range share their rank, and up to 1e-3 in part, so that Spearman's
     correlation does not hang on rounding. The top cells meet where the centre of one lies in the other. Raises InputError where
     the networks saw nothing in common, or a map holds NaN.
     """
@@ -71,9 +72,15 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float:
 def ranks(values: np.ndarray, near: float = NEAR) -> np.ndarray:
     """[N] ranks from 0 to N - 1: of how many values each is the larger, where those that are as large count half.
 
-    Between two values that are `near` each other the count goes from 0 to 1 in a straight line. Without that, the last bits of
-    equal values would rank them, and ranks that tie on one machine would not on another.
+    Values within a fiftieth of `near` are as large; from there to `near` the count goes to 0 or 1 in a straight line. Without
+    that, the last bits of equal values would rank them, and ranks that tie on one machine would not on another.
     """
+    tied = TIED * near
+    return (near * _ramped_ranks(values, near) - tied * _ramped_ranks(values, tied)) / (near - tied)
+
+
+def _ramped_ranks(values: np.ndarray, near: float) -> np.ndarray:
+    """[N] ranks for a count that goes from 0 to 1 in a straight line while a value passes from `-near` to `near` of another."""
     order = np.sort(values.astype(np.float64))
     sums = np.concatenate([[0.0], np.cumsum(order)])
     below, above = np.searchsorted(order, values - near, "left"), np.searchsorted(order, values + near, "right")
