@@ -107,8 +107,11 @@ def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[str, int, i
     from openvino_xai.files.watch import beat
 
     console = Console(stderr=True)
+    if not (shown and console.is_terminal):  # a bar that is disabled prints a line all the same, in rich 14.0
+        yield lambda now, done, total: beat()
+        return
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(plain(what))
 
         def tell(now: str, done: int, total: int) -> None:
