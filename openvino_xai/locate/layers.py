@@ -10,8 +10,9 @@ from openvino_xai.errors import LayerError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Size, at_one, product, text
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import QUANTISERS, Scores
+from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.separators import paths_through
+from openvino_xai.operations.table import operation_of
 
 MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
 
@@ -56,7 +57,7 @@ class Candidate:
 
 def is_quantised(graph: Graph) -> bool:
     """Whether a model rounds to levels somewhere."""
-    return any(node.kind in QUANTISERS for node in graph.nodes)
+    return any(operation_of(node).quantises for node in graph.nodes)
 
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:

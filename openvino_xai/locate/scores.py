@@ -9,11 +9,7 @@ import numpy as np
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product, text
-
-LAYOUT = frozenset("reshape transpose squeeze unsqueeze identity cast".split())
-
-
-QUANTISERS = frozenset("fake_quantize quantize dequantize".split())
+from openvino_xai.operations.table import operation_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +81,8 @@ def _activation(value: Value) -> Node | None:
     while (node := value.producer) is not None:
         if node.kind == "sigmoid" or (node.kind == "softmax" and _over_classes(node)):
             return node
-        if node.kind not in LAYOUT | QUANTISERS:
+        operation = operation_of(node)
+        if operation.moves != "all" and not operation.quantises:
             return None
         value = node.operand(0)
     return None

@@ -23,7 +23,7 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate, candidates, choose, is_among, layer_name
 from openvino_xai.locate.positions import places
 from openvino_xai.locate.scores import Scores, find_scores
-from openvino_xai.operations.products import WEIGHTED
+from openvino_xai.operations.table import operation_of
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.cost import added, depth, human, largest, operations
 from openvino_xai.surgery.plan.gate import gated
@@ -360,7 +360,7 @@ class _View:
         """The candidates that weights lead from to the scores: where the channels are no classes yet."""
         end = self.scores.read_at("logit")
         found = (candidate for candidate in self.found if candidate.reason is None)
-        return [c for c in found if any(node.kind in WEIGHTED for node in between(self.graph, {c.value}, end))]
+        return [c for c in found if any(operation_of(node).weights is not None for node in between(self.graph, {c.value}, end))]
 
     def _blocks_first(self) -> bool:
         """Whether the last attention block lies behind the last cells."""

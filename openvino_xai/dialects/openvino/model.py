@@ -22,7 +22,7 @@ from openvino_xai.errors import InputError, ModelError, PlanError
 from openvino_xai.files.external_data import data_beside, unchanged
 from openvino_xai.graph.model import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Dim, Shape
-from openvino_xai.operations.shapes import refine_shapes
+from openvino_xai.operations.refinement import refine_shapes
 
 SMALL = 2**14  # bytes: biases and scales, but no weights
 
