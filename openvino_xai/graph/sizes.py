@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from openvino_xai.errors import PlanError
+
 
 @dataclass(frozen=True)
 class Dim:
@@ -52,6 +54,18 @@ def quotient(a: Size, b: Size) -> Size | None:
         return None
     factor = top.factor // bottom.factor
     return Dim(factor, tuple(names)) if names else factor
+
+
+def concrete(shape: Iterable[Size], what: str) -> tuple[int, ...]:
+    """The sizes as numbers. Raises PlanError, naming `what` has the shape and the axis, where only a run tells one of them."""
+    sizes = tuple(shape)
+    for axis, size in enumerate(sizes):
+        if not isinstance(size, int):
+            raise PlanError(
+                f"{what} {text(sizes)} has to be known before the model runs, and axis {axis} is {size}: "
+                "give the model a fixed height and width"
+            )
+    return tuple(size for size in sizes if isinstance(size, int))
 
 
 def at_one(size: Size) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Dim, Shape, Size, product, text
+from openvino_xai.graph.sizes import Dim, Shape, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.tail.batching import repeat_over_rows
@@ -180,7 +180,7 @@ class Tail:
                 f"layer {named} has to be masked cell by cell, and the number of its cells depends on the input: "
                 "give the model a fixed height and width, or choose a layer from which only a pool leads to the scores"
             )
-        (height, width), (rows, columns) = [[int(str(size)) for size in pair] for pair in (cells, self._grid)]
+        (height, width), (rows, columns) = (concrete(sizes, f"the cells of layer {named}") for sizes in (cells, self._grid))
         if height % rows or width % columns:
             raise PlanError(
                 f"layer {named} has {height} x {width} cells where there are {rows} x {columns} masks: the shapes that the "

@@ -10,7 +10,7 @@ import numpy as np
 from openvino_xai.contract import WANTED
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Value
-from openvino_xai.graph.sizes import Dim, Size, product, text
+from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.image import find_image
@@ -112,9 +112,8 @@ class PlannedSite:
     def noisy_gradients(self, copies: int, level: float) -> Value:
         """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""
         xp, image = self._trace, self._image()[0]
-        shape = shape_of(image)[1:]
-        sizes = [int(str(size)) for size in shape]
-        noise = np.random.default_rng(SEED).standard_normal((1, copies, *sizes)).astype(image.dtype)
+        shape = concrete(shape_of(image)[1:], f"image '{image.name}'")
+        noise = np.random.default_rng(SEED).standard_normal((1, copies, *shape)).astype(image.dtype)
         axes = tuple(range(1, len(shape) + 1))
         spread = xp.subtract(xp.max(image, axis=axes, keepdims=True), xp.min(image, axis=axes, keepdims=True))
         noise_of_each = xp.multiply(xp.reshape(xp.multiply(spread, level), (self.batch, 1, *[1] * len(shape))), noise)
@@ -161,14 +160,14 @@ class PlannedSite:
     def _enlarged(self, maps: Value) -> Value:
         """[B * m, H, W]: maps [B, m, N], bilinear between the centres of cells."""
         xp, (_, _, height, width) = self._trace, self._image()
-        rows, columns = (int(str(size)) for size in self.grid)
+        rows, columns = concrete(self.grid, f"the cells of layer '{self._layer.name}'")
         flat = xp.reshape(maps, (self.batch * shape_of(maps)[1], rows, columns))
         return xp.matmul(xp.matmul(enlarging(rows, height), flat), np.ascontiguousarray(enlarging(columns, width).T))
 
     def _image_scores(self, maps: Value) -> Value:
         """[B, m, K]: of maps [B, m, N]."""
         xp, (image, place, _, _) = self._trace, self._image()
-        count, large = int(str(shape_of(maps)[1])), self._enlarged(maps)
+        count, large = shape_of(maps)[1], self._enlarged(maps)
         if place.cells != tuple(sorted(place.cells)):
             large = xp.permute_dims(large, (0, 2, 1))
         shape = shape_of(image)[1:]
@@ -191,7 +190,7 @@ class PlannedSite:
                 f"'{image.name}' is {image.dtype} {text(image.shape)}",
                 node=image.name,
             )
-        height, width = (int(str(shape_of(image)[axis])) for axis in place.cells)
+        height, width = concrete((shape_of(image)[axis] for axis in place.cells), f"image '{image.name}'")
         return image, place, height, width
 
     def _by_cell(self, value: Value, rows: Size) -> Value:

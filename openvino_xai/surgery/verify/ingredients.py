@@ -16,6 +16,7 @@ import numpy as np
 from openvino_xai.contract import GRADIENT
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import VerificationError
+from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import METHODS, SCALES
 from openvino_xai.locate.image import find_image
@@ -114,7 +115,7 @@ def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     whole = asked.inputs[image.name]
     height, width = (whole.shape[axis] for axis in place.cells)
     running = original.probing(read={END: original.scores.read_at("softmax")}, given={})
-    grid = [int(str(size)) for size in original.layer.cells]
+    grid = concrete(original.layer.cells, f"the cells of layer '{original.layer.name}'")
     worst = 0.0
     for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
         large = _enlarged(maps[:, mask], grid, (height, width))
@@ -145,7 +146,8 @@ def _enlarged_range(asked: Question, maps: np.ndarray, told: np.ndarray) -> floa
     """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
     image, place = find_image(asked.original.model.graph, asked.request.image)
     height, width = (asked.inputs[image.name].shape[axis] for axis in place.cells)
-    grid, worst = [int(str(size)) for size in asked.original.layer.cells], 0.0
+    layer, worst = asked.original.layer, 0.0
+    grid = concrete(layer.cells, f"the cells of layer '{layer.name}'")
     for mask in range(maps.shape[1]):
         large = _enlarged(maps[:, mask], grid, (height, width))
         ends = np.stack([large.min(axis=(1, 2)), large.max(axis=(1, 2))], axis=1)

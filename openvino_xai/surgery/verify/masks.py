@@ -103,8 +103,8 @@ def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
     laid = features.transpose(0, *place.cells, *others)
     if len(place.cells) == 2:
         return laid.reshape(len(laid), laid.shape[1] * laid.shape[2], -1)
-    count = int(np.prod([int(str(size)) for size in place.grid]))
-    return laid[:, place.prefix : place.prefix + count].reshape(len(laid), count, -1)
+    tokens = laid[:, place.tokens(laid.shape[1])]
+    return tokens.reshape(*tokens.shape[:2], -1)
 
 
 def squashed(y: np.ndarray, how: str) -> np.ndarray:
@@ -141,7 +141,7 @@ class Definition:
     def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
         sizes, place = self._features[CUT].shape, self._layer.place
-        height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (int(str(n)) for n in place.grid)
+        height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (rows, columns)
         kept = np.zeros((height, width))
         if self._layer.residual is not None and self._request.kernel == "gaussian":
             for h, w in np.ndindex(height, width):
@@ -155,6 +155,6 @@ class Definition:
             kept = kept.T if place.cells[0] > place.cells[1] else kept
         else:
             every = np.ones(sizes[place.cells[0]])
-            every[place.prefix : place.prefix + kept.size] = kept.reshape(-1)
+            every[place.tokens(every.size)] = kept.reshape(-1)
             kept = every
         return kept.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)][1:])
