@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
 from openvino_xai.contract import GRADIENT, WANTED
 from openvino_xai.dialects.protocol import Deployed
@@ -14,7 +14,8 @@ from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.tail.reverse_mode import Backward, Classes
+from openvino_xai.tail.reverse_mode import Backward
+from openvino_xai.tail.target import AtRunTime, Target
 
 
 def gradient_by_image(deployed: Deployed, image: Value, scores: Scores) -> Deployed:
@@ -44,13 +45,14 @@ def _gradient_by(deployed: Deployed, value: Value, scores: Scores) -> Deployed:
     """The twin that differentiates each image's class's logit with respect to a value of the model."""
     twin = deployed.twin()
     cut = _again(deployed, twin, value)
-    end = _again(deployed, twin, scores.read_at("logit"))
+    end = replace(scores, value=_again(deployed, twin, scores.read_at("logit")), activation=None)
     batch, trace = shape_of(cut)[0], Trace()
-    wanted = Value(WANTED, (batch,), np.dtype(np.int64))
-    classes = Classes(scores.classes, trace.reshape(wanted, (batch, 1)), of_each_image=True)
-    back = Backward(twin.graph, trace, cut, end, classes, batch=batch)
+    target = Target.of(end, AtRunTime(), "logit")
+    columns = target.columns(trace, batch)
+    assert columns.question is not None
+    back = Backward(twin.graph, trace, cut, target, columns, batch=batch)
     gradient = trace.broadcast_to(back.gradient(), shape_of(cut))
-    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: wanted}), twin)
+    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: columns.question}), twin)
     return twin.reread()
 
 

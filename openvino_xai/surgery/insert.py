@@ -30,9 +30,10 @@ from openvino_xai.surgery.plan.gate import gated
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.plan.hook import plan as make_plan
 from openvino_xai.surgery.record import refuse_hooked
-from openvino_xai.surgery.request import Asked, Request, rows_and_columns
+from openvino_xai.surgery.request import Request, rows_and_columns
 from openvino_xai.surgery.verify.hook import Verified, verify_file, verify_hook
 from openvino_xai.surgery.verify.masks import Located
+from openvino_xai.tail.target import Target, Targets, refuse_unknown
 from openvino_xai.tail.walk import between
 from openvino_xai.version import __version__
 
@@ -127,7 +128,7 @@ def insert(
     layer: str | None = None,
     method: str | None = None,
     score: str | None = None,
-    targets: Asked | None = None,
+    targets: Targets | None = None,
     scale: str = "unit",
     scores: str | None = None,
     image_input: str | None = None,
@@ -215,17 +216,16 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     """The model with a hook, as a request says."""
     twin = original.twin()
     view = _View(twin.graph, where.scores, where.image_input, where.hint)
-    request.targets.checked(view.scores.classes)
+    refuse_unknown(request.pick, view.scores.classes)
     chosen = view.choose(where.layer, request.method)
     name = request.method or chosen.method
     masking = METHODS[name]
     request = replace(request, method=name, image=view.image)
-    if view.scores.classes == 1 and request.reads == "softmax":
-        request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
-    planned = make_plan(twin.graph, chosen, view.scores, request)
+    target = Target.of(view.scores, request.pick, request.reads)
+    planned = view.planned(chosen, request)
     while masking.few and request.chunks < CHUNKS and largest(planned) > max_memory:
         request = replace(request, chunks=2 * request.chunks)
-        planned = make_plan(twin.graph, chosen, view.scores, request)
+        planned = view.planned(chosen, request)
     view.refuse_large(chosen, planned, request, max_memory)
     place = view.layer(chosen, planned)
     if where.layer is None and request.plan == "lazy":  # who asks for the definition asks for its cost
@@ -233,7 +233,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     if request.gate != "off":
         planned = gated(planned, shape_of(chosen.value)[0], one_at_least=request.gate == "one")
     emit(planned, twin)
-    record = _record(request, chosen, view.scores, place, planned)
+    record = _record(request, chosen, target, place, planned)
     twin.set_info(RECORD, record)
     seen = None
     if verify:
@@ -241,7 +241,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
 
         def located(model: Deployed) -> Located:
             same = _View(model.graph, where.scores, where.image_input, where.hint)
-            return Located(model, same.found[place_of], same.scores)
+            return Located(model, same.found[place_of], replace(target, scores=same.scores))
 
         try:
             seen = verify_hook(original, twin, located, request, cost=place.cost or 1.0)
@@ -253,18 +253,15 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
     return Hooked(twin.reread(), record, place, seen)
 
 
-def _record(request: Request, chosen: Candidate, scores: Scores, place: Layer, planned: Plan) -> dict[str, str]:
+def _record(request: Request, chosen: Candidate, target: Target, place: Layer, planned: Plan) -> dict[str, str]:
     """What the hooked model tells of its hook."""
     method = METHODS[request.method or ""]
     record = {
         "version": __version__,
         "method": request.method or "",
         "layer": chosen.name,
-        "score": request.reads if scores.activation is None or request.reads == "logit" else scores.scale,
-        "scores": scores.name,
+        **target.record(),
         "image": request.image or "",
-        "output": scores.scale,
-        "targets": str(request.targets),
         "scale": request.scale,
         "plan": request.plan,
         "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
@@ -387,7 +384,7 @@ class _View:
         reason = candidate.reason
         if reason is None and planned is None:
             try:
-                planned = make_plan(self.graph, candidate, self.scores, Request(method=candidate.method))
+                planned = self.planned(candidate, Request(method=candidate.method))
             except PlanError as error:
                 reason = str(error)
         cost = None if planned is None else 1 + added(planned) / max(self._plain, 1)
@@ -402,6 +399,10 @@ class _View:
             candidate.method,
             depth(self.graph, candidate.value),
         )
+
+    def planned(self, candidate: Candidate, request: Request) -> Plan:
+        """The plan of a request at a candidate. Raises PlanError."""
+        return make_plan(self.graph, candidate, Target.of(self.scores, request.pick, request.reads), request)
 
     def refuse_large(self, chosen: Candidate, planned: Plan, request: Request, limit: int) -> None:
         """Raise TooLarge where a plan's largest value is above the limit, naming a layer that fits."""
@@ -422,7 +423,7 @@ class _View:
         for candidate in self.found:
             if candidate.reason is None:
                 try:
-                    small = largest(make_plan(self.graph, candidate, self.scores, request)) <= limit
+                    small = largest(self.planned(candidate, request)) <= limit
                 except PlanError:
                     continue
                 if small:

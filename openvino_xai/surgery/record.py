@@ -17,7 +17,8 @@ from openvino_xai.hooks import KERNELS, METHODS, SCALES
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.scores import find_scores
-from openvino_xai.surgery.request import PLANS, SCORES, Targets
+from openvino_xai.surgery.request import PLANS, SCORES
+from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 
 NEEDED = ("method", "layer", "scores", "targets")
 WORDS = {
@@ -84,13 +85,14 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         find_image(graph, record["image"])
     classes = find_scores(graph, record["scores"]).classes
     try:
-        targets = Targets.parse(record["targets"]).checked(classes)
+        pick = parse_pick(record["targets"])
+        refuse_unknown(pick, classes)
     except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise _untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
-    explained = 1 if targets.asked else targets.top or len(targets.ids or range(classes))
+    explained = count_of(pick, classes)
     kinds = (np.uint8,) if record.get("scale") == "u8" else (np.float32,)
     _refuse_other(graph.outputs.get(MAP), MAP, 4, kinds, explained)
-    if targets.top is not None:
+    if isinstance(pick, TopK):
         _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), explained)
     inputs = {value.name: value for value in graph.inputs}
     for name, kind in ((GATE, np.bool_), (WANTED, np.int64)):

@@ -44,6 +44,7 @@ def test_changed_outputs_are_refused(dialect: str) -> None:
     from openvino_xai.surgery.request import Request
     from openvino_xai.surgery.verify.hook import verify_hook
     from openvino_xai.surgery.verify.masks import Located
+    from openvino_xai.tail.target import All, Target
 
     case = CASES["pool and linear"]
     original = open_model(in_dialect(case.build("B", 17), dialect))
@@ -54,7 +55,7 @@ def test_changed_outputs_are_refused(dialect: str) -> None:
     found = candidates(original.graph, image, scores, places(original.graph, image, place))
     layer = choose(found, "f", original.graph)
     with pytest.raises(VerificationError, match=r"output 'logits' changed by up to"):
-        verify_hook(original, hooked, lambda model: Located(model, layer, scores), Request())
+        verify_hook(original, hooked, lambda model: Located(model, layer, Target.of(scores, All(), "softmax")), Request())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

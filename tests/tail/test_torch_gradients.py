@@ -18,8 +18,9 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.insert import _View, token_hint
 from openvino_xai.surgery.plan.hook import plan_parts
-from openvino_xai.surgery.request import Request, Targets
+from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.verify.masks import CUT
+from openvino_xai.tail.target import Ids, Target
 
 SIDE = {"vit": 64, "swin": 64, "vgg": 224}  # pixels, elsewhere 96
 IDS = (3, 7)
@@ -123,9 +124,8 @@ def beside(request: pytest.FixtureRequest, torch: Any, known: dict[str, Beside])
 def test_gradients_are_those_of_autograd(beside: Beside, torch: Any, dialect: str) -> None:
     deployed = open_model(in_dialect(beside.onnx, dialect)).twin()
     view = _View(deployed.graph, None, None, token_hint(None, None))
-    plan = plan_parts(
-        deployed.graph, view.choose(None, "grad_cam"), view.scores, Request(method="grad_cam", targets=Targets(ids=IDS))
-    )
+    layer, target = view.choose(None, "grad_cam"), Target.of(view.scores, Ids(IDS), "logit")
+    plan = plan_parts(deployed.graph, layer, target, Request(method="grad_cam"))
     emit(plan, deployed)
     seen = deployed.compile()({"image": beside.image.numpy()})[GRADIENT]
     true = beside.gradients(torch)

@@ -7,24 +7,21 @@ from functools import cached_property
 
 import numpy as np
 
-from openvino_xai.contract import WANTED
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.subaxis import FIRST
 from openvino_xai.surgery.plan.enlargement import enlarging
 from openvino_xai.surgery.request import Request
 from openvino_xai.tail.channel_masks import ChannelTail
-from openvino_xai.tail.class_slicing import Selection
 from openvino_xai.tail.forward import Tail, replayed
 from openvino_xai.tail.masked import Cell, Rows, Start, Weighted, tapped
-from openvino_xai.tail.reverse_mode import Backward, Classes
+from openvino_xai.tail.reverse_mode import Backward
+from openvino_xai.tail.target import Target
 
 SEED = 0  # of noise
 
@@ -32,28 +29,23 @@ SEED = 0  # of noise
 class PlannedSite:
     """The `Site` that a hook is traced with."""
 
-    def __init__(self, trace: Trace, graph: Graph, layer: Candidate, scores: Scores, request: Request) -> None:
-        self._graph, self._trace, self._layer, self._request, self._scores = graph, trace, layer, request, scores
+    def __init__(self, trace: Trace, graph: Graph, layer: Candidate, target: Target, request: Request) -> None:
+        self._graph, self._trace, self._layer, self._request, self._target = graph, trace, layer, request, target
         shape = shape_of(layer.value)
         if layer.place.batch != 0:
             raise PlanError(f"layer '{layer.name}' {text(shape)} has its batch on axis {layer.place.batch}; axis 0 is expected")
         self.batch: Size = shape[0]
         self.grid = _grid(layer, request)
-        end = scores.read_at(request.reads)
-        apart = request.apart or request.gate != "off"
-        self._tail = Tail(graph, trace, end, batch=self.batch, grid=self.grid, lazy=request.plan == "lazy", apart=apart)
-        self.wanted = Value(WANTED, (self.batch,), np.dtype(np.int64)) if request.targets.asked else None
-        self.explained = self._top() if self.wanted is None else trace.reshape(self.wanted, (self.batch, 1))
+        apart, lazy = request.apart or request.gate != "off", request.plan == "lazy"
+        self._tail = Tail(graph, trace, target.read, batch=self.batch, grid=self.grid, lazy=lazy, apart=apart)
+        self.columns = target.columns(trace, self.batch)
         # what a hook asked for beside its layer and gradients: what, what it gave, and what it was told
         self.answers: list[tuple[str, Value, Value]] = []
 
     @property
     def classes(self) -> int:
         """K, the number of classes that are explained."""
-        targets = self._request.targets
-        if targets.asked:
-            return 1
-        return targets.top or (self._scores.classes if targets.ids is None else len(targets.ids))
+        return self._target.count
 
     def cells(self) -> Value:
         """[B, N, C]: the channels of each cell; tokens that are none are left out."""
@@ -81,30 +73,16 @@ class PlannedSite:
         by_cell = self._by_cell(rows, items * self.classes)
         return self._trace.reshape(by_cell, (items, self.classes, *shape_of(by_cell)[1:]))
 
-    @property
-    def _ids(self) -> np.ndarray | None:
-        """[K]: the classes asked for by their ids; None where they are not."""
-        ids = self._request.targets.ids
-        return None if ids is None else np.array(ids, np.int64)
-
     def _backward(self, copies: int = 1, forward: Mapping[Value, Value] | None = None) -> Backward:
         """The way from the scores back to the layer."""
-        scores, request, xp = self._scores, self._request, self._trace
-        ids: Array = self._ids
-        if self.explained is not None:
-            ids = self.explained
-            if copies > 1:
-                spread = xp.broadcast_to(xp.reshape(ids, (self.batch, 1, self.classes)), (self.batch, copies, self.classes))
-                ids = xp.reshape(spread, (self.batch * copies, self.classes))
         return Backward(
             self._graph,
-            xp,
+            self._trace,
             self._layer.value,
-            scores.read_at(request.reads),
-            Classes(scores.classes, ids, self.explained is not None),
+            self._target,
+            self.columns.repeated(self._trace, self.batch, copies),
             batch=self.batch,
-            squash="logit" if scores.activation else request.reads,
-            apart=request.apart,
+            apart=self._request.apart,
             copies=copies,
             forward=forward,
         )
@@ -119,7 +97,7 @@ class PlannedSite:
         noise_of_each = xp.multiply(xp.reshape(xp.multiply(spread, level), (self.batch, 1, *[1] * len(shape))), noise)
         noisy = xp.add(xp.reshape(image, (self.batch, 1, *shape)), noise_of_each)
         rows = Rows(xp.reshape(noisy, (self.batch * copies, *shape)))
-        values = replayed(self._graph, xp, {image: rows}, self._scores.read_at(self._request.reads))
+        values = replayed(self._graph, xp, {image: rows}, self._target.read)
         back = self._backward(copies, {value: held.value for value, held in values.items()})
         found = self._laid_out(back.gradient(), self.batch * copies)
         made = xp.reshape(found, (self.batch, copies, *shape_of(found)[1:]))
@@ -173,12 +151,9 @@ class PlannedSite:
         shape = shape_of(image)[1:]
         sizes = [size if axis in place.cells else 1 for axis, size in enumerate(shape, start=1)]
         covered = xp.multiply(xp.reshape(image, (self.batch, 1, *shape)), xp.reshape(large, (self.batch, count, *sizes)))
-        end = self._scores.read_at("softmax")
-        values = replayed(self._graph, xp, {image: Rows(xp.reshape(covered, (self.batch * count, *shape)))}, end)
-        scores = xp.reshape(xp.astype(values[end].value, np.float32), (self.batch, count, self._scores.classes))
-        if self._scores.activation is None:
-            scores = xp.sigmoid(scores) if self._request.score == "sigmoid" else xp.softmax(scores, axis=2)
-        return self._of_explained(scores, count)
+        target, rows = self._target.as_probability(), Rows(xp.reshape(covered, (self.batch * count, *shape)))
+        end = replayed(self._graph, xp, {image: rows}, target.read)[target.read]
+        return target.scores_of(xp, end.value, self.columns, (self.batch, count))
 
     def _image(self) -> tuple[Value, Place, int, int]:
         """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
@@ -236,8 +211,7 @@ class PlannedSite:
 
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
-        rows, chosen = self._tail.run(masked, self._selection())
-        return self._read(rows, chosen, product(self.grid))
+        return self._read(*self._tail.run(masked, self._target.slice(self.columns)), product(self.grid))
 
     def channel_scores(self, kept: Value) -> Value:
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C].
@@ -257,15 +231,14 @@ class PlannedSite:
     def _channel_scores(self, kept: Value) -> Value:
         value, axis = self._layer.value, self._layer.channels
         channels, masks = shape_of(value)[axis], shape_of(kept)[1]
-        tail = ChannelTail(self._graph, self._trace, self._scores.read_at(self._request.reads), kept, batch=self.batch)
+        tail = ChannelTail(self._graph, self._trace, self._target.read, kept, batch=self.batch)
         beside_cells = self._layer.place.beside(shape_of(value))
         start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
         if beside_cells is not None:
             start = {value: self._in_cells(kept, beside_cells)}
         if (beside := self._layer.residual) is not None and beside is not value:
             start[beside] = self._for_each(beside, masks)
-        rows, chosen = tail.run(start, self._selection())
-        return self._read(rows, chosen, masks)
+        return self._read(*tail.run(start, self._target.slice(self.columns)), masks)
 
     def _in_cells(self, kept: Value, beside: np.ndarray) -> Rows:
         """The layer's value once for every mask, with the channels in `kept` [B, M, C]; tokens that are no cells keep all."""
@@ -283,43 +256,12 @@ class PlannedSite:
         one = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
         return Rows(xp.reshape(xp.broadcast_to(one, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
 
-    def _read(self, rows: Rows, chosen: bool, masks: Size) -> Value:
+    def _read(self, rows: Rows, is_slice: bool, masks: Size) -> Value:
         """[B, masks, K]: rows of the end of a tail, as scores of the explained classes."""
-        xp = self._trace
         if rows.span != FIRST:
-            raise PlanError(f"output '{self._scores.name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
-        classes = self.classes if chosen else self._scores.classes
-        every = xp.reshape(xp.astype(rows.value, np.float32), (self.batch, masks, classes))
-        if self._scores.activation is None and self._request.reads == "softmax":
-            every = xp.softmax(every, axis=2)
-        elif self._scores.activation is None and self._request.reads == "sigmoid":
-            every = xp.sigmoid(every)
-        return every if chosen else self._of_explained(every, masks)
-
-    def _of_explained(self, scores: Value, masks: Size) -> Value:
-        """[B, masks, K]: of scores of all classes, those that are explained."""
-        xp = self._trace
-        if self._ids is not None:
-            return xp.take(scores, self._ids, axis=2)
-        if self.explained is not None:
-            spread = xp.reshape(self.explained, (self.batch, 1, self.classes))
-            return xp.take_along_axis(scores, xp.broadcast_to(spread, (self.batch, masks, self.classes)), axis=2)
-        return scores
-
-    def _selection(self) -> Selection | None:
-        """The classes asked for, where the score of one can be told without the others."""
-        if self._scores.activation is None and self._request.reads == "softmax":
-            return None
-        if self.explained is not None:
-            return Selection(self.explained, self.classes, self._scores.classes, of_each_image=True)
-        return None if self._ids is None else Selection(self._ids, len(self._ids), self._scores.classes)
-
-    def _top(self) -> Value | None:
-        """[B, k]: the classes explained for each image, most probable first; None where they are the same for all."""
-        if self._request.targets.top is None:
-            return None
-        flat = self._trace.reshape(self._scores.value, (shape_of(self._scores.value)[0], self._scores.classes))
-        return self._trace.top_k(flat, self._request.targets.top, axis=1)
+            name = self._target.scores.name
+            raise PlanError(f"output '{name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
+        return self._target.scores_of(self._trace, rows.value, self.columns, (self.batch, masks), is_slice=is_slice)
 
 
 def _grid(layer: Candidate, request: Request) -> tuple[Size, Size]:

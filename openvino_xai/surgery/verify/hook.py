@@ -7,7 +7,7 @@ Where gradients are read, they are held to differences of the original scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -24,6 +24,7 @@ from openvino_xai.locate.layers import Candidate, is_quantised
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.verify.ingredients import hold_parts
 from openvino_xai.surgery.verify.masks import Definition, Located, larger
+from openvino_xai.tail.target import All, AtRunTime, Ids, TopK
 
 MAPS = 3  # maps of an image that are held to the definition
 VALUES = 1000  # of the outputs, that are compared with the original's
@@ -84,7 +85,7 @@ def _verify_in(
 ) -> Verified:
     """Hold a hooked model to the original, both run by one runtime. Raises VerificationError."""
     place = replace(located(original), runtime=runtime)
-    layer, scores, inputs = place.layer, place.scores, random_inputs(original)
+    layer, scores, inputs = place.layer, place.target.scores, random_inputs(original)
     reference, running = compile_for(original, runtime), compile_for(hooked, runtime)
     plain = reference(inputs)
     if np.isnan(plain[scores.name]).any():
@@ -138,7 +139,7 @@ def _gate(request: Request, asked: np.ndarray) -> dict[str, np.ndarray]:
 
 def _wanted(request: Request, scores: np.ndarray) -> dict[str, np.ndarray]:
     """The class that is asked for: the most probable one of every other image, the least of those between."""
-    if not request.targets.asked:
+    if not isinstance(request.pick, AtRunTime):
         return {}
     order = np.argsort(-scores.reshape(len(scores), -1).astype(np.float64), axis=1)
     return {WANTED: np.where(np.arange(len(order)) % 2, order[:, -1], order[:, 0]).astype(np.int64)}
@@ -218,11 +219,18 @@ def _declared(maps: np.ndarray, layer: Candidate, request: Request, batch: int) 
 
 def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], request: Request) -> list[list[tuple[int, int]]]:
     """For each image, `MAPS` of its maps as (index, class): the most probable classes explained, and the least."""
+    explained: Iterable[int]
     chosen = []
     for image, row in enumerate(plain.reshape(len(plain), -1)):
-        explained = new[CLASS][image] if request.targets.top is not None else request.targets.ids or range(row.size)
-        if request.targets.asked:
-            explained = _wanted(request, plain)[WANTED][image : image + 1]
+        match request.pick:
+            case TopK():
+                explained = new[CLASS][image]
+            case AtRunTime():
+                explained = _wanted(request, plain)[WANTED][image : image + 1]
+            case Ids(ids):
+                explained = ids
+            case All():
+                explained = range(row.size)
         ranked = sorted(enumerate(explained), key=lambda pair: -float(row[pair[1]]))
         chosen.append([*ranked[: MAPS - 1], *ranked[MAPS - 1 :][-1:]])
     return chosen

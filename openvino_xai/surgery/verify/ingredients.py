@@ -22,9 +22,10 @@ from openvino_xai.hooks import METHODS, SCALES
 from openvino_xai.locate.image import find_image
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import plan_parts
-from openvino_xai.surgery.request import Request, Targets
+from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
-from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Located, by_cell, larger, squashed
+from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Located, by_cell, larger
+from openvino_xai.tail.target import Ids
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
 
@@ -45,13 +46,13 @@ def hold_parts(
     original, which is changed, and `chosen` are the maps of each image, as (index, class). Raises VerificationError.
     """
     ids = sorted({k for pairs in chosen for _, k in pairs})
-    asked = replace(request, targets=Targets(ids=tuple(ids)))
-    emit(plan_parts(again.model.graph, again.layer, again.scores, asked), again.model)
+    target = replace(again.target, pick=Ids(tuple(ids)))
+    emit(plan_parts(again.model.graph, again.layer, target, request), again.model)
     twin = original.compiled(again.model)
     seen = {name: array.astype(np.float64) for name, array in twin(inputs).items()}
     answers = {what: (seen[f"{what} given"], seen[f"{what} told"]) for what in ANSWERS if f"{what} given" in seen}
     features = original.probing(read={CUT: original.layer.value}, given={})(inputs)[CUT]
-    tail = original.probing(read={END: original.scores.read_at(request.reads)}, given={CUT: original.layer.value})
+    tail = original.probing(read={END: original.target.read}, given={CUT: original.layer.value})
     told = Question(original, request, tail, twin, inputs, features, ids)
     gradients = seen.get(GRADIENT)
     for place in range(max(map(len, chosen))):
@@ -66,7 +67,7 @@ def hold_parts(
             classes,
             cells=original.layer.place.cells,
             where=f"layer '{original.layer.name}'",
-            reads=request.reads,
+            reads=original.target.scale,
             quantised=quantised,
         )
     difference = reduce(larger, (ANSWERS[what](told, *answer) for what, answer in answers.items()), 0.0)
@@ -88,11 +89,7 @@ class Question:
 
     def of_features(self, features: np.ndarray) -> np.ndarray:
         """[B, K]: the scores for other features."""
-        return self.scores(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END], self.request.reads)
-
-    def scores(self, y: np.ndarray, how: str) -> np.ndarray:
-        """[B, K] of what the end of the model holds."""
-        return squashed(y.astype(np.float64).reshape(len(y), -1), "logit" if self.original.scores.activation else how)
+        return self.original.target.reference(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END])
 
 
 def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> float:
@@ -110,19 +107,18 @@ def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> floa
 
 def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of what was told of images that are multiplied by maps, in probabilities."""
-    original, request = asked.original, asked.request
-    image, place = find_image(original.model.graph, request.image)
+    original, target = asked.original, asked.original.target.as_probability()
+    image, place = find_image(original.model.graph, asked.request.image)
     whole = asked.inputs[image.name]
     height, width = (whole.shape[axis] for axis in place.cells)
-    running = original.probing(read={END: original.scores.read_at("softmax")}, given={})
+    running = original.probing(read={END: target.read}, given={})
     grid = concrete(original.layer.cells, f"the cells of layer '{original.layer.name}'")
     worst = 0.0
     for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
         large = _enlarged(maps[:, mask], grid, (height, width))
         large = np.expand_dims(large, tuple(axis for axis in range(1, whole.ndim) if axis not in place.cells))
         y = running({**asked.inputs, image.name: (whole * large).astype(whole.dtype)})[END]
-        seen = asked.scores(y, request.score if request.score == "sigmoid" else "softmax")
-        worst = larger(worst, float(np.abs(seen[:, asked.ids] - told[:, mask]).max()))
+        worst = larger(worst, float(np.abs(target.reference(y)[:, asked.ids] - told[:, mask]).max()))
     return worst
 
 

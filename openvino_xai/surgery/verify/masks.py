@@ -13,8 +13,8 @@ from openvino_xai.errors import VerificationError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.request import Request
+from openvino_xai.tail.target import Target
 
 SAME = 1e-3  # of what a method asks may differ by rounding, as where channels are equally alike
 CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of values that are read out or put in while verifying
@@ -22,11 +22,11 @@ CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of valu
 
 @dataclass(frozen=True)
 class Located:
-    """A model, where the layer and the scores are in it, and the runtime that is asked; None is the model's own."""
+    """A model, where the layer and the target are in it, and the runtime that is asked; None is the model's own."""
 
     model: Deployed
     layer: Candidate
-    scores: Scores
+    target: Target
     runtime: Runtime | None = None
 
     def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> Running:
@@ -107,19 +107,11 @@ def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
     return tokens.reshape(*tokens.shape[:2], -1)
 
 
-def squashed(y: np.ndarray, how: str) -> np.ndarray:
-    """Logits [B, K], read as `logit`, `softmax` or `sigmoid`."""
-    if how == "softmax":
-        y = np.exp(y - y.max(axis=1, keepdims=True))
-        return np.asarray(y / y.sum(axis=1, keepdims=True))
-    return 1 / (1 + np.exp(-y)) if how == "sigmoid" else y
-
-
 class Definition:
     """Scores of single cells, computed by the original model's own nodes."""
 
     def __init__(self, original: Located, request: Request, inputs: dict[str, np.ndarray]) -> None:
-        layer, scores = original.layer, original.scores
+        layer = original.layer
         cuts = {CUT: layer.value}
         if layer.residual is not None and layer.residual is not layer.value:
             cuts[RESIDUAL] = layer.residual
@@ -127,16 +119,14 @@ class Definition:
         self._features = {name: seen[name] for name in cuts}
         self._layer, self._request = layer, request
         self._inputs = inputs
-        self._classes = scores.classes
-        self._squash = request.reads if scores.activation is None else "logit"
-        self._tail = original.probing(read={END: scores.read_at(request.reads)}, given=cuts)
+        self._target = original.target
+        self._tail = original.probing(read={END: self._target.read}, given=cuts)
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
         kept = np.stack([self._kept(mask, columns, rows) for mask in masks])
         features = {name: array * kept.astype(array.dtype) for name, array in self._features.items()}
-        y = self._tail({**self._inputs, **features})[END].astype(np.float64)
-        return squashed(y.reshape(len(masks), self._classes), self._squash)
+        return self._target.reference(self._tail({**self._inputs, **features})[END])
 
     def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
