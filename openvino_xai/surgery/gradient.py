@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from openvino_xai.contract import GRADIENT, WANTED
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import PlanError
@@ -11,6 +9,7 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.located import counterparts
 from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
@@ -44,24 +43,12 @@ def gradient_by_layer(deployed: Deployed, layer: Candidate, scores: Scores) -> D
 def _gradient_by(deployed: Deployed, value: Value, scores: Scores) -> Deployed:
     """The twin that differentiates each image's class's logit with respect to a value of the model."""
     twin = deployed.twin()
-    cut = _again(deployed, twin, value)
-    end = replace(scores, value=_again(deployed, twin, scores.read_at("logit")), activation=None)
-    batch, trace = shape_of(cut)[0], Trace()
-    target = Target.of(end, AtRunTime(), "logit")
+    values, trace = counterparts(deployed.graph, twin.graph), Trace()
+    cut, batch = values[value], shape_of(value)[0]
+    target = Target.of(scores.within(values), AtRunTime(), "logit")
     columns = target.columns(trace, batch)
     assert columns.question is not None
     back = Backward(twin.graph, trace, cut, target, columns, batch=batch)
     gradient = trace.broadcast_to(back.gradient(), shape_of(cut))
     emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: columns.question}), twin)
     return twin.reread()
-
-
-def _again(deployed: Deployed, twin: Deployed, value: Value) -> Value:
-    """A value of a model, in its twin: inputs have their names, and the nodes are the same, in the same order."""
-    for source, other in zip(deployed.graph.inputs, twin.graph.inputs, strict=True):
-        if source is value:
-            return other
-    for node, same in zip(deployed.graph.nodes, twin.graph.nodes, strict=True):
-        if value in node.outputs:
-            return same.outputs[node.outputs.index(value)]
-    raise PlanError(f"'{value.name}' is computed by no node", node=value.name)

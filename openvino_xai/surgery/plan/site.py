@@ -8,20 +8,18 @@ from functools import cached_property
 import numpy as np
 
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.locate.image import find_image
-from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
+from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.enlargement import enlarging
-from openvino_xai.surgery.request import Request
 from openvino_xai.tail.channel_masks import ChannelTail
 from openvino_xai.tail.forward import Tail, replayed
 from openvino_xai.tail.masked import Cell, Rows, Start, Weighted, tapped
 from openvino_xai.tail.reverse_mode import Backward
-from openvino_xai.tail.target import Target
 
 SEED = 0  # of noise
 
@@ -29,16 +27,18 @@ SEED = 0  # of noise
 class PlannedSite:
     """The `Site` that a hook is traced with."""
 
-    def __init__(self, trace: Trace, graph: Graph, layer: Candidate, target: Target, request: Request) -> None:
-        self._graph, self._trace, self._layer, self._request, self._target = graph, trace, layer, request, target
-        shape = shape_of(layer.value)
+    def __init__(self, trace: Trace, location: Location, decision: Decision) -> None:
+        self._trace, self._location, self._decision = trace, location, decision
+        self._graph, self._layer, self._target = location.graph, location.layer, decision.target(location.scores)
+        layer, shape = location.layer, shape_of(location.layer.value)
         if layer.place.batch != 0:
             raise PlanError(f"layer '{layer.name}' {text(shape)} has its batch on axis {layer.place.batch}; axis 0 is expected")
         self.batch: Size = shape[0]
-        self.grid = _grid(layer, request)
-        apart, lazy = request.apart or request.gate != "off", request.plan == "lazy"
-        self._tail = Tail(graph, trace, target.read, batch=self.batch, grid=self.grid, lazy=lazy, apart=apart)
-        self.columns = target.columns(trace, self.batch)
+        self.grid = decision.grid
+        isolated, lazy = decision.isolated or decision.gate != "off", decision.plan == "lazy"
+        end = self._target.read
+        self._tail = Tail(self._graph, trace, end, batch=self.batch, grid=self.grid, lazy=lazy, apart=isolated)
+        self.columns = self._target.columns(trace, self.batch)
         # what a hook asked for beside its layer and gradients: what, what it gave, and what it was told
         self.answers: list[tuple[str, Value, Value]] = []
 
@@ -49,8 +49,8 @@ class PlannedSite:
 
     def cells(self) -> Value:
         """[B, N, C]: the channels of each cell; tokens that are none are left out."""
-        if self._request.grid is not None:
-            raise PlanError(f"{self._request.method} has one value a cell, and no masks: leave the grid out")
+        if self.grid != self._layer.cells:
+            raise PlanError(f"{self._decision.method} has one value a cell, and no masks: leave the grid out")
         return self._by_cell(tapped(self._trace, self._layer.value), self.batch)
 
     def gradients(self) -> Value:
@@ -82,7 +82,7 @@ class PlannedSite:
             self._target,
             self.columns.repeated(self._trace, self.batch, copies),
             batch=self.batch,
-            apart=self._request.apart,
+            apart=self._decision.isolated,
             copies=copies,
             forward=forward,
         )
@@ -107,7 +107,7 @@ class PlannedSite:
     @property
     def channels(self) -> int | None:
         """n, how many channels a method asks about for each class; None for all."""
-        return self._request.channels
+        return None if self._decision.channels == "all" else self._decision.channels
 
     def largest_channels(self, weights: Value) -> Value:
         """[B, K, n], i64: the indices of the n = `channels` largest of `weights` [B, K, C], the largest first."""
@@ -157,11 +157,11 @@ class PlannedSite:
 
     def _image(self) -> tuple[Value, Place, int, int]:
         """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
-        image, place = find_image(self._graph, self._request.image)
+        image, place = self._location.image, self._location.image_place
         sizes = shape_of(image)[1:]
         if any(isinstance(size, Dim) for size in sizes) or image.dtype is None or image.dtype.kind != "f":
             raise PlanError(
-                f"{self._request.method} changes the image, and needs one of floats and of a fixed height and width; "
+                f"{self._decision.method} changes the image, and needs one of floats and of a fixed height and width; "
                 f"'{image.name}' is {image.dtype} {text(image.shape)}",
                 node=image.name,
             )
@@ -197,7 +197,7 @@ class PlannedSite:
     @property
     def kernel(self) -> str:
         """How a mask weighs the neighbours of a cell."""
-        return self._request.kernel
+        return self._decision.kernel
 
     def mask_tokens(self, weights: np.ndarray) -> dict[Value, Start]:
         """What enters the block, and what its projections read, with the weight that each mask gives each token."""
@@ -226,7 +226,7 @@ class PlannedSite:
     def _parts(self, count: Size) -> list[np.ndarray]:
         """`count` indices, in as many chunks as are asked for."""
         assert isinstance(count, int)
-        return np.array_split(np.arange(count), min(self._request.chunks, count))
+        return np.array_split(np.arange(count), min(self._decision.chunks, count))
 
     def _channel_scores(self, kept: Value) -> Value:
         value, axis = self._layer.value, self._layer.channels
@@ -262,18 +262,3 @@ class PlannedSite:
             name = self._target.scores.name
             raise PlanError(f"output '{name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
         return self._target.scores_of(self._trace, rows.value, self.columns, (self.batch, masks), is_slice=is_slice)
-
-
-def _grid(layer: Candidate, request: Request) -> tuple[Size, Size]:
-    """The rows and columns of masks: those asked for, which must divide the cells, or one mask a cell."""
-    if request.grid is None:
-        return layer.cells
-    if len(layer.place.cells) == 1:
-        raise PlanError(f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave --grid out")
-    for cells, masks in zip(layer.cells, request.grid, strict=True):
-        if not isinstance(cells, int) or cells % masks:
-            (height, width), (rows, columns) = layer.cells, request.grid
-            raise PlanError(
-                f"layer '{layer.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
-            )
-    return request.grid

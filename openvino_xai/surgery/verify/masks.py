@@ -12,8 +12,9 @@ from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
-from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.decision import Decision
 from openvino_xai.tail.target import Target
 
 SAME = 1e-3  # of what a method asks may differ by rounding, as where channels are equally alike
@@ -21,13 +22,23 @@ CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of valu
 
 
 @dataclass(frozen=True)
-class Located:
-    """A model, where the layer and the target are in it, and the runtime that is asked; None is the model's own."""
+class Reference:
+    """The model without a hook, what was decided of the hook at a location of it, and the runtime that is asked."""
 
     model: Deployed
-    layer: Candidate
-    target: Target
-    runtime: Runtime | None = None
+    location: Location
+    decision: Decision
+    runtime: Runtime
+
+    @property
+    def layer(self) -> Candidate:
+        """The layer that is explained."""
+        return self.location.layer
+
+    @property
+    def target(self) -> Target:
+        """What is explained there."""
+        return self.decision.target(self.location.scores)
 
     def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> Running:
         """The model with the values `read` as more outputs, and the values `given` as inputs, ready to run."""
@@ -35,7 +46,7 @@ class Located:
 
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
-        return compile_for(model, self.runtime or model.runtime)
+        return compile_for(model, self.runtime)
 
 
 @dataclass(frozen=True)
@@ -110,14 +121,14 @@ def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
 class Definition:
     """Scores of single cells, computed by the original model's own nodes."""
 
-    def __init__(self, original: Located, request: Request, inputs: dict[str, np.ndarray]) -> None:
+    def __init__(self, original: Reference, inputs: dict[str, np.ndarray]) -> None:
         layer = original.layer
         cuts = {CUT: layer.value}
         if layer.residual is not None and layer.residual is not layer.value:
             cuts[RESIDUAL] = layer.residual
         seen = original.probing(read=cuts, given={})(inputs)
         self._features = {name: seen[name] for name in cuts}
-        self._layer, self._request = layer, request
+        self._layer, self._kernel = layer, original.decision.kernel
         self._inputs = inputs
         self._target = original.target
         self._tail = original.probing(read={END: self._target.read}, given=cuts)
@@ -133,7 +144,7 @@ class Definition:
         sizes, place = self._features[CUT].shape, self._layer.place
         height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (rows, columns)
         kept = np.zeros((height, width))
-        if self._layer.residual is not None and self._request.kernel == "gaussian":
+        if self._layer.residual is not None and self._kernel == "gaussian":
             for h, w in np.ndindex(height, width):
                 down, right = abs(h - mask // columns), abs(w - mask % columns)
                 kept[h, w] = (2 - down) * (2 - right) / 16 if max(down, right) < 2 else 0
