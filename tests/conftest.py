@@ -9,7 +9,7 @@ import pytest
 
 from openvino_xai.errors import OutputsChanged
 from openvino_xai.surgery import insert
-from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.decision import Decision
 
 
 @pytest.fixture(scope="session")
@@ -26,29 +26,29 @@ def torch() -> Any:
 
 
 @pytest.fixture
-def verified(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
-    """The requests of which hooks are verified, in order."""
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
+    """The decisions of which hooks are verified, in order."""
     return _noting(monkeypatch, lambda asked: None)
 
 
 @pytest.fixture
-def changed_once(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+def changed_once(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
     """As `verified`, where the first hook is said to change the model's outputs."""
 
-    def refuse_first(asked: list[Request]) -> None:
+    def refuse_first(asked: list[Decision]) -> None:
         if len(asked) == 1:
             raise OutputsChanged("output 'logits' changed")
 
     return _noting(monkeypatch, refuse_first)
 
 
-def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[list[Request]], None]) -> list[Request]:
+def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[list[Decision]], None]) -> list[Decision]:
     real, asked = insert.verify_hook, []
 
-    def noted(original: Any, hooked: Any, located: Any, request: Request, *, cost: float) -> Any:
-        asked.append(request)
+    def noted(original: Any, hooked: Any, location: Any, decision: Decision, *, cost: float) -> Any:
+        asked.append(decision)
         before(asked)
-        return real(original, hooked, located, request, cost=cost)
+        return real(original, hooked, location, decision, cost=cost)
 
     monkeypatch.setattr(insert, "verify_hook", noted)
     return asked

@@ -9,7 +9,7 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import Shape, Size, text
+from openvino_xai.graph.sizes import Shape, Size, concrete, text
 from openvino_xai.graph.vocabulary import JOIN, Array, Axis
 
 
@@ -209,11 +209,9 @@ class Trace:
         output_padding: Sequence[int],
     ) -> Value:
         shape, n = shape_of(x), len(shape_of(x)) - 2
-        *_, channels, kernel = [*shape_of(weights)[:-n], shape_of(weights)[-n:]]
+        channels, kernel = shape_of(weights)[-n - 1], concrete(shape_of(weights)[-n:], f"the kernel '{weights.name}'")
         spatial = [
-            _enlarged(
-                size, strides[i], dilations[i] * (int(str(kernel[i])) - 1) + 1 + output_padding[i] - pads[i] - pads[i + n]
-            )
+            _enlarged(size, strides[i], dilations[i] * (kernel[i] - 1) + 1 + output_padding[i] - pads[i] - pads[i + n])
             for i, size in enumerate(shape[2:])
         ]
         attributes = {

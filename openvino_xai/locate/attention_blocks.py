@@ -98,7 +98,7 @@ def _block(
             f"its tokens {text(value.shape)} are not known to be the cells of the image: "
             "say which with --token-grid HxW and --prefix-tokens P"
         )
-        return Candidate(name, value, Place(0, (1,), (1, 1)), why, entry, untold=value.rank == 3)
+        return Candidate(name, value, Place(0, (1,), (1, 1)), why, entry, grid_unknown=value.rank == 3)
     reason = None
     if not all(isinstance(size, int) for size in first.grid):
         reason = "the number of its tokens depends on the input; give the model a fixed height and width"

@@ -27,6 +27,11 @@ class Place:
     grid: tuple[Size, Size]
     prefix: int = 0
 
+    def tokens(self, length: int) -> slice:
+        """Where, of `length` tokens, those are that are cells: all behind the prefix, where only a run tells their number."""
+        count = product(self.grid)
+        return slice(self.prefix, self.prefix + count if isinstance(count, int) else length)
+
     def beside(self, shape: Sequence[Size]) -> np.ndarray | None:
         """True for each token of a value of this shape that is no cell, in the value's axes; None where all are cells."""
         count, tokens = product(self.grid), shape[self.cells[0]]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +26,11 @@ class Scores:
     def scale(self) -> str:
         """What the output holds: `softmax`, `sigmoid` or `logit`."""
         return "logit" if self.activation is None else self.activation.kind
+
+    def within(self, values: Mapping[Value, Value]) -> Scores:
+        """The same in a twin of the model, given its values by those of the model."""
+        activation = None if self.activation is None else values[self.activation.outputs[0]].producer
+        return replace(self, value=values[self.value], activation=activation)
 
     def read_at(self, score: str) -> Value:
         """Where a score is read: at the output; before the activation for `logit`; or right behind it, ahead of a quantiser.

@@ -24,7 +24,7 @@ from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
 from openvino_xai.surgery.insert import MAX_MEMORY, Hooked
 from openvino_xai.surgery.record import reads, unhooked
-from openvino_xai.surgery.request import Targets
+from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
 DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook
@@ -252,19 +252,20 @@ class Network:
             raise InputError("the model carries no hook: give it one with openvino_xai.insert, and load the result")
         if CLASS in results:
             return [int(k) for k in results[CLASS][0]]
-        ids = Targets.parse(self.record["targets"]).ids
-        return range(self._scores.classes) if ids is None else ids
+        pick = parse_pick(self.record["targets"])
+        return pick.ids if isinstance(pick, Ids) else range(self._scores.classes)
 
     def _wanted(self, targets: str | Sequence[int], ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
-        asked = Targets.parse(targets if isinstance(targets, str) else list(targets)).checked(self._scores.classes)
-        if asked.ids is None:
+        pick = parse_pick(targets if isinstance(targets, str) else list(targets))
+        refuse_unknown(pick, self._scores.classes)
+        if not isinstance(pick, Ids):
             there = set(explained)
-            return [int(k) for k in ranked if k in there][: asked.top]
-        missing = [k for k in asked.ids if k not in explained]
+            return [int(k) for k in ranked if k in there][: pick.k if isinstance(pick, TopK) else None]
+        missing = [k for k in pick.ids if k not in explained]
         if missing:
             told = self.record["targets"]
             raise InputError(f"class {missing[0]} is not explained: the hook was inserted with targets {told}")
-        return list(asked.ids)
+        return list(pick.ids)
 
     def _prediction(self, k: int, seen: np.ndarray) -> Prediction:
         return Prediction(k, self.label(k), float(seen[k]))

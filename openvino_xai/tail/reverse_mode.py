@@ -21,34 +21,11 @@ from openvino_xai.graph.sizes import Dim, Shape, Size, product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
 from openvino_xai.operations.axes import is_1x1
-from openvino_xai.operations.families.norms import of_softmax
 from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.table import data_operands, operation_of
 from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.target import Columns, Target
 from openvino_xai.tail.walk import between
-
-
-@dataclass(frozen=True)
-class Classes:
-    """The K classes that are explained: `ids` [K], or [B, K] for each image (or copy) its own; None is all of `every`."""
-
-    every: int
-    ids: Any = None
-    of_each_image: bool = False
-
-    @property
-    def count(self) -> int:
-        """K."""
-        if self.ids is None:
-            return self.every
-        held = self.ids.shape[-1]
-        assert isinstance(held, int)
-        return held
-
-    @property
-    def columns(self) -> np.ndarray:
-        """The classes that rows are made for as long as no image matters: those with ids, else all."""
-        return np.arange(self.every) if self.ids is None or self.of_each_image else np.asarray(self.ids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +41,11 @@ class Adjoint:
 
 
 class Backward:
-    """The tail between `cut` and `end`, differentiated, for `batch` images and some classes.
+    """The tail between `cut` and what a `target` reads, differentiated, for `batch` images and some columns of scores.
 
-    `squash` says how a score is read of the end: `logit`, as it is, or through `softmax` or `sigmoid`. Values of the forward
-    pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses them, reading them
-    would change what the model returns. Or they are told as `forward`, for a number of `copies` of each image.
+    Values of the forward pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses
+    them, reading them would change what the model returns. Or they are told as `forward`, for a number of `copies` of each
+    image, of which `columns` has the ids.
     """
 
     def __init__(
@@ -76,18 +53,17 @@ class Backward:
         graph: Graph,
         trace: Trace,
         cut: Value,
-        end: Value,
-        classes: Classes,
+        target: Target,
+        columns: Columns,
         *,
         batch: Size,
-        squash: str = "logit",
         apart: bool = False,
         copies: int = 1,
         forward: Mapping[Value, Value] | None = None,
     ) -> None:
-        self.graph, self.xp, self.batch, self.classes = graph, trace, batch, classes
-        self._cut, self._end, self._squash = cut, end, squash
-        self._nodes = between(graph, {cut}, end)
+        self.graph, self.xp, self.batch, self.columns = graph, trace, batch, columns
+        self._cut, self._end, self._target = cut, target.read, target
+        self._nodes = between(graph, {cut}, self._end)
         self.items = batch * copies
         self._again = forward or (_computed_again(trace, cut, self._nodes) if apart else {})
         self.spans = self._followed()
@@ -143,11 +119,11 @@ class Backward:
     @property
     def rows(self) -> Size:
         """B * K, or B * S * K for S copies."""
-        return self.items * self.classes.count
+        return self.items * self.columns.count
 
     def shape(self, value: Value, span: Span, by_class: bool) -> Shape:
         """The shape of a value with rows in place of images."""
-        return span.resized(shape_of(value), len(self.classes.columns) if by_class else self.rows)
+        return span.resized(shape_of(value), len(self.columns.shared) if by_class else self.rows)
 
     def read(self, value: Value, span: Span | None) -> Value:
         """A value of the forward pass for every row; what no image matters for, as it is."""
@@ -159,7 +135,7 @@ class Backward:
 
     def _spread(self, value: Value, span: Span) -> Value:
         """[..., B * K, ...] of [..., B, ...]: each image, once for each of its classes."""
-        shape, count = shape_of(value), self.classes.count
+        shape, count = shape_of(value), self.columns.count
         if count == 1 or span.length(shape) != self.items:
             return value
         ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
@@ -171,22 +147,21 @@ class Backward:
         """With a row for each class of each image."""
         if not adjoint.by_class:
             return adjoint
-        xp, axis, classes = self.xp, adjoint.span.axis, self.classes
-        if adjoint.value is self._seed.value and classes.of_each_image:
+        xp, axis, columns = self.xp, adjoint.span.axis, self.columns
+        if adjoint.value is self._seed.value and columns.of_each_image:
             return replace(adjoint, value=self._picked_by_image(adjoint.value), by_class=False)
         shape = shape_of(adjoint.value)
         ahead, behind = shape[:axis], shape[axis + 1 :]
-        if classes.of_each_image:
-            value = xp.take(adjoint.value, classes.ids, axis=axis)
+        if columns.of_each_image:
+            value = xp.take(adjoint.value, columns.ids, axis=axis)
         else:
             one = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
             value = xp.broadcast_to(one, (*ahead, self.items, *shape[axis:]))
         return Adjoint(xp.reshape(value, (*ahead, self.rows, *behind)), adjoint.span, False)
 
     def _picked_by_image(self, seed: Value) -> Value:
-        """[B * K, ...]: 1 at each row's own class."""
-        own = self.xp.reshape(self.classes.ids, (self.rows, 1))
-        picked = self.xp.astype(self.xp.equal(own, np.arange(self.classes.every)), seed.dtype)
+        """[B * K, ...]: 1 at each row's own column."""
+        picked = self.columns.seed_of_rows(self.xp, self.rows, seed.dtype)
         return self.xp.reshape(picked, (self.rows, *shape_of(seed)[1:]))
 
     def _stays_small(self, node: Node) -> bool:
@@ -207,11 +182,11 @@ class Backward:
 
     @cached_property
     def _seed(self) -> Adjoint:
-        """The derivative of logits with respect to the end: 1 at the class itself, computed and not stored."""
-        xp, end, columns = self.xp, self._end, self.classes.columns
+        """The derivative of logits with respect to the end: 1 at the column itself."""
+        xp, end = self.xp, self._end
         dtype = end.dtype if end.dtype is not None and end.dtype.kind == "f" else np.dtype(np.float32)
-        own = xp.equal(columns.reshape(-1, 1), np.arange(self.classes.every))
-        return Adjoint(xp.reshape(xp.astype(own, dtype), (len(columns), *shape_of(end)[1:])), FIRST, True)
+        seed = self.columns.seed(xp, dtype)
+        return Adjoint(xp.reshape(seed, (len(self.columns.shared), *shape_of(end)[1:])), FIRST, True)
 
     def is_seed(self, value: Value) -> bool:
         """Whether an adjoint is still the seed, in whatever shape."""
@@ -224,14 +199,10 @@ class Backward:
 
     def _squashed(self, seed: Adjoint) -> Adjoint:
         """The derivative of the scores, where something squashes them."""
-        if self._squash == "logit":
+        if self._target.squash == "logit":
             return seed
-        dtype = seed.value.dtype
-        xp, rows, y = self.xp, self.as_rows(seed), self.read(self._end, FIRST)
-        if self._squash == "softmax":
-            return replace(rows, value=of_softmax(xp, xp.softmax(y, axis=1), rows.value, (1,)))
-        s = xp.sigmoid(y)
-        return replace(rows, value=xp.multiply(rows.value, xp.multiply(s, xp.subtract(np.ones((), dtype), s))))
+        rows, y = self.as_rows(seed), self.read(self._end, FIRST)
+        return replace(rows, value=self._target.adjoint(self.xp, y, rows.value))
 
     def _joined(self, node: Node, found: Mapping[Value, Adjoint]) -> Adjoint:
         """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
@@ -322,10 +293,10 @@ class _Step:
 
     def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
         """The seed picks one item a row."""
-        columns = self._backward.classes.columns
+        columns = self._backward.columns
         if not self._by_class or not self._backward.is_seed(g):
             return None
         rank = len(shape_of(weights))
         first = self.xp.permute_dims(weights, (axis, *(a for a in range(rank) if a != axis)))
-        whole = np.array_equal(columns, np.arange(self._backward.classes.every))
-        return first if whole else self.xp.take(first, columns, axis=0)
+        whole = np.array_equal(columns.shared, np.arange(columns.total))
+        return first if whole else self.xp.take(first, columns.shared, axis=0)

@@ -15,7 +15,7 @@ from openvino_xai.graph.trace import Trace
 from openvino_xai.operations.table import OPERATIONS
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.tail.reverse_mode import Classes
+from openvino_xai.tail.target import Columns, Score
 
 DERIVATIVES = {name for name, operation in OPERATIONS.items() if operation.adjoint}
 ASKED = {"all": None, "ids": np.array([3, 1])}
@@ -29,14 +29,14 @@ def test_a_rule_is_the_slope(name: str, asked: str) -> None:
     np.testing.assert_allclose(by_numpy(name, ASKED[asked]), slopes(name).jacobian[:, ids], rtol=1e-5, atol=2e-7)
 
 
-def run(name: str, dialect: str, batch: int | str, classes: str, squash: str = "logit") -> tuple[np.ndarray, np.ndarray]:
+def run(name: str, dialect: str, batch: int | str, classes: str, score: Score = "logit") -> tuple[np.ndarray, np.ndarray]:
     """The gradient of a plan that is carried out, and the ids of its classes [B, K]."""
     deployed = open_model(in_dialect(CASES[name].model(batch), dialect)).twin()
     trace, image = Trace(), slopes(name).image
     ids, each = ASKED.get(classes), classes == "top"
     if each:
         ids = trace.top_k(deployed.graph.outputs["logits"], 2, axis=1)
-    made = gradient(deployed, Classes(CLASSES, ids, each), trace, squash)
+    made = gradient(deployed, Columns(CLASSES, ids), trace, score)
     outputs = {"gradient": made, "ids": ids} if each else {"gradient": made}
     emit(Plan(deployed.graph, tuple(trace.nodes), outputs), deployed)
     seen = deployed.compile()({"image": image})
@@ -87,7 +87,7 @@ def test_operations_that_openvino_alone_has(name: str) -> None:
     reader.input(0).replace_source_output(made.output(0))
     whole = ov.Model(deployed.native.outputs, deployed.native.get_parameters())
     trace, deployed = Trace(), open_model(whole).twin()
-    outputs = {"gradient": gradient(deployed, Classes(CLASSES), trace)}
+    outputs = {"gradient": gradient(deployed, Columns(CLASSES), trace)}
     assert DERIVATIVES & {node.kind for node in deployed.graph.nodes} & ONE_OPERATION
     emit(Plan(deployed.graph, tuple(trace.nodes), outputs), deployed)
     true = slopes(name)
@@ -119,7 +119,7 @@ def test_what_rounds_is_passed_straight_through(name: str, dialect: str) -> None
     head = onnx.numpy_helper.to_array(next(held for held in model.graph.initializer if held.name == "head"))
     gain = onnx.numpy_helper.to_array(next(held for held in model.graph.initializer if held.name == "gain"))
     deployed, trace = open_model(in_dialect(model, dialect)).twin(), Trace()
-    made = gradient(deployed, Classes(CLASSES), trace)
+    made = gradient(deployed, Columns(CLASSES), trace)
     emit(Plan(deployed.graph, tuple(trace.nodes), {"gradient": made}), deployed)
     image = np.random.default_rng(3).normal(0, 1, (2, *SHAPE)).astype(np.float32)
     seen = deployed.compile()({"image": image})["gradient"]

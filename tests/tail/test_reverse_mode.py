@@ -15,7 +15,7 @@ from tiny import CLASSES, DIALECTS, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import PlanError, TooLarge, VerificationError
 from openvino_xai.operations.table import OPERATIONS
-from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.decision import Decision
 
 NAMES = ["pool, linear", "squeeze and excite", "max pool, overlapping", "strided convolution"]
 
@@ -223,11 +223,11 @@ def test_all_classes_of_a_deep_tail_are_refused_with_a_limit() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_values_that_may_not_be_read_are_computed_again(dialect: str, changed_once: list[Request]) -> None:
+def test_values_that_may_not_be_read_are_computed_again(dialect: str, changed_once: list[Decision]) -> None:
     true = slopes("attention, as exported")
     model = in_dialect(CASES["attention, as exported"].model("B"), dialect)
     hooked = xai.insert(model, method="hires_cam", layer="x", targets="all")
-    assert [request.apart for request in changed_once] == [False, True]
+    assert [decision.isolated for decision in changed_once] == [False, True]
     seen = xai.load(hooked)(true.image)["saliency_map"]
     np.testing.assert_allclose(seen, unit(true_maps("attention, as exported", "hires_cam")), atol=2e-4)
 

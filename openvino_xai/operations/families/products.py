@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import Size, at_one
+from openvino_xai.graph.sizes import Size, at_one, concrete
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations import axes, shapes
 from openvino_xai.operations.adjoint import Rule, Step, refused
@@ -91,8 +91,11 @@ def _attention(at: Step, index: int, g: Value) -> Value:
     if at.node.attributes["causal"] or index > 2:
         raise refused(at, "it is causal, or its mask depends on the image")
     q, k, v = (at.operand(i) for i in range(3))
-    depth = at.operand_shape(0)[-1]
-    scale: Any = at.operand(4) if len(inputs) > 4 and inputs[4] is not None else int(str(depth)) ** -0.5
+    if len(inputs) > 4 and inputs[4] is not None:
+        scale: Any = at.operand(4)
+    else:
+        (depth,) = concrete(at.operand_shape(0)[-1:], f"the depth of the queries of {at.node}")
+        scale = depth**-0.5
     logits = xp.multiply(xp.matmul(q, _turned(xp, k)), scale)
     if len(inputs) > 3 and inputs[3] is not None:
         logits = xp.add(logits, at.operand(3))

@@ -15,14 +15,14 @@ def operations(nodes: Iterable[Node]) -> int:
     return sum(operation_of(node).macs(node) for node in nodes)
 
 
-def depth(graph: Graph, value: Value) -> float:
-    """The share of a model's operations, in [0, 1], that lead to a value."""
+def depth(graph: Graph, value: Value, plain: int) -> float:
+    """The share of a model's `plain` operations, in [0, 1], that lead to a value."""
     wanted, before = {value}, []
     for node in reversed(graph.nodes):
         if any(made in wanted for made in node.outputs):
             before.append(node)
             wanted.update(operand for _, operand in node.operands)
-    return operations(before) / max(operations(graph.nodes), 1)
+    return operations(before) / max(plain, 1)
 
 
 def bytes_of(value: Value) -> int:
