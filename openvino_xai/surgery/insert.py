@@ -38,7 +38,7 @@ from openvino_xai.version import __version__
 
 MAX_MEMORY = 2 * 2**30
 PLANNED = 250_000  # nodes, of the tails behind all layers that a hook is planned at to list them
-UNTRIED = "not tried, as many layers lie nearer to the scores; insert with --layer tries it"
+UNTRIED = "not tried, as many layers lie nearer to the scores; insert tries it where it is named"
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
 CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look where it does
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
@@ -94,7 +94,7 @@ class Hooked:
             raise InputError(f"{target} does not end in {self._deployed.suffix}, which this model is written as")
         check_output(target)
         if exists(target) and not force:
-            raise InputError(f"{target} exists; choose another output or overwrite it with --force")
+            raise InputError(f"{target} exists; choose another output or overwrite it with force", options=("force",))
         with written_whole(target) as temporary:
             self._deployed.save(temporary)
             if self.verified is not None:
@@ -301,8 +301,9 @@ def _refuse_shallow(place: Layer, method: str) -> None:
         why = "no layer near the scores is known to have cells" if method == place.method else f"no layer suits {method} well"
         raise LayerError(
             f"{why}: the last is '{place.name}' {list(place.shape)}, and a hook there takes {place.cost:.0f} times the "
-            f"operations of the plain model; say --layer {place.name} if that is meant",
+            f"operations of the plain model; name layer '{place.name}' if that is meant",
             node=place.name,
+            options=("layer",),
         )
 
 
@@ -413,7 +414,7 @@ class _View:
             f"a hook at layer '{chosen.name}' {text(chosen.value.shape)} makes a value of {human(needed)} for every image, "
             f"more than the limit of {human(limit)}: "
             + (f"layer '{fits}' fits" if fits else "no layer fits")
-            + "; --max-memory changes the limit",
+            + "; a higher limit of memory allows it",
             needed=needed,
             fits=fits,
         )

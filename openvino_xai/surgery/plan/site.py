@@ -328,7 +328,10 @@ def _grid(layer: Candidate, request: Request) -> tuple[Size, Size]:
     if request.grid is None:
         return layer.cells
     if len(layer.place.cells) == 1:
-        raise PlanError(f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave --grid out")
+        raise PlanError(
+            f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
+            options=("grid",),
+        )
     for cells, masks in zip(layer.cells, request.grid, strict=True):
         if not isinstance(cells, int) or cells % masks:
             (height, width), (rows, columns) = layer.cells, request.grid
