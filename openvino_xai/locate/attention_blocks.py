@@ -96,7 +96,7 @@ def _block(
     if first is None or second is None or len(first.cells) != 1 or first != second:
         why = (
             f"its tokens {text(value.shape)} are not known to be the cells of the image: "
-            "say which with --token-grid HxW and --prefix-tokens P"
+            "give the token grid (rows x columns) and the number of prefix tokens"
         )
         return Candidate(name, value, Place(0, (1,), (1, 1)), why, entry, grid_unknown=value.rank == 3)
     reason = None

@@ -43,6 +43,11 @@ class Candidate:
         return "reciprocam" if self.residual is None else "vit_reciprocam"
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """The options that would tell what is not known."""
+        return ("token_grid", "prefix_tokens") if self.grid_unknown else ()
+
+    @property
     def cells(self) -> tuple[Size, Size]:
         """(H, W)."""
         return self.place.grid
@@ -54,8 +59,9 @@ class Candidate:
         if len(others) != 1 or self.place.batch != 0:
             raise LayerError(
                 f"layer '{self.name}' {text(self.value.shape)} has {len(others)} axes beside batch and cells; "
-                "one, of channels, is expected: choose another with --layer",
+                "one, of channels, is expected: choose another layer",
                 node=self.name,
+                options=("layer",),
             )
         return others[0]
 
@@ -142,13 +148,16 @@ def choose(found: Sequence[Candidate], layer: str | None, graph: Graph) -> Candi
         worst = found[0] if found else None
         raise LayerError(
             "no layer can carry a hook: "
-            + (f"the last with cells, '{worst.name}', cannot: {worst.reason}" if worst else "no layer is known to have cells")
+            + (f"the last with cells, '{worst.name}', cannot: {worst.reason}" if worst else "no layer is known to have cells"),
+            options=worst.options if worst else (),
         )
     value = _named(graph, layer)
     for candidate in found:
         if candidate.value is value:
             if candidate.reason is not None:
-                raise LayerError(f"layer '{layer}' cannot carry a hook: {candidate.reason}", node=layer)
+                raise LayerError(
+                    f"layer '{layer}' cannot carry a hook: {candidate.reason}", node=layer, options=candidate.options
+                )
             return candidate
     if value is None:
         names = [name for v in _in_order(graph) for name in {layer_name(v), v.name}]

@@ -60,7 +60,8 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
             )
         raise ModelError(
             f"{len(possible)} of the model's outputs can be class scores ([B, K] floats), 1 is expected; "
-            f"the outputs are {listing}" + ("; say which with --scores NAME" if possible else "")
+            f"the outputs are {listing}" + ("; name one of them" if possible else ""),
+            options=("scores",) if possible else (),
         )
     else:
         (name,) = possible

@@ -48,7 +48,10 @@ def export(
     with written_repository(Path(output), force=force, source=path) as folder:
         deployed = open_model(model)
         if reads(record_of(deployed.graph, deployed.info), WANTED):
-            raise InputError("the model wants to be told a class, which old clients do not: insert with --targets top:K or all")
+            raise InputError(
+                "the model wants to be told a class, which old clients do not: insert with targets top:K or all",
+                options=("targets",),
+            )
         backend = triton.triton_backend(deployed.suffix, backend) if server != "ovms" else None
         stem = path.stem.removesuffix("_xai") if path is not None else "model"
         endpoint = Endpoint.hooked(deployed, stem if name is None else name, _runtime(deployed, backend))

@@ -78,7 +78,7 @@ def _refuse_taken(target: Path, force: bool) -> None:
     if not exists(target):
         return
     if not force:
-        raise InputError(f"{target} exists; {AGAIN} or overwrite it with --force")
+        raise InputError(f"{target} exists; {AGAIN} or overwrite it with force", options=("force",))
     if next(target.iterdir(), None) is not None:
         _refuse_foreign(target, target)
 

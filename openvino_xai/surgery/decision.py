@@ -93,7 +93,10 @@ def grid_at(layer: Candidate, grid: tuple[int, int] | None) -> tuple[Size, Size]
     if grid is None:
         return layer.cells
     if len(layer.place.cells) == 1:
-        raise PlanError(f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave --grid out")
+        raise PlanError(
+            f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
+            options=("grid",),
+        )
     (height, width), (rows, columns) = layer.cells, grid
     for cells, masks in ((height, rows), (width, columns)):
         if not isinstance(cells, int) or cells % masks:

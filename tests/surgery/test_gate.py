@@ -57,7 +57,7 @@ def test_the_input_comes_last_and_is_recorded() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_fixed_batch_has_no_gate(dialect: str) -> None:
-    with pytest.raises(PlanError, match="the model takes 2 images at a time: .* leave --gate out"):
+    with pytest.raises(PlanError, match="the model takes 2 images at a time: .* leave the gate out"):
         xai.insert(in_dialect(CASES["pool and linear"].build(2, 17), dialect), layer="f", gate=True)
 
 
