@@ -43,6 +43,7 @@ def run(name: str, dialect: str, batch: int | str, classes: str, squash: str = "
     return seen["gradient"], seen["ids"] if each else np.tile(told, (2, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", CASES)
 def test_runtimes_compute_it(name: str, dialect: str) -> None:

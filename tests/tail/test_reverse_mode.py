@@ -16,6 +16,8 @@ from openvino_xai.operations.derivatives import DERIVATIVES
 from openvino_xai.surgery.request import Request
 from openvino_xai.tail import reverse_mode as backward
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["pool, linear", "squeeze and excite", "max pool, overlapping", "strided convolution"]
 
 

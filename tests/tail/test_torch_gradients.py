@@ -21,6 +21,8 @@ from openvino_xai.surgery.plan.hook import plan_parts
 from openvino_xai.surgery.request import Request, Targets
 from openvino_xai.surgery.verify.masks import CUT
 
+pytestmark = pytest.mark.slow
+
 SIDE = {"vit": 64, "swin": 64, "vgg": 224}  # pixels, elsewhere 96
 IDS = (3, 7)
 CLASSES = 10
