@@ -185,7 +185,7 @@ def insert(
     refuse_hooked(original)
     request = replace(request, runtimes=_runtimes(original, runtime) if verify else ())
     where = _Where(layer, scores, image_input, token_hint(prefix_tokens, token_grid))
-    return _hooked(original, where, request, max_memory, verify)
+    return _hooked(original, where, request, max_memory, verify=verify)
 
 
 def _runtimes(original: Deployed, runtime: str | None) -> tuple[Runtime, ...]:
@@ -211,7 +211,7 @@ class _Where:
     hint: TokenHint
 
 
-def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int, verify: bool) -> Hooked:
+def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int, *, verify: bool) -> Hooked:
     """The model with a hook, as a request says."""
     twin = original.twin()
     view = _View(twin.graph, where.scores, where.image_input, where.hint)
@@ -249,7 +249,7 @@ def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int
             other = _otherwise(request, planned, error)
             if other is None:
                 raise
-            return _hooked(original, where, other, max_memory, verify)
+            return _hooked(original, where, other, max_memory, verify=verify)
     return Hooked(twin.reread(), record, place, seen)
 
 

@@ -238,7 +238,7 @@ class PlannedSite:
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
         rows, chosen = self._tail.run(masked, self._selection())
-        return self._read(rows, chosen, product(self.grid))
+        return self._read(rows, product(self.grid), chosen=chosen)
 
     def channel_scores(self, kept: Value) -> Value:
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C].
@@ -266,7 +266,7 @@ class PlannedSite:
         if (beside := self._layer.residual) is not None and beside is not value:
             start[beside] = self._for_each(beside, masks)
         rows, chosen = tail.run(start, self._selection())
-        return self._read(rows, chosen, masks)
+        return self._read(rows, masks, chosen=chosen)
 
     def _in_cells(self, kept: Value, beside: np.ndarray) -> Rows:
         """The layer's value once for every mask, with the channels in `kept` [B, M, C]; tokens that are no cells keep all."""
@@ -284,7 +284,7 @@ class PlannedSite:
         one = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
         return Rows(xp.reshape(xp.broadcast_to(one, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
 
-    def _read(self, rows: Rows, chosen: bool, masks: Size) -> Value:
+    def _read(self, rows: Rows, masks: Size, *, chosen: bool) -> Value:
         """[B, masks, K]: rows of the end of a tail, as scores of the explained classes."""
         xp = self._trace
         if rows.span != FIRST:
