@@ -69,7 +69,7 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[So
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' differs from image to image", node=node.name
         )
-    elif not is_fixed(graph, value):
+    if not is_fixed(graph, value):
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' depends on the input beside the layer",
             node=node.name,

@@ -17,6 +17,8 @@ from openvino_xai.errors import PlanError, TooLarge, VerificationError
 from openvino_xai.operations.table import OPERATIONS
 from openvino_xai.surgery.decision import Decision
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["pool, linear", "squeeze and excite", "max pool, overlapping", "strided convolution"]
 
 

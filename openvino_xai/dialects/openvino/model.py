@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
-import openvino.opset16 as opset16
+from openvino import opset16
 from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.dialects.openvino.emit import EMIT, SIZES

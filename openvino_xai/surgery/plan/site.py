@@ -256,7 +256,7 @@ class PlannedSite:
         one = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
         return Rows(xp.reshape(xp.broadcast_to(one, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
 
-    def _read(self, rows: Rows, is_slice: bool, masks: Size) -> Value:
+    def _read(self, rows: Rows, masks: Size, *, is_slice: bool) -> Value:
         """[B, masks, K]: rows of the end of a tail, as scores of the explained classes."""
         if rows.span != FIRST:
             name = self._target.scores.name
