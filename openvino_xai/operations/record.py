@@ -77,15 +77,19 @@ def nothing(node: Node) -> int:
 class Operation:
     """What one kind of operation does. Operands are named by their index; what a column leaves out holds of none.
 
-    The operation is linear in each set of `factors` while its other operands are constant, and adds its `addends`. Zeros in
-    operands are zeros in the outputs where `keeps_zero` says so, or where it is linear in them. It is `pointwise` where an
-    element comes from one element of each operand, as NumPy broadcasts; it `moves` all elements of its first operand where each
-    stands in an output once, and some where they are picked or repeated; it `normalises` where positions are scaled by what is
-    beside them; it `quantises` where it rounds to levels, or undoes that. `controls` are operands that hold shapes, axes or
-    counts, and no data; of one that `takes_shape` the second is the shape of the output. It `joins` operands
-    along an axis. `selectors` choose what is taken,
-    without a slope; `weights` holds what was learned. `lazy_adjoint`: the adjoint reads no data and is the same along an axis
-    where that of the output is. An `adjoint` of None is a derivative that is not known here.
+    What it computes: it is linear in each set of `factors` while its other operands are constant, and adds its `addends`. Zeros
+    in operands are zeros in the outputs where `keeps_zero` says so, or where it is linear in them. It is `pointwise` where an
+    element comes from one element of each operand, as NumPy broadcasts. It `reduces` as NumPy's function of that name does. It
+    `normalises` where positions are scaled by what is beside them, and `quantises` where it rounds to levels, or undoes that.
+
+    How it moves what it reads: it `moves` all elements of its first operand where each stands in an output once, and some where
+    they are picked or repeated. It `joins` operands along an axis, or `splits` one. `controls` are operands that hold shapes,
+    axes or counts, and no data; of one that `takes_shape` the second is the shape of the output. `selectors` choose what is
+    taken, without a slope.
+
+    What it costs and leads to: `weights` is the operand that holds what was learned, `macs` counts. `rank`, `shape` and
+    `integers` tell what is known before the model runs. With a `lazy_adjoint` the adjoint reads no data, and is the same along
+    an axis where that of the output is. An `adjoint` of None is a derivative that is not known here.
     """
 
     name: str
@@ -101,6 +105,7 @@ class Operation:
     controls: Container[int] = ()
     takes_shape: bool = False
     joins: bool = False
+    splits: bool = False
     selectors: frozenset[int] = frozenset()
     weights: int | None = None
     macs: Cost

@@ -79,7 +79,7 @@ class Backward:
             reached = [found[value] for value in node.outputs if value in found]
             if not reached:
                 continue
-            given = self._joined(node, found) if len(node.outputs) > 1 else reached[0]
+            given = self._joined(node, found) if operation_of(node).splits else reached[0]
             rule = operation_of(node).adjoint
             if rule is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
@@ -268,7 +268,7 @@ class _Step:
     @cached_property
     def _output_shape(self) -> Shape:
         shape = self._backward.shape(self.node.outputs[0], self._span, self._by_class)
-        if len(self.node.outputs) > 1:  # the adjoints of its parts come side by side
+        if operation_of(self.node).splits:  # the adjoints of its parts come side by side
             return self.operand_shape(0)
         return shape
 

@@ -179,7 +179,7 @@ def zeros(shape: tuple[int, ...], like: Value) -> Value:
 def _along(node: Node) -> int:
     """The one axis that a node slices, splits or joins along; -1 where there is none, or several."""
     rank = len(shape_of(node.operand(0)))
-    if operation_of(node).joins or len(node.outputs) > 1:
+    if operation_of(node).joins or operation_of(node).splits:
         return int(node.attributes["axis"]) % rank
     axes = node.attributes["axes"] if "steps" in node.attributes else []
     return int(axes[0]) % rank if len(axes) == 1 else -1

@@ -306,6 +306,49 @@ def shapes_are_told(operation: Operation, case: AnyCase) -> None:
             value.shape = shape
 
 
+def parts_make_the_whole(operation: Operation, case: AnyCase) -> None:
+    """Joined operands lie one behind the other, and so do the parts of one that is split."""
+    operands, axis = case.arrays(0), case.node.attributes.get("axis", -1)
+    if operation.joins:
+        np.testing.assert_array_equal(case.run(operands)[0], np.concatenate(operands, axis))
+    if operation.splits:
+        np.testing.assert_array_equal(np.concatenate(case.run(operands), axis), operands[0])
+
+
+def operands_are_what_they_are_called(operation: Operation, case: AnyCase) -> None:
+    """Weights and what a lazy adjoint belongs to are linear; a shape is the output's; what controls or selects is no float."""
+    node = case.node
+    if operation.weights is not None:
+        assert operation.linearity(node, {operation.weights}) is not None
+    if operation.lazy_adjoint:
+        assert operation.adjoint is not None
+        assert operation.linearity(node, {0}) is not None
+    if operation.takes_shape:
+        target = case.graph.constant(node.operand(1))
+        assert target is not None
+        shape = case.run(case.arrays(0))[0].shape
+        assert all(size in (-1, 0, 1, there) for size, there in zip(target.tolist()[::-1], shape[::-1], strict=True))
+    for index, value in node.operands:
+        if (index and index in operation.controls) or index in operation.selectors:
+            assert value.dtype is not None
+            assert value.dtype.kind in "iub" or not operation.moves, f"{operation.name}: operand {index}"
+
+
+def levels_and_scales(operation: Operation, case: AnyCase) -> None:
+    """What is rounded to levels stays when it is rounded again; what is normalised depends on what is beside it."""
+    arrays = case.arrays(0)
+    first = case.run(arrays)[0]
+    if operation.quantises:
+        assert first.size == arrays[0].size
+        if operation.pointwise:
+            np.testing.assert_allclose(case.run([first, *arrays[1:]])[0], first, atol=1e-12)
+    if operation.normalises:
+        assert first.shape == arrays[0].shape
+        changed = arrays[0].copy()
+        changed.flat[0] += 1.0
+        assert np.count_nonzero(case.run([changed, *arrays[1:]])[0] != first) > 1
+
+
 LAWS = {
     law.__name__: law
     for law in (
@@ -318,5 +361,8 @@ LAWS = {
         costs_are_counted,
         contents_are_computed,
         shapes_are_told,
+        parts_make_the_whole,
+        operands_are_what_they_are_called,
+        levels_and_scales,
     )
 }

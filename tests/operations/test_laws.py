@@ -224,6 +224,12 @@ BROKEN = [
     ("concat", {"shape": shapes.as_data}, "shapes_are_told"),
     ("unsqueeze", {"rank": shapes.rank_as_before}, "shapes_are_told"),
     ("add", {"factors": (frozenset({0}),), "addends": ALL, "keeps_zero": always}, "zeros_stay"),
+    ("softmax", {"joins": True}, "parts_make_the_whole"),
+    ("gather", {"splits": True}, "parts_make_the_whole"),
+    ("layer_norm", {"weights": 0}, "operands_are_what_they_are_called"),
+    ("exp", {"lazy_adjoint": True}, "operands_are_what_they_are_called"),
+    ("tanh", {"quantises": True}, "levels_and_scales"),
+    ("relu", {"normalises": True}, "levels_and_scales"),
 ]
 
 

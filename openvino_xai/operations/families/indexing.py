@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from dataclasses import replace
 
 import numpy as np
 
@@ -203,7 +204,7 @@ OPERATIONS = (
     picked("roll", axes.rolled, _roll, controls=BEHIND, shape=shapes.as_data),
     picked("slice", axes.sliced, _slice, controls=BEHIND, shape=shapes.sliced, integers=_sliced_content),
     # the adjoints of its parts come side by side
-    picked("split", axes.split, same, controls=BEHIND, shape=shapes.split, integers=_split_content),
+    replace(picked("split", axes.split, same, controls=BEHIND, shape=shapes.split, integers=_split_content), splits=True),
     Operation(
         name="concat",
         axes=axes.joined,
