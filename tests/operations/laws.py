@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, combinations
 from typing import Any
@@ -13,8 +13,10 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from openvino_xai.dialects.open import open_model
+from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim
+from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.operations.record import Operation
 
 Arrays = list[np.ndarray]
@@ -349,6 +351,83 @@ def levels_and_scales(operation: Operation, case: AnyCase) -> None:
         assert np.count_nonzero(case.run([changed, *arrays[1:]])[0] != first) > 1
 
 
+@dataclass
+class ArrayStep:
+    """A node, met on the way back, whose values are arrays."""
+
+    case: AnyCase
+    operands: dict[int, np.ndarray]
+    result: np.ndarray
+    xp: Any = field(default_factory=numpy_namespace)
+
+    @property
+    def node(self) -> Node:
+        return self.case.node
+
+    def operand(self, index: int) -> np.ndarray:
+        return self.operands[index]
+
+    def output(self) -> np.ndarray:
+        return self.result
+
+    def operand_shape(self, index: int) -> tuple[int, ...]:
+        return self.operands[index].shape
+
+    def output_shape(self) -> tuple[int, ...]:
+        return self.result.shape
+
+    def constant(self, index: int) -> np.ndarray | None:
+        return self.operands[index] if index not in self.case.given else None
+
+    def integers(self, index: int) -> list[int] | None:
+        return [int(item) for item in self.operands[index].reshape(-1)] if index in self.operands else None
+
+    def number(self, size: int) -> int:
+        return size
+
+    def full(self, g: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
+        return np.broadcast_to(g, self.result.shape)
+
+    def picked(self, weights: np.ndarray, axis: int, g: np.ndarray) -> None:
+        return None
+
+
+def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
+    """The adjoint of an operand is the slope of what the output is weighed to; what quantises is passed straight through."""
+    if operation.adjoint is None or operation.quantises:
+        return
+    arrays, axis = case.arrays(0), case.node.attributes.get("axis", -1)
+
+    def output(operands: Arrays) -> np.ndarray:
+        results = case.run(operands)
+        return np.concatenate(results, axis) if operation.splits else results[0]
+
+    result = output(arrays)
+    given = dict(zip(case.given, arrays, strict=True))
+    operands = {i: given[i] if i in given else case.graph.constant(value) for i, value in case.node.operands}
+    g = np.random.default_rng(7).normal(0, 1, result.shape)
+    step = ArrayStep(case, operands, result)
+    for (index,) in (
+        subset for subset in _subsets(case, operation) if len(subset) == 1 and subset[0] not in operation.selectors
+    ):
+        try:
+            adjoint = operation.adjoint(step, index, g)
+        except PlanError:  # refused, with the reason
+            continue
+        place = case.given.index(index)
+        slope = np.zeros_like(arrays[place])
+        for at in np.ndindex(slope.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = [array.copy() for array in arrays]
+                moved[place][at] += sign * 1e-6
+                ends.append(float((g * output(moved)).sum()))
+            slope[at] = (ends[0] - ends[1]) / 2e-6
+        np.testing.assert_allclose(
+            np.broadcast_to(adjoint, slope.shape), slope, rtol=1e-6, atol=1e-6, err_msg=f"{operation.name}: operand {index}"
+        )
+
+
 LAWS = {
     law.__name__: law
     for law in (
@@ -364,5 +443,6 @@ LAWS = {
         parts_make_the_whole,
         operands_are_what_they_are_called,
         levels_and_scales,
+        slopes_are_differences,
     )
 }

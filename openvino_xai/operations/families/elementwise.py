@@ -11,7 +11,7 @@ import numpy as np
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations import axes, contents, shapes
-from openvino_xai.operations.adjoint import Rule, Step, attribute, by_channel
+from openvino_xai.operations.adjoint import Rule, Step, attribute, by_channel, refused
 from openvino_xai.operations.record import Constant, IntegerRule, Operation, ZeroRule, always, each, in_data, never
 
 
@@ -45,9 +45,11 @@ def _leaky_relu(at: Step) -> Value:
     return _leaky(at, np.array(attribute(at, "alpha"), at.operand(0).dtype))
 
 
-def _prelu(at: Step) -> Value:
+def _prelu(at: Step, index: int, g: Value) -> Value:
+    if index:
+        raise refused(at, "its slope depends on the image")
     one_each = at.node.attributes["by_channel"] and len(shape_of(at.operand(1))) == 1
-    return _leaky(at, by_channel(at, 1) if one_each else at.operand(1))
+    return at.xp.multiply(g, _leaky(at, by_channel(at, 1) if one_each else at.operand(1)))
 
 
 def _elu(at: Step) -> Value:
@@ -215,5 +217,5 @@ OPERATIONS = (
         lazy_adjoint=True,
         adjoint=lambda at, index, g: at.xp.multiply(g, -1.0),
     ),
-    Operation(name="prelu", axes=axes.as_data, keeps_zero=in_data, macs=each, adjoint=slope_times(_prelu)),
+    Operation(name="prelu", axes=axes.as_data, keeps_zero=in_data, macs=each, adjoint=_prelu),
 )
