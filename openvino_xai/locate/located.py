@@ -68,10 +68,10 @@ class Location:
 
 def counterparts(graph: Graph, twin: Graph) -> Mapping[Value, Value]:
     """The values of a twin, by those of the model: inputs, and all that nodes compute, in the same order. Raises PlanError."""
+    if [node.name for node in graph.nodes] != [node.name for node in twin.nodes] or len(graph.inputs) != len(twin.inputs):
+        raise PlanError("a copy of the model has other nodes than the model, or in another order")
     pairs = list(zip(graph.inputs, twin.inputs, strict=True))
     for node, other in zip(graph.nodes, twin.nodes, strict=True):
-        if node.name != other.name:
-            raise PlanError(f"{node} is {other} in a copy of the model: nodes were expected in the same order", node=node.name)
         pairs += zip(node.outputs, other.outputs, strict=True)
     return dict(pairs)
 

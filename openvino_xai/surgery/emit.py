@@ -46,7 +46,7 @@ class _Emitter:
                 if node.kind in ("reshape", "broadcast"):
                     inputs.append(self._target(node))
                 self._native[node.outputs[0]] = self._model.emit(node, inputs, node.name)
-        for (node, index), value in plan.joined.items():
+        for (node, index), value in plan.splices.items():
             self._model.rewire(node, index, self._of(value))
         for name, value in plan.outputs.items():
             assert value.dtype is not None

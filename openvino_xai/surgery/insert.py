@@ -197,9 +197,9 @@ def _drafted(located: Located, candidate: Candidate, request: Request, decision:
     if decision.gate != "off":
         plan = gated(plan, shape_of(location.layer.value)[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
-    record = entries(decision, location, layer, len(plan.joined))
+    record = entries(decision, location, layer, len(plan.splices))
     twin.set_info(RECORD, record)
-    return _Draft(twin, decision, record, layer, bool(plan.joined) or decision.traits.masks == "nothing")
+    return _Draft(twin, decision, record, layer, bool(plan.splices) or decision.traits.masks == "nothing")
 
 
 def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.model import Value
+from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.located import Location
@@ -17,7 +17,7 @@ from openvino_xai.locate.subaxis import FIRST
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.enlargement import enlarging
 from openvino_xai.tail.channel_masks import ChannelTail
-from openvino_xai.tail.forward import Tail, replayed
+from openvino_xai.tail.forward import End, Tail, replayed
 from openvino_xai.tail.masked import Cell, Rows, Start, Weighted, tapped
 from openvino_xai.tail.reverse_mode import Backward
 
@@ -39,8 +39,7 @@ class PlannedSite:
         end = self._target.read
         self._tail = Tail(self._graph, trace, end, batch=self.batch, grid=self.grid, lazy=lazy, apart=isolated)
         self.columns = self._target.columns(trace, self.batch)
-        # what a hook asked for beside its layer and gradients: what, what it gave, and what it was told
-        self.answers: list[tuple[str, Value, Value]] = []
+        self.splices: Mapping[tuple[Node, int], Value] = {}  # of the tail, once scores were asked of it
 
     @property
     def classes(self) -> int:
@@ -89,20 +88,27 @@ class PlannedSite:
 
     def noisy_gradients(self, copies: int, level: float) -> Value:
         """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""
+        return self.gradients_at(self.noisy_images(copies, level))
+
+    def noisy_images(self, copies: int, level: float) -> Value:
+        """[B, S, ...]: copies of the image with noise."""
         xp, image = self._trace, self._image()[0]
         shape = concrete(shape_of(image)[1:], f"image '{image.name}'")
         noise = np.random.default_rng(SEED).standard_normal((1, copies, *shape)).astype(image.dtype)
         axes = tuple(range(1, len(shape) + 1))
         spread = xp.subtract(xp.max(image, axis=axes, keepdims=True), xp.min(image, axis=axes, keepdims=True))
         noise_of_each = xp.multiply(xp.reshape(xp.multiply(spread, level), (self.batch, 1, *[1] * len(shape))), noise)
-        noisy = xp.add(xp.reshape(image, (self.batch, 1, *shape)), noise_of_each)
-        rows = Rows(xp.reshape(noisy, (self.batch * copies, *shape)))
+        return xp.add(xp.reshape(image, (self.batch, 1, *shape)), noise_of_each)
+
+    def gradients_at(self, images: Value) -> Value:
+        """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
+        xp, image, (_, copies, *shape) = self._trace, self._location.image, shape_of(images)
+        assert isinstance(copies, int)
+        rows = Rows(xp.reshape(images, (self.batch * copies, *shape)))
         values = replayed(self._graph, xp, {image: rows}, self._target.read)
-        back = self._backward(copies, {value: held.value for value, held in values.items()})
-        found = self._laid_out(back.gradient(), self.batch * copies)
-        made = xp.reshape(found, (self.batch, copies, *shape_of(found)[1:]))
-        self.answers.append(("noisy_gradients", noisy, made))
-        return made
+        back = self._backward(copies, {value: row.value for value, row in values.items()})
+        by_cell = self._laid_out(back.gradient(), self.batch * copies)
+        return xp.reshape(by_cell, (self.batch, copies, *shape_of(by_cell)[1:]))
 
     @property
     def channels(self) -> int | None:
@@ -112,17 +118,13 @@ class PlannedSite:
     def largest_channels(self, weights: Value) -> Value:
         """[B, K, n], i64: the indices of the n = `channels` largest of `weights` [B, K, C], the largest first."""
         assert self.channels is not None
-        indices = self._trace.top_k(weights, self.channels, axis=2)
-        self.answers.append(("largest_channels", weights, indices))
-        return indices
+        return self._trace.top_k(weights, self.channels, axis=2)
 
     def image_scores(self, maps: Value) -> Value:
         """[B, M, K]: the probability of each explained class for the image times each of `maps` [B, M, N], enlarged."""
         xp = self._trace
         parts = [self._image_scores(xp.take(maps, part, axis=1)) for part in self._parts(shape_of(maps)[1])]
-        scores = xp.concat(parts, axis=1) if len(parts) > 1 else parts[0]
-        self.answers.append(("image_scores", maps, scores))
-        return scores
+        return xp.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def enlarged_range(self, maps: Value) -> tuple[Value, Value]:
         """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
@@ -132,7 +134,6 @@ class PlannedSite:
             lows.append(xp.reshape(xp.min(large, axis=(1, 2)), (self.batch, 1, len(part))))
             highs.append(xp.reshape(xp.max(large, axis=(1, 2)), (self.batch, 1, len(part))))
         low, high = (xp.concat(ends, axis=2) if len(ends) > 1 else ends[0] for ends in (lows, highs))
-        self.answers.append(("enlarged_range", maps, xp.concat([low, high], axis=1)))
         return low, high
 
     def _enlarged(self, maps: Value) -> Value:
@@ -211,17 +212,17 @@ class PlannedSite:
 
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
-        return self._read(*self._tail.run(masked, self._target.slice(self.columns)), product(self.grid))
+        end = self._tail.run(masked, self._target.slice(self.columns))
+        self.splices = end.splices
+        return self._read(end, product(self.grid))
 
     def channel_scores(self, kept: Value) -> Value:
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C].
 
         Tokens that are no cells, as the class token, keep all their channels.
         """
-        found = [self._channel_scores(self._trace.take(kept, part, axis=1)) for part in self._parts(shape_of(kept)[1])]
-        made = self._trace.concat(found, axis=1) if len(found) > 1 else found[0]
-        self.answers.append(("channel_scores", kept, made))
-        return made
+        parts = [self._channel_scores(self._trace.take(kept, part, axis=1)) for part in self._parts(shape_of(kept)[1])]
+        return self._trace.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def _parts(self, count: Size) -> list[np.ndarray]:
         """`count` indices, in as many chunks as are asked for."""
@@ -238,7 +239,7 @@ class PlannedSite:
             start = {value: self._in_cells(kept, beside_cells)}
         if (beside := self._layer.residual) is not None and beside is not value:
             start[beside] = self._for_each(beside, masks)
-        return self._read(*tail.run(start, self._target.slice(self.columns)), masks)
+        return self._read(tail.run(start, self._target.slice(self.columns)), masks)
 
     def _in_cells(self, kept: Value, beside: np.ndarray) -> Rows:
         """The layer's value once for every mask, with the channels in `kept` [B, M, C]; tokens that are no cells keep all."""
@@ -256,9 +257,10 @@ class PlannedSite:
         one = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
         return Rows(xp.reshape(xp.broadcast_to(one, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
 
-    def _read(self, rows: Rows, is_slice: bool, masks: Size) -> Value:
-        """[B, masks, K]: rows of the end of a tail, as scores of the explained classes."""
-        if rows.span != FIRST:
+    def _read(self, end: End, masks: Size) -> Value:
+        """[B, masks, K]: the end of a tail, as scores of the explained classes."""
+        if (span := end.rows.span) != FIRST:
             name = self._target.scores.name
-            raise PlanError(f"output '{name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
-        return self._target.scores_of(self._trace, rows.value, self.columns, (self.batch, masks), is_slice=is_slice)
+            raise PlanError(f"output '{name}' has its batch on axis {span.axis}; axis 0 is expected, alone")
+        sizes = (self.batch, masks)
+        return self._target.scores_of(self._trace, end.rows.value, self.columns, sizes, is_slice=end.is_slice)

@@ -20,9 +20,9 @@ from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import plan_parts
 from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell, larger
+from openvino_xai.surgery.verify.parts import plan_parts
 from openvino_xai.tail.target import Ids
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
