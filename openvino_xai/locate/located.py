@@ -113,7 +113,7 @@ class Located:
     def candidates(self) -> tuple[Candidate, ...]:
         """Every candidate, those first that the best one is among; those that cannot carry a hook come last."""
         both = [self.blocks, self.cells] if self._blocks_first() else [self.cells, self.blocks]
-        return tuple(sorted((candidate for some in both for candidate in some), key=lambda one: one.reason is not None))
+        return tuple(sorted((candidate for some in both for candidate in some), key=lambda item: item.reason is not None))
 
     @property
     def usable(self) -> list[Candidate]:

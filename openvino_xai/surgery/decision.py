@@ -90,14 +90,16 @@ def in_turn(decision: Decision) -> tuple[Decision, ...]:
 
 def grid_at(layer: Candidate, grid: tuple[int, int] | None) -> tuple[Size, Size]:
     """The rows and columns of masks: those asked for, which must divide the cells, or one mask a cell. Raises PlanError."""
-    if grid is None:
-        return layer.cells
-    if len(layer.place.cells) == 1:
+    rows, columns = grid or layer.cells
+    if grid is not None and any(len(part.place.cells) == 1 for part in layer.cut):
         raise PlanError(f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave --grid out")
-    (height, width), (rows, columns) = layer.cells, grid
-    for cells, masks in ((height, rows), (width, columns)):
-        if not isinstance(cells, int) or cells % masks:
+    for height, width in (part.place.grid for part in layer.cut):
+        if (height, width) != (rows, columns) and not (_divides(rows, height) and _divides(columns, width)):
             raise PlanError(
                 f"layer '{layer.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
             )
-    return grid
+    return rows, columns
+
+
+def _divides(masks: Size, cells: Size) -> bool:
+    return isinstance(cells, int) and isinstance(masks, int) and cells % masks == 0

@@ -155,13 +155,13 @@ def _runtimes(original: Deployed, runtime: str | None) -> tuple[Runtime, ...]:
     """The runtimes that a caller names, the model's own first. Raises InputError."""
     if runtime is None:
         return (original.runtime,)
-    known = original.runtimes
-    if runtime == "both" and len(known) > 1:
-        return known
-    if runtime not in known:
-        words = (*known, "both") if len(known) > 1 else known
+    runtimes = original.runtimes
+    if runtime == "both" and len(runtimes) > 1:
+        return runtimes
+    if runtime not in runtimes:
+        words = (*runtimes, "both") if len(runtimes) > 1 else runtimes
         raise InputError(f"runtime '{runtime}' does not run {original.suffix} files: {' or '.join(words)} is expected")
-    return tuple(name for name in known if name == runtime)
+    return tuple(name for name in runtimes if name == runtime)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,10 +176,10 @@ class _Draft:
 
     def verified(self, original: Deployed, location: Location) -> Hooked:
         """The hooked model, verified where that was decided. Raises VerificationError."""
-        seen = None
+        verified = None
         if self.decision.runtimes:
-            seen = verify_hook(original, self.grown, location, self.decision, cost=self.layer.cost or 1.0)
-        return Hooked(self.grown.reread(), self.record, self.layer, seen)
+            verified = verify_hook(original, self.grown, location, self.decision, cost=self.layer.cost or 1.0)
+        return Hooked(self.grown.reread(), self.record, self.layer, verified)
 
 
 def _drafted(located: Located, candidate: Candidate, request: Request, decision: Decision, max_memory: int) -> _Draft:

@@ -32,7 +32,7 @@ def test_the_image_the_scores_and_the_layers_are_found(dialect: str) -> None:
 def test_a_transformer_has_cells_and_blocks(dialect: str) -> None:
     variant = VARIANTS["fused"]
     found = locate(in_dialect(variant.build("B"), dialect))
-    assert found.choose().residual is not None
+    assert found.choose().attends
     assert found.choose("vit_reciprocam").name == variant.layer == found.choose().name
 
 
@@ -67,7 +67,7 @@ def test_a_location_is_the_same_in_a_twin(name: str, dialect: str) -> None:
     pairs = [(here.image, there.image), (here.scores.value, there.scores.value), (here.layer.value, there.layer.value)]
     for one, other in pairs:
         assert one is not other and (one.name, one.shape, one.dtype) == (other.name, other.shape, other.dtype)
-    assert there.layer.residual is not None and there.layer.residual in {v for node in twin.graph.nodes for v in node.outputs}
+    assert {part.value for part in there.layer.cut} <= {value for node in twin.graph.nodes for value in node.outputs}
     assert (there.layer.place, there.layer.name) == (here.layer.place, here.layer.name)
 
 

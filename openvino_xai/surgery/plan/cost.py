@@ -18,8 +18,8 @@ def operations(nodes: Iterable[Node]) -> int:
 
 
 def _operations(node: Node) -> int:
-    made = sum(_elements(value.shape) for value in node.outputs)
-    return 0 if node.kind in FREE else made * _DEPTH.get(node.kind, _one)(node)
+    elements = sum(_elements(value.shape) for value in node.outputs)
+    return 0 if node.kind in FREE else elements * _DEPTH.get(node.kind, _one)(node)
 
 
 def _elements(shape: Shape | None) -> int:
@@ -59,7 +59,7 @@ def depth(graph: Graph, value: Value, plain: int) -> float:
     """The share of a model's `plain` operations, in [0, 1], that lead to a value."""
     wanted, before = {value}, []
     for node in reversed(graph.nodes):
-        if any(made in wanted for made in node.outputs):
+        if not wanted.isdisjoint(node.outputs):
             before.append(node)
             wanted.update(operand for _, operand in node.operands)
     return operations(before) / max(plain, 1)
@@ -77,8 +77,8 @@ def added(plan: Plan) -> int:
 
 def largest(plan: Plan) -> int:
     """The bytes of the largest value that a plan makes, for one image; what is not stored (a reshaped view) counts, too."""
-    made = (bytes_of(value) for node in plan.nodes if node not in plan.constants for value in node.outputs)
-    return max(made, default=0)
+    sizes = (bytes_of(value) for node in plan.nodes if node not in plan.constants for value in node.outputs)
+    return max(sizes, default=0)
 
 
 def human(count: int) -> str:

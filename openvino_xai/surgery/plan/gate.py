@@ -34,16 +34,16 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
     if any(value.name == GATE or GATE in value.aliases for value in plan.graph.inputs):
         raise PlanError(f"the model has an input '{GATE}' already", node=GATE)
     (name,) = batch.names
-    asked = Dim(1, (ASKED,))
+    count = Dim(1, (ASKED,))
     trace = Trace()
     gate = Value(GATE, (batch,), np.dtype(np.bool_))
     counted = _one_at_least(trace, gate, batch) if one_at_least else gate
-    places = trace.record("non_zero", [counted], (1, asked), np.int64)
-    rows = trace.reshape(places, (asked,))
+    places = trace.record("non_zero", [counted], (1, count), np.int64)
+    rows = trace.reshape(places, (count,))
     gathered = _gathered(plan, trace, rows, batch)
     before = list(trace.nodes)
     nodes, values = _of_images_asked_for(plan.nodes, gathered, name)
-    place = trace.reshape(rows, (asked, 1))
+    place = trace.reshape(rows, (count, 1))
     outputs = {key: _put_back(trace, values[value], place, batch) for key, value in plan.outputs.items()}
     if one_at_least:
         outputs = {key: _only(trace, gate, value) for key, value in outputs.items()}
@@ -64,8 +64,8 @@ def _one_at_least(trace: Trace, gate: Value, batch: Dim) -> Value:
 def _only(trace: Trace, gate: Value, value: Value) -> Value:
     """The output, 0 for the images that are not asked for."""
     shape = shape_of(value)
-    asked = trace.reshape(gate, (shape[0], *[1] * (len(shape) - 1)))
-    return trace.where(asked, value, np.zeros((1,) * len(shape), value.dtype))
+    gates = trace.reshape(gate, (shape[0], *[1] * (len(shape) - 1)))
+    return trace.where(gates, value, np.zeros((1,) * len(shape), value.dtype))
 
 
 def _gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> dict[Value, Value]:

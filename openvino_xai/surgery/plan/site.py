@@ -30,10 +30,11 @@ class PlannedSite:
     def __init__(self, trace: Trace, location: Location, decision: Decision) -> None:
         self._trace, self._location, self._decision = trace, location, decision
         self._graph, self._layer, self._target = location.graph, location.layer, decision.target(location.scores)
-        layer, shape = location.layer, shape_of(location.layer.value)
-        if layer.place.batch != 0:
-            raise PlanError(f"layer '{layer.name}' {text(shape)} has its batch on axis {layer.place.batch}; axis 0 is expected")
-        self.batch: Size = shape[0]
+        for part in location.layer.cut:
+            if part.place.batch != 0:
+                named = f"layer '{location.layer.name}' {text(part.value.shape)}"
+                raise PlanError(f"{named} has its batch on axis {part.place.batch}; axis 0 is expected")
+        self.batch: Size = shape_of(location.layer.value)[0]
         self.grid = decision.grid
         isolated, lazy = decision.isolated or decision.gate != "off", decision.plan == "lazy"
         end = self._target.read
@@ -48,7 +49,7 @@ class PlannedSite:
 
     def cells(self) -> Value:
         """[B, N, C]: the channels of each cell; tokens that are none are left out."""
-        if self.grid != self._layer.cells:
+        if self.grid != self._layer.place.grid:
             raise PlanError(f"{self._decision.method} has one value a cell, and no masks: leave the grid out")
         return self._by_cell(tapped(self._trace, self._layer.value), self.batch)
 
@@ -59,13 +60,13 @@ class PlannedSite:
     def gradient(self) -> Value:
         """[B, K, ...]: the derivative of each score by the layer's value, in its own axes."""
         shape = shape_of(self._layer.value)[1:]
-        whole = self._trace.broadcast_to(self._rows_of_gradient, (self.batch * self.classes, *shape))
-        return self._trace.reshape(whole, (self.batch, self.classes, *shape))
+        rows = self._trace.broadcast_to(self._rows_of_gradient, (self.batch * self.classes, *shape))
+        return self._trace.reshape(rows, (self.batch, self.classes, *shape))
 
     @cached_property
     def _rows_of_gradient(self) -> Value:
         """[B * K, ...]: traced once, whoever reads it."""
-        return self._backward().gradient()
+        return self._backward().gradients()[0]
 
     def _laid_out(self, rows: Value, items: Size) -> Value:
         """[items, K, N, C]: what a backward pass gives, by cells."""
@@ -77,7 +78,7 @@ class PlannedSite:
         return Backward(
             self._graph,
             self._trace,
-            self._layer.value,
+            (self._layer.value,),
             self._target,
             self.columns.repeated(self._trace, self.batch, copies),
             batch=self.batch,
@@ -107,7 +108,7 @@ class PlannedSite:
         rows = Rows(xp.reshape(images, (self.batch * copies, *shape)))
         values = replayed(self._graph, xp, {image: rows}, self._target.read)
         back = self._backward(copies, {value: row.value for value, row in values.items()})
-        by_cell = self._laid_out(back.gradient(), self.batch * copies)
+        by_cell = self._laid_out(back.gradients()[0], self.batch * copies)
         return xp.reshape(by_cell, (self.batch, copies, *shape_of(by_cell)[1:]))
 
     @property
@@ -172,21 +173,21 @@ class PlannedSite:
     def _by_cell(self, value: Value, rows: Size) -> Value:
         """[rows, N, C], f32: a value laid out as the layer, of size 1 along cells where it is the same for all."""
         layer, trace = self._layer, self._trace
-        whole, place = shape_of(layer.value), layer.place
-        others = tuple(axis for axis in range(1, len(whole)) if axis not in place.cells)
-        kept = shape_of(value)
-        alike = all(kept[axis] == 1 for axis in place.cells)
-        sizes = [1 if alike and axis in place.cells else size for axis, size in enumerate(whole)]
-        laid = trace.permute_dims(trace.broadcast_to(value, (rows, *sizes[1:])), (0, *place.cells, *others))
-        if not alike and len(place.cells) == 1 and whole[place.cells[0]] != product(place.grid):
+        shape, place = shape_of(layer.value), layer.place
+        others = tuple(axis for axis in range(1, len(shape)) if axis not in place.cells)
+        sizes = shape_of(value)
+        alike = all(sizes[axis] == 1 for axis in place.cells)
+        full = [1 if alike and axis in place.cells else size for axis, size in enumerate(shape)]
+        laid = trace.permute_dims(trace.broadcast_to(value, (rows, *full[1:])), (0, *place.cells, *others))
+        if not alike and len(place.cells) == 1 and shape[place.cells[0]] != product(place.grid):
             height, width = self.token_grid
             laid = trace.take(laid, np.arange(place.prefix, place.prefix + height * width), axis=1)
-        channels, cells = product(whole[axis] for axis in others), 1 if alike else product(place.grid)
+        channels, cells = product(shape[axis] for axis in others), 1 if alike else product(place.grid)
         return trace.astype(trace.reshape(laid, (rows, cells, channels)), np.float32)
 
     def mask_cells(self) -> dict[Value, Start]:
         """The features masked N times, as far as that is known: a value where a mask keeps it, 0 elsewhere."""
-        return {self._layer.value: Cell(self._layer.value, None, self._layer.place)}
+        return {part.value: Cell(part.value, None, part.place) for part in self._layer.cut}
 
     @property
     def token_grid(self) -> tuple[int, int]:
@@ -204,11 +205,11 @@ class PlannedSite:
         """What enters the block, and what its projections read, with the weight that each mask gives each token."""
         layer = self._layer
         tokens = shape_of(layer.value)[layer.place.cells[0]]
-        if not isinstance(tokens, int) or layer.residual is None:
+        if not isinstance(tokens, int) or not layer.attends:
             raise PlanError(f"layer '{layer.name}' is no attention block of which the tokens are known", node=layer.name)
-        every = np.ones((len(weights), tokens))
-        every[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
-        return {value: Weighted(value, every, layer.place) for value in (layer.residual, layer.value)}
+        token_weights = np.ones((len(weights), tokens))
+        token_weights[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
+        return {part.value: Weighted(part.value, token_weights, part.place) for part in reversed(layer.cut)}
 
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
@@ -216,12 +217,12 @@ class PlannedSite:
         self.splices = end.splices
         return self._read(end, product(self.grid))
 
-    def channel_scores(self, kept: Value) -> Value:
-        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C].
+    def channel_scores(self, masks: Value) -> Value:
+        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `masks` [B, M, C].
 
         Tokens that are no cells, as the class token, keep all their channels.
         """
-        parts = [self._channel_scores(self._trace.take(kept, part, axis=1)) for part in self._parts(shape_of(kept)[1])]
+        parts = [self._channel_scores(self._trace.take(masks, part, axis=1)) for part in self._parts(shape_of(masks)[1])]
         return self._trace.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def _parts(self, count: Size) -> list[np.ndarray]:
@@ -229,33 +230,32 @@ class PlannedSite:
         assert isinstance(count, int)
         return np.array_split(np.arange(count), min(self._decision.chunks, count))
 
-    def _channel_scores(self, kept: Value) -> Value:
+    def _channel_scores(self, masks: Value) -> Value:
         value, axis = self._layer.value, self._layer.channels
-        channels, masks = shape_of(value)[axis], shape_of(kept)[1]
-        tail = ChannelTail(self._graph, self._trace, self._target.read, kept, batch=self.batch)
+        channels, copies = shape_of(value)[axis], shape_of(masks)[1]
+        tail = ChannelTail(self._graph, self._trace, self._target.read, masks, batch=self.batch)
         beside_cells = self._layer.place.beside(shape_of(value))
         start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
         if beside_cells is not None:
-            start = {value: self._in_cells(kept, beside_cells)}
-        if (beside := self._layer.residual) is not None and beside is not value:
-            start[beside] = self._for_each(beside, masks)
-        return self._read(tail.run(start, self._target.slice(self.columns)), masks)
+            start = {value: self._in_cells(masks, beside_cells)}
+        start.update({part.value: self._for_each(part.value, copies) for part in self._layer.cut[1:]})
+        return self._read(tail.run(start, self._target.slice(self.columns)), copies)
 
-    def _in_cells(self, kept: Value, beside: np.ndarray) -> Rows:
-        """The layer's value once for every mask, with the channels in `kept` [B, M, C]; tokens that are no cells keep all."""
+    def _in_cells(self, masks: Value, beside: np.ndarray) -> Rows:
+        """The layer's value once for every mask, with the channels in `masks` [B, M, C]; tokens that are no cells keep all."""
         xp, value, axis = self._trace, self._layer.value, self._layer.channels
-        shape, (_, masks, channels) = shape_of(value), shape_of(kept)
+        shape, (_, copies, channels) = shape_of(value), shape_of(masks)
         value_of_each = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
         rest = xp.multiply(value_of_each, beside[None].astype(value.dtype or np.float32))
-        mask = xp.reshape(kept, (self.batch, masks, *(channels if a == axis else 1 for a in range(1, len(shape)))))
+        mask = xp.reshape(masks, (self.batch, copies, *(channels if a == axis else 1 for a in range(1, len(shape)))))
         masked = xp.where(mask, value_of_each, rest)
-        return Rows(xp.reshape(masked, (self.batch * masks, *shape[1:])))
+        return Rows(xp.reshape(masked, (self.batch * copies, *shape[1:])))
 
     def _for_each(self, value: Value, masks: Size) -> Rows:
         """A value of each image, once for every mask."""
         xp, shape = self._trace, shape_of(value)
-        one = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
-        return Rows(xp.reshape(xp.broadcast_to(one, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
+        by_image = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
+        return Rows(xp.reshape(xp.broadcast_to(by_image, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
 
     def _read(self, end: End, masks: Size) -> Value:
         """[B, masks, K]: the end of a tail, as scores of the explained classes."""

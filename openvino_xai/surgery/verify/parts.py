@@ -25,17 +25,17 @@ class Spy:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._site, name)
 
-    def _noted(self, question: str, given: Value, answer: Value) -> Value:
-        self.answers[question] = given, answer
+    def _noted(self, question: str, argument: Value, answer: Value) -> Value:
+        self.answers[question] = argument, answer
         return answer
 
     def largest_channels(self, weights: Value) -> Value:
         """[B, K, n]"""
         return self._noted("largest_channels", weights, self._site.largest_channels(weights))
 
-    def channel_scores(self, kept: Value) -> Value:
+    def channel_scores(self, masks: Value) -> Value:
         """[B, M, K]"""
-        return self._noted("channel_scores", kept, self._site.channel_scores(kept))
+        return self._noted("channel_scores", masks, self._site.channel_scores(masks))
 
     def image_scores(self, maps: Value) -> Value:
         """[B, M, K]"""
@@ -63,6 +63,6 @@ def plan_parts(location: Location, decision: Decision) -> Plan:
     spy = Spy(trace, site)
     outputs = {GRADIENT: site.gradient()} if decision.traits.gradients else {}
     decision.traits.hook(trace, spy)
-    for question, (given, answer) in spy.answers.items():
-        outputs.update({f"{question} given": trace.astype(given, np.float32), f"{question} told": answer})
+    for question, (argument, answer) in spy.answers.items():
+        outputs.update({f"{question} given": trace.astype(argument, np.float32), f"{question} told": answer})
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs)
