@@ -57,8 +57,8 @@ class Decision:
         words = (("apart", self.isolated), ("one", self.gate == "one"))
         return tuple(word for word, is_taken in words if is_taken)
 
-    def answers(self, refusal: Refusal) -> bool:
-        """Whether a hook asks less of the runtime, where that refused another."""
+    def avoids(self, refusal: Refusal) -> bool:
+        """Whether a hook does not ask of the runtime what that refused another."""
         return self.gate == "one" if isinstance(refusal, NoneRefused) else self.isolated
 
 

@@ -47,8 +47,8 @@ def _gradient_by(deployed: Deployed, value: Value, scores: Scores) -> Deployed:
     cut, batch = values[value], shape_of(value)[0]
     target = Target.of(scores.within(values), AtRunTime(), "logit")
     columns = target.columns(trace, batch)
-    assert columns.question is not None
+    assert columns.input is not None
     back = Backward(twin.graph, trace, (cut,), target, columns, batch=batch)
     gradient = trace.broadcast_to(back.gradients()[0], shape_of(cut))
-    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: columns.question}), twin)
+    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: columns.input}), twin)
     return twin.reread()

@@ -137,13 +137,13 @@ def insert(
     located = locate(model, where)
     runtimes = _runtimes(located.deployed, runtime) if verify else ()
     refuse_unknown(request.pick, located.scores.classes)
-    candidate = located.choose(request.method)
+    location = located.at(located.choose(request.method))
     refusals: list[Refusal] = []
-    for decision in in_turn(decide(request, candidate, runtimes)):
-        if all(decision.answers(refusal) for refusal in refusals):
-            draft = _drafted(located, candidate, request, decision, max_memory)
+    for decision in in_turn(decide(request, location.layer, runtimes)):
+        if all(decision.avoids(refusal) for refusal in refusals):
+            draft = _drafted(located, location, request, decision, max_memory)
             try:
-                return draft.verified(located.deployed, located.at(candidate))
+                return draft.verified(located.deployed, location)
             except (NoneRefused, OutputsChanged) as refusal:
                 refusals.append(refusal)
                 if isinstance(refusal, OutputsChanged) and not draft.leans:
@@ -182,22 +182,22 @@ class _Draft:
         return Hooked(self.grown.reread(), self.record, self.layer, verified)
 
 
-def _drafted(located: Located, candidate: Candidate, request: Request, decision: Decision, max_memory: int) -> _Draft:
+def _drafted(located: Located, location: Location, request: Request, decision: Decision, max_memory: int) -> _Draft:
     """A twin of the model with a hook. Raises PlanError, TooLarge, LayerError."""
     twin = located.deployed.twin()
-    location = located.at(candidate).within(twin.graph)
-    decision, plan = _fitting(location, decision, max_memory)
+    here = location.within(twin.graph)
+    decision, plan = _fitting(here, decision, max_memory)
     if largest(plan) > max_memory:
         grid = request.grid
         fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
-        raise _too_large(candidate, largest(plan), max_memory, fits)
-    layer = priced(twin.graph, location.layer, plan, operations(twin.graph.nodes))
+        raise _too_large(location.layer, largest(plan), max_memory, fits)
+    layer = priced(twin.graph, here.layer, plan, operations(twin.graph.nodes))
     if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
         _refuse_shallow(layer, decision.method)
     if decision.gate != "off":
-        plan = gated(plan, shape_of(location.layer.value)[0], one_at_least=decision.gate == "one")
+        plan = gated(plan, shape_of(here.layer.value)[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
-    record = entries(decision, location, layer, len(plan.splices))
+    record = entries(decision, here, layer, len(plan.splices))
     twin.set_info(RECORD, record)
     return _Draft(twin, decision, record, layer, bool(plan.splices) or decision.traits.masks == "nothing")
 

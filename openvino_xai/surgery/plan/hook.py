@@ -71,8 +71,8 @@ def _plan(location: Location, decision: Decision) -> Plan:
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(site.columns)}
     ends = [*outputs.values(), *site.splices.values()]
-    question = site.columns.question
-    inputs = {} if question is None else {WANTED: question}
+    ids = site.columns.input
+    inputs = {} if ids is None else {WANTED: ids}
     return Plan(graph, needed(trace.nodes, ends), outputs, inputs, splices=site.splices)
 
 
