@@ -14,6 +14,7 @@ from openvino_xai.version import __version__
 if TYPE_CHECKING:
     from openvino_xai.errors import OvxaiError
     from openvino_xai.explanation import Explanation, Prediction
+    from openvino_xai.locate import Located, TokenHint, Where
     from openvino_xai.runtime.network import Network, load
     from openvino_xai.runtime.probed import probe
     from openvino_xai.runtime.wrapped import wrap
@@ -29,9 +30,12 @@ _HOME = {
     "Explanation": "explanation",
     "Hooked": "surgery.insert",
     "Layer": "surgery.layers",
+    "Located": "locate",
     "Network": "runtime.network",
     "OvxaiError": "errors",
     "Prediction": "explanation",
+    "TokenHint": "locate",
+    "Where": "locate",
     "export": "serve.export",
     "insert": "surgery.insert",
     "layers": "surgery.layers",
@@ -44,9 +48,12 @@ __all__ = [
     "Explanation",
     "Hooked",
     "Layer",
+    "Located",
     "Network",
     "OvxaiError",
     "Prediction",
+    "TokenHint",
+    "Where",
     "__version__",
     "export",
     "insert",

@@ -14,14 +14,10 @@ from openvino_xai.graph.vocabulary import JOIN, Array, Axis
 
 
 class Trace:
-    """The vocabulary as a recorder: every call appends a neutral node to `nodes` and returns its value.
-
-    `joined` are operands of the model's own nodes, and what they read instead of what they read before.
-    """
+    """The vocabulary as a recorder: every call appends a neutral node to `nodes` and returns its value."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.joined: dict[tuple[Node, int], Value] = {}
 
     def record(
         self,
@@ -61,12 +57,12 @@ class Trace:
         self.nodes.append(node)
         return node.outputs
 
-    def join(self, parts: Sequence[Value], /, *, axis: int) -> Value:
+    def splice(self, parts: Sequence[Value], /, *, axis: int) -> Value:
         """`parts` along an axis, for a node of the model to read instead of the value that the first part is taken of."""
-        joined = self.concat(parts, axis=axis)
-        assert joined.producer is not None
-        joined.producer.name = f"ovxai/{len(self.nodes)}/{JOIN}"
-        return joined
+        spliced = self.concat(parts, axis=axis)
+        assert spliced.producer is not None
+        spliced.producer.name = f"ovxai/{len(self.nodes)}/{JOIN}"
+        return spliced
 
     def size(self, size: Size) -> Value:
         """[1], i64: a size that only a run knows."""

@@ -8,7 +8,7 @@ from math import isqrt, prod
 
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import at_one, product, text
-from openvino_xai.locate.layers import MOST_TOKENS, Candidate, layer_name
+from openvino_xai.locate.layers import MOST_TOKENS, Candidate, CutValue, layer_name
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.separators import paths_through
@@ -88,7 +88,7 @@ def _block(
     if len(read) != 1:
         names = ", ".join(sorted(f"'{layer_name(value)}'" for value in read))
         why = f"its attention reads {len(read)} values ({names}), and one is expected"
-        return Candidate(layer_name(entry), entry, Place(0, (1,), (1, 1)), why, entry)
+        return Candidate(layer_name(entry), (CutValue(entry, Place(0, (1,), (1, 1))),), why, attends=True)
     (value,) = read
     name = layer_name(value)
     places = [_told(item, hint) if hint != TokenHint() else placed.get(item) for item in (entry, value)]
@@ -98,7 +98,8 @@ def _block(
             f"its tokens {text(value.shape)} are not known to be the cells of the image: "
             "give the token grid (rows x columns) and the number of prefix tokens"
         )
-        return Candidate(name, value, Place(0, (1,), (1, 1)), why, entry, grid_unknown=value.rank == 3)
+        unknown = CutValue(value, Place(0, (1,), (1, 1)))
+        return Candidate(name, (unknown,), why, attends=True, grid_unknown=value.rank == 3)
     reason = None
     if not all(isinstance(size, int) for size in first.grid):
         reason = "the number of its tokens depends on the input; give the model a fixed height and width"
@@ -106,7 +107,8 @@ def _block(
         reason = f"it has {text(first.grid)} tokens, more than {MOST_TOKENS}"
     elif value.dtype is None or value.dtype.kind != "f":
         reason = f"it holds {value.dtype}, not floating-point features"
-    return Candidate(name, value, first, reason, entry)
+    cut = tuple(CutValue(item, first) for item in dict.fromkeys((value, entry)))
+    return Candidate(name, cut, reason, attends=True)
 
 
 def _read_by_projections(entry: Value, inside: list[Node], separates: Mapping[Value, bool]) -> set[Value]:

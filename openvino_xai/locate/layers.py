@@ -18,29 +18,46 @@ MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for 
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
-    """A value with cells; `reason` says why no hook can go there, None where it can.
+class CutValue:
+    """A value of a cut, and where its cells are."""
 
-    For an attention block the value is what its projections read, and `residual` what enters it. Of one whose `grid_unknown`
-    is true, nothing but the cells of its tokens is not known.
+    value: Value
+    place: Place
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A cut: values with cells that together separate the image from the scores; `reason` says why no hook can go there.
+
+    The layer is called after the first of them, which is what methods read that mask no cells. Where it `attends`, the cut is
+    that of an attention block: what its projections read, and what enters it, if that is another value. Of one whose
+    `grid_unknown` is true, nothing but the cells of its tokens is not known.
     """
 
     name: str
-    value: Value
-    place: Place
+    cut: tuple[CutValue, ...]
     reason: str | None
-    residual: Value | None = None
+    attends: bool = False
     grid_unknown: bool = False
 
     def within(self, values: Mapping[Value, Value]) -> Candidate:
         """The same in a twin of the model, given its values by those of the model."""
-        residual = None if self.residual is None else values[self.residual]
-        return replace(self, value=values[self.value], residual=residual)
+        return replace(self, cut=tuple(replace(part, value=values[part.value]) for part in self.cut))
+
+    @property
+    def value(self) -> Value:
+        """The first value of the cut."""
+        return self.cut[0].value
+
+    @property
+    def place(self) -> Place:
+        """Where the cells of the first value are."""
+        return self.cut[0].place
 
     @property
     def method(self) -> str:
         """The method that is taken here where none is asked for."""
-        return "reciprocam" if self.residual is None else "vit_reciprocam"
+        return "vit_reciprocam" if self.attends else "reciprocam"
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -49,8 +66,8 @@ class Candidate:
 
     @property
     def cells(self) -> tuple[Size, Size]:
-        """(H, W)."""
-        return self.place.grid
+        """(H, W), of the value that has the fewest."""
+        return min((part.place.grid for part in self.cut), key=lambda grid: at_one(product(grid)))
 
     @property
     def channels(self) -> int:
@@ -97,7 +114,7 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
             reason = f"it holds {value.dtype}, not floating-point features"
         elif not separates[value]:
             reason = f"it does not separate the image from the scores: {_bypass(graph, value, separates)}"
-        found.append(Candidate(layer_name(value), value, where, reason))
+        found.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
     found.reverse()
     return sorted(found, key=lambda candidate: candidate.reason is not None)
 

@@ -68,10 +68,10 @@ class Location:
 
 def counterparts(graph: Graph, twin: Graph) -> Mapping[Value, Value]:
     """The values of a twin, by those of the model: inputs, and all that nodes compute, in the same order. Raises PlanError."""
+    if [node.name for node in graph.nodes] != [node.name for node in twin.nodes] or len(graph.inputs) != len(twin.inputs):
+        raise PlanError("a copy of the model has other nodes than the model, or in another order")
     pairs = list(zip(graph.inputs, twin.inputs, strict=True))
     for node, other in zip(graph.nodes, twin.nodes, strict=True):
-        if node.name != other.name:
-            raise PlanError(f"{node} is {other} in a copy of the model: nodes were expected in the same order", node=node.name)
         pairs += zip(node.outputs, other.outputs, strict=True)
     return dict(pairs)
 
@@ -113,7 +113,7 @@ class Located:
     def candidates(self) -> tuple[Candidate, ...]:
         """Every candidate, those first that the best one is among; those that cannot carry a hook come last."""
         both = [self.blocks, self.cells] if self._blocks_first() else [self.cells, self.blocks]
-        return tuple(sorted((candidate for some in both for candidate in some), key=lambda one: one.reason is not None))
+        return tuple(sorted((candidate for some in both for candidate in some), key=lambda item: item.reason is not None))
 
     @property
     def usable(self) -> list[Candidate]:

@@ -11,7 +11,8 @@ from openvino_xai.contract import GRADIENT, WANTED
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import LayerError
 from openvino_xai.graph.sizes import concrete
-from openvino_xai.locate.layers import Candidate, is_quantised
+from openvino_xai.locate.layers import is_quantised
+from openvino_xai.locate.located import Location
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.gradient import gradient_by_image, gradient_by_layer
@@ -100,11 +101,12 @@ class LayeredClassifier(ImageClassifier):
     Raises LayerError for a layer where channels have no axis of their own.
     """
 
-    def __init__(self, network: Network, deployed: Deployed, layer: Candidate, compiled: tuple[str, str]) -> None:
+    def __init__(self, network: Network, deployed: Deployed, location: Location, compiled: tuple[str, str]) -> None:
         super().__init__(network)
-        self._deployed, self._at, self._compiled = deployed, layer, compiled
+        self._deployed, self._location, self._compiled = deployed, location, compiled
+        self._at = location.layer
         self._held: tuple[np.ndarray, np.ndarray] | None = None
-        self.layer = layer.name
+        self.layer = location.layer.name
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """[N, C, h, w]: what the layer holds for images [N, C, H, W]; of tokens, those that are cells."""
@@ -158,7 +160,7 @@ class LayeredClassifier(ImageClassifier):
 
     @cached_property
     def _gradient(self) -> Running:
-        return gradient_by_layer(self._deployed, self._at, self._network.scores).compile(*self._compiled)
+        return gradient_by_layer(self._deployed, self._location).compile(*self._compiled)
 
     @cached_property
     def _trunk(self) -> Running:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
+from openvino_xai.locate.located import Where
 from openvino_xai.locate.scores import Scores, find_scores
 from openvino_xai.surgery.record import record_of
 
@@ -33,12 +34,15 @@ class Described:
         told: Callable[[str], Mapping[str, str]],
         *,
         opaque: bool = False,
-        scores: str | None = None,
-        image_input: str | None = None,
+        where: Where | None = None,
     ) -> Described:
-        """A model by its graph and its sections of text; an `opaque` one is known from outside. Raises ModelError."""
+        """A model by its graph and its sections of text; an `opaque` one is known from outside. Raises ModelError.
+
+        Of `where`, the names of the image's input and of the scores matter where there is no hook that tells them.
+        """
+        where = where or Where()
         record = record_of(graph, told, opaque=opaque)
-        image, place = find_image(graph, record.get("image", image_input))
-        found = find_scores(graph, record.get("scores", scores))
+        image, place = find_image(graph, record.get("image", where.image))
+        found = find_scores(graph, record.get("scores", where.scores))
         scale = record.get("output") if opaque else found.scale
         return cls(image, place.cells == (2, 3), found, scale, record, told("model_info"))

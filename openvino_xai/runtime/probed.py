@@ -46,19 +46,20 @@ def probe(
     check_channels(None if settings is None else settings.channels, method)
     deployed = open_model(model)
     refuse_hooked(deployed)
-    chosen = None
+    where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+    location = None
     if PROBES[method].looks_at in ("layer", "layer gradients"):
-        where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
-        chosen = Located.of(deployed, where).choose(CHANNELS)
+        located = Located.of(deployed, where)
+        location = located.at(located.choose(CHANNELS))
     elif layer is not None:
         raise InputError(f"{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out")
-    known = Described.of(deployed.graph, deployed.info, scores=scores, image_input=image_input)
+    known = Described.of(deployed.graph, deployed.info, where=where)
     network = Network(deployed.compile(device, precision), known, device)
     if PROBES[method].looks_at == "gradients":
         return Probed(network, known, method, GradientClassifier(network, deployed, known, (device, precision)), settings)
-    if chosen is None:
+    if location is None:
         return Probed(network, known, method, ImageClassifier(network), settings)
-    layered = LayeredClassifier(network, deployed, chosen, (device, precision))
+    layered = LayeredClassifier(network, deployed, location, (device, precision))
     if PROBES[method].looks_at == "layer gradients":
         layered.hold_gradients()
     return Probed(network, known, method, layered, settings)

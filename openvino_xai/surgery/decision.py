@@ -57,8 +57,8 @@ class Decision:
         words = (("apart", self.isolated), ("one", self.gate == "one"))
         return tuple(word for word, is_taken in words if is_taken)
 
-    def answers(self, refusal: Refusal) -> bool:
-        """Whether a hook asks less of the runtime, where that refused another."""
+    def avoids(self, refusal: Refusal) -> bool:
+        """Whether a hook does not ask of the runtime what that refused another."""
         return self.gate == "one" if isinstance(refusal, NoneRefused) else self.isolated
 
 
@@ -90,17 +90,19 @@ def in_turn(decision: Decision) -> tuple[Decision, ...]:
 
 def grid_at(layer: Candidate, grid: tuple[int, int] | None) -> tuple[Size, Size]:
     """The rows and columns of masks: those asked for, which must divide the cells, or one mask a cell. Raises PlanError."""
-    if grid is None:
-        return layer.cells
-    if len(layer.place.cells) == 1:
+    rows, columns = grid or layer.cells
+    if grid is not None and any(len(part.place.cells) == 1 for part in layer.cut):
         raise PlanError(
             f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
             options=("grid",),
         )
-    (height, width), (rows, columns) = layer.cells, grid
-    for cells, masks in ((height, rows), (width, columns)):
-        if not isinstance(cells, int) or cells % masks:
+    for height, width in (part.place.grid for part in layer.cut):
+        if (height, width) != (rows, columns) and not (_divides(rows, height) and _divides(columns, width)):
             raise PlanError(
                 f"layer '{layer.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
             )
-    return grid
+    return rows, columns
+
+
+def _divides(masks: Size, cells: Size) -> bool:
+    return isinstance(cells, int) and isinstance(masks, int) and cells % masks == 0

@@ -47,7 +47,7 @@ class _Emitter:
                 if operation_of(node).takes_shape:
                     inputs.append(self._target(node))
                 self._native[node.outputs[0]] = self._model.emit(node, inputs, node.name)
-        for (node, index), value in plan.joined.items():
+        for (node, index), value in plan.splices.items():
             self._model.rewire(node, index, self._of(value))
         for name, value in plan.outputs.items():
             assert value.dtype is not None
@@ -75,29 +75,29 @@ class _Emitter:
         return value.native
 
     def _target(self, node: Node) -> Any:
-        """The shape that a node is told: numbers where they are known, else computed when the model runs."""
+        """The shape that a node is given: numbers where they are known, else computed when the model runs."""
         before, after = shape_of(node.operand(0)), shape_of(node.outputs[0])
-        told: list[int | None]
+        sizes: list[int | None]
         if node.kind == "broadcast":  # a 1 keeps what is there
             start = len(after) - len(before)
-            told = [
+            sizes = [
                 1 if axis >= start and before[axis - start] == size else size if isinstance(size, int) else None
                 for axis, size in enumerate(after)
             ]
         else:  # a 0 keeps what is there, one -1 takes the rest
-            told = [
+            sizes = [
                 size if isinstance(size, int) else 0 if axis < len(before) and before[axis] == size else None
                 for axis, size in enumerate(after)
             ]
-            if told.count(None) == 1:
-                told[told.index(None)] = -1
-        if None not in told:
-            return self._model.constant(np.array(told, np.int64))
-        return self._computed(after, told, node.name)
+            if sizes.count(None) == 1:
+                sizes[sizes.index(None)] = -1
+        if None not in sizes:
+            return self._model.constant(np.array(sizes, np.int64))
+        return self._computed(after, sizes, node.name)
 
-    def _computed(self, shape: Shape, told: list[int | None], name: str) -> Any:
+    def _computed(self, shape: Shape, sizes: list[int | None], name: str) -> Any:
         parts = []
-        for size, number in zip(shape, told, strict=True):
+        for size, number in zip(shape, sizes, strict=True):
             if number is not None or not isinstance(size, Dim):
                 parts.append(self._model.constant(np.array([number], np.int64)))
                 continue

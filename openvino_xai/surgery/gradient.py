@@ -8,8 +8,7 @@ from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.locate.layers import Candidate
-from openvino_xai.locate.located import counterparts
+from openvino_xai.locate.located import Location, counterparts
 from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
@@ -28,16 +27,17 @@ def gradient_by_image(deployed: Deployed, image: Value, scores: Scores) -> Deplo
     return _gradient_by(deployed, image, scores)
 
 
-def gradient_by_layer(deployed: Deployed, layer: Candidate, scores: Scores) -> Deployed:
+def gradient_by_layer(deployed: Deployed, location: Location) -> Deployed:
     """A twin with an input `explain_class` [B], i64, and an output `gradient`, of the layer's shape and in its own axes.
 
     That is the derivative of each image's class's logit with respect to what the layer holds. Raises PlanError, naming the
     operation behind the layer that has no derivative.
     """
+    layer = location.layer
     if layer.place.batch != 0:
         shape = text(shape_of(layer.value))
         raise PlanError(f"layer '{layer.name}' {shape} has its batch on axis {layer.place.batch}; axis 0 is expected")
-    return _gradient_by(deployed, layer.value, scores)
+    return _gradient_by(deployed, layer.value, location.scores)
 
 
 def _gradient_by(deployed: Deployed, value: Value, scores: Scores) -> Deployed:
@@ -47,8 +47,8 @@ def _gradient_by(deployed: Deployed, value: Value, scores: Scores) -> Deployed:
     cut, batch = values[value], shape_of(value)[0]
     target = Target.of(scores.within(values), AtRunTime(), "logit")
     columns = target.columns(trace, batch)
-    assert columns.question is not None
-    back = Backward(twin.graph, trace, cut, target, columns, batch=batch)
-    gradient = trace.broadcast_to(back.gradient(), shape_of(cut))
-    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: columns.question}), twin)
+    assert columns.input is not None
+    back = Backward(twin.graph, trace, (cut,), target, columns, batch=batch)
+    gradient = trace.broadcast_to(back.gradients()[0], shape_of(cut))
+    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: columns.input}), twin)
     return twin.reread()

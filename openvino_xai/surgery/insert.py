@@ -137,13 +137,13 @@ def insert(
     located = locate(model, where)
     runtimes = _runtimes(located.deployed, runtime) if verify else ()
     refuse_unknown(request.pick, located.scores.classes)
-    candidate = located.choose(request.method)
+    location = located.at(located.choose(request.method))
     refusals: list[Refusal] = []
-    for decision in in_turn(decide(request, candidate, runtimes)):
-        if all(decision.answers(refusal) for refusal in refusals):
-            draft = _drafted(located, candidate, request, decision, max_memory)
+    for decision in in_turn(decide(request, location.layer, runtimes)):
+        if all(decision.avoids(refusal) for refusal in refusals):
+            draft = _drafted(located, location, request, decision, max_memory)
             try:
-                return draft.verified(located.deployed, located.at(candidate))
+                return draft.verified(located.deployed, location)
             except (NoneRefused, OutputsChanged) as refusal:
                 refusals.append(refusal)
                 if isinstance(refusal, OutputsChanged) and not draft.leans:
@@ -155,13 +155,13 @@ def _runtimes(original: Deployed, runtime: str | None) -> tuple[Runtime, ...]:
     """The runtimes that a caller names, the model's own first. Raises InputError."""
     if runtime is None:
         return (original.runtime,)
-    known = original.runtimes
-    if runtime == "both" and len(known) > 1:
-        return known
-    if runtime not in known:
-        words = (*known, "both") if len(known) > 1 else known
+    runtimes = original.runtimes
+    if runtime == "both" and len(runtimes) > 1:
+        return runtimes
+    if runtime not in runtimes:
+        words = (*runtimes, "both") if len(runtimes) > 1 else runtimes
         raise InputError(f"runtime '{runtime}' does not run {original.suffix} files: {' or '.join(words)} is expected")
-    return tuple(name for name in known if name == runtime)
+    return tuple(name for name in runtimes if name == runtime)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,30 +176,30 @@ class _Draft:
 
     def verified(self, original: Deployed, location: Location) -> Hooked:
         """The hooked model, verified where that was decided. Raises VerificationError."""
-        seen = None
+        verified = None
         if self.decision.runtimes:
-            seen = verify_hook(original, self.grown, location, self.decision, cost=self.layer.cost or 1.0)
-        return Hooked(self.grown.reread(), self.record, self.layer, seen)
+            verified = verify_hook(original, self.grown, location, self.decision, cost=self.layer.cost or 1.0)
+        return Hooked(self.grown.reread(), self.record, self.layer, verified)
 
 
-def _drafted(located: Located, candidate: Candidate, request: Request, decision: Decision, max_memory: int) -> _Draft:
+def _drafted(located: Located, location: Location, request: Request, decision: Decision, max_memory: int) -> _Draft:
     """A twin of the model with a hook. Raises PlanError, TooLarge, LayerError."""
     twin = located.deployed.twin()
-    location = located.at(candidate).within(twin.graph)
-    decision, plan = _fitting(location, decision, max_memory)
+    here = location.within(twin.graph)
+    decision, plan = _fitting(here, decision, max_memory)
     if largest(plan) > max_memory:
         grid = request.grid
         fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
-        raise _too_large(candidate, largest(plan), max_memory, fits)
-    layer = priced(twin.graph, location.layer, plan, operations(twin.graph.nodes))
+        raise _too_large(location.layer, largest(plan), max_memory, fits)
+    layer = priced(twin.graph, here.layer, plan, operations(twin.graph.nodes))
     if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
         _refuse_shallow(layer, decision.method)
     if decision.gate != "off":
-        plan = gated(plan, shape_of(location.layer.value)[0], one_at_least=decision.gate == "one")
+        plan = gated(plan, shape_of(here.layer.value)[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
-    record = entries(decision, location, layer, len(plan.joined))
+    record = entries(decision, here, layer, len(plan.splices))
     twin.set_info(RECORD, record)
-    return _Draft(twin, decision, record, layer, bool(plan.joined) or decision.traits.masks == "nothing")
+    return _Draft(twin, decision, record, layer, bool(plan.splices) or decision.traits.masks == "nothing")
 
 
 def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:

@@ -65,9 +65,9 @@ def entries(decision: Decision, location: Location, layer: Layer, splices: int) 
     }
     if decision.traits.score == "none":
         record["score"] = "none"
-    if candidate.residual is not None and decision.traits.masks == "tokens":
+    if candidate.attends and decision.traits.masks == "tokens":
         record.update(
-            residual=layer_name(candidate.residual), kernel=decision.kernel, prefix_tokens=str(candidate.place.prefix)
+            residual=layer_name(candidate.cut[-1].value), kernel=decision.kernel, prefix_tokens=str(candidate.place.prefix)
         )
     if decision.channels != "all":
         record["channels"] = str(decision.channels)
@@ -177,8 +177,8 @@ def _parted(deployed: Deployed, count: str) -> Deployed:
             f"a hook is taken out of a model that nobody changed: {len(edges)} of its {count} joins are found by their "
             "names; insert into the original again"
         )
-    for consumer, index, own in edges:
-        twin.rewire(consumer, index, own.native)
+    for consumer, index, value in edges:
+        twin.rewire(consumer, index, value.native)
     return twin
 
 

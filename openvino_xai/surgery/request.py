@@ -60,9 +60,9 @@ class Request:
             ("plan", plan, PLANS),
             ("kernel", kernel, KERNELS),
         ]
-        for word, value, known in words:
-            if value is not None and value not in known:
-                raise InputError(f"{word} '{value}' is not known: one of {', '.join(known)} is expected")
+        for word, value, expected in words:
+            if value is not None and value not in expected:
+                raise InputError(f"{word} '{value}' is not known: one of {', '.join(expected)} is expected")
         check_channels(channels, method)
         size = None if grid is None else rows_and_columns("grid", grid)
         few = method is not None and METHODS[method].few

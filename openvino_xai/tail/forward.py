@@ -8,6 +8,7 @@ how to go on. Both compute the same.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +24,18 @@ from openvino_xai.tail.masked import Cell, Flat, Masked, Rows, Start, Weighted, 
 from openvino_xai.tail.spatial_masks import Cells
 from openvino_xai.tail.target import Columns
 from openvino_xai.tail.walk import between
+
+
+@dataclass(frozen=True, eq=False)
+class End:
+    """The end of a tail for every mask of every image, as `rows`; `is_slice` where it holds the selected columns alone.
+
+    `splices` are operands of the model's own nodes, and what these are to read, so that they compute a part of it.
+    """
+
+    rows: Rows
+    is_slice: bool
+    splices: Mapping[tuple[Node, int], Value]
 
 
 class Tail:
@@ -44,34 +57,34 @@ class Tail:
         self._chosen: dict[Value, int] = {}
         self._nodes: list[Node] = []
 
-    def run(self, start: Mapping[Value, Start], columns: Columns | None = None) -> tuple[Rows, bool]:
-        """The end, for every mask of every image, and whether it holds the selected classes alone, or still all of them.
+    def run(self, start: Mapping[Value, Start], columns: Columns | None = None) -> End:
+        """The end, for every mask of every image, of some columns alone where that can be told without the others.
 
         `start` says what is masked, and how. Raises PlanError, naming the operation that is in the way.
         """
-        known = self._known(start)
-        self._nodes = between(self._graph, known, self._end)
-        self._choose(columns, known)
+        values, splices = self._begun(start)
+        self._nodes = between(self._graph, values, self._end)
+        self._choose(columns, values)
         for node in self._nodes:
-            operands = {index: known[value] for index, value in node.operands if value in known}
-            known.update(zip(node.outputs, self._step(node, operands), strict=True))
-        return self._as_rows(known[self._end]), self._end in self._chosen
+            operands = {index: values[value] for index, value in node.operands if value in values}
+            values.update(zip(node.outputs, self._step(node, operands), strict=True))
+        return End(self._as_rows(values[self._end]), self._end in self._chosen, splices)
 
-    def _known(self, start: Mapping[Value, Start]) -> dict[Value, Masked]:
-        """What the tail begins with: what is masked; or what a lazy plan knows of tokens that are picked from it."""
+    def _begun(self, start: Mapping[Value, Start]) -> tuple[dict[Value, Masked], Mapping[tuple[Node, int], Value]]:
+        """What the tail begins with: what is masked, or what a lazy plan knows of tokens that are picked; and splices."""
         weighted = {value: item for value, item in start.items() if isinstance(item, Weighted)}
         if weighted and self._cells:
             nodes = between(self._graph, weighted, self._end)
             queries = Queries(self._graph, self._trace, weighted, nodes, self._end, apart=self._apart)
             if (rows := queries.rows()) is not None:
-                return dict(rows)
-        known: dict[Value, Masked] = {}
+                return dict(rows), queries.splices
+        values: dict[Value, Masked] = {}
         for value, item in start.items():
             if isinstance(item, Weighted):
-                known[value] = self._weighted(item)
+                values[value] = self._weighted(item)
             else:
-                known[value] = item if self._cells or isinstance(item, Rows) else self._multiplied_out(item)
-        return known
+                values[value] = item if self._cells or isinstance(item, Rows) else self._multiplied_out(item)
+        return values, {}
 
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
         """Find the values that need be computed for the selected classes only."""

@@ -41,7 +41,7 @@ class Adjoint:
 
 
 class Backward:
-    """The tail between `cut` and what a `target` reads, differentiated, for `batch` images and some columns of scores.
+    """The tail between a `cut`, of some values, and what a `target` reads, differentiated: `columns` of `batch` images.
 
     Values of the forward pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses
     them, reading them would change what the model returns. Or they are told as `forward`, for a number of `copies` of each
@@ -52,7 +52,7 @@ class Backward:
         self,
         graph: Graph,
         trace: Trace,
-        cut: Value,
+        cut: Sequence[Value],
         target: Target,
         columns: Columns,
         *,
@@ -62,24 +62,24 @@ class Backward:
         forward: Mapping[Value, Value] | None = None,
     ) -> None:
         self.graph, self.xp, self.batch, self.columns = graph, trace, batch, columns
-        self._cut, self._end, self._target = cut, target.read, target
-        self._nodes = between(graph, {cut}, self._end)
+        self._cut, self._end, self._target = tuple(cut), target.read, target
+        self._nodes = between(graph, set(cut), self._end)
         self.items = batch * copies
-        self._again = forward or (_computed_again(trace, cut, self._nodes) if apart else {})
+        self._again = forward or (_computed_again(trace, self._cut, self._nodes) if apart else {})
         self.spans = self._followed()
         self._rows: dict[tuple[Value, Span], Value] = {}
 
-    def gradient(self) -> Value:
-        """[B * K, ...]: the derivative of each score with respect to the cut, of size 1 along axes where it is the same.
+    def gradients(self) -> tuple[Value, ...]:
+        """[B * K, ...]: the derivative of each score by each value of the cut, of size 1 along axes where it is the same.
 
         Raises PlanError, naming the operation that has no derivative here.
         """
-        found: dict[Value, Adjoint] = {self._end: self._squashed(self._seed)}
+        adjoints: dict[Value, Adjoint] = {self._end: self._squashed(self._seed)}
         for node in reversed(self._nodes):
-            reached = [found[value] for value in node.outputs if value in found]
+            reached = [adjoints[value] for value in node.outputs if value in adjoints]
             if not reached:
                 continue
-            given = self._joined(node, found) if operation_of(node).splits else reached[0]
+            given = self._of_parts(node, adjoints) if operation_of(node).splits else reached[0]
             rule = operation_of(node).adjoint
             if rule is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
@@ -91,18 +91,17 @@ class Backward:
                     with understood(node):
                         adjoint = rule(step, index, given.value)
                     made = Adjoint(adjoint, self.spans[operand], given.by_class)
-                    found[operand] = self._added(found.get(operand), made)
-        if self._cut not in found:
-            raise PlanError(
-                f"the scores do not depend on '{self._cut.name}' in a way that has a derivative", node=self._cut.name
-            )
-        return self.as_rows(found[self._cut]).value
+                    adjoints[operand] = self._added(adjoints.get(operand), made)
+        for value in self._cut:
+            if value not in adjoints:
+                raise PlanError(f"the scores do not depend on '{value.name}' in a way that has a derivative", node=value.name)
+        return tuple(self.as_rows(adjoints[value]).value for value in self._cut)
 
     # ---- where rows are ----
 
     def _followed(self) -> dict[Value, Span]:
         """Where the images are in every value between the cut and the end. Raises PlanError where they are mixed."""
-        spans = {self._cut: FIRST}
+        spans = dict.fromkeys(self._cut, FIRST)
         for node in self._nodes:
             inside = [(index, value) for index, value in node.operands if value in spans and value in data_operands(node)]
             every = {follow(node, index, spans[value]) for index, value in inside}
@@ -204,13 +203,13 @@ class Backward:
         rows, y = self.as_rows(seed), self.read(self._end, FIRST)
         return replace(rows, value=self._target.adjoint(self.xp, y, rows.value))
 
-    def _joined(self, node: Node, found: Mapping[Value, Adjoint]) -> Adjoint:
+    def _of_parts(self, node: Node, adjoints: Mapping[Value, Adjoint]) -> Adjoint:
         """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
         parts = []
         for value in node.outputs:
             whole = self.shape(value, self.spans[value], False)
-            if value in found:
-                parts.append(self.xp.broadcast_to(self.as_rows(found[value]).value, whole))
+            if value in adjoints:
+                parts.append(self.xp.broadcast_to(self.as_rows(adjoints[value]).value, whole))
             else:
                 zero = np.zeros((1,) * len(whole), node.operand(0).dtype)
                 parts.append(self.xp.broadcast_to(zero, whole))
@@ -224,11 +223,13 @@ class Backward:
         return replace(new, value=self.xp.add(old.value, new.value))
 
 
-def _computed_again(trace: Trace, cut: Value, nodes: Sequence[Node]) -> dict[Value, Value]:
+def _computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -> dict[Value, Value]:
     """The values of nodes, computed from the cut on by copies that no runtime recognises as what it has already."""
-    assert cut.dtype is not None
-    lowest = np.array(np.finfo(cut.dtype).min, cut.dtype)
-    again = {cut: trace.maximum(tapped(trace, cut), lowest)}  # the same: runtimes merge nodes that read the same
+    again: dict[Value, Value] = {}
+    for value in cut:
+        assert value.dtype is not None
+        lowest = np.array(np.finfo(value.dtype).min, value.dtype)
+        again[value] = trace.maximum(tapped(trace, value), lowest)  # the same: runtimes merge nodes that read the same
     for node in nodes:
         inputs = [value if value is None else again.get(value, value) for value in node.inputs]
         made = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])

@@ -110,12 +110,12 @@ def count_of(pick: Pick, classes: int) -> int:
 class Columns:
     """T of `total` columns of scores: `ids` [T], the same for all images; [B, T], for each image its own; None is all.
 
-    `question` is the input that tells them, where a run does.
+    `input` is that which tells them, where a run does.
     """
 
     total: int
     ids: Array = None
-    question: Value | None = None
+    input: Value | None = None
 
     @property
     def count(self) -> int:
@@ -216,8 +216,8 @@ class Target:
                 value = self.scores.value
                 return Columns(classes, xp.top_k(xp.reshape(value, (shape_of(value)[0], classes)), k, axis=1))
             case AtRunTime():
-                question = Value(WANTED, (batch,), np.dtype(np.int64))
-                return Columns(classes, xp.reshape(question, (batch, 1)), question)
+                column = Value(WANTED, (batch,), np.dtype(np.int64))
+                return Columns(classes, xp.reshape(column, (batch, 1)), column)
 
     def outputs(self, columns: Columns) -> dict[str, Value]:
         """The output that tells the classes of maps, where no client knows them."""

@@ -338,8 +338,8 @@ def gradient(deployed: Deployed, columns: Columns, trace: Trace, score: Score = 
     cut, end = found(deployed, "x"), deployed.graph.outputs["logits"]
     assert cut.shape is not None
     target = Target(Scores("logits", end, CLASSES, None), All(), score)
-    back = Backward(deployed.graph, trace, cut, target, columns, batch=cut.shape[0])
-    whole = trace.broadcast_to(back.gradient(), (back.rows, *cut.shape[1:]))
+    back = Backward(deployed.graph, trace, (cut,), target, columns, batch=cut.shape[0])
+    whole = trace.broadcast_to(back.gradients()[0], (back.rows, *cut.shape[1:]))
     return trace.reshape(whole, (cut.shape[0], columns.count, *cut.shape[1:]))
 
 

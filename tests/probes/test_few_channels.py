@@ -50,12 +50,7 @@ def test_channels_that_do_not_weigh_most_are_refused(monkeypatch: pytest.MonkeyP
     def wrong(self: PlannedSite, weights: Any) -> Any:
         return right(self, self._trace.multiply(weights, -1.0))
 
-    def answered(self: PlannedSite, weights: Any) -> Any:
-        indices = wrong(self, weights)
-        self.answers[-1] = ("largest_channels", weights, indices)
-        return indices
-
-    monkeypatch.setattr(PlannedSite, "largest_channels", answered)
+    monkeypatch.setattr(PlannedSite, "largest_channels", wrong)
     with pytest.raises(VerificationError):
         xai.insert(CASE.build("B", 17), method="abs_cam", layer="f", channels=1)
 

@@ -72,8 +72,8 @@ def test_what_is_computed_is_the_reference(word: str, score: Score) -> None:
     rows = target.scores_of(trace, y, columns, (BATCH, COPIES))
     assert rows.shape == (BATCH, COPIES, columns.count)
     known = {y: Y, target.scores.value: PLAIN}
-    if columns.question is not None:
-        known[columns.question] = QUESTION
+    if columns.input is not None:
+        known[columns.input] = QUESTION
     true = target.reference(Y).reshape(BATCH, COPIES, CLASSES)
     seen = computed(trace.nodes, known, {})[rows]
     np.testing.assert_allclose(seen, np.take_along_axis(true, picked(PICKS[word])[:, None], axis=2), rtol=1e-5)

@@ -18,9 +18,9 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.locate.located import Located, Where
 from openvino_xai.surgery.decision import decide
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import plan_parts
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.verify.masks import CUT
+from openvino_xai.surgery.verify.parts import plan_parts
 from openvino_xai.tail.target import Ids
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ def depth(graph: Graph, value: Value, plain: int) -> float:
     """The share of a model's `plain` operations, in [0, 1], that lead to a value."""
     wanted, before = {value}, []
     for node in reversed(graph.nodes):
-        if any(made in wanted for made in node.outputs):
+        if not wanted.isdisjoint(node.outputs):
             before.append(node)
             wanted.update(operand for _, operand in node.operands)
     return operations(before) / max(plain, 1)
@@ -37,8 +37,8 @@ def added(plan: Plan) -> int:
 
 def largest(plan: Plan) -> int:
     """The bytes of the largest value that a plan makes, for one image; what is not stored (a reshaped view) counts, too."""
-    made = (bytes_of(value) for node in plan.nodes if node not in plan.constants for value in node.outputs)
-    return max(made, default=0)
+    sizes = (bytes_of(value) for node in plan.nodes if node not in plan.constants for value in node.outputs)
+    return max(sizes, default=0)
 
 
 def human(count: int) -> str:

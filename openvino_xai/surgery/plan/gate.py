@@ -6,6 +6,7 @@ with zeros elsewhere. The model's own outputs are computed for all images as bef
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -34,54 +35,47 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
     if any(value.name == GATE or GATE in value.aliases for value in plan.graph.inputs):
         raise PlanError(f"the model has an input '{GATE}' already", node=GATE)
     (name,) = batch.names
-    asked = Dim(1, (ASKED,))
+    count = Dim(1, (ASKED,))
     trace = Trace()
     gate = Value(GATE, (batch,), np.dtype(np.bool_))
     counted = _one_at_least(trace, gate, batch) if one_at_least else gate
-    found = trace.record("non_zero", [counted], (1, asked), np.int64)
-    rows = trace.reshape(found, (asked,))
-    _read_gathered(plan, trace, rows, batch)
+    places = trace.record("non_zero", [counted], (1, count), np.int64)
+    rows = trace.reshape(places, (count,))
+    gathered = _gathered(plan, trace, rows, batch)
     before = list(trace.nodes)
-    for node in plan.nodes:
-        _renamed(node, name)
-    place = trace.reshape(rows, (asked, 1))
-    outputs = {key: _put_back(trace, value, place, batch) for key, value in plan.outputs.items()}
+    nodes, values = _of_images_asked_for(plan.nodes, gathered, name)
+    place = trace.reshape(rows, (count, 1))
+    outputs = {key: _put_back(trace, values[value], place, batch) for key, value in plan.outputs.items()}
     if one_at_least:
         outputs = {key: _only(trace, gate, value) for key, value in outputs.items()}
     behind = trace.nodes[len(before) :]
-    return replace(
-        plan,
-        nodes=(*before, *plan.nodes, *behind),
-        outputs=outputs,
-        inputs={GATE: gate},
-        origins={ASKED: (found, 1)},
-    )
+    return replace(plan, nodes=(*before, *nodes, *behind), outputs=outputs, inputs={GATE: gate}, origins={ASKED: (places, 1)})
 
 
 def _one_at_least(trace: Trace, gate: Value, batch: Dim) -> Value:
     """[B], f32: 1 where the gate asks for an image, or for the first alone where it asks for none, else 0."""
-    every = trace.broadcast_to(np.ones(1, bool), (batch,))
-    places = trace.reshape(trace.record("non_zero", [every], (1, batch), np.int64), (batch,))
+    images = trace.broadcast_to(np.ones(1, bool), (batch,))
+    places = trace.reshape(trace.record("non_zero", [images], (1, batch), np.int64), (batch,))
     first = trace.astype(trace.equal(places, np.zeros(1, np.int64)), np.float32)
-    given = trace.astype(gate, np.float32)
-    none = trace.subtract(np.ones(1, np.float32), trace.max(given, axis=0, keepdims=True))
-    return trace.maximum(given, trace.multiply(first, none))
+    gates = trace.astype(gate, np.float32)
+    none = trace.subtract(np.ones(1, np.float32), trace.max(gates, axis=0, keepdims=True))
+    return trace.maximum(gates, trace.multiply(first, none))
 
 
 def _only(trace: Trace, gate: Value, value: Value) -> Value:
     """The output, 0 for the images that are not asked for."""
     shape = shape_of(value)
-    asked = trace.reshape(gate, (shape[0], *[1] * (len(shape) - 1)))
-    return trace.where(asked, value, np.zeros((1,) * len(shape), value.dtype))
+    gates = trace.reshape(gate, (shape[0], *[1] * (len(shape) - 1)))
+    return trace.where(gates, value, np.zeros((1,) * len(shape), value.dtype))
 
 
-def _read_gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> None:
-    """Let the plan read, in place of the model's values, their rows of the images that are asked for."""
-    made = {value for node in plan.nodes for value in node.outputs}
+def _gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> dict[Value, Value]:
+    """What the plan reads of the model, by image: its rows of the images that are asked for, by the values themselves."""
+    computed = {value for node in plan.nodes for value in node.outputs}
     gathered: dict[Value, Value] = {}
     for node in plan.nodes:
         for _, value in node.operands:
-            if value in made or value.native is None or plan.graph.is_constant(value) or value in gathered:
+            if value in computed or value.native is None or plan.graph.is_constant(value) or value in gathered:
                 continue
             counted = [size for size in shape_of(value) if isinstance(size, Dim) and batch.names[0] in size.names]
             if not counted:  # it is the same for all images
@@ -90,16 +84,25 @@ def _read_gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> None:
             if len(axes) != 1 or len(counted) != 1:
                 raise PlanError(f"'{value.name}' holds the images in a way that none can be left out of", node=value.name)
             gathered[value] = trace.take(value, rows, axis=axes[0])
-    for node in plan.nodes:
-        node.inputs = tuple(None if value is None else gathered.get(value, value) for value in node.inputs)
+    return gathered
 
 
-def _renamed(node: Node, batch: str) -> None:
-    """Count the images that are asked for, where a node of the plan counted all."""
-    for value in node.outputs:
-        value.shape = _of_asked(value.shape, batch)
-    if node.kind == "size":
-        node.attributes = {**node.attributes, "size": _size_of_asked(node.attributes["size"], batch)}
+def _of_images_asked_for(
+    nodes: Iterable[Node], gathered: Mapping[Value, Value], batch: str
+) -> tuple[list[Node], dict[Value, Value]]:
+    """Copies of nodes that read what was gathered, and count the images that are asked for where those counted all.
+
+    And what stands for each of their values.
+    """
+    values, copies = dict(gathered), []
+    for node in nodes:
+        copy = replace(node, inputs=tuple(None if value is None else values.get(value, value) for value in node.inputs))
+        if node.kind == "size":
+            copy.attributes = {**node.attributes, "size": _size_of_asked(node.attributes["size"], batch)}
+        copy.outputs = tuple(replace(value, shape=_of_asked(value.shape, batch), producer=copy) for value in node.outputs)
+        values.update(zip(node.outputs, copy.outputs, strict=True))
+        copies.append(copy)
+    return copies, values
 
 
 def _of_asked(shape: Shape | None, batch: str) -> Shape | None:

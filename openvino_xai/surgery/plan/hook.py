@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
-from openvino_xai.contract import GRADIENT, MAP, WANTED
+from openvino_xai.contract import MAP, WANTED
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product
@@ -24,7 +22,7 @@ from openvino_xai.surgery.plan.site import PlannedSite
 class Plan:
     """Nodes in the order in which they can be emitted, and the values that become outputs and inputs, by name.
 
-    `origins` tells an axis of a value for each size that the plan names itself, and `joined` what operands of the model's own
+    `origins` tells an axis of a value for each size that the plan names itself, and `splices` what operands of the model's own
     nodes are to be.
     """
 
@@ -33,21 +31,21 @@ class Plan:
     outputs: Mapping[str, Value]
     inputs: Mapping[str, Value] = field(default_factory=dict)
     origins: Mapping[str, tuple[Value, int]] = field(default_factory=dict)
-    joined: Mapping[tuple[Node, int], Value] = field(default_factory=dict)
+    splices: Mapping[tuple[Node, int], Value] = field(default_factory=dict)
 
     @cached_property
     def constants(self) -> frozenset[Node]:
         """The nodes that depend on no input: computed when the hook is inserted, or when a runtime compiles the model."""
-        made = {value for node in self.nodes for value in node.outputs}
-        made.update(self.inputs.values())
+        computed = {value for node in self.nodes for value in node.outputs}
+        computed.update(self.inputs.values())
         settled: set[Value] = set()
-        found = set()
+        constant = set()
         for node in self.nodes:
             operands = [value for _, value in node.operands]
-            if node.kind != "size" and all(v in settled or (v not in made and self.graph.is_constant(v)) for v in operands):
-                found.add(node)
+            if node.kind != "size" and all(v in settled or (v not in computed and self.graph.is_constant(v)) for v in operands):
+                constant.add(node)
                 settled.update(node.outputs)
-        return frozenset(found)
+        return frozenset(constant)
 
 
 def plan(location: Location, decision: Decision) -> Plan:
@@ -72,33 +70,17 @@ def _plan(location: Location, decision: Decision) -> Plan:
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(site.columns)}
-    needed = _needed(trace.nodes, [*outputs.values(), *trace.joined.values()])
-    question = site.columns.question
-    inputs = {} if question is None else {WANTED: question}
-    nodes = tuple(node for node in trace.nodes if node in needed)
-    return Plan(graph, nodes, outputs, inputs, joined=trace.joined)
+    ends = [*outputs.values(), *site.splices.values()]
+    ids = site.columns.input
+    inputs = {} if ids is None else {WANTED: ids}
+    return Plan(graph, needed(trace.nodes, ends), outputs, inputs, splices=site.splices)
 
 
-def plan_parts(location: Location, decision: Decision) -> Plan:
-    """The plan that returns what a method asks for: `gradient` [B, K, ...], in the layer's own axes, where it reads gradients.
-
-    And, of `channel_scores` and the like, what it gave and what it was told. Raises PlanError.
-    """
-    trace = Trace()
-    site = PlannedSite(trace, location, decision)
-    outputs = {GRADIENT: site.gradient()} if decision.traits.gradients else {}
-    decision.traits.hook(trace, site)
-    for what, given, told in site.answers:
-        outputs.update({f"{what} given": trace.astype(given, np.float32), f"{what} told": told})
-    needed = _needed(trace.nodes, list(outputs.values()))
-    return Plan(location.graph, tuple(node for node in trace.nodes if node in needed), outputs)
-
-
-def _needed(nodes: list[Node], outputs: list[Value]) -> set[Node]:
-    """The nodes that the outputs depend on."""
-    wanted, needed = set(outputs), set()
+def needed(nodes: Sequence[Node], outputs: Iterable[Value]) -> tuple[Node, ...]:
+    """The nodes that the outputs depend on, in their order."""
+    values, ahead = set(outputs), []
     for node in reversed(nodes):
-        if any(value in wanted for value in node.outputs):
-            needed.add(node)
-            wanted.update(value for _, value in node.operands)
-    return needed
+        if not values.isdisjoint(node.outputs):
+            ahead.append(node)
+            values.update(value for _, value in node.operands)
+    return tuple(reversed(ahead))

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.model import Value
+from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.located import Location
@@ -17,7 +17,7 @@ from openvino_xai.locate.subaxis import FIRST
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.enlargement import enlarging
 from openvino_xai.tail.channel_masks import ChannelTail
-from openvino_xai.tail.forward import Tail, replayed
+from openvino_xai.tail.forward import End, Tail, replayed
 from openvino_xai.tail.masked import Cell, Rows, Start, Weighted, tapped
 from openvino_xai.tail.reverse_mode import Backward
 
@@ -30,17 +30,17 @@ class PlannedSite:
     def __init__(self, trace: Trace, location: Location, decision: Decision) -> None:
         self._trace, self._location, self._decision = trace, location, decision
         self._graph, self._layer, self._target = location.graph, location.layer, decision.target(location.scores)
-        layer, shape = location.layer, shape_of(location.layer.value)
-        if layer.place.batch != 0:
-            raise PlanError(f"layer '{layer.name}' {text(shape)} has its batch on axis {layer.place.batch}; axis 0 is expected")
-        self.batch: Size = shape[0]
+        for part in location.layer.cut:
+            if part.place.batch != 0:
+                named = f"layer '{location.layer.name}' {text(part.value.shape)}"
+                raise PlanError(f"{named} has its batch on axis {part.place.batch}; axis 0 is expected")
+        self.batch: Size = shape_of(location.layer.value)[0]
         self.grid = decision.grid
         isolated, lazy = decision.isolated or decision.gate != "off", decision.plan == "lazy"
         end = self._target.read
         self._tail = Tail(self._graph, trace, end, batch=self.batch, grid=self.grid, lazy=lazy, apart=isolated)
         self.columns = self._target.columns(trace, self.batch)
-        # what a hook asked for beside its layer and gradients: what, what it gave, and what it was told
-        self.answers: list[tuple[str, Value, Value]] = []
+        self.splices: Mapping[tuple[Node, int], Value] = {}  # of the tail, once scores were asked of it
 
     @property
     def classes(self) -> int:
@@ -49,7 +49,7 @@ class PlannedSite:
 
     def cells(self) -> Value:
         """[B, N, C]: the channels of each cell; tokens that are none are left out."""
-        if self.grid != self._layer.cells:
+        if self.grid != self._layer.place.grid:
             raise PlanError(f"{self._decision.method} has one value a cell, and no masks: leave the grid out")
         return self._by_cell(tapped(self._trace, self._layer.value), self.batch)
 
@@ -60,13 +60,13 @@ class PlannedSite:
     def gradient(self) -> Value:
         """[B, K, ...]: the derivative of each score by the layer's value, in its own axes."""
         shape = shape_of(self._layer.value)[1:]
-        whole = self._trace.broadcast_to(self._rows_of_gradient, (self.batch * self.classes, *shape))
-        return self._trace.reshape(whole, (self.batch, self.classes, *shape))
+        rows = self._trace.broadcast_to(self._rows_of_gradient, (self.batch * self.classes, *shape))
+        return self._trace.reshape(rows, (self.batch, self.classes, *shape))
 
     @cached_property
     def _rows_of_gradient(self) -> Value:
         """[B * K, ...]: traced once, whoever reads it."""
-        return self._backward().gradient()
+        return self._backward().gradients()[0]
 
     def _laid_out(self, rows: Value, items: Size) -> Value:
         """[items, K, N, C]: what a backward pass gives, by cells."""
@@ -78,7 +78,7 @@ class PlannedSite:
         return Backward(
             self._graph,
             self._trace,
-            self._layer.value,
+            (self._layer.value,),
             self._target,
             self.columns.repeated(self._trace, self.batch, copies),
             batch=self.batch,
@@ -89,20 +89,27 @@ class PlannedSite:
 
     def noisy_gradients(self, copies: int, level: float) -> Value:
         """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""
+        return self.gradients_at(self.noisy_images(copies, level))
+
+    def noisy_images(self, copies: int, level: float) -> Value:
+        """[B, S, ...]: copies of the image with noise."""
         xp, image = self._trace, self._image()[0]
         shape = concrete(shape_of(image)[1:], f"image '{image.name}'")
         noise = np.random.default_rng(SEED).standard_normal((1, copies, *shape)).astype(image.dtype)
         axes = tuple(range(1, len(shape) + 1))
         spread = xp.subtract(xp.max(image, axis=axes, keepdims=True), xp.min(image, axis=axes, keepdims=True))
         noise_of_each = xp.multiply(xp.reshape(xp.multiply(spread, level), (self.batch, 1, *[1] * len(shape))), noise)
-        noisy = xp.add(xp.reshape(image, (self.batch, 1, *shape)), noise_of_each)
-        rows = Rows(xp.reshape(noisy, (self.batch * copies, *shape)))
+        return xp.add(xp.reshape(image, (self.batch, 1, *shape)), noise_of_each)
+
+    def gradients_at(self, images: Value) -> Value:
+        """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
+        xp, image, (_, copies, *shape) = self._trace, self._location.image, shape_of(images)
+        assert isinstance(copies, int)
+        rows = Rows(xp.reshape(images, (self.batch * copies, *shape)))
         values = replayed(self._graph, xp, {image: rows}, self._target.read)
-        back = self._backward(copies, {value: held.value for value, held in values.items()})
-        found = self._laid_out(back.gradient(), self.batch * copies)
-        made = xp.reshape(found, (self.batch, copies, *shape_of(found)[1:]))
-        self.answers.append(("noisy_gradients", noisy, made))
-        return made
+        back = self._backward(copies, {value: row.value for value, row in values.items()})
+        by_cell = self._laid_out(back.gradients()[0], self.batch * copies)
+        return xp.reshape(by_cell, (self.batch, copies, *shape_of(by_cell)[1:]))
 
     @property
     def channels(self) -> int | None:
@@ -112,17 +119,13 @@ class PlannedSite:
     def largest_channels(self, weights: Value) -> Value:
         """[B, K, n], i64: the indices of the n = `channels` largest of `weights` [B, K, C], the largest first."""
         assert self.channels is not None
-        indices = self._trace.top_k(weights, self.channels, axis=2)
-        self.answers.append(("largest_channels", weights, indices))
-        return indices
+        return self._trace.top_k(weights, self.channels, axis=2)
 
     def image_scores(self, maps: Value) -> Value:
         """[B, M, K]: the probability of each explained class for the image times each of `maps` [B, M, N], enlarged."""
         xp = self._trace
         parts = [self._image_scores(xp.take(maps, part, axis=1)) for part in self._parts(shape_of(maps)[1])]
-        scores = xp.concat(parts, axis=1) if len(parts) > 1 else parts[0]
-        self.answers.append(("image_scores", maps, scores))
-        return scores
+        return xp.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def enlarged_range(self, maps: Value) -> tuple[Value, Value]:
         """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
@@ -132,7 +135,6 @@ class PlannedSite:
             lows.append(xp.reshape(xp.min(large, axis=(1, 2)), (self.batch, 1, len(part))))
             highs.append(xp.reshape(xp.max(large, axis=(1, 2)), (self.batch, 1, len(part))))
         low, high = (xp.concat(ends, axis=2) if len(ends) > 1 else ends[0] for ends in (lows, highs))
-        self.answers.append(("enlarged_range", maps, xp.concat([low, high], axis=1)))
         return low, high
 
     def _enlarged(self, maps: Value) -> Value:
@@ -171,21 +173,21 @@ class PlannedSite:
     def _by_cell(self, value: Value, rows: Size) -> Value:
         """[rows, N, C], f32: a value laid out as the layer, of size 1 along cells where it is the same for all."""
         layer, trace = self._layer, self._trace
-        whole, place = shape_of(layer.value), layer.place
-        others = tuple(axis for axis in range(1, len(whole)) if axis not in place.cells)
-        kept = shape_of(value)
-        alike = all(kept[axis] == 1 for axis in place.cells)
-        sizes = [1 if alike and axis in place.cells else size for axis, size in enumerate(whole)]
-        laid = trace.permute_dims(trace.broadcast_to(value, (rows, *sizes[1:])), (0, *place.cells, *others))
-        if not alike and len(place.cells) == 1 and whole[place.cells[0]] != product(place.grid):
+        shape, place = shape_of(layer.value), layer.place
+        others = tuple(axis for axis in range(1, len(shape)) if axis not in place.cells)
+        sizes = shape_of(value)
+        alike = all(sizes[axis] == 1 for axis in place.cells)
+        full = [1 if alike and axis in place.cells else size for axis, size in enumerate(shape)]
+        laid = trace.permute_dims(trace.broadcast_to(value, (rows, *full[1:])), (0, *place.cells, *others))
+        if not alike and len(place.cells) == 1 and shape[place.cells[0]] != product(place.grid):
             height, width = self.token_grid
             laid = trace.take(laid, np.arange(place.prefix, place.prefix + height * width), axis=1)
-        channels, cells = product(whole[axis] for axis in others), 1 if alike else product(place.grid)
+        channels, cells = product(shape[axis] for axis in others), 1 if alike else product(place.grid)
         return trace.astype(trace.reshape(laid, (rows, cells, channels)), np.float32)
 
     def mask_cells(self) -> dict[Value, Start]:
         """The features masked N times, as far as that is known: a value where a mask keeps it, 0 elsewhere."""
-        return {self._layer.value: Cell(self._layer.value, None, self._layer.place)}
+        return {part.value: Cell(part.value, None, part.place) for part in self._layer.cut}
 
     @property
     def token_grid(self) -> tuple[int, int]:
@@ -203,64 +205,62 @@ class PlannedSite:
         """What enters the block, and what its projections read, with the weight that each mask gives each token."""
         layer = self._layer
         tokens = shape_of(layer.value)[layer.place.cells[0]]
-        if not isinstance(tokens, int) or layer.residual is None:
+        if not isinstance(tokens, int) or not layer.attends:
             raise PlanError(f"layer '{layer.name}' is no attention block of which the tokens are known", node=layer.name)
-        every = np.ones((len(weights), tokens))
-        every[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
-        return {value: Weighted(value, every, layer.place) for value in (layer.residual, layer.value)}
+        token_weights = np.ones((len(weights), tokens))
+        token_weights[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
+        return {part.value: Weighted(part.value, token_weights, part.place) for part in reversed(layer.cut)}
 
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
-        rows, is_slice = self._tail.run(masked, self._target.slice(self.columns))
-        return self._read(rows, product(self.grid), is_slice=is_slice)
+        end = self._tail.run(masked, self._target.slice(self.columns))
+        self.splices = end.splices
+        return self._read(end, product(self.grid))
 
-    def channel_scores(self, kept: Value) -> Value:
-        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C].
+    def channel_scores(self, masks: Value) -> Value:
+        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `masks` [B, M, C].
 
         Tokens that are no cells, as the class token, keep all their channels.
         """
-        found = [self._channel_scores(self._trace.take(kept, part, axis=1)) for part in self._parts(shape_of(kept)[1])]
-        made = self._trace.concat(found, axis=1) if len(found) > 1 else found[0]
-        self.answers.append(("channel_scores", kept, made))
-        return made
+        parts = [self._channel_scores(self._trace.take(masks, part, axis=1)) for part in self._parts(shape_of(masks)[1])]
+        return self._trace.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def _parts(self, count: Size) -> list[np.ndarray]:
         """`count` indices, in as many chunks as are asked for."""
         assert isinstance(count, int)
         return np.array_split(np.arange(count), min(self._decision.chunks, count))
 
-    def _channel_scores(self, kept: Value) -> Value:
+    def _channel_scores(self, masks: Value) -> Value:
         value, axis = self._layer.value, self._layer.channels
-        channels, masks = shape_of(value)[axis], shape_of(kept)[1]
-        tail = ChannelTail(self._graph, self._trace, self._target.read, kept, batch=self.batch)
+        channels, copies = shape_of(value)[axis], shape_of(masks)[1]
+        tail = ChannelTail(self._graph, self._trace, self._target.read, masks, batch=self.batch)
         beside_cells = self._layer.place.beside(shape_of(value))
         start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
         if beside_cells is not None:
-            start = {value: self._in_cells(kept, beside_cells)}
-        if (beside := self._layer.residual) is not None and beside is not value:
-            start[beside] = self._for_each(beside, masks)
-        rows, is_slice = tail.run(start, self._target.slice(self.columns))
-        return self._read(rows, masks, is_slice=is_slice)
+            start = {value: self._in_cells(masks, beside_cells)}
+        start.update({part.value: self._for_each(part.value, copies) for part in self._layer.cut[1:]})
+        return self._read(tail.run(start, self._target.slice(self.columns)), copies)
 
-    def _in_cells(self, kept: Value, beside: np.ndarray) -> Rows:
-        """The layer's value once for every mask, with the channels in `kept` [B, M, C]; tokens that are no cells keep all."""
+    def _in_cells(self, masks: Value, beside: np.ndarray) -> Rows:
+        """The layer's value once for every mask, with the channels in `masks` [B, M, C]; tokens that are no cells keep all."""
         xp, value, axis = self._trace, self._layer.value, self._layer.channels
-        shape, (_, masks, channels) = shape_of(value), shape_of(kept)
+        shape, (_, copies, channels) = shape_of(value), shape_of(masks)
         value_of_each = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
         rest = xp.multiply(value_of_each, beside[None].astype(value.dtype or np.float32))
-        mask = xp.reshape(kept, (self.batch, masks, *(channels if a == axis else 1 for a in range(1, len(shape)))))
+        mask = xp.reshape(masks, (self.batch, copies, *(channels if a == axis else 1 for a in range(1, len(shape)))))
         masked = xp.where(mask, value_of_each, rest)
-        return Rows(xp.reshape(masked, (self.batch * masks, *shape[1:])))
+        return Rows(xp.reshape(masked, (self.batch * copies, *shape[1:])))
 
     def _for_each(self, value: Value, masks: Size) -> Rows:
         """A value of each image, once for every mask."""
         xp, shape = self._trace, shape_of(value)
-        one = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
-        return Rows(xp.reshape(xp.broadcast_to(one, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
+        by_image = xp.reshape(tapped(xp, value), (self.batch, 1, *shape[1:]))
+        return Rows(xp.reshape(xp.broadcast_to(by_image, (self.batch, masks, *shape[1:])), (self.batch * masks, *shape[1:])))
 
-    def _read(self, rows: Rows, masks: Size, *, is_slice: bool) -> Value:
-        """[B, masks, K]: rows of the end of a tail, as scores of the explained classes."""
-        if rows.span != FIRST:
+    def _read(self, end: End, masks: Size) -> Value:
+        """[B, masks, K]: the end of a tail, as scores of the explained classes."""
+        if (span := end.rows.span) != FIRST:
             name = self._target.scores.name
-            raise PlanError(f"output '{name}' has its batch on axis {rows.span.axis}; axis 0 is expected, alone")
-        return self._target.scores_of(self._trace, rows.value, self.columns, (self.batch, masks), is_slice=is_slice)
+            raise PlanError(f"output '{name}' has its batch on axis {span.axis}; axis 0 is expected, alone")
+        sizes = (self.batch, masks)
+        return self._target.scores_of(self._trace, end.rows.value, self.columns, sizes, is_slice=end.is_slice)

@@ -23,7 +23,7 @@ ROUNDING = 1e-6  # of a score's scale, in f32
 
 
 def step_along(
-    asked: Callable[[np.ndarray], np.ndarray],
+    scores_at: Callable[[np.ndarray], np.ndarray],
     features: np.ndarray,
     slopes: np.ndarray,
     classes: Sequence[int],
@@ -35,30 +35,30 @@ def step_along(
 ) -> None:
     """Raise VerificationError where the score of a class does not move as its gradient says.
 
-    `asked` tells the scores [B, K] for features [B, ...]; `slopes` are the gradients of one class of each, and `cells` the axes
-    that are averaged over.
+    `scores_at` tells the scores [B, K] for features [B, ...]; `slopes` are the gradients of one class of each, and `cells` the
+    axes that are averaged over.
     """
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
-    images, here = range(len(features)), asked(features)
+    images, here = range(len(features)), scores_at(features)
     scale = np.abs(here).max(axis=1) if reads == "logit" else (here * (1 - here))[images, classes]
     scale = np.maximum(scale, SMALLEST)
     rng = np.random.default_rng(2)
     flat = (len(features), -1)
     nowhere = ~slopes.reshape(flat).any(axis=1)  # no slope at all: then the score does not move along the features, either
     slopes_or_features = np.where(nowhere.reshape(-1, *[1] * (features.ndim - 1)), features, slopes)
-    whole = (slopes**2).reshape(flat).sum(axis=1)
+    squares = (slopes**2).reshape(flat).sum(axis=1)
     means = np.broadcast_to(slopes.mean(axis=cells, keepdims=True), slopes.shape)
     halves = [slopes * (rng.random(slopes.shape) < 0.5) for _ in range(HALVES)]
     for direction in (slopes_or_features, means, *halves):
         promised = (slopes * direction).reshape(flat).sum(axis=1)
-        if (promised < NOISE * whole).any():
+        if (promised < NOISE * squares).any():
             continue
         worst = np.full(len(features), np.inf)
         for share in STEPS:
             length = np.where(nowhere, share, share * scale / np.where(nowhere, 1, promised))
             step = direction * length.reshape(-1, *[1] * (features.ndim - 1))
-            seen = (asked(features + step) - asked(features - step))[images, classes] / 2
-            error = np.abs(seen - promised * length) / (share * scale) - ROUNDING / share
+            moved = (scores_at(features + step) - scores_at(features - step))[images, classes] / 2
+            error = np.abs(moved - promised * length) / (share * scale) - ROUNDING / share
             worst = np.minimum(worst, error)
             if (worst <= tolerance).all():
                 break

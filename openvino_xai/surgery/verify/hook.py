@@ -130,8 +130,8 @@ def _more_batches(original: Deployed, plain: Mapping[str, np.ndarray], cost: flo
         yield random_inputs(original, 1 if seed % 2 else BATCH, seed=seed)
 
 
-def _gate(decision: Decision, asked: np.ndarray) -> dict[str, np.ndarray]:
-    return {GATE: asked} if decision.gate != "off" else {}
+def _gate(decision: Decision, gates: np.ndarray) -> dict[str, np.ndarray]:
+    return {GATE: gates} if decision.gate != "off" else {}
 
 
 def _wanted(decision: Decision, scores: np.ndarray) -> dict[str, np.ndarray]:
@@ -151,27 +151,27 @@ def _gates(
     runtime: Runtime,
 ) -> None:
     """Hold maps of some images, and of none, to those of all; the original outputs do not change by a bit either way."""
-    for asked in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
+    for gates in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
         try:
-            seen = running({**inputs, GATE: asked})
+            outputs = running({**inputs, GATE: gates})
         except ModelError as error:
-            if asked.any():
+            if gates.any():
                 raise
             raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
-        _same_outputs(plain, seen, runtime)
+        _same_outputs(plain, outputs, runtime)
         for name in (MAP, CLASS):
-            if name not in seen:
+            if name not in outputs:
                 continue
-            if seen[name][~asked].any():
+            if outputs[name][~gates].any():
                 raise VerificationError(f"'{name}' is not 0 for an image that is not asked for")
-            if not np.allclose(seen[name][asked].astype(np.float64), new[name][asked], atol=TOLERANCE, rtol=TOLERANCE):
+            if not np.allclose(outputs[name][gates].astype(np.float64), new[name][gates], atol=TOLERANCE, rtol=TOLERANCE):
                 raise VerificationError(f"'{name}' of an image changes when another is not asked for")
 
 
-def verify_file(path: Path, seen: Verified) -> None:
+def verify_file(path: Path, verified: Verified) -> None:
     """Read a written file again and run it on the batch that was seen. Raises VerificationError."""
-    again = compile_for(open_model(path), seen.runtimes[0])(seen.inputs)
-    for name, array in seen.outputs.items():
+    again = compile_for(open_model(path), verified.runtimes[0])(verified.inputs)
+    for name, array in verified.outputs.items():
         if name not in again or not np.array_equal(again[name], array, equal_nan=array.dtype.kind == "f"):
             raise VerificationError(f"output '{name}' of the written file is not what it was before it was written")
 
@@ -208,7 +208,7 @@ def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runt
 def _declared(maps: np.ndarray, decision: Decision, batch: int) -> None:
     cells = decision.grid
     fits = maps.ndim == 4 and maps.shape[0] == batch
-    if not fits or any(isinstance(size, int) and size != seen for size, seen in zip(cells, maps.shape[2:], strict=True)):
+    if not fits or any(isinstance(size, int) and size != length for size, length in zip(cells, maps.shape[2:], strict=True)):
         raise VerificationError(f"the maps have shape {list(maps.shape)}; [{batch}, K, {cells[0]}, {cells[1]}] is expected")
     if not np.isfinite(maps).all():
         raise VerificationError("the maps hold values that are not finite")
@@ -249,11 +249,11 @@ def _compare(maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: 
     worst = 0.0
     for image, pairs in enumerate(chosen):
         for place, (index, k) in enumerate(pairs):
-            y, seen = true[image, :, k], flat[image, index, cells[image]]
+            y, values = true[image, :, k], flat[image, index, cells[image]]
             if scale != "none":
                 low, high = y[2 * place], y[2 * place + 1]
-                seen = low + (high - low) * seen / (255 if scale == "u8" else 1)
+                values = low + (high - low) * values / (255 if scale == "u8" else 1)
             rounding = (high - low) * 0.5 / 255 if scale == "u8" else 0.0
-            error = float(np.max(np.abs(seen - y))) - abs(rounding)
+            error = float(np.max(np.abs(values - y))) - abs(rounding)
             worst = larger(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
     return cells.shape[1], worst

@@ -20,9 +20,9 @@ from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import plan_parts
 from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell, larger
+from openvino_xai.surgery.verify.parts import plan_parts
 from openvino_xai.tail.target import Ids
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
@@ -45,19 +45,19 @@ def hold_parts(
     grown = original.model.twin()
     emit(plan_parts(original.location.within(grown.graph), replace(original.decision, pick=Ids(tuple(ids)))), grown)
     twin = original.compiled(grown)
-    seen = {name: array.astype(np.float64) for name, array in twin(inputs).items()}
-    answers = {what: (seen[f"{what} given"], seen[f"{what} told"]) for what in ANSWERS if f"{what} given" in seen}
+    outputs = {name: array.astype(np.float64) for name, array in twin(inputs).items()}
+    answers = {what: (outputs[f"{what} given"], outputs[f"{what} told"]) for what in ANSWERS if f"{what} given" in outputs}
     features = original.probing(read={CUT: original.layer.value}, given={})(inputs)[CUT]
     tail = original.probing(read={END: original.target.read}, given={CUT: original.layer.value})
-    told = Question(original, tail, twin, inputs, features, ids)
-    gradients = seen.get(GRADIENT)
+    question = Question(original, tail, twin, inputs, features, ids)
+    gradients = outputs.get(GRADIENT)
     for place in range(max(map(len, chosen))):
         if gradients is None:
             break
         classes = [pairs[min(place, len(pairs) - 1)][1] for pairs in chosen]
         slopes = np.stack([gradients[image, ids.index(k)] for image, k in enumerate(classes)])
         step_along(
-            told.of_features,
+            question.of_features,
             features,
             slopes,
             classes,
@@ -66,7 +66,7 @@ def hold_parts(
             reads=original.target.scale,
             quantised=quantised,
         )
-    difference = reduce(larger, (ANSWERS[what](told, *answer) for what, answer in answers.items()), 0.0)
+    difference = reduce(larger, (ANSWERS[what](question, *answer) for what, answer in answers.items()), 0.0)
     cells, maps_difference = _compare(original, features, gradients, answers, maps, chosen, ids)
     return cells, larger(difference, maps_difference)
 
@@ -87,39 +87,39 @@ class Question:
         return self.original.target.reference(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END])
 
 
-def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> float:
+def _channel_scores(question: Question, masks: np.ndarray, answer: np.ndarray) -> float:
     """The largest difference of what was told of some copies, which keep some channels, as a share of the scores."""
-    features, axis = asked.features, asked.original.layer.channels
-    worst, beside = 0.0, asked.original.layer.place.beside(features.shape)
-    for mask in np.random.default_rng(3).integers(0, kept.shape[1], COPIES):
+    features, axis = question.features, question.original.layer.channels
+    worst, beside = 0.0, question.original.layer.place.beside(features.shape)
+    for mask in np.random.default_rng(3).integers(0, masks.shape[1], COPIES):
         sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]
-        mask_of_each = kept[:, mask].reshape(sizes)
+        mask_of_each = masks[:, mask].reshape(sizes)
         some = features * (mask_of_each if beside is None else np.where(beside, 1, mask_of_each))
-        y = asked.of_features(some)
-        worst = larger(worst, float(np.abs(y[:, asked.ids] - told[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
+        y = question.of_features(some)
+        worst = larger(worst, float(np.abs(y[:, question.ids] - answer[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
     return worst
 
 
-def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
+def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> float:
     """The largest difference of what was told of images that are multiplied by maps, in probabilities."""
-    original, target = asked.original, asked.original.target.as_probability()
+    original, target = question.original, question.original.target.as_probability()
     image, place = original.location.image, original.location.image_place
-    whole = asked.inputs[image.name]
-    height, width = (whole.shape[axis] for axis in place.cells)
+    plain = question.inputs[image.name]
+    height, width = (plain.shape[axis] for axis in place.cells)
     running = original.probing(read={END: target.read}, given={})
     grid = concrete(original.layer.cells, f"the cells of layer '{original.layer.name}'")
     worst = 0.0
     for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
         large = _enlarged(maps[:, mask], grid, (height, width))
-        large = np.expand_dims(large, tuple(axis for axis in range(1, whole.ndim) if axis not in place.cells))
-        y = running({**asked.inputs, image.name: (whole * large).astype(whole.dtype)})[END]
-        worst = larger(worst, float(np.abs(target.reference(y)[:, asked.ids] - told[:, mask]).max()))
+        large = np.expand_dims(large, tuple(axis for axis in range(1, plain.ndim) if axis not in place.cells))
+        y = running({**question.inputs, image.name: (plain * large).astype(plain.dtype)})[END]
+        worst = larger(worst, float(np.abs(target.reference(y)[:, question.ids] - answer[:, mask]).max()))
     return worst
 
 
-def _largest_channels(asked: Question, weights: np.ndarray, told: np.ndarray) -> float:
+def _largest_channels(question: Question, weights: np.ndarray, answer: np.ndarray) -> float:
     """By how much a channel that was left out weighs more than one that was picked, as a share of the largest weight."""
-    indices, count = told.astype(np.int64), weights.shape[2]
+    indices, count = answer.astype(np.int64), weights.shape[2]
     if (
         indices.min() < 0
         or indices.max() >= count
@@ -133,16 +133,16 @@ def _largest_channels(asked: Question, weights: np.ndarray, told: np.ndarray) ->
     return float(np.maximum(most - least, 0).max() / max(np.abs(weights).max(), SMALLEST))
 
 
-def _enlarged_range(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
+def _enlarged_range(question: Question, maps: np.ndarray, answer: np.ndarray) -> float:
     """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
-    image, place = asked.original.location.image, asked.original.location.image_place
-    height, width = (asked.inputs[image.name].shape[axis] for axis in place.cells)
-    layer, worst = asked.original.layer, 0.0
+    image, place = question.original.location.image, question.original.location.image_place
+    height, width = (question.inputs[image.name].shape[axis] for axis in place.cells)
+    layer, worst = question.original.layer, 0.0
     grid = concrete(layer.cells, f"the cells of layer '{layer.name}'")
     for mask in range(maps.shape[1]):
         large = _enlarged(maps[:, mask], grid, (height, width))
         ends = np.stack([large.min(axis=(1, 2)), large.max(axis=(1, 2))], axis=1)
-        worst = larger(worst, float(np.abs(ends - told[:, :, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
+        worst = larger(worst, float(np.abs(ends - answer[:, :, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
     return worst
 
 
@@ -151,18 +151,18 @@ def _enlarged(maps: np.ndarray, grid: Sequence[int], size: tuple[int, int]) -> n
     return np.stack([cv2.resize(flat.reshape(grid), size[::-1]) for flat in maps.astype(np.float32)])
 
 
-def _noisy_gradients(asked: Question, images: np.ndarray, told: np.ndarray) -> float:
+def _noisy_gradients(question: Question, images: np.ndarray, answer: np.ndarray) -> float:
     """The largest difference from gradients at the noisy images, as a share of the largest."""
-    original = asked.original
+    original = question.original
     image = original.location.image
-    whole, worst = asked.inputs[image.name], 0.0
+    plain, worst = question.inputs[image.name], 0.0
     for copy in range(images.shape[1]):
-        noisy = images[:, copy].astype(whole.dtype)
-        if not 0 < np.abs(noisy - whole).mean() < np.ptp(whole):
+        noisy = images[:, copy].astype(plain.dtype)
+        if not 0 < np.abs(noisy - plain).mean() < np.ptp(plain):
             raise VerificationError("the noisy copies of the image are not what they are meant to be")
-        slopes = asked.twin({**asked.inputs, image.name: noisy})[GRADIENT]
-        seen = np.stack([by_cell(slopes[:, index], original.layer.place) for index in range(len(asked.ids))], axis=1)
-        worst = larger(worst, float(np.abs(seen - told[:, copy]).max() / max(np.abs(seen).max(), SMALLEST)))
+        slopes = question.twin({**question.inputs, image.name: noisy})[GRADIENT]
+        by_cells = np.stack([by_cell(slopes[:, index], original.layer.place) for index in range(len(question.ids))], axis=1)
+        worst = larger(worst, float(np.abs(by_cells - answer[:, copy]).max() / max(np.abs(by_cells).max(), SMALLEST)))
     return worst
 
 
@@ -197,7 +197,7 @@ def _compare(
     for image, pairs in enumerate(chosen):
         for index, k in pairs:
             column = min(ids.index(k), true.shape[2] - 1)  # one map may be for all classes
-            seen, wanted = maps[image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
-            error = float(np.abs(seen - wanted).max()) - (1 if decision.scale == "u8" else 0)
-            worst = larger(worst, error / max(float(np.abs(wanted).max()), SMALLEST))
+            values, expected = maps[image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
+            error = float(np.abs(values - expected).max()) - (1 if decision.scale == "u8" else 0)
+            worst = larger(worst, error / max(float(np.abs(expected).max()), SMALLEST))
     return true.shape[1], worst

@@ -18,7 +18,7 @@ from openvino_xai.surgery.decision import Decision
 from openvino_xai.tail.target import Target
 
 SAME = 1e-3  # of what a method asks may differ by rounding, as where channels are equally alike
-CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of values that are read out or put in while verifying
+CUT, END = "ovxai_cut", "ovxai_end"  # names of values that are read out or put in while verifying
 
 
 @dataclass(frozen=True)
@@ -56,50 +56,50 @@ class ArraySite:
     What it asks beside that is in `answers`: by name, what it is to give and what it is told.
     """
 
-    held: np.ndarray
+    features: np.ndarray
     slopes: np.ndarray | None = None
     answers: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     channels: int | None = None
 
     def cells(self) -> np.ndarray:
         """[B, N, C]"""
-        return self.held
+        return self.features
 
     def gradients(self) -> np.ndarray:
         """[B, K, N, C]"""
         assert self.slopes is not None
         return self.slopes
 
-    def channel_scores(self, kept: np.ndarray) -> np.ndarray:
+    def channel_scores(self, masks: np.ndarray) -> np.ndarray:
         """[B, M, K]"""
-        return self._told("channel_scores", kept)
+        return self._answer("channel_scores", masks)
 
     def image_scores(self, maps: np.ndarray) -> np.ndarray:
         """[B, M, K]"""
-        return self._told("image_scores", maps)
+        return self._answer("image_scores", maps)
 
     def largest_channels(self, weights: np.ndarray) -> np.ndarray:
         """[B, K, n]"""
-        return self._told("largest_channels", weights).astype(np.int64)
+        return self._answer("largest_channels", weights).astype(np.int64)
 
     def enlarged_range(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Two of [B, 1, M]"""
-        ends = self._told("enlarged_range", maps)
+        ends = self._answer("enlarged_range", maps)
         return ends[:, :1], ends[:, 1:]
 
     def noisy_gradients(self, copies: int, level: float) -> np.ndarray:
         """[B, S, K, N, C]"""
-        images, told = self.answers["noisy_gradients"]
+        images, gradients = self.answers["noisy_gradients"]
         if images.shape[1] != copies:
             raise VerificationError(f"the method asked for {copies} noisy copies and was given {images.shape[1]}")
-        return told
+        return gradients
 
-    def _told(self, what: str, given: np.ndarray) -> np.ndarray:
+    def _answer(self, what: str, argument: np.ndarray) -> np.ndarray:
         """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
-        expected, told = self.answers[what]
-        if expected.shape != given.shape or np.mean(~(np.abs(expected - given) <= SAME)) > SAME:  # NaN differs
+        expected, answer = self.answers[what]
+        if expected.shape != argument.shape or np.mean(~(np.abs(expected - argument) <= SAME)) > SAME:  # NaN differs
             raise VerificationError("what the method asks the model is not what it is defined to ask")
-        return told
+        return answer
 
 
 def larger(a: float, b: float) -> float:
@@ -122,40 +122,39 @@ class Definition:
     """Scores of single cells, computed by the original model's own nodes."""
 
     def __init__(self, original: Reference, inputs: dict[str, np.ndarray]) -> None:
-        layer = original.layer
-        cuts = {CUT: layer.value}
-        if layer.residual is not None and layer.residual is not layer.value:
-            cuts[RESIDUAL] = layer.residual
-        seen = original.probing(read=cuts, given={})(inputs)
-        self._features = {name: seen[name] for name in cuts}
-        self._layer, self._kernel = layer, original.decision.kernel
+        cut = {f"{CUT}_{index}": part for index, part in enumerate(original.layer.cut)}
+        values = {name: part.value for name, part in cut.items()}
+        outputs = original.probing(read=values, given={})(inputs)
+        self._features = {name: (outputs[name], part.place) for name, part in cut.items()}
+        self._weighs_neighbours = original.layer.attends and original.decision.kernel == "gaussian"
         self._inputs = inputs
         self._target = original.target
-        self._tail = original.probing(read={END: self._target.read}, given=cuts)
+        self._tail = original.probing(read={END: self._target.read}, given=values)
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
-        kept = np.stack([self._kept(mask, columns, rows) for mask in masks])
-        features = {name: array * kept.astype(array.dtype) for name, array in self._features.items()}
-        return self._target.reference(self._tail({**self._inputs, **features})[END])
+        masked = {}
+        for name, (features, place) in self._features.items():
+            weights = np.stack([self._weights(mask, columns, rows, features.shape, place) for mask in masks])
+            masked[name] = features * weights.astype(features.dtype)
+        return self._target.reference(self._tail({**self._inputs, **masked})[END])
 
-    def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
+    def _weights(self, mask: int, columns: int, rows: int, sizes: tuple[int, ...], place: Place) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
-        sizes, place = self._features[CUT].shape, self._layer.place
         height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (rows, columns)
-        kept = np.zeros((height, width))
-        if self._layer.residual is not None and self._kernel == "gaussian":
+        weights: np.ndarray = np.zeros((height, width))
+        if self._weighs_neighbours:
             for h, w in np.ndindex(height, width):
                 down, right = abs(h - mask // columns), abs(w - mask % columns)
-                kept[h, w] = (2 - down) * (2 - right) / 16 if max(down, right) < 2 else 0
+                weights[h, w] = (2 - down) * (2 - right) / 16 if max(down, right) < 2 else 0
         else:
             tall, wide = height // rows, width // columns
             top, left = mask // columns * tall, mask % columns * wide
-            kept[top : top + tall, left : left + wide] = 1
+            weights[top : top + tall, left : left + wide] = 1
         if len(place.cells) == 2:
-            kept = kept.T if place.cells[0] > place.cells[1] else kept
+            weights = weights.T if place.cells[0] > place.cells[1] else weights
         else:
-            every = np.ones(sizes[place.cells[0]])
-            every[place.tokens(every.size)] = kept.reshape(-1)
-            kept = every
-        return kept.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)][1:])
+            tokens = np.ones(sizes[place.cells[0]])
+            tokens[place.tokens(tokens.size)] = weights.reshape(-1)
+            weights = tokens
+        return weights.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)][1:])

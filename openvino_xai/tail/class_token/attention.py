@@ -74,9 +74,9 @@ class Queries:
         self._all = Softs(graph, trace, cuts, self._inside)
         self._selectors = picking(graph, cuts, nodes, end)
         self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
-        self._joined: dict[tuple[Node, int], Value] = {}
+        self.splices: dict[tuple[Node, int], Value] = {}  # operands of the model's nodes, and what they are to read
         if len(self._tokens) == 1 and not apart:
-            self._join(self._tokens[0])
+            self._splice(self._tokens[0])
 
     def rows(self) -> dict[Value, Rows] | None:
         """What is picked for the scores, as rows; None where all tokens reach them, or one does in a way not known here."""
@@ -94,7 +94,6 @@ class Queries:
             if rows is None:
                 return None
             found[node.outputs[0]] = rows
-        self._trace.joined.update(self._joined)
         return found
 
     def _as_rows(self, node: Node, made: Picked, batch: int, tokens: list[int]) -> Rows | None:
@@ -112,10 +111,10 @@ class Queries:
 
     # -- copies in the places of tokens that nobody reads
 
-    def _join(self, token: int) -> None:
+    def _splice(self, token: int) -> None:
         """Let the model's own nodes compute what they make of the copies, from the first with weights on."""
         found = unread(self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside)
-        joined: dict[tuple[Node, int], Value] = {}
+        splices: dict[tuple[Node, int], Value] = {}
         computed: dict[Value, Span] = {}  # what the model computes of the copies
         for node, span in found.items():
             behind = any(value in computed for _, value in node.operands)
@@ -128,9 +127,9 @@ class Queries:
                 among = self._among(value, back, item, token) if isinstance(item, Picked) else None
                 if among is None:
                     return
-                joined[node, index] = among
+                splices[node, index] = among
             computed.update(dict.fromkeys(node.outputs, span))
-        self._joined = joined
+        self.splices = splices
         places = np.arange(token + 1, token + 1 + len(self._weights))
         for value, span in computed.items():
             self._picks[value, span] = Picked(self._trace.take(value, places, axis=span.axis), span, spread=True)
@@ -155,7 +154,7 @@ class Queries:
         parts = [xp.take(value, np.arange(token + 1), axis=span.axis), copies.value]
         if behind < length:
             parts.append(xp.take(value, np.arange(behind, length), axis=span.axis))
-        return xp.join(parts, axis=span.axis)
+        return xp.splice(parts, axis=span.axis)
 
     # -- the tokens that are picked
 
