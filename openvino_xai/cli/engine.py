@@ -33,16 +33,16 @@ class EngineOptions:
         sources: dict[str, Any],
         loader: Callable[[], Load],
         work: Work,
-        asked: dict[str, Any],
+        conditions: dict[str, Any],
     ) -> dict[str, Any]:
         """Work off items by name into a folder, with progress; what there is then. Raises an OvxaiError."""
         from openvino_xai.serve.jobs import Engine, Job, run_job
 
-        job = Job(folder, items, self.shard_size, loader, work, asked, sources)
+        job = Job(folder, items, self.shard_size, loader, work, conditions, sources)
         start = time.perf_counter()
-        with progress("working") as told:
+        with progress("working") as show:
 
             def tell(done: int, total: int) -> None:
-                told(f"working, {done / (time.perf_counter() - start):.3g} images/s", done, total)
+                show(f"working, {done / (time.perf_counter() - start):.3g} images/s", done, total)
 
             return run_job(job, cast(Engine, self.engine), self.workers, tell, warn)

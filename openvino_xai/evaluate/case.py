@@ -52,14 +52,14 @@ class Choices:
     compared: Compared = "cells"
 
     def __post_init__(self) -> None:
-        for word, told, known in (
+        for word, value, words in (
             ("covered", self.covered, get_args(Covered)),
             ("scaled", self.scaled, get_args(Scaled)),
             ("read", self.read, get_args(Read)),
             ("compared", self.compared, get_args(Compared)),
         ):
-            if told not in known:
-                raise InputError(f"{word} is '{told}'; one of {', '.join(known)} is expected")
+            if value not in words:
+                raise InputError(f"{word} is '{value}'; one of {', '.join(words)} is expected")
         if self.step is not None and self.step < 1:
             raise InputError(f"a step is {self.step} pixels; 1 or more are expected")
 

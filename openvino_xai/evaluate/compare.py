@@ -44,14 +44,14 @@ def compare(
 
 
 def _compared(first: Network, second: Network, photo: Path) -> Compared:
-    one = first.explain(photo, targets="top:1")
+    reference = first.explain(photo, targets="top:1")
     try:
-        two = second.explain(photo, targets=[one.targets[0].id])
+        other = second.explain(photo, targets=[reference.targets[0].id])
     except ImageError:
         raise
     except InputError as error:
         raise InputError(f"the second network cannot explain what the first predicts for {photo}: {error}") from error
-    return Compared(one, two, similarity(one, two))
+    return Compared(reference, other, similarity(reference, other))
 
 
 def overall(rows: list[Compared]) -> dict[str, float]:

@@ -16,14 +16,14 @@ from openvino_xai.probes.classifier import enlarged
 
 def average_drop(case: Case) -> float:
     """max(0, y - o) / y, of the probabilities before and after masking."""
-    kept, _ = case.seen_masked
-    return max(0.0, case.score - kept) / case.score if case.score > 0 else 0.0
+    masked_score, _ = case.seen_masked
+    return max(0.0, case.score - masked_score) / case.score if case.score > 0 else 0.0
 
 
 def average_increase(case: Case) -> float:
     """1 where the masked image is more probable than the image, else 0."""
-    kept, _ = case.seen_masked
-    return float(kept > case.score)
+    masked_score, _ = case.seen_masked
+    return float(masked_score > case.score)
 
 
 def coherency(case: Case) -> float:

@@ -41,8 +41,8 @@ class Site(Protocol):
     def largest_channels(self, weights: Any) -> Any:
         """[B, K, n], i64: the indices of the n = `channels` largest of `weights` [B, K, C], the largest first."""
 
-    def channel_scores(self, kept: Any) -> Any:
-        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C]."""
+    def channel_scores(self, masks: Any) -> Any:
+        """[B, M, K]: the score of each explained class where copy m of the features keeps the channels in `masks` [B, M, C]."""
 
     def image_scores(self, maps: Any) -> Any:
         """[B, M, K]: the probability of each explained class for the image times each of `maps` [B, M, N], enlarged."""

@@ -52,9 +52,9 @@ def premultiplied(data: bytes, bits: int) -> bool:
 
 def orientation(data: bytes) -> int:
     """How the EXIF of a PNG or WebP says that the image is to be turned, 1 to 8; 1 where it does not."""
-    for name, held in _chunks(data):
+    for name, content in _chunks(data):
         if name in (b"eXIf", b"EXIF"):
-            return _tags(data[held].removeprefix(b"Exif\0\0")).get(ORIENTATION, 1)
+            return _tags(data[content].removeprefix(b"Exif\0\0")).get(ORIENTATION, 1)
     return 1
 
 
@@ -98,10 +98,10 @@ def _ended(jpeg: bytes) -> bool:
 
 def _tags(tiff: bytes) -> dict[int, int]:
     """The first value of each tag, of 16 or 32 bits, in a TIFF's first directory; EXIF is one, too. None for other files."""
-    found: dict[int, int] = {}
+    tags: dict[int, int] = {}
     order = ORDERS.get(tiff[:4])
     if order is None:
-        return found
+        return tags
     try:
         (start,) = struct.unpack_from(f"{order}I", tiff, 4)
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
@@ -109,7 +109,7 @@ def _tags(tiff: bytes) -> dict[int, int]:
             tag, kind, length, place = struct.unpack_from(f"{order}HHII", tiff, entry)
             size, letter = {3: (2, "H"), 4: (4, "I")}.get(kind, (0, ""))
             if size and length:
-                (found[tag],) = struct.unpack_from(order + letter, tiff, entry + 8 if size * length <= 4 else place)
+                (tags[tag],) = struct.unpack_from(order + letter, tiff, entry + 8 if size * length <= 4 else place)
     except struct.error:  # a directory that is cut off: the decoder says so
-        return found
-    return found
+        return tags
+    return tags

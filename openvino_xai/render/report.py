@@ -43,7 +43,7 @@ def write_report(path: Path, lines: Sequence[Mapping[str, Any]], *, title: str, 
     if not images:
         raise failures[0]
     hook = lines[0]["hook"]
-    told = {
+    content = {
         "title": title,
         "how": ", ".join(f"{key} {hook[key]}" for key in ("method", "layer", "score", "precision") if key in hook),
         "opacity": style.opacity,
@@ -51,7 +51,7 @@ def write_report(path: Path, lines: Sequence[Mapping[str, Any]], *, title: str, 
         "images": images,
     }
     page = files("openvino_xai.render").joinpath("report.html").read_text(encoding="utf-8")
-    data = to_json(told).replace("<", "\\u003c")  # no label ends the script
+    data = to_json(content).replace("<", "\\u003c")  # no label ends the script
     with written_whole(path) as temporary:
         temporary.write_text(page.replace("@DATA@", data), encoding="utf-8")
     return failures

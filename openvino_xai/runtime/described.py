@@ -30,15 +30,15 @@ class Described:
     def of(
         cls,
         graph: Graph,
-        told: Callable[[str], Mapping[str, str]],
+        info: Callable[[str], Mapping[str, str]],
         *,
         opaque: bool = False,
         scores: str | None = None,
         image_input: str | None = None,
     ) -> Described:
         """A model by its graph and its sections of text; an `opaque` one is known from outside. Raises ModelError."""
-        record = record_of(graph, told, opaque=opaque)
+        record = record_of(graph, info, opaque=opaque)
         image, place = find_image(graph, record.get("image", image_input))
-        found = find_scores(graph, record.get("scores", scores))
-        scale = record.get("output") if opaque else found.scale
-        return cls(image, place.cells == (2, 3), found, scale, record, told("model_info"))
+        output = find_scores(graph, record.get("scores", scores))
+        scale = record.get("output") if opaque else output.scale
+        return cls(image, place.cells == (2, 3), output, scale, record, info("model_info"))

@@ -51,9 +51,9 @@ class ImageInput:
 
         Where the model takes any number, they are of `most` images.
         """
-        whole = self.batch or most
-        for start in range(0, len(batch), whole):
-            part = batch[start : start + whole]
+        size = self.batch or most
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
             count = len(part)
             if self.batch is not None and count < self.batch:
                 part = np.concatenate([part, np.repeat(part[-1:], self.batch - count, axis=0)])
