@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.probed import probe
     from openvino_xai.runtime.wrapped import wrap
     from openvino_xai.serve.export import export
-    from openvino_xai.surgery.insert import Hooked, Layer, insert, layers
+    from openvino_xai.surgery.insert import Hooked, insert
+    from openvino_xai.surgery.layers import Layer, layers
 
 # OpenCV reads these when it is imported: the pixels of the largest image that is decoded, and what it says beside our errors
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
@@ -27,13 +28,13 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 _HOME = {
     "Explanation": "explanation",
     "Hooked": "surgery.insert",
-    "Layer": "surgery.insert",
+    "Layer": "surgery.layers",
     "Network": "runtime.network",
     "OvxaiError": "errors",
     "Prediction": "explanation",
     "export": "serve.export",
     "insert": "surgery.insert",
-    "layers": "surgery.insert",
+    "layers": "surgery.layers",
     "load": "runtime.network",
     "probe": "runtime.probed",
     "wrap": "runtime.wrapped",

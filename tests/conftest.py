@@ -9,7 +9,7 @@ import pytest
 
 from openvino_xai.errors import OutputsChanged
 from openvino_xai.surgery import insert
-from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.decision import Decision
 
 
 @pytest.fixture(scope="session")
@@ -26,29 +26,29 @@ def torch() -> Any:
 
 
 @pytest.fixture
-def verified(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
-    """The requests of which hooks are verified, in order."""
-    return _noting(monkeypatch, lambda requests: None)
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
+    """The decisions of which hooks are verified, in order."""
+    return _noting(monkeypatch, lambda decisions: None)
 
 
 @pytest.fixture
-def changed_once(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+def changed_once(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
     """As `verified`, where the first hook is said to change the model's outputs."""
 
-    def refuse_first(requests: list[Request]) -> None:
-        if len(requests) == 1:
+    def refuse_first(decisions: list[Decision]) -> None:
+        if len(decisions) == 1:
             raise OutputsChanged("output 'logits' changed")
 
     return _noting(monkeypatch, refuse_first)
 
 
-def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[list[Request]], None]) -> list[Request]:
-    real, requests = insert.verify_hook, []
+def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[list[Decision]], None]) -> list[Decision]:
+    real, decisions = insert.verify_hook, []
 
-    def noted(original: Any, hooked: Any, located: Any, request: Request, *, cost: float) -> Any:
-        requests.append(request)
-        before(requests)
-        return real(original, hooked, located, request, cost=cost)
+    def noted(original: Any, hooked: Any, location: Any, decision: Decision, *, cost: float) -> Any:
+        decisions.append(decision)
+        before(decisions)
+        return real(original, hooked, location, decision, cost=cost)
 
     monkeypatch.setattr(insert, "verify_hook", noted)
-    return requests
+    return decisions

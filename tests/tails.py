@@ -17,7 +17,9 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
-from openvino_xai.tail.reverse_mode import Backward, Classes
+from openvino_xai.locate.scores import Scores
+from openvino_xai.tail.reverse_mode import Backward
+from openvino_xai.tail.target import All, Columns, Score, Target
 
 STEP = 1e-6
 SHAPE = (4, 6, 8)  # of what is differentiated, [C, H, W]
@@ -331,19 +333,20 @@ def value_called(deployed: Deployed, name: str) -> Value:
     return next(value for value in values if name == value.name or name in value.aliases or f"{name}/" in value.name)
 
 
-def gradient(deployed: Deployed, classes: Classes, trace: Trace, squash: str = "logit") -> Value:
+def gradient(deployed: Deployed, columns: Columns, trace: Trace, score: Score = "logit") -> Value:
     """[B, K, C, H, W], traced."""
     cut, end = value_called(deployed, "x"), deployed.graph.outputs["logits"]
     assert cut.shape is not None
-    back = Backward(deployed.graph, trace, cut, end, classes, batch=cut.shape[0], squash=squash)
+    target = Target(Scores("logits", end, CLASSES, None), All(), score)
+    back = Backward(deployed.graph, trace, cut, target, columns, batch=cut.shape[0])
     array = trace.broadcast_to(back.gradient(), (back.rows, *cut.shape[1:]))
-    return trace.reshape(array, (cut.shape[0], classes.count, *cut.shape[1:]))
+    return trace.reshape(array, (cut.shape[0], columns.count, *cut.shape[1:]))
 
 
 def by_numpy(name: str, ids: np.ndarray | None = None) -> np.ndarray:
     """[B, K, C, H, W]: what the rules make of a tail, computed in f64; of all classes where `ids` is None."""
     deployed, trace, forward = open_model(CASES[name].model()), Trace(), slopes(name).values
-    value = gradient(deployed, Classes(CLASSES, ids), trace)
+    gradients = gradient(deployed, Columns(CLASSES, ids), trace)
     constants = {
         value: deployed.graph.constant(value) for node in trace.nodes for _, value in node.operands if value.native is not None
     }
@@ -353,4 +356,4 @@ def by_numpy(name: str, ids: np.ndarray | None = None) -> np.ndarray:
         for value, array in read.items()
         if array is not None
     }
-    return computed(trace.nodes, arrays, {})[value]
+    return computed(trace.nodes, arrays, {})[gradients]

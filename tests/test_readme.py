@@ -16,6 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"(?:<!-- (\w+) -->\n)?```(\w*)\n(.*?)```", README, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_blocks_in_order(tmp_path: Path) -> None:
     """Commands and Python as a reader would type them, one after the other, in a copy of the repository's samples."""
     shutil.copytree(ROOT / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns("*_xai*"))
@@ -50,6 +51,7 @@ def test_pictures_are_there() -> None:
         assert (ROOT / path).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted((ROOT / "samples").glob("*.py")), ids=lambda path: path.name)
 def test_sample(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", [script.name, str(tmp_path)])

@@ -17,8 +17,8 @@ from openvino_xai.errors import ModelError
 from openvino_xai.evaluate.randomisation import randomised, weighted_layers
 from openvino_xai.evaluate.similarity import means, similarity
 from openvino_xai.graph.model import Node
+from openvino_xai.locate.located import refuse_hooked
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.record import refuse_hooked
 
 Order: TypeAlias = Literal["cascading", "independent"]
 STAGES = 8

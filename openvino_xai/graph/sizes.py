@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from openvino_xai.errors import InputError, PlanError
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,34 @@ def quotient(a: Size, b: Size) -> Size | None:
     return Dim(factor, tuple(names)) if names else factor
 
 
+def concrete(shape: Iterable[Size], what: str) -> tuple[int, ...]:
+    """The sizes as numbers. Raises PlanError, naming `what` has the shape and the axis, where only a run tells one of them."""
+    sizes = tuple(shape)
+    for axis, size in enumerate(sizes):
+        if not isinstance(size, int):
+            raise PlanError(
+                f"{what} {text(sizes)} has to be known before the model runs, and axis {axis} is {size}: "
+                "give the model a fixed height and width"
+            )
+    return tuple(size for size in sizes if isinstance(size, int))
+
+
 def at_one(size: Size) -> int:
     """The size when every named size is 1: what one image of a dynamic batch takes."""
     return size.factor if isinstance(size, Dim) else size
+
+
+def rows_and_columns(word: str, sizes: str | Sequence[int]) -> tuple[int, int]:
+    """(H, W) from `HxW` or two numbers. Raises InputError, with the `word` that is not understood."""
+    parts = sizes.lower().split("x") if isinstance(sizes, str) else [str(size) for size in sizes]
+    if len(parts) != 2 or not all(part.strip().isdigit() and int(part) for part in parts):
+        raise InputError(f"{word} '{sizes}' is not understood: rows and columns, as 14x14, are expected")
+    return int(parts[0]), int(parts[1])
+
+
+def readable(shape: Shape) -> tuple[int | str, ...]:
+    """A shape with names for what only a run knows."""
+    return tuple(size if isinstance(size, int) else str(size) for size in shape)
 
 
 def text(shape: Shape | None) -> str:

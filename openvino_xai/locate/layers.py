@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from openvino_xai.errors import LayerError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Size, at_one, product, text
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import QUANTISERS, Scores
+from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.separators import paths_through
+from openvino_xai.operations.table import data_operands, operation_of
 
 MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
 
@@ -20,8 +21,8 @@ MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for 
 class Candidate:
     """A value with cells; `reason` says why no hook can go there, None where it can.
 
-    For an attention block the value is what its projections read, and `residual` what enters it; `untold` where nothing but
-    the cells of its tokens is not known.
+    For an attention block the value is what its projections read, and `residual` what enters it. Of one whose `grid_unknown`
+    is true, nothing but the cells of its tokens is not known.
     """
 
     name: str
@@ -29,7 +30,12 @@ class Candidate:
     place: Place
     reason: str | None
     residual: Value | None = None
-    untold: bool = False
+    grid_unknown: bool = False
+
+    def within(self, values: Mapping[Value, Value]) -> Candidate:
+        """The same in a twin of the model, given its values by those of the model."""
+        residual = None if self.residual is None else values[self.residual]
+        return replace(self, value=values[self.value], residual=residual)
 
     @property
     def method(self) -> str:
@@ -39,7 +45,7 @@ class Candidate:
     @property
     def options(self) -> tuple[str, ...]:
         """The options that would tell what is not known."""
-        return ("token_grid", "prefix_tokens") if self.untold else ()
+        return ("token_grid", "prefix_tokens") if self.grid_unknown else ()
 
     @property
     def cells(self) -> tuple[Size, Size]:
@@ -62,7 +68,7 @@ class Candidate:
 
 def is_quantised(graph: Graph) -> bool:
     """Whether a model rounds to levels somewhere."""
-    return any(node.kind in QUANTISERS for node in graph.nodes)
+    return any(operation_of(node).quantises for node in graph.nodes)
 
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
@@ -121,7 +127,19 @@ def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
     return "other layers carry the image past it"
 
 
-def choose(found: list[Candidate], layer: str | None, graph: Graph) -> Candidate:
+def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
+    """The values that a convolution or a linear layer leads from to the end."""
+    reached, weighed = {end}, set[Value]()
+    for node in reversed(graph.nodes):
+        if not reached.isdisjoint(node.outputs):
+            operands = data_operands(node)
+            reached.update(operands)
+            if operation_of(node).weights is not None or not weighed.isdisjoint(node.outputs):
+                weighed.update(operands)
+    return weighed
+
+
+def choose(found: Sequence[Candidate], layer: str | None, graph: Graph) -> Candidate:
     """The candidate called `layer`, by node or tensor name, or the best one. Raises LayerError."""
     if layer is None:
         for candidate in found:
@@ -153,7 +171,7 @@ def choose(found: list[Candidate], layer: str | None, graph: Graph) -> Candidate
     )
 
 
-def is_among(found: list[Candidate], layer: str, graph: Graph) -> bool:
+def is_among(found: Sequence[Candidate], layer: str, graph: Graph) -> bool:
     """Whether one of the candidates is called `layer`."""
     value = _named(graph, layer)
     return any(candidate.value is value for candidate in found)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product, text
-
-LAYOUT = frozenset("reshape transpose squeeze unsqueeze identity cast".split())
-
-
-QUANTISERS = frozenset("fake_quantize quantize dequantize".split())
+from openvino_xai.operations.table import operation_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +26,11 @@ class Scores:
     def scale(self) -> str:
         """What the output holds: `softmax`, `sigmoid` or `logit`."""
         return "logit" if self.activation is None else self.activation.kind
+
+    def within(self, values: Mapping[Value, Value]) -> Scores:
+        """The same in a twin of the model, given its values by those of the model."""
+        activation = None if self.activation is None else values[self.activation.outputs[0]].producer
+        return replace(self, value=values[self.value], activation=activation)
 
     def read_at(self, score: str) -> Value:
         """Where a score is read: at the output; before the activation for `logit`; or right behind it, ahead of a quantiser.
@@ -86,7 +88,8 @@ def _activation(value: Value) -> Node | None:
     while (node := value.producer) is not None:
         if node.kind == "sigmoid" or (node.kind == "softmax" and _over_classes(node)):
             return node
-        if node.kind not in LAYOUT | QUANTISERS:
+        operation = operation_of(node)
+        if operation.moves != "all" and not operation.quantises:
             return None
         value = node.operand(0)
     return None

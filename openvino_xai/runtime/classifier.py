@@ -10,6 +10,7 @@ import numpy as np
 from openvino_xai.contract import GRADIENT, WANTED
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import LayerError
+from openvino_xai.graph.sizes import concrete
 from openvino_xai.locate.layers import Candidate, is_quantised
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
@@ -130,9 +131,9 @@ class LayeredClassifier(ImageClassifier):
         place, channels = self._at.place, self._at.channels
         if len(place.cells) == 2:
             return raw.transpose(place.batch, channels, *place.cells)
-        height, width = (int(str(size)) for size in place.grid)
-        tokens = raw.transpose(place.batch, channels, *place.cells)[:, :, place.prefix : place.prefix + height * width]
-        return tokens.reshape(*tokens.shape[:2], height, width)
+        tokens = raw.transpose(place.batch, channels, *place.cells)
+        tokens = tokens[:, :, place.tokens(tokens.shape[2])]
+        return tokens.reshape(*tokens.shape[:2], *concrete(place.grid, f"the cells of layer '{self.layer}'"))
 
     def logits_from(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         """[N, K], f64: the logits where the layer holds `features` [N, C, h, w]; the rest is as for `image` [1, C, H, W]."""

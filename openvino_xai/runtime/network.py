@@ -24,7 +24,7 @@ from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
 from openvino_xai.surgery.insert import MAX_MEMORY, Hooked
 from openvino_xai.surgery.record import reads, unhooked
-from openvino_xai.surgery.request import Targets
+from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
 DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook
@@ -61,19 +61,15 @@ class Network:
     def __init__(
         self, running: Running, description: Described, device: str, *, plain: Callable[[], Running] | None = None
     ) -> None:
-        self._running, self._input, self._scores, self._scale = (
-            running,
-            description.image,
-            description.scores,
-            description.scale,
-        )
+        self._running = running
+        self._input, self._scores, self._scale = description.image, description.scores, description.scale
         self._compile_plain = plain
         self.device = device
         self.record = dict(description.record)
         self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
-        self._images = ImageInput(description.image, description.channels_first)
+        self._images = ImageInput(description.image, channels_first=description.channels_first)
         self.labels = [label.replace("_", " ") for label in description.info.get("labels", "").split()]
-        self._preprocessing = _described(description.image, description.channels_first).updated(
+        self._preprocessing = _described(description.image, channels_first=description.channels_first).updated(
             description.info, source="the model's model_info"
         )
 
@@ -181,7 +177,7 @@ class Network:
 
         Or the `logits`, where the model returns them. Raises InputError where it does not.
         """
-        return np.concatenate([self._read(results, logits) for results in self._predictions(images)])
+        return np.concatenate([self._read(results, logits=logits) for results in self._predictions(images)])
 
     def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities or logits [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
@@ -198,7 +194,7 @@ class Network:
         scores: list[np.ndarray] = []
         maps: list[np.ndarray] = []
         for results in self._results(images):
-            scores.append(self._read(results, logits))
+            scores.append(self._read(results, logits=logits))
             for item in range(len(scores[-1])):
                 alone = {name: array[item : item + 1] for name, array in results.items()}
                 k, explained = classes[len(maps)], self._explained(alone)
@@ -206,7 +202,7 @@ class Network:
                 maps.append(self._maps(images[len(maps)][None], alone, ids, explained)[0])
         return np.concatenate(scores), np.stack(maps)
 
-    def _read(self, results: Mapping[str, np.ndarray], logits: bool = False) -> np.ndarray:
+    def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
         scores = results[self._scores.name]
         scale = self._scale or scale_of(scores)
         if not logits:
@@ -261,25 +257,26 @@ class Network:
             raise InputError("the model carries no hook: give it one with openvino_xai.insert, and load the result")
         if CLASS in results:
             return [int(k) for k in results[CLASS][0]]
-        ids = Targets.parse(self.record["targets"]).ids
-        return range(self._scores.classes) if ids is None else ids
+        pick = parse_pick(self.record["targets"])
+        return pick.ids if isinstance(pick, Ids) else range(self._scores.classes)
 
     def _wanted(self, targets: str | Sequence[int], ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
-        request = Targets.parse(targets if isinstance(targets, str) else list(targets)).checked(self._scores.classes)
-        if request.ids is None:
+        pick = parse_pick(targets if isinstance(targets, str) else list(targets))
+        refuse_unknown(pick, self._scores.classes)
+        if not isinstance(pick, Ids):
             there = set(explained)
-            return [int(k) for k in ranked if k in there][: request.top]
-        missing = [k for k in request.ids if k not in explained]
+            return [int(k) for k in ranked if k in there][: pick.k if isinstance(pick, TopK) else None]
+        missing = [k for k in pick.ids if k not in explained]
         if missing:
             targets_of_hook = self.record["targets"]
             raise InputError(f"class {missing[0]} is not explained: the hook was inserted with targets {targets_of_hook}")
-        return list(request.ids)
+        return list(pick.ids)
 
     def _prediction(self, k: int, y: np.ndarray) -> Prediction:
         return Prediction(k, self.label(k), float(y[k]))
 
 
-def _described(image: Value, channels_first: bool) -> Preprocessing:
+def _described(image: Value, *, channels_first: bool) -> Preprocessing:
     """What the input itself tells; 224 x 224 where it takes any size."""
     shape = image.shape or ()
     height, width, channels = (shape[axis] for axis in ((2, 3, 1) if channels_first else (1, 2, 3)))

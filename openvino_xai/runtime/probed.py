@@ -8,13 +8,14 @@ import numpy as np
 
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.errors import InputError
+from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.insert import find_layer, token_hint
-from openvino_xai.surgery.record import refuse_hooked
 from openvino_xai.surgery.request import check_channels
+
+CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look where it does
 
 
 def probe(
@@ -47,8 +48,8 @@ def probe(
     refuse_hooked(deployed)
     chosen = None
     if PROBES[method].looks_at in ("layer", "layer gradients"):
-        hint = token_hint(prefix_tokens, token_grid)
-        chosen = find_layer(deployed, layer=layer, scores=scores, image_input=image_input, hint=hint)
+        where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+        chosen = Located.of(deployed, where).choose(CHANNELS)
     elif layer is not None:
         raise InputError(f"{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out")
     description = Described.of(deployed.graph, deployed.info, scores=scores, image_input=image_input)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from openvino_xai.contract import GRADIENT, WANTED
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import PlanError
@@ -11,10 +9,12 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.located import counterparts
 from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.tail.reverse_mode import Backward, Classes
+from openvino_xai.tail.reverse_mode import Backward
+from openvino_xai.tail.target import AtRunTime, Target
 
 
 def gradient_by_image(deployed: Deployed, image: Value, scores: Scores) -> Deployed:
@@ -43,23 +43,12 @@ def gradient_by_layer(deployed: Deployed, layer: Candidate, scores: Scores) -> D
 def _gradient_by(deployed: Deployed, value: Value, scores: Scores) -> Deployed:
     """The twin that differentiates each image's class's logit with respect to a value of the model."""
     twin = deployed.twin()
-    cut = _again(deployed, twin, value)
-    end = _again(deployed, twin, scores.read_at("logit"))
-    batch, trace = shape_of(cut)[0], Trace()
-    wanted = Value(WANTED, (batch,), np.dtype(np.int64))
-    classes = Classes(scores.classes, trace.reshape(wanted, (batch, 1)), of_each_image=True)
-    back = Backward(twin.graph, trace, cut, end, classes, batch=batch)
+    values, trace = counterparts(deployed.graph, twin.graph), Trace()
+    cut, batch = values[value], shape_of(value)[0]
+    target = Target.of(scores.within(values), AtRunTime(), "logit")
+    columns = target.columns(trace, batch)
+    assert columns.question is not None
+    back = Backward(twin.graph, trace, cut, target, columns, batch=batch)
     gradient = trace.broadcast_to(back.gradient(), shape_of(cut))
-    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: wanted}), twin)
+    emit(Plan(twin.graph, tuple(trace.nodes), {GRADIENT: gradient}, inputs={WANTED: columns.question}), twin)
     return twin.reread()
-
-
-def _again(deployed: Deployed, twin: Deployed, value: Value) -> Value:
-    """A value of a model, in its twin: inputs have their names, and the nodes are the same, in the same order."""
-    for source, other in zip(deployed.graph.inputs, twin.graph.inputs, strict=True):
-        if source is value:
-            return other
-    for node, same in zip(deployed.graph.nodes, twin.graph.nodes, strict=True):
-        if value in node.outputs:
-            return same.outputs[node.outputs.index(value)]
-    raise PlanError(f"'{value.name}' is computed by no node", node=value.name)

@@ -3,65 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from openvino_xai.contract import GATE, RECORD
-from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.contract import RECORD
+from openvino_xai.dialects.open import Model
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.files.paths import exists
 from openvino_xai.files.writing import check_output, written_whole
-from openvino_xai.graph.model import Graph
-from openvino_xai.graph.sizes import Shape, text
+from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.hooks import METHODS
-from openvino_xai.locate.attention_blocks import TokenHint, blocks
-from openvino_xai.locate.image import find_image
-from openvino_xai.locate.layers import Candidate, candidates, choose, is_among, layer_name
-from openvino_xai.locate.positions import places
-from openvino_xai.locate.scores import Scores, find_scores
-from openvino_xai.operations.products import WEIGHTED
+from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.located import Located, Location, Where, locate
+from openvino_xai.surgery.decision import Decision, Refusal, decide, grid_at, in_turn
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.cost import added, depth, human, largest, operations
+from openvino_xai.surgery.layers import Layer, priced
+from openvino_xai.surgery.plan.cost import human, largest, operations
 from openvino_xai.surgery.plan.gate import gated
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.plan.hook import plan as make_plan
-from openvino_xai.surgery.record import refuse_hooked
-from openvino_xai.surgery.request import Asked, Request, rows_and_columns
+from openvino_xai.surgery.record import entries
+from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.verify.hook import Verified, verify_file, verify_hook
-from openvino_xai.surgery.verify.masks import Located
-from openvino_xai.tail.walk import between
-from openvino_xai.version import __version__
+from openvino_xai.tail.target import Targets, refuse_unknown
 
 MAX_MEMORY = 2 * 2**30
-PLANNED = 250_000  # nodes, of the tails behind all layers that a hook is planned at to list them
-UNTRIED = "not tried, as many layers lie nearer to the scores; insert tries it where it is named"
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
-CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look where it does
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A place where a hook can go, or why it cannot.
-
-    `shape` and `cells` (H, W) are those of the model, with names for sizes that only a run knows; () for a shape of which
-    nothing is known. `cost` is the hooked model's operations over the plain one's, `memory` the bytes of the hook's largest
-    value for one image; both are None where `reason` tells that no hook fits there. `method` is the one that is taken there
-    where none is asked for, and `depth` the share of the plain model's operations, in [0, 1], that lead to the layer.
-    """
-
-    name: str
-    shape: tuple[int | str, ...]
-    cells: tuple[int | str, ...]
-    cost: float | None
-    memory: int | None
-    reason: str | None
-    method: str
-    depth: float
 
 
 class Hooked:
@@ -102,32 +73,13 @@ class Hooked:
         return target
 
 
-def layers(
-    model: Model,
-    *,
-    scores: str | None = None,
-    image_input: str | None = None,
-    prefix_tokens: int | None = None,
-    token_grid: str | Sequence[int] | None = None,
-) -> list[Layer]:
-    """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError.
-
-    A hook is planned at each layer, the nearest to the scores first, until that takes more than is reasonable: then the reason
-    says so, and `insert` tries the layer where it is named.
-    """
-    deployed = open_model(model)
-    refuse_hooked(deployed)
-    view = _View(deployed.graph, scores, image_input, token_hint(prefix_tokens, token_grid))
-    return view.layers()
-
-
 def insert(
     model: Model,
     *,
     layer: str | None = None,
     method: str | None = None,
     score: str | None = None,
-    targets: Asked | None = None,
+    targets: Targets | None = None,
     scale: str = "unit",
     scores: str | None = None,
     image_input: str | None = None,
@@ -181,11 +133,22 @@ def insert(
         gate=gate,
         channels=channels,
     )
-    original = open_model(model)
-    refuse_hooked(original)
-    request = replace(request, runtimes=_runtimes(original, runtime) if verify else ())
-    where = _Where(layer, scores, image_input, token_hint(prefix_tokens, token_grid))
-    return _hooked(original, where, request, max_memory, verify)
+    where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+    located = locate(model, where)
+    runtimes = _runtimes(located.deployed, runtime) if verify else ()
+    refuse_unknown(request.pick, located.scores.classes)
+    candidate = located.choose(request.method)
+    refusals: list[Refusal] = []
+    for decision in in_turn(decide(request, candidate, runtimes)):
+        if all(decision.answers(refusal) for refusal in refusals):
+            draft = _drafted(located, candidate, request, decision, max_memory)
+            try:
+                return draft.verified(located.deployed, located.at(candidate))
+            except (NoneRefused, OutputsChanged) as refusal:
+                refusals.append(refusal)
+                if isinstance(refusal, OutputsChanged) and not draft.leans:
+                    break
+    raise refusals[-1]
 
 
 def _runtimes(original: Deployed, runtime: str | None) -> tuple[Runtime, ...]:
@@ -198,101 +161,74 @@ def _runtimes(original: Deployed, runtime: str | None) -> tuple[Runtime, ...]:
     if runtime not in known:
         words = (*known, "both") if len(known) > 1 else known
         raise InputError(f"runtime '{runtime}' does not run {original.suffix} files: {' or '.join(words)} is expected")
-    return tuple(one for one in known if one == runtime)
+    return tuple(name for name in known if name == runtime)
 
 
-@dataclass(frozen=True)
-class _Where:
-    """What a caller says of the model."""
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A model that has grown a hook, as it was decided; `leans` where the hook reads or changes more than its layer."""
 
-    layer: str | None
-    scores: str | None
-    image_input: str | None
-    hint: TokenHint
+    grown: Deployed
+    decision: Decision
+    record: Mapping[str, str]
+    layer: Layer
+    leans: bool
+
+    def verified(self, original: Deployed, location: Location) -> Hooked:
+        """The hooked model, verified where that was decided. Raises VerificationError."""
+        seen = None
+        if self.decision.runtimes:
+            seen = verify_hook(original, self.grown, location, self.decision, cost=self.layer.cost or 1.0)
+        return Hooked(self.grown.reread(), self.record, self.layer, seen)
 
 
-def _hooked(original: Deployed, where: _Where, request: Request, max_memory: int, verify: bool) -> Hooked:
-    """The model with a hook, as a request says."""
-    twin = original.twin()
-    view = _View(twin.graph, where.scores, where.image_input, where.hint)
-    request.targets.checked(view.scores.classes)
-    chosen = view.choose(where.layer, request.method)
-    name = request.method or chosen.method
-    masking = METHODS[name]
-    request = replace(request, method=name, image=view.image)
-    if view.scores.classes == 1 and request.reads == "softmax":
-        request = replace(request, score="sigmoid")  # a softmax of one logit is always 1
-    planned = make_plan(twin.graph, chosen, view.scores, request)
-    while masking.few and request.chunks < CHUNKS and largest(planned) > max_memory:
-        request = replace(request, chunks=2 * request.chunks)
-        planned = make_plan(twin.graph, chosen, view.scores, request)
-    view.refuse_large(chosen, planned, request, max_memory)
-    place = view.layer(chosen, planned)
-    if where.layer is None and request.plan == "lazy":  # who asks for the definition asks for its cost
-        _refuse_shallow(place, name)
-    if request.gate != "off":
-        planned = gated(planned, shape_of(chosen.value)[0], one_at_least=request.gate == "one")
-    emit(planned, twin)
-    record = _record(request, chosen, view.scores, place, planned)
+def _drafted(located: Located, candidate: Candidate, request: Request, decision: Decision, max_memory: int) -> _Draft:
+    """A twin of the model with a hook. Raises PlanError, TooLarge, LayerError."""
+    twin = located.deployed.twin()
+    location = located.at(candidate).within(twin.graph)
+    decision, plan = _fitting(location, decision, max_memory)
+    if largest(plan) > max_memory:
+        grid = request.grid
+        fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
+        raise _too_large(candidate, largest(plan), max_memory, fits)
+    layer = priced(twin.graph, location.layer, plan, operations(twin.graph.nodes))
+    if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
+        _refuse_shallow(layer, decision.method)
+    if decision.gate != "off":
+        plan = gated(plan, shape_of(location.layer.value)[0], one_at_least=decision.gate == "one")
+    emit(plan, twin)
+    record = entries(decision, location, layer, len(plan.joined))
     twin.set_info(RECORD, record)
-    seen = None
-    if verify:
-        place_of = view.found.index(chosen)
-
-        def located(model: Deployed) -> Located:
-            same = _View(model.graph, where.scores, where.image_input, where.hint)
-            return Located(model, same.found[place_of], same.scores)
-
-        try:
-            seen = verify_hook(original, twin, located, request, cost=place.cost or 1.0)
-        except (NoneRefused, OutputsChanged) as error:
-            other = _otherwise(request, planned, error)
-            if other is None:
-                raise
-            return _hooked(original, where, other, max_memory, verify)
-    return Hooked(twin.reread(), record, place, seen)
+    return _Draft(twin, decision, record, layer, bool(plan.joined) or decision.traits.masks == "nothing")
 
 
-def _record(request: Request, chosen: Candidate, scores: Scores, place: Layer, planned: Plan) -> dict[str, str]:
-    """What the hooked model tells of its hook."""
-    method = METHODS[request.method or ""]
-    record = {
-        "version": __version__,
-        "method": request.method or "",
-        "layer": chosen.name,
-        "score": request.reads if scores.activation is None or request.reads == "logit" else scores.scale,
-        "scores": scores.name,
-        "image": request.image or "",
-        "output": scores.scale,
-        "targets": str(request.targets),
-        "scale": request.scale,
-        "plan": request.plan,
-        "grid": "x".join(map(str, _readable(chosen.cells if request.grid is None else request.grid))),
-        "cost": f"{place.cost:.2f}",
-        "memory": str(place.memory),
-    }
-    if method.score == "none":
-        record["score"] = "none"
-    if chosen.residual is not None and method.masks == "tokens":
-        record.update(residual=layer_name(chosen.residual), kernel=request.kernel, prefix_tokens=str(chosen.place.prefix))
-    if request.channels is not None:
-        record["channels"] = str(request.channels)
-    if request.gate != "off":
-        record["gate"] = GATE
-    if planned.joined:
-        record["joined"] = str(len(planned.joined))
-    if fallback := [word for word, taken in (("apart", request.apart), ("one", request.gate == "one")) if taken]:
-        record["fallback"] = ",".join(fallback)
-    record["verified"] = ",".join(request.runtimes) or "none"
-    return record
+def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:
+    """A decision and its plan, in as many chunks as it takes to stay below the limit, if any number does."""
+    plan = make_plan(location, decision)
+    while decision.traits.few and decision.chunks < CHUNKS and largest(plan) > max_memory:
+        decision = replace(decision, chunks=2 * decision.chunks)
+        plan = make_plan(location, decision)
+    return decision, plan
 
 
-def _otherwise(request: Request, planned: Plan, error: NoneRefused | OutputsChanged) -> Request | None:
-    """What to try where the runtime did not take a hook: one that asks less of it; None where there is none."""
-    if isinstance(error, NoneRefused):
-        return None if request.gate == "one" else replace(request, gate="one")
-    leans = planned.joined or METHODS[request.method or ""].masks == "nothing"
-    return replace(request, apart=True) if leans and not request.apart else None
+def _too_large(candidate: Candidate, needed: int, limit: int, fits: str | None) -> TooLarge:
+    """What is said of a plan whose largest value is above the limit, and of a layer that fits."""
+    return TooLarge(
+        f"a hook at layer '{candidate.name}' {text(candidate.value.shape)} makes a value of {human(needed)} for every image, "
+        f"more than the limit of {human(limit)}: "
+        + (f"layer '{fits}' fits" if fits else "no layer fits")
+        + "; a higher limit of memory allows it",
+        needed=needed,
+        fits=fits,
+    )
+
+
+def _fits(location: Location, decision: Decision, grid: tuple[int, int] | None, limit: int) -> bool:
+    """Whether what was decided can be planned at another layer, below the limit."""
+    try:
+        return largest(make_plan(location, replace(decision, grid=grid_at(location.layer, grid)))) <= limit
+    except PlanError:
+        return False
 
 
 def _refuse_shallow(place: Layer, method: str) -> None:
@@ -305,131 +241,3 @@ def _refuse_shallow(place: Layer, method: str) -> None:
             node=place.name,
             options=("layer",),
         )
-
-
-def find_layer(
-    deployed: Deployed, *, layer: str | None, scores: str | None, image_input: str | None, hint: TokenHint
-) -> Candidate:
-    """The layer called `layer`, or the one where a hook that weighs channels would go. Raises ModelError, LayerError."""
-    return _View(deployed.graph, scores, image_input, hint).choose(layer, CHANNELS)
-
-
-def token_hint(prefix: int | None, grid: str | Sequence[int] | None) -> TokenHint:
-    """What a caller knows of tokens. Raises InputError."""
-    if prefix is not None and prefix < 0:
-        raise InputError(f"prefix tokens are {prefix}; 0 or more are expected")
-    return TokenHint(None if grid is None else rows_and_columns("token grid", grid), prefix)
-
-
-class _View:
-    """A model, located: its scores and candidates, and what each costs."""
-
-    def __init__(self, graph: Graph, scores: str | None, image_input: str | None, hint: TokenHint) -> None:
-        self.graph = graph
-        image, place = find_image(graph, image_input)
-        self.image = image.name
-        self.scores: Scores = find_scores(graph, scores)
-        placed = places(graph, image, place)
-        self._cells = candidates(graph, image, self.scores, placed)
-        self._blocks = blocks(graph, image, self.scores, placed, hint)
-        self._plain = operations(graph.nodes)
-        self._order = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
-
-    @property
-    def found(self) -> list[Candidate]:
-        """Every candidate, those first that the best one is among."""
-        both = [self._blocks, self._cells] if self._blocks_first() else [self._cells, self._blocks]
-        return sorted((candidate for some in both for candidate in some), key=lambda candidate: candidate.reason is not None)
-
-    def choose(self, layer: str | None, method: str | None) -> Candidate:
-        """The candidate for `layer` and `method`, where they are told. Raises LayerError."""
-        kind = None if method is None else METHODS[method].masks
-        if kind in ("cells", "tokens"):
-            if kind == "tokens" and not self._blocks:
-                raise LayerError(f"{method} needs an attention block, and none leads from the image to the scores")
-            return choose(self._blocks if kind == "tokens" else self._cells, layer, self.graph)
-        if layer is None and method is not None and METHODS[method].few:
-            return choose(self._weighed() or self.found, None, self.graph)
-        if layer is None:
-            untold = [block for block in self._blocks if block.untold]
-            behind = self._last(untold) > self._last(candidate for candidate in self.found if candidate.reason is None)
-            return choose(untold if behind else self.found, None, self.graph)
-        named = [candidate for candidate in self.found if candidate.reason is None]
-        return choose(named if is_among(named, layer, self.graph) else self.found, layer, self.graph)
-
-    def _weighed(self) -> list[Candidate]:
-        """The candidates that weights lead from to the scores: where the channels are no classes yet."""
-        end = self.scores.read_at("logit")
-        found = (candidate for candidate in self.found if candidate.reason is None)
-        return [c for c in found if any(node.kind in WEIGHTED for node in between(self.graph, {c.value}, end))]
-
-    def _blocks_first(self) -> bool:
-        """Whether the last attention block lies behind the last cells."""
-        ends = [self._last(c for c in some if c.reason is None) for some in (self._blocks, self._cells)]
-        return ends[0] >= ends[1] and ends[0] >= 0
-
-    def _last(self, some: Iterable[Candidate]) -> int:
-        """How far behind the last of some candidates lies, -1 for none."""
-        return max((self._order[candidate.value] for candidate in some), default=-1)
-
-    def layers(self) -> list[Layer]:
-        """Every candidate with its cost, as far as planning at all of them is not too much."""
-        listed, planned = [], 0
-        for candidate in self.found:
-            if candidate.reason is None:
-                planned += len(self.graph.nodes) - self._order.get(candidate.value, 0)
-                if planned > PLANNED:
-                    candidate = replace(candidate, reason=UNTRIED)
-            listed.append(self.layer(candidate))
-        return listed
-
-    def layer(self, candidate: Candidate, planned: Plan | None = None) -> Layer:
-        """A candidate with its cost, by a plan of the default request where none is given."""
-        reason = candidate.reason
-        if reason is None and planned is None:
-            try:
-                planned = make_plan(self.graph, candidate, self.scores, Request(method=candidate.method))
-            except PlanError as error:
-                reason = str(error)
-        cost = None if planned is None else 1 + added(planned) / max(self._plain, 1)
-        memory = None if planned is None else largest(planned)
-        return Layer(
-            candidate.name,
-            _readable(candidate.value.shape or ()),
-            _readable(candidate.cells),
-            cost,
-            memory,
-            reason,
-            candidate.method,
-            depth(self.graph, candidate.value),
-        )
-
-    def refuse_large(self, chosen: Candidate, planned: Plan, request: Request, limit: int) -> None:
-        """Raise TooLarge where a plan's largest value is above the limit, naming a layer that fits."""
-        needed = largest(planned)
-        if needed <= limit:
-            return
-        fits = self._first_fitting(request, limit)
-        raise TooLarge(
-            f"a hook at layer '{chosen.name}' {text(chosen.value.shape)} makes a value of {human(needed)} for every image, "
-            f"more than the limit of {human(limit)}: "
-            + (f"layer '{fits}' fits" if fits else "no layer fits")
-            + "; a higher limit of memory allows it",
-            needed=needed,
-            fits=fits,
-        )
-
-    def _first_fitting(self, request: Request, limit: int) -> str | None:
-        for candidate in self.found:
-            if candidate.reason is None:
-                try:
-                    small = largest(make_plan(self.graph, candidate, self.scores, request)) <= limit
-                except PlanError:
-                    continue
-                if small:
-                    return candidate.name
-        return None
-
-
-def _readable(shape: Shape) -> tuple[int | str, ...]:
-    return tuple(size if isinstance(size, int) else str(size) for size in shape)

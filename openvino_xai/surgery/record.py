@@ -9,15 +9,20 @@ import numpy as np
 
 from openvino_xai.contract import CLASS, GATE, MAP, RECORD, WANTED
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import AlreadyHooked, InputError, ModelError
+from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
-from openvino_xai.graph.sizes import text
+from openvino_xai.graph.sizes import readable, text
 from openvino_xai.graph.vocabulary import JOIN
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
+from openvino_xai.locate.located import Location
 from openvino_xai.locate.scores import find_scores
-from openvino_xai.surgery.request import PLANS, SCORES, Targets
+from openvino_xai.surgery.decision import Decision
+from openvino_xai.surgery.layers import Layer
+from openvino_xai.surgery.request import PLANS, SCORES
+from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
+from openvino_xai.version import __version__
 
 NEEDED = ("method", "layer", "scores", "targets")
 WORDS = {
@@ -41,6 +46,39 @@ NUMBERS: dict[str, Callable[[str], float]] = {
     "channels": int,
 }
 LARGEST = 2.0**63
+
+
+def entries(decision: Decision, location: Location, layer: Layer, splices: int) -> dict[str, str]:
+    """What a hooked model tells of its hook, of which so many `splices` are read by the model's own nodes."""
+    target, candidate = decision.target(location.scores), location.layer
+    record = {
+        "version": __version__,
+        "method": decision.method,
+        "layer": candidate.name,
+        **target.record(),
+        "image": location.image.name,
+        "scale": decision.scale,
+        "plan": decision.plan,
+        "grid": "x".join(map(str, readable(decision.grid))),
+        "cost": f"{layer.cost:.2f}",
+        "memory": str(layer.memory),
+    }
+    if decision.traits.score == "none":
+        record["score"] = "none"
+    if candidate.residual is not None and decision.traits.masks == "tokens":
+        record.update(
+            residual=layer_name(candidate.residual), kernel=decision.kernel, prefix_tokens=str(candidate.place.prefix)
+        )
+    if decision.channels != "all":
+        record["channels"] = str(decision.channels)
+    if decision.gate != "off":
+        record["gate"] = GATE
+    if splices:
+        record["joined"] = str(splices)
+    if decision.fallback:
+        record["fallback"] = ",".join(decision.fallback)
+    record["verified"] = ",".join(decision.runtimes) or "none"
+    return record
 
 
 def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque: bool = False) -> dict[str, str]:
@@ -84,13 +122,14 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         find_image(graph, record["image"])
     classes = find_scores(graph, record["scores"]).classes
     try:
-        targets = Targets.parse(record["targets"]).checked(classes)
+        pick = parse_pick(record["targets"])
+        refuse_unknown(pick, classes)
     except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise _untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
-    explained = 1 if targets.asked else targets.top or len(targets.ids or range(classes))
+    explained = count_of(pick, classes)
     kinds = (np.uint8,) if record.get("scale") == "u8" else (np.float32,)
     _refuse_other(graph.outputs.get(MAP), MAP, 4, kinds, explained)
-    if targets.top is not None:
+    if isinstance(pick, TopK):
         _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), explained)
     inputs = {value.name: value for value in graph.inputs}
     for name, kind in ((GATE, np.bool_), (WANTED, np.int64)):
@@ -146,14 +185,3 @@ def _parted(deployed: Deployed, count: str) -> Deployed:
 def reads(record: Mapping[str, str], name: str) -> bool:
     """Whether a hook, by its record, has an input of that name."""
     return record.get("gate") == name or (name == WANTED and record.get("targets") == "asked")
-
-
-def refuse_hooked(deployed: Deployed) -> None:
-    """Raise AlreadyHooked where the model carries a hook."""
-    record = deployed.info(RECORD)
-    if record:
-        made = f"{record.get('method')} at layer '{record.get('layer')}', score {record.get('score')}"
-        raise AlreadyHooked(
-            f"the model carries a hook already ({made}, by ovxai {record.get('version')}): insert into the original",
-            record=record,
-        )

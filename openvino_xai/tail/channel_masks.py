@@ -13,10 +13,12 @@ import numpy as np
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.tail.class_slicing import Selection, can_differ, is_linear, linear_of_channels
+from openvino_xai.operations.table import operation_of
+from openvino_xai.tail.class_slicing import can_differ, is_linear, linear_of_channels
 from openvino_xai.tail.forward import Tail
 from openvino_xai.tail.masked import Cell, Masked, Rows, tapped
 from openvino_xai.tail.spatial_masks import Cells
+from openvino_xai.tail.target import Columns
 
 
 class Channels(Cells):
@@ -46,25 +48,25 @@ class ChannelTail(Tail):
         self._cells = Channels(graph, trace, batch, grid)
         self._kept = kept
 
-    def _choose(self, selection: Selection | None, start: Collection[Value]) -> None:
+    def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
         """Where no layer makes classes of channels, the channels are the classes, and all of them are needed."""
-        mixed = any(node.kind in ("conv", "matmul") for node in self._nodes)
-        super()._choose(selection if mixed else None, start)
+        mixed = any(operation_of(node).weights is not None for node in self._nodes)
+        super()._choose(columns if mixed else None, start)
 
     def _can_differ(self, held: Mapping[Value, int]) -> bool:
         return can_differ(self._nodes, held, by_channel=True)
 
-    def _linear(self, node: Node, operands: Mapping[int, Masked], selection: Selection) -> Rows | None:
+    def _linear(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
         """For few classes: as many copies of the weights are less than as many copies of the features as there are masks."""
         cell, masks = operands.get(0), shape_of(self._kept)[1]
         if not isinstance(cell, Cell) or cell.rest is not None or len(operands) > 1 or not is_linear(node):
             return None
         if cell.place.cells != (1,) or (node.kind == "matmul" and len(shape_of(cell.value)) != 2):
             return None
-        if not isinstance(masks, int) or selection.count >= masks:
+        if not isinstance(masks, int) or columns.count >= masks:
             return None
         value = tapped(self._trace, cell.value)
-        return Rows(linear_of_channels(self._trace, node, value, self._kept, selection, (self._batch, masks)))
+        return Rows(linear_of_channels(self._trace, node, value, self._kept, columns, (self._batch, masks)))
 
     def _masks(self, cell: Cell) -> Value:
         """[B, M, 1, C, 1 ...], as the axes of the value are."""

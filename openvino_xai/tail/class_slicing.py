@@ -7,27 +7,14 @@ not be touched. A softmax needs them all, and stops this.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Size, product
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.graph.vocabulary import Array
-from openvino_xai.operations.axes import UNARY, axes_of, is_1x1
+from openvino_xai.operations.axes import is_1x1
+from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import Rows
-
-POOLED = frozenset("avg_pool max max_pool mean min sum".split())
-EACH_ALONE = UNARY | {"add", "divide", "multiply", "subtract", "reshape", "squeeze", "unsqueeze"}
-
-
-@dataclass(frozen=True)
-class Selection:
-    """`count` of all `classes`: `ids` [k], the same for all images, or [B, k] for each its own (`of_each_image`)."""
-
-    ids: Array
-    count: int
-    classes: int
-    of_each_image: bool = False
+from openvino_xai.tail.target import Columns
 
 
 def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], classes: int) -> dict[Value, int]:
@@ -75,8 +62,13 @@ def can_differ(nodes: Sequence[Node], held: Mapping[Value, int], *, by_channel: 
     linear = [node for node in chosen if not any(value in held for _, value in node.operands)]
     if len(linear) != 1 or not (is_linear(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear(linear[0])):
         return False
-    alone = EACH_ALONE | POOLED if by_channel else EACH_ALONE
-    return all(node.kind in alone for node in chosen if node is not linear[0])
+    return all(_treats_each_alone(node, pools=by_channel) for node in chosen if node is not linear[0])
+
+
+def _treats_each_alone(node: Node, *, pools: bool) -> bool:
+    """Whether a node treats each class alone: each element, a change of layout, or (`pools`) what pools each class."""
+    operation = operation_of(node)
+    return operation.pointwise or operation.moves == "all" or (pools and operation.reduces is not None)
 
 
 def is_linear(node: Node) -> bool:
@@ -87,7 +79,7 @@ def is_linear(node: Node) -> bool:
 
 
 def picked(
-    trace: Trace, node: Node, held: Mapping[Value, int], selection: Selection, rows: Rows, sizes: tuple[Size, Size]
+    trace: Trace, node: Node, held: Mapping[Value, int], columns: Columns, rows: Rows, sizes: tuple[Size, Size]
 ) -> dict[int, Value]:
     """The operands of `node` that hold something of every class, cut down to the classes asked for; `sizes` are (B, N)."""
     axis = held[node.outputs[0]]
@@ -98,39 +90,39 @@ def picked(
         operand = node.operand(source.operand)
         if operand in held or shape_of(operand)[source.axis] == 1:
             continue
-        if not selection.of_each_image:
-            found[source.operand] = trace.take(operand, selection.ids, axis=source.axis)
+        if not columns.of_each_image:
+            found[source.operand] = trace.take(operand, columns.ids, axis=source.axis)
         else:
-            found[source.operand] = _by_row(trace, operand, node, axis, selection, rows, sizes)
+            found[source.operand] = _by_row(trace, operand, node, axis, columns, rows, sizes)
     return found
 
 
 def _by_row(
-    trace: Trace, operand: Value, node: Node, axis: int, selection: Selection, rows: Rows, sizes: tuple[Size, Size]
+    trace: Trace, operand: Value, node: Node, axis: int, columns: Columns, rows: Rows, sizes: tuple[Size, Size]
 ) -> Value:
     """[B * N, k, 1 ...]: a constant of each class, for the classes of each row's image."""
-    each = trace.take(trace.reshape(operand, (product(shape_of(operand)),)), selection.ids, axis=0)  # [B, k]
+    each = trace.take(trace.reshape(operand, (product(shape_of(operand)),)), columns.ids, axis=0)  # [B, k]
     batch, masks = sizes
-    spread = trace.broadcast_to(trace.reshape(each, (batch, 1, selection.count)), (batch, masks, selection.count))
+    spread = trace.broadcast_to(trace.reshape(each, (batch, 1, columns.count)), (batch, masks, columns.count))
     trailing = [1] * (len(shape_of(node.outputs[0])) - axis - 1)
-    return trace.reshape(spread, (rows.count, selection.count, *trailing))
+    return trace.reshape(spread, (rows.count, columns.count, *trailing))
 
 
-def linear_by_image(trace: Trace, node: Node, rows: Rows, selection: Selection, sizes: tuple[Size, Size]) -> Value:
+def linear_by_image(trace: Trace, node: Node, rows: Rows, columns: Columns, sizes: tuple[Size, Size]) -> Value:
     """[B * N, k, ...]: a linear layer, or a 1x1 convolution, with, for each image, the weights of its own classes."""
-    (batch, masks), weights = sizes, _weights(trace, node, selection)  # [B, k, C]
+    (batch, masks), weights = sizes, _weights(trace, node, columns)  # [B, k, C]
     _, channels, *others = shape_of(rows.value)
     if node.kind == "matmul":
         x = trace.reshape(rows.value, (batch, masks, channels))
         y = trace.matmul(x, trace.permute_dims(weights, (0, 2, 1)))
     else:
         x = trace.reshape(rows.value, (batch, masks, channels, product(others)))
-        y = trace.matmul(trace.reshape(weights, (batch, 1, selection.count, channels)), x)
-    return _with_addend(trace, node, y, selection, sizes, others)
+        y = trace.matmul(trace.reshape(weights, (batch, 1, columns.count, channels)), x)
+    return _with_addend(trace, node, y, columns, sizes, others)
 
 
 def linear_of_channels(
-    trace: Trace, node: Node, value: Value, kept: Value, selection: Selection, sizes: tuple[Size, Size]
+    trace: Trace, node: Node, value: Value, kept: Value, columns: Columns, sizes: tuple[Size, Size]
 ) -> Value:
     """[B * M, k, ...]: a linear layer, or a 1x1 convolution, on copies of `value` [B, C, ...] that have the channels `kept`.
 
@@ -138,37 +130,37 @@ def linear_of_channels(
     """
     batch, _ = sizes
     _, channels, *others = shape_of(value)
-    weights = _weights(trace, node, selection)
+    weights = _weights(trace, node, columns)
     each = trace.multiply(
         trace.reshape(weights, (*shape_of(weights), 1)), trace.reshape(value, (batch, 1, channels, product(others)))
     )  # [B, k, C, ...]
-    laid = trace.reshape(trace.permute_dims(each, (0, 2, 1, 3)), (batch, channels, selection.count * product(others)))
+    laid = trace.reshape(trace.permute_dims(each, (0, 2, 1, 3)), (batch, channels, columns.count * product(others)))
     y = trace.matmul(trace.astype(kept, value.dtype), laid)
-    return _with_addend(trace, node, y, selection, sizes, others)
+    return _with_addend(trace, node, y, columns, sizes, others)
 
 
-def _weights(trace: Trace, node: Node, selection: Selection) -> Value:
+def _weights(trace: Trace, node: Node, columns: Columns) -> Value:
     """[B, k, C], or [1, k, C] where all images have the same classes."""
     weights = node.operand(1)
     if node.kind == "conv":
         weights = trace.reshape(weights, shape_of(weights)[:2])
     elif not node.attributes.get("transpose_b"):
         weights = trace.permute_dims(weights, (1, 0))
-    each = trace.take(weights, selection.ids, axis=0)
-    return each if selection.of_each_image else trace.reshape(each, (1, *shape_of(each)))
+    each = trace.take(weights, columns.ids, axis=0)
+    return each if columns.of_each_image else trace.reshape(each, (1, *shape_of(each)))
 
 
 def _with_addend(
-    trace: Trace, node: Node, y: Value, selection: Selection, sizes: tuple[Size, Size], others: Sequence[Size]
+    trace: Trace, node: Node, y: Value, columns: Columns, sizes: tuple[Size, Size], others: Sequence[Size]
 ) -> Value:
     """[B * N, k, ...]: a product [B, N, k ...], times alpha, with what the node adds for each class."""
     (batch, masks), a = sizes, node.attributes
-    y = trace.reshape(y, (batch, masks, selection.count, product(others)))
+    y = trace.reshape(y, (batch, masks, columns.count, product(others)))
     y = y if a.get("alpha", 1.0) == 1 else trace.multiply(y, a["alpha"])
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         addend = node.operand(2)
         if product(shape_of(addend)) != 1:
-            flat = trace.take(trace.reshape(addend, (product(shape_of(addend)),)), selection.ids, axis=0)
-            addend = trace.reshape(flat, (batch if selection.of_each_image else 1, 1, selection.count, 1))
+            flat = trace.take(trace.reshape(addend, (product(shape_of(addend)),)), columns.ids, axis=0)
+            addend = trace.reshape(flat, (batch if columns.of_each_image else 1, 1, columns.count, 1))
         y = trace.add(y, addend if a.get("beta", 1.0) == 1 else trace.multiply(addend, a["beta"]))
-    return trace.reshape(y, (batch * masks, selection.count, *others))
+    return trace.reshape(y, (batch * masks, columns.count, *others))

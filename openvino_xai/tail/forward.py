@@ -13,14 +13,15 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Dim, Shape, Size, product, text
+from openvino_xai.graph.sizes import Dim, Shape, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.tail.batching import repeat_over_rows
-from openvino_xai.tail.class_slicing import Selection, can_differ, class_axes, is_linear, linear_by_image, picked
+from openvino_xai.tail.class_slicing import can_differ, class_axes, is_linear, linear_by_image, picked
 from openvino_xai.tail.class_token.attention import Queries
 from openvino_xai.tail.masked import Cell, Flat, Masked, Rows, Start, Weighted, tapped
 from openvino_xai.tail.spatial_masks import Cells
+from openvino_xai.tail.target import Columns
 from openvino_xai.tail.walk import between
 
 
@@ -39,18 +40,18 @@ class Tail:
         self._batch, self._grid = batch, grid
         self._cells = Cells(graph, trace, batch, grid) if lazy else None
         self._rows: dict[Cell, Rows] = {}
-        self._selection: Selection | None = None
+        self._columns: Columns | None = None
         self._chosen: dict[Value, int] = {}
         self._nodes: list[Node] = []
 
-    def run(self, start: Mapping[Value, Start], selection: Selection | None = None) -> tuple[Rows, bool]:
+    def run(self, start: Mapping[Value, Start], columns: Columns | None = None) -> tuple[Rows, bool]:
         """The end, for every mask of every image, and whether it holds the selected classes alone, or still all of them.
 
         `start` says what is masked, and how. Raises PlanError, naming the operation that is in the way.
         """
         known = self._known(start)
         self._nodes = between(self._graph, known, self._end)
-        self._choose(selection, known)
+        self._choose(columns, known)
         for node in self._nodes:
             operands = {index: known[value] for index, value in node.operands if value in known}
             known.update(zip(node.outputs, self._step(node, operands), strict=True))
@@ -72,13 +73,13 @@ class Tail:
                 known[value] = item if self._cells or isinstance(item, Rows) else self._multiplied_out(item)
         return known
 
-    def _choose(self, selection: Selection | None, start: Collection[Value]) -> None:
+    def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
         """Find the values that need be computed for the selected classes only."""
-        self._selection, self._chosen = selection, {}
-        if selection is None or shape_of(self._end)[1] != selection.classes:
+        self._columns, self._chosen = columns, {}
+        if columns is None or shape_of(self._end)[1] != columns.total:
             return
-        held = class_axes(self._nodes, self._end, start, selection.classes)
-        if not selection.of_each_image or self._can_differ(held):
+        held = class_axes(self._nodes, self._end, start, columns.total)
+        if not columns.of_each_image or self._can_differ(held):
             self._chosen = held
 
     def _can_differ(self, held: Mapping[Value, int]) -> bool:
@@ -95,42 +96,42 @@ class Tail:
 
     def _step_of_classes(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
         """The output of `node` for the selected classes; cells, which the model computes anyway, are cut down here."""
-        selection, sizes = self._selection, (self._batch, product(self._grid))
-        assert selection is not None
-        cut = {i: self._of_classes(value, node.operand(i), selection) for i, value in operands.items()}
+        columns, sizes = self._columns, (self._batch, product(self._grid))
+        assert columns is not None
+        cut = {i: self._of_classes(value, node.operand(i), columns) for i, value in operands.items()}
         lazy = self._cells.step(node, cut, self._shape) if self._cells else None
         if lazy is not None and not isinstance(lazy[0], Cell):
             return lazy
-        if (linear := self._linear(node, cut, selection)) is not None:
+        if (linear := self._linear(node, cut, columns)) is not None:
             return [linear]
         rows = {index: self._as_rows(value) for index, value in cut.items()}
         first = next(iter(rows.values()))
-        if selection.of_each_image and is_linear(node):
-            return [Rows(linear_by_image(self._trace, node, first, selection, sizes))]
-        replaced = picked(self._trace, node, self._chosen, selection, first, sizes)
+        if columns.of_each_image and is_linear(node):
+            return [Rows(linear_by_image(self._trace, node, first, columns, sizes))]
+        replaced = picked(self._trace, node, self._chosen, columns, first, sizes)
         made = repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced)
         return list(made)
 
-    def _linear(self, node: Node, operands: Mapping[int, Masked], selection: Selection) -> Rows | None:
+    def _linear(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
         """The output of a linear layer for the selected classes, where masks are a part of its product."""
         return None
 
-    def _of_classes(self, value: Masked, original: Value, selection: Selection) -> Masked:
+    def _of_classes(self, value: Masked, original: Value, columns: Columns) -> Masked:
         """A cell with the selected classes alone, where it holds them all; rows of such values hold no others."""
         axis = self._chosen.get(original)
         if axis is None or not isinstance(value, Cell):
             return value
         rest = value.rest
         if rest is not None and shape_of(rest)[axis] != 1:
-            rest = self._trace.take(rest, selection.ids, axis=axis)
-        return Cell(self._trace.take(tapped(self._trace, value.value), selection.ids, axis=axis), rest, value.place)
+            rest = self._trace.take(rest, columns.ids, axis=axis)
+        return Cell(self._trace.take(tapped(self._trace, value.value), columns.ids, axis=axis), rest, value.place)
 
     def _shape(self, value: Value) -> Shape:
         """The shape of a value of the tail, for the selected classes where it can be computed for them alone."""
         shape, axis = shape_of(value), self._chosen.get(value)
-        if axis is None or self._selection is None:
+        if axis is None or self._columns is None:
             return shape
-        return (*shape[:axis], self._selection.count, *shape[axis + 1 :])
+        return (*shape[:axis], self._columns.count, *shape[axis + 1 :])
 
     def _as_rows(self, value: Masked) -> Rows:
         """The value, materialised, once."""
@@ -180,7 +181,7 @@ class Tail:
                 f"layer {named} has to be masked cell by cell, and the number of its cells depends on the input: "
                 "give the model a fixed height and width, or choose a layer from which only a pool leads to the scores"
             )
-        (height, width), (rows, columns) = [[int(str(size)) for size in pair] for pair in (cells, self._grid)]
+        (height, width), (rows, columns) = (concrete(sizes, f"the cells of layer {named}") for sizes in (cells, self._grid))
         if height % rows or width % columns:
             raise PlanError(
                 f"layer {named} has {height} x {width} cells where there are {rows} x {columns} masks: the shapes that the "

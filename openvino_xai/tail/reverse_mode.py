@@ -21,38 +21,11 @@ from openvino_xai.graph.sizes import Dim, Shape, Size, product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
 from openvino_xai.operations.axes import is_1x1
-from openvino_xai.operations.derivatives import DERIVATIVES, of_softmax
 from openvino_xai.operations.integers import known_integers
+from openvino_xai.operations.table import data_operands, operation_of
 from openvino_xai.tail.masked import tapped
-from openvino_xai.tail.walk import between, data_operands
-
-# what leaves adjoints as small as they are, where all else that it reads is constant
-SMALL = frozenset(
-    "add batch_norm cast divide identity matmul mean multiply negative squeeze subtract sum transpose unsqueeze".split()
-)
-
-
-@dataclass(frozen=True)
-class Classes:
-    """The K classes that are explained: `ids` [K], or [B, K] for each image (or copy) its own; None is all of `every`."""
-
-    every: int
-    ids: Any = None
-    of_each_image: bool = False
-
-    @property
-    def count(self) -> int:
-        """K."""
-        if self.ids is None:
-            return self.every
-        held = self.ids.shape[-1]
-        assert isinstance(held, int)
-        return held
-
-    @property
-    def columns(self) -> np.ndarray:
-        """The classes that rows are made for as long as no image matters: those with ids, else all."""
-        return np.arange(self.every) if self.ids is None or self.of_each_image else np.asarray(self.ids)
+from openvino_xai.tail.target import Columns, Target
+from openvino_xai.tail.walk import between
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +41,11 @@ class Adjoint:
 
 
 class Backward:
-    """The tail between `cut` and `end`, differentiated, for `batch` images and some classes.
+    """The tail between `cut` and what a `target` reads, differentiated, for `batch` images and some columns of scores.
 
-    `squash` says how a score is read of the end: `logit`, as it is, or through `softmax` or `sigmoid`. Values of the forward
-    pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses them, reading them
-    would change what the model returns. Or they are told as `forward`, for a number of `copies` of each image.
+    Values of the forward pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses
+    them, reading them would change what the model returns. Or they are told as `forward`, for a number of `copies` of each
+    image, of which `columns` has the ids.
     """
 
     def __init__(
@@ -80,18 +53,17 @@ class Backward:
         graph: Graph,
         trace: Trace,
         cut: Value,
-        end: Value,
-        classes: Classes,
+        target: Target,
+        columns: Columns,
         *,
         batch: Size,
-        squash: str = "logit",
         apart: bool = False,
         copies: int = 1,
         forward: Mapping[Value, Value] | None = None,
     ) -> None:
-        self.graph, self.xp, self.batch, self.classes = graph, trace, batch, classes
-        self._cut, self._end, self._squash = cut, end, squash
-        self._nodes = between(graph, {cut}, end)
+        self.graph, self.xp, self.batch, self.columns = graph, trace, batch, columns
+        self._cut, self._end, self._target = cut, target.read, target
+        self._nodes = between(graph, {cut}, self._end)
         self.items = batch * copies
         self._again = forward or (_computed_again(trace, cut, self._nodes) if apart else {})
         self.spans = self._followed()
@@ -107,15 +79,15 @@ class Backward:
             reached = [found[value] for value in node.outputs if value in found]
             if not reached:
                 continue
-            given = self._joined(node, found) if node.kind == "split" else reached[0]
-            rule = DERIVATIVES.get(node.kind)
+            given = self._joined(node, found) if len(node.outputs) > 1 else reached[0]
+            rule = operation_of(node).adjoint
             if rule is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
             if given.by_class and not self._stays_small(node):
                 given = self.as_rows(given)
             step = _Step(self, node, given)
             for index, operand in node.operands:
-                if operand in self.spans and operand in data_operands(node) and _has_slope(node, index):
+                if operand in self.spans and operand in data_operands(node) and index not in operation_of(node).selectors:
                     with understood(node):
                         adjoint = rule(step, index, given.value)
                     made = Adjoint(adjoint, self.spans[operand], given.by_class)
@@ -147,11 +119,11 @@ class Backward:
     @property
     def rows(self) -> Size:
         """B * K, or B * S * K for S copies."""
-        return self.items * self.classes.count
+        return self.items * self.columns.count
 
     def shape(self, value: Value, span: Span, by_class: bool) -> Shape:
         """The shape of a value with rows in place of images."""
-        return span.resized(shape_of(value), len(self.classes.columns) if by_class else self.rows)
+        return span.resized(shape_of(value), len(self.columns.shared) if by_class else self.rows)
 
     def read(self, value: Value, span: Span | None) -> Value:
         """A value of the forward pass for every row; what no image matters for, as it is."""
@@ -163,7 +135,7 @@ class Backward:
 
     def _spread(self, value: Value, span: Span) -> Value:
         """[..., B * K, ...] of [..., B, ...]: each image, once for each of its classes."""
-        shape, count = shape_of(value), self.classes.count
+        shape, count = shape_of(value), self.columns.count
         if count == 1 or span.length(shape) != self.items:
             return value
         ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
@@ -175,35 +147,33 @@ class Backward:
         """With a row for each class of each image."""
         if not adjoint.by_class:
             return adjoint
-        xp, axis, classes = self.xp, adjoint.span.axis, self.classes
-        if adjoint.value is self._seed.value and classes.of_each_image:
+        xp, axis, columns = self.xp, adjoint.span.axis, self.columns
+        if adjoint.value is self._seed.value and columns.of_each_image:
             return replace(adjoint, value=self._picked_by_image(adjoint.value), by_class=False)
         shape = shape_of(adjoint.value)
         ahead, behind = shape[:axis], shape[axis + 1 :]
-        if classes.of_each_image:
-            value = xp.take(adjoint.value, classes.ids, axis=axis)
+        if columns.of_each_image:
+            value = xp.take(adjoint.value, columns.ids, axis=axis)
         else:
             one = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
             value = xp.broadcast_to(one, (*ahead, self.items, *shape[axis:]))
         return Adjoint(xp.reshape(value, (*ahead, self.rows, *behind)), adjoint.span, False)
 
     def _picked_by_image(self, seed: Value) -> Value:
-        """[B * K, ...]: 1 at each row's own class."""
-        own = self.xp.reshape(self.classes.ids, (self.rows, 1))
-        picked = self.xp.astype(self.xp.equal(own, np.arange(self.classes.every)), seed.dtype)
+        """[B * K, ...]: 1 at each row's own column."""
+        picked = self.columns.seed_of_rows(self.xp, self.rows, seed.dtype)
         return self.xp.reshape(picked, (self.rows, *shape_of(seed)[1:]))
 
     def _stays_small(self, node: Node) -> bool:
         """Whether a node's adjoints need nothing of an image, and no axis in its full size."""
         inside = [index for index, value in node.operands if value in self.spans]
         others = [value for index, value in node.operands if index not in inside]
+        operation = operation_of(node)
         pointwise = node.kind == "conv" and is_1x1(node)
-        reshaped = (
-            node.kind == "reshape" and product(shape_of(node.outputs[0])[2:]) == product(shape_of(node.operand(0))[2:]) == 1
-        )
-        if not (node.kind in SMALL or pointwise or reshaped) or not all(self.graph.is_constant(value) for value in others):
+        flattens = operation.takes_shape and all(product(shape_of(v)[2:]) == 1 for v in (node.operand(0), node.outputs[0]))
+        if not (operation.lazy_adjoint or pointwise or flattens) or operation.linearity(node, inside) is None:
             return False
-        if node.kind in ("multiply", "divide", "matmul") and (len(inside) > 1 or (node.kind == "divide" and inside != [0])):
+        if not all(self.graph.is_constant(value) for value in others):
             return False
         spans = [self.spans[node.operand(index)] for index in inside] + [self.spans[value] for value in node.outputs]
         return all(span.pure for span in spans)
@@ -212,11 +182,11 @@ class Backward:
 
     @cached_property
     def _seed(self) -> Adjoint:
-        """The derivative of logits with respect to the end: 1 at the class itself, computed and not stored."""
-        xp, end, columns = self.xp, self._end, self.classes.columns
+        """The derivative of logits with respect to the end: 1 at the column itself."""
+        xp, end = self.xp, self._end
         dtype = end.dtype if end.dtype is not None and end.dtype.kind == "f" else np.dtype(np.float32)
-        own = xp.equal(columns.reshape(-1, 1), np.arange(self.classes.every))
-        return Adjoint(xp.reshape(xp.astype(own, dtype), (len(columns), *shape_of(end)[1:])), FIRST, True)
+        seed = self.columns.seed(xp, dtype)
+        return Adjoint(xp.reshape(seed, (len(self.columns.shared), *shape_of(end)[1:])), FIRST, True)
 
     def is_seed(self, value: Value) -> bool:
         """Whether an adjoint is still the seed, in whatever shape."""
@@ -229,14 +199,10 @@ class Backward:
 
     def _squashed(self, seed: Adjoint) -> Adjoint:
         """The derivative of the scores, where something squashes them."""
-        if self._squash == "logit":
+        if self._target.squash == "logit":
             return seed
-        dtype = seed.value.dtype
-        xp, rows, y = self.xp, self.as_rows(seed), self.read(self._end, FIRST)
-        if self._squash == "softmax":
-            return replace(rows, value=of_softmax(xp, xp.softmax(y, axis=1), rows.value, (1,)))
-        s = xp.sigmoid(y)
-        return replace(rows, value=xp.multiply(rows.value, xp.multiply(s, xp.subtract(np.ones((), dtype), s))))
+        rows, y = self.as_rows(seed), self.read(self._end, FIRST)
+        return replace(rows, value=self._target.adjoint(self.xp, y, rows.value))
 
     def _joined(self, node: Node, found: Mapping[Value, Adjoint]) -> Adjoint:
         """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
@@ -268,11 +234,6 @@ def _computed_again(trace: Trace, cut: Value, nodes: Sequence[Node]) -> dict[Val
         made = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
         again.update(zip(node.outputs, made, strict=True))
     return again
-
-
-def _has_slope(node: Node, index: int) -> bool:
-    """Whether an output depends smoothly on an operand: conditions and indices choose, and have none."""
-    return not (node.kind == "where" and index == 0) and not (node.kind == "gather" and index == 1)
 
 
 class _Step:
@@ -307,7 +268,7 @@ class _Step:
     @cached_property
     def _output_shape(self) -> Shape:
         shape = self._backward.shape(self.node.outputs[0], self._span, self._by_class)
-        if self.node.kind == "split":
+        if len(self.node.outputs) > 1:  # the adjoints of its parts come side by side
             return self.operand_shape(0)
         return shape
 
@@ -332,10 +293,10 @@ class _Step:
 
     def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
         """The seed picks one item a row."""
-        columns = self._backward.classes.columns
+        columns = self._backward.columns
         if not self._by_class or not self._backward.is_seed(g):
             return None
         rank = len(shape_of(weights))
         first = self.xp.permute_dims(weights, (axis, *(a for a in range(rank) if a != axis)))
-        whole = np.array_equal(columns, np.arange(self._backward.classes.every))
-        return first if whole else self.xp.take(first, columns, axis=0)
+        whole = np.array_equal(columns.shared, np.arange(columns.total))
+        return first if whole else self.xp.take(first, columns.shared, axis=0)

@@ -16,6 +16,8 @@ from tiny import CASES
 
 from openvino_xai.cli.app import main
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 MODELS = {
     "openvino": SAMPLES / "models" / "efficientnet_lite0.xml",

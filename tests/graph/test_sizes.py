@@ -1,6 +1,9 @@
 """Sizes that a run decides."""
 
-from openvino_xai.graph.sizes import Dim, at_one, product, quotient, text
+import pytest
+
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.sizes import Dim, at_one, concrete, product, quotient, text
 
 B, H = Dim(1, ("batch",)), Dim(1, ("height",))
 
@@ -19,3 +22,9 @@ def test_products_and_quotients() -> None:
 def test_text() -> None:
     assert text((B, 3, 49 * B)) == "[batch, 3, 49*batch]"
     assert text(None) == "[?]"
+
+
+def test_concrete_sizes_are_numbers_or_the_axis_is_named() -> None:
+    assert concrete((2, 3), "the kernel") == (2, 3)
+    with pytest.raises(PlanError, match=r"the cells of 'f' \[7, height\] .* axis 1 is height: give the model a fixed height"):
+        concrete((7, H), "the cells of 'f'")

@@ -19,7 +19,7 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.graph.trace import Trace
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.tail.reverse_mode import Classes
+from openvino_xai.tail.target import Columns
 
 LINEAR = "flat = Reshape(y, laid) logits = MatMul(flat, head)"
 
@@ -54,7 +54,7 @@ def holds(case: Case, dialect: str, step: float, tolerance: float) -> None:
     """Whether logits move along a random direction as the gradient says."""
     model = case.model(2)
     deployed, trace = open_model(in_dialect(model, dialect)).twin(), Trace()
-    made = gradient(deployed, Classes(CLASSES), trace)
+    made = gradient(deployed, Columns(CLASSES), trace)
     emit(Plan(deployed.graph, tuple(trace.nodes), {"gradient": made}), deployed)
     rng = np.random.default_rng(8)
     image = rng.normal(0, 1, (2, *SHAPE)).astype(np.float32)

@@ -9,11 +9,12 @@ from tiny import CASES as TINY
 from tiny import DIALECTS, images, in_dialect
 
 import openvino_xai as xai
-from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import PlanError
 from openvino_xai.hooks import METHODS
+from openvino_xai.locate import locate
 from openvino_xai.probes import PROBES
-from openvino_xai.surgery.insert import _View, token_hint
+
+pytestmark = pytest.mark.slow
 
 CHANNEL_HOOKS = [name for name, method in METHODS.items() if method.masks == "nothing" and method.score != "none"]
 CHANNEL_PROBES = [name for name, probe in PROBES.items() if probe.looks_at in ("layer", "layer gradients")]
@@ -46,8 +47,8 @@ def test_all_that_weigh_channels_look_at_one_layer(name: str, dialect: str) -> N
     """Behind a head of 1x1 the channels are classes already: methods look ahead of it."""
     model = in_dialect(CASES[name].model("B"), dialect)
     probes = {method: xai.probe(model, method).record["layer"] for method in CHANNEL_PROBES}
-    view = _View(open_model(model).graph, None, None, token_hint(None, None))
-    hooks = {method: view.choose(None, method).name for method in CHANNEL_HOOKS}
+    located = locate(model)
+    hooks = {method: located.choose(method).name for method in CHANNEL_HOOKS}
     assert len({*probes.values(), *hooks.values()}) == 1, (probes, hooks)
 
 

@@ -102,8 +102,8 @@ def hold(image: str, scores: str, folder: Path) -> None:
         (tree, constants), (ordinary_tree, ordinary_constants) = shape_of(code), shape_of(ordinary)
         assert tree == ordinary_tree
         assert constants == [back.get(value, value) if isinstance(value, str) else value for value in ordinary_constants]
-        readme = MarkdownIt().parse(_readme(hostile, "triton", False, code))
-        expected = MarkdownIt().parse(_readme(plain, "triton", False, ordinary))
+        readme = MarkdownIt().parse(_readme(hostile, "triton", code, legacy=False))
+        expected = MarkdownIt().parse(_readme(plain, "triton", ordinary, legacy=False))
         assert [token.type for token in readme] == [token.type for token in expected]
         assert [token.content for token in readme if token.info == "python"] == [code]
         spans = [child.content for token in readme for child in token.children or () if child.type == "code_inline"]

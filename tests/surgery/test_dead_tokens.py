@@ -16,9 +16,11 @@ import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.vocabulary import JOIN
+from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.record import unhooked
-from openvino_xai.surgery.request import Request
 from openvino_xai.tail.class_token.attention import Queries
+
+pytestmark = pytest.mark.slow
 
 JOINED = [
     "fused",
@@ -101,21 +103,21 @@ def test_a_gate_keeps_the_copies_apart(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_copies_are_kept_apart_where_a_runtime_would_change_a_bit(dialect: str, changed_once: list[Request]) -> None:
+def test_copies_are_kept_apart_where_a_runtime_would_change_a_bit(dialect: str, changed_once: list[Decision]) -> None:
     made = hooked("fused", dialect)
-    assert [request.apart for request in changed_once] == [False, True]
+    assert [decision.isolated for decision in changed_once] == [False, True]
     assert "joined" not in made.record
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_copy_in_the_place_of_the_class_token_is_seen(
-    dialect: str, verified: list[Request], monkeypatch: pytest.MonkeyPatch
+    dialect: str, verified: list[Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oracle fails where it should: one place too early, the outputs are others."""
     real = Queries._among
     monkeypatch.setattr(Queries, "_among", lambda self, value, span, item, token: real(self, value, span, item, token - 1))
     hooked("fused", dialect)
-    assert [request.apart for request in verified] == [False, True]  # the first try was refused
+    assert [decision.isolated for decision in verified] == [False, True]  # the first try was refused
 
 
 def test_where_copies_find_no_place_further_on_none_of_them_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:

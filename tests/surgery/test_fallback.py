@@ -14,14 +14,16 @@ import openvino_xai as xai
 from openvino_xai.cli.app import app
 from openvino_xai.errors import NoneRefused
 from openvino_xai.surgery import insert
-from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.decision import Decision
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_hook_that_the_runtime_took_at_once_says_nothing() -> None:
     assert "fallback" not in xai.insert(CASES["mlp head"].build("B", 17), method="grad_cam").record
 
 
-def test_copies_that_are_computed_apart(changed_once: list[Request], tmp_path: Path) -> None:
+def test_copies_that_are_computed_apart(changed_once: list[Decision], tmp_path: Path) -> None:
     onnx.save(CASES["mlp head"].build("B", 17), tmp_path / "m.onnx")
     told = CliRunner().invoke(
         app, ["insert", "--model", str(tmp_path / "m.onnx"), "--method", "grad_cam"], catch_exceptions=False
@@ -34,10 +36,10 @@ def test_copies_that_are_computed_apart(changed_once: list[Request], tmp_path: P
 def test_one_image_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
     real = insert.verify_hook
 
-    def refusing(original: Any, hooked: Any, located: Any, request: Request, *, cost: float) -> Any:
-        if request.gate == "any":
+    def refusing(original: Any, hooked: Any, location: Any, decision: Decision, *, cost: float) -> Any:
+        if decision.gate == "any":
             raise NoneRefused("the runtime cannot explain no image at all")
-        return real(original, hooked, located, request, cost=cost)
+        return real(original, hooked, location, decision, cost=cost)
 
     monkeypatch.setattr(insert, "verify_hook", refusing)
     assert xai.insert(CASES["mlp head"].build("B", 17), gate=True).record["fallback"] == "one"

@@ -10,6 +10,8 @@ from tiny import CASES, DIALECTS, images, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import InputError, PlanError
 
+pytestmark = pytest.mark.slow
+
 WORKING = [
     "pool and linear", "residual, layer second", "3x3 convolution after the layer", "strided depthwise convolution",
     "batch norm", "squeeze and excite", "mlp head", "scores from a convolution", "softmax inside",

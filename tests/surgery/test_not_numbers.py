@@ -13,7 +13,6 @@ from tiny import CASES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import VerificationError
-from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.verify import hook as verify
 from openvino_xai.surgery.verify import ingredients as parts
 from openvino_xai.surgery.verify.finite_differences import step_along
@@ -52,7 +51,7 @@ def test_maps_and_their_definition(scale: Any, where: str) -> None:
     if where == "maps":
         maps[0, 0, 1, 1] = np.nan
     definition = SimpleNamespace(scores=lambda masks, columns, rows: nan_like(y) if where == "definition" else y)
-    _, difference = verify._compare(maps, [[(0, 0)]], cast(Any, definition), Request(scale=scale))
+    _, difference = verify._compare(maps, [[(0, 0)]], cast(Any, definition), scale)
     assert np.isnan(difference)
 
 

@@ -37,24 +37,19 @@ def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_changed_outputs_are_refused(dialect: str) -> None:
     from openvino_xai.dialects.open import open_model
-    from openvino_xai.locate.image import find_image
-    from openvino_xai.locate.layers import candidates, choose
-    from openvino_xai.locate.positions import places
-    from openvino_xai.locate.scores import find_scores
+    from openvino_xai.locate.located import Located, Where
+    from openvino_xai.surgery.decision import decide
     from openvino_xai.surgery.request import Request
     from openvino_xai.surgery.verify.hook import verify_hook
-    from openvino_xai.surgery.verify.masks import Located
 
     case = CASES["pool and linear"]
     original = open_model(in_dialect(case.build("B", 17), dialect))
     other = type(case)(case.layer, case.body.replace("Relu(c)", "Abs(c)"), case.weights).build("B", 17)
     hooked = xai.insert(in_dialect(other, dialect), layer="f").deployed
-    image, place = find_image(original.graph)
-    scores = find_scores(original.graph)
-    found = candidates(original.graph, image, scores, places(original.graph, image, place))
-    layer = choose(found, "f", original.graph)
+    located = Located.of(original, Where("f"))
+    layer = located.choose()
     with pytest.raises(VerificationError, match=r"output 'logits' changed by up to"):
-        verify_hook(original, hooked, lambda model: Located(model, layer, scores), Request())
+        verify_hook(original, hooked, located.at(layer), decide(Request(), layer, (original.runtime,)))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

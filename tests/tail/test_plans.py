@@ -16,6 +16,8 @@ from tiny import CASES, CLASSES, DIALECTS, Case, Oracle, images, in_dialect, tin
 import openvino_xai as xai
 from openvino_xai.errors import OutputsChanged
 
+pytestmark = pytest.mark.slow
+
 # f32 sums in another order; scores are of the size of 1
 TOLERANCE = 2e-5
 CHANNELS = 4
@@ -280,6 +282,42 @@ def test_height_and_width_may_stay_open_where_a_pool_ends_the_cells(name: str, s
     batch = np.random.default_rng(0).normal(0, 1, (2, 3, *size)).astype(np.float32)
     expected = Oracle(with_open_sizes(case.build(1, 17)), "f").raw(batch)
     np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], expected, atol=TOLERANCE)
+
+
+TOKENS = (
+    "c = Conv<pads=[1,1,1,1]>(image, w0) s = Reshape(c, laid) t = Transpose<perm=[0,2,1]>(s) m = MatMul(t, w1) r = Relu(m) "
+)
+TOKEN_HEAD = "p = ReduceMean<axes=[1], keepdims=0>(r) logits = MatMul(p, w)"
+TOKEN_WEIGHTS = {"w0": (4, 3, 3, 3), "laid": np.array([0, 4, -1]), "w1": (4, 4), "w": (4, CLASSES)}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("method", ["reciprocam", "cam", "activation_map", "ablation_cam", "grad_cam", "layer_cam"])
+def test_tokens_of_an_open_size_are_explained_as_those_of_a_fixed_one(method: str, dialect: str) -> None:
+    fixed = tiny(TOKENS + TOKEN_HEAD, **TOKEN_WEIGHTS)
+    batch = images(fixed, 2)
+    expected, maps = (
+        xai.load(xai.insert(in_dialect(model, dialect), layer="r", method=method, targets=[1, 3], scale="none"))(batch)
+        for model in (fixed, with_open_sizes(tiny(TOKENS + TOKEN_HEAD, **TOKEN_WEIGHTS)))
+    )
+    np.testing.assert_allclose(maps["saliency_map"], expected["saliency_map"], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("method", "plan"), [("reciprocam", "direct"), ("abs_cam", "lazy"), ("smooth_grad_cam_plus_plus", "lazy")]
+)
+def test_tokens_of_an_open_size_that_has_to_be_known_are_refused(method: str, plan: str, dialect: str) -> None:
+    model = in_dialect(with_open_sizes(tiny(TOKENS + TOKEN_HEAD, **TOKEN_WEIGHTS)), dialect)
+    with pytest.raises(xai.OvxaiError, match="fixed height and width"):
+        xai.insert(model, layer="r", method=method, plan=plan)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_probe_of_tokens_of_an_open_size_is_refused(dialect: str) -> None:
+    model = in_dialect(with_open_sizes(tiny(TOKENS + TOKEN_HEAD, **TOKEN_WEIGHTS)), dialect)
+    with pytest.raises(xai.OvxaiError, match="height and width"):
+        xai.probe(model, "score_cam", layer="r").explain(np.zeros((32, 32, 3), np.uint8))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

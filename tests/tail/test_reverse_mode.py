@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -12,9 +14,10 @@ from tiny import CLASSES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import PlanError, TooLarge, VerificationError
-from openvino_xai.operations.derivatives import DERIVATIVES
-from openvino_xai.surgery.request import Request
-from openvino_xai.tail import reverse_mode as backward
+from openvino_xai.operations.table import OPERATIONS
+from openvino_xai.surgery.decision import Decision
+
+pytestmark = pytest.mark.slow
 
 NAMES = ["pool, linear", "squeeze and excite", "max pool, overlapping", "strided convolution"]
 
@@ -192,8 +195,11 @@ def test_a_gate_leaves_images_out(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_wrong_derivative_is_seen(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rule = DERIVATIVES["sigmoid"]
-    monkeypatch.setitem(backward.DERIVATIVES, "sigmoid", lambda at, index, g: at.xp.multiply(rule(at, index, g), 3.0))
+    sigmoid = OPERATIONS["sigmoid"]
+    rule = sigmoid.adjoint
+    assert rule is not None
+    wrong = replace(sigmoid, adjoint=lambda at, index, g: at.xp.multiply(rule(at, index, g), 3.0))
+    monkeypatch.setitem(OPERATIONS, "sigmoid", wrong)
     with pytest.raises(VerificationError, match=r"the gradient of class \d at layer 'x' is not the slope of its score"):
         xai.insert(in_dialect(CASES["squeeze and excite"].model("B"), dialect), method="grad_cam", layer="x")
 
@@ -219,11 +225,11 @@ def test_all_classes_of_a_deep_tail_are_refused_with_a_limit() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_values_that_may_not_be_read_are_computed_again(dialect: str, changed_once: list[Request]) -> None:
+def test_values_that_may_not_be_read_are_computed_again(dialect: str, changed_once: list[Decision]) -> None:
     true = slopes("attention, as exported")
     model = in_dialect(CASES["attention, as exported"].model("B"), dialect)
     hooked = xai.insert(model, method="hires_cam", layer="x", targets="all")
-    assert [request.apart for request in changed_once] == [False, True]
+    assert [decision.isolated for decision in changed_once] == [False, True]
     seen = xai.load(hooked)(true.image)["saliency_map"]
     np.testing.assert_allclose(seen, unit(true_maps("attention, as exported", "hires_cam")), atol=2e-4)
 

@@ -15,11 +15,15 @@ from tiny import DIALECTS, in_dialect
 import openvino_xai as xai
 from openvino_xai.contract import GRADIENT
 from openvino_xai.dialects.open import open_model
+from openvino_xai.locate.located import Located, Where
+from openvino_xai.surgery.decision import decide
 from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.insert import _View, token_hint
 from openvino_xai.surgery.plan.hook import plan_parts
-from openvino_xai.surgery.request import Request, Targets
+from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.verify.masks import CUT
+from openvino_xai.tail.target import Ids
+
+pytestmark = pytest.mark.slow
 
 SIDE = {"vit": 64, "swin": 64, "vgg": 224}  # pixels, elsewhere 96
 IDS = (3, 7)
@@ -70,9 +74,9 @@ class Beside:
         self.onnx = onnx.load_from_string(file.getvalue())
         self.hooked = xai.insert(self.onnx, method="grad_cam", targets=list(IDS))
         deployed = open_model(self.onnx)
-        view = _View(deployed.graph, None, None, token_hint(None, None))
-        self.place = view.choose(None, "grad_cam").place
-        features = deployed.probing(read={CUT: view.choose(None, "grad_cam").value}, given={}).compile()
+        layer = Located.of(deployed, Where()).choose("grad_cam")
+        self.place = layer.place
+        features = deployed.probing(read={CUT: layer.value}, given={}).compile()
         self.module = self._module(torch, features({"image": self.image.numpy()})[CUT])
 
     def _module(self, torch: Any, features: np.ndarray) -> Any:
@@ -122,10 +126,9 @@ def beside(request: pytest.FixtureRequest, torch: Any, known: dict[str, Beside])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_gradients_are_those_of_autograd(beside: Beside, torch: Any, dialect: str) -> None:
     deployed = open_model(in_dialect(beside.onnx, dialect)).twin()
-    view = _View(deployed.graph, None, None, token_hint(None, None))
-    plan = plan_parts(
-        deployed.graph, view.choose(None, "grad_cam"), view.scores, Request(method="grad_cam", targets=Targets(ids=IDS))
-    )
+    located = Located.of(deployed, Where())
+    layer = located.choose("grad_cam")
+    plan = plan_parts(located.at(layer), decide(Request(method="grad_cam", pick=Ids(IDS)), layer))
     emit(plan, deployed)
     seen = deployed.compile()({"image": beside.image.numpy()})[GRADIENT]
     true = beside.gradients(torch)

@@ -13,6 +13,8 @@ from tiny_transformers import HEIGHT, ROUNDING, VARIANTS, WIDTH, TokenOracle, Tr
 import openvino_xai as xai
 from openvino_xai.errors import InputError, LayerError, PlanError
 
+pytestmark = pytest.mark.slow
+
 
 def hooked_maps(
     variant: Transformer, dialect: str, built: int | str, batch: np.ndarray, **options: Any

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from openvino_xai.graph.model import Node
+from openvino_xai.graph.sizes import concrete
 
 Emitted = tuple[str, dict[str, Any], list[np.ndarray]]
 
@@ -37,7 +38,7 @@ def _matmul(node: Node, opset: int) -> Emitted:
 
 def _conv_transpose(node: Node, opset: int) -> Emitted:
     a, n = node.attributes, len(node.attributes["strides"])
-    kernel = [int(str(size)) for size in (node.operand(1).shape or ())[-n:]]
+    kernel = list(concrete((node.operand(1).shape or ())[-n:], f"the kernel of {node}"))
     same = {name: list(a[name]) for name in ("strides", "pads", "dilations", "output_padding")}
     return "ConvTranspose", {**same, "group": a["groups"], "kernel_shape": kernel}, []
 

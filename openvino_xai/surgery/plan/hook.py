@@ -8,17 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, GRADIENT, MAP, WANTED
+from openvino_xai.contract import GRADIENT, MAP, WANTED
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.hooks import METHODS, SCALES
-from openvino_xai.locate.layers import Candidate
-from openvino_xai.locate.scores import Scores
+from openvino_xai.hooks import SCALES
+from openvino_xai.locate.located import Location
+from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.linearity import refuse_nonlinear
 from openvino_xai.surgery.plan.site import PlannedSite
-from openvino_xai.surgery.request import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,50 +50,48 @@ class Plan:
         return frozenset(found)
 
 
-def plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
-    """The plan that explains `scores` at `layer` as `request` says. Raises PlanError, naming the node in the way."""
+def plan(location: Location, decision: Decision) -> Plan:
+    """The plan that explains a location as it was decided. Raises PlanError, naming the node in the way."""
     try:
-        return _plan(graph, layer, scores, request)
+        return _plan(location, decision)
     except RecursionError as error:  # masked tokens are followed backwards, node by node
+        name = location.layer.name
         raise PlanError(
-            f"the way from layer '{layer.name}' to the scores is longer than any that can be followed; choose a later layer",
-            node=layer.name,
+            f"the way from layer '{name}' to the scores is longer than any that can be followed; choose a later layer",
+            node=name,
         ) from error
 
 
-def _plan(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
-    trace = Trace()
-    method = METHODS[request.method or "reciprocam"]
-    if method.linear:
-        refuse_nonlinear(graph, layer.value, scores.read_at(request.reads), request.method or "")
-    site = PlannedSite(trace, graph, layer, scores, request)
-    saliency = SCALES[request.scale](trace, method.hook(trace, site))
+def _plan(location: Location, decision: Decision) -> Plan:
+    trace, graph, target = Trace(), location.graph, decision.target(location.scores)
+    if decision.traits.linear:
+        refuse_nonlinear(graph, location.layer.value, target.read, decision.method)
+    site = PlannedSite(trace, location, decision)
+    saliency = SCALES[decision.scale](trace, decision.traits.hook(trace, site))
     if shape_of(saliency)[2] != site.classes:  # one map for all
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
-    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2))}
-    if site.explained is not None and site.wanted is None:
-        outputs[CLASS] = site.explained
+    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(site.columns)}
     needed = _needed(trace.nodes, [*outputs.values(), *trace.joined.values()])
-    inputs = {} if site.wanted is None else {WANTED: site.wanted}
+    question = site.columns.question
+    inputs = {} if question is None else {WANTED: question}
     nodes = tuple(node for node in trace.nodes if node in needed)
     return Plan(graph, nodes, outputs, inputs, joined=trace.joined)
 
 
-def plan_parts(graph: Graph, layer: Candidate, scores: Scores, request: Request) -> Plan:
+def plan_parts(location: Location, decision: Decision) -> Plan:
     """The plan that returns what a method asks for: `gradient` [B, K, ...], in the layer's own axes, where it reads gradients.
 
     And, of `channel_scores` and the like, what it gave and what it was told. Raises PlanError.
     """
     trace = Trace()
-    site = PlannedSite(trace, graph, layer, scores, request)
-    method = METHODS[request.method or ""]
-    outputs = {GRADIENT: site.gradient()} if method.gradients else {}
-    method.hook(trace, site)
+    site = PlannedSite(trace, location, decision)
+    outputs = {GRADIENT: site.gradient()} if decision.traits.gradients else {}
+    decision.traits.hook(trace, site)
     for what, given, told in site.answers:
         outputs.update({f"{what} given": trace.astype(given, np.float32), f"{what} told": told})
     needed = _needed(trace.nodes, list(outputs.values()))
-    return Plan(graph, tuple(node for node in trace.nodes if node in needed), outputs)
+    return Plan(location.graph, tuple(node for node in trace.nodes if node in needed), outputs)
 
 
 def _needed(nodes: list[Node], outputs: list[Value]) -> set[Node]:

@@ -7,7 +7,7 @@ Where gradients are read, they are held to differences of the original scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -19,11 +19,13 @@ from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, VerificationError
 from openvino_xai.graph.model import Value
-from openvino_xai.hooks import METHODS
-from openvino_xai.locate.layers import Candidate, is_quantised
-from openvino_xai.surgery.request import Request
+from openvino_xai.locate.layers import is_quantised
+from openvino_xai.locate.located import Location
+from openvino_xai.surgery.decision import Decision
+from openvino_xai.surgery.request import Scale
 from openvino_xai.surgery.verify.ingredients import hold_parts
-from openvino_xai.surgery.verify.masks import Definition, Located, larger
+from openvino_xai.surgery.verify.masks import Definition, Reference, larger
+from openvino_xai.tail.target import All, AtRunTime, Ids, TopK
 
 MAPS = 3  # maps of an image that are held to the definition
 VALUES = 1000  # of the outputs, that are compared with the original's
@@ -59,33 +61,28 @@ class Verified:
 def verify_hook(
     original: Deployed,
     hooked: Deployed,
-    located: Callable[[Deployed], Located],
-    request: Request,
+    location: Location,
+    decision: Decision,
     *,
     cost: float = 1.0,
 ) -> Verified:
-    """Run both models on random batches, by each runtime that the request names. Raises VerificationError.
+    """Run both models on random batches, by each runtime that was decided on; `location` is in the original.
 
     The maps of one batch are held to their definition, the outputs of several to those of the original: of as many as it takes
-    to see a bit that changes now and then, and of fewer where the hooked model's `cost`, in plain models, is high.
+    to see a bit that changes now and then, and of fewer where the hooked model's `cost`, in plain models, is high. Raises
+    VerificationError.
     """
-    runtimes = request.runtimes or (original.runtime,)
-    results = [_verify_in(runtime, original, hooked, located, request, cost) for runtime in runtimes]
-    return replace(results[0], difference=reduce(larger, (result.difference for result in results)), runtimes=runtimes)
+    references = [Reference(original, location, decision, runtime) for runtime in decision.runtimes]
+    results = [_verify_in(reference, hooked, cost) for reference in references]
+    difference = reduce(larger, (result.difference for result in results))
+    return replace(results[0], difference=difference, runtimes=decision.runtimes)
 
 
-def _verify_in(
-    runtime: Runtime,
-    original: Deployed,
-    hooked: Deployed,
-    located: Callable[[Deployed], Located],
-    request: Request,
-    cost: float,
-) -> Verified:
+def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     """Hold a hooked model to the original, both run by one runtime. Raises VerificationError."""
-    place = replace(located(original), runtime=runtime)
-    layer, scores, inputs = place.layer, place.scores, random_inputs(original)
-    reference, running = compile_for(original, runtime), compile_for(hooked, runtime)
+    decision, runtime, layer, scores = original.decision, original.runtime, original.layer, original.location.scores
+    inputs = random_inputs(original.model)
+    reference, running = original.compiled(original.model), original.compiled(hooked)
     plain = reference(inputs)
     if np.isnan(plain[scores.name]).any():
         raise VerificationError(
@@ -93,22 +90,22 @@ def _verify_in(
             "its weights what they should be?"
         )
     batch = len(plain[scores.name])
-    extra = {**_gate(request, np.ones(batch, bool)), **_wanted(request, plain[scores.name])}
+    extra = {**_gate(decision, np.ones(batch, bool)), **_wanted(decision, plain[scores.name])}
     new = running({**inputs, **extra})
     _same_outputs(plain, new, runtime)
-    if request.gate != "off":
+    if decision.gate != "off":
         _gates(running, inputs, plain, new, batch, runtime)
-    for other in _more_batches(original, plain, cost):
+    for other in _more_batches(original.model, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
         _same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     maps = new[MAP]
-    _declared(maps, layer, request, batch)
-    chosen = _chosen_maps(plain[scores.name], new, request)
-    quantised = is_quantised(original.graph)
-    if METHODS[request.method or "reciprocam"].masks == "nothing":
-        cells, difference = hold_parts(place, located(original.twin()), request, inputs, maps, chosen, quantised=quantised)
+    _declared(maps, decision, batch)
+    chosen = _chosen_maps(plain[scores.name], new, decision)
+    quantised = is_quantised(original.model.graph)
+    if decision.traits.masks == "nothing":
+        cells, difference = hold_parts(original, inputs, maps, chosen, quantised=quantised)
     else:
-        cells, difference = _compare(maps, chosen, Definition(place, request, inputs), request)
+        cells, difference = _compare(maps, chosen, Definition(original, inputs), decision.scale)
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
     if np.float16 in (scores.value.dtype, layer.value.dtype):
         tolerance = max(tolerance, HALF_TOLERANCE)
@@ -133,13 +130,13 @@ def _more_batches(original: Deployed, plain: Mapping[str, np.ndarray], cost: flo
         yield random_inputs(original, 1 if seed % 2 else BATCH, seed=seed)
 
 
-def _gate(request: Request, asked: np.ndarray) -> dict[str, np.ndarray]:
-    return {GATE: asked} if request.gate != "off" else {}
+def _gate(decision: Decision, asked: np.ndarray) -> dict[str, np.ndarray]:
+    return {GATE: asked} if decision.gate != "off" else {}
 
 
-def _wanted(request: Request, scores: np.ndarray) -> dict[str, np.ndarray]:
+def _wanted(decision: Decision, scores: np.ndarray) -> dict[str, np.ndarray]:
     """The class that is asked for: the most probable one of every other image, the least of those between."""
-    if not request.targets.asked:
+    if not isinstance(decision.pick, AtRunTime):
         return {}
     order = np.argsort(-scores.reshape(len(scores), -1).astype(np.float64), axis=1)
     return {WANTED: np.where(np.arange(len(order)) % 2, order[:, -1], order[:, 0]).astype(np.int64)}
@@ -208,8 +205,8 @@ def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runt
             )
 
 
-def _declared(maps: np.ndarray, layer: Candidate, request: Request, batch: int) -> None:
-    cells = request.grid or layer.cells
+def _declared(maps: np.ndarray, decision: Decision, batch: int) -> None:
+    cells = decision.grid
     fits = maps.ndim == 4 and maps.shape[0] == batch
     if not fits or any(isinstance(size, int) and size != seen for size, seen in zip(cells, maps.shape[2:], strict=True)):
         raise VerificationError(f"the maps have shape {list(maps.shape)}; [{batch}, K, {cells[0]}, {cells[1]}] is expected")
@@ -217,21 +214,26 @@ def _declared(maps: np.ndarray, layer: Candidate, request: Request, batch: int) 
         raise VerificationError("the maps hold values that are not finite")
 
 
-def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], request: Request) -> list[list[tuple[int, int]]]:
+def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], decision: Decision) -> list[list[tuple[int, int]]]:
     """For each image, `MAPS` of its maps as (index, class): the most probable classes explained, and the least."""
+    explained: Iterable[int]
     chosen = []
     for image, row in enumerate(plain.reshape(len(plain), -1)):
-        explained = new[CLASS][image] if request.targets.top is not None else request.targets.ids or range(row.size)
-        if request.targets.asked:
-            explained = _wanted(request, plain)[WANTED][image : image + 1]
+        match decision.pick:
+            case TopK():
+                explained = new[CLASS][image]
+            case AtRunTime():
+                explained = _wanted(decision, plain)[WANTED][image : image + 1]
+            case Ids(ids):
+                explained = ids
+            case All():
+                explained = range(row.size)
         ranked = sorted(enumerate(explained), key=lambda pair: -float(row[pair[1]]))
         chosen.append([*ranked[: MAPS - 1], *ranked[MAPS - 1 :][-1:]])
     return chosen
 
 
-def _compare(
-    maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: Definition, request: Request
-) -> tuple[int, float]:
+def _compare(maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: Definition, scale: Scale) -> tuple[int, float]:
     """Hold maps to the definition at their extremes and some random cells: how many, and the largest difference."""
     images, _, height, width = maps.shape
     flat = maps.reshape(images, -1, height * width).astype(np.float64)
@@ -248,10 +250,10 @@ def _compare(
     for image, pairs in enumerate(chosen):
         for place, (index, k) in enumerate(pairs):
             y, seen = true[image, :, k], flat[image, index, cells[image]]
-            if request.scale != "none":
+            if scale != "none":
                 low, high = y[2 * place], y[2 * place + 1]
-                seen = low + (high - low) * seen / (255 if request.scale == "u8" else 1)
-            rounding = (high - low) * 0.5 / 255 if request.scale == "u8" else 0.0
+                seen = low + (high - low) * seen / (255 if scale == "u8" else 1)
+            rounding = (high - low) * 0.5 / 255 if scale == "u8" else 0.0
             error = float(np.max(np.abs(seen - y))) - abs(rounding)
             worst = larger(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
     return cells.shape[1], worst

@@ -16,22 +16,20 @@ import numpy as np
 from openvino_xai.contract import GRADIENT
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import VerificationError
+from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
-from openvino_xai.hooks import METHODS, SCALES
-from openvino_xai.locate.image import find_image
+from openvino_xai.hooks import SCALES
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import plan_parts
-from openvino_xai.surgery.request import Request, Targets
 from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
-from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Located, by_cell, larger, squashed
+from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell, larger
+from openvino_xai.tail.target import Ids
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
 
 
 def hold_parts(
-    original: Located,
-    again: Located,
-    request: Request,
+    original: Reference,
     inputs: dict[str, np.ndarray],
     maps: np.ndarray,
     chosen: Sequence[Sequence[tuple[int, int]]],
@@ -40,18 +38,18 @@ def hold_parts(
 ) -> tuple[int, float]:
     """Hold the maps of a method that masks no cells, and the parts that they are made of, to their definition.
 
-    How many cells of each image were compared, and the largest difference, as a share of the map. `again` is a twin of the
-    original, which is changed, and `chosen` are the maps of each image, as (index, class). Raises VerificationError.
+    How many cells of each image were compared, and the largest difference, as a share of the map; `chosen` are the maps of each
+    image, as (index, class). Raises VerificationError.
     """
     ids = sorted({k for pairs in chosen for _, k in pairs})
-    asked = replace(request, targets=Targets(ids=tuple(ids)))
-    emit(plan_parts(again.model.graph, again.layer, again.scores, asked), again.model)
-    twin = original.compiled(again.model)
+    grown = original.model.twin()
+    emit(plan_parts(original.location.within(grown.graph), replace(original.decision, pick=Ids(tuple(ids)))), grown)
+    twin = original.compiled(grown)
     seen = {name: array.astype(np.float64) for name, array in twin(inputs).items()}
     answers = {what: (seen[f"{what} given"], seen[f"{what} told"]) for what in ANSWERS if f"{what} given" in seen}
     features = original.probing(read={CUT: original.layer.value}, given={})(inputs)[CUT]
-    tail = original.probing(read={END: original.scores.read_at(request.reads)}, given={CUT: original.layer.value})
-    told = Question(original, request, tail, twin, inputs, features, ids)
+    tail = original.probing(read={END: original.target.read}, given={CUT: original.layer.value})
+    told = Question(original, tail, twin, inputs, features, ids)
     gradients = seen.get(GRADIENT)
     for place in range(max(map(len, chosen))):
         if gradients is None:
@@ -65,11 +63,11 @@ def hold_parts(
             classes,
             cells=original.layer.place.cells,
             where=f"layer '{original.layer.name}'",
-            reads=request.reads,
+            reads=original.target.scale,
             quantised=quantised,
         )
     difference = reduce(larger, (ANSWERS[what](told, *answer) for what, answer in answers.items()), 0.0)
-    cells, maps_difference = _compare(original, request, features, gradients, answers, maps, chosen, ids)
+    cells, maps_difference = _compare(original, features, gradients, answers, maps, chosen, ids)
     return cells, larger(difference, maps_difference)
 
 
@@ -77,8 +75,7 @@ def hold_parts(
 class Question:
     """What answers are held to: the original, its tail, and a twin that returns gradients, for `ids` of the classes."""
 
-    original: Located
-    request: Request
+    original: Reference
     tail: Running
     twin: Running
     inputs: Mapping[str, np.ndarray]
@@ -87,11 +84,7 @@ class Question:
 
     def of_features(self, features: np.ndarray) -> np.ndarray:
         """[B, K]: the scores for other features."""
-        return self.scores(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END], self.request.reads)
-
-    def scores(self, y: np.ndarray, how: str) -> np.ndarray:
-        """[B, K] of what the end of the model holds."""
-        return squashed(y.astype(np.float64).reshape(len(y), -1), "logit" if self.original.scores.activation else how)
+        return self.original.target.reference(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END])
 
 
 def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> float:
@@ -109,19 +102,18 @@ def _channel_scores(asked: Question, kept: np.ndarray, told: np.ndarray) -> floa
 
 def _image_scores(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of what was told of images that are multiplied by maps, in probabilities."""
-    original, request = asked.original, asked.request
-    image, place = find_image(original.model.graph, request.image)
+    original, target = asked.original, asked.original.target.as_probability()
+    image, place = original.location.image, original.location.image_place
     whole = asked.inputs[image.name]
     height, width = (whole.shape[axis] for axis in place.cells)
-    running = original.probing(read={END: original.scores.read_at("softmax")}, given={})
-    grid = [int(str(size)) for size in original.layer.cells]
+    running = original.probing(read={END: target.read}, given={})
+    grid = concrete(original.layer.cells, f"the cells of layer '{original.layer.name}'")
     worst = 0.0
     for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
         large = _enlarged(maps[:, mask], grid, (height, width))
         large = np.expand_dims(large, tuple(axis for axis in range(1, whole.ndim) if axis not in place.cells))
         y = running({**asked.inputs, image.name: (whole * large).astype(whole.dtype)})[END]
-        seen = asked.scores(y, request.score if request.score == "sigmoid" else "softmax")
-        worst = larger(worst, float(np.abs(seen[:, asked.ids] - told[:, mask]).max()))
+        worst = larger(worst, float(np.abs(target.reference(y)[:, asked.ids] - told[:, mask]).max()))
     return worst
 
 
@@ -143,9 +135,10 @@ def _largest_channels(asked: Question, weights: np.ndarray, told: np.ndarray) ->
 
 def _enlarged_range(asked: Question, maps: np.ndarray, told: np.ndarray) -> float:
     """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
-    image, place = find_image(asked.original.model.graph, asked.request.image)
+    image, place = asked.original.location.image, asked.original.location.image_place
     height, width = (asked.inputs[image.name].shape[axis] for axis in place.cells)
-    grid, worst = [int(str(size)) for size in asked.original.layer.cells], 0.0
+    layer, worst = asked.original.layer, 0.0
+    grid = concrete(layer.cells, f"the cells of layer '{layer.name}'")
     for mask in range(maps.shape[1]):
         large = _enlarged(maps[:, mask], grid, (height, width))
         ends = np.stack([large.min(axis=(1, 2)), large.max(axis=(1, 2))], axis=1)
@@ -161,7 +154,7 @@ def _enlarged(maps: np.ndarray, grid: Sequence[int], size: tuple[int, int]) -> n
 def _noisy_gradients(asked: Question, images: np.ndarray, told: np.ndarray) -> float:
     """The largest difference from gradients at the noisy images, as a share of the largest."""
     original = asked.original
-    image, _ = find_image(original.model.graph, asked.request.image)
+    image = original.location.image
     whole, worst = asked.inputs[image.name], 0.0
     for copy in range(images.shape[1]):
         noisy = images[:, copy].astype(whole.dtype)
@@ -183,8 +176,7 @@ ANSWERS: dict[str, Callable[[Question, np.ndarray, np.ndarray], float]] = {
 
 
 def _compare(
-    original: Located,
-    request: Request,
+    original: Reference,
     features: np.ndarray,
     gradients: np.ndarray | None,
     answers: Mapping[str, tuple[np.ndarray, np.ndarray]],
@@ -197,13 +189,15 @@ def _compare(
     slopes = None
     if gradients is not None:
         slopes = np.stack([by_cell(gradients[:, index], place) for index in range(len(ids))], axis=1)
-    site = cast(Any, ArraySite(by_cell(features, place), slopes, answers, request.channels))
-    true = np.asarray(SCALES[request.scale](cast(Any, xp), METHODS[request.method or ""].hook(cast(Any, xp), site)))
+    decision = original.decision
+    channels = None if decision.channels == "all" else decision.channels
+    site = cast(Any, ArraySite(by_cell(features, place), slopes, answers, channels))
+    true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.traits.hook(cast(Any, xp), site)))
     worst = 0.0
     for image, pairs in enumerate(chosen):
         for index, k in pairs:
             column = min(ids.index(k), true.shape[2] - 1)  # one map may be for all classes
             seen, wanted = maps[image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
-            error = float(np.abs(seen - wanted).max()) - (1 if request.scale == "u8" else 0)
+            error = float(np.abs(seen - wanted).max()) - (1 if decision.scale == "u8" else 0)
             worst = larger(worst, error / max(float(np.abs(wanted).max()), SMALLEST))
     return true.shape[1], worst

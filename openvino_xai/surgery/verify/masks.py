@@ -12,22 +12,33 @@ from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import Scores
-from openvino_xai.surgery.request import Request
+from openvino_xai.surgery.decision import Decision
+from openvino_xai.tail.target import Target
 
 SAME = 1e-3  # of what a method asks may differ by rounding, as where channels are equally alike
 CUT, RESIDUAL, END = "ovxai_cut", "ovxai_residual", "ovxai_end"  # names of values that are read out or put in while verifying
 
 
 @dataclass(frozen=True)
-class Located:
-    """A model, where the layer and the scores are in it, and the runtime that is asked; None is the model's own."""
+class Reference:
+    """The model without a hook, what was decided of the hook at a location of it, and the runtime that is asked."""
 
     model: Deployed
-    layer: Candidate
-    scores: Scores
-    runtime: Runtime | None = None
+    location: Location
+    decision: Decision
+    runtime: Runtime
+
+    @property
+    def layer(self) -> Candidate:
+        """The layer that is explained."""
+        return self.location.layer
+
+    @property
+    def target(self) -> Target:
+        """What is explained there."""
+        return self.decision.target(self.location.scores)
 
     def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> Running:
         """The model with the values `read` as more outputs, and the values `given` as inputs, ready to run."""
@@ -35,7 +46,7 @@ class Located:
 
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
-        return compile_for(model, self.runtime or model.runtime)
+        return compile_for(model, self.runtime)
 
 
 @dataclass(frozen=True)
@@ -103,47 +114,37 @@ def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
     laid = features.transpose(0, *place.cells, *others)
     if len(place.cells) == 2:
         return laid.reshape(len(laid), laid.shape[1] * laid.shape[2], -1)
-    count = int(np.prod([int(str(size)) for size in place.grid]))
-    return laid[:, place.prefix : place.prefix + count].reshape(len(laid), count, -1)
-
-
-def squashed(y: np.ndarray, how: str) -> np.ndarray:
-    """Logits [B, K], read as `logit`, `softmax` or `sigmoid`."""
-    if how == "softmax":
-        y = np.exp(y - y.max(axis=1, keepdims=True))
-        return np.asarray(y / y.sum(axis=1, keepdims=True))
-    return 1 / (1 + np.exp(-y)) if how == "sigmoid" else y
+    tokens = laid[:, place.tokens(laid.shape[1])]
+    return tokens.reshape(*tokens.shape[:2], -1)
 
 
 class Definition:
     """Scores of single cells, computed by the original model's own nodes."""
 
-    def __init__(self, original: Located, request: Request, inputs: dict[str, np.ndarray]) -> None:
-        layer, scores = original.layer, original.scores
+    def __init__(self, original: Reference, inputs: dict[str, np.ndarray]) -> None:
+        layer = original.layer
         cuts = {CUT: layer.value}
         if layer.residual is not None and layer.residual is not layer.value:
             cuts[RESIDUAL] = layer.residual
         seen = original.probing(read=cuts, given={})(inputs)
         self._features = {name: seen[name] for name in cuts}
-        self._layer, self._request = layer, request
+        self._layer, self._kernel = layer, original.decision.kernel
         self._inputs = inputs
-        self._classes = scores.classes
-        self._squash = request.reads if scores.activation is None else "logit"
-        self._tail = original.probing(read={END: scores.read_at(request.reads)}, given=cuts)
+        self._target = original.target
+        self._tail = original.probing(read={END: self._target.read}, given=cuts)
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
         kept = np.stack([self._kept(mask, columns, rows) for mask in masks])
         features = {name: array * kept.astype(array.dtype) for name, array in self._features.items()}
-        y = self._tail({**self._inputs, **features})[END].astype(np.float64)
-        return squashed(y.reshape(len(masks), self._classes), self._squash)
+        return self._target.reference(self._tail({**self._inputs, **features})[END])
 
     def _kept(self, mask: int, columns: int, rows: int) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
         sizes, place = self._features[CUT].shape, self._layer.place
-        height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (int(str(n)) for n in place.grid)
+        height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (rows, columns)
         kept = np.zeros((height, width))
-        if self._layer.residual is not None and self._request.kernel == "gaussian":
+        if self._layer.residual is not None and self._kernel == "gaussian":
             for h, w in np.ndindex(height, width):
                 down, right = abs(h - mask // columns), abs(w - mask % columns)
                 kept[h, w] = (2 - down) * (2 - right) / 16 if max(down, right) < 2 else 0
@@ -155,6 +156,6 @@ class Definition:
             kept = kept.T if place.cells[0] > place.cells[1] else kept
         else:
             every = np.ones(sizes[place.cells[0]])
-            every[place.prefix : place.prefix + kept.size] = kept.reshape(-1)
+            every[place.tokens(every.size)] = kept.reshape(-1)
             kept = every
         return kept.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)][1:])

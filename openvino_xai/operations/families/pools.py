@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-from openvino_xai.graph.model import Value
+from openvino_xai.graph.model import Node, Value
+from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.operations.adjoint import Rule, Step, refused
+from openvino_xai.operations import axes, shapes
+from openvino_xai.operations.adjoint import Step, refused
+from openvino_xai.operations.record import Operation, always, each
 from openvino_xai.operations.windows import Windows, put_back, spread, taken
 
 
 def _windows(at: Step) -> tuple[Windows, Windows]:
     before, after = at.operand_shape(0), at.output_shape()
-    if len(before) != 4 or not all(isinstance(size, int) for size in (*before[2:], *after[2:])):
-        raise refused(at, "its windows are known only for images of a fixed height and width")
-    sizes = [(int(str(before[i + 2])), int(str(after[i + 2]))) for i in range(2)]
-    return Windows.along(at.node.attributes, 0, *sizes[0]), Windows.along(at.node.attributes, 1, *sizes[1])
+    if len(before) != 4:
+        raise refused(at, "its windows are known only for images")
+    (height, width), (rows, columns) = (concrete(shape[2:], f"the windows of {at.node}") for shape in (before, after))
+    return Windows.along(at.node.attributes, 0, height, rows), Windows.along(at.node.attributes, 1, width, columns)
 
 
 def _max_pool(at: Step, index: int, g: Value) -> Value:
@@ -46,7 +51,28 @@ def _avg_pool(at: Step, index: int, g: Value) -> Value:
     return spread(xp, xp.reshape(whole, (*lead, h * kh, w * kw)), rows, columns)
 
 
-RULES: dict[str, Rule] = {
-    "avg_pool": _avg_pool,
-    "max_pool": _max_pool,
-}
+def _window(node: Node) -> int:
+    """An operation for each element that a window reads."""
+    return each(node) * int(prod(node.attributes["kernel"]))
+
+
+OPERATIONS = (
+    Operation(
+        name="avg_pool",
+        axes=axes.pool,
+        factors=(frozenset({0}),),
+        reduces="mean",
+        macs=_window,
+        shape=shapes.windows,
+        adjoint=_avg_pool,
+    ),
+    Operation(
+        name="max_pool",
+        axes=axes.pool,
+        keeps_zero=always,
+        reduces="max",
+        macs=_window,
+        shape=shapes.windows,
+        adjoint=_max_pool,
+    ),
+)

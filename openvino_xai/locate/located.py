@@ -1,0 +1,175 @@
+"""A model, located: its image, its class scores, and every layer between where a hook can go, each found once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from openvino_xai.contract import RECORD
+from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.errors import AlreadyHooked, InputError, LayerError, PlanError
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import rows_and_columns
+from openvino_xai.hooks import METHODS
+from openvino_xai.locate.attention_blocks import TokenHint, blocks
+from openvino_xai.locate.image import find_image
+from openvino_xai.locate.layers import Candidate, ahead_of_weights, candidates, choose, is_among
+from openvino_xai.locate.positions import Place, places
+from openvino_xai.locate.scores import Scores, find_scores
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a caller says of a model that the model may not tell: names, and its tokens; None is for the model to tell.
+
+    `layer` is the name of a node or a tensor, `scores` that of the output with the classes, `image` that of an input.
+    """
+
+    layer: str | None = None
+    scores: str | None = None
+    image: str | None = None
+    tokens: TokenHint = field(default_factory=TokenHint)
+
+    @classmethod
+    def parse(
+        cls,
+        layer: str | None = None,
+        *,
+        scores: str | None = None,
+        image_input: str | None = None,
+        prefix_tokens: int | None = None,
+        token_grid: str | Sequence[int] | None = None,
+    ) -> Where:
+        """What a caller wrote, as `14x14` for the rows and columns of tokens. Raises InputError."""
+        if prefix_tokens is not None and prefix_tokens < 0:
+            raise InputError(f"prefix tokens are {prefix_tokens}; 0 or more are expected")
+        grid = None if token_grid is None else rows_and_columns("token grid", token_grid)
+        return cls(layer, scores, image_input, TokenHint(grid, prefix_tokens))
+
+
+@dataclass(frozen=True, eq=False)
+class Location:
+    """One layer of a model, with the image on the one side and the scores on the other."""
+
+    graph: Graph
+    image: Value
+    image_place: Place
+    scores: Scores
+    layer: Candidate
+
+    def within(self, twin: Graph) -> Location:
+        """The same in a twin of the model, where every node has its counterpart. Raises PlanError."""
+        values = counterparts(self.graph, twin)
+        image, scores, layer = values[self.image], self.scores.within(values), self.layer.within(values)
+        return replace(self, graph=twin, image=image, scores=scores, layer=layer)
+
+
+def counterparts(graph: Graph, twin: Graph) -> Mapping[Value, Value]:
+    """The values of a twin, by those of the model: inputs, and all that nodes compute, in the same order. Raises PlanError."""
+    pairs = list(zip(graph.inputs, twin.inputs, strict=True))
+    for node, other in zip(graph.nodes, twin.nodes, strict=True):
+        if node.name != other.name:
+            raise PlanError(f"{node} is {other} in a copy of the model: nodes were expected in the same order", node=node.name)
+        pairs += zip(node.outputs, other.outputs, strict=True)
+    return dict(pairs)
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """The image and the scores of a model, and the candidates between them: values with `cells`, and attention `blocks`."""
+
+    deployed: Deployed
+    where: Where
+    image: Value
+    image_place: Place
+    scores: Scores
+    cells: tuple[Candidate, ...]
+    blocks: tuple[Candidate, ...]
+
+    @classmethod
+    def of(cls, deployed: Deployed, where: Where) -> Located:
+        """An open model, located. Raises AlreadyHooked, ModelError."""
+        refuse_hooked(deployed)
+        graph = deployed.graph
+        image, place = find_image(graph, where.image)
+        scores = find_scores(graph, where.scores)
+        placed = places(graph, image, place)
+        cells = tuple(candidates(graph, image, scores, placed))
+        return cls(deployed, where, image, place, scores, cells, tuple(blocks(graph, image, scores, placed, where.tokens)))
+
+    @property
+    def graph(self) -> Graph:
+        """The model in the neutral form."""
+        return self.deployed.graph
+
+    @cached_property
+    def order(self) -> Mapping[Value, int]:
+        """How many nodes come before the one that computes a value."""
+        return {value: i for i, node in enumerate(self.graph.nodes) for value in node.outputs}
+
+    @cached_property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every candidate, those first that the best one is among; those that cannot carry a hook come last."""
+        both = [self.blocks, self.cells] if self._blocks_first() else [self.cells, self.blocks]
+        return tuple(sorted((candidate for some in both for candidate in some), key=lambda one: one.reason is not None))
+
+    @property
+    def usable(self) -> list[Candidate]:
+        """The candidates that can carry a hook."""
+        return [candidate for candidate in self.candidates if candidate.reason is None]
+
+    def choose(self, method: str | None = None) -> Candidate:
+        """The candidate that is named, or the best one for `method`, or for the one that suits the model. Raises LayerError."""
+        layer = self.where.layer
+        masks = "nothing" if method is None else METHODS[method].masks
+        if masks == "tokens" and not self.blocks:
+            raise LayerError(f"{method} needs an attention block, and none leads from the image to the scores")
+        if masks != "nothing":
+            return choose(self.blocks if masks == "tokens" else self.cells, layer, self.graph)
+        if layer is not None:
+            return choose(self.usable if is_among(self.usable, layer, self.graph) else self.candidates, layer, self.graph)
+        if method is not None and METHODS[method].few:
+            return choose(self._ahead_of_weights() or self.candidates, None, self.graph)
+        grid_unknown = [block for block in self.blocks if block.grid_unknown]
+        is_behind = self._last(grid_unknown) > self._last(self.usable)
+        return choose(grid_unknown if is_behind else self.candidates, None, self.graph)
+
+    def at(self, layer: Candidate) -> Location:
+        """The location of a hook at a candidate."""
+        return Location(self.graph, self.image, self.image_place, self.scores, layer)
+
+    def _ahead_of_weights(self) -> list[Candidate]:
+        """The candidates that weights lead from to the scores: where the channels are no classes yet."""
+        weighed = ahead_of_weights(self.graph, self.scores.read_at("logit"))
+        return [candidate for candidate in self.usable if candidate.value in weighed]
+
+    def _blocks_first(self) -> bool:
+        """Whether the last attention block lies behind the last cells."""
+        block, cells = (self._last(c for c in some if c.reason is None) for some in (self.blocks, self.cells))
+        return block >= cells and block >= 0
+
+    def _last(self, some: Iterable[Candidate]) -> int:
+        """How far behind the last of some candidates lies, -1 for none."""
+        return max((self.order[candidate.value] for candidate in some), default=-1)
+
+
+def locate(model: Model, where: Where | None = None) -> Located:
+    """The image, the scores and the layers of a model: a path, an `ov.Model` or an `onnx.ModelProto`, which is not changed.
+
+    Raises InputError for what is no model, AlreadyHooked for one with a hook, and ModelError where the image or the scores are
+    not known, or not among the inputs and outputs.
+    """
+    return Located.of(open_model(model), where or Where())
+
+
+def refuse_hooked(deployed: Deployed) -> None:
+    """Raise AlreadyHooked where the model carries a hook."""
+    record = deployed.info(RECORD)
+    if record:
+        hook = f"{record.get('method')} at layer '{record.get('layer')}', score {record.get('score')}"
+        raise AlreadyHooked(
+            f"the model carries a hook already ({hook}, by ovxai {record.get('version')}): insert into the original",
+            record=record,
+        )

@@ -1,0 +1,106 @@
+"""What a hook is, every choice made: by the caller, by the model, or because a runtime did not take another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from openvino_xai.dialects.protocol import Runtime
+from openvino_xai.errors import NoneRefused, OutputsChanged, PlanError
+from openvino_xai.graph.sizes import Size
+from openvino_xai.hooks import METHODS, Method
+from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.scores import Scores
+from openvino_xai.surgery.request import Kind, Request, Scale
+from openvino_xai.tail.target import Pick, Score, Target
+
+Gate: TypeAlias = Literal["off", "any", "one"]  # how many images a hook is run for: all, any number, or one at least
+Refusal: TypeAlias = "NoneRefused | OutputsChanged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A method, the score that it reads of the classes in `pick`, the scale of its maps, and how it is planned.
+
+    `grid` is the rows and columns of masks, one of a cell or of a block of them; `kernel` says how a mask of tokens weighs the
+    neighbours of a cell. An `isolated` hook reads the model at its layer alone, computes again what it needs of the rest, and
+    splices nothing of its own into what the model computes. What a method asks the model beside its layer is asked in `chunks`,
+    one after the other; of channels, about the `channels` of the largest weights. The hook is verified in `runtimes`, in none
+    where there are none.
+    """
+
+    method: str
+    score: Score
+    pick: Pick
+    scale: Scale
+    plan: Kind
+    grid: tuple[Size, Size]
+    kernel: str
+    gate: Gate
+    isolated: bool
+    chunks: int
+    channels: int | Literal["all"]
+    runtimes: tuple[Runtime, ...]
+
+    @property
+    def traits(self) -> Method:
+        """What the method masks and reads."""
+        return METHODS[self.method]
+
+    def target(self, scores: Scores) -> Target:
+        """What is explained of a model's scores."""
+        return Target.of(scores, self.pick, self.score)
+
+    @property
+    def fallback(self) -> tuple[str, ...]:
+        """What the hook does at more cost, by the words of its record."""
+        words = (("apart", self.isolated), ("one", self.gate == "one"))
+        return tuple(word for word, is_taken in words if is_taken)
+
+    def answers(self, refusal: Refusal) -> bool:
+        """Whether a hook asks less of the runtime, where that refused another."""
+        return self.gate == "one" if isinstance(refusal, NoneRefused) else self.isolated
+
+
+def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = ()) -> Decision:
+    """What is tried first of a request at a layer. Raises PlanError where the grid of masks does not fit the layer."""
+    method = request.method or layer.method
+    hook = METHODS[method]
+    return Decision(
+        method=method,
+        score="logit" if hook.linear or hook.score == "none" else request.score or hook.score,
+        pick=request.pick,
+        scale=request.scale,
+        plan=request.plan,
+        grid=grid_at(layer, request.grid),
+        kernel=request.kernel,
+        gate="any" if request.gate else "off",
+        isolated=False,
+        chunks=1,
+        channels="all" if request.channels is None else request.channels,
+        runtimes=runtimes,
+    )
+
+
+def in_turn(decision: Decision) -> tuple[Decision, ...]:
+    """A decision, and those that are tried where the runtime does not take it, the cheapest first."""
+    gates: tuple[Gate, ...] = ("any", "one") if decision.gate == "any" else (decision.gate,)
+    return tuple(replace(decision, isolated=isolated, gate=gate) for isolated in (False, True) for gate in gates)
+
+
+def grid_at(layer: Candidate, grid: tuple[int, int] | None) -> tuple[Size, Size]:
+    """The rows and columns of masks: those asked for, which must divide the cells, or one mask a cell. Raises PlanError."""
+    if grid is None:
+        return layer.cells
+    if len(layer.place.cells) == 1:
+        raise PlanError(
+            f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
+            options=("grid",),
+        )
+    (height, width), (rows, columns) = layer.cells, grid
+    for cells, masks in ((height, rows), (width, columns)):
+        if not isinstance(cells, int) or cells % masks:
+            raise PlanError(
+                f"layer '{layer.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
+            )
+    return grid

@@ -1,0 +1,259 @@
+"""What is explained: which of a model's scores, where they are read, and what squashes them.
+
+A `Target` answers whoever needs to know: the forward way (`scores_of`), reverse mode (`adjoint`), class slicing (`slice`), the
+reference in NumPy (`reference`), the record, and the second axis of maps. Which scores are explained is a `Pick`, one of a few
+small records. `Columns` are a pick once a graph says where its ids come from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from openvino_xai.contract import CLASS, WANTED
+from openvino_xai.errors import InputError
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.sizes import Size
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.graph.vocabulary import Array, numpy_namespace
+from openvino_xai.locate.scores import Scores
+from openvino_xai.operations.families.norms import of_softmax
+
+Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
+
+
+@dataclass(frozen=True)
+class All:
+    """Every class."""
+
+    def __str__(self) -> str:
+        return "all"
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The classes with these ids, in this order."""
+
+    ids: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.ids))
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The `k` most probable classes of each image, the most probable first."""
+
+    k: int
+
+    def __str__(self) -> str:
+        return f"top:{self.k}"
+
+
+@dataclass(frozen=True)
+class AtRunTime:
+    """One class of each image, which an input tells."""
+
+    def __str__(self) -> str:
+        return "asked"
+
+
+Pick: TypeAlias = "All | Ids | TopK | AtRunTime"
+Targets: TypeAlias = "str | int | Sequence[int] | Pick"
+
+
+def parse_pick(targets: Targets) -> Pick:
+    """A pick from `all`, `top:K`, `asked`, `ID,ID,...`, or the ids themselves. Raises InputError."""
+    if isinstance(targets, (All, Ids, TopK, AtRunTime)):
+        return targets
+    if isinstance(targets, str):
+        if targets in ("all", "asked"):
+            return All() if targets == "all" else AtRunTime()
+        if match := re.fullmatch(r"top:([1-9]\d*)", targets):
+            return TopK(int(match[1]))
+        if not re.fullmatch(r"\d+(,\d+)*", targets):
+            raise InputError(f"targets '{targets}' are not understood: all, top:K, asked or ID,ID,... is expected")
+        targets = [int(item) for item in targets.split(",")]
+    ids = (targets,) if isinstance(targets, int) else tuple(targets)
+    if len(set(ids)) != len(ids) or not ids:
+        raise InputError(f"targets {list(ids)} name a class twice or none at all")
+    return Ids(ids)
+
+
+def refuse_unknown(pick: Pick, classes: int) -> None:
+    """Raise InputError where a pick names a class that is not among `classes`, or more than there are."""
+    unknown = [index for index in pick.ids if not 0 <= index < classes] if isinstance(pick, Ids) else []
+    if unknown:
+        raise InputError(f"class {unknown[0]} is not there: the model has {classes} classes, 0 to {classes - 1}")
+    if isinstance(pick, TopK) and pick.k > classes:
+        raise InputError(f"top:{pick.k} asks for more classes than the {classes} that the model has")
+
+
+def count_of(pick: Pick, classes: int) -> int:
+    """T, the number of classes that are explained of each image."""
+    match pick:
+        case All():
+            return classes
+        case Ids(ids):
+            return len(ids)
+        case TopK(k):
+            return k
+        case AtRunTime():
+            return 1
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """T of `total` columns of scores: `ids` [T], the same for all images; [B, T], for each image its own; None is all.
+
+    `question` is the input that tells them, where a run does.
+    """
+
+    total: int
+    ids: Array = None
+    question: Value | None = None
+
+    @property
+    def count(self) -> int:
+        """T."""
+        if self.ids is None:
+            return self.total
+        count = self.ids.shape[-1]
+        assert isinstance(count, int)
+        return count
+
+    @property
+    def of_each_image(self) -> bool:
+        """Whether each image has its own."""
+        return self.ids is not None and len(self.ids.shape) == 2
+
+    @property
+    def shared(self) -> np.ndarray:
+        """[T], or [total] where each image has its own: the columns that matter as long as no image does."""
+        return np.arange(self.total) if self.ids is None or self.of_each_image else np.asarray(self.ids)
+
+    def repeated(self, xp: Trace, batch: Size, copies: int) -> Columns:
+        """These columns for a number of copies of each image, [B * copies, T] where each image has its own."""
+        if not self.of_each_image or copies == 1:
+            return self
+        spread = xp.broadcast_to(xp.reshape(self.ids, (batch, 1, self.count)), (batch, copies, self.count))
+        return replace(self, ids=xp.reshape(spread, (batch * copies, self.count)))
+
+    def taken(self, xp: Trace, scores: Value) -> Value:
+        """[B, N, T], of `scores` [B, N, total]."""
+        if self.ids is None:
+            return scores
+        if not self.of_each_image:
+            return xp.take(scores, self.ids, axis=2)
+        batch, copies, _ = shape_of(scores)
+        spread = xp.reshape(self.ids, (batch, 1, self.count))
+        return xp.take_along_axis(scores, xp.broadcast_to(spread, (batch, copies, self.count)), axis=2)
+
+    def seed(self, xp: Trace, dtype: Any) -> Value:
+        """[T, total], or [total, total] where each image has its own: 1 at the column itself, computed and not stored."""
+        return xp.astype(xp.equal(self.shared.reshape(-1, 1), np.arange(self.total)), dtype)
+
+    def seed_of_rows(self, xp: Trace, rows: Size, dtype: Any) -> Value:
+        """[B * T, total]: 1 at each row's own column, where each image has its own."""
+        return xp.astype(xp.equal(xp.reshape(self.ids, (rows, 1)), np.arange(self.total)), dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """`pick` of the `scores` of a model, each read as `score` says."""
+
+    scores: Scores
+    pick: Pick
+    score: Score
+
+    @classmethod
+    def of(cls, scores: Scores, pick: Pick, score: Score) -> Target:
+        """The target; of a single class, a softmax would always be 1, and it is read through a sigmoid."""
+        return cls(scores, pick, "sigmoid" if scores.classes == 1 and score == "softmax" else score)
+
+    @property
+    def read(self) -> Value:
+        """The value that holds what is explained: the end of the tail."""
+        return self.scores.read_at(self.score)
+
+    @property
+    def squash(self) -> Score:
+        """What has yet to squash the value that is read: `logit` for nothing, as where the model does it."""
+        return self.score if self.scores.activation is None else "logit"
+
+    @property
+    def scale(self) -> str:
+        """What a score is at last, by whatever squashed it."""
+        return self.score if self.scores.activation is None or self.score == "logit" else self.scores.scale
+
+    @property
+    def count(self) -> int:
+        """T, the length of the second axis of maps."""
+        return count_of(self.pick, self.scores.classes)
+
+    def as_probability(self) -> Target:
+        """The same classes, read as probabilities."""
+        return Target.of(self.scores, self.pick, "sigmoid" if self.score == "sigmoid" else "softmax")
+
+    def record(self) -> dict[str, str]:
+        """What a hook's record tells of it."""
+        scores = {"score": self.scale, "scores": self.scores.name, "output": self.scores.scale}
+        return {**scores, "targets": str(self.pick)}
+
+    def columns(self, xp: Trace, batch: Size) -> Columns:
+        """Where the ids of its classes come from, for `batch` images."""
+        classes = self.scores.classes
+        match self.pick:
+            case All():
+                return Columns(classes)
+            case Ids(ids):
+                return Columns(classes, np.array(ids, np.int64))
+            case TopK(k):
+                value = self.scores.value
+                return Columns(classes, xp.top_k(xp.reshape(value, (shape_of(value)[0], classes)), k, axis=1))
+            case AtRunTime():
+                question = Value(WANTED, (batch,), np.dtype(np.int64))
+                return Columns(classes, xp.reshape(question, (batch, 1)), question)
+
+    def outputs(self, columns: Columns) -> dict[str, Value]:
+        """The output that tells the classes of maps, where no client knows them."""
+        return {CLASS: columns.ids} if isinstance(self.pick, TopK) else {}
+
+    def slice(self, columns: Columns) -> Columns | None:
+        """The columns that a tail may compute alone; None where it needs all, or all are asked for."""
+        return None if self.squash == "softmax" or columns.ids is None else columns
+
+    def scores_of(self, xp: Trace, y: Value, columns: Columns, sizes: tuple[Size, Size], *, is_slice: bool = False) -> Value:
+        """[B, N, T], f32: the scores of the end's value [B * N, total, ...], or of a slice [B * N, T, ...].
+
+        `sizes` are (B, N).
+        """
+        total = columns.count if is_slice else columns.total
+        scores = _squashed(xp, xp.reshape(xp.astype(y, np.float32), (*sizes, total)), self.squash, axis=2)
+        return scores if is_slice else columns.taken(xp, scores)
+
+    def adjoint(self, xp: Trace, y: Value, g: Value) -> Value:
+        """[R, total, ...]: the derivative by the end's value `y`, of scores of which the derivative is `g`."""
+        match self.squash:
+            case "softmax":
+                return of_softmax(xp, xp.softmax(y, axis=1), g, (1,))
+            case "sigmoid":
+                s = xp.sigmoid(y)
+                return xp.multiply(g, xp.multiply(s, xp.subtract(np.ones((), g.dtype), s)))
+            case "logit":
+                return g
+
+    def reference(self, y: np.ndarray) -> np.ndarray:
+        """[B, K], f64: the scores of all classes of what a run returned as the end's value [B, K, ...]."""
+        flat = y.astype(np.float64).reshape(len(y), self.scores.classes)
+        return np.asarray(_squashed(numpy_namespace(), flat, self.squash, axis=1))
+
+
+def _squashed(xp: Any, y: Array, squash: Score, *, axis: int) -> Any:
+    if squash == "softmax":
+        return xp.softmax(y, axis=axis)
+    return xp.sigmoid(y) if squash == "sigmoid" else y
