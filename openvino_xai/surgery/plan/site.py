@@ -211,7 +211,8 @@ class PlannedSite:
 
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
-        return self._read(*self._tail.run(masked, self._target.slice(self.columns)), product(self.grid))
+        rows, is_slice = self._tail.run(masked, self._target.slice(self.columns))
+        return self._read(rows, product(self.grid), is_slice=is_slice)
 
     def channel_scores(self, kept: Value) -> Value:
         """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `kept` [B, M, C].
@@ -238,7 +239,8 @@ class PlannedSite:
             start = {value: self._in_cells(kept, beside_cells)}
         if (beside := self._layer.residual) is not None and beside is not value:
             start[beside] = self._for_each(beside, masks)
-        return self._read(*tail.run(start, self._target.slice(self.columns)), masks)
+        rows, is_slice = tail.run(start, self._target.slice(self.columns))
+        return self._read(rows, masks, is_slice=is_slice)
 
     def _in_cells(self, kept: Value, beside: np.ndarray) -> Rows:
         """The layer's value once for every mask, with the channels in `kept` [B, M, C]; tokens that are no cells keep all."""
