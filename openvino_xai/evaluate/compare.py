@@ -36,14 +36,14 @@ def compare(
     for photo in photos:
         try:
             with blamed_on(photo):
-                row = _compared(first, second, photo)
+                row = _comparison(first, second, photo)
         except ImageError as error:
             skipped(error)
         else:
             yield row
 
 
-def _compared(first: Network, second: Network, photo: Path) -> Compared:
+def _comparison(first: Network, second: Network, photo: Path) -> Compared:
     reference = first.explain(photo, targets="top:1")
     try:
         other = second.explain(photo, targets=[reference.targets[0].id])

@@ -118,7 +118,7 @@ def find_examples(inputs: Iterable[str], labels: Sequence[str], count: int, sear
         elif is_folder(path):
             examples += _from_folder(path, classes, search)
         elif os.path.lexists(path):
-            examples.append(Example(path, _called(path, classes)))
+            examples.append(Example(path, _class_in_name(path, classes)))
         else:
             raise InputError(f"there is no file or folder {path}")
     if not examples:
@@ -155,11 +155,11 @@ def _from_folder(folder: Path, classes: Classes, search: Search) -> list[Example
     elif any(classes.knows(name) or name.isdigit() for name in parents):
         of_parent = {name: classes.find(name, str(folder / name)) for name in parents}
     else:
-        return [Example(photo, _called(photo, classes)) for photo in photos]
+        return [Example(photo, _class_in_name(photo, classes)) for photo in photos]
     return [Example(photo, of_parent.get(photo.parent.name)) for photo in photos]
 
 
-def _called(photo: Path, classes: Classes) -> int | None:
+def _class_in_name(photo: Path, classes: Classes) -> int | None:
     """The class in an ImageNet-style name, as `n01440764_tench.JPEG`; None for other names."""
     return classes.find(photo.stem, str(photo)) if WNID.match(photo.stem) and classes.knows(photo.stem) else None
 

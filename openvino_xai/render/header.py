@@ -20,9 +20,9 @@ def unreadable(data: bytes) -> str | None:
     """Why an image must not be decoded, None where it may be."""
     if not data:
         return "the file is empty"
-    if data.startswith(JPEG) and not _ended(data):
+    if data.startswith(JPEG) and not _has_end(data):
         return "the JPEG is cut off: its end marker is missing. Fetch the file again"
-    if data.startswith(PNG) and _beyond(data):
+    if data.startswith(PNG) and _has_overlong_chunk(data):
         return "the PNG is cut off: a part of it reaches beyond the end of the file. Fetch the file again"
     if data[:4] in BIG_TIFF:
         return "it is a BigTIFF, which nothing is known of here: save it as a TIFF or PNG"
@@ -73,7 +73,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, slice]]:
         at += 8 + length + (behind or length % 2)
 
 
-def _beyond(data: bytes) -> bool:
+def _has_overlong_chunk(data: bytes) -> bool:
     """Whether a chunk is said to be longer than what there is of the file: a decoder makes room for all of it first."""
     for name, content in _chunks(data):
         if content.stop > len(data):
@@ -83,7 +83,7 @@ def _beyond(data: bytes) -> bool:
     return False
 
 
-def _ended(jpeg: bytes) -> bool:
+def _has_end(jpeg: bytes) -> bool:
     """Whether the end marker comes after a scan; what a segment holds, as a thumbnail, is passed over."""
     at, scanned = 2, False
     while match := MARKER.search(jpeg, at):

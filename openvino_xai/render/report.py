@@ -60,12 +60,12 @@ def write_report(path: Path, lines: Sequence[Mapping[str, Any]], *, title: str, 
 def _image(line: Mapping[str, Any], folder: str) -> dict[str, Any] | ImageError:
     try:
         with blamed_on(Path(line["image"])):
-            return _shown(line, folder)
+            return _image_data(line, folder)
     except ImageError as error:
         return error
 
 
-def _shown(line: Mapping[str, Any], folder: str) -> dict[str, Any]:
+def _image_data(line: Mapping[str, Any], folder: str) -> dict[str, Any]:
     photo = read_photo(Path(line["image"]))
     height, width = photo.shape[:2]
     scale = min(1.0, SIDE / max(height, width))

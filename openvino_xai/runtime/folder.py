@@ -58,7 +58,7 @@ def explain_all(
                 try:
                     photo = reading.popleft().result()
                     sizes.append(photo.pixels.nbytes)
-                    task = _explained(network, photo, manifest, targets, style, classes)
+                    task = _writing_task(network, photo, manifest, targets, style, classes)
                     writing.append((sizes[-1], pool.submit(task)))
                 except ImageError as error:
                     failed: Future[dict[str, Any]] = Future()
@@ -83,7 +83,7 @@ def _read(path: Path) -> _Photo:
         return _Photo(path, source, read_photo(path))
 
 
-def _explained(
+def _writing_task(
     network: Network, photo: _Photo, manifest: Manifest, targets: str, style: Style, classes: Mapping[Path, int]
 ) -> Callable[[], dict[str, Any]]:
     """What is left to do for a photo that is explained, and whose files have names."""
@@ -95,10 +95,10 @@ def _explained(
     facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
     if shown:
         facts["label"] = {"id": shown[0], "label": network.label(shown[0])}
-    return partial(_written, explanation, manifest.path.parent, facts, style)
+    return partial(_save_files, explanation, manifest.path.parent, facts, style)
 
 
-def _written(explanation: Explanation, folder: Path, facts: dict[str, Any], style: Style) -> dict[str, Any]:
+def _save_files(explanation: Explanation, folder: Path, facts: dict[str, Any], style: Style) -> dict[str, Any]:
     assert explanation.path is not None
     try:
         with blamed_on(explanation.path):

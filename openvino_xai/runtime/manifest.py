@@ -157,7 +157,7 @@ def _files(line: Mapping[str, Any]) -> list[str]:
 def _lines(path: Path, *, strict: bool = True) -> Iterator[dict[str, Any]]:
     """Our lines. Raises InputError for a file that has others and none of ours; if not `strict`, there are none."""
     ours, others = 0, 0
-    for line in _parsed(path, strict=strict):
+    for line in _parsed_lines(path, strict=strict):
         if isinstance(line, dict) and _is_ours(line):
             ours += 1
             yield line
@@ -175,7 +175,7 @@ def _is_ours(line: dict[str, Any]) -> bool:
 TORN = object()  # a line that a killed run left unfinished
 
 
-def _parsed(path: Path, *, strict: bool) -> Iterator[Any]:
+def _parsed_lines(path: Path, *, strict: bool) -> Iterator[Any]:
     if not os.path.lexists(path):
         return
     if is_link(path) or not is_file(path):
@@ -193,7 +193,7 @@ def _parsed(path: Path, *, strict: bool) -> Iterator[Any]:
 
 
 def _claims(path: Path) -> Iterator[dict[str, Any]]:
-    for claim in _parsed(path, strict=False):
+    for claim in _parsed_lines(path, strict=False):
         if isinstance(claim, dict) and isinstance(claim.get("claim"), str) and isinstance(claim.get("image"), str):
             files = claim.get("files")
             if isinstance(files, list) and all(isinstance(file, str) and "\0" not in file for file in files):

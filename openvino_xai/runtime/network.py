@@ -69,7 +69,7 @@ class Network:
         self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
         self._images = ImageInput(description.image, channels_first=description.channels_first)
         self.labels = [label.replace("_", " ") for label in description.info.get("labels", "").split()]
-        self._preprocessing = _described(description.image, channels_first=description.channels_first).updated(
+        self._preprocessing = _default_preprocessing(description.image, channels_first=description.channels_first).updated(
             description.info, source="the model's model_info"
         )
 
@@ -155,8 +155,8 @@ class Network:
         results = next(self._results(sample) if not reads(self.record, WANTED) else self._predictions(sample))
         y = self._read(results)[0]
         ranked = np.argsort(-y, kind="stable")
-        explained = self._explained(results)
-        ids = self._wanted(targets, ranked, explained)
+        explained = self._mapped_classes(results)
+        ids = self._target_ids(targets, ranked, explained)
         ids += [k for k in also if k in explained and k not in ids]
         return Explanation(
             image=photo,
@@ -189,7 +189,7 @@ class Network:
         if reads(self.record, WANTED):
             y = self.predict(images, logits=logits)
             ids = [int(row.argmax()) if k is None else k for row, k in zip(y, classes, strict=True)]
-            self._wanted(sorted(set(ids)), NO_RANKING, range(self._scores.classes))
+            self._target_ids(sorted(set(ids)), NO_RANKING, range(self._scores.classes))
             return y, np.concatenate([unscaled(results[MAP][:, 0]) for results in self._results(images, ids)])
         scores: list[np.ndarray] = []
         maps: list[np.ndarray] = []
@@ -197,8 +197,8 @@ class Network:
             scores.append(self._read(results, logits=logits))
             for item in range(len(scores[-1])):
                 alone = {name: array[item : item + 1] for name, array in results.items()}
-                k, explained = classes[len(maps)], self._explained(alone)
-                ids = self._wanted([int(scores[-1][item].argmax()) if k is None else k], NO_RANKING, explained)
+                k, explained = classes[len(maps)], self._mapped_classes(alone)
+                ids = self._target_ids([int(scores[-1][item].argmax()) if k is None else k], NO_RANKING, explained)
                 maps.append(self._maps(images[len(maps)][None], alone, ids, explained)[0])
         return np.concatenate(scores), np.stack(maps)
 
@@ -251,7 +251,7 @@ class Network:
                 f"{self._input.dtype} [{wanted}] is expected"
             )
 
-    def _explained(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
+    def _mapped_classes(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
         """The classes that have a map. Raises InputError where there is no hook."""
         if not self.record:
             raise InputError("the model carries no hook: give it one with openvino_xai.insert, and load the result")
@@ -260,7 +260,7 @@ class Network:
         pick = parse_pick(self.record["targets"])
         return pick.ids if isinstance(pick, Ids) else range(self._scores.classes)
 
-    def _wanted(self, targets: str | Sequence[int], ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
+    def _target_ids(self, targets: str | Sequence[int], ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
         pick = parse_pick(targets if isinstance(targets, str) else list(targets))
         refuse_unknown(pick, self._scores.classes)
         if not isinstance(pick, Ids):
@@ -276,7 +276,7 @@ class Network:
         return Prediction(k, self.label(k), float(y[k]))
 
 
-def _described(image: Value, *, channels_first: bool) -> Preprocessing:
+def _default_preprocessing(image: Value, *, channels_first: bool) -> Preprocessing:
     """What the input itself tells; 224 x 224 where it takes any size."""
     shape = image.shape or ()
     height, width, channels = (shape[axis] for axis in ((2, 3, 1) if channels_first else (1, 2, 3)))

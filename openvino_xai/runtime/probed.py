@@ -80,7 +80,7 @@ class Probed(Network):
         if classifier.layer is not None:
             self.record["layer"] = classifier.layer
 
-    def _explained(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
+    def _mapped_classes(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
         return range(self._scores.classes)
 
     def _maps(

@@ -87,14 +87,14 @@ class _Explaining:
         Without a hook a `method` that looks at images alone explains (`rise`, `occlusion`), with its `settings`. Raises
         InputError.
         """
-        network = self.network if method is None else self._probed(method, settings)
+        network = self.network if method is None else self._probe_network(method, settings)
         if method is None and not self.hooked:
             raise InputError(HOW)
         if isinstance(images, (str, os.PathLike, np.ndarray)):
             return network.explain(images, targets=targets)
         return [network.explain(image, targets=targets) for image in images]
 
-    def _probed(self, method: str, settings: Settings | None) -> Network:
+    def _probe_network(self, method: str, settings: Settings | None) -> Network:
         alone = [name for name, probe in PROBES.items() if probe.looks_at == "nothing"]
         if method not in alone:
             raise InputError(

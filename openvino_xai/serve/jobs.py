@@ -129,9 +129,9 @@ def _run(job: Job, engine: Engine, workers: int, progress: Progress, note: Note)
         if state_of in ANEW:
             note(f"{shard.path} is made anew: {ANEW[state_of]}")
     left = [shard for shard, state_of in zip(shards, states, strict=True) if state_of != "whole"]
-    counted = _Counted(len(job.items), len(job.items) - sum(len(shard.items) for shard in left), progress)
+    counter = _Counter(len(job.items), len(job.items) - sum(len(shard.items) for shard in left), progress)
     if left:
-        running = _Running(job.loader(), job.work, workers, counted, note)
+        running = _Running(job.loader(), job.work, workers, counter, note)
         {"local": _locally, "ray": _by_ray}[engine](running, left)
     sweep(job.folder)
     summary = {
@@ -153,7 +153,7 @@ def _write(path: Path, value: object) -> None:
 
 
 @dataclass
-class _Counted:
+class _Counter:
     """Tells how many images are done."""
 
     total: int
@@ -172,7 +172,7 @@ class _Running:
     load: Load
     work: Work
     workers: int
-    counted: _Counted
+    counter: _Counter
     note: Note
 
 
@@ -186,14 +186,14 @@ def _claim(job: Job) -> None:
             raise InputError(f"{job.folder} holds {others[0]}, and no {JOB} that tells of it: choose another folder")
         _write(path, this)
         return
-    there = _described(path)
+    there = _recorded_job(path)
     if there != this:
         other = [name for name, value in this["asked"].items() if there["asked"].get(name) != value]
         what = ", ".join(other) or ("images" if there["images"] != this["images"] else "the size of shards")
         raise InputError(f"{job.folder} holds another job: it differs in {what}; choose another folder")
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _recorded_job(path: Path) -> dict[str, Any]:
     """The job that a file tells of. Raises InputError for other files."""
     if is_link(path):
         raise InputError(f"{path} is a link, and no job wrote it: choose another folder, or remove it")
@@ -232,7 +232,7 @@ def _pool(running: _Running, left: list[Shard]) -> None:
     pool = ProcessPoolExecutor(running.workers, mp_context=spawned, initializer=_begin, initargs=(running.load,))
     try:
         for future in as_completed([pool.submit(_do, shard, running.work) for shard in left]):
-            running.counted.add(future.result())
+            running.counter.add(future.result())
     finally:
         pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C, no other shard is begun
 
@@ -305,7 +305,7 @@ def _by_ray(running: _Running, left: list[Shard]) -> None:
     pool = ray.data.ActorPoolStrategy(size=running.workers)
     worked = shards.map(_Worker, fn_constructor_args=(running.load, running.work, left), compute=pool, num_cpus=1)
     for row in worked.iter_rows():
-        running.counted.add(int(row["images"]))
+        running.counter.add(int(row["images"]))
 
 
 # ---- what is done with images

@@ -59,7 +59,7 @@ def guarded() -> None:
         if not arguments or {"-h", "--help", "--version"} & set(arguments):
             main()
         else:
-            sys.exit(_watched(limits, arguments))
+            sys.exit(_status_of_child(limits, arguments))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except InputError as error:
@@ -70,13 +70,13 @@ def guarded() -> None:
         sys.exit(2)
 
 
-def _watched(limits: Limits, arguments: list[str]) -> int:
+def _status_of_child(limits: Limits, arguments: list[str]) -> int:
     """The exit status of the child; what it left is removed, and so is what runs before left that were killed."""
     temporary = Path(tempfile.gettempdir())
     for watch in left_folders(temporary, WATCHES + RANDOM):
         clean(watch)
         shutil.rmtree(watch, ignore_errors=True)
-    with _caught() as signals, locked_folder(temporary, WATCHES) as watch:
+    with _caught_signals() as signals, locked_folder(temporary, WATCHES) as watch:
         child = _start(arguments, limits, watch)
         try:
             outcome = _Watch(child, limits, watch, signals).outcome()
@@ -102,7 +102,7 @@ def clean(watch: Path) -> None:
 
 
 @contextmanager
-def _caught() -> Iterator[list[int]]:
+def _caught_signals() -> Iterator[list[int]]:
     """The signals that come, in a list. What is ignored, as by nohup, stays ignored."""
     signals: list[int] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -120,7 +120,7 @@ def _start(arguments: list[str], limits: Limits, watch: Path) -> subprocess.Pope
     return subprocess.Popen(
         [sys.executable, "-P", "-c", CHILD, *arguments],  # -P: no module is taken from the folder that one is in
         env={**os.environ, WATCH: str(watch)},
-        preexec_fn=_prepared(limits.memory) if os.name == "posix" else None,
+        preexec_fn=_child_setup(limits.memory) if os.name == "posix" else None,
         start_new_session=True,
     )
 
@@ -162,7 +162,7 @@ class _Watch:
         if sent:
             return _Outcome(128 + self.signals[0])
         assert status is not None
-        return _Outcome(status) if status >= 0 or os.name != "posix" else _Outcome(2, self._crashed(-status))
+        return _Outcome(status) if status >= 0 or os.name != "posix" else _Outcome(2, self._crash_note(-status))
 
     def _quiet(self) -> float:
         """Seconds since the start, or since the last sign of life where these count."""
@@ -171,7 +171,7 @@ class _Watch:
             self._beat, self._since = beat, time.monotonic()
         return time.monotonic() - self._since
 
-    def _crashed(self, number: int) -> str:
+    def _crash_note(self, number: int) -> str:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         cause = _CAUSES.get(name, "the file may be broken")
         return f"the runtime was ended by {name} at work on this model or image: {cause}; {self.limits.remains}"
@@ -187,7 +187,7 @@ def _end(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
         child.kill()
 
 
-def _prepared(memory: int | None) -> Callable[[], None]:
+def _child_setup(memory: int | None) -> Callable[[], None]:
     """What the child does to itself before it starts."""
     import resource
 
