@@ -56,7 +56,7 @@ _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """What is measured, where the literature does not agree."""
+    """The choices on which the literature does not agree."""
 
     covered: Annotated[str, typer.Option(help=_COVERED, rich_help_panel=CHOICES)] = "zero"
     scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES)] = "minmax"
@@ -65,7 +65,7 @@ class MetricOptions:
     step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
 
     def choices(self, seed: int) -> Choices:
-        """The choices. Raises InputError."""
+        """The choices as metrics take them. Raises InputError."""
         from openvino_xai.evaluate.case import Choices
 
         words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
@@ -238,7 +238,7 @@ def _in_turn(
 
 
 def _sources(examples: list[Example]) -> dict[str, Any]:
-    """What must not have changed of each image: its file, and what is said of it."""
+    """For each image a digest of its file, its label and its boxes, so that a change is measured anew; None without a file."""
     from openvino_xai.runtime.sources import digest_of, stamp
 
     return {

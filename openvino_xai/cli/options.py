@@ -110,7 +110,7 @@ class LayerOptions:
 
 @dataclass(frozen=True)
 class HookOptions(LayerOptions):
-    """And what it returns."""
+    """Where a hook goes, how it is made, and what it returns."""
 
     targets: TargetClasses = None
     scale: Scale = "unit"
@@ -138,7 +138,7 @@ PROBES = "Probes (methods that ask a model without a hook again and again)"
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """What probes are told."""
+    """The settings of probes, which ask a model without a hook again and again."""
 
     seed: Annotated[int, typer.Option(help="Of what is random.", rich_help_panel=PROBES)] = 0
     masks: Annotated[int, typer.Option(help="rise: how many random masks.", rich_help_panel=PROBES)] = 4000
@@ -223,7 +223,7 @@ class NetworkOptions:
     def loader(
         self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str = "all"
     ) -> Callable[[], Network]:
-        """What loads the model in any process; one that gets a hook gets it now, once, in a file in `folder`."""
+        """A function that loads the model in any process. A model without a hook gets one now, once, in a file in `folder`."""
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.digest import model_digest
         from openvino_xai.dialects.open import open_model
@@ -277,12 +277,12 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
 
 
 def texts(values: dict[str, Any]) -> dict[str, Any]:
-    """Options as JSON holds them."""
+    """The options with their paths as text, as JSON holds them."""
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, with the fields of every parameter that is a group of options as options of its own, in their place."""
+    """The command as typer reads it: every field of a group of options is an option of the command, in the group's place."""
     hints = get_type_hints(command, include_extras=True)
     arguments = inspect.signature(command).parameters
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}

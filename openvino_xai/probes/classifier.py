@@ -17,7 +17,7 @@ class Classifier(Protocol):
 
     @property
     def batch(self) -> int:
-        """How many images, or features, are well asked at once."""
+        """The number of images, or features, to run at once."""
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """[N, K] in [0, 1], f64: the probabilities of images."""
@@ -36,12 +36,12 @@ class Classifier(Protocol):
 
 
 def _no_progress(done: int, total: int) -> None:
-    """Nobody watches."""
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What probes may be told.
+    """The settings of probes, each of which reads its own.
 
     `seed` of random masks; `masks`, how many of them (RISE); `groups` of channels (Group-CAM); `patch` and `stride` in pixels
     (occlusion; None is a seventh of the image, moved by half); `steps` of integrated gradients; noisy `copies` (SmoothGrad);

@@ -1,4 +1,4 @@
-"""What is the fault of one image, and ends no run over many."""
+"""Errors that are the fault of one image, so that they end no run over many."""
 
 from __future__ import annotations
 

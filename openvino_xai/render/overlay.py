@@ -106,7 +106,7 @@ class _Side(NamedTuple):
         return cls(extent, first, np.minimum(first + 1, cells - 1), between - first)
 
     def part(self, pixels: slice) -> _Side:
-        """Some of the pixels that are seen."""
+        """The same for some of the pixels."""
         return _Side(self.extent, self.first[pixels], self.second[pixels], self.weight[pixels])
 
     def mixed(self, values: np.ndarray, axis: int) -> np.ndarray:

@@ -30,7 +30,7 @@ class ImageClassifier:
 
     @property
     def batch(self) -> int:
-        """How many images, or features, are well asked at once."""
+        """The number of images, or features, to run at once."""
         return self._image.at_once
 
     def scores(self, images: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from openvino_xai.surgery.record import record_of
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """The input with the image, and whether its channels come first; the scores; and what is recorded of a hook, and of images.
+    """A model by its image input and scores, the record of its hook, and its `model_info`.
 
     `scale` is what the scores are on (`softmax`, `sigmoid`, `logit`), None where only their values can tell: of a compiled
     model that somebody else made.
@@ -36,7 +36,10 @@ class Described:
         scores: str | None = None,
         image_input: str | None = None,
     ) -> Described:
-        """A model by its graph and its sections of text; an `opaque` one is known from outside. Raises ModelError."""
+        """A model by its graph and `info`, which returns a section of its metadata; `opaque` shows inputs and outputs alone.
+
+        Raises ModelError.
+        """
         record = record_of(graph, info, opaque=opaque)
         image, place = find_image(graph, record.get("image", image_input))
         output = find_scores(graph, record.get("scores", scores))

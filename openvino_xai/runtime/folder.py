@@ -70,7 +70,7 @@ def explain_all(
 
 @dataclass(frozen=True, eq=False)
 class _Photo:
-    """A photo that was read, and what its file was before that."""
+    """A decoded photo, and the stamp of its file before it was read."""
 
     path: Path
     source: list[int] | None
@@ -86,7 +86,7 @@ def _read(path: Path) -> _Photo:
 def _writing_task(
     network: Network, photo: _Photo, manifest: Manifest, targets: str, style: Style, classes: Mapping[Path, int]
 ) -> Callable[[], dict[str, Any]]:
-    """What is left to do for a photo that is explained, and whose files have names."""
+    """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
     shown = [classes[photo.path]] if photo.path in classes else []
     with blamed_on(photo.path):
         explanation = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)

@@ -1,4 +1,4 @@
-"""What runs into one folder have done: lines that are only ever added, and whose each file is."""
+"""The record of runs into one folder: a line for each image that is done, and the image that each file belongs to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHECK = "check"  # of a line: the digest of all else in it
 
 @dataclass(frozen=True)
 class Manifest:
-    """The lines of a JSONL file, one for each image that is done, of runs that were `asked` the same.
+    """The lines of a JSONL file, one for each image that is done, of runs under the same `conditions`.
 
     A line is overlooked that is not as it was written, that a killed run left unfinished, of which a file is gone or is
     another's now, or whose image was another one: `sources` tells for each image what must not have changed.
@@ -155,7 +155,7 @@ def _files(line: Mapping[str, Any]) -> list[str]:
 
 
 def _lines(path: Path, *, strict: bool = True) -> Iterator[dict[str, Any]]:
-    """Our lines. Raises InputError for a file that has others and none of ours; if not `strict`, there are none."""
+    """The lines that runs wrote. Raises InputError for a file that holds only others; if not `strict`, there are none."""
     ours, others = 0, 0
     for line in _parsed_lines(path, strict=strict):
         if isinstance(line, dict) and _is_ours(line):

@@ -277,7 +277,7 @@ class Network:
 
 
 def _default_preprocessing(image: Value, *, channels_first: bool) -> Preprocessing:
-    """What the input itself tells; 224 x 224 where it takes any size."""
+    """The preprocessing that the input itself implies; 224 x 224 where it takes any size."""
     shape = image.shape or ()
     height, width, channels = (shape[axis] for axis in ((2, 3, 1) if channels_first else (1, 2, 3)))
     return Preprocessing(

@@ -85,7 +85,7 @@ def _open_lock(path: Path) -> int:
 
 
 def _try_lock(descriptor: int, path: Path) -> bool:
-    """Whether the file is locked now, and not: the file system has no locks. Raises InputError where another has it."""
+    """Lock a file; False where the file system has no locks. Raises InputError where another process has it locked."""
     try:
         if sys.platform == "win32":
             os.lseek(descriptor, BEYOND, os.SEEK_SET)

@@ -57,7 +57,7 @@ def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
 
 
 class _Explaining:
-    """What a wrapped model has more."""
+    """What wrapping adds to a compiled model."""
 
     network: Network
     description: Described

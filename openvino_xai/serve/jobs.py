@@ -86,7 +86,7 @@ class Shard:
 
     @property
     def state(self) -> State:
-        """Whether its file is there, and holds what it should. Raises InputError where something else is there."""
+        """The state of its file: `whole` is as it should be. Raises InputError where something else is there."""
         return state(self.path, list(self.items), self.digest)
 
     @property
@@ -96,7 +96,7 @@ class Shard:
 
 
 def run_shard(shard: Shard, network: Network, work: Work) -> int:
-    """Work off a shard that is not done; the number of its images. Whoever does it, and however often, the file is the same."""
+    """Run a shard that is not done; returns the number of its images. The file is the same whoever writes it, and when."""
     if not shard.done:
         outcomes = work(network, list(shard.items.values()))
         rows = [{"image": name, **_row(outcome)} for name, outcome in zip(shard.items, outcomes, strict=True)]
@@ -154,7 +154,7 @@ def _write(path: Path, value: object) -> None:
 
 @dataclass
 class _Counter:
-    """Tells how many images are done."""
+    """A counter that reports how many images are done."""
 
     total: int
     done: int
@@ -167,7 +167,7 @@ class _Counter:
 
 @dataclass(frozen=True)
 class _Running:
-    """What engines work with."""
+    """What an engine needs for shards: the loader and the work, how many workers, and whom to tell."""
 
     load: Load
     work: Work
@@ -177,7 +177,7 @@ class _Running:
 
 
 def _claim(job: Job) -> None:
-    """Write down what a folder is for. Raises InputError where it is for something else."""
+    """Write down which job a folder is for. Raises InputError where it is for another one."""
     this = from_json(to_json({"asked": dict(job.conditions), "images": digest_of(list(job.items)), "shard": job.size}))
     path = job.folder / JOB
     if not os.path.lexists(path):
@@ -194,7 +194,7 @@ def _claim(job: Job) -> None:
 
 
 def _recorded_job(path: Path) -> dict[str, Any]:
-    """The job that a file tells of. Raises InputError for other files."""
+    """The record of a job in a file. Raises InputError for other files."""
     if is_link(path):
         raise InputError(f"{path} is a link, and no job wrote it: choose another folder, or remove it")
     try:

@@ -53,7 +53,8 @@ def as_text(value: Any) -> Any:
 
 
 def state(path: Path, images: Sequence[str], digest: str) -> State:
-    """Whether a file holds one row for each image, in order, made from what `digest` tells; `stale` where from something else.
+    """`whole` where a file holds one row for each image, in order, made from what `digest` stands for; `stale` where made from
+    something else, `broken` where it cannot be read, and `missing`.
 
     Raises InputError for what no job here wrote.
     """

@@ -91,19 +91,19 @@ def test_a_map_of_half_that_counts_drops_half() -> None:
 def test_what_covers() -> None:
     """The right half is covered: with zero, with black, which is -1 here, or with what is blurred."""
     sample = case(LEFT, target=1, choices=Choices(covered="black"))
-    assert sample.seen_masked[0] == pytest.approx(-1)
+    assert sample.masked_result[0] == pytest.approx(-1)
     dark = case(LEFT, bright=-0.5, target=1)
-    assert dark.seen_masked[0] == pytest.approx(0)
+    assert dark.masked_result[0] == pytest.approx(0)
     flat = case(LEFT, target=1, choices=Choices(covered="blur"))
-    assert flat.seen_masked[0] == pytest.approx(flat.blurred[..., SIDE // 2 :].mean())
-    assert 0.2 < flat.seen_masked[0] < 0.8  # beyond the edge of the image is 0
+    assert flat.masked_result[0] == pytest.approx(flat.blurred[..., SIDE // 2 :].mean())
+    assert 0.2 < flat.masked_result[0] < 0.8  # beyond the edge of the image is 0
 
 
 def test_logits_and_masks_over_the_maximum() -> None:
     logits = Choices(read="logit")
     image = np.full((1, 3, SIDE, SIDE), 0.8, np.float32)
     sample = case(LEFT / 2 + 0.5, choices=logits, scores=Halves(LEFT).predict(image, logits=True)[0])
-    assert sample.seen_masked[0] == pytest.approx(np.log(0.8))
+    assert sample.masked_result[0] == pytest.approx(np.log(0.8))
     assert sample.mask.min() == 0
     scaled = case(LEFT / 2 - 0.25, choices=Choices(scaled="max"))
     assert (scaled.mask.min(), scaled.mask.max()) == (0, 1)

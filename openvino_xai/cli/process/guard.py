@@ -71,7 +71,7 @@ def guarded() -> None:
 
 
 def _status_of_child(limits: Limits, arguments: list[str]) -> int:
-    """The exit status of the child; what it left is removed, and so is what runs before left that were killed."""
+    """Run the child and return its exit status. What it left unfinished is removed, and what killed runs before it left."""
     temporary = Path(tempfile.gettempdir())
     for watch in left_folders(temporary, WATCHES + RANDOM):
         clean(watch)
@@ -90,7 +90,7 @@ def _status_of_child(limits: Limits, arguments: list[str]) -> int:
 
 
 def clean(watch: Path) -> None:
-    """Remove what a run that has ended was writing: folders with its name, where it wrote, that nobody holds."""
+    """Remove the unfinished folders of a run that has ended: those with its name that no process has locked."""
     run = watch.name[-8:]
     for _ in range(TRIES):  # its workers hold theirs until they have ended, too
         folders = noted_folders(watch)
@@ -103,7 +103,7 @@ def clean(watch: Path) -> None:
 
 @contextmanager
 def _caught_signals() -> Iterator[list[int]]:
-    """The signals that come, in a list. What is ignored, as by nohup, stays ignored."""
+    """A list to which each signal is added while the block runs. A signal that is ignored, as by nohup, stays ignored."""
     signals: list[int] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
@@ -127,7 +127,7 @@ def _start(arguments: list[str], limits: Limits, watch: Path) -> subprocess.Pope
 
 @dataclass(frozen=True)
 class _Outcome:
-    """How the child ended, and what is to be said of it."""
+    """The exit status of the child, and the line that is printed about it, if any."""
 
     status: int
     text: str = ""
@@ -135,7 +135,7 @@ class _Outcome:
 
 @dataclass
 class _Watch:
-    """A child, and until when it may go on."""
+    """A child process under limits, and when it gave its last sign of life."""
 
     child: subprocess.Popen[bytes]
     limits: Limits
@@ -188,7 +188,7 @@ def _end(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 def _child_setup(memory: int | None) -> Callable[[], None]:
-    """What the child does to itself before it starts."""
+    """A function for the child to call before it starts: it limits its memory, and lets it end when its parent ends."""
     import resource
 
     parent = os.getpid()
