@@ -180,5 +180,5 @@ def test_filters_and_orders(report: Any) -> None:
 
 def test_labels_are_text(report: Any) -> None:
     assert report.title == "ovxai report"
-    assert report.find_elements("css selector", "article .told b > *") == []
+    assert report.find_elements("css selector", "article .caption b > *") == []
     assert any(EVIL in item.get_attribute("textContent") for item in report.find_elements("css selector", "article b")[:3])
