@@ -37,8 +37,8 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno} imports relatively"
-            whole = node.module == "openvino_xai"
-            modules = [f"openvino_xai.{alias.name}" for alias in node.names] if whole else [node.module or ""]
+            package = node.module == "openvino_xai"
+            modules = [f"openvino_xai.{alias.name}" for alias in node.names] if package else [node.module or ""]
         yield from ((node.lineno, name.split(".")[1]) for name in modules if name.startswith("openvino_xai."))
 
 
