@@ -50,9 +50,9 @@ def windows(a: Attributes, x: np.ndarray, out: tuple[int, ...], fill: float, out
 
 def conv(a: Attributes, shapes: Shapes, x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     (batch, channels, *out), groups, size = shapes[0], a["groups"], math.prod(a["kernel"])
-    seen = windows(a, x, tuple(out), 0).reshape(batch, groups, x.shape[1] // groups, math.prod(out), size)
-    made = np.einsum("bgcpk,gock->bgop", seen, weights.reshape(groups, channels // groups, -1, size)).reshape(shapes[0])
-    return made if bias is None else made + bias.reshape(-1, *(1 for _ in out))
+    patches = windows(a, x, tuple(out), 0).reshape(batch, groups, x.shape[1] // groups, math.prod(out), size)
+    y = np.einsum("bgcpk,gock->bgop", patches, weights.reshape(groups, channels // groups, -1, size)).reshape(shapes[0])
+    return y if bias is None else y + bias.reshape(-1, *(1 for _ in out))
 
 
 def conv_transpose(a: Attributes, shapes: Shapes, x: np.ndarray, weights: np.ndarray, bias: Any = None) -> np.ndarray:
@@ -87,8 +87,8 @@ def layer_norm(a: Attributes, shapes: Shapes, x: np.ndarray, scale: Any = None, 
     axes = tuple(axis % x.ndim for axis in a["axes"])
     if "epsilon" not in a:
         return np.asarray(x - x.mean(axis=axes, keepdims=True))
-    made = normalised(x, axes, a["epsilon"])
-    return made * scale + (0 if shift is None else shift) if a.get("scaled") else made
+    y = normalised(x, axes, a["epsilon"])
+    return y * scale + (0 if shift is None else shift) if a.get("scaled") else y
 
 
 def by_channel(x: np.ndarray, each: np.ndarray) -> np.ndarray:
@@ -101,8 +101,8 @@ def group_norm(a: Attributes, shapes: Shapes, x: np.ndarray, scale: np.ndarray, 
 
 
 def instance_norm(a: Attributes, shapes: Shapes, x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    made = normalised(x, tuple(range(2, x.ndim)), a["epsilon"])
-    return made * by_channel(x, scale) + by_channel(x, shift)
+    y = normalised(x, tuple(range(2, x.ndim)), a["epsilon"])
+    return y * by_channel(x, scale) + by_channel(x, shift)
 
 
 def batch_norm(a: Attributes, shapes: Shapes, *xs: np.ndarray) -> np.ndarray:
@@ -263,5 +263,5 @@ def meant(node: Node, shapes: Shapes, operands: list[np.ndarray | None]) -> list
     while wide and wide[-1] is None:
         wide.pop()
     with np.errstate(divide="ignore", invalid="ignore"):
-        made = MEANINGS[node.kind](node.attributes, shapes, *wide)
-    return [np.asarray(item) for item in made] if isinstance(made, list) else [np.asarray(made)]
+        outputs = MEANINGS[node.kind](node.attributes, shapes, *wide)
+    return [np.asarray(item) for item in outputs] if isinstance(outputs, list) else [np.asarray(outputs)]

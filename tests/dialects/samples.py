@@ -56,8 +56,8 @@ SAMPLES: dict[str, Case] = {
         a=ints(2, 3),
     ),
     "of a range": of(
-        "s = Shape(x) n = Gather<axis=0>(s, three) r = Range(zero, n, one) f = Cast<to=1>(r) y = Mul(x, f)",
-        three=np.array(3), zero=np.array(0), one=np.array(1),
+        "s = Shape(x) n = Gather<axis=0>(s, three) r = Range(zero, n, step) f = Cast<to=1>(r) y = Mul(x, f)",
+        three=np.array(3), zero=np.array(0), step=np.array(1),
     ),
     "padded by its edge": of('y = Pad<mode="edge">(x, p)', 4 * 7 * 10, p=ints(0, 0, 1, 0, 0, 0, 0, 2)),
     "padded by its mirror": of('y = Pad<mode="reflect">(x, p)', 4 * 7 * 10, p=ints(0, 0, 1, 0, 0, 0, 0, 2)),

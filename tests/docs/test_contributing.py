@@ -42,8 +42,8 @@ def changed(before: str, place: str, text: str) -> str:
     imports = "".join(line for line in lines if line.startswith(("import ", "from ")))
     rest = "".join(line for line in lines if not line.startswith(("import ", "from ")))
     future = "from __future__ import annotations\n"
-    head, found, body = before.partition(future)
-    if not found:
+    head, marker, body = before.partition(future)
+    if not marker:
         return f"{before}{imports}{rest}"
     if not place:
         return f"{head}{future}{imports}{body}\n\n{rest}"
