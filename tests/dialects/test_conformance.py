@@ -156,6 +156,26 @@ def test_groups_are_laid_out_as_the_dialect_reads_them(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+def test_rows_are_picked_and_put_back(dialect: str) -> None:
+    """What a gate is made of, and no word says."""
+    wanted = np.array([False, True, True, False, True])
+
+    def call(trace: Trace, flags: Any, rows: Any) -> Any:
+        places = trace.record("non_zero", [flags], (1, 3), np.int64)
+        zeros = np.zeros((5, 4), np.float32)
+        return trace.record("scatter_rows", [zeros, trace.permute_dims(places, (1, 0)), rows], (5, 4), np.float32)
+
+    expected = np.zeros((5, 4), np.float32)
+    expected[wanted] = A[0]
+    np.testing.assert_array_equal(emitted(dialect, call, (wanted, A[0])), expected)
+
+
+def test_dialects_emit_the_same_kinds() -> None:
+    tables = [set(import_module(f"openvino_xai.dialects.{dialect}.emit").EMIT) for dialect in DIALECTS]
+    assert all(table == tables[0] for table in tables)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_another_operation_is_seen(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     table = import_module(f"openvino_xai.dialects.{dialect}.emit").EMIT
     monkeypatch.setitem(table, "maximum", table["minimum"])
