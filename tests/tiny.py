@@ -6,7 +6,7 @@ time, one image at a time, and evaluates the tail with onnx's reference implemen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,10 @@ import onnx
 import openvino as ov
 from onnx.reference import ReferenceEvaluator
 
-DIALECTS = ("openvino", "onnx")
+DIALECTS: dict[str, Callable[[onnx.ModelProto], Any]] = {  # each with how it comes to a model that is written as ONNX
+    "openvino": lambda model: ov.Core().read_model(model.SerializeToString()),
+    "onnx": lambda model: model,
+}
 FEATURES = 4
 CLASSES = 5
 
@@ -43,8 +46,8 @@ def tiny(
 
 
 def in_dialect(model: onnx.ModelProto, dialect: str) -> Any:
-    """The model as OpenVINO's own frontend reads it, or as it is."""
-    return ov.Core().read_model(model.SerializeToString()) if dialect == "openvino" else model
+    """The model in one of `DIALECTS`."""
+    return DIALECTS[dialect](model)
 
 
 def images(model: onnx.ModelProto, batch: int, seed: int = 3) -> np.ndarray:
