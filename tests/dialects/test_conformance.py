@@ -20,7 +20,7 @@ from tiny import CLASSES, DIALECTS, FEATURES, HEAD, in_dialect, tiny
 from openvino_xai.dialects.open import open_model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.graph.model import Value
-from openvino_xai.graph.trace import Trace
+from openvino_xai.graph.trace import Trace, as_value
 from openvino_xai.graph.vocabulary import WORDS, numpy_namespace
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
@@ -103,7 +103,8 @@ def emitted(dialect: str, call: Callable[..., Any], arrays: tuple[np.ndarray, ..
     """What the dialect's own runtime makes of a word; behind an open batch, operands are constants but for the first."""
     inputs = arrays[:1] if batch else arrays
     deployed, trace = open_model(in_dialect(of_inputs(inputs, batch), dialect)).twin(), Trace()
-    output = call(trace, *deployed.graph.inputs, *arrays[len(inputs) :])
+    constants = [as_value(array, []) for array in arrays[len(inputs) :]]
+    output = call(trace, *deployed.graph.inputs, *constants)
     emit(Plan(deployed.graph, tuple(trace.nodes), {"output": output}), deployed)
     return deployed.compile()({f"x{index}": array for index, array in enumerate(inputs)})["output"]
 
