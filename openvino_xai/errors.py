@@ -20,11 +20,16 @@ from __future__ import annotations
 
 
 class OvxaiError(Exception):
-    """What was found, what was expected and what to do; `node` names the place in the model, where there is one."""
+    """The message says what was found, what was expected and what to do.
 
-    def __init__(self, message: str, *, node: str | None = None) -> None:
+    `node` names the place in the model, where there is one. `options` are those that help, by their names in Python: the
+    command line shows how it spells them.
+    """
+
+    def __init__(self, message: str, *, node: str | None = None, options: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.node = node
+        self.options = options
 
 
 class InputError(OvxaiError):
@@ -63,7 +68,7 @@ class TooLarge(PlanError):
     """A plan whose largest intermediate, `needed` bytes an image, is above the limit; `fits` names a layer below it."""
 
     def __init__(self, message: str, *, needed: int, fits: str | None) -> None:
-        super().__init__(message)
+        super().__init__(message, options=("layer", "max_memory") if fits else ("max_memory",))
         self.needed = needed
         self.fits = fits
 

@@ -72,7 +72,7 @@ def main() -> None:
         task = bar.add_task("measuring", total=len(wanted))
         for name, (architecture, side, quantised) in wanted.items():
             bar.update(task, description=name)
-            found[name] = measure(told.work, pythons, architecture, side, quantised)
+            found[name] = measure(told.work, pythons, architecture, side, quantised=quantised)
             bar.advance(task)
     text = table(found)
     (told.work / "side_by_side.md").write_text(text, encoding="utf-8")
@@ -91,7 +91,7 @@ def environment(work: Path, name: str) -> Path:
     return python
 
 
-def measure(work: Path, pythons: dict[str, Path], architecture: str, side: int, quantised: bool) -> dict[str, Any]:
+def measure(work: Path, pythons: dict[str, Path], architecture: str, side: int, *, quantised: bool) -> dict[str, Any]:
     """Every figure of one row; files that are there are taken as they are."""
     stem = f"{architecture}_{side}" + ("_int8" if quantised else "")
     onnx, ir = work / f"{architecture}_{side}.onnx", work / f"{stem}.xml"

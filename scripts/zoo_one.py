@@ -58,7 +58,7 @@ def became(model: Any) -> dict[str, Any]:
     }
     if (why := influenced(original, hooked)) is not None:
         return {"became": "wrong", **told, "why": why}
-    moved = turned(original, hooked, value)
+    moved = turned(original, value)
     if moved is not None and moved is not True:
         return {"became": "wrong", **told, "why": moved}
     return {"became": "explained", **told, "in place": "seen" if moved is None else "unclear"}
@@ -95,7 +95,7 @@ def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
     return None
 
 
-def turned(original: Deployed, hooked: xai.Hooked, layer: Value) -> str | Literal[True] | None:
+def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     """Why cells are not where the image says, None where a change in a corner of the image is seen in that of the cells.
 
     True where random weights spread a change so evenly that nothing can be told.

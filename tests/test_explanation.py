@@ -6,9 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from openvino_xai.explanation import Explanation, Prediction
 from openvino_xai.render.sheet import COLUMN
+
+pytestmark = pytest.mark.slow
 
 CAT, DOG = Prediction(0, "cat", 0.9), Prediction(1, "a dog, or a wolf / fox?", 0.1)
 

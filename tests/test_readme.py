@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"(?:<!-- (\w+) -->\n)?```(\w*)\n(.*?)```", README, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_blocks_in_order(tmp_path: Path) -> None:
     """Commands and Python as a reader would type them, one after the other, in a copy of the repository's samples."""
     shutil.copytree(ROOT / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns("*_xai*"))

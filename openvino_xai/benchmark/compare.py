@@ -69,8 +69,8 @@ def compare(
         for title, given in runs[name].items():
             pair = measure(compiled, running, given, setting.iterations, lambda title=title: tick(f"timing {title}"))  # type: ignore[misc]
             if not rows:
-                rows.append(_row("plain", compiled.precision, pair, 0, alone["plain"], sizes["plain"]))
-            rows.append(_row(title, running.precision, pair, 1, alone[name], sizes[name]))
+                rows.append(_row("plain", compiled.precision, pair, 0, alone=alone["plain"], size=sizes["plain"]))
+            rows.append(_row(title, running.precision, pair, 1, alone=alone[name], size=sizes[name]))
     return rows
 
 
@@ -95,7 +95,7 @@ def _alone(
     return alone, sizes
 
 
-def _row(name: str, precision: str, pair: Pair, which: int, alone: Alone, size: int) -> Row:
+def _row(name: str, precision: str, pair: Pair, which: int, *, alone: Alone, size: int) -> Row:
     return Row(
         name=name,
         precision=precision,

@@ -17,7 +17,7 @@ from openvino_xai.cli.explain import explain
 from openvino_xai.cli.export import export
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
-from openvino_xai.cli.text import flush, say, warn
+from openvino_xai.cli.text import flush, message, say, warn
 from openvino_xai.errors import InputError, OutputError, OvxaiError
 from openvino_xai.version import __version__
 
@@ -97,10 +97,10 @@ def _tell(error: Exception, debug: bool) -> None:
 def _line(error: Exception) -> str:
     """What an error says to somebody who did not write this."""
     if isinstance(error, OvxaiError):
-        return str(error)
+        return message(error)
     if isinstance(error, USAGE):
-        message = error.format_message()  # type: ignore[attr-defined]
-        return message and f"{message.rstrip('.')}; --help lists what there is"
+        usage = error.format_message()  # type: ignore[attr-defined]
+        return usage and f"{usage.rstrip('.')}; --help lists what there is"
     if isinstance(error, MemoryError) or "bad_alloc" in str(error):
         return "the memory does not suffice, or what --limit-memory allows of it"
     if isinstance(error, OSError) and error.filename is not None:

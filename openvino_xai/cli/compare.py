@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
-from openvino_xai.cli.text import progress, say, say_table, warn
+from openvino_xai.cli.text import message, progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
 
@@ -57,7 +57,7 @@ def compare(
             rows.append(row)
             told("comparing", len(rows) + len(failed), len(photos))
     for error in failed:
-        warn(f"skipped: {error}")
+        warn(f"skipped: {message(error)}")
     if not rows:
         raise InputError("none of the images can be read")
     rows.sort(key=lambda row: row.similarity.pearson)

@@ -24,7 +24,7 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
-from openvino_xai.cli.text import progress, say, warn
+from openvino_xai.cli.text import message, progress, say, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
 
@@ -123,7 +123,7 @@ def _in_turn(
             for count, outcome in enumerate(explained, start=1):
                 if isinstance(outcome, ImageError):
                     failures.append(outcome)
-                    warn(f"skipped: {outcome}")
+                    warn(f"skipped: {message(outcome)}")
                 else:
                     line = manifest.add({"model": asked["model"], **outcome})
                     say(to_json(line) if as_json else _sentence(line))
@@ -134,7 +134,7 @@ def _in_turn(
         title = f"{Path(asked['model']).name}, {len(lines)} images"
         unshown = write_report(report, lines, title=title, style=style)
         for error in unshown:
-            warn(f"skipped in the report: {error}")
+            warn(f"skipped in the report: {message(error)}")
         failures += unshown
         warn(report)
     return len(failures)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from openvino_xai.errors import OutputError
+from openvino_xai.errors import OutputError, OvxaiError
 
 WIDE = 160  # columns, where standard output is no terminal
 JOINERS = "\u200c\u200d"  # format characters that words and emoji are spelled with
@@ -31,6 +31,12 @@ def plain(text: object) -> str:
         else character
         for character in str(text)
     )
+
+
+def message(error: OvxaiError) -> str:
+    """What an error says, and the flags of the options that help: Python knows them by other names."""
+    flags = ", ".join(f"--{option.replace('_', '-')}" for option in error.options)
+    return f"{error} ({flags})" if flags else str(error)
 
 
 def say(text: object) -> None:

@@ -87,7 +87,9 @@ class Classes:
         found = self._by_name.get(_plain(WNID.sub("", text)), set())
         if len(found) != 1:
             what = f"classes {', '.join(map(str, sorted(found)))} are all" if found else "no class is"
-            raise InputError(f"{where} is of class '{text}', and {what} called so: name it by its id, or give --labels")
+            raise InputError(
+                f"{where} is of class '{text}', and {what} called so: name it by its id, or give labels", options=("labels",)
+            )
         return next(iter(found))
 
     def knows(self, told: str) -> bool:

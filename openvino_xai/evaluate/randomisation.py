@@ -8,7 +8,7 @@ import numpy as np
 
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.operations.products import WEIGHTED
+from openvino_xai.operations.table import operation_of
 
 
 def weighted_layers(graph: Graph) -> list[Node]:
@@ -34,7 +34,7 @@ def randomised(deployed: Deployed, layers: Iterable[Node], seed: int) -> Deploye
 
 def _weights(graph: Graph, node: Node) -> Value | None:
     """What a layer's weights are stored as: ahead of what decompresses, dequantises or lays them out."""
-    if node.kind not in WEIGHTED:
+    if operation_of(node).weights is None:
         return None
     constant = [value for _, value in node.operands if graph.is_constant(value) and len(value.shape or ()) > 1]
     if not constant:

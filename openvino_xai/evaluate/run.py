@@ -29,7 +29,8 @@ def which_target(told: str | None, examples: Sequence[Example]) -> Target:
     if told == "label" and bare is not None:
         raise InputError(
             f"the class of {bare.path} is not known: name it after the class, as n01440764_tench.JPEG (and give "
-            "--labels), put it into a folder of that name, list it in a .csv of path,label, or take --target predicted"
+            "labels), put it into a folder of that name, list it in a .csv of path,label, or explain the predicted class",
+            options=("labels", "target"),
         )
     return "label" if told == "label" else "predicted"
 

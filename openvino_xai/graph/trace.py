@@ -129,23 +129,23 @@ class Trace:
     def softmax(self, x: Value, /, *, axis: int) -> Value:
         return self.record("softmax", [x], shape_of(x), x.dtype, {"axes": [axis % len(shape_of(x))]})
 
-    def _reduce(self, kind: str, x: Value, axis: Axis, keepdims: bool) -> Value:
+    def _reduce(self, kind: str, x: Value, axis: Axis, *, keepdims: bool) -> Value:
         shape = shape_of(x)
         axes = sorted(a % len(shape) for a in ((axis,) if isinstance(axis, int) else axis))
         kept = [1 if i in axes else size for i, size in enumerate(shape) if keepdims or i not in axes]
         return self.record(kind, [x], tuple(kept), x.dtype, {"axes": axes, "keepdims": keepdims})
 
     def max(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
-        return self._reduce("max", x, axis, keepdims)
+        return self._reduce("max", x, axis, keepdims=keepdims)
 
     def min(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
-        return self._reduce("min", x, axis, keepdims)
+        return self._reduce("min", x, axis, keepdims=keepdims)
 
     def mean(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
-        return self._reduce("mean", x, axis, keepdims)
+        return self._reduce("mean", x, axis, keepdims=keepdims)
 
     def sum(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
-        return self._reduce("sum", x, axis, keepdims)
+        return self._reduce("sum", x, axis, keepdims=keepdims)
 
     def matmul(self, a: Array, b: Array, /) -> Value:
         left, right = as_value(a, [a, b]), as_value(b, [a, b])
@@ -252,7 +252,7 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     right: Shape = (1,) * (longest - len(b)) + b
     sizes: list[Size] = []
     for x, y in zip(left, right, strict=True):
-        if x != y and x != 1 and y != 1:
+        if x not in (y, 1) and y != 1:
             raise PlanError(f"shapes {text(a)} and {text(b)} do not go together: the model is not what it says")
         sizes.append(y if x == 1 else x)
     return tuple(sizes)

@@ -29,7 +29,7 @@ def fd_cam(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K], 0 or more: the ReLU of the weighed sum of channels."""
     group = groups(xp, site.cells())
     channels = group.shape[2]
-    others = xp.equal(group, np.array(False))
+    others = xp.equal(group, np.zeros((), bool))
     scores = site.channel_scores(xp.concat([group, others], axis=1))  # [B, 2 C, K]
     on, off = (xp.take(scores, np.arange(channels) + start, axis=1) for start in (0, channels))
     switched = unit(xp, xp.multiply(xp.subtract(on, off), 0.5))  # [B, C, K]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isqrt, prod
 
@@ -10,12 +10,10 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import at_one, product, text
 from openvino_xai.locate.layers import MOST_TOKENS, Candidate, CutValue, layer_name
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import LAYOUT, QUANTISERS, Scores
+from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.separators import paths_through
-
-PROJECTIONS = frozenset({"matmul", "conv", "attention"})
-# softmax, these, times the values; a `where` takes out what is no number
-BETWEEN = frozenset("cast dequantize fake_quantize identity quantize reshape where".split())
+from openvino_xai.locate.subaxis import Span, trace_back
+from openvino_xai.operations.table import operation_of
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,24 @@ def _attends(node: Node) -> bool:
     if node.kind != "matmul":
         return False
     weights = node.operand(0)
-    while weights.producer is not None and weights.producer.kind in BETWEEN:
-        weights = weights.producer.operand(2 if weights.producer.kind == "where" else 0)
-    made = weights.producer
-    if made is None or made.kind != "softmax" or node.attributes.get("transpose_a"):
+    while (index := _passed_on(weights.producer)) is not None and weights.producer is not None:
+        weights = weights.producer.operand(index)
+    producer, rank = weights.producer, weights.rank or 0
+    if producer is None or producer.kind != "softmax" or node.attributes.get("transpose_a"):
         return False
-    rank = weights.rank or 0
-    return [axis % max(rank, 1) for axis in made.attributes["axes"]] == [rank - 1]
+    return [axis % max(rank, 1) for axis in producer.attributes["axes"]] == [rank - 1]
+
+
+def _passed_on(node: Node | None) -> int | None:
+    """The operand that a node passes on with its last axis in place, as between a softmax and its product."""
+    if node is None:
+        return None
+    if node.kind == "where":  # it takes out what is no number
+        return 2
+    operation, before, after = operation_of(node), node.inputs[0] if node.inputs else None, node.outputs[0]
+    if before is None or not before.rank or not after.rank or not (operation.quantises or operation.moves == "all"):
+        return None
+    return 0 if trace_back(node, 0, Span(after.rank - 1)) == Span(before.rank - 1) else None
 
 
 def _between(node: Node, separates: Mapping[Value, bool]) -> tuple[Value | None, list[Node]]:
@@ -87,7 +96,7 @@ def _block(
     if first is None or second is None or len(first.cells) != 1 or first != second:
         why = (
             f"its tokens {text(value.shape)} are not known to be the cells of the image: "
-            "say which with --token-grid HxW and --prefix-tokens P"
+            "give the token grid (rows x columns) and the number of prefix tokens"
         )
         unknown = CutValue(value, Place(0, (1,), (1, 1)))
         return Candidate(name, (unknown,), why, attends=True, grid_unknown=value.rank == 3)
@@ -108,19 +117,28 @@ def _read_by_projections(entry: Value, inside: list[Node], separates: Mapping[Va
     first: list[Node] = []
     for node in inside:
         later = any(value in after for _, value in node.operands)
-        if node.kind in PROJECTIONS and not later:
+        projects = operation_of(node).weights is not None or node.kind == "attention"
+        if projects and not later:
             first.append(node)
-        if later or node.kind in PROJECTIONS:
+        if later or projects:
             after.update(node.outputs)
-    read = {_ahead(value, entry, LAYOUT) for node in first for _, value in node.operands if value in separates}
-    return read if len(read) == 1 else {_ahead(value, entry, LAYOUT | QUANTISERS) for value in read}
+    read = {_ahead(value, entry, _moves) for node in first for _, value in node.operands if value in separates}
+    return read if len(read) == 1 else {_ahead(value, entry, _moves_or_quantises) for value in read}
 
 
-def _ahead(value: Value, entry: Value, kinds: frozenset[str]) -> Value:
-    """The value ahead of operations of these kinds, no further than where the block begins."""
-    while value is not entry and value.producer is not None and value.producer.kind in kinds:
+def _ahead(value: Value, entry: Value, passes: Callable[[Node], bool]) -> Value:
+    """The value ahead of operations that pass it on, no further than where the block begins."""
+    while value is not entry and value.producer is not None and passes(value.producer):
         value = value.producer.operand(0)
     return value
+
+
+def _moves(node: Node) -> bool:
+    return operation_of(node).moves == "all"
+
+
+def _moves_or_quantises(node: Node) -> bool:
+    return _moves(node) or operation_of(node).quantises
 
 
 def _told(value: Value, hint: TokenHint) -> Place | None:

@@ -21,7 +21,8 @@ def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
         raise ModelError(
             f"the model has {len(found)} inputs {which}that can be an image, 1 is expected: "
             f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4; the inputs are {given}"
-            + ("; say which with --image-input NAME" if len(found) > 1 else "")
+            + ("; name one of them" if len(found) > 1 else ""),
+            options=("image_input",) if len(found) > 1 else (),
         )
     return found[0]
 

@@ -10,10 +10,9 @@ from openvino_xai.errors import LayerError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Size, at_one, product, text
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import QUANTISERS, Scores
+from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.separators import paths_through
-from openvino_xai.operations.integers import SHAPED
-from openvino_xai.operations.products import WEIGHTED
+from openvino_xai.operations.table import data_operands, operation_of
 
 MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
 
@@ -61,6 +60,11 @@ class Candidate:
         return "vit_reciprocam" if self.attends else "reciprocam"
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """The options that would tell what is not known."""
+        return ("token_grid", "prefix_tokens") if self.grid_unknown else ()
+
+    @property
     def cells(self) -> tuple[Size, Size]:
         """(H, W), of the value that has the fewest."""
         return min((part.place.grid for part in self.cut), key=lambda grid: at_one(product(grid)))
@@ -72,15 +76,16 @@ class Candidate:
         if len(others) != 1 or self.place.batch != 0:
             raise LayerError(
                 f"layer '{self.name}' {text(self.value.shape)} has {len(others)} axes beside batch and cells; "
-                "one, of channels, is expected: choose another with --layer",
+                "one, of channels, is expected: choose another layer",
                 node=self.name,
+                options=("layer",),
             )
         return others[0]
 
 
 def is_quantised(graph: Graph) -> bool:
     """Whether a model rounds to levels somewhere."""
-    return any(node.kind in QUANTISERS for node in graph.nodes)
+    return any(operation_of(node).quantises for node in graph.nodes)
 
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
@@ -144,9 +149,9 @@ def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
     reached, weighed = {end}, set[Value]()
     for node in reversed(graph.nodes):
         if not reached.isdisjoint(node.outputs):
-            operands = [value for index, value in node.operands if index == 0 or node.kind not in SHAPED]
+            operands = data_operands(node)
             reached.update(operands)
-            if node.kind in WEIGHTED or not weighed.isdisjoint(node.outputs):
+            if operation_of(node).weights is not None or not weighed.isdisjoint(node.outputs):
                 weighed.update(operands)
     return weighed
 
@@ -160,13 +165,16 @@ def choose(found: Sequence[Candidate], layer: str | None, graph: Graph) -> Candi
         worst = found[0] if found else None
         raise LayerError(
             "no layer can carry a hook: "
-            + (f"the last with cells, '{worst.name}', cannot: {worst.reason}" if worst else "no layer is known to have cells")
+            + (f"the last with cells, '{worst.name}', cannot: {worst.reason}" if worst else "no layer is known to have cells"),
+            options=worst.options if worst else (),
         )
     value = _named(graph, layer)
     for candidate in found:
         if candidate.value is value:
             if candidate.reason is not None:
-                raise LayerError(f"layer '{layer}' cannot carry a hook: {candidate.reason}", node=layer)
+                raise LayerError(
+                    f"layer '{layer}' cannot carry a hook: {candidate.reason}", node=layer, options=candidate.options
+                )
             return candidate
     if value is None:
         names = [name for v in _in_order(graph) for name in {layer_name(v), v.name}]

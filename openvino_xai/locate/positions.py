@@ -11,7 +11,8 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, product, quotient
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
-from openvino_xai.operations.axes import NORMALISES, Axes, axes_of
+from openvino_xai.operations.axes import Axes
+from openvino_xai.operations.table import axes_of, operation_of
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
                 if role == "tokens" and held:
                     roles.grid, roles.prefix = held.grid, held.prefix
     roles.spans = {role: spans.pop() for role, spans in found.items() if len(spans) == 1}
-    if node.kind == "concat":
+    if operation_of(node).joins:
         _joined(node, known, roles)
     elif node.kind == "slice" and "tokens" not in roles.spans:
         _cut(node, known, roles)
-    elif node.kind == "reshape" and (first := known.get(node.operand(0))):
+    elif operation_of(node).lays_out and (first := known.get(node.operand(0))):
         _refined(roles, shape_of(node.outputs[0]))
         for role in {"height", "width"} & set(first.spans) - set(roles.spans):
             shapes, span = (shape_of(node.operand(0)), shape_of(node.outputs[0])), first.spans[role]
@@ -123,7 +124,7 @@ def _refined(roles: _Roles, shape: Shape) -> None:
 
 def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
     """Where rows or columns are that a norm mixes, that a window slides over, or that a step skips."""
-    if node.kind in NORMALISES and index == 0:
+    if operation_of(node).normalises and index == 0:
         return span
     targets = [target for target, sources in enumerate(axes) if any(s[:2] == (index, span.axis) for s in sources)]
     return Span(targets[0]) if len(targets) == 1 and span.pure else None

@@ -10,11 +10,7 @@ import numpy as np
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product, text
-
-LAYOUT = frozenset("reshape transpose squeeze unsqueeze identity cast".split())
-
-
-QUANTISERS = frozenset("fake_quantize quantize dequantize".split())
+from openvino_xai.operations.table import operation_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +60,8 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
             )
         raise ModelError(
             f"{len(possible)} of the model's outputs can be class scores ([B, K] floats), 1 is expected; "
-            f"the outputs are {listing}" + ("; say which with --scores NAME" if possible else "")
+            f"the outputs are {listing}" + ("; name one of them" if possible else ""),
+            options=("scores",) if possible else (),
         )
     else:
         (name,) = possible
@@ -91,7 +88,8 @@ def _activation(value: Value) -> Node | None:
     while (node := value.producer) is not None:
         if node.kind == "sigmoid" or (node.kind == "softmax" and _over_classes(node)):
             return node
-        if node.kind not in LAYOUT | QUANTISERS:
+        operation = operation_of(node)
+        if operation.moves != "all" and not operation.quantises:
             return None
         value = node.operand(0)
     return None

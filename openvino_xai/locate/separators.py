@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Value
+from openvino_xai.operations.table import data_operands
 
 
 def paths_through(graph: Graph, image: Value, scores: Value) -> dict[Value, bool]:
@@ -14,14 +15,13 @@ def paths_through(graph: Graph, image: Value, scores: Value) -> dict[Value, bool
     """
     to: dict[Value, int] = {image: 1}
     for node in graph.nodes:
-        if node.kind != "shape":
-            ways = sum(to.get(value, 0) for _, value in node.operands)
-            to.update((value, ways) for value in node.outputs if ways)
+        ways = sum(to.get(value, 0) for value in data_operands(node))
+        to.update((value, ways) for value in node.outputs if ways)
     since: dict[Value, int] = {scores: 1}
     for node in reversed(graph.nodes):
         ways = sum(since.get(value, 0) for value in node.outputs)
-        if ways and node.kind != "shape":
-            for _, value in node.operands:
+        if ways:
+            for value in data_operands(node):
                 since[value] = since.get(value, 0) + ways
     total = to.get(scores, 0)
     if not total:

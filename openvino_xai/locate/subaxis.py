@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from openvino_xai.graph.model import Node
 from openvino_xai.graph.sizes import Shape, Size, at_one, product, quotient
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.operations.axes import Source, axes_of
+from openvino_xai.operations.axes import Source
+from openvino_xai.operations.table import axes_of, operation_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def follow(node: Node, index: int, span: Span) -> Span | None:
     axes = axes_of(node)
     if axes is None:
         return None
-    if node.kind == "reshape":
+    if operation_of(node).lays_out:
         return laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
     targets = [target for target, sources in enumerate(axes[0]) if Source(index, span.axis) in sources]
     return Span(targets[0], span.outer, span.inner) if len(targets) == 1 else None
@@ -57,7 +58,7 @@ def trace_back(node: Node, index: int, span: Span) -> Span | None:
     axes = axes_of(node)
     if axes is None:
         return None
-    if node.kind == "reshape":
+    if operation_of(node).lays_out:
         return laid_out(shape_of(node.outputs[0]), shape_of(node.operand(0)), span) if index == 0 else None
     sources = [source.axis for source in axes[0][span.axis] if source.operand == index and source.exact]
     return Span(sources[0], span.outer, span.inner) if len(sources) == 1 else None

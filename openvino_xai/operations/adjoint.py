@@ -57,13 +57,18 @@ def refused(at: Step, why: str) -> PlanError:
 
 def attribute(at: Step, name: str) -> float:
     """A number of the node's. Raises PlanError where it is not known."""
-    told = at.node.attributes.get(name)
-    if told is None:
+    number = at.node.attributes.get(name)
+    if number is None:
         raise refused(at, f"its {name} is not known before the model runs, or is of a kind that no rule knows")
-    return float(told)
+    return float(number)
 
 
 def by_channel(at: Step, index: int) -> Value:
     """An operand [C], along the second axis."""
     value, rank = at.operand(index), len(at.operand_shape(0))
     return at.xp.reshape(value, (1, shape_of(value)[0], *[1] * (rank - 2)))
+
+
+def same(at: Step, index: int, g: Value) -> Value:
+    """What passes through as it is."""
+    return g

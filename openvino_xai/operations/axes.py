@@ -1,9 +1,8 @@
-"""Which axes an operation treats alike: the one table over kinds that locating and planning stand on.
+"""Which axes an operation treats alike: what locating and planning stand on.
 
 An output axis *comes from* an operand's axis; it does so *exactly* when index t of the one depends on index t of the
 other and on nothing else there. Along an exact axis an operation is a map over slices, so it can be repeated over more
-of them: that makes a batch axis a row axis, and it makes a cell axis one that a lazy mask passes through. A kind
-without an entry here is refused by name, never guessed.
+of them: that makes a batch axis a row axis, and it makes a cell axis one that a lazy mask passes through.
 """
 
 from __future__ import annotations
@@ -25,33 +24,6 @@ class Source(NamedTuple):
 
 
 Axes = list[list[Source]]  # for each axis of an output, where it comes from
-Rule = Callable[[Node], "Axes | None"]
-
-UNARY = frozenset(
-    "abs asin acos atan cast ceil clip cos elu erf exp floor gelu hard_sigmoid hard_swish identity is_nan leaky_relu log mish "
-    "negative not reciprocal relu round selu sigmoid sign silu sin softplus softsign sqrt tan tanh thresholded_relu".split()
-)
-BROADCASTING = frozenset(
-    "add and divide equal fake_quantize greater greater_equal less less_equal maximum minimum mod multiply not_equal or "
-    "power squared_difference subtract where xor".split()
-)
-REDUCTIONS = frozenset("mean sum max min prod l1 l2 log_sum_exp sum_square".split())
-POOLS = frozenset("max_pool avg_pool lp_pool".split())
-NORMALISES = frozenset("group_norm instance_norm layer_norm log_softmax lrn normalize_l2 softmax".split())
-FOLLOWS_DATA = frozenset("batch_norm dequantize prelu quantize".split())
-
-
-def axes_of(node: Node) -> list[Axes] | None:
-    """For each output of `node`, where its axes come from; None where no rule knows it or its shapes are unknown."""
-    rule = RULES.get(node.kind)
-    if rule is None or any(value.shape is None for value in node.outputs):
-        return None
-    if any(value.shape is None for _, value in node.operands):
-        return None
-    axes = rule(node)
-    if axes is None or any(len(axes) != len(shape_of(value)) for value in node.outputs):
-        return None
-    return [axes] * len(node.outputs)
 
 
 def _none(rank: int) -> Axes:
@@ -73,28 +45,41 @@ def _broadcast(node: Node, operands: Iterable[int] | None = None, skip_last: int
     return axes
 
 
-def _elementwise(node: Node) -> Axes:
+def elementwise(node: Node) -> Axes:
+    """Aligned from the right, as NumPy broadcasts."""
     return _broadcast(node)
 
 
-def _follows_data(node: Node) -> Axes:
+def broadcast(node: Node) -> Axes:
+    """The first operand's, aligned from the right."""
+    return _broadcast(node, operands=(0,))
+
+
+def as_data(node: Node) -> Axes:
+    """As the first operand's; what the others hold belongs to channels."""
     return [[Source(0, axis)] for axis in range(len(shape_of(node.outputs[0])))]
 
 
-def _except_axes(node: Node) -> Axes:
+def except_axes(node: Node) -> Axes:
     """Softmax, the norms: slices along every axis but the ones that are normalised."""
     rank = len(shape_of(node.outputs[0]))
-    mixed = {axis % rank for axis in node.attributes["axes"]}
-    return [[] if axis in mixed else [Source(0, axis)] for axis in range(rank)]
+    normalised = {axis % rank for axis in node.attributes["axes"]}
+    return [[] if axis in normalised else [Source(0, axis)] for axis in range(rank)]
 
 
-def _group_norm(node: Node) -> Axes:
+def group_norm(node: Node) -> Axes:
+    """Images apart; positions are scaled by what is beside them."""
     axes = _none(len(shape_of(node.outputs[0])))
     axes[0] = [Source(0, 0)]
-    if node.kind == "instance_norm":
-        axes[1] = [Source(0, 1)]
     for axis in range(2, len(axes)):
         axes[axis] = [Source(0, axis, exact=False)]
+    return axes
+
+
+def instance_norm(node: Node) -> Axes:
+    """Images and channels apart."""
+    axes = group_norm(node)
+    axes[1] = [Source(0, 1)]
     return axes
 
 
@@ -110,20 +95,30 @@ def is_1x1(node: Node) -> bool:
     return all(is_pointwise(node, axis) for axis in range(len(node.attributes["kernel"])))
 
 
-def _convolution(node: Node) -> Axes:
-    axes = _none(len(shape_of(node.outputs[0])))
-    axes[0] = [Source(0, 0)]
-    if node.kind in POOLS:
-        axes[1] = [Source(0, 1)]
-    elif node.kind == "conv" and node.attributes["groups"] == 1:
-        axes[1] = [Source(index, 0) for index, _ in node.operands if index]
-    for axis in range(2, len(axes)):
-        exact = node.kind != "conv_transpose" and is_pointwise(node, axis - 2)
-        axes[axis] = [Source(0, axis, exact)]
-    return axes
+def _windows(node: Node, channels: list[Source], exact: Callable[[int], bool]) -> Axes:
+    """Images apart, and spatial axes exact where each position is read alone."""
+    rank = len(shape_of(node.outputs[0]))
+    return [[Source(0, 0)], channels, *([Source(0, axis, exact(axis - 2))] for axis in range(2, rank))]
 
 
-def _matmul(node: Node) -> Axes | None:
+def convolution(node: Node) -> Axes:
+    """Channels come from the weights."""
+    channels = [Source(index, 0) for index, _ in node.operands if index] if node.attributes["groups"] == 1 else []
+    return _windows(node, channels, lambda axis: is_pointwise(node, axis))
+
+
+def transposed_convolution(node: Node) -> Axes:
+    """Positions are spread over others."""
+    return _windows(node, [], lambda axis: False)
+
+
+def pool(node: Node) -> Axes:
+    """Channels apart."""
+    return _windows(node, [Source(0, 1)], lambda axis: is_pointwise(node, axis))
+
+
+def matmul(node: Node) -> Axes | None:
+    """Batch axes are broadcast, rows are the first operand's, columns the second's; an addend is broadcast."""
     a, b = (len(shape_of(node.operand(i))) for i in (0, 1))
     transposed = node.attributes.get("transpose_a", False), node.attributes.get("transpose_b", False)
     if a < 2 or b < 2:
@@ -139,7 +134,7 @@ def _matmul(node: Node) -> Axes | None:
     return axes
 
 
-def _attention(node: Node) -> Axes:
+def attention(node: Node) -> Axes:
     """Scaled dot-product attention: queries [..., Q, D], keys [..., T, D], values [..., T, V], perhaps a mask and a scale."""
     axes = _broadcast(node, operands=(0, 1, 2), skip_last=2)
     axes[-2] = [Source(0, len(shape_of(node.operand(0))) - 2)]
@@ -150,7 +145,7 @@ def _attention(node: Node) -> Axes:
     return axes
 
 
-def _einsum(node: Node) -> Axes | None:
+def einsum(node: Node) -> Axes | None:
     """An axis of the result is the axes of the operands that have its letter; letters it does not have are summed over."""
     sides = node.attributes["equation"].replace(" ", "").split("->")
     if len(sides) != 2 or "." in sides[0] or len(set(sides[1])) != len(sides[1]):
@@ -159,7 +154,8 @@ def _einsum(node: Node) -> Axes | None:
     return [[Source(i, labels.index(letter)) for i, labels in enumerate(read) if letter in labels] for letter in sides[1]]
 
 
-def _reduce(node: Node) -> Axes:
+def reduced(node: Node) -> Axes:
+    """Axes that are not reduced."""
     rank = len(shape_of(node.operand(0)))
     reduced = {axis % rank for axis in node.attributes["axes"]}
     axes: Axes = []
@@ -171,24 +167,27 @@ def _reduce(node: Node) -> Axes:
     return axes
 
 
-def _squeeze(node: Node) -> Axes:
+def squeezed(node: Node) -> Axes:
+    """Axes that stay."""
     rank = len(shape_of(node.operand(0)))
     gone = {axis % rank for axis in node.attributes["axes"]}
     return [[Source(0, axis)] for axis in range(rank) if axis not in gone]
 
 
-def _unsqueeze(node: Node) -> Axes:
+def unsqueezed(node: Node) -> Axes:
+    """Axes that were there."""
     rank = len(shape_of(node.outputs[0]))
     new = {axis % rank for axis in node.attributes["axes"]}
-    kept = iter(range(rank))
-    return [[] if axis in new else [Source(0, next(kept))] for axis in range(rank)]
+    sources = iter(range(rank))
+    return [[] if axis in new else [Source(0, next(sources))] for axis in range(rank)]
 
 
-def _transpose(node: Node) -> Axes:
+def transposed(node: Node) -> Axes:
+    """Axes in another order."""
     return [[Source(0, axis)] for axis in node.attributes["perm"]]
 
 
-def _reshape(node: Node) -> Axes:
+def reshaped(node: Node) -> Axes:
     """An axis survives a reshape where as many elements stand before it as before, and it is as long as before."""
     before, after = shape_of(node.operand(0)), shape_of(node.outputs[0])
     axes = _none(len(after))
@@ -203,20 +202,22 @@ def _reshape(node: Node) -> Axes:
     return axes
 
 
-def _concat(node: Node) -> Axes:
+def joined(node: Node) -> Axes:
+    """Axes along which nothing is joined."""
     rank = len(shape_of(node.outputs[0]))
     along = node.attributes["axis"] % rank
-    every = [index for index, _ in node.operands]
-    return [[] if axis == along else [Source(index, axis) for index in every] for axis in range(rank)]
+    return [[] if axis == along else [Source(index, axis) for index, _ in node.operands] for axis in range(rank)]
 
 
-def _split(node: Node) -> Axes:
+def split(node: Node) -> Axes:
+    """Axes along which nothing is split."""
     rank = len(shape_of(node.operand(0)))
     along = node.attributes["axis"] % rank
     return [[] if axis == along else [Source(0, axis)] for axis in range(rank)]
 
 
-def _slice(node: Node) -> Axes:
+def sliced(node: Node) -> Axes:
+    """Axes that are whole, and, coarser, those of which every step-th item is taken."""
     rank = len(shape_of(node.operand(0)))
     a = node.attributes
     steps = {axis % rank: (step, start) for axis, step, start in zip(a["axes"], a["steps"], a["starts"], strict=True)}
@@ -234,7 +235,7 @@ def _slice(node: Node) -> Axes:
     return axes
 
 
-def _resize(node: Node) -> Axes:
+def resized(node: Node) -> Axes:
     """Rows and columns are made anew of their neighbours; the axes that are not resized are treated alike."""
     rank = len(shape_of(node.operand(0)))
     resized = {axis % rank for axis in node.attributes["axes"]}
@@ -243,14 +244,15 @@ def _resize(node: Node) -> Axes:
     return [[Source(0, axis, exact=axis not in resized)] for axis in range(rank)]
 
 
-def _roll(node: Node) -> Axes:
+def rolled(node: Node) -> Axes:
     """Along the axes that are rolled, items move to other places."""
     rank = len(shape_of(node.operand(0)))
     rolled = {axis % rank for axis in node.attributes["axes"]}
     return [[] if axis in rolled else [Source(0, axis)] for axis in range(rank)]
 
 
-def _gather(node: Node) -> Axes:
+def gathered(node: Node) -> Axes:
+    """Axes along which nothing is picked."""
     rank, added = len(shape_of(node.operand(0))), len(shape_of(node.operand(1)))
     along = node.attributes["axis"] % rank
     axes: Axes = [[Source(0, axis)] for axis in range(rank)]
@@ -258,40 +260,8 @@ def _gather(node: Node) -> Axes:
     return axes
 
 
-def _pad(node: Node) -> Axes:
+def padded(node: Node) -> Axes:
+    """Axes without padding are treated alike."""
     pads = node.attributes["pads"]
     rank = len(shape_of(node.operand(0)))
     return [[Source(0, axis, exact=not (pads[axis] or pads[axis + rank]))] for axis in range(rank)]
-
-
-RULES: dict[str, Rule] = {
-    **dict.fromkeys(UNARY, _elementwise),
-    **dict.fromkeys(BROADCASTING, _elementwise),
-    **dict.fromkeys(FOLLOWS_DATA, _follows_data),
-    **dict.fromkeys(REDUCTIONS, _reduce),
-    **dict.fromkeys(POOLS, _convolution),
-    "attention": _attention,
-    "broadcast": lambda node: _broadcast(node, operands=(0,)),
-    "concat": _concat,
-    "conv": _convolution,
-    "conv_transpose": _convolution,
-    "einsum": _einsum,
-    "gather": _gather,
-    "group_norm": _group_norm,
-    "instance_norm": _group_norm,
-    "layer_norm": _except_axes,
-    "log_softmax": _except_axes,
-    "lrn": _except_axes,
-    "matmul": _matmul,
-    "normalize_l2": _except_axes,
-    "pad": _pad,
-    "reshape": _reshape,
-    "resize": _resize,
-    "roll": _roll,
-    "slice": _slice,
-    "softmax": _except_axes,
-    "split": _split,
-    "squeeze": _squeeze,
-    "transpose": _transpose,
-    "unsqueeze": _unsqueeze,
-}

@@ -53,12 +53,12 @@ def _decoded(data: bytes) -> np.ndarray | None:
         if pixels is None:
             return None
         if pixels.ndim == 3 and pixels.shape[2] == 4:
-            return _turned(_on_white(pixels, premultiplied(data, 8 * pixels.itemsize)), orientation(data))
+            return _turned(_on_white(pixels, multiplied=premultiplied(data, 8 * pixels.itemsize)), orientation(data))
     photo: np.ndarray | None = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
     return photo
 
 
-def _on_white(pixels: np.ndarray, multiplied: bool) -> np.ndarray:
+def _on_white(pixels: np.ndarray, *, multiplied: bool) -> np.ndarray:
     """[H, W, 3] RGB bytes for [H, W, 4] BGRA of 8 or 16 bits; `multiplied` tells whether colours are, by their opacity."""
     most = np.iinfo(pixels.dtype).max
     photo = np.empty((*pixels.shape[:2], 3), np.uint8)

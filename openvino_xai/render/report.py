@@ -27,6 +27,7 @@ QUALITY = 80  # of its JPEG
 CELLS = 56  # rows and columns of a map at most
 THREADS = 2
 LARGEST = 2**30  # bytes of a map's file
+ANEW = "explain the image again, which makes it anew"
 
 
 def write_report(path: Path, lines: Sequence[Mapping[str, Any]], *, title: str, style: Style) -> list[ImageError]:
@@ -100,10 +101,10 @@ def _map(path: Path) -> np.ndarray:
     try:
         saliency = np.load(io.BytesIO(read_regular(path, most=LARGEST)), allow_pickle=False)
     except (InputError, ValueError, EOFError) as error:
-        raise ImageError(f"the map {path} is none any more: {error}; --again makes it anew") from error
+        raise ImageError(f"the map {path} is none any more: {error}; {ANEW}", options=("again",)) from error
     if saliency.ndim != 2 or saliency.dtype.kind != "f" or not saliency.size or not np.isfinite(saliency).all():
         raise ImageError(
-            f"the map {path} is none any more: it holds {saliency.dtype} {list(saliency.shape)}; --again makes it anew"
+            f"the map {path} is none any more: it holds {saliency.dtype} {list(saliency.shape)}; {ANEW}", options=("again",)
         )
     return np.asarray(saliency)
 

@@ -22,7 +22,7 @@ def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 class ImageInput:
     """The input of a model that takes the image; `channels_first` tells its layout."""
 
-    def __init__(self, value: Value, channels_first: bool) -> None:
+    def __init__(self, value: Value, *, channels_first: bool) -> None:
         self.name = value.name
         self._value, self._channels_first = value, channels_first
 

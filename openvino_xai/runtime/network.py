@@ -64,9 +64,11 @@ class Network:
         self.device = device
         self.record = dict(known.record)
         self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
-        self._images = ImageInput(known.image, known.channels_first)
+        self._images = ImageInput(known.image, channels_first=known.channels_first)
         self.labels = [label.replace("_", " ") for label in known.info.get("labels", "").split()]
-        self._preprocessing = _described(known.image, known.channels_first).updated(known.info, source="the model's model_info")
+        self._preprocessing = _described(known.image, channels_first=known.channels_first).updated(
+            known.info, source="the model's model_info"
+        )
 
     @property
     def precision(self) -> str:
@@ -172,7 +174,7 @@ class Network:
 
         Or the `logits`, where the model returns them. Raises InputError where it does not.
         """
-        return np.concatenate([self._read(results, logits) for results in self._predictions(images)])
+        return np.concatenate([self._read(results, logits=logits) for results in self._predictions(images)])
 
     def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities or logits [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
@@ -189,7 +191,7 @@ class Network:
         seen: list[np.ndarray] = []
         found: list[np.ndarray] = []
         for results in self._results(images):
-            seen.append(self._read(results, logits))
+            seen.append(self._read(results, logits=logits))
             for one in range(len(seen[-1])):
                 alone = {name: array[one : one + 1] for name, array in results.items()}
                 k, explained = classes[len(found)], self._explained(alone)
@@ -197,7 +199,7 @@ class Network:
                 found.append(self._maps(images[len(found)][None], alone, ids, explained)[0])
         return np.concatenate(seen), np.stack(found)
 
-    def _read(self, results: Mapping[str, np.ndarray], logits: bool = False) -> np.ndarray:
+    def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
         scores = results[self._scores.name]
         scale = self._scale or scale_of(scores)
         if not logits:
@@ -271,7 +273,7 @@ class Network:
         return Prediction(k, self.label(k), float(seen[k]))
 
 
-def _described(image: Value, channels_first: bool) -> Preprocessing:
+def _described(image: Value, *, channels_first: bool) -> Preprocessing:
     """What the input itself tells; 224 x 224 where it takes any size."""
     shape = image.shape or ()
     height, width, channels = (shape[axis] for axis in ((2, 3, 1) if channels_first else (1, 2, 3)))

@@ -122,7 +122,7 @@ def _from_outside(held: Adopted) -> Described:
 
 
 HOW = (
-    "the model carries no hook: `ovxai insert --model FILE` makes a file that does, which compiles in its place; "
+    "the model carries no hook: `ovxai insert` makes a file that does, which compiles in its place; "
     "or explain(images, method='rise') asks the model as it is again and again"
 )
 

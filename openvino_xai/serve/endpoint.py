@@ -103,13 +103,14 @@ class Endpoint:
     def _refuse_unverified(self) -> None:
         """Raise InputError where bits may differ from those that were verified: runtimes round in different ways.
 
-        A hook that tells nothing, and one that was inserted with --no-verify, may be served by the runtime of its dialect.
+        A hook that tells nothing, and one that was inserted without verification, may be served by the runtime of its dialect.
         """
         if self.runtime in (self.verified or ()) or (not self.verified and self.runtime == self.own_runtime):
             return
         raise InputError(
-            f"{self.checked}: bits may differ there. `ovxai insert --runtime {self.runtime}` on the original verifies a hook "
-            f"in {RUNTIMES[self.runtime]}, and --runtime both in either"
+            f"{self.checked}: bits may differ there. `ovxai insert` on the original with runtime {self.runtime} verifies a "
+            f"hook in {RUNTIMES[self.runtime]}, and with runtime both in either",
+            options=("runtime",),
         )
 
     @property
@@ -143,7 +144,7 @@ class Endpoint:
         """What an old client may stumble over, and what would help."""
         notes = []
         if self.verified == ():
-            notes.append(f"{self.checked}: it was inserted with --no-verify")
+            notes.append(f"{self.checked}: it was inserted without verification")
         if self.gate is not None:
             notes.append(
                 f"requests tell which images are explained, by {code_span(self.gate)}: old clients do not, and only Triton's "
@@ -152,7 +153,7 @@ class Endpoint:
         if self.grows_by > LARGE:
             notes.append(
                 f"a response grows by {self.grows_by / 1000:.0f} kB an image, and some servers send every output, asked for or "
-                "not: insert with --targets top:1 --scale u8 for a smaller one, or ask for outputs by name"
+                "not: insert with targets top:1 and scale u8 for a smaller one, or ask for outputs by name"
             )
         behind = [tensor.name for tensor in self.original if tensor.name > MAP]
         if behind:
@@ -168,15 +169,19 @@ def _check_name(name: str) -> None:
     """Raise InputError for what cannot name an endpoint: it is a folder, a part of an address, and a model of a server."""
     if len(name) > LONGEST:
         raise InputError(
-            f"a name of an endpoint has at most {LONGEST} characters, and this has {len(name)}: --name gives another"
+            f"a name of an endpoint has at most {LONGEST} characters, and this has {len(name)}: choose another name",
+            options=("name",),
         )
     if not NAME.fullmatch(name) or ".." in name or name.endswith("."):
         raise InputError(
             f"'{name}' is no name of an endpoint: letters, digits, '_', '-' and single '.' are expected, a letter or digit "
-            "first and no '.' last; --name gives another"
+            "first and no '.' last; choose another name",
+            options=("name",),
         )
     if name.lower() in RESERVED:
-        raise InputError(f"'{name}' is the name of a file or folder that an export may hold: --name gives another")
+        raise InputError(
+            f"'{name}' is the name of a file or folder that an export may hold: choose another name", options=("name",)
+        )
 
 
 def _tensor(name: str, value: Value) -> Tensor:

@@ -43,21 +43,24 @@ def export(
     `force` replaces what an export has written, and refuses a folder with anything else in it. Raises InputError, also for a
     hook that was not verified in the runtime that will serve it, and ModelError for a model without a hook.
     """
-    _refuse_options(server, precision, backend, legacy)
+    _refuse_options(server, precision, backend, legacy=legacy)
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
     with written_repository(Path(output), force=force, source=path) as folder:
         deployed = open_model(model)
         if reads(record_of(deployed.graph, deployed.info), WANTED):
-            raise InputError("the model wants to be told a class, which old clients do not: insert with --targets top:K or all")
+            raise InputError(
+                "the model wants to be told a class, which old clients do not: insert with targets top:K or all",
+                options=("targets",),
+            )
         backend = triton.triton_backend(deployed.suffix, backend) if server != "ovms" else None
         stem = path.stem.removesuffix("_xai") if path is not None else "model"
         endpoint = Endpoint.hooked(deployed, stem if name is None else name, _runtime(deployed, backend))
         code = _write(folder, endpoint, deployed, server=server, backend=backend, precision=precision, legacy=legacy)
-        (folder / "README.md").write_text(_readme(endpoint, server, legacy, code), encoding="utf-8")
+        (folder / "README.md").write_text(_readme(endpoint, server, code, legacy=legacy), encoding="utf-8")
     return endpoint
 
 
-def _refuse_options(server: str, precision: str, backend: str | None, legacy: bool) -> None:
+def _refuse_options(server: str, precision: str, backend: str | None, *, legacy: bool) -> None:
     """Raise InputError for options that no server has."""
     for word, value, choices in (("server", server, get_args(Server)), ("precision", precision, PRECISIONS)):
         if value not in choices:
@@ -89,7 +92,7 @@ def _write(
     return kserve.client(endpoint, backend)
 
 
-def _readme(endpoint: Endpoint, server: Server, legacy: bool, code: str) -> str:
+def _readme(endpoint: Endpoint, server: Server, code: str, *, legacy: bool) -> str:
     outputs = "\n".join(f"- {code_span(t.name)} {t.dtype} {list(t.shape)}" for t in endpoint.outputs)
     pair = (
         f"`{endpoint.name}` answers as it did, `{endpoint.name}_xai` with maps; both run `{endpoint.name}_core`, one copy of "

@@ -83,7 +83,8 @@ def service_name(name: str) -> str:
     if not NAME.fullmatch(service) or len(service) > LONGEST:
         raise InputError(
             f"'{name}' gives the service '{service}', which Kubernetes does not take: at most {LONGEST} letters, digits and "
-            "'-' are expected, a letter first and no '-' last; --name gives another"
+            "'-' are expected, a letter first and no '-' last; choose another name",
+            options=("name",),
         )
     return service
 

@@ -36,13 +36,13 @@ def written_repository(target: Path, *, force: bool = False, source: Path | None
     """
     with writing(target):
         _refuse_place(target, source)
-        _refuse_taken(target, force)
+        _refuse_taken(target, force=force)
         with _parents_of(target), scratch_folder(target.parent) as scratch:
             folder = scratch / "new"
             folder.mkdir()
             yield folder
             _write_manifest(folder)
-            _put(folder, target, force)
+            _put(folder, target, force=force)
 
 
 @contextmanager
@@ -73,12 +73,12 @@ def _refuse_place(target: Path, source: Path | None) -> None:
         raise InputError(f"{target} holds the model: {AGAIN}")
 
 
-def _refuse_taken(target: Path, force: bool) -> None:
+def _refuse_taken(target: Path, *, force: bool) -> None:
     """Raise InputError for a folder that is there, unless it may be replaced and holds nothing but what its manifest says."""
     if not exists(target):
         return
     if not force:
-        raise InputError(f"{target} exists; {AGAIN} or overwrite it with --force")
+        raise InputError(f"{target} exists; {AGAIN} or overwrite it with force", options=("force",))
     if next(target.iterdir(), None) is not None:
         _refuse_foreign(target, target)
 
@@ -158,7 +158,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _put(folder: Path, target: Path, force: bool) -> None:
+def _put(folder: Path, target: Path, *, force: bool) -> None:
     """Let a folder become the target, or leave the target as it is. Raises InputError, OSError."""
     if not force or not exists(target):
         _move(folder, target)

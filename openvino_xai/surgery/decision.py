@@ -92,7 +92,10 @@ def grid_at(layer: Candidate, grid: tuple[int, int] | None) -> tuple[Size, Size]
     """The rows and columns of masks: those asked for, which must divide the cells, or one mask a cell. Raises PlanError."""
     rows, columns = grid or layer.cells
     if grid is not None and any(len(part.place.cells) == 1 for part in layer.cut):
-        raise PlanError(f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave --grid out")
+        raise PlanError(
+            f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
+            options=("grid",),
+        )
     for height, width in (part.place.grid for part in layer.cut):
         if (height, width) != (rows, columns) and not (_divides(rows, height) and _divides(columns, width)):
             raise PlanError(

@@ -10,6 +10,7 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
 from openvino_xai.graph.trace import shape_of
+from openvino_xai.operations.table import operation_of
 from openvino_xai.surgery.plan.hook import Plan
 
 FOLDED = 2**14  # elements: what is computed when the hook is inserted, and kept in the file, is no larger
@@ -43,7 +44,7 @@ class _Emitter:
                 self._native.update(zip(node.outputs, self._model.repeat(node.native, inputs, node.name), strict=True))
             else:
                 inputs = [self._of(value) for _, value in node.operands]
-                if node.kind in ("reshape", "broadcast"):
+                if operation_of(node).takes_shape:
                     inputs.append(self._target(node))
                 self._native[node.outputs[0]] = self._model.emit(node, inputs, node.name)
         for (node, index), value in plan.splices.items():

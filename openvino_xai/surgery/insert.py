@@ -65,7 +65,7 @@ class Hooked:
             raise InputError(f"{target} does not end in {self._deployed.suffix}, which this model is written as")
         check_output(target)
         if exists(target) and not force:
-            raise InputError(f"{target} exists; choose another output or overwrite it with --force")
+            raise InputError(f"{target} exists; choose another output or overwrite it with force", options=("force",))
         with written_whole(target) as temporary:
             self._deployed.save(temporary)
             if self.verified is not None:
@@ -217,7 +217,7 @@ def _too_large(candidate: Candidate, needed: int, limit: int, fits: str | None) 
         f"a hook at layer '{candidate.name}' {text(candidate.value.shape)} makes a value of {human(needed)} for every image, "
         f"more than the limit of {human(limit)}: "
         + (f"layer '{fits}' fits" if fits else "no layer fits")
-        + "; --max-memory changes the limit",
+        + "; a higher limit of memory allows it",
         needed=needed,
         fits=fits,
     )
@@ -237,6 +237,7 @@ def _refuse_shallow(place: Layer, method: str) -> None:
         why = "no layer near the scores is known to have cells" if method == place.method else f"no layer suits {method} well"
         raise LayerError(
             f"{why}: the last is '{place.name}' {list(place.shape)}, and a hook there takes {place.cost:.0f} times the "
-            f"operations of the plain model; say --layer {place.name} if that is meant",
+            f"operations of the plain model; name layer '{place.name}' if that is meant",
             node=place.name,
+            options=("layer",),
         )

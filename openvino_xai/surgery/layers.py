@@ -18,7 +18,7 @@ from openvino_xai.surgery.plan.hook import plan as make_plan
 from openvino_xai.surgery.request import Request
 
 PLANNED = 250_000  # nodes, of the tails behind all layers that a hook is planned at to list them
-UNTRIED = "not tried, as many layers lie nearer to the scores; insert with --layer tries it"
+UNTRIED = "not tried, as many layers lie nearer to the scores; insert tries it where it is named"
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import Span, follow
-from openvino_xai.operations.axes import BROADCASTING, UNARY, Source, axes_of
-from openvino_xai.operations.integers import SHAPED, is_fixed
+from openvino_xai.operations.axes import Source
+from openvino_xai.operations.integers import is_fixed
+from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import Rows
 
 
@@ -37,14 +38,14 @@ def repeat_over_rows(
     count = next(iter(operands.values())).count
     span = _row_span(node, operands)
     shapes = [span.resized(shape(output), count) for output in node.outputs]
-    if node.kind in SHAPED:
+    if operation_of(node).takes_shape:
         return [Rows(trace.shaped(node.kind, operands[0].value, shapes[0]), span)]
     inputs: list[Value | None] = []
     for index, value in enumerate(node.inputs):
         if index in operands or value is None:
             inputs.append(operands[index].value if index in operands else None)
         elif node.kind == "resize" and index == node.attributes.get("sizes"):
-            inputs.append(_sizes(trace, [shapes[0][axis] for axis in node.attributes["told"]]))
+            inputs.append(_sizes(trace, [shapes[0][axis] for axis in node.attributes["along"]]))
         elif index in replaced:
             inputs.append(replaced[index])
         else:
@@ -68,12 +69,12 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[So
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' differs from image to image", node=node.name
         )
-    elif not is_fixed(graph, value):
+    if not is_fixed(graph, value):
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' depends on the input beside the layer",
             node=node.name,
         )
-    if along and node.kind == "concat":
+    if along and operation_of(node).joins:
         return trace.broadcast_to(value, (*shape[: along[0]], count, *shape[along[0] + 1 :]))
     return value
 
@@ -95,7 +96,7 @@ def of_one_image(graph: Graph, trace: Trace, value: Value, axis: int) -> Value |
         if is_fixed(graph, before) and (own < 0 or shape_of(before)[own] == 1):
             return trace.broadcast_to(before, one)
         return None
-    if node.kind not in UNARY and node.kind not in BROADCASTING:
+    if not operation_of(node).pointwise:
         return None
     operands: list[Value | None] = []
     for operand in node.inputs:

@@ -13,6 +13,7 @@ import numpy as np
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.class_slicing import can_differ, is_linear, linear_of_channels
 from openvino_xai.tail.forward import Tail
 from openvino_xai.tail.masked import Cell, Masked, Rows, tapped
@@ -49,7 +50,7 @@ class ChannelTail(Tail):
 
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
         """Where no layer makes classes of channels, the channels are the classes, and all of them are needed."""
-        mixed = any(node.kind in ("conv", "matmul") for node in self._nodes)
+        mixed = any(operation_of(node).weights is not None for node in self._nodes)
         super()._choose(columns if mixed else None, start)
 
     def _can_differ(self, held: Mapping[Value, int]) -> bool:

@@ -11,12 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Size, product
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.operations.axes import UNARY, axes_of, is_1x1
+from openvino_xai.operations.axes import is_1x1
+from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import Rows
 from openvino_xai.tail.target import Columns
-
-POOLED = frozenset("avg_pool max max_pool mean min sum".split())
-EACH_ALONE = UNARY | {"add", "divide", "multiply", "subtract", "reshape", "squeeze", "unsqueeze"}
 
 
 def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], classes: int) -> dict[Value, int]:
@@ -64,8 +62,13 @@ def can_differ(nodes: Sequence[Node], held: Mapping[Value, int], *, by_channel: 
     linear = [node for node in chosen if not any(value in held for _, value in node.operands)]
     if len(linear) != 1 or not (is_linear(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear(linear[0])):
         return False
-    alone = EACH_ALONE | POOLED if by_channel else EACH_ALONE
-    return all(node.kind in alone for node in chosen if node is not linear[0])
+    return all(_treats_each_alone(node, pools=by_channel) for node in chosen if node is not linear[0])
+
+
+def _treats_each_alone(node: Node, *, pools: bool) -> bool:
+    """Whether a node treats each class alone: each element, a change of layout, or (`pools`) what pools each class."""
+    operation = operation_of(node)
+    return operation.pointwise or operation.moves == "all" or (pools and operation.reduces is not None)
 
 
 def is_linear(node: Node) -> bool:

@@ -21,16 +21,11 @@ from openvino_xai.graph.sizes import Dim, Shape, Size, product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
 from openvino_xai.operations.axes import is_1x1
-from openvino_xai.operations.derivatives import DERIVATIVES
 from openvino_xai.operations.integers import known_integers
+from openvino_xai.operations.table import data_operands, operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.target import Columns, Target
-from openvino_xai.tail.walk import between, data_operands
-
-# what leaves adjoints as small as they are, where all else that it reads is constant
-SMALL = frozenset(
-    "add batch_norm cast divide identity matmul mean multiply negative squeeze subtract sum transpose unsqueeze".split()
-)
+from openvino_xai.tail.walk import between
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +79,15 @@ class Backward:
             reached = [adjoints[value] for value in node.outputs if value in adjoints]
             if not reached:
                 continue
-            given = self._of_parts(node, adjoints) if node.kind == "split" else reached[0]
-            rule = DERIVATIVES.get(node.kind)
+            given = self._of_parts(node, adjoints) if operation_of(node).splits else reached[0]
+            rule = operation_of(node).adjoint
             if rule is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
             if given.by_class and not self._stays_small(node):
                 given = self.as_rows(given)
             step = _Step(self, node, given)
             for index, operand in node.operands:
-                if operand in self.spans and operand in data_operands(node) and _has_slope(node, index):
+                if operand in self.spans and operand in data_operands(node) and index not in operation_of(node).selectors:
                     with understood(node):
                         adjoint = rule(step, index, given.value)
                     made = Adjoint(adjoint, self.spans[operand], given.by_class)
@@ -172,13 +167,12 @@ class Backward:
         """Whether a node's adjoints need nothing of an image, and no axis in its full size."""
         inside = [index for index, value in node.operands if value in self.spans]
         others = [value for index, value in node.operands if index not in inside]
+        operation = operation_of(node)
         pointwise = node.kind == "conv" and is_1x1(node)
-        reshaped = (
-            node.kind == "reshape" and product(shape_of(node.outputs[0])[2:]) == product(shape_of(node.operand(0))[2:]) == 1
-        )
-        if not (node.kind in SMALL or pointwise or reshaped) or not all(self.graph.is_constant(value) for value in others):
+        flattens = operation.takes_shape and all(product(shape_of(v)[2:]) == 1 for v in (node.operand(0), node.outputs[0]))
+        if not (operation.lazy_adjoint or pointwise or flattens) or operation.linearity(node, inside) is None:
             return False
-        if node.kind in ("multiply", "divide", "matmul") and (len(inside) > 1 or (node.kind == "divide" and inside != [0])):
+        if not all(self.graph.is_constant(value) for value in others):
             return False
         spans = [self.spans[node.operand(index)] for index in inside] + [self.spans[value] for value in node.outputs]
         return all(span.pure for span in spans)
@@ -243,11 +237,6 @@ def _computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -
     return again
 
 
-def _has_slope(node: Node, index: int) -> bool:
-    """Whether an output depends smoothly on an operand: conditions and indices choose, and have none."""
-    return not (node.kind == "where" and index == 0) and not (node.kind == "gather" and index == 1)
-
-
 class _Step:
     """A node on the way back, as rules see it."""
 
@@ -280,7 +269,7 @@ class _Step:
     @cached_property
     def _output_shape(self) -> Shape:
         shape = self._backward.shape(self.node.outputs[0], self._span, self._by_class)
-        if self.node.kind == "split":
+        if operation_of(self.node).splits:  # the adjoints of its parts come side by side
             return self.operand_shape(0)
         return shape
 

@@ -20,18 +20,11 @@ from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
-from openvino_xai.operations.axes import Axes, axes_of
-from openvino_xai.operations.integers import SHAPED, is_fixed
+from openvino_xai.operations.axes import Axes
+from openvino_xai.operations.integers import is_fixed
+from openvino_xai.operations.record import Reduction
+from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import Cell, Flat, Masked, Rows, tapped
-
-# kinds that give 0 for zeros and fixed operands, where no operand is an addend
-KEEPS_ZERO = frozenset(
-    "abs add asin atan avg_pool broadcast cast ceil clip concat conv elu erf fake_quantize floor gather gelu hard_swish "
-    "identity leaky_relu matmul max max_pool maximum mean min minimum mish multiply negative prelu relu reshape round selu "
-    "sign silu sin slice softsign split sqrt squeeze subtract sum tan tanh transpose unsqueeze".split()
-)
-ALONE = frozenset("add subtract maximum minimum concat".split())  # ... of these only where every operand is zero
-FULL = frozenset("mean sum max min".split())
 
 
 class Cells:
@@ -68,7 +61,7 @@ class Cells:
                 along = [s.axis for s in axes[place.batch] if s.operand == index]
                 if any(shape_of(value)[axis] != 1 for axis in along):
                     return None
-        if any(not is_fixed(self._graph, value) for index, value in beside if index == 0 or node.kind not in SHAPED):
+        if any(not is_fixed(self._graph, value) for index, value in beside if index not in operation_of(node).controls):
             return None
         values = self._values(node, cells)
         rests = self._rests(node, cells, [place for place in placed if place is not None], every)
@@ -78,14 +71,15 @@ class Cells:
         """The values: those of the model itself, where its own operands are what the cells hold."""
         if all(cell.value is node.operand(index) for index, cell in cells.items()):
             return node.outputs
-        if node.kind in SHAPED:
+        if operation_of(node).takes_shape:
             return (self._trace.shaped(node.kind, cells[0].value, shape_of(node.outputs[0])),)
         inputs = [cells[i].value if i in cells else value for i, value in enumerate(node.inputs)]
         return self._trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
 
     def _rests(self, node: Node, cells: Mapping[int, Cell], places: list[Place], every: list[Axes]) -> list[Value | None]:
         """The rests: the operation applied to the rests of its operands."""
-        if all(cell.rest is None for cell in cells.values()) and self._keeps_zero(node, cells):
+        zeros = all(cell.rest is None for cell in cells.values())
+        if zeros and operation_of(node).gives_zero(node, cells, self._graph.constant):
             return [None] * len(node.outputs)
         inputs = [self._rest(cells[i]) if i in cells else value for i, value in enumerate(node.inputs)]
         shapes: list[Shape] = []
@@ -96,13 +90,13 @@ class Cells:
                 sizes = [shape_of(held)[s.axis] for s in axes[axis] if (held := inputs[s.operand]) is not None]
                 shape[axis] = next((size for size in sizes if size != 1), 1)
             shapes.append(tuple(shape))
-        if node.kind == "concat":
+        if operation_of(node).joins:
             inputs = [
                 self._stretched(held, cells[i], shapes[0], places[0]) if i in cells else held
                 for i, held in enumerate(inputs)
                 if held
             ]
-        if node.kind in SHAPED:
+        if operation_of(node).takes_shape:
             return [self._trace.shaped(node.kind, self._rest(cells[0]), shapes[0])]
         return list(self._trace.repeat(node, inputs, shapes))
 
@@ -120,27 +114,6 @@ class Cells:
         ones = (cell.place.batch, *cell.place.cells)
         shape = tuple(1 if axis in ones else at_one(size) for axis, size in enumerate(shape_of(cell.value)))
         return Value("zeros", shape, cell.value.dtype, data=np.zeros(shape, cell.value.dtype or np.float32))
-
-    def _keeps_zero(self, node: Node, cells: Mapping[int, Cell]) -> bool:
-        others = [value for index, value in node.operands if index not in cells]
-        if node.kind not in KEEPS_ZERO or (node.kind in ALONE and others):
-            return False
-        if node.kind in ("conv", "matmul"):
-            return len([value for value in node.inputs if value is not None]) == 2 and 0 in cells
-        if node.kind == "clip":
-            limits = node.attributes
-            return bool(limits) and bool(limits["min"] <= 0 <= limits["max"])
-        return node.kind != "fake_quantize" or self._quantises_zero_to_zero(node)
-
-    def _quantises_zero_to_zero(self, node: Node) -> bool:
-        """Whether zero is one of the levels of a FakeQuantize and stays what it is."""
-        ranges = [self._graph.constant(value) for value in node.inputs[1:5]]
-        if any(held is None for held in ranges):
-            return False
-        low, high, out_low, out_high = (np.asarray(held, np.float32) for held in ranges)
-        steps = np.float32(node.attributes["levels"] - 1)
-        level = np.rint((0 - low) / (high - low) * steps) / steps * (out_high - out_low) + out_low
-        return bool(np.all((low <= 0) & (high >= 0)) and not np.any(level))
 
     # -- reductions over all cells
 
@@ -242,7 +215,7 @@ class Cells:
     # -- linear layers on flattened features
 
     def _flattened(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
-        shape = shape_of(node.outputs[0]) if node.kind == "reshape" and node.outputs[0].shape else ()
+        shape = shape_of(node.outputs[0]) if operation_of(node).lays_out and node.outputs[0].shape else ()
         cell = cells.get(0)
         if cell is None or len(shape) != 2 or cell.place.batch != 0 or shape[0] != self._batch:
             return None
@@ -302,13 +275,13 @@ def _differs(cell: Cell) -> bool:
     return cell.rest is not None and any(shape_of(cell.rest)[axis] != 1 for axis in cell.place.cells)
 
 
-def _reduction(node: Node, cell: Cell) -> str | None:
-    """How a node reduces all cells of an image, and nothing else: mean, sum, max or min."""
-    shape = shape_of(cell.value)
-    if node.kind in FULL:
+def _reduction(node: Node, cell: Cell) -> Reduction | None:
+    """How a node reduces all cells of an image, and nothing else."""
+    shape, how = shape_of(cell.value), operation_of(node).reduces
+    if how is None:
+        return None
+    if "axes" in node.attributes:
         axes = {axis % len(shape) for axis in node.attributes["axes"]}
-        return node.kind if axes == set(cell.place.cells) else None
-    if node.kind in ("avg_pool", "max_pool") and cell.place.cells == (2, 3):
-        whole = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
-        return {"avg_pool": "mean", "max_pool": "max"}[node.kind] if whole and shape_of(node.outputs[0])[2:] == (1, 1) else None
-    return None
+        return how if axes == set(cell.place.cells) else None
+    whole = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
+    return how if whole and cell.place.cells == (2, 3) and shape_of(node.outputs[0])[2:] == (1, 1) else None

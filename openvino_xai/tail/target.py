@@ -21,7 +21,7 @@ from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, numpy_namespace
 from openvino_xai.locate.scores import Scores
-from openvino_xai.operations.derivatives import of_softmax
+from openvino_xai.operations.families.norms import of_softmax
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
 

@@ -16,13 +16,9 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import Span, follow, trace_back
-from openvino_xai.operations.integers import SHAPED, is_fixed
+from openvino_xai.operations.integers import is_fixed
+from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.masked import Weighted
-
-LAYOUT = frozenset("cast gather identity negative reshape slice split squeeze transpose unsqueeze".split())
-LINEAR = LAYOUT | {"divide", "matmul", "multiply"}  # no matmul with an addend
-AFFINE = LINEAR | {"add", "concat", "subtract"}
-ALONG = frozenset({"concat", "slice", "split"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +60,10 @@ class Softs:
 
     def _affine(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
         """The outputs of an affine map of each token."""
-        if node.kind not in AFFINE or not self._is_affine(node, softs):
+        how = operation_of(node).linearity(node, softs.keys())
+        if how is None:
             return None
-        if node.kind in ALONG and softs[0].tokens == Span(_axis_of(node)):
+        if softs.get(0) is not None and softs[0].tokens == Span(_along(node)):
             return self._along_tokens(node, softs)
         spans = {(follow(node, i, soft.batch), follow(node, i, soft.tokens)) for i, soft in softs.items()}
         if len(spans) != 1:
@@ -75,13 +72,14 @@ class Softs:
         if batch is None or tokens is None or len({soft.index for soft in softs.values()}) > 1:
             return None
         beside = {index: value for index, value in node.operands if index not in softs}
-        if any(not is_fixed(self._graph, value) for index, value in beside.items() if not tells(node, index)):
+        if any(not is_fixed(self._graph, value) for index, value in beside.items() if not operation_of(node).tells(index)):
             return None
         own = all(soft.value is node.operand(index) for index, soft in softs.items())
         inputs = [softs[i].value if i in softs else beside.get(i) for i in range(len(node.inputs))]
         shapes = [shape_of(value) for value in node.outputs]
         values = node.outputs if own else made_of(self._trace, node, inputs, shapes)
-        rests = self._rests(node, softs, beside, shapes, batch, tokens)
+        linear = how == "linear"
+        rests = self._rests(node, softs, beside, shapes, batch, tokens, linear=linear)
         index = next(iter(softs.values())).index
         return [Soft(value, rest, batch, tokens, index) for value, rest in zip(values, rests, strict=True)]
 
@@ -91,7 +89,7 @@ class Softs:
         axis = first.tokens.axis
         if any(soft.tokens != first.tokens or soft.value is not node.operand(index) for index, soft in softs.items()):
             return None
-        if node.kind == "concat":
+        if operation_of(node).joins:
             index = tuple(token for soft in softs.values() for token in soft.index)
             if all(soft.rest is None for soft in softs.values()):
                 return [replace(first, value=node.outputs[0], index=index)]
@@ -99,7 +97,7 @@ class Softs:
             return [Soft(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
         if first.rest is not None and shape_of(first.rest)[axis] != 1:
             return None
-        if node.kind == "slice":
+        if "steps" in node.attributes:
             a = node.attributes
             return [
                 replace(first, value=node.outputs[0], index=first.index[slice(a["starts"][0], a["ends"][0], a["steps"][0])])
@@ -112,15 +110,6 @@ class Softs:
             start += size
         return parts
 
-    def _is_affine(self, node: Node, softs: Mapping[int, Soft]) -> bool:
-        if node.kind in ("multiply", "divide"):
-            return len(softs) == 1 and (node.kind == "multiply" or 0 in softs)
-        if node.kind == "matmul":
-            return len(softs) == 1 and (0 in softs or 1 in softs)
-        if node.kind == "concat":
-            return len(softs) == len(node.inputs)
-        return set(softs) == {0} if node.kind in LAYOUT else True
-
     def _rests(
         self,
         node: Node,
@@ -129,10 +118,10 @@ class Softs:
         shapes: Sequence[Shape],
         batch: Span,
         tokens: Span,
+        *,
+        linear: bool,
     ) -> list[Value | None]:
-        if all(soft.rest is None for soft in softs.values()) and (
-            node.kind in LINEAR and not (node.kind == "matmul" and len(beside) > 1)
-        ):
+        if linear and all(soft.rest is None for soft in softs.values()):
             return [None] * len(node.outputs)
         inputs: list[Value | None] = []
         whole = False  # whether the rest differs from token to token
@@ -140,10 +129,10 @@ class Softs:
             soft = softs.get(index)
             held = beside.get(index) if soft is None else self._rest(soft)
             inputs.append(held)
-            if held is not None and not tells(node, index):
+            if held is not None and not operation_of(node).tells(index):
                 back = trace_back(node, index, tokens)
                 whole = whole or (back is not None and back.length(shape_of(held)) != 1)
-        if node.kind == "concat":
+        if operation_of(node).joins:
             inputs = [None if held is None else self._as_long(held, softs[i], whole) for i, held in enumerate(inputs)]
         made = []
         for shape in shapes:
@@ -176,7 +165,7 @@ class Softs:
 
 def made_of(trace: Trace, node: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
     """A node, repeated with other operands."""
-    if node.kind in SHAPED:
+    if operation_of(node).takes_shape:
         assert inputs[0] is not None
         return (trace.shaped(node.kind, inputs[0], shapes[0]),)
     return trace.repeat(node, inputs, shapes)
@@ -187,13 +176,10 @@ def zeros(shape: tuple[int, ...], like: Value) -> Value:
     return Value("zeros", shape, like.dtype, data=np.zeros(shape, like.dtype or np.float32))
 
 
-def _axis_of(node: Node) -> int:
-    """The one axis that a node slices, splits or joins along; -1 for several."""
+def _along(node: Node) -> int:
+    """The one axis that a node slices, splits or joins along; -1 where there is none, or several."""
     rank = len(shape_of(node.operand(0)))
-    axes = node.attributes["axes"] if node.kind == "slice" else [node.attributes["axis"]]
+    if operation_of(node).joins or operation_of(node).splits:
+        return int(node.attributes["axis"]) % rank
+    axes = node.attributes["axes"] if "steps" in node.attributes else []
     return int(axes[0]) % rank if len(axes) == 1 else -1
-
-
-def tells(node: Node, index: int) -> bool:
-    """Whether an operand tells sizes, indices or axes, and holds no data."""
-    return index > 0 and (node.kind in SHAPED or node.kind in LAYOUT or node.kind == "softmax")

@@ -15,8 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import tritonclient.grpc as grpc
-import tritonclient.http as http
+from tritonclient import grpc, http
 from tritonclient.utils import InferenceServerException
 
 PLAIN, OLD, HOOKED = "plain", "sample", "sample_xai"

@@ -20,6 +20,8 @@ from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import ModelError
 from openvino_xai.surgery.record import unhooked
 
+pytestmark = pytest.mark.slow
+
 CASE = CASES["mlp head"]
 
 

@@ -19,6 +19,8 @@ from openvino_xai.cli.process import guard
 from openvino_xai.cli.process.limits import USUAL, Limits
 from openvino_xai.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 GIB = 2**30
 

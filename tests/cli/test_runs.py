@@ -18,6 +18,8 @@ from tiny import CASES
 
 from openvino_xai.runtime.reserve import reserved
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = 4
 ovxai = partial(in_process, seconds=200)
 

@@ -25,6 +25,8 @@ from openvino_xai.cli import app, text
 from openvino_xai.cli.app import main
 from openvino_xai.errors import OutputError
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(openvino_xai.__file__).parent
 HOSTILE = "\x1b[31m[red]\x1b]0;owned\x07[i]:smile:\u202e\r\u2028x"
 NODE = HOSTILE + "[/nothing]"

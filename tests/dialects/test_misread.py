@@ -15,7 +15,8 @@ from tiny import CASES, HEAD, LINEAR, STEM, tiny
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import LayerError, ModelError, OvxaiError
-from openvino_xai.operations.integers import _CONTENT, is_fixed, symbolic_content
+from openvino_xai.operations.integers import is_fixed, symbolic_content
+from openvino_xai.operations.table import OPERATIONS
 
 
 def attribute_twice(model: onnx.ModelProto) -> None:
@@ -151,5 +152,7 @@ def test_sizes_that_are_made_of_sizes_again_and_again() -> None:
     [([0, 1], (4, 1)), ([0, -1], (4, 1)), ([2, -1], (2, 2)), ([-1, -1], None), ([0, 3], None), ([-2], None)],
 )
 def test_reshapes_of_sizes(target: list[int], expected: tuple[int, ...] | None) -> None:
-    content = _CONTENT["reshape"](None, [np.arange(4, dtype=object), np.array(target, object)])  # type: ignore[arg-type]
+    rule = OPERATIONS["reshape"].integers
+    assert rule is not None
+    content = rule(None, [np.arange(4, dtype=object), np.array(target, object)])  # type: ignore[arg-type]
     assert (None if content is None else content.shape) == expected

@@ -216,6 +216,7 @@ JUNK = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(JUNK.map(json.dumps).map(str.encode), st.binary(max_size=40), st.text(max_size=40).map(str.encode)))
 def test_junk_is_refused_and_nothing_else(data: bytes) -> None:

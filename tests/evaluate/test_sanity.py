@@ -31,6 +31,7 @@ def hooked(model: Any) -> xai.Network:
     return xai.load(xai.insert(model, layer="f", verify=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_maps_that_depend_on_the_weights(dialect: str, photo: str) -> None:
     model = in_dialect(CASE.build(1, 17), dialect)

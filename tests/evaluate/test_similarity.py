@@ -68,6 +68,7 @@ def test_another_part_of_the_photo_is_compared_where_both_saw_it() -> None:
         similarity(seen(RAMP, (0.0, 0.0, 39.0, 60.0)), seen(RAMP, half))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     levels=st.lists(st.floats(0, 1), min_size=2, max_size=4),

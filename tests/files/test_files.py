@@ -133,7 +133,7 @@ def test_an_existing_output_needs_force(tmp_path: Path) -> None:
     hooked = xai.insert(CASES["pool and linear"].build("B", 17))
     path = tmp_path / "there.onnx"
     path.write_bytes(b"precious")
-    with pytest.raises(InputError, match="exists; choose another output or overwrite it with --force"):
+    with pytest.raises(InputError, match="exists; choose another output or overwrite it with force"):
         hooked.save(path)
     assert path.read_bytes() == b"precious"
     assert hooked.save(path, force=True) == path

@@ -72,8 +72,9 @@ TWO = STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v,
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_of_several_outputs_the_scores_must_be_named(dialect: str) -> None:
     model = in_dialect(tiny(TWO, output="float[B,4] other, float[B,5] logits", **LINEAR), dialect)
-    with pytest.raises(ModelError, match=r"2 of the model's outputs can be class scores .*--scores"):
+    with pytest.raises(ModelError, match=r"2 of the model's outputs can be class scores .*; name one of them") as several:
         find(model)
+    assert several.value.options == ("scores",)
     hooked = xai.insert(model, scores="logits")
     assert hooked.record["scores"] == "logits"
     with pytest.raises(ModelError, match="no output 'nothing'; its outputs are 'other'"):
@@ -145,7 +146,7 @@ def test_a_layer_far_from_the_scores_is_taken_only_when_it_is_named(dialect: str
     mix = "".join(f"u{i} = MatMul(u{i - 1}, wt) " for i in range(1, 4))
     body = f"{STEM} u0 = Reshape(f, t) {mix} p = ReduceMean<axes=[2], keepdims=0>(u3) logits = Gemm<transB=1>(p, w, b)"
     model = tiny(body, **LINEAR, wt=(48, 48), t=np.array([0, 4, 48]))
-    with pytest.raises(LayerError, match=r"no layer near the scores .* 'u0' .* times the operations .* say --layer u0 if"):
+    with pytest.raises(LayerError, match=r"no layer near the scores .* 'u0' .* times the operations .* name layer 'u0' if"):
         find(in_dialect(model, dialect))
     assert find(in_dialect(model, dialect), layer="u0") == "u0"
 

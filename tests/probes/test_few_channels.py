@@ -13,6 +13,8 @@ from openvino_xai.errors import InputError, VerificationError
 from openvino_xai.probes import Settings
 from openvino_xai.surgery.plan.site import PlannedSite
 
+pytestmark = pytest.mark.slow
+
 CASE = CASES["3x3 convolution after the layer"]
 
 

@@ -14,6 +14,8 @@ from openvino_xai.hooks import METHODS
 from openvino_xai.locate import locate
 from openvino_xai.probes import PROBES
 
+pytestmark = pytest.mark.slow
+
 CHANNEL_HOOKS = [name for name, method in METHODS.items() if method.masks == "nothing" and method.score != "none"]
 CHANNEL_PROBES = [name for name, probe in PROBES.items() if probe.looks_at in ("layer", "layer gradients")]
 

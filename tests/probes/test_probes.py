@@ -21,6 +21,8 @@ from openvino_xai.probes import PROBES, Settings
 from openvino_xai.probes.occlusion import starts
 from openvino_xai.probes.rise import random_mask
 
+pytestmark = pytest.mark.slow
+
 CASE = CASES["3x3 convolution after the layer"]
 SETTINGS = Settings(seed=3, masks=40, groups=3, patch=3, stride=2)
 

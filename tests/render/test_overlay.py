@@ -135,6 +135,7 @@ def test_every_pixel_is_what_the_cells_around_it_say(cells: Any, size: Any, edge
     np.testing.assert_allclose(values, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["overlay", "heatmap", "contours"])
 @pytest.mark.parametrize("size", [(1, 40000), (40000, 1), (1, 1), (2, 70000)])
 def test_photos_of_extreme_sides(size: tuple[int, int], kind: Any) -> None:
@@ -161,6 +162,7 @@ def test_a_constant_map_and_one_of_huge_values_are_drawn() -> None:
     np.testing.assert_array_equal(drawn(photo, huge, (0, 0, 6, 4)), drawn(photo, PEAK, (0, 0, 6, 4)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["overlay", "contours"])
 def test_a_large_photo_needs_memory_for_itself_and_its_picture(kind: str) -> None:
     """In a process of its own, whose peak is told by the system; the map alone in the photo's pixels took 27 photos."""

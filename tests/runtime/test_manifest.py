@@ -43,6 +43,7 @@ def written(folder: Path, image: str = "a", source: Any = (1, 2, 3), stem: str =
     return there.add({"image": image, "name": name, "claim": claim, "source": list(source), "targets": targets})
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(LINES, max_size=3))
 def test_junk_between_the_lines(lines: list[bytes]) -> None:

@@ -132,7 +132,7 @@ def test_a_model_without_a_hook(dialect: str) -> None:
     model = in_dialect(CASE.build("B", 17), dialect)
     wrapped = xai.wrap(compiled(model))
     for ask in (lambda: wrapped.explain(PHOTO), lambda: wrapped.saliency):
-        with pytest.raises(InputError, match=r"carries no hook: `ovxai insert --model FILE` makes a file that does"):
+        with pytest.raises(InputError, match=r"carries no hook: `ovxai insert` makes a file that does"):
             ask()
     settings = Settings(masks=30)
     true = xai.probe(model, "rise", settings=settings).explain(PHOTO)

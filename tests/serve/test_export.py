@@ -164,7 +164,7 @@ def test_large_answers_and_sorted_outputs_are_warned_of() -> None:
     sample = Path(__file__).parents[2] / "samples" / "models" / "efficientnet_lite0_xai.xml"
     if sample.exists():
         (warning,) = Endpoint.hooked(open_model(sample), "sample").warnings
-        assert "grows by 196 kB an image" in warning and "--targets top:1 --scale u8" in warning
+        assert "grows by 196 kB an image" in warning and "insert with targets top:1 and scale u8" in warning
 
 
 def test_what_is_refused_leaves_nothing(hooked: Any, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_what_is_refused_leaves_nothing(hooked: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "repo").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".ovxai")]
     export(model, tmp_path / "repo", server="triton")
-    with pytest.raises(InputError, match="exists; choose another folder or overwrite it with --force"):
+    with pytest.raises(InputError, match="exists; choose another folder or overwrite it with force"):
         export(model, tmp_path / "repo", server="ovms")
     export(model, tmp_path / "repo", server="ovms", force=True)
     assert not (tmp_path / "repo" / "cells" / "config.pbtxt").exists()
@@ -217,7 +217,7 @@ def test_the_runtime_that_serves_is_said(
     assert endpoint.runtime == runtime
     assert endpoint.checked in (tmp_path / "repo" / "README.md").read_text()
     assert ("does not say where it was verified" in endpoint.checked) == (verified is None)
-    assert any("inserted with --no-verify" in text for text in endpoint.warnings) == (verified == "none")
+    assert any("inserted without verification" in text for text in endpoint.warnings) == (verified == "none")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_the_runtime_that_serves_is_said(
 def test_a_hook_is_verified_where_it_is_served(
     verified: str | None, server: Any, backend: str | None, runtime: str, hooked: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=f"bits may differ there. `ovxai insert --runtime {runtime}`"):
+    with pytest.raises(InputError, match=f"bits may differ there. `ovxai insert` on the original with runtime {runtime}"):
         export(recorded(hooked("onnx"), verified), tmp_path / "repo", server=server, backend=backend)
     assert not (tmp_path / "repo").exists()
 

@@ -102,8 +102,8 @@ def hold(image: str, scores: str, folder: Path) -> None:
         (tree, constants), (ordinary_tree, ordinary_constants) = shape_of(code), shape_of(ordinary)
         assert tree == ordinary_tree
         assert constants == [back.get(value, value) if isinstance(value, str) else value for value in ordinary_constants]
-        readme = MarkdownIt().parse(_readme(hostile, "triton", False, code))
-        expected = MarkdownIt().parse(_readme(plain, "triton", False, ordinary))
+        readme = MarkdownIt().parse(_readme(hostile, "triton", code, legacy=False))
+        expected = MarkdownIt().parse(_readme(plain, "triton", ordinary, legacy=False))
         assert [token.type for token in readme] == [token.type for token in expected]
         assert [token.content for token in readme if token.info == "python"] == [code]
         spans = [child.content for token in readme for child in token.children or () if child.type == "code_inline"]
@@ -227,7 +227,7 @@ def test_names_that_no_server_carries_are_refused(tmp_path: Path) -> None:
 def test_names_of_endpoints_that_are_refused(name: str, server: Any, tmp_path: Path) -> None:
     model = hooked(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(InputError, match="--name gives another"):
+    with pytest.raises(InputError, match="choose another name"):
         export(model, tmp_path / "new" / "repo", server=server, name=name)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
@@ -235,7 +235,7 @@ def test_names_of_endpoints_that_are_refused(name: str, server: Any, tmp_path: P
 @pytest.mark.parametrize("stem", ["a\nb", "a b", "a`b", '"; rm -rf ~; "', "ü", "a" * 201, "models"])
 def test_file_names_that_name_no_endpoint(stem: str, tmp_path: Path) -> None:
     hooked(tmp_path).rename(tmp_path / f"{stem}_xai.onnx")
-    with pytest.raises(InputError, match="--name gives another"):
+    with pytest.raises(InputError, match="choose another name"):
         export(tmp_path / f"{stem}_xai.onnx", tmp_path / "repo", server="triton")
     assert export(tmp_path / f"{stem}_xai.onnx", tmp_path / "repo", server="triton", name="cells").name == "cells"
 

@@ -25,6 +25,8 @@ from openvino_xai.errors import InputError, ModelError
 from openvino_xai.serve.jobs import Job, explaining, run_job
 from openvino_xai.serve.parts import read_rows
 
+pytestmark = pytest.mark.slow
+
 CASE = CASES["pool and linear"]
 IMAGES = 1000
 

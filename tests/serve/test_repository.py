@@ -131,7 +131,7 @@ def test_a_listed_path_outside_is_not_touched(repo: Path) -> None:
 def test_without_force_nothing_is_replaced(repo: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for target in (repo, tmp_path / "empty"):
-        with pytest.raises(InputError, match="exists; choose another folder or overwrite it with --force"):
+        with pytest.raises(InputError, match="exists; choose another folder or overwrite it with force"):
             write(target)
     write(tmp_path / "empty", force=True)  # there was nothing to lose
     write(tmp_path / "nothing there", force=True)

@@ -20,6 +20,8 @@ import openvino_xai as xai
 from openvino_xai.serve.export import export
 from openvino_xai.serve.model_config import model_config
 
+pytestmark = pytest.mark.slow
+
 CASE = CASES["pool and linear"]
 TYPES = {"FP32": np.float32, "FP64": np.float64, "BOOL": np.bool_, "INT64": np.int64}
 

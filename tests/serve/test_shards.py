@@ -16,6 +16,8 @@ from openvino_xai.errors import InputError
 from openvino_xai.serve.jobs import Job, run_job
 from openvino_xai.serve.parts import read_rows, write_rows
 
+pytestmark = pytest.mark.slow
+
 
 def nothing() -> Any:
     return object()

@@ -13,6 +13,8 @@ import openvino_xai as xai
 from openvino_xai.errors import InputError
 from openvino_xai.runtime import network
 
+pytestmark = pytest.mark.slow
+
 NAME = "squeeze and excite"
 
 

@@ -20,6 +20,8 @@ from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.class_token.attention import Queries
 
+pytestmark = pytest.mark.slow
+
 JOINED = [
     "fused",
     "split",

@@ -16,6 +16,8 @@ from openvino_xai.errors import NoneRefused
 from openvino_xai.surgery import insert
 from openvino_xai.surgery.decision import Decision
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_hook_that_the_runtime_took_at_once_says_nothing() -> None:
     assert "fallback" not in xai.insert(CASES["mlp head"].build("B", 17), method="grad_cam").record

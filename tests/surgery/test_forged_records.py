@@ -17,6 +17,8 @@ from openvino_xai.errors import ModelError
 from openvino_xai.serve.export import export
 from openvino_xai.surgery.record import record_of, unhooked
 
+pytestmark = pytest.mark.slow
+
 FORGED = {
     "method": ["nonsense", ""],
     "layer": ["nowhere"],

@@ -10,6 +10,8 @@ from tiny import CASES, DIALECTS, images, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import InputError, PlanError
 
+pytestmark = pytest.mark.slow
+
 WORKING = [
     "pool and linear", "residual, layer second", "3x3 convolution after the layer", "strided depthwise convolution",
     "batch norm", "squeeze and excite", "mlp head", "scores from a convolution", "softmax inside",
@@ -57,7 +59,7 @@ def test_the_input_comes_last_and_is_recorded() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_fixed_batch_has_no_gate(dialect: str) -> None:
-    with pytest.raises(PlanError, match="the model takes 2 images at a time: .* leave --gate out"):
+    with pytest.raises(PlanError, match="the model takes 2 images at a time: .* leave the gate out"):
         xai.insert(in_dialect(CASES["pool and linear"].build(2, 17), dialect), layer="f", gate=True)
 
 

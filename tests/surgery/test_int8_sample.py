@@ -13,6 +13,8 @@ from tiny import DIALECTS
 
 import openvino_xai as xai
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 MODEL = SAMPLES / "models" / "efficientnet_lite0_int8.onnx"
 LAYER = "head_relu6_DequantizeLinear"

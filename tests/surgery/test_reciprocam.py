@@ -9,6 +9,8 @@ from tiny import CASES, DIALECTS, Case, Oracle, images, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import PlanError
 
+pytestmark = pytest.mark.slow
+
 # f32 sums in another order, divided by the spread of a map, which is 1e-2 of the scores and more here
 TOLERANCE = 2e-4
 

@@ -14,6 +14,8 @@ import openvino_xai as xai
 from openvino_xai.dialects.onnx import model as onnx_dialect
 from openvino_xai.errors import InputError, OutputsChanged
 
+pytestmark = pytest.mark.slow
+
 INT8 = Path(__file__).parents[2] / "samples" / "models" / "efficientnet_lite0_int8.onnx"
 
 

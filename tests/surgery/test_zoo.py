@@ -13,6 +13,8 @@ from tiny import DIALECTS
 import openvino_xai as xai
 from openvino_xai.locate import positions as places
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tests" / "zoo").glob("*.onnx"))
 WITH_CLASS_TOKENS = {"vit", "deit", "eva"}

@@ -10,6 +10,8 @@ from tiny_transformers import CELLS, Transformer
 import openvino_xai as xai
 from openvino_xai.locate.positions import Place
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("prefix", [0, 1, 2])

@@ -8,6 +8,8 @@ from tiny import CASES, CLASSES, DIALECTS, LINEAR, STEM, Case, Oracle, images, i
 
 import openvino_xai as xai
 
+pytestmark = pytest.mark.slow
+
 FORMS = {
     **CASES,
     "scores from a convolution of the pool": Case(

@@ -16,6 +16,8 @@ from tiny import CASES, CLASSES, DIALECTS, Case, Oracle, images, in_dialect, tin
 import openvino_xai as xai
 from openvino_xai.errors import OutputsChanged
 
+pytestmark = pytest.mark.slow
+
 # f32 sums in another order; scores are of the size of 1
 TOLERANCE = 2e-5
 CHANNELS = 4

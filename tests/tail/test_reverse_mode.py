@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -12,9 +14,10 @@ from tiny import CLASSES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import PlanError, TooLarge, VerificationError
-from openvino_xai.operations.derivatives import DERIVATIVES
+from openvino_xai.operations.table import OPERATIONS
 from openvino_xai.surgery.decision import Decision
-from openvino_xai.tail import reverse_mode as backward
+
+pytestmark = pytest.mark.slow
 
 NAMES = ["pool, linear", "squeeze and excite", "max pool, overlapping", "strided convolution"]
 
@@ -192,8 +195,11 @@ def test_a_gate_leaves_images_out(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_wrong_derivative_is_seen(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rule = DERIVATIVES["sigmoid"]
-    monkeypatch.setitem(backward.DERIVATIVES, "sigmoid", lambda at, index, g: at.xp.multiply(rule(at, index, g), 3.0))
+    sigmoid = OPERATIONS["sigmoid"]
+    rule = sigmoid.adjoint
+    assert rule is not None
+    wrong = replace(sigmoid, adjoint=lambda at, index, g: at.xp.multiply(rule(at, index, g), 3.0))
+    monkeypatch.setitem(OPERATIONS, "sigmoid", wrong)
     with pytest.raises(VerificationError, match=r"the gradient of class \d at layer 'x' is not the slope of its score"):
         xai.insert(in_dialect(CASES["squeeze and excite"].model("B"), dialect), method="grad_cam", layer="x")
 

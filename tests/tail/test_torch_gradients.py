@@ -23,6 +23,8 @@ from openvino_xai.surgery.verify.masks import CUT
 from openvino_xai.surgery.verify.parts import plan_parts
 from openvino_xai.tail.target import Ids
 
+pytestmark = pytest.mark.slow
+
 SIDE = {"vit": 64, "swin": 64, "vgg": 224}  # pixels, elsewhere 96
 IDS = (3, 7)
 CLASSES = 10

@@ -13,6 +13,8 @@ from tiny_transformers import HEIGHT, ROUNDING, VARIANTS, WIDTH, TokenOracle, Tr
 import openvino_xai as xai
 from openvino_xai.errors import InputError, LayerError, PlanError
 
+pytestmark = pytest.mark.slow
+
 
 def hooked_maps(
     variant: Transformer, dialect: str, built: int | str, batch: np.ndarray, **options: Any
@@ -117,8 +119,9 @@ def test_tokens_that_cannot_be_inferred_are_told(dialect: str) -> None:
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 8, 6, 2], np.int64), "odd"))
     native = in_dialect(model, dialect)
     for method in ("vit_reciprocam", None):
-        with pytest.raises(LayerError, match=r"say which with --token-grid HxW and --prefix-tokens P"):
+        with pytest.raises(LayerError, match=r"give the token grid .* and the number of prefix tokens") as unknown:
             xai.insert(native, method=method)
+        assert unknown.value.options == ("token_grid", "prefix_tokens")
     hooked = xai.insert(native, token_grid="3x4")
     assert hooked.record["prefix_tokens"] == "1"
     batch = images(VARIANTS["fused"].build("B"), 2)

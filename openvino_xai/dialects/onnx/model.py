@@ -25,7 +25,7 @@ from openvino_xai.files.reading import read_regular
 from openvino_xai.graph.model import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Dim, Shape
 from openvino_xai.operations.integers import symbolic_content
-from openvino_xai.operations.shapes import refine_shapes
+from openvino_xai.operations.refinement import refine_shapes
 
 OLDEST_OPSET = 13
 SMALL = 2**14  # bytes: biases and scales, but no weights

@@ -58,7 +58,7 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "min": _reducer(opset.reduce_min),
     "mean": _reducer(opset.reduce_mean),
     "sum": _reducer(opset.reduce_sum),
-    "reshape": lambda node, x, shape: opset.reshape(x, shape, True),
+    "reshape": lambda node, x, shape: opset.reshape(x, shape, special_zero=True),
     "transpose": lambda node, x: opset.transpose(x, _const(node.attributes["perm"])),
     "broadcast": lambda node, x, shape: opset.broadcast(x, shape, broadcast_spec="BIDIRECTIONAL"),
     "concat": lambda node, *xs: opset.concat(list(xs), node.attributes["axis"]),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
-import openvino.opset16 as opset16
+from openvino import opset16
 from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.dialects.openvino.emit import EMIT, SIZES
@@ -22,7 +22,7 @@ from openvino_xai.errors import InputError, ModelError, PlanError
 from openvino_xai.files.external_data import data_beside, unchanged
 from openvino_xai.graph.model import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Dim, Shape
-from openvino_xai.operations.shapes import refine_shapes
+from openvino_xai.operations.refinement import refine_shapes
 
 SMALL = 2**14  # bytes: biases and scales, but no weights
 

@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from math import prod
+from collections.abc import Iterable
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Shape, at_one
+from openvino_xai.operations.record import elements
+from openvino_xai.operations.table import operation_of
 from openvino_xai.surgery.plan.hook import Plan
-
-FREE = frozenset("reshape squeeze unsqueeze identity shape".split())
 
 
 def operations(nodes: Iterable[Node]) -> int:
     """Multiply-accumulates of convolutions and matrix products; one for each element that anything else computes."""
-    return sum(_operations(node) for node in nodes)
-
-
-def _operations(node: Node) -> int:
-    elements = sum(_elements(value.shape) for value in node.outputs)
-    return 0 if node.kind in FREE else elements * _DEPTH.get(node.kind, _one)(node)
-
-
-def _elements(shape: Shape | None) -> int:
-    return prod(at_one(size) for size in shape or ())
-
-
-def _one(node: Node) -> int:
-    return 1
-
-
-def _conv_depth(node: Node) -> int:
-    """Multiplications for one element: input channels of a group times the kernel."""
-    weights = node.operand(1).shape or ()
-    outputs = at_one((node.outputs[0].shape or (1, 1))[1])
-    return max(_elements(weights) // max(outputs, 1), 1)
-
-
-def _matmul_depth(node: Node) -> int:
-    shape = node.operand(0).shape or (1,)
-    return at_one(shape[-2] if node.attributes.get("transpose_a") else shape[-1])
-
-
-def _window_depth(node: Node) -> int:
-    return prod(node.attributes["kernel"])
-
-
-_DEPTH: dict[str, Callable[[Node], int]] = {
-    "conv": _conv_depth,
-    "conv_transpose": _conv_depth,
-    "matmul": _matmul_depth,
-    "max_pool": _window_depth,
-    "avg_pool": _window_depth,
-}
+    return sum(operation_of(node).macs(node) for node in nodes)
 
 
 def depth(graph: Graph, value: Value, plain: int) -> float:
@@ -67,7 +27,7 @@ def depth(graph: Graph, value: Value, plain: int) -> float:
 
 def bytes_of(value: Value) -> int:
     """The bytes that a value takes for one image."""
-    return _elements(value.shape) * (value.dtype.itemsize if value.dtype is not None else 4)
+    return elements(value.shape) * (value.dtype.itemsize if value.dtype is not None else 4)
 
 
 def added(plan: Plan) -> int:

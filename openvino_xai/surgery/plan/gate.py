@@ -29,7 +29,8 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
     """
     if not isinstance(batch, Dim) or len(batch.names) != 1 or batch.factor != 1:
         raise PlanError(
-            f"the model takes {batch} images at a time: images can be left out where the batch is open; leave --gate out"
+            f"the model takes {batch} images at a time: images can be left out where the batch is open; leave the gate out",
+            options=("gate",),
         )
     if any(value.name == GATE or GATE in value.aliases for value in plan.graph.inputs):
         raise PlanError(f"the model has an input '{GATE}' already", node=GATE)

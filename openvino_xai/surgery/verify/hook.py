@@ -112,7 +112,8 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     if not difference <= tolerance:  # so that NaN is refused, too
         raise VerificationError(
             f"the maps differ from their definition by {difference:.2g} of the scores in {runtime}, more than {tolerance:g}: "
-            f"layer '{layer.name}' is not explained as it should be; choose another with --layer"
+            f"layer '{layer.name}' is not explained as it should be; choose another layer",
+            options=("layer",),
         )
     return Verified(len(maps), cells, difference, (runtime,), {**inputs, **extra}, new)
 
@@ -199,8 +200,8 @@ def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runt
             worst = float(np.max(np.abs(array.astype(np.float64) - new[name])))
             raise OutputsChanged(
                 f"output '{name}' changed by up to {worst:.3g} in {runtime} when the hook was inserted; it must not change by "
-                "a bit. The runtime fuses the model's nodes in another way when one of them is read: choose another layer with "
-                "--layer"
+                "a bit. The runtime fuses the model's nodes in another way when one of them is read: choose another layer",
+                options=("layer",),
             )
 
 

@@ -22,14 +22,12 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.trace import Trace, broadcast, shape_of
 from openvino_xai.locate.subaxis import Span, follow, trace_back
 from openvino_xai.operations.integers import is_fixed
-from openvino_xai.operations.products import WEIGHTED
+from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.batching import of_one_image
 from openvino_xai.tail.class_token.dead_tokens import unread
 from openvino_xai.tail.class_token.selection import picking
 from openvino_xai.tail.masked import Rows, Weighted
-from openvino_xai.tail.token_masks import Soft, Softs, made_of, tells, zeros
-
-SCALING = frozenset("add cast divide identity multiply subtract".split())
+from openvino_xai.tail.token_masks import Soft, Softs, made_of, zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +118,7 @@ class Queries:
         computed: dict[Value, Span] = {}  # what the model computes of the copies
         for node, span in found.items():
             behind = any(value in computed for _, value in node.operands)
-            if not behind and node.kind not in WEIGHTED:
+            if not behind and operation_of(node).weights is None:
                 continue
             entering = self._entering(node, span, computed)
             if not behind and not any(isinstance(item, Picked) and item.spread for _, _, item in entering.values()):
@@ -208,7 +206,7 @@ class Queries:
         for index, value in enumerate(node.inputs):
             if index in operands:
                 inputs.append(operands[index].value)
-            elif value is None or tells(node, index):
+            elif value is None or operation_of(node).tells(index):
                 inputs.append(value)
             else:
                 beside = self._beside(node, index, span, spread)
@@ -216,9 +214,9 @@ class Queries:
                     return None
                 inputs.append(beside)
         shapes = [span.resized(shape_of(output), items) for output in node.outputs]
-        kept = node.kind in ("cast", "identity") and operands[0].total
+        as_before = operation_of(node).pointwise and operation_of(node).moves == "all" and operands[0].total
         last = len(shapes[0]) - 1
-        total = kept or (node.kind == "softmax" and [axis % len(shapes[0]) for axis in node.attributes["axes"]] == [last])
+        total = as_before or (node.kind == "softmax" and [axis % len(shapes[0]) for axis in node.attributes["axes"]] == [last])
         return [Picked(made, span, spread, total) for made in made_of(self._trace, node, inputs, shapes)]
 
     def _beside(self, node: Node, index: int, span: Span, spread: bool) -> Value | None:
@@ -286,7 +284,8 @@ class Queries:
     def _attend(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Attending | None:
         """An affine map of what the picked tokens are to the others: a scale, a bias of positions."""
         ((index, item),) = operands.items() if len(operands) == 1 else ((0, None),)
-        if not isinstance(item, Attending) or node.kind not in SCALING or (node.kind == "divide" and index):
+        how = operation_of(node).linearity(node, {index}) if operation_of(node).pointwise else None
+        if not isinstance(item, Attending) or how is None:
             return None
         inputs: dict[int, Value] = {}
         for other, _ in node.operands:
@@ -295,7 +294,7 @@ class Queries:
                 return None
             inputs[other] = item.soft.value if beside is None else beside
         value, rest = self._elementwise(node, inputs), item.soft.rest
-        if rest is not None or node.kind in ("add", "subtract"):
+        if rest is not None or how == "affine":
             held = rest if rest is not None else zeros((1,) * len(shape_of(item.soft.value)), item.soft.value)
             rest = self._elementwise(node, {**inputs, index: held})
         return Attending(replace(item.soft, value=value, rest=rest), span)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, trace_back
-from openvino_xai.tail.token_masks import tells
+from openvino_xai.operations.table import data_operands, operation_of
 
 
 def unread(graph: Graph, nodes: Sequence[Node], picking: Mapping[Node, Span], inside: Collection[Value]) -> dict[Node, Span]:
@@ -36,8 +36,8 @@ def _read_along(graph: Graph, value: Value, picking: Mapping[Node, Span], found:
     """The axis of tokens in a value, by each node that reads it; None for one that may read all tokens."""
     spans: set[Span | None] = set()
     for node, index in graph.consumers.get(value, []):
-        if node.kind == "shape":
-            continue  # no data
+        if value not in data_operands(node):
+            continue
         if node in picking and index == 0:
             spans.add(picking[node])
         else:
@@ -52,6 +52,6 @@ def _treats_alike(node: Node, span: Span, inside: Collection[Value]) -> bool:
         if value in inside:
             if back is None or not back.pure:
                 return False
-        elif not tells(node, index) and back is not None and shape_of(value)[back.axis] != 1:
+        elif not operation_of(node).tells(index) and back is not None and shape_of(value)[back.axis] != 1:
             return False
     return True

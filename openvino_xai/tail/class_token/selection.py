@@ -32,16 +32,14 @@ def picking(
 
 def _picked(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarray) -> tuple[Span, list[int]] | None:
     """The axis of tokens and those that a node picks, where no mask weighs these; None for any other node."""
-    if node.kind not in ("gather", "slice"):
-        return None
-    shape, a = shape_of(node.operand(0)), node.attributes
+    shape, a = shape_of(node.operand(0)) if spans else (), node.attributes
     for span in spans:
         length = shape[span.axis]
         if not span.pure or not isinstance(length, int):
             continue
         if node.kind == "gather" and a["axis"] % len(shape) == span.axis:
-            told = known_integers(graph, node, 1)
-            tokens = [index % length for index in told] if told is not None else None
+            indices = known_integers(graph, node, 1)
+            tokens = [index % length for index in indices] if indices is not None else None
         elif node.kind == "slice" and [axis % len(shape) for axis in a["axes"]] == [span.axis]:
             tokens = list(range(length))[slice(a["starts"][0], a["ends"][0], a["steps"][0])]
         else:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-from openvino_xai.graph.model import Value
+from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.operations.adjoint import Rule, Step, refused
+from openvino_xai.operations import axes, shapes
+from openvino_xai.operations.adjoint import Step, refused
+from openvino_xai.operations.record import Operation, always, each
 from openvino_xai.operations.windows import Windows, put_back, spread, taken
 
 
@@ -47,7 +51,28 @@ def _avg_pool(at: Step, index: int, g: Value) -> Value:
     return spread(xp, xp.reshape(whole, (*lead, h * kh, w * kw)), rows, columns)
 
 
-RULES: dict[str, Rule] = {
-    "avg_pool": _avg_pool,
-    "max_pool": _max_pool,
-}
+def _window(node: Node) -> int:
+    """An operation for each element that a window reads."""
+    return each(node) * int(prod(node.attributes["kernel"]))
+
+
+OPERATIONS = (
+    Operation(
+        name="avg_pool",
+        axes=axes.pool,
+        factors=(frozenset({0}),),
+        reduces="mean",
+        macs=_window,
+        shape=shapes.windows,
+        adjoint=_avg_pool,
+    ),
+    Operation(
+        name="max_pool",
+        axes=axes.pool,
+        keeps_zero=always,
+        reduces="max",
+        macs=_window,
+        shape=shapes.windows,
+        adjoint=_max_pool,
+    ),
+)

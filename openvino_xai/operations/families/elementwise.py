@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
-from openvino_xai.graph.model import Value
+from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.operations.adjoint import Rule, Step, attribute, by_channel
+from openvino_xai.operations import axes, contents, shapes
+from openvino_xai.operations.adjoint import Rule, Step, attribute, by_channel, refused
+from openvino_xai.operations.record import Constant, IntegerRule, Operation, ZeroRule, always, each, in_data, never
 
 
-def unary(slope: Callable[[Step], Value]) -> Rule:
+def slope_times(slope: Callable[[Step], Value]) -> Rule:
     """The adjoint times the slope at every element."""
     return lambda at, index, g: at.xp.multiply(g, slope(at))
-
-
-def same(at: Step, index: int, g: Value) -> Value:
-    """What passes through as it is."""
-    return g
 
 
 def _where(test: Callable[[Step], Value]) -> Rule:
@@ -48,9 +45,11 @@ def _leaky_relu(at: Step) -> Value:
     return _leaky(at, np.array(attribute(at, "alpha"), at.operand(0).dtype))
 
 
-def _prelu(at: Step) -> Value:
+def _prelu(at: Step, index: int, g: Value) -> Value:
+    if index:
+        raise refused(at, "its slope depends on the image")
     one_each = at.node.attributes["by_channel"] and len(shape_of(at.operand(1))) == 1
-    return _leaky(at, by_channel(at, 1) if one_each else at.operand(1))
+    return at.xp.multiply(g, _leaky(at, by_channel(at, 1) if one_each else at.operand(1)))
 
 
 def _elu(at: Step) -> Value:
@@ -76,7 +75,8 @@ def _tanh(at: Step) -> Value:
     return _one_minus(at.xp, at.xp.multiply(at.output(), at.output()))
 
 
-def _sign(xp: Trace, x: Value) -> Value:
+def sign_of(xp: Trace, x: Value) -> Value:
+    """-1, 0 or 1 at every element."""
     one, zero = np.ones((), x.dtype), np.zeros((), x.dtype)
     return xp.where(xp.greater(x, 0.0), one, xp.where(xp.greater(zero, x), -one, zero))
 
@@ -120,7 +120,7 @@ def _erf(at: Step) -> Value:
 
 def _softsign(at: Step) -> Value:
     xp, x = at.xp, at.operand(0)
-    below = xp.add(xp.multiply(x, _sign(xp, x)), 1.0)
+    below = xp.add(xp.multiply(x, sign_of(xp, x)), 1.0)
     return xp.divide(np.ones((), x.dtype), xp.multiply(below, below))
 
 
@@ -134,27 +134,88 @@ def _mish(at: Step) -> Value:
     return xp.add(t, rising)
 
 
-RULES: dict[str, Rule] = {
-    "abs": unary(lambda at: _sign(at.xp, at.operand(0))),
-    "clip": _clip,
-    "elu": unary(_elu),
-    "erf": unary(_erf),
-    "exp": unary(lambda at: at.output()),
-    "gelu": unary(_gelu),
-    "hard_sigmoid": _hard_sigmoid,
-    "hard_swish": _hard_swish,
-    "leaky_relu": unary(_leaky_relu),
-    "log": unary(lambda at: at.xp.divide(np.ones((), at.operand(0).dtype), at.operand(0))),
-    "mish": unary(_mish),
-    "negative": lambda at, index, g: at.xp.multiply(g, -1.0),
-    "prelu": unary(_prelu),
-    "reciprocal": unary(lambda at: at.xp.multiply(at.xp.multiply(at.output(), at.output()), -1.0)),
-    "relu": _where(lambda at: at.xp.greater(at.output(), 0.0)),
-    "selu": unary(_selu),
-    "sigmoid": unary(_sigmoid),
-    "silu": unary(_silu),
-    "softplus": unary(lambda at: at.xp.sigmoid(at.operand(0))),
-    "softsign": unary(_softsign),
-    "sqrt": unary(lambda at: at.xp.divide(np.array(0.5, at.output().dtype), at.output())),
-    "tanh": unary(_tanh),
-}
+def _sqrt(at: Step) -> Value:
+    return at.xp.divide(np.array(0.5, at.output().dtype), at.output())
+
+
+def _relu(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(x, 0))
+
+
+def _clips_around_zero(node: Node, zeros: Collection[int], constant: Constant) -> bool:
+    limits = node.attributes
+    return bool(limits) and bool(limits["min"] <= 0 <= limits["max"])
+
+
+def _clipped(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    limits = node.attributes
+    if not limits or not contents.are_numbers(operands[0]):
+        return None
+    return np.asarray(np.clip(operands[0].astype(float), limits["min"], limits["max"])).astype(object)
+
+
+def unary(
+    name: str, adjoint: Rule | None = None, *, keeps_zero: ZeroRule = never, integers: IntegerRule | None = None
+) -> Operation:
+    """A function of each element of one operand."""
+    return Operation(
+        name=name,
+        axes=axes.elementwise,
+        pointwise=True,
+        keeps_zero=keeps_zero,
+        macs=each,
+        shape=shapes.broadcast_of_all,
+        integers=integers,
+        adjoint=adjoint,
+    )
+
+
+OPERATIONS = (
+    unary("abs", slope_times(lambda at: sign_of(at.xp, at.operand(0))), keeps_zero=always),
+    unary("ceil", keeps_zero=always, integers=contents.computed(np.ceil)),
+    unary("clip", _clip, keeps_zero=_clips_around_zero, integers=_clipped),
+    unary("cos"),
+    unary("elu", slope_times(_elu), keeps_zero=always),
+    unary("erf", slope_times(_erf), keeps_zero=always),
+    unary("exp", slope_times(lambda at: at.output())),
+    unary("floor", keeps_zero=always, integers=contents.computed(np.floor)),
+    unary("gelu", slope_times(_gelu), keeps_zero=always),
+    unary("hard_sigmoid", _hard_sigmoid),
+    unary("hard_swish", _hard_swish, keeps_zero=always),
+    unary("is_nan"),
+    unary("leaky_relu", slope_times(_leaky_relu), keeps_zero=always),
+    unary("log", slope_times(lambda at: at.xp.divide(np.ones((), at.operand(0).dtype), at.operand(0)))),
+    unary("mish", slope_times(_mish), keeps_zero=always),
+    unary("not"),
+    unary("reciprocal", slope_times(lambda at: at.xp.multiply(at.xp.multiply(at.output(), at.output()), -1.0))),
+    unary("relu", _where(lambda at: at.xp.greater(at.output(), 0.0)), keeps_zero=always, integers=contents.computed(_relu)),
+    unary("round", keeps_zero=always),
+    unary("selu", slope_times(_selu), keeps_zero=always),
+    unary("sigmoid", slope_times(_sigmoid)),
+    unary("sign", keeps_zero=always),
+    unary("silu", slope_times(_silu), keeps_zero=always),
+    unary("sin", keeps_zero=always),
+    unary("softplus", slope_times(lambda at: at.xp.sigmoid(at.operand(0)))),
+    unary("softsign", slope_times(_softsign), keeps_zero=always),
+    unary(
+        "sqrt",
+        slope_times(_sqrt),
+        keeps_zero=always,
+        integers=contents.computed(np.sqrt),
+    ),
+    unary("tan", keeps_zero=always),
+    unary("tanh", slope_times(_tanh), keeps_zero=always),
+    unary("thresholded_relu"),
+    Operation(
+        name="negative",
+        axes=axes.elementwise,
+        factors=(frozenset({0}),),
+        pointwise=True,
+        macs=each,
+        shape=shapes.broadcast_of_all,
+        integers=contents.computed(np.negative),
+        lazy_adjoint=True,
+        adjoint=lambda at, index, g: at.xp.multiply(g, -1.0),
+    ),
+    Operation(name="prelu", axes=axes.as_data, keeps_zero=in_data, macs=each, adjoint=_prelu),
+)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
-from openvino_xai.graph.model import Value
+from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import product
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.operations.adjoint import Rule, Step
-from openvino_xai.operations.elementwise import between
+from openvino_xai.operations import axes, shapes
+from openvino_xai.operations.adjoint import Step
+from openvino_xai.operations.families.elementwise import between
+from openvino_xai.operations.record import Constant, Operation, each
 
 
 def _fake_quantize(at: Step, index: int, g: Value) -> Value:
@@ -46,8 +50,28 @@ def _scale(at: Step, g: Value) -> Value:
     return at.xp.reshape(scale, tuple(shape[0] if a == axis else 1 for a in range(rank)))
 
 
-RULES: dict[str, Rule] = {
-    "dequantize": _dequantize,
-    "fake_quantize": _fake_quantize,
-    "quantize": _quantize,
-}
+def _zero_is_a_level(node: Node, zeros: Collection[int], constant: Constant) -> bool:
+    """Whether zero is one of the levels of a FakeQuantize and stays what it is."""
+    ranges = [constant(value) for value in node.inputs[1:5]]
+    if any(data is None for data in ranges):
+        return False
+    low, high, out_low, out_high = (np.asarray(data, np.float32) for data in ranges)
+    steps = np.float32(node.attributes["levels"] - 1)
+    level = np.rint((0 - low) / (high - low) * steps) / steps * (out_high - out_low) + out_low
+    return bool(np.all((low <= 0) & (high >= 0)) and not np.any(level))
+
+
+OPERATIONS = (
+    Operation(name="dequantize", axes=axes.as_data, quantises=True, macs=each, adjoint=_dequantize),
+    Operation(
+        name="fake_quantize",
+        axes=axes.elementwise,
+        keeps_zero=_zero_is_a_level,
+        pointwise=True,
+        quantises=True,
+        macs=each,
+        shape=shapes.broadcast_of_all,
+        adjoint=_fake_quantize,
+    ),
+    Operation(name="quantize", axes=axes.as_data, quantises=True, macs=each, adjoint=_quantize),
+)

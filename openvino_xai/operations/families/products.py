@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
-from openvino_xai.graph.model import Value
-from openvino_xai.graph.sizes import Size, concrete
+from openvino_xai.graph.model import Node, Value
+from openvino_xai.graph.sizes import Size, at_one, concrete
 from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.operations import axes, shapes
 from openvino_xai.operations.adjoint import Rule, Step, refused
-from openvino_xai.operations.arithmetic import summed_to
 from openvino_xai.operations.axes import is_1x1
-from openvino_xai.operations.norms import of_softmax
+from openvino_xai.operations.families.arithmetic import summed_to
+from openvino_xai.operations.families.norms import of_softmax
+from openvino_xai.operations.record import Operation, each, elements
 
 
 def of_matrices(rule: Rule) -> Rule:
@@ -104,11 +107,79 @@ def _attention(at: Step, index: int, g: Value) -> Value:
     return xp.matmul(behind, k) if index == 0 else xp.matmul(_turned(xp, behind), q)
 
 
-RULES: dict[str, Rule] = {
-    "attention": of_matrices(_attention),
-    "conv": _conv,
-    "matmul": _matmul,
-}
+def _of_convolution(node: Node) -> int:
+    """For one element: input channels of a group times the kernel."""
+    outputs = at_one((node.outputs[0].shape or (1, 1))[1])
+    return each(node) * max(elements(node.operand(1).shape) // max(outputs, 1), 1)
 
 
-WEIGHTED = frozenset("conv conv_transpose matmul".split())
+def _of_transposed_convolution(node: Node) -> int:
+    """For one element of the operand: output channels of a group times the kernel."""
+    x = node.operand(0).shape or (1, 1)
+    return elements(x) * max(elements(node.operand(1).shape) // max(at_one(x[1]), 1), 1)
+
+
+def _of_product(node: Node) -> int:
+    """For one element: what is summed over."""
+    shape = node.operand(0).shape or (1,)
+    return each(node) * at_one(shape[-2] if node.attributes.get("transpose_a") else shape[-1])
+
+
+def _of_attention(node: Node) -> int:
+    """Queries times keys, and weights times values."""
+    queries, keys = (node.operand(index).shape or (1, 1) for index in (0, 1))
+    return at_one(keys[-2]) * (elements(queries) + each(node))
+
+
+def _of_einsum(node: Node) -> int:
+    """For one element: the sizes of all letters that are summed over."""
+    read, _, written = node.attributes["equation"].replace(" ", "").partition("->")
+    sizes = {
+        letter: at_one(size)
+        for (_, value), letters in zip(node.operands, read.split(","), strict=False)
+        for letter, size in zip(letters, value.shape or (), strict=False)
+    }
+    return each(node) * prod(size for letter, size in sizes.items() if letter not in written)
+
+
+LEFT, RIGHT, VALUES = frozenset({0}), frozenset({1}), frozenset({2})
+
+OPERATIONS = (
+    Operation(
+        name="attention",
+        axes=axes.attention,
+        factors=(VALUES,),
+        macs=_of_attention,
+        adjoint=of_matrices(_attention),
+    ),
+    Operation(
+        name="conv",
+        axes=axes.convolution,
+        factors=(LEFT, RIGHT),
+        addends=(2,),
+        weights=1,
+        macs=_of_convolution,
+        shape=shapes.windows,
+        adjoint=_conv,
+    ),
+    Operation(
+        name="conv_transpose",
+        axes=axes.transposed_convolution,
+        factors=(LEFT, RIGHT),
+        addends=(2,),
+        weights=1,
+        macs=_of_transposed_convolution,
+    ),
+    Operation(name="einsum", axes=axes.einsum, factors=(LEFT, RIGHT, VALUES), macs=_of_einsum),
+    Operation(
+        name="matmul",
+        axes=axes.matmul,
+        factors=(LEFT, RIGHT),
+        addends=(2,),
+        weights=1,
+        macs=_of_product,
+        shape=shapes.matmul,
+        lazy_adjoint=True,
+        adjoint=_matmul,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Operations by families: a file has their laws, rules and records."""

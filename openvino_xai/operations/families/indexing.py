@@ -1,0 +1,236 @@
+"""Elements that are picked, repeated, joined, moved, or counted."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+
+import numpy as np
+
+from openvino_xai.graph.model import Node, Value
+from openvino_xai.graph.sizes import at_one
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.operations import axes, contents, shapes
+from openvino_xai.operations.adjoint import Rule, Step, refused, same
+from openvino_xai.operations.families.arithmetic import broadcasting
+from openvino_xai.operations.record import (
+    ALL,
+    AxesRule,
+    IntegerRule,
+    Operation,
+    RankRule,
+    ShapeRule,
+    each,
+    mixed,
+    nothing,
+)
+
+
+def _concat(at: Step, index: int, g: Value) -> Value:
+    axis = at.node.attributes["axis"] % len(at.output_shape())
+    if shape_of(g)[axis] == 1 and at.output_shape()[axis] != 1:
+        return g
+    start = sum(_length(at, i, axis) for i, _ in at.node.operands if i < index)
+    return at.xp.take(g, np.arange(start, start + _length(at, index, axis)), axis=axis)
+
+
+def _length(at: Step, index: int, axis: int) -> int:
+    size = at.operand_shape(index)[axis]
+    if not isinstance(size, int):
+        raise refused(at, "the sizes of its operands are known only when the model runs")
+    return size
+
+
+def moved(at: Step, g: Value, axis: int, places: np.ndarray) -> Value:
+    """The adjoint of an operand of which the output holds the items at `places` along an axis, one after the other."""
+    return _moved(at.xp, at.full(g, (axis,)), axis, places, _length(at, 0, axis))
+
+
+def _moved(xp: Trace, g: Value, axis: int, places: np.ndarray, size: int) -> Value:
+    """`g` with item i at `places[i]` of `size` along an axis, 0 where nothing is put; items at one place are summed."""
+    rank = len(shape_of(g))
+    if len(np.unique(places)) < len(places):
+        order = (*(a for a in range(rank) if a != axis), axis)
+        there = (places[:, None] == np.arange(size)).astype(g.dtype)
+        return xp.permute_dims(xp.matmul(xp.permute_dims(g, order), there), tuple(int(i) for i in np.argsort(order)))
+    source = np.full(size, len(places))
+    source[places] = np.arange(len(places))
+    if (source == len(places)).any():
+        one = tuple(1 if a == axis else n for a, n in enumerate(shape_of(g)))
+        g = xp.concat([g, xp.broadcast_to(np.zeros((1,) * rank, g.dtype), one)], axis=axis)
+    return xp.take(g, source, axis=axis)
+
+
+def _slice(at: Step, index: int, g: Value) -> Value:
+    a, shape = at.node.attributes, at.operand_shape(0)
+    for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
+        axis %= len(shape)
+        if shape[axis] == at.output_shape()[axis] and step == 1:
+            continue
+        size = _length(at, 0, axis)
+        stop = None if step < 0 and end < -size else end
+        g = moved(at, g, axis, np.arange(size)[slice(start, stop, step)])
+    return g
+
+
+def _pad(at: Step, index: int, g: Value) -> Value:
+    a, shape = at.node.attributes, at.operand_shape(0)
+    if str(a["mode"]).lower() != "constant":
+        raise refused(at, f"it pads by '{a['mode']}', and a constant is expected")
+    for axis, size in enumerate(shape):
+        begin, end = a["pads"][axis], a["pads"][axis + len(shape)]
+        if not (begin or end) or (shape_of(g)[axis] == 1 and at.output_shape()[axis] != 1):
+            continue
+        if begin < 0 or end < 0 or not isinstance(size, int):
+            raise refused(at, "it cuts off, or its sizes are known only when the model runs")
+        g = at.xp.take(g, np.arange(begin, begin + size), axis=axis)
+    return g
+
+
+def _gather(at: Step, index: int, g: Value) -> Value:
+    rank = len(at.operand_shape(0))
+    axis, indices = at.node.attributes["axis"] % rank, at.constant(1)
+    if indices is None or indices.size > contents.LARGEST:
+        raise refused(at, "its indices are known only when the model runs")
+    places = indices.reshape(-1).astype(np.int64) % _length(at, 0, axis)
+    g = at.full(g, tuple(range(axis, axis + indices.ndim)))
+    shape = shape_of(g)
+    flat = at.xp.reshape(g, (*shape[:axis], places.size, *shape[axis + indices.ndim :]))
+    return _moved(at.xp, flat, axis, places, _length(at, 0, axis))
+
+
+def _roll(at: Step, index: int, g: Value) -> Value:
+    shifts = at.integers(1)
+    if shifts is None:
+        raise refused(at, "how far it rolls is known only when the model runs")
+    for shift, axis in zip(shifts, at.node.attributes["axes"], strict=True):
+        axis %= len(at.operand_shape(0))
+        g = moved(at, g, axis, (np.arange(_length(at, 0, axis)) - shift) % _length(at, 0, axis))
+    return g
+
+
+def _gathered_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    data, indices = operands[:2]
+    if not contents.are_numbers(indices):
+        return None
+    axis = node.attributes["axis"] % data.ndim
+    result = np.empty((*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]), dtype=object)
+    result[...] = np.take(data, indices.astype(np.int64), axis=axis)
+    return result
+
+
+def _sliced_content(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+    a = node.attributes
+    cut = [slice(None)] * operands[0].ndim
+    for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
+        cut[axis] = slice(start, None if step < 0 and end < -operands[0].shape[axis] else end, step)
+    return operands[0][tuple(cut)]
+
+
+def _split_content(node: Node, operands: list[np.ndarray]) -> list[np.ndarray] | None:
+    data, axis = operands[0], node.attributes["axis"]
+    sizes = [at_one(value.shape[axis]) if value.shape else 0 for value in node.outputs]
+    if not data.ndim or sum(sizes) != data.shape[axis]:
+        return None
+    return np.split(data, np.cumsum(sizes)[:-1], axis=axis)
+
+
+def _joined_content(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.atleast_1d(operand) for operand in operands], axis=node.attributes["axis"])
+
+
+def _broadcast_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    if not contents.are_numbers(operands[1]):
+        return None
+    target = tuple(int(size) for size in operands[1].reshape(-1))
+    return np.broadcast_to(operands[0], np.broadcast_shapes(operands[0].shape, target))
+
+
+def _filled_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    if not contents.are_numbers(operands[0]):
+        return None
+    return np.full([int(size) for size in operands[0].reshape(-1)], node.attributes["value"], dtype=object)
+
+
+def _counted_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    if not all(map(contents.are_numbers, operands)):
+        return None
+    return np.arange(*(int(operand.reshape(-1)[0]) for operand in operands)).astype(object)
+
+
+def picked(
+    name: str,
+    axes_rule: AxesRule,
+    adjoint: Rule | None = None,
+    *,
+    controls: Container[int] = (),
+    selectors: frozenset[int] = frozenset(),
+    takes_shape: bool = False,
+    rank: RankRule | None = None,
+    shape: ShapeRule | None = None,
+    integers: IntegerRule | None = None,
+) -> Operation:
+    """Some elements of the first operand, in other places."""
+    return Operation(
+        name=name,
+        axes=axes_rule,
+        factors=(frozenset({0}),),
+        moves="some",
+        controls=controls,
+        selectors=selectors,
+        takes_shape=takes_shape,
+        macs=each,
+        rank=rank,
+        shape=shape,
+        integers=integers,
+        adjoint=adjoint,
+    )
+
+
+BEHIND = range(1, 8)  # every operand but the first
+
+OPERATIONS = (
+    picked(
+        "broadcast",
+        axes.broadcast,
+        broadcasting(same),
+        controls=(1,),
+        takes_shape=True,
+        shape=shapes.broadcast_to,
+        integers=_broadcast_content,
+    ),
+    picked("gather", axes.gathered, _gather, selectors=frozenset({1}), rank=shapes.rank_gathered, integers=_gathered_content),
+    picked("gather_elements", mixed, selectors=frozenset({1})),
+    picked("roll", axes.rolled, _roll, controls=BEHIND, shape=shapes.as_data),
+    picked("slice", axes.sliced, _slice, controls=BEHIND, shape=shapes.sliced, integers=_sliced_content),
+    # the adjoints of its parts come side by side
+    replace(picked("split", axes.split, same, controls=BEHIND, shape=shapes.split, integers=_split_content), splits=True),
+    Operation(
+        name="concat",
+        axes=axes.joined,
+        addends=ALL,
+        joins=True,
+        macs=each,
+        shape=shapes.joined,
+        integers=_joined_content,
+        adjoint=_concat,
+    ),
+    Operation(
+        name="pad",
+        axes=axes.padded,
+        factors=(frozenset({0}),),
+        addends=(2, 3),  # the value, which an operand holds in one dialect or the other
+        controls=(1,),
+        macs=each,
+        shape=shapes.padded,
+        adjoint=_pad,
+    ),
+    Operation(name="resize", axes=axes.resized, factors=(frozenset({0}),), controls=BEHIND, macs=each),
+    Operation(name="full", axes=mixed, controls=(0,), macs=each, integers=_filled_content),
+    Operation(name="non_zero", axes=mixed, macs=each),
+    Operation(name="range", axes=mixed, macs=each, integers=_counted_content),
+    Operation(name="scatter_rows", axes=mixed, macs=each),
+    Operation(name="shape", axes=mixed, controls=(0,), macs=nothing),
+    Operation(name="size", axes=mixed, controls=(0,), macs=each),
+    Operation(name="top_k", axes=mixed, controls=(1,), macs=each),
+)

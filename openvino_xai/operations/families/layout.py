@@ -1,0 +1,171 @@
+"""Changes of layout and type: every element of an operand stands in the output once, in another place."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from openvino_xai.graph.model import Node, Value
+from openvino_xai.graph.sizes import Shape, product
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.operations import axes, contents, shapes
+from openvino_xai.operations.adjoint import Rule, Step, same
+from openvino_xai.operations.record import AxesRule, Cost, IntegerRule, Operation, RankRule, ShapeRule, each, nothing
+
+
+def _reshape(at: Step, index: int, g: Value) -> Value:
+    """Axes that the adjoint is the same along stay of size 1 where the reshape leaves them alone."""
+    before, after, lazy = at.operand_shape(0), at.output_shape(), shape_of(g)
+    if lazy == after:
+        return at.xp.reshape(g, before)
+    groups = _groups(before, after)
+    if groups is not None and all(all(lazy[t] == after[t] for t in ts) or all(lazy[t] == 1 for t in ts) for _, ts in groups):
+        sizes = {s: before[s] if all(lazy[t] == after[t] for t in ts) else 1 for ss, ts in groups for s in ss}
+        return at.xp.reshape(g, tuple(sizes.get(axis, 1) for axis in range(len(before))))
+    return at.xp.reshape(at.full(g), before)
+
+
+def _groups(before: Shape, after: Shape) -> list[tuple[list[int], list[int]]] | None:
+    """Runs of axes before and after that hold the same elements, each as short as can be."""
+    groups: list[tuple[list[int], list[int]]] = []
+    s = t = 0
+    while s < len(before) or t < len(after):
+        left: list[int] = []
+        right: list[int] = []
+        while True:
+            if s < len(before) and (not left or _small(before, left) <= _small(after, right)):
+                left.append(s)
+                s += 1
+            elif t < len(after):
+                right.append(t)
+                t += 1
+            else:
+                return groups if not right and product(before[i] for i in left) == 1 else None
+            if left and right and product(before[i] for i in left) == product(after[i] for i in right):
+                break
+            if s == len(before) and t == len(after):
+                return None
+        groups.append((left, right))
+    return groups
+
+
+def _small(shape: Shape, axes: list[int]) -> int:
+    return math.prod(size if isinstance(size, int) else size.factor for size in (shape[axis] for axis in axes))
+
+
+def _squeeze(at: Step, index: int, g: Value) -> Value:
+    gone = {axis % len(at.operand_shape(0)) for axis in at.node.attributes["axes"]}
+    sizes = iter(shape_of(g))
+    return at.xp.reshape(g, tuple(1 if axis in gone else next(sizes) for axis in range(len(at.operand_shape(0)))))
+
+
+def _unsqueeze(at: Step, index: int, g: Value) -> Value:
+    new = {axis % len(at.output_shape()) for axis in at.node.attributes["axes"]}
+    return at.xp.reshape(g, tuple(size for axis, size in enumerate(shape_of(g)) if axis not in new))
+
+
+def _transpose(at: Step, index: int, g: Value) -> Value:
+    return at.xp.permute_dims(g, tuple(int(i) for i in np.argsort(at.node.attributes["perm"])))
+
+
+def _cast_content(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+    dtype = node.outputs[0].dtype
+    if not contents.are_numbers(operands[0]) or dtype is None or dtype.kind not in "iuf":
+        return operands[0]
+    return operands[0].astype(float).astype(np.int64 if dtype.kind in "iu" else float).astype(object)
+
+
+def _reshaped_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+    if len(operands) < 2 or not contents.are_numbers(operands[1]):
+        return None
+    target, before = [int(size) for size in operands[1].reshape(-1)], operands[0].shape
+    sizes = [before[axis] if size == 0 and axis < len(before) else size for axis, size in enumerate(target)]  # 0 is as before
+    count = int(np.prod([size for size in sizes if size != -1]))
+    fits = operands[0].size == count if -1 not in sizes else count and operands[0].size % count == 0
+    return operands[0].reshape(sizes) if fits and sizes.count(-1) < 2 and min(sizes, default=0) >= -1 else None
+
+
+def change(
+    name: str,
+    axes_rule: AxesRule,
+    adjoint: Rule,
+    *,
+    macs: Cost = nothing,
+    pointwise: bool = False,
+    takes_shape: bool = False,
+    rank: RankRule | None = None,
+    shape: ShapeRule | None = None,
+    integers: IntegerRule | None = None,
+    lazy_adjoint: bool = True,
+) -> Operation:
+    """A change of layout or type."""
+    return Operation(
+        name=name,
+        axes=axes_rule,
+        factors=(frozenset({0}),),
+        pointwise=pointwise,
+        moves="all",
+        controls=(1,),
+        takes_shape=takes_shape,
+        macs=macs,
+        rank=rank,
+        shape=shape,
+        integers=integers,
+        lazy_adjoint=lazy_adjoint,
+        adjoint=adjoint,
+    )
+
+
+OPERATIONS = (
+    change(
+        "cast",
+        axes.elementwise,
+        same,
+        macs=each,
+        pointwise=True,
+        shape=shapes.broadcast_of_all,
+        integers=_cast_content,
+    ),
+    change(
+        "identity",
+        axes.elementwise,
+        same,
+        pointwise=True,
+        shape=shapes.broadcast_of_all,
+        integers=contents.first,
+    ),
+    change(
+        "reshape",
+        axes.reshaped,
+        _reshape,
+        takes_shape=True,
+        rank=shapes.rank_of_target,
+        shape=shapes.reshaped,
+        integers=_reshaped_content,
+        lazy_adjoint=False,
+    ),
+    change(
+        "squeeze",
+        axes.squeezed,
+        _squeeze,
+        rank=shapes.rank_less_axes,
+        integers=lambda node, operands: np.squeeze(operands[0], axis=tuple(node.attributes["axes"])),
+    ),
+    change(
+        "transpose",
+        axes.transposed,
+        _transpose,
+        macs=each,
+        rank=shapes.rank_as_before,
+        integers=lambda node, operands: operands[0].transpose(node.attributes["perm"]),
+    ),
+    change(
+        "unsqueeze",
+        axes.unsqueezed,
+        _unsqueeze,
+        rank=shapes.rank_with_axes,
+        shape=shapes.unsqueezed,
+        integers=lambda node, operands: np.expand_dims(operands[0], axis=tuple(node.attributes["axes"])),
+    ),
+)
