@@ -54,12 +54,12 @@ class Explanation:
 
     def __post_init__(self) -> None:
         """Raise ImageError where a map or a probability is no number."""
-        bad = [target.id for target, one in zip(self.targets, self.maps, strict=True) if not np.isfinite(one).all()]
+        bad = [target.id for target, saliency in zip(self.targets, self.maps, strict=True) if not np.isfinite(saliency).all()]
         if bad:
             raise ImageError(
                 f"the map of class {bad[0]} holds numbers that are not finite: does the model run in this precision?"
             )
-        if not all(math.isfinite(told.probability) for told in (*self.predictions, *self.targets)):
+        if not all(math.isfinite(prediction.probability) for prediction in (*self.predictions, *self.targets)):
             raise ImageError("the model's scores are not finite: does it run in this precision?")
 
     def overlay(
@@ -82,7 +82,7 @@ class Explanation:
 
     def grid(self, *others: Explanation, style: Style = OVERLAY) -> np.ndarray:
         """[H, W, 3] RGB bytes: a row for this explanation and each other: the image, then each target with its probability."""
-        rows = [one._row(style) for one in (self, *others)]
+        rows = [explanation._row(style) for explanation in (self, *others)]
         longest = max(map(len, rows))
         return sheet([[*row, *[(np.full_like(row[0][0], 255), "")] * (longest - len(row))] for row in rows])
 

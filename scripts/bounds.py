@@ -22,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ("mypy", "ruff")  # look at the source alone
-TESTS = [f"tests/{name}" for name in "graph files dialects render evaluate runtime cli serve probes test_public.py".split()]
+TESTS = ["-m", "not slow"]
 
 
 def requirements() -> dict[str, str]:
@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=[], help="only environments with one of these texts in their name")
-    parser.add_argument("--tests", nargs="*", default=TESTS)
+    parser.add_argument("--tests", nargs="*", default=TESTS, help="by default all that are not slow")
     options = parser.parse_args()
     os.nice(19)
     work: Path = options.work.resolve()

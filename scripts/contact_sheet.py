@@ -16,7 +16,7 @@ import openvino_xai as xai
 from openvino_xai.render.sheet import sheet
 
 IMAGENET = {"mean_values": "123.675 116.28 103.53", "scale_values": "58.395 57.12 57.375", "reverse_input_channels": "yes"}
-ONE = {"mean_values": "127.5 127.5 127.5", "scale_values": "127.5 127.5 127.5", "reverse_input_channels": "yes"}
+SYMMETRIC = {"mean_values": "127.5 127.5 127.5", "scale_values": "127.5 127.5 127.5", "reverse_input_channels": "yes"}
 CROP, SQUASH = {"resize_type": "crop"}, {"resize_type": "standard"}
 
 
@@ -33,9 +33,9 @@ class Column:
 
 
 COLUMNS = (
-    Column("EfficientNet-Lite0", "efficientnet_lite0.xml", ONE | CROP),
-    Column("... INT8 (QDQ)", "efficientnet_lite0_qdq_int8.onnx", ONE | CROP),
-    Column("... INT8 (NNCF)", "efficientnet_lite0_nncf_int8.xml", ONE | CROP),
+    Column("EfficientNet-Lite0", "efficientnet_lite0.xml", SYMMETRIC | CROP),
+    Column("... INT8 (QDQ)", "efficientnet_lite0_qdq_int8.onnx", SYMMETRIC | CROP),
+    Column("... INT8 (NNCF)", "efficientnet_lite0_nncf_int8.xml", SYMMETRIC | CROP),
     Column("SqueezeNet 1.1", "squeezenet1.1.onnx", {"mean_values": "103.939 116.779 123.68"} | CROP),
     Column(
         "MobileNetV2 (TFLite)", "mobilenet_v2_1.0_224_quant.tflite", {"reverse_input_channels": "yes"} | CROP, background=True
@@ -50,10 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with models/ and images/free/")
     parser.add_argument("--output", type=Path, default=Path("samples/pictures/networks.jpg"))
-    told = parser.parse_args()
-    photos = sorted((told.data / "images" / "free").iterdir())
-    columns = [pictures(told.data / "models", column, photos) for column in COLUMNS]
-    cv2.imwrite(str(told.output), sheet(list(zip(*columns, strict=True)))[..., ::-1])
+    arguments = parser.parse_args()
+    photos = sorted((arguments.data / "images" / "free").iterdir())
+    columns = [pictures(arguments.data / "models", column, photos) for column in COLUMNS]
+    cv2.imwrite(str(arguments.output), sheet(list(zip(*columns, strict=True)))[..., ::-1])
 
 
 def pictures(folder: Path, column: Column, photos: list[Path]) -> list[tuple[np.ndarray, str]]:
@@ -63,11 +63,11 @@ def pictures(folder: Path, column: Column, photos: list[Path]) -> list[tuple[np.
     labels = labels if column.background or column.numbered else labels[1:]
     network = xai.load(xai.insert(folder / column.file))
     network.configure(labels=labels, preprocessing=column.preprocessing)
-    made = [(np.full((24, 440, 3), 255, np.uint8), column.title)]
+    cells = [(np.full((24, 440, 3), 255, np.uint8), column.title)]
     for photo in photos:
-        seen = network.explain(photo)
-        made.append((seen.overlay(), f"{seen.targets[0].label} {seen.targets[0].probability:.0%}"))
-    return made
+        explanation = network.explain(photo)
+        cells.append((explanation.overlay(), f"{explanation.targets[0].label} {explanation.targets[0].probability:.0%}"))
+    return cells
 
 
 if __name__ == "__main__":

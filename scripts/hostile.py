@@ -42,7 +42,7 @@ from rich.progress import Progress
 
 MEMORY, SECONDS, WORKERS, CASES_A_WORKER = 6 * 2**30, 20, 2, 400
 STOPPED, SLOW = "stopped by the command line", "accepted, slowly"
-KEPT = 2  # folders of cases that went wrong in the same way
+EXAMPLES = 2  # folders of cases that went wrong in the same way
 
 
 def work_off(pipe: Connection, work: Path, number: int, seed: int, kinds: list[str]) -> None:
@@ -175,7 +175,7 @@ def run(work: Path, indices: list[int], seed: int, kinds: list[str], results: di
                 lines.flush()
                 likeness = (result["name"], result["where"], result["what"][:40], *result["also"])
                 alike[likeness] += 1
-                if not result["bad"] or alike[likeness] > KEPT:
+                if not result["bad"] or alike[likeness] > EXAMPLES:
                     shutil.rmtree(work / "case" / str(worker.job), ignore_errors=True)
                 worker.job = None
                 bar.advance(task)

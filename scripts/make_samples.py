@@ -31,19 +31,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with models/ and images/free/")
     parser.add_argument("--output", type=Path, default=Path("samples"))
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     for folder in ("models", "images"):
-        (told.output / folder).mkdir(parents=True, exist_ok=True)
-    labels = (told.data / "models" / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()[1:]
-    (told.output / "models" / "imagenet_labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        (arguments.output / folder).mkdir(parents=True, exist_ok=True)
+    labels = (arguments.data / "models" / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()[1:]
+    (arguments.output / "models" / "imagenet_labels.txt").write_text(
+        "".join(f"{label}\n" for label in labels), encoding="utf-8"
+    )
     short = " ".join(label.split(",")[0].strip().replace(" ", "_") for label in labels)
     for source, name in MODELS.items():
-        model = open_model(told.data / "models" / source).twin()
+        model = open_model(arguments.data / "models" / source).twin()
         model.set_info("model_info", {**INFO, "labels": short})
-        model.save(told.output / "models" / name)
+        model.save(arguments.output / "models" / name)
     for source, name in PHOTOS.items():
-        shutil.copyfile(told.data / "images" / "free" / source, told.output / "images" / name)
-        (told.output / "images" / name).chmod(0o644)
+        shutil.copyfile(arguments.data / "images" / "free" / source, arguments.output / "images" / name)
+        (arguments.output / "images" / name).chmod(0o644)
 
 
 if __name__ == "__main__":

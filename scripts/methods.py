@@ -69,7 +69,7 @@ COLUMNS = {
     "pointing_game": "pointing",
 }
 IMAGENET = {"mean_values": "123.675,116.28,103.53", "scale_values": "58.395,57.12,57.375", "reverse_input_channels": "yes"}
-ONE = {"mean_values": "127.5", "scale_values": "127.5", "reverse_input_channels": "yes"}
+SYMMETRIC = {"mean_values": "127.5", "scale_values": "127.5", "reverse_input_channels": "yes"}
 CAFFE = {"mean_values": "103.939,116.779,123.68"}
 CROP, SQUASH = {"resize_type": "crop"}, {"resize_type": "standard"}
 
@@ -90,22 +90,22 @@ class Study:
 
 def studies(data: Path | None, work: Path) -> list[Study]:
     """The sample network on the sample photos, and what `data` has."""
-    found = [Study("EfficientNet-Lite0, free photos", SAMPLES / "models" / "efficientnet_lite0.xml", SAMPLES / "images")]
+    samples = [Study("EfficientNet-Lite0, free photos", SAMPLES / "models" / "efficientnet_lite0.xml", SAMPLES / "images")]
     if data is None:
-        return found
+        return samples
     models, images = data / "models", data / "images"
     names = {"labels": str(SAMPLES / "models" / "imagenet_labels.txt")}
     lite, squeeze = models / "efficientnet_lite0.xml", models / "squeezenet1.1.onnx"
     vit = models / "vit_s14_imagenette.xml"
     norm = {"fd_cam": "/backbone/encoder/layer.11/norm1/Add_1"}
     return [
-        *found,
-        Study("EfficientNet-Lite0, 100 photos", lite, images / "imagenet100", ONE | CROP | names),
+        *samples,
+        Study("EfficientNet-Lite0, 100 photos", lite, images / "imagenet100", SYMMETRIC | CROP | names),
         Study(
             "EfficientNet-Lite0, 134 with boxes",
             lite,
             images / "boxes" / "boxes.json",
-            ONE | SQUASH | names,
+            SYMMETRIC | SQUASH | names,
             pixels_elsewhere=True,
         ),
         Study("SqueezeNet 1.1, 100 photos", squeeze, images / "imagenet100", CAFFE | CROP | names),
@@ -127,11 +127,11 @@ RGB = {"reverse_input_channels": "yes", "resize_type": "standard"}
 def ten_classes(data: Path, work: Path) -> Path:
     """The boxes with the ids of a network that has ten of ImageNet's classes."""
     lines = (data / "models" / "vit_s14_imagenette_labels.txt").read_text().split("\n")
-    own = {int(line.split()[1]): index for index, line in enumerate(lines) if line.strip()}
+    ids = {int(line.split()[1]): index for index, line in enumerate(lines) if line.strip()}
     folder = (data / "images" / "boxes").resolve()
-    told = json.loads((folder / "boxes.json").read_text())
+    boxes = json.loads((folder / "boxes.json").read_text())
     path = work / "ten_classes.json"
-    path.write_text(json.dumps({str(folder / name): {**item, "label": own[item["label"]]} for name, item in told.items()}))
+    path.write_text(json.dumps({str(folder / name): {**item, "label": ids[item["label"]]} for name, item in boxes.items()}))
     return path
 
 

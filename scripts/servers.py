@@ -50,8 +50,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--requests", type=int, default=200, help="to each of the plain and the hooked model, under load")
-    told = parser.parse_args()
-    work = told.work.resolve()
+    arguments = parser.parse_args()
+    work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     if (reason := why_not()) is not None:
         print(f"skipped: Triton cannot run here: {reason}")
@@ -61,12 +61,12 @@ def main() -> None:
     with triton(work, python, repository) as (http, grpc, process):
         ask(python, http, grpc, samples, WARM)  # what a server needs when it works for the first time
         warm = memory(process)
-        seen = ask(python, http, grpc, samples, told.requests)
-        seen["memory_mb"] = {"warm": warm, "after": memory(process)}
-    seen["checks"].update(kserve(work, samples))
-    (work / "servers.json").write_text(json.dumps(seen, indent=2))
-    print(json.dumps(seen, indent=2))
-    if seen["wrong"] or not all(seen["checks"].values()):
+        results = ask(python, http, grpc, samples, arguments.requests)
+        results["memory_mb"] = {"warm": warm, "after": memory(process)}
+    results["checks"].update(kserve(work, samples))
+    (work / "servers.json").write_text(json.dumps(results, indent=2))
+    print(json.dumps(results, indent=2))
+    if results["wrong"] or not all(results["checks"].values()):
         sys.exit("some answers are not what the models answer alone")
 
 
@@ -110,21 +110,21 @@ def kserve(work: Path, samples: Path) -> dict[str, bool]:
     folder, port = work / "kserve_export" / "predictor", free_port()
     command = [str(python), str(folder / "predictor.py"), "--model_name=sample", f"--model_path={folder / 'model.xml'}"]
     command += [f"--http_port={port}"]
-    held, checks = np.load(samples), {}
+    arrays, checks = np.load(samples), {}
     with (work / "kserve.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_until_ready(f"http://127.0.0.1:{port}/v2/health/ready", process, work / "kserve.log")
         address = f"http://127.0.0.1:{port}/v2/models/sample/infer"
-        both = post(address, held["images"][:2], ["logits", "saliency_map"])
+        both = post(address, arrays["images"][:2], ["logits", "saliency_map"])
         checks["kserve, at loopback alone"] = refuses("127.0.0.2", port)  # as any but the one it was told
         checks["kserve, outputs in order"] = list(both) == ["logits", "saliency_map"]
-        checks["kserve, maps"] = bool(np.allclose(both["saliency_map"], held["maps"][:2], atol=1e-4))
-        one = post(address, held["images"][:1], ["logits"])
-        checks["kserve, logits alone"] = list(one) == ["logits"] and bool(
-            np.allclose(one["logits"], held["logits"][:1], rtol=1e-6)
+        checks["kserve, maps"] = bool(np.allclose(both["saliency_map"], arrays["maps"][:2], atol=1e-4))
+        scores = post(address, arrays["images"][:1], ["logits"])
+        checks["kserve, logits alone"] = list(scores) == ["logits"] and bool(
+            np.allclose(scores["logits"], arrays["logits"][:1], rtol=1e-6)
         )
-        checks["kserve, old client"] = next(iter(post(address, held["images"][:1], []))) == "logits"
+        checks["kserve, old client"] = next(iter(post(address, arrays["images"][:1], []))) == "logits"
         checks |= {f"kserve, refused: {name}": is_refused(address, body) for name, body in mistakes().items()}
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -177,15 +177,15 @@ def refuses(address: str, port: int) -> bool:
 
 def post(address: str, images: np.ndarray, outputs: Sequence[str]) -> dict[str, np.ndarray]:
     """One request of the Open Inference Protocol."""
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "inputs": [{"name": "image", "shape": list(images.shape), "datatype": "FP32", "data": images.reshape(-1).tolist()}]
     }
     if outputs:
-        told["outputs"] = [{"name": name} for name in outputs]
-    request = urllib.request.Request(address, json.dumps(told).encode(), {"Content-Type": "application/json"})
+        content["outputs"] = [{"name": name} for name in outputs]
+    request = urllib.request.Request(address, json.dumps(content).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
-        given = json.load(answer)["outputs"]
-    return {output["name"]: np.array(output["data"], np.float32).reshape(output["shape"]) for output in given}
+        tensors = json.load(answer)["outputs"]
+    return {output["name"]: np.array(output["data"], np.float32).reshape(output["shape"]) for output in tensors}
 
 
 def repositories(work: Path) -> tuple[Path, Path]:
@@ -236,13 +236,13 @@ def triton(work: Path, python: Path, repository: Path) -> Iterator[tuple[str, st
         f"--grpc-port={grpc}",
         "--allow-metrics=false",
     ]
-    told = {
+    variables = {
         "PATH": f"{python.parent}:/usr/bin:/bin",
         "PYTHONPATH": str(packages),
         "LD_LIBRARY_PATH": str(packages / "nvidia_pytriton.libs"),
     }
     with (work / "triton.log").open("wb") as log:
-        process = subprocess.Popen(command, env=told, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_until_ready(f"http://127.0.0.1:{http}/v2/health/ready", process, work / "triton.log")
         yield f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", process
@@ -263,9 +263,9 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> N
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:

@@ -63,19 +63,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="the folder for environments, networks and measurements")
     parser.add_argument("--only", help="rows, by parts of their names, with commas between")
-    told = parser.parse_args()
-    wanted = {k: v for k, v in NETWORKS.items() if not told.only or any(part in k for part in told.only.split(","))}
-    (told.work / "measured").mkdir(parents=True, exist_ok=True)
-    pythons = {name: environment(told.work, name) for name in ENVIRONMENTS}
-    found = {}
+    arguments = parser.parse_args()
+    wanted = {k: v for k, v in NETWORKS.items() if not arguments.only or any(part in k for part in arguments.only.split(","))}
+    (arguments.work / "measured").mkdir(parents=True, exist_ok=True)
+    pythons = {name: environment(arguments.work, name) for name in ENVIRONMENTS}
+    results = {}
     with Progress() as bar:
         task = bar.add_task("measuring", total=len(wanted))
         for name, (architecture, side, quantised) in wanted.items():
             bar.update(task, description=name)
-            found[name] = measure(told.work, pythons, architecture, side, quantised=quantised)
+            results[name] = measure(arguments.work, pythons, architecture, side, quantised=quantised)
             bar.advance(task)
-    text = table(found)
-    (told.work / "side_by_side.md").write_text(text, encoding="utf-8")
+    text = table(results)
+    (arguments.work / "side_by_side.md").write_text(text, encoding="utf-8")
     print(text)
 
 
@@ -102,33 +102,33 @@ def measure(work: Path, pythons: dict[str, Path], architecture: str, side: int, 
         ov.save_model(ov.Core().read_model(onnx), float_ir, compress_to_fp16=False)
         if quantised:
             run(pythons["torch"], "quantise.py", float_ir, ir)
-    kept = work / "measured"
+    cache = work / "measured"
     times = 300 if architecture in SMALL else 100
-    found = {
-        "openvino": once(kept / f"{stem}_openvino.json", lambda: ours(ir, times)),
-        "throughput": once(kept / f"{stem}_throughput.json", lambda: ours(ir, times, "--hint", "THROUGHPUT")),
-        "top": once(kept / f"{stem}_top.json", lambda: ours(ir, times, "--targets", "top:1", "--score", "logit")),
+    results = {
+        "openvino": once(cache / f"{stem}_openvino.json", lambda: ours(ir, times)),
+        "throughput": once(cache / f"{stem}_throughput.json", lambda: ours(ir, times, "--hint", "THROUGHPUT")),
+        "top": once(cache / f"{stem}_top.json", lambda: ours(ir, times, "--targets", "top:1", "--score", "logit")),
         "predecessor": once(
-            kept / f"{stem}_predecessor.json", lambda: run(pythons["predecessor"], "predecessor.py", ir, times)
+            cache / f"{stem}_predecessor.json", lambda: run(pythons["predecessor"], "predecessor.py", ir, times)
         ),
     }
     if not quantised:
-        found["onnx"] = once(kept / f"{stem}_onnx.json", lambda: ours(onnx, times))
-        found["grad_cam"] = once(
-            kept / f"{stem}_grad_cam.json", lambda: run(pythons["torch"], "grad_cam.py", architecture, side, 30)
+        results["onnx"] = once(cache / f"{stem}_onnx.json", lambda: ours(onnx, times))
+        results["grad_cam"] = once(
+            cache / f"{stem}_grad_cam.json", lambda: run(pythons["torch"], "grad_cam.py", architecture, side, 30)
         )
-    return found
+    return results
 
 
 def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What is in the file, which is made if it is not there."""
     if not path.exists():
-        told = json.dumps(make())
+        text = json.dumps(make())
         temporary = path.with_suffix(".part")
-        temporary.write_text(told)
+        temporary.write_text(text)
         temporary.replace(path)
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    result: dict[str, Any] = json.loads(path.read_text())
+    return result
 
 
 def ours(model: Path, times: int, *options: str) -> dict[str, Any]:
@@ -146,18 +146,18 @@ def run(python: Path, script: str, *arguments: object) -> dict[str, Any]:
 
 def last_line(text: str) -> dict[str, Any]:
     lines = [line for line in text.splitlines() if line.startswith("{")]
-    found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-    return found
+    result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return result
 
 
-def table(found: dict[str, dict[str, Any]]) -> str:
+def table(results: dict[str, dict[str, Any]]) -> str:
     """Markdown: ratios over the plain model of the same pair, and what the peers take."""
     lines = [
         "| network | plain, ms | hooked / plain, OpenVINO | ONNX Runtime | images/s, async | top class, logit | peak memory "
         "| predecessor | its weights grow | PyTorch, ms | with Grad-CAM, ms |",
         "| --- " * 11 + "|",
     ]
-    for name, row in found.items():
+    for name, row in results.items():
         plain, hooked = row["openvino"]["rows"]
         old, torch = row["predecessor"], row.get("grad_cam", {})
         lines.append(
@@ -168,21 +168,21 @@ def table(found: dict[str, dict[str, Any]]) -> str:
             f"| {'' if 'failed' in old else format(old['grown_bytes'] / 1e6, '+.1f') + ' MB'} "
             f"| {milliseconds(torch, 'plain_seconds')} | {milliseconds(torch, 'explained_seconds')} |"
         )
-    return "\n".join([*lines, "", footnote(found), ""])
+    return "\n".join([*lines, "", footnote(results), ""])
 
 
-def ratio(told: dict[str, Any] | None) -> str:
-    return "" if told is None else f"{told['rows'][1]['latency_ratio']:.2f}"
+def ratio(result: dict[str, Any] | None) -> str:
+    return "" if result is None else f"{result['rows'][1]['latency_ratio']:.2f}"
 
 
-def milliseconds(told: dict[str, Any], key: str) -> str:
-    return f"{told[key] * 1e3:.1f}" if key in told else ""
+def milliseconds(result: dict[str, Any], key: str) -> str:
+    return f"{result[key] * 1e3:.1f}" if key in result else ""
 
 
-def footnote(found: dict[str, dict[str, Any]]) -> str:
+def footnote(results: dict[str, dict[str, Any]]) -> str:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("ovxai", "openvino", "onnxruntime"))
-    peers = {row["predecessor"].get("openvino", "").partition("-")[0] for row in found.values()} - {""}
-    torches = {row.get("grad_cam", {}).get("torch", "") for row in found.values()} - {""}
+    peers = {row["predecessor"].get("openvino", "").partition("-")[0] for row in results.values()} - {""}
+    torches = {row.get("grad_cam", {}).get("torch", "") for row in results.values()} - {""}
     model = next(
         (line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")), platform.processor()
     )
@@ -193,8 +193,8 @@ def footnote(found: dict[str, dict[str, Any]]) -> str:
 
 
 def cpu_lines() -> list[str]:
-    told = Path("/proc/cpuinfo")
-    return told.read_text().splitlines() if told.exists() else []
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
 
 
 if __name__ == "__main__":

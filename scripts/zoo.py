@@ -59,54 +59,56 @@ def main() -> None:
     parser.add_argument("--only", help="names, with commas between")
     parser.add_argument("--jobs", type=int, default=2, help="models at a time")
     parser.add_argument("--predecessor", action="store_true", help="hook what TorchScript wrote by openvino_xai 1.1.0, too")
-    told = parser.parse_args()
-    names = told.only.split(",") if told.only else NAMES
-    (told.work / "zoo").mkdir(parents=True, exist_ok=True)
-    pythons = {name: environment(told.work, name) for name in ("torch", "predecessor")[: 1 + told.predecessor]}
+    arguments = parser.parse_args()
+    names = arguments.only.split(",") if arguments.only else NAMES
+    (arguments.work / "zoo").mkdir(parents=True, exist_ok=True)
+    pythons = {name: environment(arguments.work, name) for name in ("torch", "predecessor")[: 1 + arguments.predecessor]}
     cases = [(name, *export) for export in EXPORTS for name in names]
     rows: list[dict[str, Any]] = []
-    with Progress() as bar, ThreadPoolExecutor(told.jobs) as pool:
+    with Progress() as bar, ThreadPoolExecutor(arguments.jobs) as pool:
         task = bar.add_task("hooking", total=len(cases))
-        for found in pool.map(lambda case: hook(told.work, pythons, *case), cases):
-            rows.extend(found)
+        for results in pool.map(lambda case: hook(arguments.work, pythons, *case), cases):
+            rows.extend(results)
             bar.advance(task)
-    for file in sorted((told.data / "models").iterdir()) if told.data else []:
+    for file in sorted((arguments.data / "models").iterdir()) if arguments.data else []:
         if file.suffix in (".onnx", ".xml", ".tflite"):
             case = {"name": file.stem, "exporter": "as it is", "batch": "its own"}
-            rows += [{**case, "dialect": d, **one(file, d)} for d in (("onnx", "ir") if file.suffix == ".onnx" else ("ir",))]
+            rows += [
+                {**case, "dialect": d, **outcome(file, d)} for d in (("onnx", "ir") if file.suffix == ".onnx" else ("ir",))
+            ]
     text = table(rows)
-    (told.work / "zoo.md").write_text(text, encoding="utf-8")
+    (arguments.work / "zoo.md").write_text(text, encoding="utf-8")
     print(text)
 
 
 def hook(work: Path, pythons: dict[str, Path], name: str, exporter: str, batch: str) -> list[dict[str, Any]]:
     """What became of one export, in every dialect that reads it."""
     stem = f"{name.replace('/', '_')}_{exporter}_{batch}"
-    kept = work / "zoo" / f"{stem}.json"
-    found: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
-    if found and not lacks_predecessor(found, pythons):
-        return found
+    cache = work / "zoo" / f"{stem}.json"
+    results: list[dict[str, Any]] = json.loads(cache.read_text()) if cache.exists() else []
+    if results and not lacks_predecessor(results, pythons):
+        return results
     model = work / "zoo" / f"{stem}{'.xml' if exporter == 'openvino' else '.onnx'}"
     case = {"name": name, "exporter": exporter, "batch": batch}
     failed = None if model.exists() else exported(pythons["torch"], [name, exporter, batch, str(model)])
-    if not found:
+    if not results:
         dialects = ("ir",) if exporter == "openvino" else ("onnx", "ir")
         cannot = {"became": "cannot be exported", "why": failed}
-        found = [{**case, "dialect": d, **(one(model, d) if failed is None else cannot)} for d in dialects]
-    if failed is None and lacks_predecessor(found, pythons):
-        found[-1]["predecessor"] = predecessor(pythons["predecessor"], model)
-    kept.write_text(json.dumps(found))
+        results = [{**case, "dialect": d, **(outcome(model, d) if failed is None else cannot)} for d in dialects]
+    if failed is None and lacks_predecessor(results, pythons):
+        results[-1]["predecessor"] = predecessor(pythons["predecessor"], model)
+    cache.write_text(json.dumps(results))
     for file in model.parent.glob(f"{stem}.*"):
-        if file != kept:
+        if file != cache:
             file.unlink()
-    return found
+    return results
 
 
-def lacks_predecessor(found: list[dict[str, Any]], pythons: dict[str, Path]) -> bool:
+def lacks_predecessor(results: list[dict[str, Any]], pythons: dict[str, Path]) -> bool:
     """Whether it is wanted what the predecessor makes of an export, and not known: it is told beside the IR, which it reads."""
-    row = found[-1]
-    known = "predecessor" in row or row["became"] == "cannot be exported"
-    return "predecessor" in pythons and row["exporter"] == "torchscript" and not known
+    row = results[-1]
+    settled = "predecessor" in row or row["became"] == "cannot be exported"
+    return "predecessor" in pythons and row["exporter"] == "torchscript" and not settled
 
 
 def exported(python: Path, arguments: list[str]) -> str | None:
@@ -119,24 +121,24 @@ def exported(python: Path, arguments: list[str]) -> str | None:
     return (done.stderr.strip().splitlines() or ["?"])[-1][:200] if done.returncode else None
 
 
-def one(model: Path, dialect: str) -> dict[str, Any]:
+def outcome(model: Path, dialect: str) -> dict[str, Any]:
     """What became of one model, in a process of its own."""
     start = time.perf_counter()
-    found = told_by(sys.executable, Path(__file__).with_name("zoo_one.py"), model, dialect)
-    return {**found, "seconds": round(time.perf_counter() - start, 1)}
+    record = record_of(sys.executable, Path(__file__).with_name("zoo_one.py"), model, dialect)
+    return {**record, "seconds": round(time.perf_counter() - start, 1)}
 
 
 def predecessor(python: Path, model: Path) -> dict[str, Any]:
     """What the predecessor made of one ONNX file, and what that is worth."""
-    seen = model.with_suffix(".npz")
-    found = told_by(python, "-I", PEERS / "predecessor_zoo.py", model, seen)  # its package has the name of ours
-    if "became" in found:
-        return {"verdict": f"fails: {found['became']}", **found}
-    found = told_by(sys.executable, Path(__file__).with_name("zoo_peer.py"), model, seen)
-    return {"verdict": f"unchecked: {found['became']}", **found} if "became" in found else found
+    answers = model.with_suffix(".npz")
+    record = record_of(python, "-I", PEERS / "predecessor_zoo.py", model, answers)  # its package has the name of ours
+    if "became" in record:
+        return {"verdict": f"fails: {record['became']}", **record}
+    record = record_of(sys.executable, Path(__file__).with_name("zoo_peer.py"), model, answers)
+    return {"verdict": f"unchecked: {record['became']}", **record} if "became" in record else record
 
 
-def told_by(*command: str | Path) -> dict[str, Any]:
+def record_of(*command: str | Path) -> dict[str, Any]:
     """What a process prints, or `became`: that it was too slow or crashed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
@@ -188,11 +190,11 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
     titles = ("same", "other map", "other scores", "early layer", "no layer", "fails", "unchecked")
     lines = []
     for exporter, batch in EXPORTS:
-        told = [row["predecessor"]["verdict"] for row in rows if "predecessor" in row and row["batch"] == batch]
-        if exporter == "torchscript" and told:
-            counts = [sum(verdict.startswith(title) for verdict in told) for title in titles]
-            together = [verdict for verdict in told if verdict.endswith("fails at batch 3")]
-            lines.append("| " + " | ".join(map(str, (batch, len(told), *counts, len(together)))) + " |")
+        judgements = [row["predecessor"]["verdict"] for row in rows if "predecessor" in row and row["batch"] == batch]
+        if exporter == "torchscript" and judgements:
+            counts = [sum(verdict.startswith(title) for verdict in judgements) for title in titles]
+            together = [verdict for verdict in judgements if verdict.endswith("fails at batch 3")]
+            lines.append("| " + " | ".join(map(str, (batch, len(judgements), *counts, len(together)))) + " |")
     if not lines:
         return []
     heads = ("predecessor: batch", "exports", *titles, "of these, fails at batch 3")

@@ -48,7 +48,7 @@ def became(model: Any) -> dict[str, Any]:
         return {**hooked, **seconds}
     assert hooked.verified is not None and hooked.layer.cost is not None
     value = next(v for node in original.graph.nodes for v in node.outputs if layer_name(v) == hooked.layer.name)
-    told = {
+    record = {
         "method": hooked.record["method"],
         "layer": hooked.layer.name,
         "depth": round(hooked.layer.depth, 3),
@@ -57,11 +57,11 @@ def became(model: Any) -> dict[str, Any]:
         **seconds,
     }
     if (why := influenced(original, hooked)) is not None:
-        return {"became": "wrong", **told, "why": why}
+        return {"became": "wrong", **record, "why": why}
     moved = turned(original, value)
     if moved is not None and moved is not True:
-        return {"became": "wrong", **told, "why": moved}
-    return {"became": "explained", **told, "in place": "seen" if moved is None else "unclear"}
+        return {"became": "wrong", **record, "why": moved}
+    return {"became": "explained", **record, "in place": "seen" if moved is None else "unclear"}
 
 
 def inserted(original: Deployed) -> xai.Hooked | dict[str, str]:
@@ -87,9 +87,9 @@ def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
         if not np.array_equal(array, together[name]):
             return f"output '{name}' changed for {BATCH} images"
     for image in range(BATCH):
-        one = running({name: array[image : image + 1] for name, array in inputs.items()})["saliency_map"][0]
+        alone = running({name: array[image : image + 1] for name, array in inputs.items()})["saliency_map"][0]
         # maps are scaled to [0, 1]: what differs there by rounding is large only where a map is flat
-        apart = np.abs(one - together["saliency_map"][image]).mean()
+        apart = np.abs(alone - together["saliency_map"][image]).mean()
         if apart > 100 * APART:
             return f"image {image} of {BATCH} has another map than alone: {apart:.1g}"
     return None
@@ -118,18 +118,20 @@ def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
         changed[image.name][tuple(at)] += 3
         moved = np.abs(running(changed)["seen"] - before)
         others = tuple(axis for axis in range(moved.ndim) if axis not in place.cells)
-        seen = moved.sum(axis=others)
+        response = moved.sum(axis=others)
         if len(place.cells) == 1:
-            seen = seen[place.prefix : place.prefix + height * width].reshape(height, width)
+            response = response[place.prefix : place.prefix + height * width].reshape(height, width)
         elif place.cells[0] > place.cells[1]:
-            seen = seen.T
-        responses.append(seen / max(seen.sum(), 1e-30))
-    own = np.maximum(np.array(responses) / np.maximum(np.mean(responses, axis=0), 1e-30) - 1, 0)  # beyond what any change does
-    if own.max() < CLEAR:
+            response = response.T
+        responses.append(response / max(response.sum(), 1e-30))
+    changes = np.maximum(
+        np.array(responses) / np.maximum(np.mean(responses, axis=0), 1e-30) - 1, 0
+    )  # beyond what any change does
+    if changes.max() < CLEAR:
         return True
     shares = [(np.arange(size) + 0.5) / size - 0.5 for size in (height, width)]
-    seen_at = np.stack([(own * shares[0][:, None]).sum(axis=(1, 2)), (own * shares[1]).sum(axis=(1, 2))], axis=1)
-    agree = (np.array(corners) - 0.5).T @ seen_at  # [axis of the image, axis of the cells]
+    centres = np.stack([(changes * shares[0][:, None]).sum(axis=(1, 2)), (changes * shares[1]).sum(axis=(1, 2))], axis=1)
+    agree = (np.array(corners) - 0.5).T @ centres  # [axis of the image, axis of the cells]
     for axis in (0, 1):
         if agree[axis, axis] <= abs(agree[axis, 1 - axis]):
             return f"a change along axis {axis} of the image is not seen along that of the cells: {np.round(agree, 3).tolist()}"

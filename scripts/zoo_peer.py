@@ -39,34 +39,34 @@ def main(path: str, npz: str) -> None:
     print(json.dumps(judged(path, np.load(npz))))
 
 
-def judged(path: str, seen: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def judged(path: str, answers: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The verdict, and what it rests on."""
-    told: dict[str, Any] = json.loads(str(seen["told"]))
-    if "failed" in told:
-        return {"verdict": failed(told), **told}
+    record: dict[str, Any] = json.loads(str(answers["report"]))
+    if "failed" in record:
+        return {"verdict": failed(record), **record}
     original = open_model(ov.Core().read_model(path))
-    apart = "; fails at batch 3" if "failed_together" in told else ""
+    apart = "; fails at batch 3" if "failed_together" in record else ""
     try:
-        hooked = definition(original, told)
+        hooked = definition(original, record)
     except TooLarge as error:
-        return {"verdict": (early(costs(original)[told["layer"]]) or f"unchecked: {error}") + apart, **told}
+        return {"verdict": (early(costs(original)[record["layer"]]) or f"unchecked: {error}") + apart, **record}
     except xai.OvxaiError as error:
-        return {"verdict": f"unchecked: {error}{apart}", **told}
+        return {"verdict": f"unchecked: {error}{apart}", **record}
     assert hooked.layer.cost is not None
-    told["cost"] = round(hooked.layer.cost, 2)
-    return {"verdict": (wrong(hooked, told, seen) or early(hooked.layer.cost) or "same") + apart, **told}
+    record["cost"] = round(hooked.layer.cost, 2)
+    return {"verdict": (wrong(hooked, record, answers) or early(hooked.layer.cost) or "same") + apart, **record}
 
 
-def failed(told: Mapping[str, Any]) -> str:
+def failed(record: Mapping[str, Any]) -> str:
     """The verdict where there is no map."""
-    if told.get("tried") == []:
+    if record.get("tried") == []:
         return "no layer"
-    return f"fails: {told['failed'] if NO_LAYER not in told['failed'] else told['failed_before']}"
+    return f"fails: {record['failed'] if NO_LAYER not in record['failed'] else record['failed_before']}"
 
 
-def definition(original: Deployed, told: Mapping[str, Any]) -> xai.Hooked:
+def definition(original: Deployed, record: Mapping[str, Any]) -> xai.Hooked:
     """A model that returns the maps that the predecessor's should be. Raises an OvxaiError."""
-    layer, method = counterpart(original.graph, told["layer"], told["method"]), told["method"]
+    layer, method = counterpart(original.graph, record["layer"], record["method"]), record["method"]
     return xai.insert(original.object(), layer=layer, method=method, score="logit", scale="none", max_memory=MEMORY)
 
 
@@ -79,26 +79,26 @@ def early(cost: float) -> str | None:
     return f"early layer, {cost:.0f} times the cost" if cost > FAR else None
 
 
-def wrong(hooked: xai.Hooked, told: dict[str, Any], seen: Mapping[str, np.ndarray]) -> str | None:
+def wrong(hooked: xai.Hooked, record: dict[str, Any], answers: Mapping[str, np.ndarray]) -> str | None:
     """What is wrong with the predecessor's maps and scores, alone and, where the batch is open, together.
 
     How far the maps are apart is noted in `told`: on average, at most, and by how much more than what rounding may do.
     """
     running = hooked.deployed.compile()
-    for batch in sorted({1, len(seen["images"])}):
-        if f"map_{batch}" not in seen:
+    for batch in sorted({1, len(answers["images"])}):
+        if f"map_{batch}" not in answers:
             continue
-        ours = running({hooked.record["image"]: seen["images"][:batch]})
+        ours = running({hooked.record["image"]: answers["images"][:batch]})
         scores, size = ours[hooked.record["scores"]], np.abs(ours[hooked.record["scores"]]).max()
-        if told["changed"] > CHANGED * size:
-            return f"other scores (by up to {told['changed']:.1g})"
-        if np.abs(scores - seen[f"scores_{batch}"]).max() > SCORES * size:
+        if record["changed"] > CHANGED * size:
+            return f"other scores (by up to {record['changed']:.1g})"
+        if np.abs(scores - answers[f"scores_{batch}"]).max() > SCORES * size:
             return "unchecked: the plain model has other scores in the predecessor's OpenVINO"
-        maps, theirs = ours["saliency_map"], seen[f"map_{batch}"]
+        maps, theirs = ours["saliency_map"], answers[f"map_{batch}"]
         if theirs.shape != maps.shape:
             return f"other map ({' x '.join(map(str, theirs.shape))} for {' x '.join(map(str, maps.shape))})"
         mean, largest, beyond = differences(maps, theirs)
-        told["difference"] = {"mean": round(mean, 4), "largest": round(largest, 4), "beyond rounding": round(beyond, 4)}
+        record["difference"] = {"mean": round(mean, 4), "largest": round(largest, 4), "beyond rounding": round(beyond, 4)}
         if beyond > 0:
             return f"other map (mean difference {mean:.2g}{f' at batch {batch}' if batch > 1 else ''})"
     return None
@@ -109,8 +109,8 @@ def counterpart(graph: Graph, name: str, method: str) -> str:
     if method == "reciprocam":
         return name
     image, where = find_image(graph)
-    found = blocks(graph, image, find_scores(graph), places(graph, image, where))
-    names = [block.name for block in found if block.residual is not None and layer_name(block.residual) == name]
+    candidates = blocks(graph, image, find_scores(graph), places(graph, image, where))
+    names = [block.name for block in candidates if block.residual is not None and layer_name(block.residual) == name]
     if len(names) != 1:
         raise xai.OvxaiError(f"'{name}' enters {len(names)} attention blocks that we know")
     return names[0]

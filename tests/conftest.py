@@ -15,40 +15,40 @@ from openvino_xai.surgery.decision import Decision
 @pytest.fixture(scope="session")
 def torch() -> Any:
     """Torch with the grad-cam package, for checks that are made where they are installed."""
-    found = pytest.importorskip("torch", reason="torch is not installed: an optional check")
+    module = pytest.importorskip("torch", reason="torch is not installed: an optional check")
     for name, signature in (
         ("nms", "(Tensor a, Tensor b, float c) -> Tensor"),
         ("qnms", "(Tensor a, Tensor b, float c) -> Tensor"),
     ):
-        found.library.define(f"torchvision::{name}", signature)  # torchvision has no CPU build
+        module.library.define(f"torchvision::{name}", signature)  # torchvision has no CPU build
     pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed: an optional check")
-    return found
+    return module
 
 
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
     """The decisions of which hooks are verified, in order."""
-    return _noting(monkeypatch, lambda asked: None)
+    return _noting(monkeypatch, lambda decisions: None)
 
 
 @pytest.fixture
 def changed_once(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
     """As `verified`, where the first hook is said to change the model's outputs."""
 
-    def refuse_first(asked: list[Decision]) -> None:
-        if len(asked) == 1:
+    def refuse_first(decisions: list[Decision]) -> None:
+        if len(decisions) == 1:
             raise OutputsChanged("output 'logits' changed")
 
     return _noting(monkeypatch, refuse_first)
 
 
 def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[list[Decision]], None]) -> list[Decision]:
-    real, asked = insert.verify_hook, []
+    real, decisions = insert.verify_hook, []
 
     def noted(original: Any, hooked: Any, location: Any, decision: Decision, *, cost: float) -> Any:
-        asked.append(decision)
-        before(asked)
+        decisions.append(decision)
+        before(decisions)
         return real(original, hooked, location, decision, cost=cost)
 
     monkeypatch.setattr(insert, "verify_hook", noted)
-    return asked
+    return decisions

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import openvino_xai
+from openvino_xai.operations.table import OPERATIONS
 
 PACKAGE = Path(openvino_xai.__file__).parent
 MOST_FILES = 15
@@ -36,8 +37,8 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno} imports relatively"
-            whole = node.module == "openvino_xai"
-            modules = [f"openvino_xai.{alias.name}" for alias in node.names] if whole else [node.module or ""]
+            package = node.module == "openvino_xai"
+            modules = [f"openvino_xai.{alias.name}" for alias in node.names] if package else [node.module or ""]
         yield from ((node.lineno, name.split(".")[1]) for name in modules if name.startswith("openvino_xai."))
 
 
@@ -74,3 +75,66 @@ def test_no_folder_is_a_heap(folder: Path) -> None:
     folders = {path.parent for path in folder.rglob("*.py") if not any(part.startswith(".") for part in path.parts)}
     heaps = {str(place): count for place in folders if (count := len(list(place.glob("*.py")))) > MOST_FILES}
     assert not heaps
+
+
+MOST_KIND_TESTS = 40
+SPEAK_OF_KINDS = ("operations", "dialects")  # what has records, and what names them
+
+
+def kind_tests(path: Path) -> list[int]:
+    """The lines where a node's kind is compared: what is known of an operation belongs into its record."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare)
+        and any(isinstance(side, ast.Attribute) and side.attr == "kind" and not _is_of_a_type(side) for side in sides(node))
+    ]
+
+
+def sides(node: ast.Compare) -> list[ast.expr]:
+    return [node.left, *node.comparators]
+
+
+def _is_of_a_type(side: ast.Attribute) -> bool:
+    """Whether the kind is a number's (`dtype.kind`) or a picture's."""
+    owner = (
+        side.value.attr if isinstance(side.value, ast.Attribute) else side.value.id if isinstance(side.value, ast.Name) else ""
+    )
+    return owner in ("dtype", "style")
+
+
+def kind_sets(path: Path) -> list[str]:
+    """The names at the top of a module that hold several operations by their names."""
+    places = []
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            texts = [
+                item.value for item in ast.walk(node.value) if isinstance(item, ast.Constant) and isinstance(item.value, str)
+            ]
+            words = {word for text in texts for word in text.split()}
+            if len(words & OPERATIONS.keys()) > 1 and len(words & OPERATIONS.keys()) == len(words):
+                places.append(f"{path.name}:{node.lineno}")
+    return places
+
+
+def elsewhere() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in SPEAK_OF_KINDS]
+
+
+def test_kinds_are_asked_of_records() -> None:
+    places = [f"{path.relative_to(PACKAGE)}:{line}" for path in elsewhere() for line in kind_tests(path)]
+    assert len(places) <= MOST_KIND_TESTS, "\n".join(places)
+
+
+def test_no_set_of_kinds_stands_outside_records() -> None:
+    assert not [place for path in elsewhere() for place in kind_sets(path)]
+
+
+def test_what_belongs_into_records_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "tail.py"
+    path.write_text(
+        'EASY = frozenset("relu conv matmul".split())\nSCORES = ("softmax", "logit")\n'
+        'def f(node, value):\n    return node.kind == "relu" or node.kind in EASY or value.dtype.kind != "f"\n'
+    )
+    assert kind_tests(path) == [4, 4]
+    assert kind_sets(path) == ["tail.py:1"]

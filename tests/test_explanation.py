@@ -22,24 +22,29 @@ def explanation(targets: tuple[Prediction, ...]) -> Explanation:
 
 
 def test_pictures_are_as_large_as_the_photo() -> None:
-    one = explanation((CAT, DOG))
-    for picture in (one.overlay(), one.heatmap(1), one.contours(1, colormap="turbo"), one.overlay(smoothing="nearest")):
+    result = explanation((CAT, DOG))
+    for picture in (
+        result.overlay(),
+        result.heatmap(1),
+        result.contours(1, colormap="turbo"),
+        result.overlay(smoothing="nearest"),
+    ):
         assert picture.shape == (60, 80, 3) and picture.dtype == np.uint8
 
 
 def test_a_grid_has_a_row_for_each_image_and_a_column_for_each_target() -> None:
-    one, two = explanation((CAT, DOG)), explanation((CAT,))
-    alone = one.grid()
-    both = one.grid(two)
+    first, second = explanation((CAT, DOG)), explanation((CAT,))
+    alone = first.grid()
+    both = first.grid(second)
     assert alone.shape[1] == both.shape[1] == 3 * COLUMN
     assert both.shape[0] == 2 * alone.shape[0]
     np.testing.assert_array_equal(both[: alone.shape[0]], alone)
 
 
 def test_a_notebook_shows_the_grid() -> None:
-    one = explanation((CAT, DOG))
-    shown = cv2.imdecode(np.frombuffer(one._repr_png_(), np.uint8), cv2.IMREAD_COLOR_RGB)
-    np.testing.assert_array_equal(shown, one.grid())
+    result = explanation((CAT, DOG))
+    shown = cv2.imdecode(np.frombuffer(result._repr_png_(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(shown, result.grid())
 
 
 def test_labels_make_safe_names(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ HEAVY = ("openvino", "onnx", "onnx_ir", "onnxruntime", "cv2", "numpy")
 
 def loaded_by(code: str) -> set[str]:
     """The heavy modules that a fresh process has loaded after `code`."""
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
     )
-    return set(HEAVY) & set(told.stdout.split())
+    return set(HEAVY) & set(process.stdout.split())
 
 
 def test_public_names() -> None:

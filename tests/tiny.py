@@ -6,7 +6,7 @@ time, one image at a time, and evaluates the tail with onnx's reference implemen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,10 @@ import onnx
 import openvino as ov
 from onnx.reference import ReferenceEvaluator
 
-DIALECTS = ("openvino", "onnx")
+DIALECTS: dict[str, Callable[[onnx.ModelProto], Any]] = {  # each with how it comes to a model that is written as ONNX
+    "openvino": lambda model: ov.Core().read_model(model.SerializeToString()),
+    "onnx": lambda model: model,
+}
 FEATURES = 4
 CLASSES = 5
 
@@ -35,16 +38,16 @@ def tiny(
     tiny (float[{shape}] image) => ({output.replace("B", str(batch))}) {{ {body} }}"""
     model = onnx.parser.parse_model(text)
     rng = np.random.default_rng(7)
-    for name, told in weights.items():
-        array = told if isinstance(told, np.ndarray) else rng.normal(0.1, 0.7, told).astype(np.float32)
+    for name, content in weights.items():
+        array = content if isinstance(content, np.ndarray) else rng.normal(0.1, 0.7, content).astype(np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def in_dialect(model: onnx.ModelProto, dialect: str) -> Any:
-    """The model as OpenVINO's own frontend reads it, or as it is."""
-    return ov.Core().read_model(model.SerializeToString()) if dialect == "openvino" else model
+    """The model in one of `DIALECTS`."""
+    return DIALECTS[dialect](model)
 
 
 def images(model: onnx.ModelProto, batch: int, seed: int = 3) -> np.ndarray:
@@ -77,8 +80,8 @@ class Oracle:
 
     def scores(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         """[K] for one image's features; the image itself is there for what reads its shape."""
-        whole = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(self.model))
-        part = whole.extract_model([self.layer, "image"], [self.output])
+        extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(self.model))
+        part = extractor.extract_model([self.layer, "image"], [self.output])
         y = ReferenceEvaluator(part).run(None, {self.layer: features, "image": image})[0].reshape(-1).astype(np.float64)
         if self.score == "softmax":
             return np.exp(y) / np.exp(y).sum()
@@ -95,10 +98,10 @@ class Oracle:
             cells = np.zeros((self.scores(features, image[None]).size, height, width))
             for h in range(height):
                 for w in range(width):
-                    kept = np.zeros_like(features)
+                    block_alone = np.zeros_like(features)
                     block = np.s_[:, :, h * high : (h + 1) * high, w * wide : (w + 1) * wide]
-                    kept[block] = features[block]
-                    cells[:, h, w] = self.scores(kept, image[None])
+                    block_alone[block] = features[block]
+                    cells[:, h, w] = self.scores(block_alone, image[None])
             maps.append(cells)
         return np.stack(maps)
 

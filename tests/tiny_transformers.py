@@ -79,46 +79,46 @@ class Transformer:
         else:
             text += "me = Erf(m2) mf = Add(me, unit) m3 = Mul(m2, mf) m4 = MatMul(m3, w2) "
         text += f"m5 = Add(m4, c2) {out} = Add(y, m5) "
-        local = sorted(_made(text) - {out}, key=len, reverse=True)
+        local = sorted(_outputs(text) - {out}, key=len, reverse=True)
         return _renamed(text, {name: f"{name}_{k}" for name in local})
 
     def _attention(self, z: str) -> str:
         split = "{0}p = MatMul({1}, w{0}) {0}b = Add({0}p, b{0}) {0}r = Reshape({0}b, apart) "
         if self.attention == "fused":
-            made = (
+            text = (
                 f"qkv = MatMul({z}, wqkv) qkvb = Add(qkv, bqkv) qkvr = Reshape(qkvb, three) "
                 "qkvt = Transpose<perm=[2,0,3,1,4]>(qkvr) q0, k0, v0 = Split<axis=0>(qkvt, ones) "
                 "q = Squeeze(q0, ax0) k = Squeeze(k0, ax0) v = Squeeze(v0, ax0) kt = Transpose<perm=[0,1,3,2]>(k) "
                 "qs = Mul(q, scale) sc = MatMul(qs, kt) p = Softmax<axis=-1>(sc) "
             )
-            return made + "g = MatMul(p, v) gt = Transpose<perm=[0,2,1,3]>(g) o = Reshape(gt, joined) "
+            return text + "g = MatMul(p, v) gt = Transpose<perm=[0,2,1,3]>(g) o = Reshape(gt, joined) "
         if self.attention == "torch":
-            made = f"zt = Transpose<perm=[1,0,2]>({z}) " + "".join(
+            text = f"zt = Transpose<perm=[1,0,2]>({z}) " + "".join(
                 f"{name}p = MatMul(zt, w{name}) {name}b = Add({name}p, b{name}) {name}r = Reshape({name}b, merged) "
                 f"{name}s = Transpose<perm=[1,0,2]>({name}r) {name} = Reshape({name}s, heads) "
                 for name in "qkv"
             )
-            return made + (
+            return text + (
                 "kt = Transpose<perm=[0,1,3,2]>(k) sc = MatMul(q, kt) sd = Mul(sc, scale) p = Softmax<axis=-1>(sd) "
                 "g = MatMul(p, v) gt = Transpose<perm=[2,0,1,3]>(g) gm = Reshape(gt, rows) go = Gemm<transB=1>(gm, wg, bg) "
                 "gr = Reshape(go, back) o = Transpose<perm=[1,0,2]>(gr) "
             )
-        made = "".join(split.format(name, z) for name in "qkv")
-        made += "q = Transpose<perm=[0,2,1,3]>(qr) v = Transpose<perm=[0,2,1,3]>(vr) "
+        text = "".join(split.format(name, z) for name in "qkv")
+        text += "q = Transpose<perm=[0,2,1,3]>(qr) v = Transpose<perm=[0,2,1,3]>(vr) "
         if self.attention == "rope":  # the tokens ahead of the patches are not turned
-            made += (
+            text += (
                 "k1 = Transpose<perm=[0,2,1,3]>(kr) kh = Slice(k1, zero, few, two2) ki = Slice(k1, few, far, two2) "
                 "ka, ke = Split<axis=-1>(ki, pairs) kn = Neg(ke) kc = Concat<axis=-1>(kn, ka) k2 = Mul(ki, cosines) "
                 "k3 = Mul(kc, sines) k4 = Add(k2, k3) k5 = Concat<axis=2>(kh, k4) kt = Transpose<perm=[0,1,3,2]>(k5) "
             )
         else:
-            made += "kt = Transpose<perm=[0,2,3,1]>(kr) "
-        made += "sc = MatMul(q, kt) sd = Div(sc, two) "
+            text += "kt = Transpose<perm=[0,2,3,1]>(kr) "
+        text += "sc = MatMul(q, kt) sd = Div(sc, two) "
         weights = "sd"
         if self.attention == "shared":
-            made, weights = made + "se = Add(sd, places) ", "se"
+            text, weights = text + "se = Add(sd, places) ", "se"
         return (
-            made
+            text
             + f"p = Softmax<axis=-1>({weights}) g = MatMul(p, v) gt = Transpose<perm=[0,2,1,3]>(g) o = Reshape(gt, joined) "
         )
 
@@ -151,17 +151,17 @@ class Transformer:
         scaled = {name: rng.normal(0, 0.5, size).astype(np.float32) for name, size in floats.items()}  # type: ignore[arg-type]
         scaled["wo"] *= 12  # maps that are far from flat, so that rounding is small beside what is compared
         numbers = {"unit": 1.0, "scale": 0.5, "two": 2.0, "half": 0.5}
-        whole = {
+        shapes = {
             "flat": [0, c, CELLS], "zero": [0], "few": [self.prefix], "wide": [c], "three": [images, t, 3, HEADS, DEPTH],
             "ones": [1, 1, 1], "ax0": [0], "joined": [images, t, c], "apart": [images, t, HEADS, DEPTH],
             "merged": [t, -1, DEPTH], "heads": [-1, HEADS, t, DEPTH], "rows": [-1, c], "back": [t, -1, c], "pairs": [2, 2],
             "halves": [3, 3], "from0": [0], "to1": [1], "along": [1], "fromp": [self.prefix], "far": [t],
             "two2": [2], "second1": [2], "many": [t],
         }  # fmt: skip
-        made = {
+        arrays = {
             **scaled,
             **{name: np.array([number], np.float32) for name, number in numbers.items()},
-            **{name: np.array(sizes, np.int64) for name, sizes in whole.items()},
+            **{name: np.array(sizes, np.int64) for name, sizes in shapes.items()},
             "yes": np.array(True).reshape(1, 1, 1, 1),
             "nothing": np.array(0, np.float32),
             "much": np.array(-1e4, np.float32),
@@ -170,7 +170,7 @@ class Transformer:
         }
         body = " ".join([self._stem(batch), self._block("x0", "x1", 0, batch), self._head(), "w0 b0 flat gn bn"])
         words = set(body.replace("(", " ").replace(")", " ").replace(",", " ").split())
-        return {name: array for name, array in made.items() if name in words}
+        return {name: array for name, array in arrays.items() if name in words}
 
     @property
     def layer(self) -> str:
@@ -179,13 +179,13 @@ class Transformer:
         return f"z_{last}" if self.norm == "pre" else f"x{last}"
 
 
-def _made(text: str) -> set[str]:
+def _outputs(text: str) -> set[str]:
     """The names that are computed in a body."""
     words = text.replace(",", " , ").split()
-    made, pending = set(), []
+    names, pending = set(), []
     for word in words:
         if word == "=":
-            made.update(pending)
+            names.update(pending)
             pending = []
         elif word == ",":
             continue
@@ -193,7 +193,7 @@ def _made(text: str) -> set[str]:
             pending.append(word)
         else:
             pending = []
-    return made
+    return names
 
 
 def _renamed(text: str, names: dict[str, str]) -> str:
@@ -220,10 +220,10 @@ class TokenOracle:
 
     @cached_property
     def _parts(self) -> tuple[ReferenceEvaluator, ReferenceEvaluator]:
-        whole = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(self.model))
+        extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(self.model))
         cuts = sorted({self.entry, self.layer})
-        head = whole.extract_model(["image"], cuts)
-        return ReferenceEvaluator(head), ReferenceEvaluator(whole.extract_model([*cuts, "image"], ["logits"]))
+        head = extractor.extract_model(["image"], cuts)
+        return ReferenceEvaluator(head), ReferenceEvaluator(extractor.extract_model([*cuts, "image"], ["logits"]))
 
     def raw(self, batch: np.ndarray) -> np.ndarray:
         """[B, K, H, W] scores."""

@@ -33,10 +33,10 @@ def measure_alone(path: Path, device: str, precision: str, hint: str, batch: int
     # the modules that this process would take, and none from the folder that one is in
     paths = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}
-    told = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if told.returncode:
-        raise ModelError(f"{path.name} does not run in a process of its own: {told.stderr.strip().splitlines()[-1:]}")
-    return Alone(**json.loads(told.stdout))
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if result.returncode:
+        raise ModelError(f"{path.name} does not run in a process of its own: {result.stderr.strip().splitlines()[-1:]}")
+    return Alone(**json.loads(result.stdout))
 
 
 def _main(path: str, device: str, precision: str, hint: str, batch: str) -> None:

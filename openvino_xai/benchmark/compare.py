@@ -66,8 +66,8 @@ def compare(
     compiled = plain.compile(setting.device, setting.precision, setting.hint)
     for name, model in hooked.items():
         running = model.compile(setting.device, setting.precision, setting.hint)
-        for title, given in runs[name].items():
-            pair = measure(compiled, running, given, setting.iterations, lambda title=title: tick(f"timing {title}"))  # type: ignore[misc]
+        for title, feed in runs[name].items():
+            pair = measure(compiled, running, feed, setting.iterations, lambda title=title: tick(f"timing {title}"))  # type: ignore[misc]
             if not rows:
                 rows.append(_row("plain", compiled.precision, pair, 0, alone=alone["plain"], size=sizes["plain"]))
             rows.append(_row(title, running.precision, pair, 1, alone=alone[name], size=sizes[name]))
@@ -80,7 +80,9 @@ def _runs(name: str, model: Deployed, inputs: Mapping[str, np.ndarray], batch: i
     if gate is None:
         return {name: dict(inputs)}
     which = {"all": np.ones(batch, bool), "half": np.arange(batch) % 2 == 0, "none": np.zeros(batch, bool)}
-    return {f"{name}, {word} asked": {**inputs, gate: asked} for word, asked in which.items() if batch > 1 or word != "half"}
+    return {
+        f"{name}, {word} asked": {**inputs, gate: selection} for word, selection in which.items() if batch > 1 or word != "half"
+    }
 
 
 def _alone(

@@ -35,8 +35,8 @@ DEBUG = "--debug"  # wherever it stands
 USAGE = typer.BadParameter.__mro__[2]  # of all wrong arguments; typer carries, or imports, a click that has it
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(flag: bool) -> None:
+    if flag:
         say(__version__)
         raise typer.Exit
 

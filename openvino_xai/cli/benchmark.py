@@ -40,18 +40,18 @@ def benchmark(
 
     if hint not in ("LATENCY", "THROUGHPUT"):
         raise InputError(f"hint '{hint}' is not known: LATENCY or THROUGHPUT is expected")
-    given = open_model(model)
+    deployed = open_model(model)
     variants: dict[str, Deployed] = {}
-    if given.info(RECORD):
-        plain, variants["hooked"] = unhooked(given), given
+    if deployed.info(RECORD):
+        plain, variants["hooked"] = unhooked(deployed), deployed
     else:
-        plain = given
+        plain = deployed
         for kind in options.plan.split(","):
             variants[kind] = options.insert(model, plan=kind).deployed
     _check_batch(plain, batch)
     setting = Setting(device, precision, hint, batch, iterations)
-    with progress("measuring") as told:
-        rows = compare(plain, variants, setting, told)
+    with progress("measuring") as show:
+        rows = compare(plain, variants, setting, show)
     if as_json:
         record = next(iter(variants.values())).info(RECORD)
         say(to_json({"model": model, **asdict(setting), "hook": record, "rows": [asdict(row) for row in rows]}))

@@ -49,13 +49,13 @@ def compare(
     if output is not None:
         check_output(output)
     photos = find_photos(inputs, output)
-    first, second = (running.load(one, options, probing.settings()) for one in model)
+    first, second = (running.load(path, options, probing.settings()) for path in model)
     failed: list[ImageError] = []
     rows: list[Compared] = []
-    with progress("comparing", shown=len(photos) > 1) as told:
+    with progress("comparing", shown=len(photos) > 1) as show:
         for row in compared(first, second, photos, failed.append):
             rows.append(row)
-            told("comparing", len(rows) + len(failed), len(photos))
+            show("comparing", len(rows) + len(failed), len(photos))
     for error in failed:
         warn(f"skipped: {message(error)}")
     if not rows:
@@ -64,14 +64,14 @@ def compare(
     if output is not None:
         _draw(rows[:worst], output)
     if as_json:
-        say(to_json({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_told(row) for row in rows]}))
+        say(to_json({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_record(row) for row in rows]}))
     else:
         _print(rows, overall(rows), worst, model)
     if failed:
         raise typer.Exit(1)
 
 
-def _told(row: Compared) -> dict[str, Any]:
+def _record(row: Compared) -> dict[str, Any]:
     predicted = [explanation.predictions[0].to_dict() for explanation in (row.first, row.second)]
     return {"image": str(row.first.path), **asdict(row.similarity), "same_class": row.same_class, "predictions": predicted}
 
@@ -82,9 +82,18 @@ def _print(rows: list[Compared], means: dict[str, float], worst: int, models: li
     columns = ["", *(name.replace("_", " ") for name in MEASURES), "same class"]
     cells = [("mean", *(f"{means[name]:.3f}" for name in MEASURES), f"{means['prediction']:.3f}")]
     for row in rows[:worst]:
-        told = row.similarity
-        meets, same = ("yes" if is_so else "no" for is_so in (told.top_cell, row.same_class))
-        cells.append((str(row.first.path), f"{told.pearson:.3f}", f"{told.spearman:.3f}", f"{told.ssim:.3f}", meets, same))
+        similarity = row.similarity
+        meets, same = ("yes" if is_so else "no" for is_so in (similarity.top_cell, row.same_class))
+        cells.append(
+            (
+                str(row.first.path),
+                f"{similarity.pearson:.3f}",
+                f"{similarity.spearman:.3f}",
+                f"{similarity.ssim:.3f}",
+                meets,
+                same,
+            )
+        )
     say_table(columns, cells, texts=("",), title=f"{models[0]} and {models[1]}, {len(rows)} images")
 
 

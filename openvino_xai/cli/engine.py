@@ -20,7 +20,7 @@ _ENGINE = "Work off many images in shards, into Parquet: local (processes) or ra
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How jobs larger than one sitting are worked off."""
+    """How a job of many images is cut into shards and run."""
 
     engine: Annotated[str | None, typer.Option(help=_ENGINE, rich_help_panel="Jobs")] = None
     workers: Annotated[int, typer.Option(help="Processes, each with a network.", min=1, rich_help_panel="Jobs")] = 1
@@ -33,16 +33,16 @@ class EngineOptions:
         sources: dict[str, Any],
         loader: Callable[[], Load],
         work: Work,
-        asked: dict[str, Any],
+        conditions: dict[str, Any],
     ) -> dict[str, Any]:
-        """Work off items by name into a folder, with progress; what there is then. Raises an OvxaiError."""
+        """Run a job of items, by name, into a folder, and show its progress; returns its summary. Raises an OvxaiError."""
         from openvino_xai.serve.jobs import Engine, Job, run_job
 
-        job = Job(folder, items, self.shard_size, loader, work, asked, sources)
+        job = Job(folder, items, self.shard_size, loader, work, conditions, sources)
         start = time.perf_counter()
-        with progress("working") as told:
+        with progress("working") as show:
 
             def tell(done: int, total: int) -> None:
-                told(f"working, {done / (time.perf_counter() - start):.3g} images/s", done, total)
+                show(f"working, {done / (time.perf_counter() - start):.3g} images/s", done, total)
 
             return run_job(job, cast(Engine, self.engine), self.workers, tell, warn)

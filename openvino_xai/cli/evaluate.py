@@ -56,7 +56,7 @@ _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """What is measured, where the literature does not agree."""
+    """The choices on which the literature does not agree."""
 
     covered: Annotated[str, typer.Option(help=_COVERED, rich_help_panel=CHOICES)] = "zero"
     scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES)] = "minmax"
@@ -64,8 +64,8 @@ class MetricOptions:
     compared: Annotated[str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES)] = "cells"
     step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
 
-    def made(self, seed: int) -> Choices:
-        """The choices. Raises InputError."""
+    def choices(self, seed: int) -> Choices:
+        """The choices as metrics take them. Raises InputError."""
         from openvino_xai.evaluate.case import Choices
 
         words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
@@ -98,7 +98,7 @@ def evaluate(
     sensitivity, which is 0 or more. With --output rows are kept, and what is measured is not measured again. Images that cannot
     be read are reported and skipped; the exit status is 1 then.
     """
-    from openvino_xai.evaluate.metrics import asked as asked_metrics
+    from openvino_xai.evaluate.metrics import metric_names
     from openvino_xai.evaluate.run import evaluate as rows_of
     from openvino_xai.evaluate.run import some_of, which_target
     from openvino_xai.files.writing import check_output
@@ -109,19 +109,19 @@ def evaluate(
         check_output(output / "metrics.json")
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
-    choices = choosing.made(probing.seed)
+    choices = choosing.choices(probing.seed)
     if working.engine is not None and output is None:
         raise InputError("--engine writes files: say where with --output")
     of_model = sources(model, running.labels)
     network = running.load(model, options, probing.settings())
     examples = some_of(_examples(inputs, network, output), limit, probing.seed)
-    names = asked_metrics(metric or [], examples)
+    names = metric_names(metric or [], examples)
     explained = which_target(target, examples)
-    made = {"target": explained, **asdict(choices)}
-    asked = {
+    protocol = {"target": explained, **asdict(choices)}
+    conditions = {
         "model": model,
         "metrics": names,
-        **made,
+        **protocol,
         **asdict(options),
         **asdict(probing),
         **texts(asdict(running)),
@@ -134,9 +134,9 @@ def evaluate(
             _refuse_others(output)
         if working.engine is not None and output is not None:
             loader = partial(running.loader, model, options, probing.settings(), output / "parts")
-            by_name, count = _by_engine(working, output / "parts", examples, loader, work, asked)
+            by_name, count = _by_engine(working, output / "parts", examples, loader, work, conditions)
         else:
-            by_name, count = _in_turn(output, examples, partial(work, network), asked, again)
+            by_name, count = _in_turn(output, examples, partial(work, network), conditions, again)
         took = time.perf_counter() - start
         failed = [by_name[str(example.path)]["error"] for example in examples if by_name[str(example.path)].get("error")]
         for text in failed:
@@ -147,10 +147,10 @@ def evaluate(
         stages: list[Stage] = []
         if sanity:
             stages = _stages(
-                model, rows, lambda one: running.load(one, options, probing.settings(), verify=False), probing.seed
+                model, rows, lambda variant: running.load(variant, options, probing.settings(), verify=False), probing.seed
             )
         speed = round(count / took, 3) if count else None
-        result = _result(model, network, rows, made, stages, speed)
+        result = _result(model, network, rows, protocol, stages, speed)
         if output is not None:
             _write(output, result, rows, parquet)
     if as_json:
@@ -169,12 +169,12 @@ def _examples(inputs: list[str], network: Network, output: Path | None) -> list[
     search = Search([output])
     examples = find_examples(inputs, network.labels, network.classes, search)
     if search.left_out:
-        warn(search.told)
+        warn(search.note)
     return examples
 
 
 def _result(
-    model: str, network: Network, rows: list[dict[str, Any]], made: dict[str, Any], stages: list[Stage], speed: float | None
+    model: str, network: Network, rows: list[dict[str, Any]], protocol: dict[str, Any], stages: list[Stage], speed: float | None
 ) -> dict[str, Any]:
     from openvino_xai.evaluate.metrics import accuracy, overall
 
@@ -187,7 +187,7 @@ def _result(
         "model": model,
         "precision": network.precision,
         "hook": network.record,
-        **made,
+        **protocol,
         **({"sanity": [stage.to_dict() for stage in stages]} if stages else {}),
     }
 
@@ -200,10 +200,10 @@ def _refuse_others(folder: Path) -> None:
     path = folder / "metrics.json"
     if os.path.lexists(path):
         try:
-            told = from_json(read_regular(path))
+            result = from_json(read_regular(path))
         except ValueError:
-            told = None
-        if is_link(path) or not isinstance(told, dict) or not {"images", "metrics", "hook"} <= set(told):
+            result = None
+        if is_link(path) or not isinstance(result, dict) or not {"images", "metrics", "hook"} <= set(result):
             raise InputError(f"{path} is no result of evaluate: choose another folder, or move it away")
     table = folder / "rows.parquet"
     if os.path.lexists(table) and not is_ours(table):
@@ -214,37 +214,37 @@ def _in_turn(
     output: Path | None,
     examples: list[Example],
     work: Callable[[list[Example]], Iterator[dict[str, Any] | ImageError]],
-    asked: dict[str, Any],
+    conditions: dict[str, Any],
     again: bool,
 ) -> tuple[dict[str, dict[str, Any]], int]:
     """Rows by image, those of a run before among them, and how many are new."""
     from openvino_xai.runtime.manifest import Manifest
 
     sources = _sources(examples)
-    manifest = None if output is None else Manifest.read(output / "rows.jsonl", asked, sources)
-    found = {} if manifest is None or again else dict(manifest.done)
-    left = [example for example in examples if str(example.path) not in found]
+    manifest = None if output is None else Manifest.read(output / "rows.jsonl", conditions, sources)
+    rows = {} if manifest is None or again else dict(manifest.done)
+    left = [example for example in examples if str(example.path) not in rows]
     start = time.perf_counter()
-    with progress("measuring") as told:
+    with progress("measuring") as show:
         for count, (example, row) in enumerate(zip(left, work(left), strict=True), start=1):
             image = str(example.path)
             if isinstance(row, ImageError):
-                found[image] = {"error": str(row)}
+                rows[image] = {"error": str(row)}
             else:
-                found[image] = row if manifest is None else manifest.add({**row, "source": sources[image]})
+                rows[image] = row if manifest is None else manifest.add({**row, "source": sources[image]})
             speed = count / (time.perf_counter() - start)
-            told(f"measuring, {speed:.2g} images/s", len(examples) - len(left) + count, len(examples))
-    return found, len(left)
+            show(f"measuring, {speed:.2g} images/s", len(examples) - len(left) + count, len(examples))
+    return rows, len(left)
 
 
 def _sources(examples: list[Example]) -> dict[str, Any]:
-    """What must not have changed of each image: its file, and what is said of it."""
+    """For each image a digest of its file, its label and its boxes, so that a change is measured anew; None without a file."""
     from openvino_xai.runtime.sources import digest_of, stamp
 
     return {
         str(example.path): None
-        if (told := stamp(example.path)) is None
-        else digest_of([told, example.label, example.boxes, example.outlines, example.size])
+        if (state := stamp(example.path)) is None
+        else digest_of([state, example.label, example.boxes, example.outlines, example.size])
         for example in examples
     }
 
@@ -255,26 +255,26 @@ def _by_engine(
     examples: list[Example],
     loader: Callable[[], Load],
     work: Work,
-    asked: dict[str, Any],
+    conditions: dict[str, Any],
 ) -> tuple[dict[str, dict[str, Any]], int]:
     """Rows by image from the files of a job, and how many there are."""
     from openvino_xai.serve.parts import read_rows
 
     items = {str(example.path): example for example in examples}
-    made = working.run(folder, items, _sources(examples), loader, work, asked)
-    rows = read_rows([folder / part for part in made["parts"]])
-    return dict(zip(items, rows, strict=True)), made["rows"]
+    summary = working.run(folder, items, _sources(examples), loader, work, conditions)
+    rows = read_rows([folder / part for part in summary["parts"]])
+    return dict(zip(items, rows, strict=True)), summary["rows"]
 
 
 def _stages(model: str, rows: list[dict[str, Any]], load: Callable[[Model], Network], seed: int) -> list[Stage]:
     from openvino_xai.evaluate.sanity import sanity
 
-    with progress("randomising") as told:
-        found: list[Stage] = []
+    with progress("randomising") as show:
+        stages: list[Stage] = []
         for stage in sanity(model, load, {row["image"]: row["target"] for row in rows}, seed=seed):
-            found.append(stage)
-            told(f"randomised {stage.layer}", len(found), len(found) + 1)
-    return found
+            stages.append(stage)
+            show(f"randomised {stage.layer}", len(stages), len(stages) + 1)
+    return stages
 
 
 def _print_stages(stages: list[Stage]) -> None:

@@ -67,24 +67,24 @@ def explain(
     from openvino_xai.runtime.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
-    style = drawing.made()
+    style = drawing.to_style()
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
     check_output(output / "explanations.jsonl")
     photos = find_photos(inputs, output)
-    network_asked = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
-    network_asked |= sources(model, running.labels)
+    network_conditions = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
+    network_conditions |= sources(model, running.labels)
     if working.engine is not None:
         loader = partial(running.loader, model, options, probing.settings(), output, targets=targets)
-        _work_off(photos, output, working, loader, targets, network_asked, as_json)
+        _work_off(photos, output, working, loader, targets, network_conditions, as_json)
         return
 
     def load(tell: Callable[[int, int], None] | None) -> Network:
         return running.load(model, options, probing.settings(tell), targets=targets)
 
-    asked = {**network_asked, "report": report is not None, **asdict(drawing)}
+    conditions = {**network_conditions, "report": report is not None, **asdict(drawing)}
     with reserved(output):
-        failed = _in_turn(photos, output, load, targets, style, asked, report, again=again, as_json=as_json)
+        failed = _in_turn(photos, output, load, targets, style, conditions, report, again=again, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -95,7 +95,7 @@ def _in_turn(
     load: Callable[[Callable[[int, int], None] | None], Network],
     targets: str,
     style: Style,
-    asked: dict[str, Any],
+    conditions: dict[str, Any],
     report: Path | None,
     *,
     again: bool,
@@ -108,30 +108,30 @@ def _in_turn(
     from openvino_xai.runtime.manifest import Manifest
     from openvino_xai.runtime.sources import stamps
 
-    manifest = Manifest.read(output / "explanations.jsonl", asked, stamps(photos))
+    manifest = Manifest.read(output / "explanations.jsonl", conditions, stamps(photos))
     todo = [photo for photo in photos if again or str(photo) not in manifest.done]
     if len(todo) < len(photos):
         done = len(photos) - len(todo)
         warn(f"{done} of {len(photos)} images are explained already; --again does them anew")
     failures: list[ImageError] = []
-    with progress("explaining", shown=bool(todo)) as told_progress:
+    with progress("explaining", shown=bool(todo)) as show:
         if todo:
-            network = load((lambda done, total: told_progress("asking", done, total)) if len(todo) == 1 else None)
-            known = {} if report is None else known_classes(todo, network.labels, network.classes)
+            network = load((lambda done, total: show("asking", done, total)) if len(todo) == 1 else None)
+            classes = {} if report is None else known_classes(todo, network.labels, network.classes)
             start = time.perf_counter()
-            explained = explain_all(network, todo, manifest, targets=targets, style=style, known=known)
+            explained = explain_all(network, todo, manifest, targets=targets, style=style, classes=classes)
             for count, outcome in enumerate(explained, start=1):
                 if isinstance(outcome, ImageError):
                     failures.append(outcome)
                     warn(f"skipped: {message(outcome)}")
                 else:
-                    line = manifest.add({"model": asked["model"], **outcome})
+                    line = manifest.add({"model": conditions["model"], **outcome})
                     say(to_json(line) if as_json else _sentence(line))
-                told_progress(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
+                show(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
     manifest.settle()
     lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
     if report is not None and lines:
-        title = f"{Path(asked['model']).name}, {len(lines)} images"
+        title = f"{Path(conditions['model']).name}, {len(lines)} images"
         unshown = write_report(report, lines, title=title, style=style)
         for error in unshown:
             warn(f"skipped in the report: {message(error)}")
@@ -146,7 +146,7 @@ def _work_off(
     working: EngineOptions,
     loader: Callable[[], Load],
     targets: str,
-    asked: dict[str, Any],
+    conditions: dict[str, Any],
     as_json: bool,
 ) -> None:
     from openvino_xai.runtime.sources import stamps
@@ -154,15 +154,15 @@ def _work_off(
     from openvino_xai.serve.parts import read_rows
 
     items = {str(photo): photo for photo in photos}
-    made = working.run(output, items, stamps(photos), loader, explaining(targets), asked)
-    rows = read_rows([output / part for part in made["parts"]], ["image", "error"])
+    summary = working.run(output, items, stamps(photos), loader, explaining(targets), conditions)
+    rows = read_rows([output / part for part in summary["parts"]], ["image", "error"])
     failed = [row for row in rows if row["error"]]
     for row in failed:
         warn(f"skipped: {row['error']}")
     if as_json:
-        say(to_json(made))
+        say(to_json(summary))
     else:
-        say(f"{output}: {made['rows']} images in {len(made['parts'])} files, {len(failed)} of them not readable")
+        say(f"{output}: {summary['rows']} images in {len(summary['parts'])} files, {len(failed)} of them not readable")
     if failed:
         raise typer.Exit(1)
 

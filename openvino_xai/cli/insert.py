@@ -67,7 +67,7 @@ def insert(
         why = "; ".join(FALLBACKS[word] for word in fallback)
         warn(f"warning: the runtime did not take the cheaper hook: {why}")
     if as_json:
-        told = {
+        result = {
             "model": model,
             "output": str(target),
             "layer": place.name,
@@ -85,7 +85,7 @@ def insert(
             "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
             "difference": None if hooked.verified is None else hooked.verified.difference,
         }
-        say(to_json(told))
+        say(to_json(result))
         return
     chosen = "layer" if options.layer else "chosen layer"
     cells = " x ".join(map(str, place.cells))

@@ -20,18 +20,18 @@ def layers(
     image_input: ImageInput = None,
     prefix_tokens: PrefixTokens = None,
     token_grid: TokenGrid = None,
-    every: Annotated[bool, typer.Option("--all", help="List the layers where no hook can go, too.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="List the layers where no hook can go, too.")] = False,
     as_json: Json = False,
 ) -> None:
     """List where a hook can go, best first: name, shape, cells, what it costs, and why not elsewhere."""
     from openvino_xai.surgery.layers import layers as find
     from openvino_xai.surgery.plan.cost import human
 
-    found = find(model, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+    candidates = find(model, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
     if as_json:
-        say(to_json([asdict(layer) for layer in found]))
+        say(to_json([asdict(layer) for layer in candidates]))
         return
-    fit = [layer for layer in found if layer.reason is None]
+    fit = [layer for layer in candidates if layer.reason is None]
     rows = [
         (
             layer.name,
@@ -43,9 +43,9 @@ def layers(
             "" if layer.memory is None else human(layer.memory),
             layer.reason or "",
         )
-        for layer in (found if every else fit or found)
+        for layer in (candidates if show_all else fit or candidates)
     ]
     say_table(("layer", "shape", "cells", "method", "depth", "cost", "memory", "why not"), rows, texts=TEXTS)
-    hidden = len(found) - len(fit) if fit and not every else 0
+    hidden = len(candidates) - len(fit) if fit and not show_all else 0
     if hidden:
         say(f"{hidden} more layers cannot carry a hook; --all lists them with the reason.")

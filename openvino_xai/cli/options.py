@@ -110,7 +110,7 @@ class LayerOptions:
 
 @dataclass(frozen=True)
 class HookOptions(LayerOptions):
-    """And what it returns."""
+    """Where a hook goes, how it is made, and what it returns."""
 
     targets: TargetClasses = None
     scale: Scale = "unit"
@@ -126,7 +126,7 @@ class StyleOptions:
     opacity: Annotated[float, typer.Option(help="Of an overlay, from 0 to 1.")] = 0.5
     smoothing: Annotated[str, typer.Option(help="How cells become pixels: bilinear or nearest.")] = "bilinear"
 
-    def made(self) -> Style:
+    def to_style(self) -> Style:
         """The style. Raises InputError."""
         from openvino_xai.render.overlay import Kind, Smoothing, Style
 
@@ -138,7 +138,7 @@ PROBES = "Probes (methods that ask a model without a hook again and again)"
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """What probes are told."""
+    """The settings of probes, which ask a model without a hook again and again."""
 
     seed: Annotated[int, typer.Option(help="Of what is random.", rich_help_panel=PROBES)] = 0
     masks: Annotated[int, typer.Option(help="rise: how many random masks.", rich_help_panel=PROBES)] = 4000
@@ -152,11 +152,11 @@ class ProbeOptions:
     steps: Annotated[int, typer.Option(help="integrated_gradients: how many steps.", rich_help_panel=PROBES)] = 50
     copies: Annotated[int, typer.Option(help="smooth_grad: how many noisy copies.", rich_help_panel=PROBES)] = 25
 
-    def settings(self, told: Callable[[int, int], None] | None = None) -> Settings:
-        """The settings; `told` hears how far a probe is. Raises InputError."""
+    def settings(self, progress: Callable[[int, int], None] | None = None) -> Settings:
+        """The settings; `progress` hears how far a probe is. Raises InputError."""
         from openvino_xai.probes import Settings
 
-        return Settings(**asdict(self)) if told is None else Settings(**asdict(self), told=told)
+        return Settings(**asdict(self)) if progress is None else Settings(**asdict(self), progress=progress)
 
 
 PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
@@ -213,17 +213,17 @@ class NetworkOptions:
                 device=self.device,
                 precision=self.precision,
             )
-        told = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
+        preprocessing = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
         network.configure(
             labels=_labels(self.labels) if self.labels else None,
-            preprocessing={name: value for name, value in told.items() if value is not None},
+            preprocessing={name: value for name, value in preprocessing.items() if value is not None},
         )
         return network
 
     def loader(
         self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str = "all"
     ) -> Callable[[], Network]:
-        """What loads the model in any process; one that gets a hook gets it now, once, in a file in `folder`."""
+        """A function that loads the model in any process. A model without a hook gets one now, once, in a file in `folder`."""
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.digest import model_digest
         from openvino_xai.dialects.open import open_model
@@ -260,45 +260,47 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
     from openvino_xai.runtime.search import Search
 
     search = Search(outputs)
-    found: dict[Path, None] = {}
-    for told in inputs:
-        path = Path(told)
+    photos: dict[Path, None] = {}
+    for entry in inputs:
+        path = Path(entry)
         if is_folder(path):
-            found.update(dict.fromkeys(search.inside(path)))
-        elif glob.has_magic(told) and not os.path.lexists(path):
-            found.update(dict.fromkeys(search.matching(told)))
+            photos.update(dict.fromkeys(search.inside(path)))
+        elif glob.has_magic(entry) and not os.path.lexists(path):
+            photos.update(dict.fromkeys(search.matching(entry)))
         else:
-            found[path] = None
+            photos[path] = None
     if search.left_out:
-        warn(search.told)
-    if not found:
+        warn(search.note)
+    if not photos:
         raise InputError(f"no image was found in {', '.join(inputs)}")
-    return list(found)
+    return list(photos)
 
 
 def texts(values: dict[str, Any]) -> dict[str, Any]:
-    """Options as JSON holds them."""
+    """The options with their paths as text, as JSON holds them."""
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, with the fields of every parameter that is a group of options as options of its own, in their place."""
+    """The command as typer reads it: every field of a group of options is an option of the command, in the group's place."""
     hints = get_type_hints(command, include_extras=True)
-    own = inspect.signature(command).parameters
+    arguments = inspect.signature(command).parameters
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []
-    for name, parameter in own.items():
+    for name, parameter in arguments.items():
         if name in groups:
             inner = get_type_hints(groups[name], include_extras=True)
-            told = [(field.name, field.default, inner[field.name]) for field in fields(groups[name])]
+            options = [(field.name, field.default, inner[field.name]) for field in fields(groups[name])]
         else:
-            told = [(name, parameter.default, hints[name])]
-        parameters += [inspect.Parameter(n, parameter.KEYWORD_ONLY, default=d, annotation=a) for n, d, a in told]
+            options = [(name, parameter.default, hints[name])]
+        parameters += [inspect.Parameter(n, parameter.KEYWORD_ONLY, default=d, annotation=a) for n, d, a in options]
 
     @wraps(command)
-    def call(**given: Any) -> None:
-        made = {name: kind(**{field.name: given.pop(field.name) for field in fields(kind)}) for name, kind in groups.items()}
-        command(**made, **given)
+    def call(**values: Any) -> None:
+        instances = {
+            name: kind(**{field.name: values.pop(field.name) for field in fields(kind)}) for name, kind in groups.items()
+        }
+        command(**instances, **values)
 
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -310,10 +312,10 @@ LABELS = 64 * 2**20  # bytes of a file of labels, at most
 UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
-def parse_bytes(told: str) -> int:
+def parse_bytes(text: str) -> int:
     """Bytes from `2GiB`. Raises InputError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(\w*)", told)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(\w*)", text)
     if match is None or match[2] not in UNITS:
         units = ", ".join(filter(None, UNITS))
-        raise InputError(f"'{told}' is no amount of memory: a number and one of {units} is expected")
+        raise InputError(f"'{text}' is no amount of memory: a number and one of {units} is expected")
     return int(float(match[1]) * UNITS[match[2]])

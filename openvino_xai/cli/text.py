@@ -1,4 +1,4 @@
-"""All that the command line prints, and the one place where it does: what comes from outside commands a terminal nothing.
+"""The one place where the command line prints. Text from outside is escaped, so that it commands a terminal nothing.
 
 Results go to standard output, a line or table each, and all else to standard error.
 """
@@ -84,7 +84,10 @@ def _write_result(text: str) -> None:
 
 
 def _write(stream: TextIO | None, text: str) -> None:
-    """Print at once, what the stream's encoding lacks as escapes. After an error the stream swallows all. Raises OSError."""
+    """Print at once; characters that the stream's encoding lacks become escapes.
+
+    After an error the stream discards all that follows. Raises OSError.
+    """
     if stream is None:
         return
     encoding = stream.encoding or "utf-8"
@@ -97,15 +100,15 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 def flush() -> None:
-    """Have on its way what others printed, as `--help`. Raises OutputError."""
+    """Write out what others have printed to standard output, as `--help`. Raises OutputError."""
     _write_result("")
 
 
 @contextmanager
 def progress(what: str, *, shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr where that is a terminal; it is told what goes on, how much is done and how much there is.
+    """A function that moves a bar on stderr where that is a terminal; it takes a text, the count that is done, and that of all.
 
-    Whoever watches over this process is given a sign of life.
+    Each call is a sign of life to the process that watches over this one.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -33,7 +33,7 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class Choices:
-    """Where the literature does not agree.
+    """The choices on which the literature does not agree.
 
     `covered` is what a mask leaves where it is 0: `zero` as the network sees it, the mean colour where a mean is subtracted
     (Poppi et al., 2021); `black`; or the photo, `blur`red. `scaled` is how a map becomes a mask: `minmax`, or over its `max`
@@ -52,14 +52,14 @@ class Choices:
     compared: Compared = "cells"
 
     def __post_init__(self) -> None:
-        for word, told, known in (
+        for word, value, words in (
             ("covered", self.covered, get_args(Covered)),
             ("scaled", self.scaled, get_args(Scaled)),
             ("read", self.read, get_args(Read)),
             ("compared", self.compared, get_args(Compared)),
         ):
-            if told not in known:
-                raise InputError(f"{word} is '{told}'; one of {', '.join(known)} is expected")
+            if value not in words:
+                raise InputError(f"{word} is '{value}'; one of {', '.join(words)} is expected")
         if self.step is not None and self.step < 1:
             raise InputError(f"a step is {self.step} pixels; 1 or more are expected")
 
@@ -135,7 +135,7 @@ class Case:
         return blurred(self.image, KERNEL, SIGMA, cv2.BORDER_CONSTANT)
 
     @cached_property
-    def seen_masked(self) -> tuple[float, np.ndarray]:
+    def masked_result(self) -> tuple[float, np.ndarray]:
         """The score that the masked image leaves to the class, and the class's map of it [h, w]: one inference."""
         scores, maps = self.network.maps(self.masked, [self.target], logits=self.logits)
         return float(self.checked(scores, "scores")[0, self.target]), self.checked(maps, "map")[0]

@@ -36,22 +36,22 @@ def compare(
     for photo in photos:
         try:
             with blamed_on(photo):
-                row = _compared(first, second, photo)
+                row = _comparison(first, second, photo)
         except ImageError as error:
             skipped(error)
         else:
             yield row
 
 
-def _compared(first: Network, second: Network, photo: Path) -> Compared:
-    one = first.explain(photo, targets="top:1")
+def _comparison(first: Network, second: Network, photo: Path) -> Compared:
+    reference = first.explain(photo, targets="top:1")
     try:
-        two = second.explain(photo, targets=[one.targets[0].id])
+        other = second.explain(photo, targets=[reference.targets[0].id])
     except ImageError:
         raise
     except InputError as error:
         raise InputError(f"the second network cannot explain what the first predicts for {photo}: {error}") from error
-    return Compared(one, two, similarity(one, two))
+    return Compared(reference, other, similarity(reference, other))
 
 
 def overall(rows: list[Compared]) -> dict[str, float]:

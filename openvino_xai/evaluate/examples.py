@@ -77,24 +77,24 @@ class Classes:
             for name in {label, *label.split(",")}:
                 self._by_name.setdefault(_plain(name), set()).add(index)
 
-    def find(self, told: object, where: str) -> int:
+    def find(self, label: object, where: str) -> int:
         """The id of a class. Raises InputError for one that is not known, or is not one alone."""
-        text = str(told).strip()
+        text = str(label).strip()
         if re.fullmatch(r"\d{1,18}", text):
             if int(text) >= self.count:
                 raise InputError(f"{where} is of class {text}; the model has {self.count} classes, from 0")
             return int(text)
-        found = self._by_name.get(_plain(WNID.sub("", text)), set())
-        if len(found) != 1:
-            what = f"classes {', '.join(map(str, sorted(found)))} are all" if found else "no class is"
+        ids = self._by_name.get(_plain(WNID.sub("", text)), set())
+        if len(ids) != 1:
+            what = f"classes {', '.join(map(str, sorted(ids)))} are all" if ids else "no class is"
             raise InputError(
                 f"{where} is of class '{text}', and {what} called so: name it by its id, or give labels", options=("labels",)
             )
-        return next(iter(found))
+        return next(iter(ids))
 
-    def knows(self, told: str) -> bool:
+    def knows(self, label: str) -> bool:
         """Whether a name stands for one class."""
-        return len(self._by_name.get(_plain(WNID.sub("", told)), ())) == 1
+        return len(self._by_name.get(_plain(WNID.sub("", label)), ())) == 1
 
 
 def _plain(name: str) -> str:
@@ -108,22 +108,22 @@ def find_examples(inputs: Iterable[str], labels: Sequence[str], count: int, sear
     """
     inputs, search = list(inputs), search or Search()
     classes = Classes(labels, count)
-    found: list[Example] = []
-    for told in inputs:
-        path = Path(told)
+    examples: list[Example] = []
+    for entry in inputs:
+        path = Path(entry)
         if path.suffix.lower() == ".csv":
-            found += _from_csv(path, classes)
+            examples += _from_csv(path, classes)
         elif path.suffix.lower() == ".json":
-            found += _from_json(path, classes)
+            examples += _from_json(path, classes)
         elif is_folder(path):
-            found += _from_folder(path, classes, search)
+            examples += _from_folder(path, classes, search)
         elif os.path.lexists(path):
-            found.append(Example(path, _called(path, classes)))
+            examples.append(Example(path, _class_in_name(path, classes)))
         else:
             raise InputError(f"there is no file or folder {path}")
-    if not found:
+    if not examples:
         raise InputError(f"no image was found in {', '.join(inputs)}")
-    return _each_once(found)
+    return _each_once(examples)
 
 
 def _each_once(examples: Iterable[Example]) -> list[Example]:
@@ -139,12 +139,12 @@ def _each_once(examples: Iterable[Example]) -> list[Example]:
 def known_classes(photos: Iterable[Path], labels: Sequence[str], count: int) -> dict[Path, int]:
     """The class of each photo that is named after it, or lies in a folder that is."""
     classes = Classes(labels, count)
-    found = {}
+    ids = {}
     for photo in photos:
         name = photo.stem if WNID.match(photo.stem) and classes.knows(photo.stem) else photo.parent.name
         if classes.knows(name):
-            found[photo] = classes.find(name, str(photo))
-    return found
+            ids[photo] = classes.find(name, str(photo))
+    return ids
 
 
 def _from_folder(folder: Path, classes: Classes, search: Search) -> list[Example]:
@@ -155,11 +155,11 @@ def _from_folder(folder: Path, classes: Classes, search: Search) -> list[Example
     elif any(classes.knows(name) or name.isdigit() for name in parents):
         of_parent = {name: classes.find(name, str(folder / name)) for name in parents}
     else:
-        return [Example(photo, _called(photo, classes)) for photo in photos]
+        return [Example(photo, _class_in_name(photo, classes)) for photo in photos]
     return [Example(photo, of_parent.get(photo.parent.name)) for photo in photos]
 
 
-def _called(photo: Path, classes: Classes) -> int | None:
+def _class_in_name(photo: Path, classes: Classes) -> int | None:
     """The class in an ImageNet-style name, as `n01440764_tench.JPEG`; None for other names."""
     return classes.find(photo.stem, str(photo)) if WNID.match(photo.stem) and classes.knows(photo.stem) else None
 
@@ -171,14 +171,14 @@ def _from_csv(path: Path, classes: Classes) -> list[Example]:
         raise InputError(f"cannot read {path}: {error}") from error
     if rows and [cell.strip().lower() for cell in rows[0]] == ["path", "label"]:
         rows = rows[1:]
-    found = []
+    examples = []
     for number, row in enumerate(rows, start=1):
         if len(row) != 2:
             hint = "; cells are separated by commas, not semicolons" if len(row) == 1 and ";" in row[0] else ""
             raise InputError(f"{path}, row {number}, holds {len(row)} cells; a path and a label are expected{hint}")
         where = f"{path}, row {number},"
-        found.append(Example(_photo(path, row[0].strip(), where), classes.find(row[1], where)))
-    return found
+        examples.append(Example(_photo(path, row[0].strip(), where), classes.find(row[1], where)))
+    return examples
 
 
 def _text(path: Path) -> str:
@@ -202,17 +202,19 @@ def _photo(path: Path, name: object, where: str) -> Path:
 def _from_json(path: Path, classes: Classes) -> list[Example]:
     """COCO's annotations, or {photo: {"label": ..., "boxes": [[x0, y0, x1, y1], ...], "size": [width, height]}}."""
     try:
-        told = from_json(_text(path))
+        content = from_json(_text(path))
     except ValueError as error:
         raise InputError(f"cannot read {path}: {error}") from error
-    if isinstance(told, dict) and {"images", "annotations"} <= set(told):
-        return _from_coco(_Coco.of(told, path), path, classes)
-    if not isinstance(told, dict) or not all(isinstance(item, dict) for item in told.values()):
+    if isinstance(content, dict) and {"images", "annotations"} <= set(content):
+        return _from_coco(_Coco.of(content, path), path, classes)
+    if not isinstance(content, dict) or not all(isinstance(item, dict) for item in content.values()):
         raise InputError(
             f"cannot read {path}: COCO's annotations are expected, or "
             '{"photo.jpg": {"label": ..., "boxes": [[x0, y0, x1, y1]]}}'
         )
-    return [_simple(_photo(path, name, f"{path}, {name},"), item, f"{path}, {name},", classes) for name, item in told.items()]
+    return [
+        _simple(_photo(path, name, f"{path}, {name},"), item, f"{path}, {name},", classes) for name, item in content.items()
+    ]
 
 
 def _simple(photo: Path, item: Mapping[str, Any], where: str, classes: Classes) -> Example:
@@ -262,7 +264,7 @@ class _Coco:
     categories: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, told: Mapping[str, Any], path: Path) -> _Coco:
+    def of(cls, content: Mapping[str, Any], path: Path) -> _Coco:
         """The tables of a file. Raises InputError where something else is in them."""
         needed = {
             "images": ("id", "file_name"),
@@ -270,7 +272,7 @@ class _Coco:
             "categories": ("id", "name"),
         }
         for table, names in needed.items():
-            for number, item in enumerate(_list(told.get(table, []), str(path), table)):
+            for number, item in enumerate(_list(content.get(table, []), str(path), table)):
                 lacking = [name for name in names if not isinstance(item, dict) or name not in item]
                 if lacking:
                     raise InputError(f"{path}, {table}[{number}], has no {lacking[0]}: COCO's annotations are expected")
@@ -278,7 +280,7 @@ class _Coco:
                     raise InputError(
                         f"{path}, {table}[{number}], has an id that is no number or text: COCO's annotations are expected"
                     )
-        return cls(told["images"], told["annotations"], told.get("categories", []))
+        return cls(content["images"], content["annotations"], content.get("categories", []))
 
 
 def _from_coco(coco: _Coco, path: Path, classes: Classes) -> list[Example]:
@@ -289,7 +291,7 @@ def _from_coco(coco: _Coco, path: Path, classes: Classes) -> list[Example]:
         where = f"{path}, annotations[{number}],"
         if (box := _corners(item["bbox"], where)) is not None:
             of_image.setdefault(item["image_id"], []).append((box, where, item))
-    found = []
+    examples = []
     for number, image in enumerate(coco.images):
         items = of_image.get(image["id"], [])
         if not items:
@@ -302,8 +304,8 @@ def _from_coco(coco: _Coco, path: Path, classes: Classes) -> list[Example]:
         size = _size([image["width"], image.get("height")], where) if "width" in image else None
         label = classes.find(names.get(best, best), f"{path}, category {best},")
         photo = _photo(path, image["file_name"], where)
-        found.append(Example(photo, label, tuple(box for box, _, _ in same), flat, size))
-    return found
+        examples.append(Example(photo, label, tuple(box for box, _, _ in same), flat, size))
+    return examples
 
 
 def _corners(value: object, where: str) -> Box | None:

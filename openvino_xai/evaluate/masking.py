@@ -16,14 +16,14 @@ from openvino_xai.probes.classifier import enlarged
 
 def average_drop(case: Case) -> float:
     """max(0, y - o) / y, of the probabilities before and after masking."""
-    kept, _ = case.seen_masked
-    return max(0.0, case.score - kept) / case.score if case.score > 0 else 0.0
+    masked_score, _ = case.masked_result
+    return max(0.0, case.score - masked_score) / case.score if case.score > 0 else 0.0
 
 
 def average_increase(case: Case) -> float:
     """1 where the masked image is more probable than the image, else 0."""
-    kept, _ = case.seen_masked
-    return float(kept > case.score)
+    masked_score, _ = case.masked_result
+    return float(masked_score > case.score)
 
 
 def coherency(case: Case) -> float:
@@ -31,7 +31,7 @@ def coherency(case: Case) -> float:
 
     On the maps' cells, or on the image's pixels, to which they are enlarged, as `compared` says.
     """
-    both = np.stack([case.saliency, case.seen_masked[1]])
+    both = np.stack([case.saliency, case.masked_result[1]])
     if case.choices.compared == "pixels":
         both = enlarged(both, (case.image.shape[2], case.image.shape[3]))
     first, second = both.reshape(2, -1).astype(np.float64)

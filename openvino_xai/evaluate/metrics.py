@@ -41,7 +41,7 @@ METRICS: dict[str, Metric] = {
 ADCC = ("average_drop", "coherency", "complexity")  # what it is made of
 
 
-def asked(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
+def metric_names(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
     """The metrics called `names`, or all that the examples allow. Raises InputError."""
     located = all(example.boxes or example.outlines for example in examples)
     if not names:

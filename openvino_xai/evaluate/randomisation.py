@@ -24,11 +24,11 @@ def randomised(deployed: Deployed, layers: Iterable[Node], seed: int) -> Deploye
     rng = np.random.default_rng(seed)
     arrays: dict[Value, np.ndarray] = {}
     for node in layers:
-        held = _weights(deployed.graph, node)
-        if held is not None and held not in arrays:
-            stored = deployed.graph.constant(held)
+        weights = _weights(deployed.graph, node)
+        if weights is not None and weights not in arrays:
+            stored = deployed.graph.constant(weights)
             assert stored is not None
-            arrays[held] = rng.permutation(stored.reshape(-1)).reshape(stored.shape)
+            arrays[weights] = rng.permutation(stored.reshape(-1)).reshape(stored.shape)
     return deployed.with_constants(arrays)
 
 

@@ -19,20 +19,20 @@ from openvino_xai.runtime.network import Network
 Target: TypeAlias = Literal["label", "predicted"]
 
 
-def which_target(told: str | None, examples: Sequence[Example]) -> Target:
+def which_target(target: str | None, examples: Sequence[Example]) -> Target:
     """The class that is explained: the photo's own, where all are known, else the predicted one. Raises InputError."""
     bare = next((example for example in examples if example.label is None), None)
-    if told is None:
+    if target is None:
         return "label" if bare is None else "predicted"
-    if told not in get_args(Target):
-        raise InputError(f"target is '{told}'; one of {', '.join(get_args(Target))} is expected")
-    if told == "label" and bare is not None:
+    if target not in get_args(Target):
+        raise InputError(f"target is '{target}'; one of {', '.join(get_args(Target))} is expected")
+    if target == "label" and bare is not None:
         raise InputError(
             f"the class of {bare.path} is not known: name it after the class, as n01440764_tench.JPEG (and give "
             "labels), put it into a folder of that name, list it in a .csv of path,label, or explain the predicted class",
             options=("labels", "target"),
         )
-    return "label" if told == "label" else "predicted"
+    return "label" if target == "label" else "predicted"
 
 
 def some_of(examples: list[Example], limit: int | None, seed: int) -> list[Example]:
@@ -75,8 +75,8 @@ def _row(network: Network, example: Example, names: Sequence[str], target: Targe
 
 def _case(network: Network, example: Example, photo: np.ndarray, target: Target, choices: Choices) -> Case:
     image = network.prepare(photo)
-    known = example.label if target == "label" else None
-    scores, maps = network.maps(image, [known], logits=choices.read == "logit")
+    label = example.label if target == "label" else None
+    scores, maps = network.maps(image, [label], logits=choices.read == "logit")
     return Case(
         network=network,
         choices=choices,
@@ -84,7 +84,7 @@ def _case(network: Network, example: Example, photo: np.ndarray, target: Target,
         image=image,
         black=network.prepare(np.zeros((1, 1, 3), np.uint8))[:, :, :1, :1],
         scores=scores[0],
-        target=int(scores[0].argmax()) if known is None else known,
+        target=int(scores[0].argmax()) if label is None else label,
         saliency=maps[0],
         size=(photo.shape[0], photo.shape[1]),
         box=network.preprocessing.box(photo.shape[:2]),

@@ -66,5 +66,5 @@ def sanity(
     for order, several in orders.items():
         for lost in several:
             network = load(randomised(deployed, lost, seed).object())
-            told = [similarity(true[path], network.explain(path, targets=[k])) for path, k in photos.items()]
-            yield Stage(order, lost[-1].name, len(lost), **means(told))
+            similarities = [similarity(true[path], network.explain(path, targets=[k])) for path, k in photos.items()]
+            yield Stage(order, lost[-1].name, len(lost), **means(similarities))

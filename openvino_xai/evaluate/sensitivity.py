@@ -20,7 +20,7 @@ def sensitivity(case: Case) -> float:
     rng = np.random.default_rng(case.choices.seed)
     noise = rng.uniform(-RADIUS, RADIUS, (SAMPLES, *case.image.shape[1:])).astype(np.float32)
     _, maps = case.network.maps(case.image + noise, [case.target] * SAMPLES)
-    own = stretch(case.saliency)
-    norm = float(np.linalg.norm(own))
-    far = float(np.linalg.norm((unit(case.checked(maps, "map")) - own).reshape(SAMPLES, -1), axis=1).max())
+    reference = stretch(case.saliency)
+    norm = float(np.linalg.norm(reference))
+    far = float(np.linalg.norm((unit(case.checked(maps, "map")) - reference).reshape(SAMPLES, -1), axis=1).max())
     return far / norm if norm else 0.0

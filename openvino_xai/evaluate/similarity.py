@@ -35,12 +35,12 @@ class Similarity:
     top_cell: bool
 
 
-MEASURES = tuple(one.name for one in fields(Similarity))
+MEASURES = tuple(measure.name for measure in fields(Similarity))
 
 
-def means(told: Sequence[Similarity]) -> dict[str, float]:
+def means(similarities: Sequence[Similarity]) -> dict[str, float]:
     """Each measure over many pairs of maps; of `top_cell` the share."""
-    return {name: float(np.mean([getattr(one, name) for one in told])) for name in MEASURES}
+    return {name: float(np.mean([getattr(row, name) for row in similarities])) for name in MEASURES}
 
 
 def similarity(a: Explanation, b: Explanation) -> Similarity:
@@ -52,14 +52,14 @@ def similarity(a: Explanation, b: Explanation) -> Similarity:
     the networks saw nothing in common, or a map holds NaN.
     """
     ssim = _structural_similarity()
-    (one, seen_by_one), (two, seen_by_two) = (_spread(each) for each in (a, b))
-    seen = seen_by_one & seen_by_two
-    if not seen.any():
+    (first, first_coverage), (second, second_coverage) = (_spread(each) for each in (a, b))
+    coverage = first_coverage & second_coverage
+    if not coverage.any():
         raise InputError("the two networks see different parts of the image: nothing can be compared")
-    x, y = one[seen], two[seen]
-    _, local = ssim(one, two, data_range=1.0, win_size=WINDOW, gaussian_weights=True, full=True)
+    x, y = first[coverage], second[coverage]
+    _, local = ssim(first, second, data_range=1.0, win_size=WINDOW, gaussian_weights=True, full=True)
     spearman = correlation(ranks(x), ranks(y))
-    return Similarity(correlation(x, y), spearman, float(local[seen].mean()), _top_cells_meet(a, b))
+    return Similarity(correlation(x, y), spearman, float(local[coverage].mean()), _top_cells_meet(a, b))
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float:
@@ -104,13 +104,13 @@ def _spread(explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:
     size = max(WINDOW, round(height * scale)), max(WINDOW, round(width * scale))
     x0, y0, x1, y1 = explanation.box
     across, down = size[1] / width, size[0] / height
-    values, seen = on_photo(stretch(explanation.maps[0]), size, (x0 * across, y0 * down, x1 * across, y1 * down))
-    return values.astype(np.float64), seen
+    values, coverage = on_photo(stretch(explanation.maps[0]), size, (x0 * across, y0 * down, x1 * across, y1 * down))
+    return values.astype(np.float64), coverage
 
 
 def _top_cells_meet(a: Explanation, b: Explanation) -> bool:
-    (ax, ay, *_), (bx, by, *_) = one, two = _top_cell(a), _top_cell(b)
-    return _inside((ax, ay), two) or _inside((bx, by), one)
+    (ax, ay, *_), (bx, by, *_) = first, second = _top_cell(a), _top_cell(b)
+    return _inside((ax, ay), second) or _inside((bx, by), first)
 
 
 def _top_cell(explanation: Explanation) -> tuple[float, float, float, float]:

@@ -59,7 +59,7 @@ class Namespace(Protocol):
         """exp(x) over its sum along `axis`"""
 
     def top_k(self, x: Array, k: int, /, *, axis: int, ordered: bool = True) -> Array:
-        """The indices of the `k` largest along `axis`, i64: the largest first, and of equals the first; or in any order"""
+        """The indices of the `k` largest along `axis`, i64: the largest first, or in any order; of equals, any"""
 
     def conv_transpose(
         self,
@@ -75,7 +75,8 @@ class Namespace(Protocol):
     ) -> Array:
         """A convolution by `weights` [O, C / groups, *kernel], turned around: x is [B, O, ...], and [B, C, ...] is made of it.
 
-        Weights may be laid out by group, [groups, O / groups, C / groups, *kernel]; `pads` are all begins, then all ends.
+        Weights of more groups than one are laid out as the dialect's own convolutions read them: so, or by group, [groups,
+        O / groups, C / groups, *kernel]. `pads` are all begins, then all ends.
         """
 
 

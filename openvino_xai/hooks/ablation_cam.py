@@ -21,9 +21,9 @@ def ablation_cam(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K], 0 or more: the ReLU of the weighed sum of channels."""
     cells = site.cells()
     batch, channels = cells.shape[0], cells.shape[2]
-    kept = np.concatenate([np.ones((1, channels), bool), ~np.eye(channels, dtype=bool)])
-    scores = site.channel_scores(xp.broadcast_to(kept[None], (batch, channels + 1, channels)))  # [B, 1 + C, K]
-    whole = xp.take(scores, np.array([0]), axis=1)
-    lost = xp.subtract(whole, xp.take(scores, np.arange(channels) + 1, axis=1))
-    size = xp.maximum(xp.maximum(whole, xp.multiply(whole, -1.0)), SMALLEST)
+    masks = np.concatenate([np.ones((1, channels), bool), ~np.eye(channels, dtype=bool)])
+    scores = site.channel_scores(xp.broadcast_to(masks[None], (batch, channels + 1, channels)))  # [B, 1 + C, K]
+    baseline = xp.take(scores, np.array([0]), axis=1)
+    lost = xp.subtract(baseline, xp.take(scores, np.arange(channels) + 1, axis=1))
+    size = xp.maximum(xp.maximum(baseline, xp.multiply(baseline, -1.0)), SMALLEST)
     return weighed(xp, site, xp.permute_dims(xp.divide(lost, size), (0, 2, 1)))

@@ -19,8 +19,8 @@ def largest(xp: Namespace, x: Array, rank: int) -> Array:
     if isinstance(batch, int) and bunch > 1 and columns // bunch > rank:
         parts = xp.reshape(x, (batch, rows, bunch, columns // bunch))
         best = xp.reshape(_best(xp, xp.max(parts, axis=2), rank), (batch, rows, 1, rank))
-        every = xp.broadcast_to(best, (batch, rows, bunch, rank))
-        x = xp.reshape(xp.take_along_axis(parts, every, axis=3), (batch, rows, bunch * rank))
+        indices = xp.broadcast_to(best, (batch, rows, bunch, rank))
+        x = xp.reshape(xp.take_along_axis(parts, indices, axis=3), (batch, rows, bunch * rank))
     return xp.min(xp.take_along_axis(x, _best(xp, x, rank), axis=2), axis=2, keepdims=True)
 
 

@@ -22,8 +22,8 @@ def ablation_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], s
     Of tokens, those that are no cells stay as they are while a channel of the others is set to zero.
     """
     channels = model.features(image)[0]
-    whole, without = losses(model, image, channels, classes, settings)
-    weights = (whole - without) / np.maximum(np.abs(whole), SMALLEST)
+    baseline, without = losses(model, image, channels, classes, settings)
+    weights = (baseline - without) / np.maximum(np.abs(baseline), SMALLEST)
     return np.asarray(np.maximum(np.einsum("ck,chw->khw", weights, channels), 0), np.float32)
 
 
@@ -31,11 +31,11 @@ def losses(
     model: Classifier, image: np.ndarray, channels: np.ndarray, classes: Sequence[int], settings: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
     """The classes' logits [K] with all channels [C, h, w], and [C, K] with each in turn set to zero."""
-    whole = model.logits_from(channels[None], image)[0, classes]
+    baseline = model.logits_from(channels[None], image)[0, classes]
     without = np.zeros((len(channels), len(classes)))
-    for chunk in in_chunks(len(channels), model.batch, settings.told):
+    for chunk in in_chunks(len(channels), model.batch, settings.progress):
         count = chunk.stop - chunk.start
         ablated = np.repeat(channels[None], count, axis=0)
         ablated[np.arange(count), np.arange(chunk.start, chunk.stop)] = 0
         without[chunk] = model.logits_from(ablated, image)[:, classes]
-    return whole, without
+    return baseline, without

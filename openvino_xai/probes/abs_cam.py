@@ -32,7 +32,7 @@ def abs_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], settin
         slopes = _largest(slopes, settings.channels)
     questions = np.flatnonzero(varies & (slopes > 0).any(axis=1))
     maps = np.zeros((len(classes), *channels.shape[1:]))
-    for chunk in in_chunks(len(questions), model.batch, settings.told):
+    for chunk in in_chunks(len(questions), model.batch, settings.progress):
         some = channels[questions[chunk]]
         large = enlarged(some, (image.shape[2], image.shape[3]))
         low = large.min(axis=(1, 2), keepdims=True)

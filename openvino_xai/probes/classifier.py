@@ -17,7 +17,7 @@ class Classifier(Protocol):
 
     @property
     def batch(self) -> int:
-        """How many images, or features, are well asked at once."""
+        """The number of images, or features, to run at once."""
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """[N, K] in [0, 1], f64: the probabilities of images."""
@@ -35,18 +35,18 @@ class Classifier(Protocol):
         """[C, h, w], f32: the derivative of class k's logit for `image` [1, C, H, W] with respect to the layer's cells."""
 
 
-def _untold(done: int, total: int) -> None:
-    """Nobody watches."""
+def _no_progress(done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What probes may be told.
+    """The settings of probes, each of which reads its own.
 
     `seed` of random masks; `masks`, how many of them (RISE); `groups` of channels (Group-CAM); `patch` and `stride` in pixels
     (occlusion; None is a seventh of the image, moved by half); `steps` of integrated gradients; noisy `copies` (SmoothGrad);
     how many `channels` are asked about for each class (Abs-CAM; None is all).
-    `told` hears how many questions are asked, and of how many.
+    `progress` hears how many questions are asked, and of how many.
     """
 
     seed: int = 0
@@ -57,7 +57,7 @@ class Settings:
     steps: int = 50
     copies: int = 25
     channels: int | None = None
-    told: Callable[[int, int], None] = _untold
+    progress: Callable[[int, int], None] = _no_progress
 
     def __post_init__(self) -> None:
         for name in ("masks", "groups", "patch", "stride", "steps", "copies", "channels"):
@@ -68,17 +68,17 @@ class Settings:
             raise InputError(f"a stride of {self.stride} pixels leaves some uncovered: a patch at least as large is expected")
 
 
-def in_chunks(count: int, size: int, told: Callable[[int, int], None]) -> Iterator[slice]:
-    """Slices of at most `size` over `count` questions; `told` hears of each when it is answered."""
+def in_chunks(count: int, size: int, progress: Callable[[int, int], None]) -> Iterator[slice]:
+    """Slices of at most `size` over `count` questions; `progress` hears of each when it is answered."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
-        told(min(start + size, count), count)
+        progress(min(start + size, count), count)
 
 
 def enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Maps [N, h, w] at another size [N, H, W], f32, bilinear between the centres of cells."""
     height, width = size
-    flat = [cv2.resize(one.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) for one in maps]
+    flat = [cv2.resize(plane.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) for plane in maps]
     return np.stack(flat) if flat else np.zeros((0, height, width), np.float32)
 
 

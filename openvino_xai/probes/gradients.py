@@ -36,15 +36,15 @@ def integrated_gradients(model: Classifier, image: np.ndarray, classes: Sequence
     Sundararajan et al., "Axiomatic attribution for deep networks", 2017, equation 3, with the gradient in the middle of each of
     `settings.steps` steps. Zero is what the model sees of the mean colour where a mean is subtracted.
     """
-    found = [attributed(model, image, k, settings).sum(axis=0) for k in classes]
-    return np.asarray(np.abs(np.stack(found)), np.float32)
+    attributions = [attributed(model, image, k, settings).sum(axis=0) for k in classes]
+    return np.asarray(np.abs(np.stack(attributions)), np.float32)
 
 
 def attributed(model: Classifier, image: np.ndarray, k: int, settings: Settings) -> np.ndarray:
     """[C, H, W], f64: integrated gradients of class k; they add up to its logit, less that of an image of zeros."""
     shares = (np.arange(settings.steps, dtype=np.float32) + 0.5) / settings.steps
     total = np.zeros(image.shape[1:])
-    for chunk in in_chunks(settings.steps, model.batch, settings.told):
+    for chunk in in_chunks(settings.steps, model.batch, settings.progress):
         total += model.gradients(image * shares[chunk].reshape(-1, 1, 1, 1), k).sum(axis=0, dtype=np.float64)
     return np.asarray(image[0] * total / settings.steps)
 
@@ -55,11 +55,11 @@ def smooth_grad(model: Classifier, image: np.ndarray, classes: Sequence[int], se
     Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, with `settings.copies` copies.
     """
     deviation = LEVEL * float(np.ptp(image))
-    found = []
+    maps = []
     for k in classes:
         rng, total = np.random.default_rng(settings.seed), np.zeros(image.shape[1:])
-        for chunk in in_chunks(settings.copies, model.batch, settings.told):
+        for chunk in in_chunks(settings.copies, model.batch, settings.progress):
             noise = rng.normal(0, deviation, (chunk.stop - chunk.start, *image.shape[1:])).astype(np.float32)
             total += model.gradients(image + noise, k).sum(axis=0, dtype=np.float64)
-        found.append(np.abs(total / settings.copies).max(axis=0))
-    return np.stack(found).astype(np.float32)
+        maps.append(np.abs(total / settings.copies).max(axis=0))
+    return np.stack(maps).astype(np.float32)

@@ -25,24 +25,24 @@ def group_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], sett
     channels = model.features(image)[0].astype(np.float64)
     soft = blurred(image, KERNEL, SIGMA, cv2.BORDER_REFLECT_101)
     base = model.scores(soft)[0]
-    found = []
+    maps = []
     for k in classes:
         weights = model.layer_gradients(image, k).mean(axis=(1, 2), dtype=np.float64)
         masks = group_masks(weights[:, None, None] * channels, settings.groups, (image.shape[2], image.shape[3]))
         total = np.zeros(image.shape[2:])
-        for chunk in in_chunks(len(masks), model.batch, settings.told):
+        for chunk in in_chunks(len(masks), model.batch, settings.progress):
             some = masks[chunk][:, None]
             gained = model.scores(image * some + soft * (1 - some))[:, k] - base[k]
             total += np.einsum("n,nhw->hw", gained, masks[chunk])
-        found.append(np.maximum(total, 0).astype(np.float32))
-    return np.stack(found)
+        maps.append(np.maximum(total, 0).astype(np.float32))
+    return np.stack(maps)
 
 
 def group_masks(weighed: np.ndarray, groups: int, size: tuple[int, int]) -> np.ndarray:
     """The masks [G, H, W] in [0, 1] of weighed channels [C, h, w]; groups that say nothing are left out."""
     each = -(-len(weighed) // groups)
     sums = np.stack([weighed[start : start + each].sum(axis=0) for start in range(0, len(weighed), each)])
-    kept = np.maximum(sums, 0)
-    kept[kept <= np.percentile(kept, PERCENTILE, axis=(1, 2), keepdims=True)] = 0
-    masks = unit(enlarged(kept, size))
+    positive = np.maximum(sums, 0)
+    positive[positive <= np.percentile(positive, PERCENTILE, axis=(1, 2), keepdims=True)] = 0
+    masks = unit(enlarged(positive, size))
     return np.asarray(masks[masks.max(axis=(1, 2)) > 0])

@@ -19,13 +19,13 @@ def occlusion(model: Classifier, image: np.ndarray, classes: Sequence[int], sett
     patch = settings.patch or max(1, -(-min(height, width) // 7))
     stride = settings.stride or max(1, patch // 2)
     corners = [(top, left) for top in starts(height, patch, stride) for left in starts(width, patch, stride)]
-    whole = model.scores(image)[0, classes]
+    baseline = model.scores(image)[0, classes]
     total, covered = np.zeros((len(classes), height, width)), np.zeros((height, width))
-    for chunk in in_chunks(len(corners), model.batch, settings.told):
+    for chunk in in_chunks(len(corners), model.batch, settings.progress):
         some = np.repeat(image, chunk.stop - chunk.start, axis=0)
-        for one, (top, left) in zip(some, corners[chunk], strict=True):
-            one[:, top : top + patch, left : left + patch] = 0
-        lost = whole - model.scores(some)[:, classes]
+        for variant, (top, left) in zip(some, corners[chunk], strict=True):
+            variant[:, top : top + patch, left : left + patch] = 0
+        lost = baseline - model.scores(some)[:, classes]
         for loss, (top, left) in zip(lost, corners[chunk], strict=True):
             total[:, top : top + patch, left : left + patch] += loss[:, None, None]
             covered[top : top + patch, left : left + patch] += 1

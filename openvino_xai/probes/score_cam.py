@@ -21,7 +21,7 @@ def score_cam(model: Classifier, image: np.ndarray, classes: Sequence[int], sett
     """
     channels = model.features(image)[0]
     weights = np.zeros((len(channels), len(classes)))
-    for chunk in in_chunks(len(channels), model.batch, settings.told):
+    for chunk in in_chunks(len(channels), model.batch, settings.progress):
         masks = unit(enlarged(channels[chunk], (image.shape[2], image.shape[3])))
         varies = masks.max(axis=(1, 2)) > 0
         weights[chunk] = model.scores(image * masks[:, None])[:, classes] * varies[:, None]

@@ -1,4 +1,4 @@
-"""What is the fault of one image, and ends no run over many."""
+"""Errors that are the fault of one image, so that they end no run over many."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def blamed_on(photo: Path) -> Iterator[None]:
     except ImageError as error:
         if str(photo) in str(error):
             raise
-        raise ImageError(f"cannot explain {photo}: {error}") from error
+        raise ImageError(f"cannot explain {photo}: {error}", options=error.options) from error
     except cv2.error as error:
         raise ImageError(f"cannot explain {photo}: OpenCV refuses it ({error.err or error})") from error
     except MemoryError as error:

@@ -20,9 +20,9 @@ def unreadable(data: bytes) -> str | None:
     """Why an image must not be decoded, None where it may be."""
     if not data:
         return "the file is empty"
-    if data.startswith(JPEG) and not _ended(data):
+    if data.startswith(JPEG) and not _has_end(data):
         return "the JPEG is cut off: its end marker is missing. Fetch the file again"
-    if data.startswith(PNG) and _beyond(data):
+    if data.startswith(PNG) and _has_overlong_chunk(data):
         return "the PNG is cut off: a part of it reaches beyond the end of the file. Fetch the file again"
     if data[:4] in BIG_TIFF:
         return "it is a BigTIFF, which nothing is known of here: save it as a TIFF or PNG"
@@ -52,9 +52,9 @@ def premultiplied(data: bytes, bits: int) -> bool:
 
 def orientation(data: bytes) -> int:
     """How the EXIF of a PNG or WebP says that the image is to be turned, 1 to 8; 1 where it does not."""
-    for name, held in _chunks(data):
+    for name, content in _chunks(data):
         if name in (b"eXIf", b"EXIF"):
-            return _tags(data[held].removeprefix(b"Exif\0\0")).get(ORIENTATION, 1)
+            return _tags(data[content].removeprefix(b"Exif\0\0")).get(ORIENTATION, 1)
     return 1
 
 
@@ -73,7 +73,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, slice]]:
         at += 8 + length + (behind or length % 2)
 
 
-def _beyond(data: bytes) -> bool:
+def _has_overlong_chunk(data: bytes) -> bool:
     """Whether a chunk is said to be longer than what there is of the file: a decoder makes room for all of it first."""
     for name, content in _chunks(data):
         if content.stop > len(data):
@@ -83,7 +83,7 @@ def _beyond(data: bytes) -> bool:
     return False
 
 
-def _ended(jpeg: bytes) -> bool:
+def _has_end(jpeg: bytes) -> bool:
     """Whether the end marker comes after a scan; what a segment holds, as a thumbnail, is passed over."""
     at, scanned = 2, False
     while match := MARKER.search(jpeg, at):
@@ -98,10 +98,10 @@ def _ended(jpeg: bytes) -> bool:
 
 def _tags(tiff: bytes) -> dict[int, int]:
     """The first value of each tag, of 16 or 32 bits, in a TIFF's first directory; EXIF is one, too. None for other files."""
-    found: dict[int, int] = {}
+    tags: dict[int, int] = {}
     order = ORDERS.get(tiff[:4])
     if order is None:
-        return found
+        return tags
     try:
         (start,) = struct.unpack_from(f"{order}I", tiff, 4)
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
@@ -109,7 +109,7 @@ def _tags(tiff: bytes) -> dict[int, int]:
             tag, kind, length, place = struct.unpack_from(f"{order}HHII", tiff, entry)
             size, letter = {3: (2, "H"), 4: (4, "I")}.get(kind, (0, ""))
             if size and length:
-                (found[tag],) = struct.unpack_from(order + letter, tiff, entry + 8 if size * length <= 4 else place)
+                (tags[tag],) = struct.unpack_from(order + letter, tiff, entry + 8 if size * length <= 4 else place)
     except struct.error:  # a directory that is cut off: the decoder says so
-        return found
-    return found
+        return tags
+    return tags

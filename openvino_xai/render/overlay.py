@@ -46,9 +46,9 @@ class Style:
 
     def __post_init__(self) -> None:
         words = (("style", self.kind, get_args(Kind)), ("smoothing", self.smoothing, get_args(Smoothing)))
-        for word, told, known in (*words, ("colour map", self.colormap, tuple(COLORMAPS))):
-            if told not in known:
-                raise InputError(f"{word} '{told}' is not known: one of {', '.join(known)} is expected")
+        for word, value, choices in (*words, ("colour map", self.colormap, tuple(COLORMAPS))):
+            if value not in choices:
+                raise InputError(f"{word} '{value}' is not known: one of {', '.join(choices)} is expected")
         if not 0 <= self.opacity <= 1:
             raise InputError(f"opacity is {self.opacity}; a number from 0 to 1 is expected")
 
@@ -60,7 +60,7 @@ BAND = 2**18  # pixels that are worked on at a time: pictures of any size need l
 
 
 class Spread:
-    """A map [H, W], laid over a photo of `size` (height, width): what `box` shows is `seen`, a rectangle of rows and columns.
+    """A map [H, W], laid over a photo of `size` (height, width): `box` shows its `region`, a slice of rows and one of columns.
 
     Cells are spread over the box, and cut off at the photo's edge: bilinear between their centres, with the outermost going on
     to the edge of the box; or `nearest`. In double precision, so that what is computed from it is the same on any machine.
@@ -71,11 +71,11 @@ class Spread:
         self._saliency = saliency.astype(np.float64)
         self._down = _Side.of(size[0], (y0, y1), saliency.shape[0], smoothing)
         self._across = _Side.of(size[1], (x0, x1), saliency.shape[1], smoothing)
-        self.seen = self._down.seen, self._across.seen
+        self.region = self._down.extent, self._across.extent
 
     def bands(self) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-        """Rows and columns of the photo, and the map's values there [h, w], f64; together all that is `seen`."""
-        rows, columns = self.seen
+        """Rows and columns of the photo, and the map's values there [h, w], f64; together all of its `region`."""
+        rows, columns = self.region
         wide = columns.stop - columns.start
         tall = max(1, BAND // max(1, wide))
         for start in range(rows.start, rows.stop if wide else rows.start, tall):
@@ -85,9 +85,9 @@ class Spread:
 
 
 class _Side(NamedTuple):
-    """Of the pixels along one side that are `seen`, the two cells around each, and how much the second weighs."""
+    """For each pixel in the `extent` of one side that cells cover: the two cells around it, and the weight of the second."""
 
-    seen: slice
+    extent: slice
     first: np.ndarray
     second: np.ndarray
     weight: np.ndarray
@@ -97,17 +97,17 @@ class _Side(NamedTuple):
         """For `length` pixels, of which those between two edges are covered by cells."""
         places = (np.arange(length) + 0.5 - edges[0]) / (edges[1] - edges[0]) * cells  # of pixels' centres, in cells
         inside = np.flatnonzero((places >= 0) & (places < cells))
-        seen = slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0)
+        extent = slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0)
         if smoothing == "nearest":
-            cell = places[seen].astype(np.int64)
-            return cls(seen, cell, cell, np.zeros(len(cell)))
-        between = np.clip(places[seen] - 0.5, 0, cells - 1)
+            cell = places[extent].astype(np.int64)
+            return cls(extent, cell, cell, np.zeros(len(cell)))
+        between = np.clip(places[extent] - 0.5, 0, cells - 1)
         first = between.astype(np.int64)
-        return cls(seen, first, np.minimum(first + 1, cells - 1), between - first)
+        return cls(extent, first, np.minimum(first + 1, cells - 1), between - first)
 
     def part(self, pixels: slice) -> _Side:
-        """Some of the pixels that are seen."""
-        return _Side(self.seen, self.first[pixels], self.second[pixels], self.weight[pixels])
+        """The same for some of the pixels."""
+        return _Side(self.extent, self.first[pixels], self.second[pixels], self.weight[pixels])
 
     def mixed(self, values: np.ndarray, axis: int) -> np.ndarray:
         """Values [H, W] with an axis of pixels in place of cells."""
@@ -120,11 +120,11 @@ def on_photo(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The map [H, W] in a photo's pixels, [h, w] in f32, 0 where the model saw nothing, and where it did, [h, w] bool."""
     spread = Spread(saliency, size, box, smoothing)
-    values, seen = np.zeros(size, np.float32), np.zeros(size, bool)
-    seen[spread.seen] = True
+    values, coverage = np.zeros(size, np.float32), np.zeros(size, bool)
+    coverage[spread.region] = True
     for place, band in spread.bands():
         values[place] = band
-    return values, seen
+    return values, coverage
 
 
 def colour(saliency: np.ndarray, colormap: str = "jet") -> np.ndarray:

@@ -43,7 +43,7 @@ def write_report(path: Path, lines: Sequence[Mapping[str, Any]], *, title: str, 
     if not images:
         raise failures[0]
     hook = lines[0]["hook"]
-    told = {
+    content = {
         "title": title,
         "how": ", ".join(f"{key} {hook[key]}" for key in ("method", "layer", "score", "precision") if key in hook),
         "opacity": style.opacity,
@@ -51,7 +51,7 @@ def write_report(path: Path, lines: Sequence[Mapping[str, Any]], *, title: str, 
         "images": images,
     }
     page = files("openvino_xai.render").joinpath("report.html").read_text(encoding="utf-8")
-    data = to_json(told).replace("<", "\\u003c")  # no label ends the script
+    data = to_json(content).replace("<", "\\u003c")  # no label ends the script
     with written_whole(path) as temporary:
         temporary.write_text(page.replace("@DATA@", data), encoding="utf-8")
     return failures
@@ -60,12 +60,12 @@ def write_report(path: Path, lines: Sequence[Mapping[str, Any]], *, title: str, 
 def _image(line: Mapping[str, Any], folder: str) -> dict[str, Any] | ImageError:
     try:
         with blamed_on(Path(line["image"])):
-            return _shown(line, folder)
+            return _image_data(line, folder)
     except ImageError as error:
         return error
 
 
-def _shown(line: Mapping[str, Any], folder: str) -> dict[str, Any]:
+def _image_data(line: Mapping[str, Any], folder: str) -> dict[str, Any]:
     photo = read_photo(Path(line["image"]))
     height, width = photo.shape[:2]
     scale = min(1.0, SIDE / max(height, width))

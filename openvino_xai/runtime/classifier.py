@@ -31,7 +31,7 @@ class ImageClassifier:
 
     @property
     def batch(self) -> int:
-        """How many images, or features, are well asked at once."""
+        """The number of images, or features, to run at once."""
         return self._image.at_once
 
     def scores(self, images: np.ndarray) -> np.ndarray:
@@ -62,36 +62,38 @@ class GradientClassifier(ImageClassifier):
     gradient says.
     """
 
-    def __init__(self, network: Network, deployed: Deployed, known: Described, compiled: tuple[str, str]) -> None:
+    def __init__(self, network: Network, deployed: Deployed, description: Described, compiled: tuple[str, str]) -> None:
         super().__init__(network)
-        self._gradient = gradient_by_image(deployed, known.image, known.scores).compile(*compiled)
+        self._gradient = gradient_by_image(deployed, description.image, description.scores).compile(*compiled)
         images = random_images(network)
         count = len(images)
-        logits = deployed.probing(read={LOGITS: known.scores.read_at("logit")}, given={}).compile(*compiled)
+        logits = deployed.probing(read={LOGITS: description.scores.read_at("logit")}, given={}).compile(*compiled)
 
-        def asked(moved: np.ndarray) -> np.ndarray:
+        def logits_of(moved: np.ndarray) -> np.ndarray:
             y = logits({self._image.name: self._image.laid_out(moved.astype(np.float32))})[LOGITS]
             return y.reshape(count, -1).astype(np.float64)
 
-        classes = asked(images).argmax(axis=1)
-        slopes = np.concatenate([self.gradients(one[None], int(k)) for one, k in zip(images, classes, strict=True)])
+        classes = logits_of(images).argmax(axis=1)
+        slopes = np.concatenate([self.gradients(image[None], int(k)) for image, k in zip(images, classes, strict=True)])
         quantised = is_quantised(deployed.graph)
         where = f"image '{self._image.name}'"
-        step_along(asked, images, slopes.astype(np.float64), classes.tolist(), cells=(2, 3), where=where, quantised=quantised)
+        step_along(
+            logits_of, images, slopes.astype(np.float64), classes.tolist(), cells=(2, 3), where=where, quantised=quantised
+        )
 
     def gradients(self, images: np.ndarray, k: int) -> np.ndarray:
         """[N, C, H, W], f32: the derivative of class k's logit with respect to images [N, C, H, W]."""
-        found = []
+        gradients = []
         for part, count in self._image.runs(self._image.laid_out(images)):
-            asked = {self._image.name: part, WANTED: np.full(len(part), k, np.int64)}
-            found.append(self._image.planes(self._gradient(asked)[GRADIENT][:count]))
-        return np.concatenate(found)
+            inputs = {self._image.name: part, WANTED: np.full(len(part), k, np.int64)}
+            gradients.append(self._image.planes(self._gradient(inputs)[GRADIENT][:count]))
+        return np.concatenate(gradients)
 
 
 def random_images(network: Network) -> np.ndarray:
     """Images [N, C, H, W], f32, of noise, as many as the model takes, or two."""
-    known = network.images
-    shape = (known.batch or 2, network.preprocessing.channels, *network.preprocessing.size)
+    image_input = network.images
+    shape = (image_input.batch or 2, network.preprocessing.channels, *network.preprocessing.size)
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
@@ -105,7 +107,7 @@ class LayeredClassifier(ImageClassifier):
         super().__init__(network)
         self._deployed, self._location, self._compiled = deployed, location, compiled
         self._at = location.layer
-        self._held: tuple[np.ndarray, np.ndarray] | None = None
+        self._cache: tuple[np.ndarray, np.ndarray] | None = None
         self.layer = location.layer.name
 
     def features(self, images: np.ndarray) -> np.ndarray:
@@ -137,26 +139,26 @@ class LayeredClassifier(ImageClassifier):
 
     def logits_from(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         """[N, K], f64: the logits where the layer holds `features` [N, C, h, w]; the rest is as for `image` [1, C, H, W]."""
-        laid, found = self._image.laid_out(image), []
+        laid, logits = self._image.laid_out(image), []
         for part, count in self._image.runs(self._put_back(features, image)):
-            given = {FEATURES: part, self._image.name: np.repeat(laid, len(part), axis=0)}
-            found.append(self._tail(given)[LOGITS][:count])
-        return np.concatenate(found).reshape(len(features), -1).astype(np.float64)
+            inputs = {FEATURES: part, self._image.name: np.repeat(laid, len(part), axis=0)}
+            logits.append(self._tail(inputs)[LOGITS][:count])
+        return np.concatenate(logits).reshape(len(features), -1).astype(np.float64)
 
     def hold_gradients(self) -> None:
         """Raise PlanError where the tail has no derivative, VerificationError where the score does not move as it says."""
         deployed, images = self._deployed, random_images(self._network)
         classes = self._network.predict(images).argmax(axis=1).tolist()
-        held = self._run(self._trunk, images, FEATURES)
+        values = self._run(self._trunk, images, FEATURES)
         laid = self._image.laid_out(images)
 
         def logits(features: np.ndarray) -> np.ndarray:
-            y = self._tail({FEATURES: features.astype(held.dtype), self._image.name: laid})[LOGITS]
+            y = self._tail({FEATURES: features.astype(values.dtype), self._image.name: laid})[LOGITS]
             return y.reshape(len(images), -1).astype(np.float64)
 
         slopes, quantised = self._slopes(images, classes).astype(np.float64), is_quantised(deployed.graph)
         cells, where = self._at.place.cells, f"layer '{self.layer}'"
-        step_along(logits, held, slopes, classes, cells=cells, where=where, quantised=quantised)
+        step_along(logits, values, slopes, classes, cells=cells, where=where, quantised=quantised)
 
     @cached_property
     def _gradient(self) -> Running:
@@ -177,15 +179,15 @@ class LayeredClassifier(ImageClassifier):
 
     def _put_back(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
         """Features [N, C, h, w] as the layer holds them; tokens that are no cells are those of the image."""
-        held = self._held
-        if held is None or held[0] is not image:  # asked for again and again
-            held = self._held = image, self._run(self._trunk, image, FEATURES)
-        own, place = held[1], self._at.place
+        cache = self._cache
+        if cache is None or cache[0] is not image:  # asked for again and again
+            cache = self._cache = image, self._run(self._trunk, image, FEATURES)
+        values, place = cache[1], self._at.place
         order = (place.batch, self._at.channels, *place.cells)
         back = [order.index(axis) for axis in range(len(order))]
         if len(place.cells) == 2:
-            return features.transpose(back).astype(own.dtype)
-        whole = np.repeat(own.transpose(order), len(features), axis=0)
+            return features.transpose(back).astype(values.dtype)
+        tokens = np.repeat(values.transpose(order), len(features), axis=0)
         cells = features.reshape(*features.shape[:2], -1)
-        whole[:, :, place.prefix : place.prefix + cells.shape[2]] = cells
-        return whole.transpose(back)
+        tokens[:, :, place.prefix : place.prefix + cells.shape[2]] = cells
+        return tokens.transpose(back)

@@ -14,7 +14,7 @@ from openvino_xai.surgery.record import record_of
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """The input with the image, and whether its channels come first; the scores; and what is recorded of a hook, and of images.
+    """A model by its image input and scores, the record of its hook, and its `model_info`.
 
     `scale` is what the scores are on (`softmax`, `sigmoid`, `logit`), None where only their values can tell: of a compiled
     model that somebody else made.
@@ -31,18 +31,19 @@ class Described:
     def of(
         cls,
         graph: Graph,
-        told: Callable[[str], Mapping[str, str]],
+        info: Callable[[str], Mapping[str, str]],
         *,
         opaque: bool = False,
         where: Where | None = None,
     ) -> Described:
-        """A model by its graph and its sections of text; an `opaque` one is known from outside. Raises ModelError.
+        """A model by its graph and `info`, which returns a section of its metadata; `opaque` shows inputs and outputs alone.
 
-        Of `where`, the names of the image's input and of the scores matter where there is no hook that tells them.
+        Of `where`, the names of the image's input and of the scores matter where there is no hook that tells them. Raises
+        ModelError.
         """
         where = where or Where()
-        record = record_of(graph, told, opaque=opaque)
+        record = record_of(graph, info, opaque=opaque)
         image, place = find_image(graph, record.get("image", where.image))
-        found = find_scores(graph, record.get("scores", where.scores))
-        scale = record.get("output") if opaque else found.scale
-        return cls(image, place.cells == (2, 3), found, scale, record, told("model_info"))
+        output = find_scores(graph, record.get("scores", where.scores))
+        scale = record.get("output") if opaque else output.scale
+        return cls(image, place.cells == (2, 3), output, scale, record, info("model_info"))

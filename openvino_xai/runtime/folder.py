@@ -34,11 +34,12 @@ def explain_all(
     *,
     targets: str,
     style: Style,
-    known: Mapping[Path, int] = MappingProxyType({}),
+    classes: Mapping[Path, int] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any] | ImageError]:
     """For each photo, in order: what was seen and written beside the manifest, or why it cannot be read, explained or drawn.
 
-    `known` is the class that a photo shows: it is told, and explained, too. Raises InputError where files cannot be written.
+    `classes` are those that photos show: they are written down, and explained, too. Raises InputError where files cannot be
+    written.
     """
     waiting, sizes = deque(photos), deque([IN_FLIGHT], maxlen=AHEAD)  # nobody knows how large the first is
     reading: deque[Future[_Photo]] = deque()
@@ -57,7 +58,7 @@ def explain_all(
                 try:
                     photo = reading.popleft().result()
                     sizes.append(photo.pixels.nbytes)
-                    task = _explained(network, photo, manifest, targets, style, known)
+                    task = _writing_task(network, photo, manifest, targets, style, classes)
                     writing.append((sizes[-1], pool.submit(task)))
                 except ImageError as error:
                     failed: Future[dict[str, Any]] = Future()
@@ -69,7 +70,7 @@ def explain_all(
 
 @dataclass(frozen=True, eq=False)
 class _Photo:
-    """A photo that was read, and what its file was before that."""
+    """A decoded photo, and the stamp of its file before it was read."""
 
     path: Path
     source: list[int] | None
@@ -82,32 +83,32 @@ def _read(path: Path) -> _Photo:
         return _Photo(path, source, read_photo(path))
 
 
-def _explained(
-    network: Network, photo: _Photo, manifest: Manifest, targets: str, style: Style, known: Mapping[Path, int]
+def _writing_task(
+    network: Network, photo: _Photo, manifest: Manifest, targets: str, style: Style, classes: Mapping[Path, int]
 ) -> Callable[[], dict[str, Any]]:
-    """What is left to do for a photo that is explained, and whose files have names."""
-    shown = [known[photo.path]] if photo.path in known else []
+    """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
+    shown = [classes[photo.path]] if photo.path in classes else []
     with blamed_on(photo.path):
         explanation = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
     endings = [ending + suffix for ending in explanation.endings for suffix in SUFFIXES]
     name, claim = manifest.name(str(photo.path), photo.path.stem, endings)
-    told: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
+    facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
     if shown:
-        told["label"] = {"id": shown[0], "label": network.label(shown[0])}
-    return partial(_written, explanation, manifest.path.parent, told, style)
+        facts["label"] = {"id": shown[0], "label": network.label(shown[0])}
+    return partial(_save_files, explanation, manifest.path.parent, facts, style)
 
 
-def _written(explanation: Explanation, folder: Path, told: dict[str, Any], style: Style) -> dict[str, Any]:
+def _save_files(explanation: Explanation, folder: Path, facts: dict[str, Any], style: Style) -> dict[str, Any]:
     assert explanation.path is not None
     try:
         with blamed_on(explanation.path):
-            files = explanation.save(folder, told["name"], style=style)
+            files = explanation.save(folder, facts["name"], style=style)
     except (ImageError, OutputError):
         raise
     except InputError as error:  # what cannot be drawn, or be a PNG
         raise ImageError(f"cannot draw {explanation.path}: {error}") from error
-    seen = explanation.to_dict()
-    return {**seen, **told, "targets": [{**target, **paths} for target, paths in zip(seen["targets"], files, strict=True)]}
+    result = explanation.to_dict()
+    return {**result, **facts, "targets": [{**target, **paths} for target, paths in zip(result["targets"], files, strict=True)]}
 
 
 def _outcome(item: Future[dict[str, Any]]) -> dict[str, Any] | ImageError:

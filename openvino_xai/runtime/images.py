@@ -12,7 +12,7 @@ AT_ONCE = 16  # images in a run, where the batch is open
 
 
 def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in another type, contiguous; integers are rounded to what there is."""
+    """Values in another type, contiguous; for integers they are rounded, and clipped to the range of the type."""
     if dtype.kind in "iu":
         bounds = np.iinfo(dtype)
         values = np.clip(np.rint(values), bounds.min, bounds.max)
@@ -34,7 +34,7 @@ class ImageInput:
 
     @property
     def at_once(self) -> int:
-        """How many images are well run at once."""
+        """The number of images to run at once."""
         return self.batch or AT_ONCE
 
     def laid_out(self, images: np.ndarray) -> np.ndarray:
@@ -47,13 +47,14 @@ class ImageInput:
         return (batch if self._channels_first else batch.transpose(0, 3, 1, 2)).astype(np.float32)
 
     def runs(self, batch: np.ndarray, most: int = AT_ONCE) -> Iterator[tuple[np.ndarray, int]]:
-        """A batch of any length in batches that the model takes, each with how many of it count; the last is filled up.
+        """A batch of any length, cut into batches that the model takes, each with the number of its images that count.
 
-        Where the model takes any number, they are of `most` images.
+        Where the model has a fixed batch, the last one is filled up with copies. Where it takes any number, they are of
+        `most` images.
         """
-        whole = self.batch or most
-        for start in range(0, len(batch), whole):
-            part = batch[start : start + whole]
+        size = self.batch or most
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
             count = len(part)
             if self.batch is not None and count < self.batch:
                 part = np.concatenate([part, np.repeat(part[-1:], self.batch - count, axis=0)])

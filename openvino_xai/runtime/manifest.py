@@ -1,4 +1,4 @@
-"""What runs into one folder have done: lines that are only ever added, and whose each file is."""
+"""The record of runs into one folder: a line for each image that is done, and the image that each file belongs to."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CHECK = "check"  # of a line: the digest of all else in it
 
 @dataclass(frozen=True)
 class Manifest:
-    """The lines of a JSONL file, one for each image that is done, of runs that were `asked` the same.
+    """The lines of a JSONL file, one for each image that is done, of runs under the same `conditions`.
 
     A line is overlooked that is not as it was written, that a killed run left unfinished, of which a file is gone or is
     another's now, or whose image was another one: `sources` tells for each image what must not have changed.
     """
 
     path: Path
-    asked: Mapping[str, Any]
+    conditions: Mapping[str, Any]
     sources: Mapping[str, Any]
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
     _owners: dict[str, str] = field(default_factory=dict)  # images, by the names of files
@@ -44,9 +44,9 @@ class Manifest:
     _counts: dict[str, int] = field(default_factory=dict)  # by stems, the last number that was taken
 
     @classmethod
-    def read(cls, path: Path, asked: Mapping[str, Any], sources: Mapping[str, Any]) -> Manifest:
+    def read(cls, path: Path, conditions: Mapping[str, Any], sources: Mapping[str, Any]) -> Manifest:
         """The manifest at a path, which need not be there. Raises InputError where something else is there."""
-        manifest = cls(path, from_json(to_json(dict(asked))), from_json(to_json(dict(sources))))
+        manifest = cls(path, from_json(to_json(dict(conditions))), from_json(to_json(dict(sources))))
         last: dict[str, str] = {}  # the claim of the line that wrote a file last
         lines = []
         for line in _lines(path):
@@ -71,7 +71,7 @@ class Manifest:
     def _holds(self, line: dict[str, Any]) -> bool:
         image, rest = line["image"], {name: item for name, item in line.items() if name != CHECK}
         return (
-            line["asked"] == self.asked
+            line["asked"] == self.conditions
             and image in self.sources
             and line.get("source") == self.sources[image] is not None
             and line.get(CHECK) == digest_of(rest)
@@ -107,9 +107,9 @@ class Manifest:
         place, owner = self.path.with_name(file), self._owners.get(_key(file))
         return not os.path.lexists(place) if owner is None else owner == image and not is_folder(place)
 
-    def add(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def add(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """One more line, on the disk when this returns. Raises OutputError."""
-        line = {**told, "asked": dict(self.asked)}
+        line = {**entry, "asked": dict(self.conditions)}
         line[CHECK] = digest_of(line)
         _append(self.path, line, settle=True)
         self._pending.discard(line.get("claim", ""))
@@ -133,9 +133,9 @@ def shortened(name: str, most: int) -> str:
 
 def products(folder: Path) -> frozenset[str]:
     """The names of files, as a file system that ignores capitals tells them apart, that runs wrote into a folder."""
-    told = [file for line in _lines(folder / "explanations.jsonl", strict=False) for file in _files(line)]
-    told += [file for claim in _claims(folder / CLAIMS) for file in claim["files"]]
-    return frozenset(map(_key, told))
+    names = [file for line in _lines(folder / "explanations.jsonl", strict=False) for file in _files(line)]
+    names += [file for claim in _claims(folder / CLAIMS) for file in claim["files"]]
+    return frozenset(map(_key, names))
 
 
 def is_product(path: Path, names: frozenset[str]) -> bool:
@@ -149,19 +149,19 @@ def _key(file: str) -> str:
 
 def _files(line: Mapping[str, Any]) -> list[str]:
     targets = line.get("targets", ())
-    told = [target for target in targets if isinstance(target, dict)] if isinstance(targets, list) else []
-    files = [target.get(kind) for target in told for kind in ("overlay", "map")]
+    entries = [target for target in targets if isinstance(target, dict)] if isinstance(targets, list) else []
+    files = [target.get(kind) for target in entries for kind in ("overlay", "map")]
     return [file for file in files if isinstance(file, str) and "\0" not in file]
 
 
 def _lines(path: Path, *, strict: bool = True) -> Iterator[dict[str, Any]]:
-    """Our lines. Raises InputError for a file that has others and none of ours; if not `strict`, there are none."""
+    """The lines that runs wrote. Raises InputError for a file that holds only others; if not `strict`, there are none."""
     ours, others = 0, 0
-    for told in _parsed(path, strict=strict):
-        if isinstance(told, dict) and _is_ours(told):
+    for line in _parsed_lines(path, strict=strict):
+        if isinstance(line, dict) and _is_ours(line):
             ours += 1
-            yield told
-        elif told is not TORN:
+            yield line
+        elif line is not TORN:
             others += 1
     if others and not ours and strict:
         raise InputError(f"{path} holds nothing that this command writes: choose another folder, or move the file away")
@@ -175,7 +175,7 @@ def _is_ours(line: dict[str, Any]) -> bool:
 TORN = object()  # a line that a killed run left unfinished
 
 
-def _parsed(path: Path, *, strict: bool) -> Iterator[Any]:
+def _parsed_lines(path: Path, *, strict: bool) -> Iterator[Any]:
     if not os.path.lexists(path):
         return
     if is_link(path) or not is_file(path):
@@ -193,11 +193,11 @@ def _parsed(path: Path, *, strict: bool) -> Iterator[Any]:
 
 
 def _claims(path: Path) -> Iterator[dict[str, Any]]:
-    for told in _parsed(path, strict=False):
-        if isinstance(told, dict) and isinstance(told.get("claim"), str) and isinstance(told.get("image"), str):
-            files = told.get("files")
+    for claim in _parsed_lines(path, strict=False):
+        if isinstance(claim, dict) and isinstance(claim.get("claim"), str) and isinstance(claim.get("image"), str):
+            files = claim.get("files")
             if isinstance(files, list) and all(isinstance(file, str) and "\0" not in file for file in files):
-                yield told
+                yield claim
 
 
 def _append(path: Path, value: object, *, settle: bool) -> None:

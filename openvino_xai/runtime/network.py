@@ -46,28 +46,31 @@ def load(
     performance hint and the folder where it keeps compiled models. Raises InputError, ModelError.
     """
     deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
-    known = Described.of(deployed.graph, deployed.info)
+    description = Described.of(deployed.graph, deployed.info)
 
-    def compiled(one: Deployed) -> Running:
-        return one.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
+    def compiled(variant: Deployed) -> Running:
+        return variant.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
 
-    dear = float(known.record.get("cost", 1)) > DEAR
-    return Network(compiled(deployed), known, device, plain=(lambda: compiled(unhooked(deployed))) if dear else None)
+    dear = float(description.record.get("cost", 1)) > DEAR
+    return Network(compiled(deployed), description, device, plain=(lambda: compiled(unhooked(deployed))) if dear else None)
 
 
 class Network:
     """A model that runs, from any thread. Called with a batch it returns every output by name, the maps among them."""
 
-    def __init__(self, running: Running, known: Described, device: str, *, plain: Callable[[], Running] | None = None) -> None:
-        self._running, self._input, self._scores, self._scale = running, known.image, known.scores, known.scale
-        self._made_plain = plain
+    def __init__(
+        self, running: Running, description: Described, device: str, *, plain: Callable[[], Running] | None = None
+    ) -> None:
+        self._running = running
+        self._input, self._scores, self._scale = description.image, description.scores, description.scale
+        self._compile_plain = plain
         self.device = device
-        self.record = dict(known.record)
+        self.record = dict(description.record)
         self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
-        self._images = ImageInput(known.image, channels_first=known.channels_first)
-        self.labels = [label.replace("_", " ") for label in known.info.get("labels", "").split()]
-        self._preprocessing = _described(known.image, channels_first=known.channels_first).updated(
-            known.info, source="the model's model_info"
+        self._images = ImageInput(description.image, channels_first=description.channels_first)
+        self.labels = [label.replace("_", " ") for label in description.info.get("labels", "").split()]
+        self._preprocessing = _default_preprocessing(description.image, channels_first=description.channels_first).updated(
+            description.info, source="the model's model_info"
         )
 
     @property
@@ -150,15 +153,15 @@ class Network:
         photo = read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
         sample = self.prepare(photo)
         results = next(self._results(sample) if not reads(self.record, WANTED) else self._predictions(sample))
-        seen = self._read(results)[0]
-        ranked = np.argsort(-seen, kind="stable")
-        explained = self._explained(results)
-        ids = self._wanted(targets, ranked, explained)
+        y = self._read(results)[0]
+        ranked = np.argsort(-y, kind="stable")
+        explained = self._mapped_classes(results)
+        ids = self._target_ids(targets, ranked, explained)
         ids += [k for k in also if k in explained and k not in ids]
         return Explanation(
             image=photo,
-            predictions=tuple(self._prediction(int(k), seen) for k in ranked[:5]),
-            targets=tuple(self._prediction(k, seen) for k in ids),
+            predictions=tuple(self._prediction(int(k), y) for k in ranked[:5]),
+            targets=tuple(self._prediction(k, y) for k in ids),
             maps=self._maps(sample, results, ids, explained),
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
@@ -185,19 +188,19 @@ class Network:
         """
         if reads(self.record, WANTED):
             y = self.predict(images, logits=logits)
-            ids = [int(one.argmax()) if k is None else k for one, k in zip(y, classes, strict=True)]
-            self._wanted(sorted(set(ids)), NO_RANKING, range(self._scores.classes))
+            ids = [int(row.argmax()) if k is None else k for row, k in zip(y, classes, strict=True)]
+            self._target_ids(sorted(set(ids)), NO_RANKING, range(self._scores.classes))
             return y, np.concatenate([unscaled(results[MAP][:, 0]) for results in self._results(images, ids)])
-        seen: list[np.ndarray] = []
-        found: list[np.ndarray] = []
+        scores: list[np.ndarray] = []
+        maps: list[np.ndarray] = []
         for results in self._results(images):
-            seen.append(self._read(results, logits=logits))
-            for one in range(len(seen[-1])):
-                alone = {name: array[one : one + 1] for name, array in results.items()}
-                k, explained = classes[len(found)], self._explained(alone)
-                ids = self._wanted([int(seen[-1][one].argmax()) if k is None else k], NO_RANKING, explained)
-                found.append(self._maps(images[len(found)][None], alone, ids, explained)[0])
-        return np.concatenate(seen), np.stack(found)
+            scores.append(self._read(results, logits=logits))
+            for item in range(len(scores[-1])):
+                alone = {name: array[item : item + 1] for name, array in results.items()}
+                k, explained = classes[len(maps)], self._mapped_classes(alone)
+                ids = self._target_ids([int(scores[-1][item].argmax()) if k is None else k], NO_RANKING, explained)
+                maps.append(self._maps(images[len(maps)][None], alone, ids, explained)[0])
+        return np.concatenate(scores), np.stack(maps)
 
     def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
         scores = results[self._scores.name]
@@ -212,8 +215,8 @@ class Network:
         """The outputs for images of any number, in batches that fit, without what filled them up."""
         done = 0
         for batch, count in self._images.runs(self._images.laid_out(images), self._at_once):
-            asked = None if classes is None else np.resize(classes[done : done + count], len(batch))
-            yield {name: array[:count] for name, array in self(batch, classes=asked).items()}
+            ids = None if classes is None else np.resize(classes[done : done + count], len(batch))
+            yield {name: array[:count] for name, array in self(batch, classes=ids).items()}
             done += count
 
     def _predictions(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
@@ -226,7 +229,7 @@ class Network:
 
     @cached_property
     def _plain(self) -> Running | None:
-        return None if self._made_plain is None else self._made_plain()
+        return None if self._compile_plain is None else self._compile_plain()
 
     def _maps(
         self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int], explained: Sequence[int]
@@ -239,7 +242,7 @@ class Network:
     def _check(self, batch: np.ndarray) -> None:
         expected = self._input.shape or ()
         fits = batch.ndim == len(expected) and all(
-            isinstance(size, Dim) or size == given for size, given in zip(expected, batch.shape, strict=True)
+            isinstance(size, Dim) or size == actual for size, actual in zip(expected, batch.shape, strict=True)
         )
         if not fits or batch.dtype != self._input.dtype:
             wanted = ", ".join(map(str, expected))
@@ -248,7 +251,7 @@ class Network:
                 f"{self._input.dtype} [{wanted}] is expected"
             )
 
-    def _explained(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
+    def _mapped_classes(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
         """The classes that have a map. Raises InputError where there is no hook."""
         if not self.record:
             raise InputError("the model carries no hook: give it one with openvino_xai.insert, and load the result")
@@ -257,7 +260,7 @@ class Network:
         pick = parse_pick(self.record["targets"])
         return pick.ids if isinstance(pick, Ids) else range(self._scores.classes)
 
-    def _wanted(self, targets: str | Sequence[int], ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
+    def _target_ids(self, targets: str | Sequence[int], ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
         pick = parse_pick(targets if isinstance(targets, str) else list(targets))
         refuse_unknown(pick, self._scores.classes)
         if not isinstance(pick, Ids):
@@ -265,16 +268,16 @@ class Network:
             return [int(k) for k in ranked if k in there][: pick.k if isinstance(pick, TopK) else None]
         missing = [k for k in pick.ids if k not in explained]
         if missing:
-            told = self.record["targets"]
-            raise InputError(f"class {missing[0]} is not explained: the hook was inserted with targets {told}")
+            targets_of_hook = self.record["targets"]
+            raise InputError(f"class {missing[0]} is not explained: the hook was inserted with targets {targets_of_hook}")
         return list(pick.ids)
 
-    def _prediction(self, k: int, seen: np.ndarray) -> Prediction:
-        return Prediction(k, self.label(k), float(seen[k]))
+    def _prediction(self, k: int, y: np.ndarray) -> Prediction:
+        return Prediction(k, self.label(k), float(y[k]))
 
 
-def _described(image: Value, *, channels_first: bool) -> Preprocessing:
-    """What the input itself tells; 224 x 224 where it takes any size."""
+def _default_preprocessing(image: Value, *, channels_first: bool) -> Preprocessing:
+    """The preprocessing that the input itself implies; 224 x 224 where it takes any size."""
     shape = image.shape or ()
     height, width, channels = (shape[axis] for axis in ((2, 3, 1) if channels_first else (1, 2, 3)))
     return Preprocessing(

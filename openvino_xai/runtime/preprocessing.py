@@ -102,7 +102,7 @@ class Preprocessing:
         `photo` is (height, width). The input shows exactly this: crops and paddings are whole pixels, and what rounding does to
         the ratio of the sides is in the box.
         """
-        rows, columns = self._placed(photo)
+        rows, columns = self._placements(photo)
         (y0, y1), (x0, x1) = rows.edges, columns.edges
         return x0, y0, x1, y1
 
@@ -113,7 +113,7 @@ class Preprocessing:
         """
         if self.channels not in (1, 3):
             raise InputError(f"the model's input has {self.channels} channels; a photo fills 3, or 1 with its grey values")
-        rows, columns = self._placed((photo.shape[0], photo.shape[1]))
+        rows, columns = self._placements((photo.shape[0], photo.shape[1]))
         canvas = np.zeros((*self.size, 3), np.uint8)
         canvas[rows.inside, columns.inside] = _resized(photo[rows.shown, columns.shown], (rows.filled, columns.filled))
         ordered = canvas if self.reverse_input_channels else canvas[..., ::-1]
@@ -123,7 +123,7 @@ class Preprocessing:
         laid = scaled.transpose(2, 0, 1) if self.layout == "NCHW" else scaled
         return as_type(laid[None], np.dtype(self.dtype))
 
-    def _placed(self, photo: tuple[int, int]) -> tuple[Placed, Placed]:
+    def _placements(self, photo: tuple[int, int]) -> tuple[Placed, Placed]:
         """Where rows and columns of a photo (height, width) go. Sides and offsets are rounded as OpenVINO's Model API does."""
         (height, width), (tall, wide) = self.size, photo
         shown, filled = (tall, wide), (height, width)

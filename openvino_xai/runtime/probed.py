@@ -53,33 +53,35 @@ def probe(
         location = located.at(located.choose(CHANNELS))
     elif layer is not None:
         raise InputError(f"{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out")
-    known = Described.of(deployed.graph, deployed.info, where=where)
-    network = Network(deployed.compile(device, precision), known, device)
+    description = Described.of(deployed.graph, deployed.info, where=where)
+    network = Network(deployed.compile(device, precision), description, device)
     if PROBES[method].looks_at == "gradients":
-        return Probed(network, known, method, GradientClassifier(network, deployed, known, (device, precision)), settings)
+        return Probed(
+            network, description, method, GradientClassifier(network, deployed, description, (device, precision)), settings
+        )
     if location is None:
-        return Probed(network, known, method, ImageClassifier(network), settings)
+        return Probed(network, description, method, ImageClassifier(network), settings)
     layered = LayeredClassifier(network, deployed, location, (device, precision))
     if PROBES[method].looks_at == "layer gradients":
         layered.hold_gradients()
-    return Probed(network, known, method, layered, settings)
+    return Probed(network, description, method, layered, settings)
 
 
 class Probed(Network):
     """A network of which the maps come from a probe."""
 
     def __init__(
-        self, network: Network, known: Described, method: str, classifier: ImageClassifier, settings: Settings | None
+        self, network: Network, description: Described, method: str, classifier: ImageClassifier, settings: Settings | None
     ) -> None:
-        super().__init__(network.running, known, network.device)
+        super().__init__(network.running, description, network.device)
         self._method, self._classifier, self.settings = method, classifier, settings or Settings()
-        self.record = {"method": method, "scores": known.scores.name}
+        self.record = {"method": method, "scores": description.scores.name}
         if self.settings.channels is not None:
             self.record["channels"] = str(self.settings.channels)
         if classifier.layer is not None:
             self.record["layer"] = classifier.layer
 
-    def _explained(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
+    def _mapped_classes(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
         return range(self._scores.classes)
 
     def _maps(

@@ -34,7 +34,7 @@ def reserved(folder: Path) -> Iterator[None]:
     new = [parent for parent in (folder, *folder.parents) if not exists(parent)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path, descriptor = _acquired(folder / LOCK)
+        path, descriptor = _lock_file(folder / LOCK)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
     try:
@@ -50,12 +50,12 @@ def reserved(folder: Path) -> Iterator[None]:
                 break
 
 
-def _acquired(path: Path) -> tuple[Path, int]:
+def _lock_file(path: Path) -> tuple[Path, int]:
     """The file that is the lock, and its descriptor."""
     while True:
-        descriptor = _opened(path)
+        descriptor = _open_lock(path)
         try:
-            if not _locked(descriptor, path):
+            if not _try_lock(descriptor, path):
                 sole = path.with_suffix(".sole")
                 with suppress(FileExistsError):
                     os.close(os.open(sole, os.O_CREAT | os.O_EXCL, 0o644))
@@ -75,7 +75,7 @@ def _acquired(path: Path) -> tuple[Path, int]:
         os.close(descriptor)  # who had it has removed it meanwhile
 
 
-def _opened(path: Path) -> int:
+def _open_lock(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags, 0o644)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -84,8 +84,8 @@ def _opened(path: Path) -> int:
     return descriptor
 
 
-def _locked(descriptor: int, path: Path) -> bool:
-    """Whether the file is locked now, and not: the file system has no locks. Raises InputError where another has it."""
+def _try_lock(descriptor: int, path: Path) -> bool:
+    """Lock a file; False where the file system has no locks. Raises InputError where another process has it locked."""
     try:
         if sys.platform == "win32":
             os.lseek(descriptor, BEYOND, os.SEEK_SET)

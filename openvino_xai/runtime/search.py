@@ -20,7 +20,7 @@ class Search:
         self.left_out: list[Path] = []
 
     @property
-    def told(self) -> str:
+    def note(self) -> str:
         """How many files were left out, and an example."""
         return f"{len(self.left_out)} images are left out, as they are output and no photos: {self.left_out[0]}, ..."
 
@@ -28,14 +28,14 @@ class Search:
         """The photos in a folder and below, in order."""
         top = resolved(folder)
         outputs = [output for output in self._outputs if top in output.parents]  # where it is the input itself, only products
-        return self._kept(sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES), outputs)
+        return self._photos(sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES), outputs)
 
     def matching(self, pattern: str) -> Iterator[Path]:
         """The files that a pattern means, in order."""
         files = [output for output in self._outputs if not is_folder(output)]
-        return self._kept([Path(path) for path in sorted(glob.glob(pattern, recursive=True))], files)
+        return self._photos([Path(path) for path in sorted(glob.glob(pattern, recursive=True))], files)
 
-    def _kept(self, paths: Iterable[Path], outputs: Sequence[Path]) -> Iterator[Path]:
+    def _photos(self, paths: Iterable[Path], outputs: Sequence[Path]) -> Iterator[Path]:
         for path in paths:
             if self._is_output(path, outputs):
                 self.left_out.append(path)

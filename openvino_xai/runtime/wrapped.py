@@ -42,25 +42,25 @@ def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
         raise InputError(
             f"an openvino.CompiledModel or an onnxruntime.InferenceSession is wrapped; this is {type(compiled).__qualname__}"
         )
-    held: Adopted = adopted(compiled)
+    handle: Adopted = adopted(compiled)
     if model is None:
-        known = _from_outside(held)
+        description = _from_outside(handle)
     else:
         deployed = open_model(model)
-        known = Described.of(deployed.graph, deployed.info)
-        _same(known, held)
-    made = drop_in(compiled, _Explaining)
-    made.network = Network(held.running, known, held.device)
-    made.hooked = MAP in held.graph.outputs
-    made.known = known
-    return made
+        description = Described.of(deployed.graph, deployed.info)
+        _same(description, handle)
+    wrapper = drop_in(compiled, _Explaining)
+    wrapper.network = Network(handle.running, description, handle.device)
+    wrapper.hooked = MAP in handle.graph.outputs
+    wrapper.description = description
+    return wrapper
 
 
 class _Explaining:
-    """What a wrapped model has more."""
+    """What wrapping adds to a compiled model."""
 
     network: Network
-    known: Described
+    description: Described
     hooked: bool
 
     @property
@@ -87,38 +87,38 @@ class _Explaining:
         Without a hook a `method` that looks at images alone explains (`rise`, `occlusion`), with its `settings`. Raises
         InputError.
         """
-        network = self.network if method is None else self._probed(method, settings)
+        network = self.network if method is None else self._probe_network(method, settings)
         if method is None and not self.hooked:
             raise InputError(HOW)
         if isinstance(images, (str, os.PathLike, np.ndarray)):
             return network.explain(images, targets=targets)
         return [network.explain(image, targets=targets) for image in images]
 
-    def _probed(self, method: str, settings: Settings | None) -> Network:
+    def _probe_network(self, method: str, settings: Settings | None) -> Network:
         alone = [name for name, probe in PROBES.items() if probe.looks_at == "nothing"]
         if method not in alone:
             raise InputError(
                 f"a compiled model is asked by {' or '.join(alone)}, not by '{method}', which needs its file: see probe"
             )
-        known = replace(self.known, record={})
-        probed = Probed(self.network, known, method, ImageClassifier(self.network), settings)
+        description = replace(self.description, record={})
+        probed = Probed(self.network, description, method, ImageClassifier(self.network), settings)
         probed.labels, probed.preprocessing = self.network.labels, self.network.preprocessing
         return probed
 
 
-def _from_outside(held: Adopted) -> Described:
+def _from_outside(handle: Adopted) -> Described:
     """What a compiled model shows of itself. Raises InputError where that does not say which classes its maps are of."""
-    known = Described.of(held.graph, held.info, opaque=True)
-    maps = held.graph.outputs.get(MAP)
-    if maps is None or known.record:
-        return known
+    description = Described.of(handle.graph, handle.info, opaque=True)
+    maps = handle.graph.outputs.get(MAP)
+    if maps is None or description.record:
+        return description
     explained = (maps.shape or (None, None))[1]
-    if CLASS not in held.graph.outputs and explained != known.scores.classes:
+    if CLASS not in handle.graph.outputs and explained != description.scores.classes:
         raise InputError(
             f"'{MAP}' has maps of {explained} classes, and the compiled model does not tell of which: say the file that it "
             "was compiled from with model="
         )
-    return replace(known, record={"method": "unknown", "targets": "all"})
+    return replace(description, record={"method": "unknown", "targets": "all"})
 
 
 HOW = (
@@ -127,11 +127,11 @@ HOW = (
 )
 
 
-def _same(known: Described, held: Adopted) -> None:
+def _same(description: Described, handle: Adopted) -> None:
     """Raise InputError where a file is not what was compiled."""
-    there = [*(value.name for value in held.graph.inputs), *held.graph.outputs]
-    for name in (known.image.name, known.scores.name):
-        aliases = {alias for value in [*held.graph.inputs, *held.graph.outputs.values()] for alias in value.aliases}
+    there = [*(value.name for value in handle.graph.inputs), *handle.graph.outputs]
+    for name in (description.image.name, description.scores.name):
+        aliases = {alias for value in [*handle.graph.inputs, *handle.graph.outputs.values()] for alias in value.aliases}
         if name not in there and name not in aliases:
             raise InputError(
                 f"the file has '{name}', which the compiled model has not ({', '.join(there)}): it is another model"

@@ -41,7 +41,7 @@ class Tensor:
     shape: tuple[int, ...]
 
     @property
-    def one(self) -> list[int]:
+    def request_shape(self) -> list[int]:
         """The shape for one image, 1 wherever a size is open."""
         return [max(size, 1) for size in self.shape]
 
@@ -121,7 +121,7 @@ class Endpoint:
     @property
     def request(self) -> dict[str, list[int]]:
         """The shapes of a request for one image."""
-        return {tensor.name: tensor.one for tensor in self.inputs}
+        return {tensor.name: tensor.request_shape for tensor in self.inputs}
 
     @property
     def open_batch(self) -> bool:

@@ -36,9 +36,9 @@ from openvino_xai.serve.parts import State, arrow, state, write_rows
 Engine: TypeAlias = Literal["local", "ray"]
 Load: TypeAlias = Callable[[], Network]
 Work: TypeAlias = Callable[[Network, Sequence[Any]], Iterator["dict[str, Any] | ImageError"]]
-Told: TypeAlias = Callable[[int, int], None]
+Progress: TypeAlias = Callable[[int, int], None]
 
-Said: TypeAlias = Callable[[str], None]
+Note: TypeAlias = Callable[[str], None]
 
 RAY_REACHABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # by whatever name (2.60): 0 has Ray listen on the loopback alone
 PATIENCE = 3  # times that workers may die before any of them has finished a shard
@@ -49,7 +49,7 @@ ANEW = {"stale": "its images are others now", "broken": "it is broken"}
 
 @dataclass(frozen=True)
 class Job:
-    """Items, by name, that are worked off in shards of `size` into files in `folder`; `asked` is what makes it another job.
+    """Items, by name, that are worked off in shards of `size` into files in `folder`; other `conditions` make another job.
 
     `loader` is called once, where the folder is for this job, for what makes the network of a worker; `work` makes rows of
     items, or tells why one cannot be read. Both can be pickled. `sources` tells for each item what must not have changed.
@@ -60,7 +60,7 @@ class Job:
     size: int
     loader: Callable[[], Load]
     work: Work
-    asked: Mapping[str, Any]
+    conditions: Mapping[str, Any]
     sources: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -72,7 +72,7 @@ class Job:
         ]
 
     def _shard(self, index: int, names: list[str]) -> Shard:
-        digest = digest_of([dict(self.asked), [[name, self.sources.get(name)] for name in names]])
+        digest = digest_of([dict(self.conditions), [[name, self.sources.get(name)] for name in names]])
         return Shard(self.folder / f"part-{index:06}.parquet", {name: self.items[name] for name in names}, digest)
 
 
@@ -86,7 +86,7 @@ class Shard:
 
     @property
     def state(self) -> State:
-        """Whether its file is there, and holds what it should. Raises InputError where something else is there."""
+        """The state of its file: `whole` is as it should be. Raises InputError where something else is there."""
         return state(self.path, list(self.items), self.digest)
 
     @property
@@ -96,22 +96,22 @@ class Shard:
 
 
 def run_shard(shard: Shard, network: Network, work: Work) -> int:
-    """Work off a shard that is not done; the number of its images. Whoever does it, and however often, the file is the same."""
+    """Run a shard that is not done; returns the number of its images. The file is the same whoever writes it, and when."""
     if not shard.done:
-        told = work(network, list(shard.items.values()))
-        rows = [{"image": name, **_row(found)} for name, found in zip(shard.items, told, strict=True)]
+        outcomes = work(network, list(shard.items.values()))
+        rows = [{"image": name, **_row(outcome)} for name, outcome in zip(shard.items, outcomes, strict=True)]
         write_rows(shard.path, rows, digest=shard.digest)
     return len(shard.items)
 
 
-def _row(found: dict[str, Any] | ImageError) -> dict[str, Any]:
-    return {"error": str(found)} if isinstance(found, ImageError) else {"error": None, **found}
+def _row(outcome: dict[str, Any] | ImageError) -> dict[str, Any]:
+    return {"error": str(outcome)} if isinstance(outcome, ImageError) else {"error": None, **outcome}
 
 
-def run_job(job: Job, engine: Engine, workers: int, told: Told, said: Said = lambda text: None) -> dict[str, Any]:
+def run_job(job: Job, engine: Engine, workers: int, progress: Progress, note: Note = lambda text: None) -> dict[str, Any]:
     """Work off what is left of a job, and tell what there is then, which is also written to `manifest.json`.
 
-    `said` hears what is done again, and where Ray listens. Raises InputError where the folder is in use, or holds another job
+    `note` hears what is done again, and where Ray listens. Raises InputError where the folder is in use, or holds another job
     or files of somebody else, or what the engine needs is not installed, and ModelError where workers die again and again.
     """
     if engine not in get_args(Engine):
@@ -119,23 +119,23 @@ def run_job(job: Job, engine: Engine, workers: int, told: Told, said: Said = lam
     arrow()
     with reserved(job.folder):
         _claim(job)
-        return _run(job, engine, workers, told, said)
+        return _run(job, engine, workers, progress, note)
 
 
-def _run(job: Job, engine: Engine, workers: int, told: Told, said: Said) -> dict[str, Any]:
+def _run(job: Job, engine: Engine, workers: int, progress: Progress, note: Note) -> dict[str, Any]:
     start, shards = time.perf_counter(), job.shards
     states = [shard.state for shard in shards]
     for shard, state_of in zip(shards, states, strict=True):
         if state_of in ANEW:
-            said(f"{shard.path} is made anew: {ANEW[state_of]}")
+            note(f"{shard.path} is made anew: {ANEW[state_of]}")
     left = [shard for shard, state_of in zip(shards, states, strict=True) if state_of != "whole"]
-    counted = _Counted(len(job.items), len(job.items) - sum(len(shard.items) for shard in left), told)
+    counter = _Counter(len(job.items), len(job.items) - sum(len(shard.items) for shard in left), progress)
     if left:
-        running = _Running(job.loader(), job.work, workers, counted, said)
+        running = _Running(job.loader(), job.work, workers, counter, note)
         {"local": _locally, "ray": _by_ray}[engine](running, left)
     sweep(job.folder)
-    found = {
-        **dict(job.asked),
+    summary = {
+        **dict(job.conditions),
         "images": len(job.items),
         "rows": sum(len(shard.items) for shard in shards if shard.done),
         "parts": [shard.path.name for shard in shards],
@@ -143,8 +143,8 @@ def _run(job: Job, engine: Engine, workers: int, told: Told, said: Said) -> dict
         "engine": engine,
         "workers": workers,
     }
-    _write(job.folder / MANIFEST, found)
-    return found
+    _write(job.folder / MANIFEST, summary)
+    return summary
 
 
 def _write(path: Path, value: object) -> None:
@@ -153,32 +153,32 @@ def _write(path: Path, value: object) -> None:
 
 
 @dataclass
-class _Counted:
-    """Tells how many images are done."""
+class _Counter:
+    """A counter that reports how many images are done."""
 
     total: int
     done: int
-    told: Told
+    progress: Progress
 
     def add(self, images: int) -> None:
         self.done += images
-        self.told(self.done, self.total)
+        self.progress(self.done, self.total)
 
 
 @dataclass(frozen=True)
 class _Running:
-    """What engines work with."""
+    """What an engine needs for shards: the loader and the work, how many workers, and whom to tell."""
 
     load: Load
     work: Work
     workers: int
-    counted: _Counted
-    said: Said
+    counter: _Counter
+    note: Note
 
 
 def _claim(job: Job) -> None:
-    """Write down what a folder is for. Raises InputError where it is for something else."""
-    this = from_json(to_json({"asked": dict(job.asked), "images": digest_of(list(job.items)), "shard": job.size}))
+    """Write down which job a folder is for. Raises InputError where it is for another one."""
+    this = from_json(to_json({"asked": dict(job.conditions), "images": digest_of(list(job.items)), "shard": job.size}))
     path = job.folder / JOB
     if not os.path.lexists(path):
         others = sorted(file.name for file in job.folder.iterdir() if file.name == MANIFEST or file.match("part-*.parquet"))
@@ -186,24 +186,24 @@ def _claim(job: Job) -> None:
             raise InputError(f"{job.folder} holds {others[0]}, and no {JOB} that tells of it: choose another folder")
         _write(path, this)
         return
-    there = _described(path)
+    there = _recorded_job(path)
     if there != this:
         other = [name for name, value in this["asked"].items() if there["asked"].get(name) != value]
         what = ", ".join(other) or ("images" if there["images"] != this["images"] else "the size of shards")
         raise InputError(f"{job.folder} holds another job: it differs in {what}; choose another folder")
 
 
-def _described(path: Path) -> dict[str, Any]:
-    """The job that a file tells of. Raises InputError for other files."""
+def _recorded_job(path: Path) -> dict[str, Any]:
+    """The record of a job in a file. Raises InputError for other files."""
     if is_link(path):
         raise InputError(f"{path} is a link, and no job wrote it: choose another folder, or remove it")
     try:
-        told = from_json(read_regular(path, most=LARGEST))
+        record = from_json(read_regular(path, most=LARGEST))
     except ValueError:
-        told = None
-    if not isinstance(told, dict) or set(told) != {"asked", "images", "shard"} or not isinstance(told["asked"], dict):
+        record = None
+    if not isinstance(record, dict) or set(record) != {"asked", "images", "shard"} or not isinstance(record["asked"], dict):
         raise InputError(f"{path} tells of no job: choose another folder, or move it away")
-    return told
+    return record
 
 
 # ---- processes on this machine
@@ -232,7 +232,7 @@ def _pool(running: _Running, left: list[Shard]) -> None:
     pool = ProcessPoolExecutor(running.workers, mp_context=spawned, initializer=_begin, initargs=(running.load,))
     try:
         for future in as_completed([pool.submit(_do, shard, running.work) for shard in left]):
-            running.counted.add(future.result())
+            running.counter.add(future.result())
     finally:
         pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C, no other shard is begun
 
@@ -256,7 +256,7 @@ def _do(shard: Shard, work: Work) -> int:
 # ---- Ray
 
 
-def _started_ray(said: Said) -> Any:
+def _started_ray(note: Note) -> Any:
     """Ray, on the cluster that RAY_ADDRESS names, or for this machine alone. Raises InputError.
 
     A node that Ray starts listens on every interface, and whoever reaches it may run code there.
@@ -278,9 +278,9 @@ def _started_ray(said: Said) -> Any:
         raise InputError(f"Ray does not start at RAY_ADDRESS={address}: {error}") from error
     listens = ray.get_runtime_context().gcs_address
     if address != "local":
-        said(f"joined the Ray cluster at {listens}, as RAY_ADDRESS says")
+        note(f"joined the Ray cluster at {listens}, as RAY_ADDRESS says")
     elif listens.startswith("127.0.0.1:"):
-        said("Ray listens on 127.0.0.1, for this machine alone; RAY_ADDRESS joins a cluster")
+        note("Ray listens on 127.0.0.1, for this machine alone; RAY_ADDRESS joins a cluster")
     else:
         ray.shutdown()
         raise InputError(f"Ray listens on {listens}, where others reach it: start a cluster of your own, and set RAY_ADDRESS")
@@ -298,14 +298,14 @@ class _Worker:
 
 
 def _by_ray(running: _Running, left: list[Shard]) -> None:
-    ray = _started_ray(running.said)
+    ray = _started_ray(running.note)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     shards = ray.data.from_items([{"shard": index} for index in range(len(left))], override_num_blocks=len(left))
     pool = ray.data.ActorPoolStrategy(size=running.workers)
     worked = shards.map(_Worker, fn_constructor_args=(running.load, running.work, left), compute=pool, num_cpus=1)
     for row in worked.iter_rows():
-        running.counted.add(int(row["images"]))
+        running.counter.add(int(row["images"]))
 
 
 # ---- what is done with images
@@ -316,20 +316,20 @@ def explained(network: Network, photos: Sequence[Path], *, targets: str) -> Iter
     for photo in photos:
         try:
             with blamed_on(photo):
-                seen = network.explain(photo, targets=targets)
+                explanation = network.explain(photo, targets=targets)
         except ImageError as error:
             yield error
             continue
-        best = seen.predictions[0]
+        best = explanation.predictions[0]
         yield {
             "predicted": best.id,
             "label": best.label,
             "probability": best.probability,
-            "targets": [target.id for target in seen.targets],
-            "probabilities": [target.probability for target in seen.targets],
-            "cells": list(seen.maps.shape[1:]),
-            "box": list(seen.box),
-            "maps": seen.maps,
+            "targets": [target.id for target in explanation.targets],
+            "probabilities": [target.probability for target in explanation.targets],
+            "cells": list(explanation.maps.shape[1:]),
+            "box": list(explanation.box),
+            "maps": explanation.maps,
         }
 
 

@@ -61,7 +61,7 @@ def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, *, backen
         deployed.save(folder / "predictor" / f"model{endpoint.suffix}")
         predictor = files("openvino_xai.serve").joinpath("kserve_predictor.py").read_text(encoding="utf-8")
         (folder / "predictor" / "predictor.py").write_text(predictor, encoding="utf-8")
-        dockerfile = DOCKERFILE.format(kserve=KSERVE, runtime=endpoint.runtime, version=_installed(endpoint.runtime))
+        dockerfile = DOCKERFILE.format(kserve=KSERVE, runtime=endpoint.runtime, version=_installed_version(endpoint.runtime))
         (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
         arguments = [
             f"--model_name={endpoint.name}",
@@ -89,7 +89,7 @@ def service_name(name: str) -> str:
     return service
 
 
-def _installed(runtime: Runtime) -> str:
+def _installed_version(runtime: Runtime) -> str:
     """The version of a runtime here, whichever package brings it: some are built for other devices."""
     return version(packages_distributions()[runtime][0])
 

@@ -53,7 +53,8 @@ def as_text(value: Any) -> Any:
 
 
 def state(path: Path, images: Sequence[str], digest: str) -> State:
-    """Whether a file holds one row for each image, in order, made from what `digest` tells; `stale` where from something else.
+    """`whole` where a file holds one row for each image, in order, made from what `digest` stands for; `stale` where made from
+    something else, `broken` where it cannot be read, and `missing`.
 
     Raises InputError for what no job here wrote.
     """
@@ -66,14 +67,14 @@ def state(path: Path, images: Sequence[str], digest: str) -> State:
         try:
             opened = parquet.ParquetFile(file, page_checksum_verification=True)
             schema = opened.schema_arrow
-            told = (schema.metadata or {}).get(DIGEST)
-            if told == digest.encode():
+            stored = (schema.metadata or {}).get(DIGEST)
+            if stored == digest.encode():
                 texts = all(schema.field(name).type == pyarrow.string() for name in ("image", "error"))
                 names = opened.read(columns=["image"]).column(0).to_pylist()
                 return "whole" if texts and names == [as_text(image) for image in images] else "broken"
         except (pyarrow.ArrowException, OSError, KeyError):
             return "broken"
-    if told is None:
+    if stored is None:
         raise InputError(f"{path} holds rows that no job here wrote: choose another folder, or move it away")
     return "stale"
 

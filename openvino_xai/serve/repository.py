@@ -47,7 +47,7 @@ def written_repository(target: Path, *, force: bool = False, source: Path | None
 
 @contextmanager
 def _parents_of(target: Path) -> Iterator[None]:
-    """On failure, folders above the target that were not there are not there again."""
+    """Where the block fails, remove the folders above the target that were not there before."""
     missing = [parent for parent in target.parents if not exists(parent)]
     try:
         yield
@@ -105,7 +105,7 @@ def _refuse_foreign(folder: Path, target: Path) -> None:
 
 
 def _is_cache(name: str, path: Path, listed: Mapping[str, str]) -> bool:
-    """Whether that is what Python keeps of a file in the manifest: a server that ran it has left it there."""
+    """Whether a file is the bytecode of one in the manifest, which a server left there when it ran that."""
     place = PurePosixPath(name)
     if is_link(path):
         return False

@@ -147,26 +147,26 @@ def _info(rng: random.Random, section: str, keys: list[str]) -> str:
     return f"<{section}>{entries}</{section}>"
 
 
-def _told(rng: random.Random, text: str, told: str) -> str:
+def _with_section(rng: random.Random, text: str, section: str) -> str:
     """With an entry in the model's rt_info, beside what is there or in place of it."""
     if rng.random() < 0.3:
         return re.sub(r"<rt_info>(?!.*<rt_info>).*?</rt_info>", "", text, flags=re.DOTALL).replace(
-            "</net>", f"<rt_info>{told}</rt_info></net>"
+            "</net>", f"<rt_info>{section}</rt_info></net>"
         )
     if "</rt_info>\n</net>" in text:
-        return text.replace("</rt_info>\n</net>", f"{told}</rt_info></net>")
-    return text.replace("</net>", f"<rt_info>{told}</rt_info></net>")
+        return text.replace("</rt_info>\n</net>", f"{section}</rt_info></net>")
+    return text.replace("</net>", f"<rt_info>{section}</rt_info></net>")
 
 
 @kind("a forged record")
 def _record(rng: random.Random, text: str, path: Path) -> str:
-    text = _told(rng, text, _info(rng, "ovxai", RECORD))
+    text = _with_section(rng, text, _info(rng, "ovxai", RECORD))
     return _names_of_ours(rng, text, path) if rng.random() < 0.4 else text
 
 
 @kind("forged preprocessing")
 def _preprocessing(rng: random.Random, text: str, path: Path) -> str:
-    return _told(rng, text, _info(rng, "model_info", INFO))
+    return _with_section(rng, text, _info(rng, "model_info", INFO))
 
 
 @kind("rt_info of layers and of the model")
@@ -175,7 +175,7 @@ def _rt_info(rng: random.Random, text: str, path: Path) -> str:
         entry = f'<attribute name="{rng.choice(NAMES)}" version="{rng.choice(["0", "9", "x"])}" value="{rng.choice(NAMES)}"/>'
         return _inserted(rng, text, r"<layer [^>]*>", f"<rt_info>{entry * rng.choice([1, 2, 500])}</rt_info>")
     depth = rng.choice([1, 5, 100, 3000])
-    return _told(rng, text, "<a>" * depth + "</a>" * depth)
+    return _with_section(rng, text, "<a>" * depth + "</a>" * depth)
 
 
 @kind("weights missing, short, a link, a pipe")
@@ -234,7 +234,7 @@ def _entities(rng: random.Random, text: str, path: Path) -> str:
         f'<?xml-stylesheet href="file://{secret}"?>',
         "<!-- " + "-" * 100_000 + " -->",
     ]
-    text = re.sub(r"<\?xml[^>]*\?>", lambda found: found[0] + rng.choice(declarations), text, count=1)
+    text = re.sub(r"<\?xml[^>]*\?>", lambda match: match[0] + rng.choice(declarations), text, count=1)
     name = rng.choice(["&l9;", "&l9;", "&#0;", "&#x1b;[31m", "&#xD800;", "&nothing;", "&#99999999;"])
     return _swapped(rng, text, r'<layer id="\d+" name="([^"]*)"', name)
 
@@ -260,7 +260,7 @@ def _layer_names(rng: random.Random, text: str, path: Path) -> str:
     for name in rng.sample(NAMES, rng.choice([1, 1, 4])):
         text = _swapped(rng, text, r'<layer id="\d+" name="([^"]*)"', name)
     if rng.random() < 0.2:
-        text = re.sub(r'(<layer id="\d+" name=")[^"]*"', lambda found: found[1] + rng.choice(NAMES[:1]) + '"', text)
+        text = re.sub(r'(<layer id="\d+" name=")[^"]*"', lambda match: match[1] + rng.choice(NAMES[:1]) + '"', text)
     return text
 
 
@@ -407,17 +407,17 @@ def _deep(rng: random.Random, text: str, path: Path) -> str:
 
 @kind("ten thousand layers in a chain")
 def _chain(rng: random.Random, text: str, path: Path) -> str:
-    found = re.search(r'<layer id="(\d+)" name="[^"]*" type="ReLU".*?</layer>', text, flags=re.DOTALL)
-    if found is None:
+    match = re.search(r'<layer id="(\d+)" name="[^"]*" type="ReLU".*?</layer>', text, flags=re.DOTALL)
+    if match is None:
         return _layers(rng, text, path)
     count = rng.choice([20] * 60 + [100] * 30 + [300] * 8 + [1000] + [10_000])
     layers = "".join(
-        re.sub(r'id="\d+" name="[^"]*"', f'id="{10_000 + i}" name="link{i}"', found[0], count=1) for i in range(count)
+        re.sub(r'id="\d+" name="[^"]*"', f'id="{10_000 + i}" name="link{i}"', match[0], count=1) for i in range(count)
     )
     layers = re.sub(r' names="[^"]*"', "", layers)
-    source = [found[1], *(str(10_000 + i) for i in range(count))]
+    source = [match[1], *(str(10_000 + i) for i in range(count))]
     edges = "".join(f'<edge from-layer="{a}" from-port="1" to-layer="{b}" to-port="0"/>' for a, b in pairwise(source))
-    text = text.replace(f'from-layer="{found[1]}" from-port="1"', f'from-layer="{source[-1]}" from-port="1"')
+    text = text.replace(f'from-layer="{match[1]}" from-port="1"', f'from-layer="{source[-1]}" from-port="1"')
     return text.replace("</layers>", layers + "</layers>", 1).replace("<edges>", "<edges>" + edges, 1)
 
 

@@ -29,9 +29,9 @@ def write_seeds(folder: Path) -> None:
     """Small models in both dialects, as they are."""
     if folder.exists():
         return
-    made = folder.with_name(folder.name + ".part")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
     models = {name.replace(" ", "_").replace(",", ""): CASES[name].build("B", 17) for name in NAMES}
     models["one"] = CASES["pool and linear"].build(1, 17)
     models["transformer"] = Transformer().build(1)
@@ -42,9 +42,9 @@ def write_seeds(folder: Path) -> None:
         **{**CASES["pool and linear"].weights, "bar": onnx.numpy_helper.to_array(onnx.helper.make_tensor("bar", 1, [], [0.5]))},
     )
     for name, model in models.items():
-        onnx.save(model, made / f"{name}.onnx")
-        ov.save_model(ov.Core().read_model(model.SerializeToString()), made / f"{name}.xml", compress_to_fp16=False)
-    made.rename(folder)
+        onnx.save(model, part / f"{name}.onnx")
+        ov.save_model(ov.Core().read_model(model.SerializeToString()), part / f"{name}.xml", compress_to_fp16=False)
+    part.rename(folder)
 
 
 @dataclass(frozen=True)

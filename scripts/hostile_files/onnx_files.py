@@ -160,10 +160,10 @@ def _typed(rng: random.Random, model: ModelProto, places: list[str]) -> None:
     for attribute in list(node.attribute):
         if attribute.name == name:
             node.attribute.remove(attribute)
-    made = helper.make_attribute(name, rng.choice(others))
+    entry = helper.make_attribute(name, rng.choice(others))
     if rng.random() < 0.3:
-        made.type = rng.randrange(15)
-    node.attribute.append(made)
+        entry.type = rng.randrange(15)
+    node.attribute.append(entry)
 
 
 @kind("attribute with huge numbers")
@@ -188,8 +188,8 @@ def _unknown(rng: random.Random, model: ModelProto, places: list[str]) -> None:
     elif choice == 1:
         node.attribute.append(helper.make_attribute(rng.choice([*NAMES, "axis", "auto_pad", "group"]) or "a", rng.choice(BIG)))
     else:
-        made = node.attribute.add()
-        made.name, made.type, made.ref_attr_name = (
+        attribute = node.attribute.add()
+        attribute.name, attribute.type, attribute.ref_attr_name = (
             rng.choice(["axis", "alpha", "kernel_shape"]),
             rng.choice([0, 1, 2, 7]),
             "axis",
@@ -252,10 +252,10 @@ def _functions(rng: random.Random, model: ModelProto, places: list[str]) -> None
             helper.make_node("If", ["k"], ["y"], then_branch=branch, else_branch=branch),
         ]
     opsets = [helper.make_opsetid("", version), *([helper.make_opsetid(domain, 1)] if domain else [])]
-    made = helper.make_function(domain, op, ["x"], ["y"], body, opsets, ["slope"] if variant == 5 else [])
-    model.functions.append(made)
+    function = helper.make_function(domain, op, ["x"], ["y"], body, opsets, ["slope"] if variant == 5 else [])
+    model.functions.append(function)
     if variant == 7:
-        model.functions.append(made)
+        model.functions.append(function)
     if variant == 8:
         model.functions[0].node[0].op_type, model.functions[0].node[0].domain = "Other", domain
         back = helper.make_function(domain, "Other", ["x"], ["y"], [helper.make_node(op, ["x"], ["y"], domain=domain)], opsets)
@@ -352,11 +352,11 @@ def _sparse(rng: random.Random, array: np.ndarray) -> onnx.SparseTensorProto:
 @kind("sparse weights")
 def _sparse_weights(rng: random.Random, model: ModelProto, places: list[str]) -> None:
     weights = _weights(rng, model.graph)
-    made = _sparse(rng, numpy_helper.to_array(weights))
-    made.values.name = weights.name
+    tensor = _sparse(rng, numpy_helper.to_array(weights))
+    tensor.values.name = weights.name
     if rng.random() < 0.7:
         model.graph.initializer.remove(weights)
-    model.graph.sparse_initializer.append(made)
+    model.graph.sparse_initializer.append(tensor)
 
 
 @kind("weights that are inputs, too")

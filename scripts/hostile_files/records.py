@@ -229,10 +229,10 @@ def _boxes(rng: random.Random, folder: Path) -> list[str]:
         ],
         "categories": [{"id": 0, "name": "0"}, {"id": 1, "name": "1"}],
     }
-    told: Any = rng.choice([simple, coco])
+    content: Any = rng.choice([simple, coco])
     for _ in range(rng.choice([1, 1, 3])):
-        told = _changed(rng, told)
-    (folder / "boxes.json").write_text(json.dumps(told))
+        content = _changed(rng, content)
+    (folder / "boxes.json").write_text(json.dumps(content))
     if rng.random() < 0.3:
         _broken(rng, folder / "boxes.json")
     return ["evaluate", "--input", "boxes.json", "--metric", rng.choice(["pointing_game", "energy", "localisation"])]
@@ -240,19 +240,25 @@ def _boxes(rng: random.Random, folder: Path) -> list[str]:
 
 @kind("patterns, folders and outputs")
 def _patterns(rng: random.Random, folder: Path) -> list[str]:
-    told = rng.choice(
+    pattern = rng.choice(
         ["photos/**", "**/*", "[", "photos/[a", "*" * 200, "photos/../photos", "/dev/zero", "", ".", "\x1b[31m", "~"]
     )
     output = rng.choice(
         ["out", "photos", "photos/a.png", "photos/a.png/x", "", "/proc/x", "/dev/null", "new/" * 300, "n" * 300, "\x1b[31m"]
     )
-    return ["explain", "--input", told, "--output", output]
+    return ["explain", "--input", pattern, "--output", output]
 
 
 @kind("what a model tells of itself")
 def _model(rng: random.Random, folder: Path) -> list[str]:
-    told = "a forged record", "forged preprocessing", "names of ours", "names of values", "rt_info of layers and of the model"
-    name = rng.choice([name for name in models.KINDS if name.endswith(told)])
+    endings = (
+        "a forged record",
+        "forged preprocessing",
+        "names of ours",
+        "names of values",
+        "rt_info of layers and of the model",
+    )
+    name = rng.choice([name for name in models.KINDS if name.endswith(endings)])
     path = models.make_model(name, rng, folder / "models", folder.parents[2] / "seeds")
     if rng.random() < 0.4:
         return ["evaluate", "--input", "photos", "--metric", "complexity", "--model", f"models/{path.name}"]

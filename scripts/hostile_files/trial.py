@@ -72,7 +72,7 @@ def run_case(index: int, seed: int, work: Path, kinds: list[str], tell: Callable
     secret = Path(os.environ["HOSTILE_SECRET"])
     secret.write_bytes(SECRET)
     canary(root / "canary")
-    case = (ModelCase if kind in models.KINDS else CommandCase).made(kind, rng, root, work)
+    case = (ModelCase if kind in models.KINDS else CommandCase).drawn(kind, rng, root, work)
     os.chdir(root / "in")
     for output in (os.environ["HOSTILE_OUTPUT"], root / "output"):
         Path(output).write_bytes(b"")
@@ -137,7 +137,7 @@ class ModelCase:
     more: list[str]
 
     @classmethod
-    def made(cls, kind: str, rng: random.Random, root: Path, work: Path) -> ModelCase:
+    def drawn(cls, kind: str, rng: random.Random, root: Path, work: Path) -> ModelCase:
         """A case of a kind; now and then something stands where the hooked model goes."""
         path = models.make_model(kind, rng, root / "in", work / "seeds")
         target = path.with_name(f"hooked{path.suffix}")
@@ -181,7 +181,7 @@ class CommandCase:
     anywhere: bool
 
     @classmethod
-    def made(cls, kind: str, rng: random.Random, root: Path, work: Path) -> CommandCase:
+    def drawn(cls, kind: str, rng: random.Random, root: Path, work: Path) -> CommandCase:
         """A case of a kind."""
         folder, template = root / "in", work / "template"
         if kind in records.KINDS:

@@ -16,7 +16,7 @@ import torchvision
 def main(name: str, exporter: str, batch: str, output: str) -> None:
     torch.manual_seed(0)
     torch.backends.mha.set_fastpath_enabled(False)  # an operation that no exporter knows
-    export(*made(name), exporter, batch, output)
+    export(*network(name), exporter, batch, output)
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def export(network: torch.nn.Module, size: tuple[int, int, int], exporter: str, 
     torch.onnx.export(network, image, output, dynamo=False, opset_version=17, dynamic_axes=axes, **names)
 
 
-def made(name: str) -> tuple[torch.nn.Module, tuple[int, int, int]]:
+def network(name: str) -> tuple[torch.nn.Module, tuple[int, int, int]]:
     """A network with random weights, and the size of its image."""
     if name.startswith("torchvision/"):
         kind = name.removeprefix("torchvision/")

@@ -36,8 +36,8 @@ def main(name: str, side: str, iterations: str) -> None:
             calls[which]()
             seconds[which, i] = time.perf_counter() - start
     medians = np.median(seconds, axis=1)
-    told = {"plain_seconds": medians[0], "explained_seconds": medians[1], "torch": torch.__version__}
-    print(json.dumps(told))
+    result = {"plain_seconds": medians[0], "explained_seconds": medians[1], "torch": torch.__version__}
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -30,23 +30,23 @@ HINTS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 def main(path: str, output: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     core = ov.Core()
-    told: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     arrays: dict[str, np.ndarray] = {}
     try:
         plain = core.read_model(path)
         arrays["images"] = images(plain)
-        watch(told)
+        watch(report)
         hooked = openvino_xai.insert_xai(core.read_model(path), task=openvino_xai.Task.CLASSIFICATION)
         runs = [core.compile_model(model, "CPU", HINTS) for model in (plain, hooked)]
-        told["changed"] = run(runs, arrays, 1)
+        report["changed"] = run(runs, arrays, 1)
     except Exception as error:  # any failure of the peer is what is asked for
-        told["failed"] = said(str(error))
-    if "changed" in told and plain.inputs[0].partial_shape[0].is_dynamic:
+        report["failed"] = said(str(error))
+    if "changed" in report and plain.inputs[0].partial_shape[0].is_dynamic:
         try:
             run(runs, arrays, IMAGES)
         except Exception as error:
-            told["failed_together"] = said(str(error))
-    np.savez(output, told=np.array(json.dumps(told)), **arrays)
+            report["failed_together"] = said(str(error))
+    np.savez(output, report=np.array(json.dumps(report)), **arrays)
 
 
 def images(model: ov.Model) -> np.ndarray:
@@ -56,23 +56,23 @@ def images(model: ov.Model) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(sizes).astype(np.float32)
 
 
-def watch(told: dict[str, Any]) -> None:
+def watch(report: dict[str, Any]) -> None:
     """Note which layer is found whenever none is named, and why an attempt failed; the last is the one that counts."""
     original = IRParserCls.get_target_node
 
     def watched(model: ov.Model, model_type: Any = None, target_node_name: str | None = None, k: int = 1) -> Any:
         if target_node_name is not None:
             return original(model, model_type, target_node_name, k)
-        told.update(method=METHODS[model_type.name], layer=None, shape=None, tried=told.get("tried", []))
+        report.update(method=METHODS[model_type.name], layer=None, shape=None, tried=report.get("tried", []))
         node = original(model, model_type, None, k)
-        told.update(layer=node.get_friendly_name(), shape=str(node.get_output_partial_shape(0)))
-        told["tried"].append([told["method"], told["layer"]])
+        report.update(layer=node.get_friendly_name(), shape=str(node.get_output_partial_shape(0)))
+        report["tried"].append([report["method"], report["layer"]])
         return node
 
     def noted(record: logging.LogRecord) -> bool:
         message = record.getMessage()
         if message.startswith("Not successfull due to '"):
-            told["failed_before"] = said(message.partition("'")[2].rpartition("'")[0])
+            report["failed_before"] = said(message.partition("'")[2].rpartition("'")[0])
         return False
 
     IRParserCls.get_target_node = watched
@@ -90,8 +90,8 @@ def run(runs: list[ov.CompiledModel], arrays: dict[str, np.ndarray], batch: int)
 def said(message: str) -> str:
     """What an error says, without where in the sources it was found: that stands ahead of it."""
     lines = [line.strip() for line in message.splitlines()]
-    own = [line for line in lines if line and not line.startswith(("Exception from", "Check ", "While "))]
-    return (own or lines or ["?"])[-1][:150]
+    sentences = [line for line in lines if line and not line.startswith(("Exception from", "Check ", "While "))]
+    return (sentences or lines or ["?"])[-1][:150]
 
 
 if __name__ == "__main__":

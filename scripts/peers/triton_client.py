@@ -25,15 +25,15 @@ TOLERANCE = 1e-4  # between maps of one image alone and in a batch that Triton m
 class Client:
     """One client of either protocol."""
 
-    def __init__(self, module: Any, address: str, **told: Any) -> None:
-        self.module, self.client = module, module.InferenceServerClient(address, **told)
+    def __init__(self, module: Any, address: str, **options: Any) -> None:
+        self.module, self.client = module, module.InferenceServerClient(address, **options)
 
-    def ask(self, model: str, images: np.ndarray, outputs: list[str], **told: Any) -> dict[str, np.ndarray]:
-        given = self.module.InferInput("image", list(images.shape), "FP32")
-        given.set_data_from_numpy(images, **({"binary_data": told["binary"]} if "binary" in told else {}))
-        more = {"binary_data": told["binary"]} if "binary" in told else {}
+    def ask(self, model: str, images: np.ndarray, outputs: list[str], **options: Any) -> dict[str, np.ndarray]:
+        image = self.module.InferInput("image", list(images.shape), "FP32")
+        image.set_data_from_numpy(images, **({"binary_data": options["binary"]} if "binary" in options else {}))
+        more = {"binary_data": options["binary"]} if "binary" in options else {}
         wanted = [self.module.InferRequestedOutput(name, **more) for name in outputs]
-        result = self.client.infer(model, [given], outputs=wanted)
+        result = self.client.infer(model, [image], outputs=wanted)
         names = [output["name"] if isinstance(output, dict) else output.name for output in answered(result)]
         assert sorted(names) == sorted(outputs), names  # an ensemble answers in no order
         return {name: result.as_numpy(name) for name in outputs}
@@ -45,22 +45,24 @@ def answered(result: Any) -> Any:
 
 
 def main(http_address: str, grpc_address: str, samples: str, requests: str) -> None:
-    held = np.load(samples)
-    images, logits, maps = held["images"], held["logits"], held["maps"]
+    arrays = np.load(samples)
+    images, logits, maps = arrays["images"], arrays["logits"], arrays["maps"]
     both = ["logits", "saliency_map"]
     by_http, by_grpc = Client(http, http_address, network_timeout=120.0), Client(grpc, grpc_address)
     checks: dict[str, bool] = {}
 
-    one = by_http.ask(HOOKED, images[:1], both)
-    checks["http, binary"] = np.array_equal(one["logits"], logits[:1]) and np.allclose(
-        one["saliency_map"], maps[:1], atol=TOLERANCE
+    outputs = by_http.ask(HOOKED, images[:1], both)
+    checks["http, binary"] = np.array_equal(outputs["logits"], logits[:1]) and np.allclose(
+        outputs["saliency_map"], maps[:1], atol=TOLERANCE
     )
     text = by_http.ask(HOOKED, images[:1], both, binary=False)
     checks["http, json"] = np.allclose(text["logits"], logits[:1], rtol=1e-6) and np.allclose(
         text["saliency_map"], maps[:1], atol=TOLERANCE
     )
-    one = by_grpc.ask(HOOKED, images[:1], both)
-    checks["grpc"] = np.array_equal(one["logits"], logits[:1]) and np.allclose(one["saliency_map"], maps[:1], atol=TOLERANCE)
+    outputs = by_grpc.ask(HOOKED, images[:1], both)
+    checks["grpc"] = np.array_equal(outputs["logits"], logits[:1]) and np.allclose(
+        outputs["saliency_map"], maps[:1], atol=TOLERANCE
+    )
     checks["logits alone"] = np.array_equal(by_grpc.ask(HOOKED, images[:1], ["logits"])["logits"], logits[:1])
     checks["the old endpoint"] = np.array_equal(by_http.ask(OLD, images[:1], ["logits"])["logits"], logits[:1])
     plain = by_grpc.ask(PLAIN, images[:1], ["logits"])["logits"]
@@ -72,37 +74,37 @@ def main(http_address: str, grpc_address: str, samples: str, requests: str) -> N
     )
     metadata = by_grpc.client.get_model_metadata(OLD)
     checks["old outputs, old order"] = [output.name for output in metadata.outputs] == ["logits"]
-    checks["64 at once"] = all(ThreadPoolExecutor(64).map(lambda n: mixed(n, http_address, grpc_address, held), range(64)))
+    checks["64 at once"] = all(ThreadPoolExecutor(64).map(lambda n: mixed(n, http_address, grpc_address, arrays), range(64)))
     checks["one mistake fails no other"] = all(
         ThreadPoolExecutor(16).map(
-            lambda n: mistaken(n, grpc_address, held) if n % 2 else mixed(n, http_address, grpc_address, held), range(32)
+            lambda n: mistaken(n, grpc_address, arrays) if n % 2 else mixed(n, http_address, grpc_address, arrays), range(32)
         )
     )
-    print(json.dumps({"checks": checks, **load(grpc_address, held, int(requests))}))
+    print(json.dumps({"checks": checks, **load(grpc_address, arrays, int(requests))}))
 
 
-def mixed(number: int, http_address: str, grpc_address: str, held: Any) -> bool:
+def mixed(number: int, http_address: str, grpc_address: str, arrays: Any) -> bool:
     """One of many clients: its own protocol, endpoint and image, and the right answer."""
     client = Client(http, http_address, network_timeout=120.0) if number % 2 else Client(grpc, grpc_address)
-    which, maps = number % len(held["images"]), number % 3 == 0
-    found = client.ask(
-        HOOKED if maps else OLD, held["images"][which : which + 1], ["logits", "saliency_map"] if maps else ["logits"]
+    which, maps = number % len(arrays["images"]), number % 3 == 0
+    outputs = client.ask(
+        HOOKED if maps else OLD, arrays["images"][which : which + 1], ["logits", "saliency_map"] if maps else ["logits"]
     )
-    right = np.allclose(found["logits"][0], held["logits"][which], atol=1e-3)
-    return bool(right and (not maps or np.allclose(found["saliency_map"][0], held["maps"][which], atol=TOLERANCE)))
+    right = np.allclose(outputs["logits"][0], arrays["logits"][which], atol=1e-3)
+    return bool(right and (not maps or np.allclose(outputs["saliency_map"][0], arrays["maps"][which], atol=TOLERANCE)))
 
 
-def mistaken(number: int, address: str, held: Any) -> bool:
+def mistaken(number: int, address: str, arrays: Any) -> bool:
     """A client whose image has NaN, in a batch with those of others, and that is told so."""
-    which = number % len(held["images"])
+    which = number % len(arrays["images"])
     try:
-        Client(grpc, address).ask(HOOKED, np.full_like(held["images"][which : which + 1], np.nan), ["logits", "saliency_map"])
+        Client(grpc, address).ask(HOOKED, np.full_like(arrays["images"][which : which + 1], np.nan), ["logits", "saliency_map"])
     except InferenceServerException as error:
         return "input 'image' has data that are not finite" in str(error)
     return False
 
 
-def load(address: str, held: Any, requests: int) -> dict[str, Any]:
+def load(address: str, arrays: Any, requests: int) -> dict[str, Any]:
     """So many requests to each of the plain and the hooked model, in turns of a tenth, four clients at a time."""
     turns = 10
     spent: dict[str, list[float]] = {PLAIN: [], HOOKED: []}
@@ -114,14 +116,14 @@ def load(address: str, held: Any, requests: int) -> dict[str, Any]:
         model, number = job
         if not hasattr(local, "client"):
             local.client = Client(grpc, address)
-        which = number % len(held["images"])
+        which = number % len(arrays["images"])
         outputs = ["logits"] if model == PLAIN else ["logits", "saliency_map"]
         start = time.perf_counter()
-        found = local.client.ask(model, held["images"][which : which + 1], outputs)
+        answer = local.client.ask(model, arrays["images"][which : which + 1], outputs)
         took = time.perf_counter() - start
-        right = np.allclose(found["logits"][0], held["logits"][which], atol=1e-3)
+        right = np.allclose(answer["logits"][0], arrays["logits"][which], atol=1e-3)
         return took, bool(
-            right and (model == PLAIN or np.allclose(found["saliency_map"][0], held["maps"][which], atol=TOLERANCE))
+            right and (model == PLAIN or np.allclose(answer["saliency_map"][0], arrays["maps"][which], atol=TOLERANCE))
         )
 
     with ThreadPoolExecutor(4) as pool:

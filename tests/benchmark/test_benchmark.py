@@ -59,14 +59,14 @@ def test_ratios_are_hooked_over_plain() -> None:
 def test_comparing_a_plain_model_with_its_plans(dialect: str, tmp_path: Path) -> None:
     path = written(tmp_path, dialect)
     hooked = {plan: xai.insert(path, layer="f", plan=plan).deployed for plan in ("lazy", "direct")}
-    seen = []
-    rows = compare(open_model(path), hooked, Setting(batch=3, iterations=4), lambda *told: seen.append(told))
+    calls = []
+    rows = compare(open_model(path), hooked, Setting(batch=3, iterations=4), lambda *call: calls.append(call))
     assert [row.name for row in rows] == ["plain", "lazy", "direct"]
     assert [row.latency_ratio is None for row in rows] == [True, False, False]
     assert all(row.latency_p50 > 0 and row.throughput > 0 and row.compile_seconds > 0 for row in rows)
     assert all(row.peak_bytes > 10**6 and row.precision == "f32" for row in rows)
     assert rows[1].file_bytes > rows[0].file_bytes
-    assert [done for _, done, _ in seen] == list(range(1, seen[-1][2] + 1))
+    assert [done for _, done, _ in calls] == list(range(1, calls[-1][2] + 1))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -64,12 +64,12 @@ def test_layers_insert_explain(dialect: str, ovxai: Said, tmp_path: Path) -> Non
     assert best["cells"] == [7, 7]
 
     hooked = tmp_path / f"hooked{model.suffix}"
-    told = json.loads(ovxai("insert", "-m", model, "-o", hooked, "--json"))
-    assert told["layer"] == best["name"]
-    assert told["output"] == str(hooked)
-    assert told["verified"] is True
-    assert told["shape"][1:] == [1280, 7, 7]
-    assert (told["method"], told["score"], told["targets"], told["scale"]) == ("reciprocam", "softmax", "all", "unit")
+    result = json.loads(ovxai("insert", "-m", model, "-o", hooked, "--json"))
+    assert result["layer"] == best["name"]
+    assert result["output"] == str(hooked)
+    assert result["verified"] is True
+    assert result["shape"][1:] == [1280, 7, 7]
+    assert (result["method"], result["score"], result["targets"], result["scale"]) == ("reciprocam", "softmax", "all", "unit")
 
     out = tmp_path / "out"
     said = ovxai("explain", "-m", hooked, "-i", SAMPLES / "images" / "cat.png", "-o", out, "--json", "--targets", "285,967")
@@ -222,10 +222,10 @@ def test_benchmark(hooked: bool, ovxai: Said, tiny_model: Path) -> None:
     if hooked:
         ovxai("insert", "-m", tiny_model)
         model = tiny_model.with_name("tiny_xai.onnx")
-    told = json.loads(ovxai("benchmark", "-m", model, "--iterations", 2, "--json", "--plan", "lazy", "--batch", 2))
-    assert [row["name"] for row in told["rows"]] == ["plain", "hooked" if hooked else "lazy"]
-    assert told["hook"]["layer"] == "r"
-    assert told["batch"] == 2
+    result = json.loads(ovxai("benchmark", "-m", model, "--iterations", 2, "--json", "--plan", "lazy", "--batch", 2))
+    assert [row["name"] for row in result["rows"]] == ["plain", "hooked" if hooked else "lazy"]
+    assert result["hook"]["layer"] == "r"
+    assert result["batch"] == 2
     table = ovxai("benchmark", "-m", model, "--iterations", 2)
     assert "latency p50" in table and "plain" in table
 
@@ -236,9 +236,9 @@ def test_gradients_explain_what_is_asked_for(ovxai: Said, tmp_path: Path) -> Non
         said = ovxai(
             "explain", "-m", model, "-i", photo, "-o", tmp_path / method, "--method", method, "--targets", "281", "--json"
         )
-        told = json.loads(said)
-        assert [target["id"] for target in told["targets"]] == [281]
-        assert told["hook"]["method"] == method
+        line = json.loads(said)
+        assert [target["id"] for target in line["targets"]] == [281]
+        assert line["hook"]["method"] == method
 
 
 def test_benchmark_refuses_what_does_not_fit(ovxai: Said, tmp_path: Path) -> None:
@@ -276,10 +276,10 @@ def test_compare(ovxai: Said, tmp_path: Path) -> None:
     """The float and the INT8 network look at the same things; a photo that cannot be read is told."""
     models = ("-m", MODELS["openvino"], "-m", MODELS["onnx"])
     picture = tmp_path / "worst.png"
-    told = json.loads(ovxai("compare", *models, "-i", SAMPLES / "images", "-o", picture, "--json"))
-    assert told["images"] == len(told["rows"]) == 3
-    assert 0.9 < told["mean"]["pearson"] <= 1
-    assert [row["pearson"] for row in told["rows"]] == sorted(row["pearson"] for row in told["rows"])
+    result = json.loads(ovxai("compare", *models, "-i", SAMPLES / "images", "-o", picture, "--json"))
+    assert result["images"] == len(result["rows"]) == 3
+    assert 0.9 < result["mean"]["pearson"] <= 1
+    assert [row["pearson"] for row in result["rows"]] == sorted(row["pearson"] for row in result["rows"])
     assert cv2.imread(str(picture)).shape[1] == 3 * 220
     table = ovxai("compare", *models, "-i", SAMPLES / "images", "--worst", 1)
     assert table.splitlines()[1].split() == ["pearson", "spearman", "ssim", "top", "cell", "same", "class"]
@@ -311,7 +311,7 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
     photos, model = SAMPLES / "images", MODELS["openvino"]
     labels = tmp_path / "photos.csv"
     labels.write_text(f"path,label\n{photos}/cat.png,285\n{photos}/coffee.png,504\n{tmp_path}/none.png,0\n")
-    asked = [
+    command = [
         "evaluate",
         "-m",
         model,
@@ -327,11 +327,11 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
         "pixels",
         "--json",
     ]
-    monkey = ovxai(*asked, status=1)
+    monkey = ovxai(*command, status=1)
     assert "skipped: cannot read" in monkey
     rows = [json.loads(row) for row in (tmp_path / "out" / "rows.jsonl").read_text().splitlines()]
     assert [row["target"] for row in rows] == [285, 504]
-    ovxai(*asked, status=1)  # what is measured is not measured again
+    ovxai(*command, status=1)  # what is measured is not measured again
     assert len((tmp_path / "out" / "rows.jsonl").read_text().splitlines()) == 2
     result = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (result["images"], result["method"], result["target"], result["covered"]) == (2, "reciprocam", "label", "zero")
@@ -356,26 +356,26 @@ def test_a_report_with_the_known_classes(ovxai: Said, tmp_path: Path) -> None:
     for name in ("n02124075_Egyptian_cat.png", "espresso/cat.png"):
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SAMPLES / "images" / "cat.png", photos / name)
-    asked = ["explain", "-m", MODELS["openvino"], "-i", photos, "-o", tmp_path / "out", "--report", tmp_path / "report.html"]
-    lines = {Path(line["image"]).name: line for line in map(json.loads, ovxai(*asked, "--json").splitlines())}
+    command = ["explain", "-m", MODELS["openvino"], "-i", photos, "-o", tmp_path / "out", "--report", tmp_path / "report.html"]
+    lines = {Path(line["image"]).name: line for line in map(json.loads, ovxai(*command, "--json").splitlines())}
     right, wrong = lines["n02124075_Egyptian_cat.png"], lines["cat.png"]
     assert [target["id"] for target in right["targets"]] == [285]
     assert right["label"] == {"id": 285, "label": "Egyptian cat"}
     assert [target["id"] for target in wrong["targets"]] == [285, 967]  # what it is taken for, and what it is called
     first = (tmp_path / "report.html").read_bytes()
     (tmp_path / "report.html").unlink()
-    ovxai(*asked)  # all is explained already: the page is made of what is there
+    ovxai(*command)  # all is explained already: the page is made of what is there
     assert (tmp_path / "report.html").read_bytes() == first
-    assert "does not end in .html" in ovxai(*asked[:-1], tmp_path / "report.pdf", status=2)
+    assert "does not end in .html" in ovxai(*command[:-1], tmp_path / "report.pdf", status=2)
 
 
 def test_export(ovxai: Said, tiny_model: Path, tmp_path: Path) -> None:
     hooked = tmp_path / "cells_xai.onnx"
     ovxai("insert", "-m", tiny_model, "-o", hooked, "--runtime", "both")
-    told = json.loads(ovxai("export", "-m", hooked, "--server", "triton", "-o", tmp_path / "repo", "--json"))
-    assert (told["name"], [output["name"] for output in told["outputs"]]) == ("cells", ["logits", "saliency_map"])
-    assert (told["runtime"], told["verified"]) == ("onnxruntime", ["onnxruntime", "openvino"])
-    assert told["grows_by"] == 5 * 6 * 8 * 4
+    result = json.loads(ovxai("export", "-m", hooked, "--server", "triton", "-o", tmp_path / "repo", "--json"))
+    assert (result["name"], [output["name"] for output in result["outputs"]]) == ("cells", ["logits", "saliency_map"])
+    assert (result["runtime"], result["verified"]) == ("onnxruntime", ["onnxruntime", "openvino"])
+    assert result["grows_by"] == 5 * 6 * 8 * 4
     assert "a response grows by" in ovxai("export", "-m", hooked, "--server", "ovms", "-o", tmp_path / "other")
     assert "carries no hook" in ovxai("export", "-m", tiny_model, "--server", "ovms", "-o", tmp_path / "none", status=2)
     ovxai("insert", "-m", tiny_model, "-o", hooked, "--force")

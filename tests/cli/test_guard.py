@@ -102,8 +102,8 @@ def test_limits() -> None:
     usual, rest = Limits.parse(["insert", "-m", "model.xml"])
     assert usual.seconds == 900 and usual.memory is not None and usual.memory >= USUAL
     assert rest == ["insert", "-m", "model.xml"]
-    told, rest = Limits.parse(["--timeout=2.5", "explain", "--limit-memory", "3GiB", "-m", "x"])
-    assert (told, rest) == (Limits(3 * GIB, 2.5, "explain"), ["explain", "-m", "x"])
+    limits, rest = Limits.parse(["--timeout=2.5", "explain", "--limit-memory", "3GiB", "-m", "x"])
+    assert (limits, rest) == (Limits(3 * GIB, 2.5, "explain"), ["explain", "-m", "x"])
     assert Limits.parse(["insert", "--timeout", "none", "--limit-memory=none"])[0] == Limits(None, None, "insert")
     for wrong in ("0", "-1", "inf", ""):
         with pytest.raises(InputError, match="a number of seconds, or none, is expected"):

@@ -59,8 +59,8 @@ def there(tmp_path: Path) -> Path:
 
 def explained(there: Path, *more: object, status: int = 0) -> dict[str, Any]:
     """The lines of what is explained now, by the name of the photo."""
-    asked = ["explain", "-m", there / "model.onnx", "-i", there / "photos", "-o", there / "out", "--layer", "f", "--json"]
-    done = ovxai(*asked, *more, status=status)
+    command = ["explain", "-m", there / "model.onnx", "-i", there / "photos", "-o", there / "out", "--layer", "f", "--json"]
+    done = ovxai(*command, *more, status=status)
     return {Path(line["image"]).name: line for line in map(json.loads, done.stdout.splitlines())}
 
 
@@ -96,8 +96,8 @@ def test_evaluate_measures_what_is_there_now(there: Path) -> None:
     photos = there / "photos"
 
     def measured(*more: object) -> dict[str, Any]:
-        asked = ["evaluate", "-m", there / "model.onnx", "--layer", "f", "-o", there / "out", "--metric", "energy", "--json"]
-        return json.loads(ovxai(*asked, "-i", there / "boxes.json", *more).stdout)
+        command = ["evaluate", "-m", there / "model.onnx", "--layer", "f", "-o", there / "out", "--metric", "energy", "--json"]
+        return json.loads(ovxai(*command, "-i", there / "boxes.json", *more).stdout)
 
     def boxes(edge: int) -> None:
         of_photo = {"label": 1, "boxes": [[0, 0, edge, 12]]}

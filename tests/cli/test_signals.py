@@ -129,7 +129,7 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     """As nohup asks for."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with guard._caught() as signals:
+        with guard._caught_signals() as signals:
             os.kill(os.getpid(), signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGTERM)
         assert signals == [signal.SIGTERM]

@@ -68,8 +68,8 @@ def test_only_one_file_prints() -> None:
                 ("stdout.write", "stderr.write", "print_exc", "print_exception")
             ):
                 prints.append((path.relative_to(PACKAGE).as_posix(), node.lineno, called))
-    assert [found for found in prints if found[0] not in elsewhere] == []
-    assert {found[0] for found in prints} >= {"cli/text.py"}
+    assert [place for place in prints if place[0] not in elsewhere] == []
+    assert {place[0] for place in prints} >= {"cli/text.py"}
 
 
 @settings(max_examples=200, deadline=None)
@@ -86,7 +86,7 @@ def test_tables_and_lines_show_what_is_in_them(name: str) -> None:
     assert len(lines) == 6
     assert lines[0].startswith(f"[bold]{text.plain(name)}".rstrip())
     assert lines[2].startswith(text.plain(name).rstrip())
-    assert not [one for one in out.getvalue() if one in COMMANDING]
+    assert not [character for character in out.getvalue() if character in COMMANDING]
 
 
 def test_names_of_models(hostile_model: Path) -> None:
@@ -99,7 +99,7 @@ def test_names_of_models(hostile_model: Path) -> None:
     measured = ovxai("benchmark", "-m", hostile_model, "--iterations", 2)
     missing = ovxai("layers", "-m", f"{hostile_model}x", status=2)
     for said in (listed, wrong, inserted, again, measured, missing):
-        assert not [one for one in said.stdout + said.stderr if one in COMMANDING]
+        assert not [character for character in said.stdout + said.stderr if character in COMMANDING]
         assert "[red]" in said.stdout + said.stderr
     assert len(wrong.stderr.splitlines()) == len(again.stderr.splitlines()) == len(missing.stderr.splitlines()) == 1
 
@@ -123,7 +123,7 @@ def test_names_of_photos_and_labels(tmp_path: Path, capfd: pytest.CaptureFixture
         out, err = capfd.readouterr()
         assert end.value.code == 1, err
         assert "[red]" in out and "skipped: cannot read" in err
-        assert not [one for one in out + err if one in COMMANDING]
+        assert not [character for character in out + err if character in COMMANDING]
 
 
 @pytest.mark.parametrize(
@@ -148,13 +148,13 @@ def test_wrong_arguments_are_one_line(
     out, err = capsys.readouterr()
     assert end.value.code == 2 and out == ""
     assert err.startswith("ovxai: ") and len(err.splitlines()) == 1
-    assert not [one for one in err[:-1] if one in (*COMMANDING, "\n")]
+    assert not [character for character in err[:-1] if character in (*COMMANDING, "\n")]
 
 
 def test_the_guard_escapes_too() -> None:
     command = [sys.executable, "-m", "openvino_xai.cli", "layers", "--timeout", HOSTILE]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and not [one for one in done.stderr if one in COMMANDING]
+    assert done.returncode == 2 and not [character for character in done.stderr if character in COMMANDING]
 
 
 def test_streams_that_know_ascii_only(hostile_model: Path, tmp_path: Path) -> None:

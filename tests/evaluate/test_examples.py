@@ -35,7 +35,7 @@ def photo(tmp_path: Path) -> Any:
     return put
 
 
-def found(*inputs: Path) -> dict[str, int | None]:
+def labels_in(*inputs: Path) -> dict[str, int | None]:
     return {example.path.name: example.label for example in find_examples(map(str, inputs), LABELS, 4)}
 
 
@@ -43,76 +43,76 @@ def test_folders_of_classes(photo: Any, tmp_path: Path) -> None:
     for name in ("golf_ball/a.png", "Golf-ball/b.png", "n01440764/c.png", "2/d.png"):
         photo(name)
     with pytest.raises(InputError, match=r"n01440764 is of class 'n01440764', and no class is called so"):
-        found(tmp_path)
+        labels_in(tmp_path)
     (tmp_path / "n01440764" / "c.png").unlink()
     photo("n01440764_tench/c.png")
-    assert found(tmp_path) == {"a.png": 3, "b.png": 3, "c.png": 0, "d.png": 2}
+    assert labels_in(tmp_path) == {"a.png": 3, "b.png": 3, "c.png": 0, "d.png": 2}
 
 
 def test_as_many_folders_of_wordnet_as_classes(photo: Any, tmp_path: Path) -> None:
     for name in ("n04/a.png", "n01440764/a.png", "n02007558/b.png", "n03126707/c.png", "n03445777/d.png"):
         photo(name)
     (tmp_path / "n04" / "a.png").unlink()
-    assert found(tmp_path) == {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 3}
+    assert labels_in(tmp_path) == {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 3}
 
 
 def test_imagenet_style_names(photo: Any, tmp_path: Path) -> None:
     for name in ("n01440764_Tinca_tinca.JPEG", "n03445777_golf_ball.JPEG", "n03126707_crane.JPEG", "holiday.png"):
         photo(name)
-    assert found(tmp_path) == {
+    assert labels_in(tmp_path) == {
         "n01440764_Tinca_tinca.JPEG": 0,
         "n03445777_golf_ball.JPEG": 3,
         "n03126707_crane.JPEG": None,  # of two classes of this name nobody can say which
         "holiday.png": None,
     }
-    assert found(tmp_path / "n03445777_golf_ball.JPEG") == {"n03445777_golf_ball.JPEG": 3}
+    assert labels_in(tmp_path / "n03445777_golf_ball.JPEG") == {"n03445777_golf_ball.JPEG": 3}
 
 
 def test_csv(photo: Any, tmp_path: Path) -> None:
     photo("in/a.png")
-    told = tmp_path / "list.csv"
-    told.write_text('path,label\nin/a.png,3\nin/b.png,"tench, Tinca tinca"\n')
-    assert found(told) == {"a.png": 3, "b.png": 0}
-    told.write_text("in/a.png;3\n")
+    table = tmp_path / "list.csv"
+    table.write_text('path,label\nin/a.png,3\nin/b.png,"tench, Tinca tinca"\n')
+    assert labels_in(table) == {"a.png": 3, "b.png": 0}
+    table.write_text("in/a.png;3\n")
     with pytest.raises(
         InputError, match="row 1, holds 1 cells; a path and a label are expected; cells are separated by commas"
     ):
-        found(told)
-    told.write_text("path,label\r\nin/a.png,3\r\n", encoding="utf-8-sig")  # as Excel writes it
-    assert found(told) == {"a.png": 3}
-    told.write_text('"in/a\nb.png",3\n')
-    assert found(told) == {"a\nb.png": 3}
-    told.write_text("path,label\n", encoding="utf-16")
+        labels_in(table)
+    table.write_text("path,label\r\nin/a.png,3\r\n", encoding="utf-8-sig")  # as Excel writes it
+    assert labels_in(table) == {"a.png": 3}
+    table.write_text('"in/a\nb.png",3\n')
+    assert labels_in(table) == {"a\nb.png": 3}
+    table.write_text("path,label\n", encoding="utf-16")
     with pytest.raises(InputError, match="written in UTF-16; UTF-8 is expected"):
-        found(told)
-    told.write_text(f"a.png,{'9' * 5000}\n")
+        labels_in(table)
+    table.write_text(f"a.png,{'9' * 5000}\n")
     with pytest.raises(InputError, match="no class is called so"):
-        found(told)
-    told.write_text("a.png,crane\n")
+        labels_in(table)
+    table.write_text("a.png,crane\n")
     with pytest.raises(InputError, match="row 1, is of class 'crane', and classes 1, 2 are all called so: name it by its id"):
-        found(told)
-    told.write_text("a.png,4\n")
+        labels_in(table)
+    table.write_text("a.png,4\n")
     with pytest.raises(InputError, match="is of class 4; the model has 4 classes, from 0"):
-        found(told)
+        labels_in(table)
 
 
 def test_simple_json(tmp_path: Path) -> None:
-    told = tmp_path / "boxes.json"
-    told.write_text(json.dumps({"a.png": {"label": 3, "size": [100, 50], "boxes": [[10, 20, 30, 40]]}, "b.png": {}}))
-    first, second = find_examples([str(told)], LABELS, 4)
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"a.png": {"label": 3, "size": [100, 50], "boxes": [[10, 20, 30, 40]]}, "b.png": {}}))
+    first, second = find_examples([str(boxes)], LABELS, 4)
     assert first == Example(tmp_path / "a.png", 3, ((10, 20, 30, 40),), size=(100, 50))
     assert first.boxes_in((100, 100)) == [(10, 40, 30, 80)]  # the photo itself is twice as high
     assert first.region((50, 100)).sum() == 20 * 20
     assert second == Example(tmp_path / "b.png")
     for bad in ("[1]", '{"a.png": 3}', "null"):
-        told.write_text(bad)
+        boxes.write_text(bad)
         with pytest.raises(InputError, match=r"COCO's annotations are expected, or"):
-            find_examples([str(told)], LABELS, 4)
-    told.write_text("{")
+            find_examples([str(boxes)], LABELS, 4)
+    boxes.write_text("{")
     with pytest.raises(InputError, match="cannot read"):
-        find_examples([str(told)], LABELS, 4)
-    told.write_text('\ufeff{"a.png": {"label": 3}}', encoding="utf-8")
-    assert found(told) == {"a.png": 3}
+        find_examples([str(boxes)], LABELS, 4)
+    boxes.write_text('\ufeff{"a.png": {"label": 3}}', encoding="utf-8")
+    assert labels_in(boxes) == {"a.png": 3}
 
 
 @pytest.mark.parametrize(
@@ -130,19 +130,19 @@ def test_simple_json(tmp_path: Path) -> None:
     ],
 )
 def test_boxes_that_are_none(box: str, message: str, tmp_path: Path) -> None:
-    told = tmp_path / "boxes.json"
-    told.write_text(f'{{"a.png": {{"boxes": [{box}]}}}}')
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(f'{{"a.png": {{"boxes": [{box}]}}}}')
     with pytest.raises(InputError) as error:
-        find_examples([str(told)], LABELS, 4)
+        find_examples([str(boxes)], LABELS, 4)
     assert message in str(error.value) and "boxes.json" in str(error.value)
 
 
 @pytest.mark.parametrize("size", ["[0, 10]", "[10]", "3", "[10, null]", '"10x10"'])
 def test_sizes_that_are_none(size: str, tmp_path: Path) -> None:
-    told = tmp_path / "boxes.json"
-    told.write_text(f'{{"a.png": {{"size": {size}}}}}')
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(f'{{"a.png": {{"size": {size}}}}}')
     with pytest.raises(InputError, match=r"a\.png, has a size"):
-        find_examples([str(told)], LABELS, 4)
+        find_examples([str(boxes)], LABELS, 4)
 
 
 def test_outlines_far_outside_are_cut_off() -> None:
@@ -154,7 +154,7 @@ def test_outlines_far_outside_are_cut_off() -> None:
 
 
 def test_coco(tmp_path: Path) -> None:
-    told = tmp_path / "coco.json"
+    listing = tmp_path / "coco.json"
     square = [10, 10, 20, 10, 20, 20, 10, 20]
     coco = {
         "images": [{"id": 7, "file_name": "a.jpg", "width": 40, "height": 30}, {"id": 8, "file_name": "empty.jpg"}],
@@ -164,14 +164,14 @@ def test_coco(tmp_path: Path) -> None:
             {"image_id": 7, "category_id": 91, "bbox": [0, 0, 3, 3], "segmentation": [[0, 0, 3, 0, 3, 3]]},
         ],
     }
-    told.write_text(json.dumps(coco))
-    (example,) = find_examples([str(told)], LABELS, 4)
+    listing.write_text(json.dumps(coco))
+    (example,) = find_examples([str(listing)], LABELS, 4)
     assert example == Example(tmp_path / "a.jpg", 3, ((10, 10, 20, 20),), (tuple(square),), (40, 30))
     region = example.region((30, 40))
     assert region[15, 15] and not region[5, 5] and region.sum() == 11 * 11  # an outline goes through its pixels
     coco["annotations"][0]["segmentation"] = {"counts": [1], "size": [30, 40]}  # type: ignore[index]  # run lengths: the box is taken
-    told.write_text(json.dumps(coco))
-    (example,) = find_examples([str(told)], LABELS, 4)
+    listing.write_text(json.dumps(coco))
+    (example,) = find_examples([str(listing)], LABELS, 4)
     assert example.outlines == () and example.region((30, 40)).sum() == 100
 
 
@@ -189,22 +189,22 @@ def test_coco(tmp_path: Path) -> None:
     ],
 )
 def test_coco_that_is_none(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    told = tmp_path / "coco.json"
+    listing = tmp_path / "coco.json"
     annotation = {"image_id": 1, "category_id": 3, "bbox": [0, 0, 2, 2], **changes}
-    told.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [annotation]}))
+    listing.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [annotation]}))
     with pytest.raises(InputError, match=message):
-        find_examples([str(told)], LABELS, 4)
+        find_examples([str(listing)], LABELS, 4)
 
 
 def test_coco_with_marks_of_no_area(tmp_path: Path) -> None:
     """COCO itself has some: they mark nothing."""
-    told = tmp_path / "coco.json"
+    listing = tmp_path / "coco.json"
     marks = [
         {"image_id": 1, "category_id": 2, "bbox": [0, 0, 9, 0]},
         {"image_id": 1, "category_id": 3, "bbox": [0, 0, 2, 2], "segmentation": [[0, 0, 1, 1]]},
     ]
-    told.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": marks}))
-    assert find_examples([str(told)], LABELS, 4) == [Example(tmp_path / "a.jpg", 3, ((0, 0, 2, 2),))]
+    listing.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": marks}))
+    assert find_examples([str(listing)], LABELS, 4) == [Example(tmp_path / "a.jpg", 3, ((0, 0, 2, 2),))]
 
 
 JUNK = st.recursive(
@@ -234,18 +234,18 @@ def test_junk_is_refused_and_nothing_else(data: bytes) -> None:
 def test_pipes_and_what_is_too_large(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(InputError, match="no regular file"):
-        found(tmp_path / name)
+        labels_in(tmp_path / name)
     (tmp_path / name).unlink()
     with (tmp_path / name).open("wb") as file:
         file.truncate(MOST + 1)
     with pytest.raises(InputError, match=f"at most {MOST} are read"):
-        found(tmp_path / name)
+        labels_in(tmp_path / name)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file or folder"):
-        found(tmp_path / "none")
+        labels_in(tmp_path / "none")
     with pytest.raises(InputError, match="no image was found"):
-        found(tmp_path)
+        labels_in(tmp_path)
     with pytest.raises(InputError, match="cannot read"):
-        found(tmp_path / "none.csv")
+        labels_in(tmp_path / "none.csv")

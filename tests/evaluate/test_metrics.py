@@ -15,7 +15,7 @@ from openvino_xai.evaluate.case import Case, Choices
 from openvino_xai.evaluate.causal import deletion, insertion
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.evaluate.masking import adcc, average_drop, average_increase, coherency, complexity
-from openvino_xai.evaluate.metrics import METRICS, accuracy, asked, measured, overall
+from openvino_xai.evaluate.metrics import METRICS, accuracy, measured, metric_names, overall
 from openvino_xai.evaluate.pointing import energy, iou, largest_part, localisation, pointing_game
 from openvino_xai.evaluate.run import evaluate, some_of, which_target
 from openvino_xai.evaluate.sensitivity import sensitivity
@@ -35,8 +35,8 @@ class Halves:
     def predict(self, images: np.ndarray, *, logits: bool = False) -> np.ndarray:
         wide = images.shape[3] // 2
         left, right = images[..., :wide].mean(axis=(1, 2, 3)), images[..., wide:].mean(axis=(1, 2, 3))
-        seen = np.stack([left, right], axis=1).astype(np.float64)
-        return np.log(np.maximum(seen, 1e-9)) if logits else seen
+        shares = np.stack([left, right], axis=1).astype(np.float64)
+        return np.log(np.maximum(shares, 1e-9)) if logits else shares
 
     def maps(self, images: np.ndarray, classes: list[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
         return self.predict(images, logits=logits), np.repeat(self.saliency[None], len(images), axis=0)
@@ -49,14 +49,14 @@ class Moving(Halves):
     image: np.ndarray
 
     def maps(self, images: np.ndarray, classes: list[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        maps = [self.saliency if np.array_equal(one, self.image) else 1 - self.saliency for one in images]
+        maps = [self.saliency if np.array_equal(item, self.image) else 1 - self.saliency for item in images]
         return self.predict(images, logits=logits), np.stack(maps)
 
 
-def case(saliency: np.ndarray = LEFT, *, bright: float = 0.8, target: int = 0, network: Any = None, **told: Any) -> Case:
+def case(saliency: np.ndarray = LEFT, *, bright: float = 0.8, target: int = 0, network: Any = None, **changes: Any) -> Case:
     image = np.full((1, 3, SIDE, SIDE), bright, np.float32)
     subject = network or Halves(saliency)
-    given = {
+    fields = {
         "network": subject,
         "choices": Choices(),
         "example": Example(Path("photo.png"), target),
@@ -68,12 +68,12 @@ def case(saliency: np.ndarray = LEFT, *, bright: float = 0.8, target: int = 0, n
         "size": (SIDE, SIDE),
         "box": BOX,
     }
-    return Case(**{**given, **told})
+    return Case(**{**fields, **changes})
 
 
 def test_a_map_of_all_that_counts_drops_nothing() -> None:
-    seen = case()
-    assert (average_drop(seen), average_increase(seen), complexity(seen)) == pytest.approx((0, 0, 0.5))
+    perfect = case()
+    assert (average_drop(perfect), average_increase(perfect), complexity(perfect)) == pytest.approx((0, 0, 0.5))
 
 
 def test_a_map_of_nothing_that_counts_drops_all() -> None:
@@ -90,21 +90,21 @@ def test_a_map_of_half_that_counts_drops_half() -> None:
 
 def test_what_covers() -> None:
     """The right half is covered: with zero, with black, which is -1 here, or with what is blurred."""
-    seen = case(LEFT, target=1, choices=Choices(covered="black"))
-    assert seen.seen_masked[0] == pytest.approx(-1)
+    sample = case(LEFT, target=1, choices=Choices(covered="black"))
+    assert sample.masked_result[0] == pytest.approx(-1)
     dark = case(LEFT, bright=-0.5, target=1)
-    assert dark.seen_masked[0] == pytest.approx(0)
+    assert dark.masked_result[0] == pytest.approx(0)
     flat = case(LEFT, target=1, choices=Choices(covered="blur"))
-    assert flat.seen_masked[0] == pytest.approx(flat.blurred[..., SIDE // 2 :].mean())
-    assert 0.2 < flat.seen_masked[0] < 0.8  # beyond the edge of the image is 0
+    assert flat.masked_result[0] == pytest.approx(flat.blurred[..., SIDE // 2 :].mean())
+    assert 0.2 < flat.masked_result[0] < 0.8  # beyond the edge of the image is 0
 
 
 def test_logits_and_masks_over_the_maximum() -> None:
     logits = Choices(read="logit")
     image = np.full((1, 3, SIDE, SIDE), 0.8, np.float32)
-    seen = case(LEFT / 2 + 0.5, choices=logits, scores=Halves(LEFT).predict(image, logits=True)[0])
-    assert seen.seen_masked[0] == pytest.approx(np.log(0.8))
-    assert seen.mask.min() == 0
+    sample = case(LEFT / 2 + 0.5, choices=logits, scores=Halves(LEFT).predict(image, logits=True)[0])
+    assert sample.masked_result[0] == pytest.approx(np.log(0.8))
+    assert sample.mask.min() == 0
     scaled = case(LEFT / 2 - 0.25, choices=Choices(scaled="max"))
     assert (scaled.mask.min(), scaled.mask.max()) == (0, 1)
     assert case(LEFT / 2 + 0.5, choices=Choices(scaled="max")).mask.min() == 0.5
@@ -129,13 +129,15 @@ def test_coherency_on_cells_and_on_pixels() -> None:
     """Enlarged, cells at the border take fewer pixels than those inside, so that the correlation is another one."""
     rng = np.random.default_rng(0)
     first, second = rng.random((2, 3, 3), np.float32)
-    large = [cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for one in (first, second)]
-    seen = {}
+    large = [cv2.resize(saliency, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for saliency in (first, second)]
+    coherencies = {}
     for compared, maps in (("cells", (first, second)), ("pixels", large)):
         choices = Choices(compared=compared)  # type: ignore[arg-type]
-        seen[compared] = coherency(case(first, choices=choices, network=Halves(second)))
-        assert seen[compared] == pytest.approx((np.corrcoef(*(one.ravel() for one in maps))[0, 1] + 1) / 2, abs=1e-6)
-    assert abs(seen["cells"] - seen["pixels"]) > 0.01
+        coherencies[compared] = coherency(case(first, choices=choices, network=Halves(second)))
+        assert coherencies[compared] == pytest.approx(
+            (np.corrcoef(*(saliency.ravel() for saliency in maps))[0, 1] + 1) / 2, abs=1e-6
+        )
+    assert abs(coherencies["cells"] - coherencies["pixels"]) > 0.01
 
 
 @pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
@@ -159,9 +161,9 @@ def test_what_is_no_number_is_not_measured(strange: float) -> None:
 def test_a_constant_map_measures_nothing_without_a_warning() -> None:
     for value in (0, 0.3, 1):
         flat = case(np.full((4, 4), value, np.float32), example=Example(Path("p"), 0, ((0.0, 0.0, 1.0, 1.0),)))
-        told = measured(flat, list(METRICS))
-        assert all(np.isfinite(number) for number in told.values())
-        assert (told["coherency"], told["sensitivity"], told["complexity"]) == (0, 0, 0)
+        metrics = measured(flat, list(METRICS))
+        assert all(np.isfinite(number) for number in metrics.values())
+        assert (metrics["coherency"], metrics["sensitivity"], metrics["complexity"]) == (0, 0, 0)
 
 
 def test_adcc_is_what_its_users_publish() -> None:
@@ -177,13 +179,13 @@ def test_adcc_is_a_harmonic_mean_of_means() -> None:
     assert overall(rows)["adcc"] == pytest.approx(adcc({"average_drop": 0.2, "coherency": 0.9, "complexity": 0.3}))
 
 
-def few_lines(seen: Case, start: np.ndarray, finish: np.ndarray, step: int) -> float:
+def few_lines(sample: Case, start: np.ndarray, finish: np.ndarray, step: int) -> float:
     """The area as its authors' code has it: one image at a time, pixels changed in place."""
     now, pixels = start.copy(), SIDE * SIDE
-    salient = np.argsort(-seen.mask.ravel(), kind="stable")
+    salient = np.argsort(-sample.mask.ravel(), kind="stable")
     scores = []
     for n in range((pixels + step - 1) // step + 1):
-        scores.append(seen.network.predict(now)[0, seen.target])
+        scores.append(sample.network.predict(now)[0, sample.target])
         rows, columns = np.unravel_index(salient[step * n : step * (n + 1)], (SIDE, SIDE))
         now[0, :, rows, columns] = finish[0, :, rows, columns]
     scores = np.array(scores)
@@ -194,11 +196,11 @@ def test_small_steps_need_no_more_memory() -> None:
     """A step of one pixel makes as many images as there are pixels, but not at once."""
     counts = []
     network = Halves(LEFT)
-    whole = network.predict
+    predict = network.predict
 
     def counted(images: np.ndarray, *, logits: bool = False) -> np.ndarray:
         counts.append(len(images))
-        return whole(images, logits=logits)
+        return predict(images, logits=logits)
 
     network.predict = counted  # type: ignore[method-assign]
     image = np.full((1, 3, 32, 32), 0.8, np.float32)
@@ -211,11 +213,11 @@ def test_small_steps_need_no_more_memory() -> None:
 def test_insertion_and_deletion_bit_for_bit(seed: int, step: int) -> None:
     rng = np.random.default_rng(seed)
     image = rng.random((1, 3, SIDE, SIDE), np.float32)
-    seen = case(rng.random((4, 4), np.float32), image=image, choices=Choices(step=step))
+    sample = case(rng.random((4, 4), np.float32), image=image, choices=Choices(step=step))
     blurred = np.stack([cv2.GaussianBlur(p, (11, 11), 5, borderType=cv2.BORDER_CONSTANT) for p in image[0]])[None]
-    assert insertion(seen) == few_lines(seen, blurred, image, step)
-    assert deletion(seen) == few_lines(seen, image, np.zeros_like(image), step)
-    assert insertion(seen) != few_lines(seen, image, np.zeros_like(image), step)
+    assert insertion(sample) == few_lines(sample, blurred, image, step)
+    assert deletion(sample) == few_lines(sample, image, np.zeros_like(image), step)
+    assert insertion(sample) != few_lines(sample, image, np.zeros_like(image), step)
 
 
 def test_deletion_by_hand() -> None:
@@ -251,10 +253,10 @@ def test_pointing_at_what_the_network_does_not_see() -> None:
     """The network sees the middle of the photo; its map's maximum is found where the photo has it."""
     saliency = np.zeros((4, 4), np.float32)
     saliency[0, 0] = 1
-    seen = case(
+    sample = case(
         saliency, example=Example(Path("p"), 0, ((40.0, 40.0, 50.0, 50.0),)), size=(120, 120), box=(40.0, 40.0, 80.0, 80.0)
     )
-    assert pointing_game(seen) == 1
+    assert pointing_game(sample) == 1
     far = case(
         saliency, example=Example(Path("p"), 0, ((0.0, 0.0, 24.0, 24.0),)), size=(120, 120), box=(40.0, 40.0, 80.0, 80.0)
     )
@@ -274,9 +276,9 @@ def test_a_constant_map_points_nowhere() -> None:
 def test_photos_of_extreme_sides_are_measured() -> None:
     for size in ((1, 70000), (70000, 1)):
         far = Example(Path("p"), 0, ((0.0, 0.0, max(1.0, size[1] / 2), max(1.0, size[0] / 2)),))
-        seen = case(LEFT if size[0] == 1 else LEFT.T, example=far, size=size, box=(0.0, 0.0, float(size[1]), float(size[0])))
-        assert (pointing_game(seen), localisation(seen)) == (1, pytest.approx(1, rel=0.2))
-        assert energy(seen) == pytest.approx(1, rel=0.1)
+        sample = case(LEFT if size[0] == 1 else LEFT.T, example=far, size=size, box=(0.0, 0.0, float(size[1]), float(size[0])))
+        assert (pointing_game(sample), localisation(sample)) == (1, pytest.approx(1, rel=0.2))
+        assert energy(sample) == pytest.approx(1, rel=0.1)
 
 
 def test_energy() -> None:
@@ -294,9 +296,9 @@ def test_localisation() -> None:
     saliency[8, 11] = 0.9  # apart from the rest, and smaller
     saliency[9, 0] = 0.1  # below the level
     assert largest_part(saliency > 0.2) == (3, 2, 9, 5)
-    whole = (0.0, 0.0, 12.0, 10.0)
+    box = (0.0, 0.0, 12.0, 10.0)
     for where, share in (((3.0, 2.0, 9.0, 5.0), 1), ((3.0, 2.0, 9.0, 8.0), 0.5)):
-        assert localisation(case(saliency, example=Example(Path("p"), 0, (where,)), size=(10, 12), box=whole)) == share
+        assert localisation(case(saliency, example=Example(Path("p"), 0, (where,)), size=(10, 12), box=box)) == share
     half = (0.0, 0.0, SIDE / 2, float(SIDE))
     assert localisation(case(example=Example(Path("p"), 0, (half, (6.0, 6.0, 7.0, 7.0))))) == 1
 
@@ -314,32 +316,32 @@ def test_pointing_game_is_a_mean_over_classes() -> None:
 
 def test_which_metrics() -> None:
     bare, boxed = Example(Path("bare.png"), 0), Example(Path("p"), 0, ((0.0, 0.0, 1.0, 1.0),))
-    assert asked([], [boxed]) == list(METRICS)
-    assert "energy" not in asked([], [boxed, bare])
-    assert asked(["adcc", "coherency"], [bare]) == ["average_drop", "coherency", "complexity"]
-    assert set(measured(case(), asked([], [bare]))) == set(asked([], [bare]))
+    assert metric_names([], [boxed]) == list(METRICS)
+    assert "energy" not in metric_names([], [boxed, bare])
+    assert metric_names(["adcc", "coherency"], [bare]) == ["average_drop", "coherency", "complexity"]
+    assert set(measured(case(), metric_names([], [bare]))) == set(metric_names([], [bare]))
     with pytest.raises(InputError, match="metric 'beauty' is not known: one of average_drop"):
-        asked(["beauty"], [bare])
+        metric_names(["beauty"], [bare])
     with pytest.raises(InputError, match=r"energy needs to know where the object is, and bare.png comes without boxes"):
-        asked(["energy"], [boxed, bare])
+        metric_names(["energy"], [boxed, bare])
 
 
 def test_which_class() -> None:
-    known, bare = Example(Path("a.png"), 0), Example(Path("b.png"))
-    assert which_target(None, [known]) == "label"
-    assert which_target(None, [known, bare]) == "predicted"
+    labelled, bare = Example(Path("a.png"), 0), Example(Path("b.png"))
+    assert which_target(None, [labelled]) == "label"
+    assert which_target(None, [labelled, bare]) == "predicted"
     with pytest.raises(InputError, match=r"the class of b.png is not known"):
-        which_target("label", [known, bare])
+        which_target("label", [labelled, bare])
     with pytest.raises(InputError, match="target is 'best'; one of label, predicted is expected"):
-        which_target("best", [known])
+        which_target("best", [labelled])
 
 
 def test_some_of_them() -> None:
-    every = [Example(Path(str(i))) for i in range(50)]
-    picked = some_of(every, 10, seed=1)
-    assert len(picked) == 10 and picked == sorted(picked, key=every.index)
-    assert some_of(every, 10, seed=1) == picked != some_of(every, 10, seed=2)
-    assert some_of(every, 60, seed=1) == some_of(every, None, seed=1) == every
+    examples = [Example(Path(str(i))) for i in range(50)]
+    picked = some_of(examples, 10, seed=1)
+    assert len(picked) == 10 and picked == sorted(picked, key=examples.index)
+    assert some_of(examples, 10, seed=1) == picked != some_of(examples, 10, seed=2)
+    assert some_of(examples, 60, seed=1) == some_of(examples, None, seed=1) == examples
 
 
 def test_accuracy() -> None:

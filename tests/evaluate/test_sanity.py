@@ -73,14 +73,14 @@ def test_weights_are_shuffled_as_they_are_stored(name: str) -> None:
 
 
 def _stored(deployed: Any) -> list[np.ndarray]:
-    found = []
+    arrays = []
     for node in deployed.graph.nodes:
         if node.kind in ("conv", "matmul"):
             value = node.operand(1)
             while value.producer is not None:
                 value = value.producer.operand(0)
-            found.append(deployed.graph.constant(value))
-    return found
+            arrays.append(deployed.graph.constant(value))
+    return arrays
 
 
 def test_constants_written_as_nodes() -> None:

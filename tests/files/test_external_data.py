@@ -56,13 +56,13 @@ def model_with_data(where: str) -> tuple[onnx.ModelProto, onnx.TensorProto]:
     return model, model.functions[0].node[0].attribute[0].t
 
 
-def told_to_be_in(item: onnx.TensorProto, location: str, **told: object) -> bytes:
+def told_to_be_in(item: onnx.TensorProto, location: str, **fields: object) -> bytes:
     """Say that a tensor is in a file; what was in it."""
     content = item.raw_data or np.array(item.float_data, np.float32).tobytes()
     for field in ("raw_data", "float_data"):
         item.ClearField(field)
     item.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in {"location": location, **told}.items():
+    for key, value in {"location": location, **fields}.items():
         item.external_data.add(key=key, value=str(value))
     return content
 
@@ -121,13 +121,13 @@ def test_data_that_is_not_the_models_own(where: str, location: str, tmp_path: Pa
 
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [{"offset": 4}, {"offset": -4}, {"offset": 2**70}, {"length": 12}, {"offset": "abc"}, {"length": "9" * 5000}],
     ids=str,
 )
-def test_data_that_its_file_does_not_hold(where: str, told: dict[str, object], tmp_path: Path) -> None:
+def test_data_that_its_file_does_not_hold(where: str, fields: dict[str, object], tmp_path: Path) -> None:
     model, item = model_with_data(where)
-    (tmp_path / "data.bin").write_bytes(told_to_be_in(item, "data.bin", **told))
+    (tmp_path / "data.bin").write_bytes(told_to_be_in(item, "data.bin", **fields))
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="and the file has 16|its type, offset or length is none"):
         xai.insert(tmp_path / "m.onnx")

@@ -42,9 +42,9 @@ def test_onnx_keeps_its_opset_metadata_and_weights(tmp_path: Path) -> None:
     before, after = onnx.load(INT8), onnx.load(path)
     onnx.checker.check_model(after, full_check=True)
     assert {o.domain: o.version for o in before.opset_import} == {o.domain: o.version for o in after.opset_import}
-    held = {item.key: item.value for item in after.metadata_props}
-    assert {item.key: item.value for item in before.metadata_props}.items() <= held.items()
-    assert held["ovxai method"] == "reciprocam"
+    metadata = {item.key: item.value for item in after.metadata_props}
+    assert {item.key: item.value for item in before.metadata_props}.items() <= metadata.items()
+    assert metadata["ovxai method"] == "reciprocam"
     assert {t.name for t in before.graph.initializer} <= {t.name for t in after.graph.initializer}
     assert [output.name for output in after.graph.output] == ["logits", "saliency_map"]
     dims = [dim.dim_param or dim.dim_value for dim in after.graph.output[1].type.tensor_type.shape.dim]
@@ -80,14 +80,14 @@ def test_weights_too_large_for_a_message(external: bool, tmp_path: Path, monkeyp
 def test_the_callers_object_is_not_changed(dialect: str) -> None:
     model = in_dialect(CASES["pool and linear"].build("B", 17), dialect)
 
-    def seen() -> object:
+    def contents() -> object:
         if dialect == "onnx":
             return model.SerializeToString()
         return [(str(op), [len(port.get_target_inputs()) for port in op.outputs()]) for op in model.get_ordered_ops()]
 
-    before = seen()
+    before = contents()
     hooked = xai.insert(model).model
-    assert seen() == before
+    assert contents() == before
     assert type(hooked) is type(model)
 
 

@@ -11,7 +11,7 @@ from openvino_xai.files import paths
 
 PACKAGE = Path(paths.__file__).parents[1]
 OTHERS = {"triton_model.py", "kserve_predictor.py", "paths.py"}  # two run in servers, on paths of their own
-ASKED = {"exists", "is_file", "is_dir", "is_symlink"}
+QUESTIONS = {"exists", "is_file", "is_dir", "is_symlink"}
 
 
 @pytest.mark.parametrize("odd", ["n" * 5000, "a\0b", "loop/inside", "\udcff", ""])
@@ -27,5 +27,5 @@ def test_odd_paths_lead_nowhere(odd: str, tmp_path: Path, monkeypatch: pytest.Mo
 def test_they_are_asked_nowhere_else() -> None:
     for path in PACKAGE.rglob("*.py"):
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-        found = {call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in ASKED}
-        assert not found or path.name in OTHERS, f"{path} asks a path itself: {found}"
+        questions = {call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in QUESTIONS}
+        assert not questions or path.name in OTHERS, f"{path} asks a path itself: {questions}"

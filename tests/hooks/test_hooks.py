@@ -60,8 +60,8 @@ class ArraySite:
     def gradients(self) -> np.ndarray:
         return SLOPES.reshape(BATCH, CLASSES, CHANNELS, -1).transpose(0, 1, 3, 2)
 
-    def channel_scores(self, kept: np.ndarray) -> np.ndarray:
-        rows = tail((self.features[:, None] * kept[:, :, :, None, None]).reshape(-1, *self.features.shape[1:]))
+    def channel_scores(self, masks: np.ndarray) -> np.ndarray:
+        rows = tail((self.features[:, None] * masks[:, :, :, None, None]).reshape(-1, *self.features.shape[1:]))
         return rows.reshape(BATCH, -1, CLASSES)
 
     def largest_channels(self, weights: np.ndarray) -> np.ndarray:
@@ -104,13 +104,13 @@ def slow_maps(features: np.ndarray, kernel: list[list[int]]) -> np.ndarray:
     for image in range(BATCH):
         for h in range(HEIGHT):
             for w in range(WIDTH):
-                kept = np.zeros((1, CHANNELS, HEIGHT, WIDTH))
+                masked = np.zeros((1, CHANNELS, HEIGHT, WIDTH))
                 for dh in (-1, 0, 1):
                     for dw in (-1, 0, 1):
                         if 0 <= h + dh < HEIGHT and 0 <= w + dw < WIDTH:
                             cell = features[image, :, h + dh, w + dw]
-                            kept[0, :, h + dh, w + dw] = cell * kernel[dh + 1][dw + 1] / total
-                maps[image, :, h, w] = tail(kept)[0]
+                            masked[0, :, h + dh, w + dw] = cell * kernel[dh + 1][dw + 1] / total
+                maps[image, :, h, w] = tail(masked)[0]
     return maps
 
 
@@ -143,12 +143,12 @@ ONE_CELL = slow_maps(FEATURES, [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
 
 
 def slow_ablation() -> np.ndarray:
-    maps, whole = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH)), tail(FEATURES)
+    maps, baseline = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH)), tail(FEATURES)
     for image, k, c in np.ndindex(BATCH, CLASSES, CHANNELS):
         without = FEATURES.copy()
         without[image, c] = 0
-        lost = whole[image, k] - tail(without)[image, k]
-        maps[image, k] += lost / max(abs(whole[image, k]), 1e-12) * FEATURES[image, c]
+        lost = baseline[image, k] - tail(without)[image, k]
+        maps[image, k] += lost / max(abs(baseline[image, k]), 1e-12) * FEATURES[image, c]
     return np.maximum(maps, 0)
 
 
@@ -198,8 +198,8 @@ def test_a_hook_is_what_its_paper_says(method: str, scale: str) -> None:
 
 @pytest.mark.parametrize("channels", [1, 7, CHANNELS, CHANNELS + 1])
 def test_each_class_asks_about_its_own_channels(channels: int) -> None:
-    seen = run(numpy_namespace(), "none", "abs_cam", channels)
-    np.testing.assert_allclose(seen, slow_abs_cam(channels), atol=1e-12)
+    maps = run(numpy_namespace(), "none", "abs_cam", channels)
+    np.testing.assert_allclose(maps, slow_abs_cam(channels), atol=1e-12)
 
 
 def words_used(method: str, channels: int | None = None) -> set[str]:

@@ -32,6 +32,7 @@ class Case:
     constants: str = ""
     opset: int = 20
     low: float = -2.0
+    high: float = 2.0
     cost: int | None = None
 
     @cached_property
@@ -65,7 +66,7 @@ class Case:
     def arrays(self, seed: int) -> Arrays:
         """Random operands: those that the caller gives."""
         rng = np.random.default_rng(seed)
-        return [_random(value, rng, self.low) for value in self.graph.inputs]
+        return [_random(value, rng, self.low, self.high) for value in self.graph.inputs]
 
     @property
     def given(self) -> list[int]:
@@ -84,6 +85,7 @@ class Native:
     types: tuple[type, ...] = ()
     constants: tuple[tuple[int, Any], ...] = ()  # operands that are the same for every input
     low: float = -2.0
+    high: float = 2.0
     cost: int | None = None  # where it is neither one an element nor counted by what meets
 
     @cached_property
@@ -123,20 +125,20 @@ class Native:
         rng = np.random.default_rng(seed)
         types = self.types or (np.float64,) * len(self.shapes)
         values = [Value("", shape, np.dtype(dtype)) for shape, dtype in zip(self.shapes, types, strict=True)]
-        return [_random(values[index], rng, self.low) for index in self.given]
+        return [_random(values[index], rng, self.low, self.high) for index in self.given]
 
 
 AnyCase = Case | Native
 
 
-def _random(value: Value, rng: np.random.Generator, low: float) -> np.ndarray:
+def _random(value: Value, rng: np.random.Generator, low: float, high: float) -> np.ndarray:
     shape = [size for size in value.shape or () if isinstance(size, int)]
     assert value.dtype is not None
     if value.dtype == np.bool_:
         return rng.random(shape) < 0.5
     if value.dtype.kind in "iu":
         return rng.integers(0, 3, shape).astype(value.dtype)
-    return rng.uniform(low, 2.0, shape)
+    return rng.uniform(low, high, shape)
 
 
 def _subsets(case: AnyCase, operation: Operation) -> Iterator[tuple[int, ...]]:

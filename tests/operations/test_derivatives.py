@@ -130,5 +130,7 @@ def test_what_rounds_is_passed_straight_through(name: str, dialect: str) -> None
 
 
 def test_every_rule_is_tried() -> None:
+    """In both runtimes; what is pointwise is a chain of words, which have tests of their own, as the law of its adjoint has."""
     tried = {node.kind for case in CASES.values() for node in open_model(case.model()).graph.nodes}
-    assert DERIVATIVES - tried == ONE_OPERATION | {"cast", "quantize", "dequantize", "fake_quantize"}
+    missing = {kind for kind in DERIVATIVES - tried if not OPERATIONS[kind].pointwise}
+    assert missing == {"attention", "roll", "quantize", "dequantize"}

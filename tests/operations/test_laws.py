@@ -80,6 +80,7 @@ CASES: dict[str, list[AnyCase]] = {
             "thresholded_relu=ThresholdedRelu log_softmax=LogSoftmax normalize_l2=LpNormalization "
         )
     },
+    "asin": [Case("y = Asin(a)", "double[2,3] a", low=-0.9, high=0.9)],
     "log": [unary("Log", low=0.1)],
     "sqrt": [unary("Sqrt", low=0.0)],
     **{

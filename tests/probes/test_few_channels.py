@@ -37,11 +37,11 @@ def test_hook_and_probe_agree(most: int, batch: str | int, dialect: str) -> None
 
 @pytest.mark.parametrize("targets", ["top:1", "top:2", "asked"])
 def test_fewer_channels_cost_less(targets: str) -> None:
-    few, every = (
+    few, everything = (
         xai.insert(CASE.build("B", 17), method="abs_cam", layer="f", targets=targets, channels=most).layer.cost
         for most in (1, None)
     )
-    assert few is not None and every is not None and few < every
+    assert few is not None and everything is not None and few < everything
 
 
 def test_channels_that_do_not_weigh_most_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ NAME = "squeeze and excite"
 
 def by_image(images: np.ndarray) -> np.ndarray:
     """[B, K, C, H, W]: slopes of logits by the image, through the 1x1 convolution ahead of the tail."""
-    held = CASES[NAME].model().graph.initializer
-    gain = onnx.numpy_helper.to_array(next(item for item in held if item.name == "gain"))[:, :, 0, 0].astype(np.float64)
+    tensors = CASES[NAME].model().graph.initializer
+    gain = onnx.numpy_helper.to_array(next(item for item in tensors if item.name == "gain"))[:, :, 0, 0].astype(np.float64)
     x = np.einsum("oi,bihw->bohw", gain, images)
     return np.einsum("oi,bkohw->bkihw", gain, jacobian(NAME, x))
 
@@ -27,7 +27,7 @@ def maps(method: str, dialect: str, settings: Settings | None = None) -> np.ndar
     """[B, K, H, W]"""
     network = xai.probe(in_dialect(CASES[NAME].model("B"), dialect), method, settings=settings)
     image = slopes(NAME).image
-    return np.stack([network.maps(np.repeat(one[None], CLASSES, axis=0), list(range(CLASSES)))[1] for one in image])
+    return np.stack([network.maps(np.repeat(item[None], CLASSES, axis=0), list(range(CLASSES)))[1] for item in image])
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -54,11 +54,11 @@ def test_integrated_gradients_add_up_on_the_way(dialect: str) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_smooth_grad_is_the_mean_over_noise(dialect: str) -> None:
     image = slopes(NAME).image
-    found = []
-    for one in image:
-        noise = np.random.default_rng(7).normal(0, 0.15 * np.ptp(one), (3, *one.shape)).astype(np.float32)
-        found.append(np.mean([by_image(np.stack([one + some] * 2))[0] for some in noise], axis=0))
-    true = np.abs(np.stack(found)).max(axis=2)
+    means = []
+    for item in image:
+        noise = np.random.default_rng(7).normal(0, 0.15 * np.ptp(item), (3, *item.shape)).astype(np.float32)
+        means.append(np.mean([by_image(np.stack([item + some] * 2))[0] for some in noise], axis=0))
+    true = np.abs(np.stack(means)).max(axis=2)
     np.testing.assert_allclose(maps("smooth_grad", dialect, Settings(copies=3, seed=7)), true, atol=1e-4 * true.max())
 
 

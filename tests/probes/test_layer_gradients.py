@@ -28,9 +28,9 @@ def test_gradients_at_a_layer_are_differences_of_scores(name: str, dialect: str)
     network = xai.probe(in_dialect(CASES[name].model("B"), dialect), "group_cam", layer="x")
     for index, image in enumerate(true.image):
         for k in (0, 3):
-            seen = network._classifier.layer_gradients(image[None], k)
+            gradients = network._classifier.layer_gradients(image[None], k)
             wanted = true.jacobian[index, k]
-            np.testing.assert_allclose(seen, wanted, atol=1e-3 * np.abs(wanted).max())
+            np.testing.assert_allclose(gradients, wanted, atol=1e-3 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -46,16 +46,16 @@ class Slow:
 
     def slopes(self, features: np.ndarray, k: int) -> np.ndarray:
         """[C, h, w]: how the logit moves with each element of the layer, by differences."""
-        whole = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(self.model))
-        tail = ReferenceEvaluator(doubled(whole.extract_model(["f"], ["logits"])))
-        found, step = np.zeros(features.shape), 1e-6
+        extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(self.model))
+        tail = ReferenceEvaluator(doubled(extractor.extract_model(["f"], ["logits"])))
+        slopes, step = np.zeros(features.shape), 1e-6
         for at in np.ndindex(features.shape):
             up, down = (features.astype(np.float64)[None] for _ in range(2))
             up[0][at] += step
             down[0][at] -= step
             higher, lower = (tail.run(None, {"f": moved})[0].reshape(-1)[k] for moved in (up, down))
-            found[at] = (higher - lower) / (2 * step)
-        return found
+            slopes[at] = (higher - lower) / (2 * step)
+        return slopes
 
 
 def slowly_enlarged(small: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -73,8 +73,12 @@ def slowly_enlarged(small: np.ndarray, height: int, width: int) -> np.ndarray:
     return large
 
 
-def slowly_unit(one: np.ndarray) -> np.ndarray:
-    return (one - one.min()) / (one.max() - one.min()) if one.max() > one.min() else np.zeros_like(one)
+def slowly_unit(saliency: np.ndarray) -> np.ndarray:
+    return (
+        (saliency - saliency.min()) / (saliency.max() - saliency.min())
+        if saliency.max() > saliency.min()
+        else np.zeros_like(saliency)
+    )
 
 
 def slowly_blurred(image: np.ndarray, kernel: int, sigma: float) -> np.ndarray:
@@ -101,11 +105,11 @@ def score_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
 
 def ablation_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     features, total = slow.features(image), 0
-    whole = slow.logit(features, image, k)
+    baseline = slow.logit(features, image, k)
     for channel in range(len(features)):
         without = features.copy()
         without[channel] = 0
-        total = total + (whole - slow.logit(without, image, k)) / abs(whole) * features[channel]
+        total = total + (baseline - slow.logit(without, image, k)) / abs(baseline) * features[channel]
     return np.maximum(total, 0)
 
 
@@ -124,9 +128,9 @@ def group_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     soft = slowly_blurred(image, 51, 50)
     total = np.zeros(image.shape[1:])
     for group in (weighed[:2], weighed[2:4]):  # 3 groups are asked of 4 channels: two in each
-        kept = np.maximum(sum(group), 0)
-        kept = np.where(kept > np.percentile(kept, 70), kept, 0)
-        mask = slowly_unit(slowly_enlarged(kept, *image.shape[1:]))
+        positive = np.maximum(sum(group), 0)
+        positive = np.where(positive > np.percentile(positive, 70), positive, 0)
+        mask = slowly_unit(slowly_enlarged(positive, *image.shape[1:]))
         total += (slow.probability(image * mask + soft * (1 - mask), k) - slow.probability(soft, k)) * mask
     return np.maximum(total, 0)
 
@@ -179,14 +183,14 @@ def test_probes_are_what_the_papers_say(method: str, dialect: str) -> None:
     layer = "f" if PROBES[method].looks_at in ("layer", "layer gradients") else None
     network = xai.probe(in_dialect(CASE.build("B", 17), dialect), method, layer=layer, settings=SETTINGS)
     batch = images(slow.model, 2, seed=10)
-    seen, maps = network.maps(batch, [2, 4])
-    for image, k, probabilities, found in zip(batch, (2, 4), seen, maps, strict=True):
+    scores, maps = network.maps(batch, [2, 4])
+    for image, k, probabilities, saliency in zip(batch, (2, 4), scores, maps, strict=True):
         true = ORACLES[method](slow, image, k)
         if method == "abs_cam":
-            found = slowly_enlarged(found, *image.shape[1:])
+            saliency = slowly_enlarged(saliency, *image.shape[1:])
         assert probabilities[k] == pytest.approx(slow.probability(image, k), abs=1e-6)
         assert np.abs(true).max() > 1e-3  # something to be wrong about
-        np.testing.assert_allclose(found, true, rtol=0, atol=2e-5 * np.abs(true).max() + 1e-6)
+        np.testing.assert_allclose(saliency, true, rtol=0, atol=2e-5 * np.abs(true).max() + 1e-6)
 
 
 @pytest.mark.parametrize("method", ORACLES)
@@ -227,15 +231,15 @@ def test_tokens_are_cells(dialect: str) -> None:
     batch = images(Transformer().build(1), 1)
     _, maps = network.maps(batch, [0])
     assert maps.shape == (1, TOKEN_ROWS, TOKEN_COLUMNS)
-    asked = network._classifier
-    features = asked.features(batch)
+    classifier = network._classifier
+    features = classifier.features(batch)
     np.testing.assert_allclose(
-        asked.logits_from(features, batch), np.log(asked.scores(batch)) + _offset(asked, batch), atol=1e-4
+        classifier.logits_from(features, batch), np.log(classifier.scores(batch)) + _offset(classifier, batch), atol=1e-4
     )
 
 
-def _offset(asked: object, batch: np.ndarray) -> np.ndarray:
-    logits = asked.logits_from(asked.features(batch), batch)  # type: ignore[attr-defined]
+def _offset(classifier: object, batch: np.ndarray) -> np.ndarray:
+    logits = classifier.logits_from(classifier.features(batch), batch)  # type: ignore[attr-defined]
     return np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
@@ -264,10 +268,10 @@ def test_a_seed_is_a_seed() -> None:
 
 
 def test_progress_is_told() -> None:
-    told: list[tuple[int, int]] = []
-    settings = Settings(masks=40, told=lambda done, total: told.append((done, total)))
+    calls: list[tuple[int, int]] = []
+    settings = Settings(masks=40, progress=lambda done, total: calls.append((done, total)))
     xai.probe(CASE.build("B", 17), "rise", settings=settings).maps(images(CASE.build(1, 17), 1), [0])
-    assert told == [(16, 40), (32, 40), (40, 40)]
+    assert calls == [(16, 40), (32, 40), (40, 40)]
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ CASE = CASES["3x3 convolution after the layer"]
 
 def network(torch: Any) -> Any:
     """The tiny network of the case, in torch."""
-    held = {item.name: torch.tensor(onnx.numpy_helper.to_array(item).copy()) for item in CASE.build(1, 17).graph.initializer}
+    tensors = {item.name: torch.tensor(onnx.numpy_helper.to_array(item).copy()) for item in CASE.build(1, 17).graph.initializer}
     first, second = torch.nn.Conv2d(3, 4, 3, padding=1, bias=False), torch.nn.Conv2d(4, 4, 3, padding=1)
     linear = torch.nn.Linear(4, 5)
     for layer, weight, bias in ((first, "w0", None), (second, "w1", "b1"), (linear, "w", "b")):
-        layer.weight.data = held[weight]
+        layer.weight.data = tensors[weight]
         if bias:
-            layer.bias.data = held[bias]
+            layer.bias.data = tensors[bias]
     pool = torch.nn.AdaptiveAvgPool2d(1)
     return torch.nn.Sequential(first, torch.nn.ReLU(), second, torch.nn.ReLU(), pool, torch.nn.Flatten(), linear).eval()
 

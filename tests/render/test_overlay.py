@@ -20,8 +20,8 @@ PEAK[0, 2] = 1
 
 
 def test_the_corner_cell_is_drawn_in_its_corner() -> None:
-    spread, seen = on_photo(PEAK, (20, 30), (0, 0, 30, 20))
-    assert seen.all()
+    spread, coverage = on_photo(PEAK, (20, 30), (0, 0, 30, 20))
+    assert coverage.all()
     assert np.unravel_index(spread.argmax(), spread.shape) == (0, 25) or spread[0, 29] == spread.max() == 1
     assert spread[5, 25] == pytest.approx(1, abs=0.06)  # the middle of the cell
     assert spread[15, 5] == 0
@@ -29,9 +29,9 @@ def test_the_corner_cell_is_drawn_in_its_corner() -> None:
 
 def test_what_the_model_did_not_see_is_left_alone() -> None:
     photo = np.full((20, 40, 3), 90, np.uint8)
-    _, seen = on_photo(PEAK, (20, 40), (10, 0, 30, 20))
-    assert seen[:, 10:30].all()
-    assert not seen[:, :10].any() and not seen[:, 30:].any()
+    _, coverage = on_photo(PEAK, (20, 40), (10, 0, 30, 20))
+    assert coverage[:, 10:30].all()
+    assert not coverage[:, :10].any() and not coverage[:, 30:].any()
     over = drawn(photo, PEAK, (10, 0, 30, 20))
     assert (over[:, :10] == 90).all() and (over[:, 30:] == 90).all()
     assert (over[:, 10:30] != 90).any()
@@ -40,8 +40,8 @@ def test_what_the_model_did_not_see_is_left_alone() -> None:
 
 
 def test_padding_is_cropped_off() -> None:
-    spread, seen = on_photo(PEAK, (10, 30), (0, -10, 30, 20))  # rows of cells: 10 pixels of padding, then the photo
-    assert seen.all()
+    spread, coverage = on_photo(PEAK, (10, 30), (0, -10, 30, 20))  # rows of cells: 10 pixels of padding, then the photo
+    assert coverage.all()
     # row 0 has its middle at -2.5, row 1 at 12.5: the photo's first pixel, at 0.5, is a fifth of the way
     assert spread.max() == pytest.approx(0.8)
 
@@ -57,7 +57,7 @@ def test_colours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("options", "message"),
     [
         ({"colormap": "rainbows"}, "colour map 'rainbows' is not known: one of .*viridis"),
         ({"kind": "bars"}, "style 'bars' is not known: one of overlay, heatmap, contours"),
@@ -65,9 +65,9 @@ def test_colours() -> None:
         ({"opacity": 2}, "opacity is 2; a number from 0 to 1"),
     ],
 )
-def test_styles_that_are_not_known(told: dict[str, object], message: str) -> None:
+def test_styles_that_are_not_known(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Style(**told)  # type: ignore[arg-type]
+        Style(**options)  # type: ignore[arg-type]
 
 
 def test_opacity_is_how_much_of_the_photo_is_left() -> None:
@@ -97,12 +97,12 @@ def slow(saliency: np.ndarray, size: tuple[int, int], box: tuple[float, ...], sm
     """One pixel after the other: the four cells around its middle, or the cell that it lies in."""
     rows, columns = saliency.shape
     x0, y0, x1, y1 = box
-    values, seen = np.zeros(size), np.zeros(size, bool)
+    values, coverage = np.zeros(size), np.zeros(size, bool)
     for i, j in np.ndindex(size):
         y, x = (i + 0.5 - y0) / (y1 - y0) * rows, (j + 0.5 - x0) / (x1 - x0) * columns
         if not (0 <= y < rows and 0 <= x < columns):
             continue
-        seen[i, j] = True
+        coverage[i, j] = True
         if smoothing == "nearest":
             values[i, j] = saliency[int(y), int(x)]
             continue
@@ -110,7 +110,7 @@ def slow(saliency: np.ndarray, size: tuple[int, int], box: tuple[float, ...], sm
         for row in {int(y), min(int(y) + 1, rows - 1)}:
             for column in {int(x), min(int(x) + 1, columns - 1)}:
                 values[i, j] += saliency[row, column] * max(0, 1 - abs(y - row)) * max(0, 1 - abs(x - column))
-    return values, seen
+    return values, coverage
 
 
 EDGES = st.tuples(st.floats(-9, 8), st.floats(1, 30))
@@ -129,9 +129,9 @@ def test_every_pixel_is_what_the_cells_around_it_say(cells: Any, size: Any, edge
     box = (x0, y0, x0 + wide, y0 + tall)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overlay, "BAND", band)
-        values, seen = on_photo(saliency, size, box, smoothing)
+        values, coverage = on_photo(saliency, size, box, smoothing)
     expected, there = slow(saliency, size, box, smoothing)
-    np.testing.assert_array_equal(seen, there)
+    np.testing.assert_array_equal(coverage, there)
     np.testing.assert_allclose(values, expected, atol=1e-6)
 
 
@@ -177,5 +177,5 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 drawn(photo, np.eye(7), (0, 0, 5000, 5000), Style({kind!r}))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * {unit} / photo.nbytes)
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(told.stdout) < 3
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(result.stdout) < 3

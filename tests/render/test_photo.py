@@ -19,8 +19,8 @@ from openvino_xai.render.photo import MOST, png, read_photo, write_picture
 PHOTO = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 
-def written(path: Path, picture: np.ndarray, *told: int) -> Path:
-    assert cv2.imwrite(str(path), picture, list(told))
+def written(path: Path, picture: np.ndarray, *flags: int) -> Path:
+    assert cv2.imwrite(str(path), picture, list(flags))
     return path
 
 
@@ -42,8 +42,8 @@ def test_transparent_pixels_lie_on_white(suffix: str, bits: int, tmp_path: Path)
     """As a viewer shows them; what colour is kept below a transparent pixel is anybody's guess."""
     opacity = np.zeros((40, 60), np.uint8)
     opacity[:, 20:40], opacity[:, 40:] = (255 if suffix == ".gif" else 51), 255
-    seen = np.full((40, 60, 3), (200, 100, 0))
-    pixels = np.dstack([seen[..., ::-1], opacity]).astype(np.uint8)
+    colours = np.full((40, 60, 3), (200, 100, 0))
+    pixels = np.dstack([colours[..., ::-1], opacity]).astype(np.uint8)
     path = tmp_path / f"clear{suffix}"
     if bits == 16:
         written(path, pixels.astype(np.uint16) * 257)
@@ -55,7 +55,7 @@ def test_transparent_pixels_lie_on_white(suffix: str, bits: int, tmp_path: Path)
     else:
         written(path, pixels)
     share = opacity[..., None] / 255
-    assert np.abs(read_photo(path) - (seen * share + 255 * (1 - share))).max() <= 1
+    assert np.abs(read_photo(path) - (colours * share + 255 * (1 - share))).max() <= 1
 
 
 def tiff(bits: int, extra: int) -> bytes:
@@ -76,10 +76,10 @@ def tiff(bits: int, extra: int) -> bytes:
 @pytest.mark.parametrize("extra", [1, 2])
 def test_transparent_tiffs(bits: int, extra: int, tmp_path: Path) -> None:
     (tmp_path / "clear.tiff").write_bytes(tiff(bits, extra))
-    seen = read_photo(tmp_path / "clear.tiff")
-    assert (seen[:2] == 255).all()
+    photo = read_photo(tmp_path / "clear.tiff")
+    assert (photo[:2] == 255).all()
     for row, share in ((2, 0.4), (3, 1)):
-        assert np.abs(seen[row] - (np.array([200, 100, 0]) * share + 255 * (1 - share))).max() <= 1.01
+        assert np.abs(photo[row] - (np.array([200, 100, 0]) * share + 255 * (1 - share))).max() <= 1.01
 
 
 TURNED = {2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.transpose(1, 0, 2),
@@ -101,15 +101,15 @@ def test_turned_as_exif_tells(turn: int, clear: bool, tmp_path: Path) -> None:
     turned.write_bytes(data[:33] + chunk(b"eXIf", exif(turn)) + data[33:])
     np.testing.assert_array_equal(read_photo(turned), TURNED[turn](read_photo(tmp_path / "plain.png")))
     data = written(tmp_path / "plain.jpg", PHOTO[..., ::-1]).read_bytes()
-    told = b"Exif\x00\x00" + exif(turn)
+    segment = b"Exif\x00\x00" + exif(turn)
     turned = tmp_path / "turned.jpg"
-    turned.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(told) + 2) + told + data[2:])
+    turned.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:])
     np.testing.assert_array_equal(read_photo(turned), TURNED[turn](read_photo(tmp_path / "plain.jpg")))
 
 
-def chunk(kind: bytes, held: bytes) -> bytes:
+def chunk(kind: bytes, content: bytes) -> bytes:
     """Of a PNG."""
-    return struct.pack(">I", len(held)) + kind + held + struct.pack(">I", zlib.crc32(kind + held))
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif"])
@@ -132,11 +132,11 @@ def test_what_is_cut_off_is_told(suffix: str, tmp_path: Path) -> None:
 def test_a_jpeg_with_a_thumbnail_is_whole_where_it_ends_itself(tmp_path: Path) -> None:
     data = written(tmp_path / "whole.jpg", PHOTO[..., ::-1]).read_bytes()
     small = written(tmp_path / "small.jpg", PHOTO[::4, ::4, ::-1]).read_bytes()
-    held = data[:2] + b"\xff\xe1" + struct.pack(">H", len(small) + 2) + small + data[2:]
+    jpeg = data[:2] + b"\xff\xe1" + struct.pack(">H", len(small) + 2) + small + data[2:]
     path = tmp_path / "held.jpg"
-    path.write_bytes(held)
+    path.write_bytes(jpeg)
     np.testing.assert_array_equal(read_photo(path), read_photo(tmp_path / "whole.jpg"))
-    path.write_bytes(held[: len(held) * 3 // 4].ljust(len(held), b"\0"))
+    path.write_bytes(jpeg[: len(jpeg) * 3 // 4].ljust(len(jpeg), b"\0"))
     with pytest.raises(ImageError, match="the JPEG is cut off: its end marker is missing"):
         read_photo(path)
 
@@ -199,11 +199,11 @@ def test_cut_off_and_changed(suffix: str, tmp_path: Path) -> None:
                 changed[place] = rng.integers(0, 256)
         broken.write_bytes(bytes(changed))
         try:
-            seen = read_photo(broken)
+            photo = read_photo(broken)
         except ImageError as error:
             assert str(broken) in str(error)
         else:
-            assert seen.ndim == 3 and seen.dtype == np.uint8
+            assert photo.ndim == 3 and photo.dtype == np.uint8
 
 
 def test_bombs_are_refused(tmp_path: Path) -> None:
@@ -222,24 +222,24 @@ try:
 except ImageError as error:
     print(error)
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "images of more than 134217728 pixels are refused unless OPENCV_IO_MAX_IMAGE_PIXELS says otherwise" in told.stdout
-    assert told.stderr == ""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "images of more than 134217728 pixels are refused unless OPENCV_IO_MAX_IMAGE_PIXELS says otherwise" in result.stdout
+    assert result.stderr == ""
 
 
 def test_what_other_tools_write(tmp_path: Path) -> None:
     """CMYK, palettes, one bit, and the first of several frames."""
     image = pytest.importorskip("PIL.Image", reason="pillow is not installed, which writes these files")
-    seen = image.fromarray(PHOTO)
-    seen.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=100, subsampling=0)
+    picture = image.fromarray(PHOTO)
+    picture.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=100, subsampling=0)
     assert np.abs(read_photo(tmp_path / "cmyk.jpg").astype(int) - PHOTO).mean() < 6
-    seen.convert("P").save(tmp_path / "palette.png")
-    np.testing.assert_array_equal(read_photo(tmp_path / "palette.png"), np.asarray(seen.convert("P").convert("RGB")))
-    seen.convert("1").save(tmp_path / "bit.png")
+    picture.convert("P").save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(read_photo(tmp_path / "palette.png"), np.asarray(picture.convert("P").convert("RGB")))
+    picture.convert("1").save(tmp_path / "bit.png")
     assert set(np.unique(read_photo(tmp_path / "bit.png"))) == {0, 255}
-    for suffix, told in ((".webp", {"lossless": True}), (".png", {})):
+    for suffix, options in ((".webp", {"lossless": True}), (".png", {})):
         path = tmp_path / f"animated{suffix}"
-        seen.save(path, save_all=True, append_images=[image.fromarray(255 - PHOTO)], **told)
+        picture.save(path, save_all=True, append_images=[image.fromarray(255 - PHOTO)], **options)
         np.testing.assert_array_equal(read_photo(path), PHOTO)
 
 

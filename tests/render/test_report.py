@@ -23,7 +23,7 @@ LABELS = ["cat", "dog & <b>co</b>", EVIL]
 def lines(folder: Path, count: int, side: int = 48) -> list[dict[str, Any]]:
     """Explained photos, each third taken for another class; the map of the second class is that of the first, turned."""
     rng = np.random.default_rng(0)
-    made = []
+    entries = []
     for number in range(count):
         photo = folder / f"photo{number:03}.png"
         cv2.imwrite(str(photo), np.full((side, side * 2, 3), 60 + number % 100, np.uint8))
@@ -32,15 +32,15 @@ def lines(folder: Path, count: int, side: int = 48) -> list[dict[str, Any]]:
         saliency = np.tile(np.linspace(0, 1, 7, dtype=np.float32), (7, 1))
         maps = np.stack([saliency, saliency[:, ::-1]])
         record = {"method": "reciprocam", "layer": "f", "precision": "f32"}
-        seen = Explanation(
+        explanation = Explanation(
             np.zeros((side, side * 2, 3), np.uint8), ranked, ranked[:2], maps, (0, 0, side * 2, side), record, photo
         )
-        files = seen.save(folder / "maps", f"photo{number:03}")
-        told = seen.to_dict()
-        told["targets"] = [{**target, **paths} for target, paths in zip(told["targets"], files, strict=True)]
-        told["label"] = {"id": 1, "label": LABELS[1]} if number % 3 == 0 else {"id": 0, "label": LABELS[0]}
-        made.append(told)
-    return made
+        files = explanation.save(folder / "maps", f"photo{number:03}")
+        entry = explanation.to_dict()
+        entry["targets"] = [{**target, **paths} for target, paths in zip(entry["targets"], files, strict=True)]
+        entry["label"] = {"id": 1, "label": LABELS[1]} if number % 3 == 0 else {"id": 0, "label": LABELS[0]}
+        entries.append(entry)
+    return entries
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
@@ -54,11 +54,19 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_is_gone(tmp_path: Path) -> None:
-    told = lines(tmp_path, 1)
-    Path(told[0]["image"]).unlink()
+    entries = lines(tmp_path, 1)
+    Path(entries[0]["image"]).unlink()
     with pytest.raises(ImageError, match="cannot read"):
-        write_report(tmp_path / "report.html", told, title="gone", style=Style())
+        write_report(tmp_path / "report.html", entries, title="gone", style=Style())
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_map_that_is_none_any_more(tmp_path: Path) -> None:
+    entries = lines(tmp_path, 1)
+    Path(entries[0]["targets"][0]["map"]).write_bytes(b"no map")
+    with pytest.raises(ImageError, match="explain the image again") as broken:
+        write_report(tmp_path / "report.html", entries, title="broken", style=Style())
+    assert broken.value.options == ("again",)
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +171,8 @@ def test_filters_and_orders(report: Any) -> None:
     put(report, "text", "")
     put(report, "low", "60")
     put(report, "high", "80")
-    told = report.find_element("id", "count").text
-    assert told == f"{len(shown(report))} of 500 images" and 0 < len(shown(report)) < 500
+    text = report.find_element("id", "count").text
+    assert text == f"{len(shown(report))} of 500 images" and 0 < len(shown(report)) < 500
     put(report, "low", "0")
     put(report, "high", "100")
     assert len(shown(report)) == 500
@@ -172,5 +180,5 @@ def test_filters_and_orders(report: Any) -> None:
 
 def test_labels_are_text(report: Any) -> None:
     assert report.title == "ovxai report"
-    assert report.find_elements("css selector", "article .told b > *") == []
+    assert report.find_elements("css selector", "article .caption b > *") == []
     assert any(EVIL in item.get_attribute("textContent") for item in report.find_elements("css selector", "article b")[:3])

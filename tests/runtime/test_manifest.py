@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from openvino_xai.errors import InputError, OutputError
 from openvino_xai.runtime.manifest import CLAIMS, NAME, Manifest, products
 
-ASKED = {"targets": "top:1"}
+CONDITIONS = {"targets": "top:1"}
 WORDS = ["image", "asked", "targets", "overlay", "map", "source", "check", "claim", "files", "name", "a.png"]
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(WORDS),
@@ -29,7 +29,7 @@ LINES = st.one_of(JUNK.map(json.dumps).map(str.encode), st.binary(max_size=30), 
 
 
 def manifest(folder: Path, **sources: Any) -> Manifest:
-    return Manifest.read(folder / "explanations.jsonl", ASKED, sources or {"a": [1, 2, 3]})
+    return Manifest.read(folder / "explanations.jsonl", CONDITIONS, sources or {"a": [1, 2, 3]})
 
 
 def written(folder: Path, image: str = "a", source: Any = (1, 2, 3), stem: str = "a") -> dict[str, Any]:

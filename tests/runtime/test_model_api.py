@@ -27,5 +27,5 @@ def test_a_hooked_model_is_a_classification_model(classifier: Any, tmp_path: Pat
     assert result.top_labels[0].name.replace("_", " ") == "Egyptian cat"
     assert (result.saliency_map.shape, result.saliency_map.dtype) == ((1, 1000, 7, 7), np.uint8)
     # it resizes in its own way, and runs in what precision the device prefers
-    own = xai.load(hooked).explain(photo, targets=[result.top_labels[0].id]).maps[0] * 255
-    assert np.corrcoef(own.reshape(-1), result.saliency_map[0, result.top_labels[0].id].reshape(-1))[0, 1] > 0.9
+    saliency = xai.load(hooked).explain(photo, targets=[result.top_labels[0].id]).maps[0] * 255
+    assert np.corrcoef(saliency.reshape(-1), result.saliency_map[0, result.top_labels[0].id].reshape(-1))[0, 1] > 0.9

@@ -25,9 +25,9 @@ def test_channels_are_bgr_unless_reversed() -> None:
 
 
 def test_mean_and_scale_are_in_the_models_order() -> None:
-    told = PLAIN.updated({"mean_values": "[1, 2, 3]", "scale_values": "2 4 8"})
-    given = told(photo(4, 4))[0]
-    np.testing.assert_allclose(given[:, 3, 2], [(7 - 1) / 2, (3 - 2) / 4, (2 - 3) / 8])
+    prepare = PLAIN.updated({"mean_values": "[1, 2, 3]", "scale_values": "2 4 8"})
+    planes = prepare(photo(4, 4))[0]
+    np.testing.assert_allclose(planes[:, 3, 2], [(7 - 1) / 2, (3 - 2) / 4, (2 - 3) / 8])
 
 
 def test_layouts() -> None:
@@ -46,16 +46,16 @@ def test_layouts() -> None:
     ],
 )
 def test_what_the_input_shows_of_a_wide_photo(resize: str, box: tuple[float, ...]) -> None:
-    told = PLAIN.updated({"resize_type": resize, "reverse_input_channels": "1"})
-    assert told.box((8, 16)) == box
-    given = told(photo(8, 16))[0]
+    prepare = PLAIN.updated({"resize_type": resize, "reverse_input_channels": "1"})
+    assert prepare.box((8, 16)) == box
+    planes = prepare(photo(8, 16))[0]
     x0, y0, x1, y1 = box
     # the middle of an input's pixel, in the photo: red tells its column and green its row
     for row in range(4):
         for column in range(4):
             x, y = x0 + (column + 0.5) * (x1 - x0) / 4 - 0.5, y0 + (row + 0.5) * (y1 - y0) / 4 - 0.5
             inside = 0 <= y < 8
-            np.testing.assert_allclose(given[:, row, column], [x, y, 7] if inside else [0, 0, 0], atol=0.51)
+            np.testing.assert_allclose(planes[:, row, column], [x, y, 7] if inside else [0, 0, 0], atol=0.51)
 
 
 def test_an_input_size_from_text() -> None:
@@ -99,10 +99,10 @@ def test_values_as_python_has_them() -> None:
 
 
 def test_bytes_are_rounded_and_end_at_their_bounds() -> None:
-    told = Preprocessing((4, 4), dtype="uint8", mean_values=(5.0,), scale_values=(0.02,))
-    given = told(photo(4, 4))[0]
-    assert given.dtype == np.uint8
-    assert (given[0, 0, 0], given[1, 0, 0], given[2, 0, 3]) == (100, 0, 0)
+    prepare = Preprocessing((4, 4), dtype="uint8", mean_values=(5.0,), scale_values=(0.02,))
+    planes = prepare(photo(4, 4))[0]
+    assert planes.dtype == np.uint8
+    assert (planes[0, 0, 0], planes[1, 0, 0], planes[2, 0, 3]) == (100, 0, 0)
 
 
 def test_an_input_of_four_channels_is_no_photo() -> None:

@@ -37,13 +37,13 @@ def centres(first: float, last: float, count: int) -> np.ndarray:
 
 def check_white(kind: Resize, size: Size, photo: Size) -> None:
     """A white photo is white wherever the box lies in it, and padding is where it does not, of `fit_to_window` alone."""
-    seen = prepared(kind, size)(np.full((*photo, 3), 255, np.uint8))[0, :, :, 0]
+    planes = prepared(kind, size)(np.full((*photo, 3), 255, np.uint8))[0, :, :, 0]
     x0, y0, x1, y1 = prepared(kind, size).box(photo)
     across = (centres(x0, x1, size[1]) > 0) & (centres(x0, x1, size[1]) < photo[1])
     down = (centres(y0, y1, size[0]) > 0) & (centres(y0, y1, size[0]) < photo[0])
-    np.testing.assert_array_equal(seen, 255.0 * (down[:, None] & across))
+    np.testing.assert_array_equal(planes, 255.0 * (down[:, None] & across))
     if not kind.startswith("fit"):
-        assert (seen == 255).all()
+        assert (planes == 255).all()
 
 
 def check_ramp(kind: Resize, size: Size, photo: Size) -> None:
@@ -53,9 +53,9 @@ def check_ramp(kind: Resize, size: Size, photo: Size) -> None:
     ramp[..., 0] = np.rint(centres(0, 255, width))
     ramp[..., 1] = np.rint(centres(0, 255, height))[:, None]
     ramp[..., 2] = 255
-    seen = prepared(kind, size)(ramp)[0]
+    planes = prepared(kind, size)(ramp)[0]
     x0, y0, x1, y1 = prepared(kind, size).box(photo)
-    inside = seen[..., 2] == 255
+    inside = planes[..., 2] == 255
     assert inside.any()
     red = along(x0, x1, size[1], width)
     green = along(y0, y1, size[0], height)
@@ -63,7 +63,7 @@ def check_ramp(kind: Resize, size: Size, photo: Size) -> None:
         (0, red[None], (x1 - x0) / size[1] / width),
         (1, green[:, None], (y1 - y0) / size[0] / height),
     ):
-        off = np.abs(seen[..., channel] - expected)[inside]
+        off = np.abs(planes[..., channel] - expected)[inside]
         assert off.max() <= 255 * pixel / 2 + 1.5, (kind, size, photo)  # 1.5: the photo's bytes, and the input's
 
 
@@ -130,10 +130,10 @@ def test_a_cell_lands_where_its_pixels_come_from(kind: Resize) -> None:
         prepare = prepared(kind, (56, 56))
         white = corner(prepare, photo, (row, column), 2)
         saliency = prepare(white)[0, :, :, 0] / 255
-        spread, seen = on_photo(saliency, photo, prepare.box(photo))
+        spread, coverage = on_photo(saliency, photo, prepare.box(photo))
         object_there = white[..., 0] == 255
-        assert spread[object_there & seen].mean() > 0.8
-        assert spread[~object_there & seen].mean() < 0.2
+        assert spread[object_there & coverage].mean() > 0.8
+        assert spread[~object_there & coverage].mean() < 0.2
         heat = drawn(white, saliency, prepare.box(photo), Style("heatmap", "hot"))
         bright = heat[..., 1] > 127
         assert (bright & object_there).sum() > 0.8 * (bright | object_there).sum() or max(photo) < 10
@@ -167,7 +167,7 @@ def bright_transformer() -> onnx.ModelProto:
     model = Transformer(repeats=1).build("B")
     eye = np.eye(CHANNELS, dtype=np.float32)
     light, dark = eye[0], eye[1]
-    known = {
+    weights = {
         "w0": (light - dark)[:, None, None, None] * np.full((1, 3, 2, 2), 1 / 12, np.float32), "b0": dark,
         "wqkv": np.concatenate([0 * eye, 0 * eye, eye], axis=1), "wo": eye, "g1": 1 + 0 * light, "g2": 1 + 0 * light,
         "gn": 1 + 0 * light, "w": np.stack([light - dark, *[0 * light] * 4]),
@@ -175,8 +175,8 @@ def bright_transformer() -> onnx.ModelProto:
     for tensor in model.graph.initializer:
         array = onnx.numpy_helper.to_array(tensor)
         if array.dtype == np.float32 and array.ndim and array.size > 1:
-            told = known.get(tensor.name, np.zeros_like(array))
-            tensor.CopyFrom(onnx.numpy_helper.from_array(told.astype(np.float32).reshape(array.shape), tensor.name))
+            values = weights.get(tensor.name, np.zeros_like(array))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32).reshape(array.shape), tensor.name))
     return model
 
 

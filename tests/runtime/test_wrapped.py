@@ -30,8 +30,8 @@ def compiled(model: Any) -> Any:
     return ov.Core().compile_model(model, "CPU", F32)
 
 
-def hooked(dialect: str, **told: Any) -> Any:
-    return xai.insert(in_dialect(CASE.build("B", 17), dialect), layer="f", **told).model
+def hooked(dialect: str, **options: Any) -> Any:
+    return xai.insert(in_dialect(CASE.build("B", 17), dialect), layer="f", **options).model
 
 
 def test_a_compiled_model_stays_one() -> None:
@@ -54,14 +54,14 @@ def test_a_compiled_model_stays_one() -> None:
 def test_a_queue_of_requests_keeps_its_order() -> None:
     after = xai.wrap(compiled(hooked("openvino")))
     batches = [images(CASE.build(1, 17), 1, seed=seed) for seed in range(20)]
-    found: dict[int, np.ndarray] = {}
+    maps: dict[int, np.ndarray] = {}
     queue = ov.AsyncInferQueue(after, 3)
-    queue.set_callback(lambda request, which: found.__setitem__(which, request.results[after.saliency].copy()))
+    queue.set_callback(lambda request, which: maps.__setitem__(which, request.results[after.saliency].copy()))
     for which, batch in enumerate(batches):
         queue.start_async({"image": batch}, which)
     queue.wait_all()
     for which, batch in enumerate(batches):
-        np.testing.assert_array_equal(found[which], after(batch)["saliency_map"])
+        np.testing.assert_array_equal(maps[which], after(batch)["saliency_map"])
 
 
 def test_a_session_stays_one() -> None:
@@ -73,15 +73,15 @@ def test_a_session_stays_one() -> None:
     assert after.get_providers() == before.get_providers()
     np.testing.assert_array_equal(after.run([after.saliency], {"image": batch})[0], before.run(None, {"image": batch})[1])
     done = threading.Event()
-    found: list[Any] = []
+    calls: list[Any] = []
 
-    def told(results: Any, which: Any, error: str) -> None:
-        found.append((results, which, error))
+    def note(results: Any, which: Any, error: str) -> None:
+        calls.append((results, which, error))
         done.set()
 
-    after.run_async(["logits"], {"image": batch}, told, 7)
+    after.run_async(["logits"], {"image": batch}, note, 7)
     assert done.wait(20)
-    ((results, which, error),) = found
+    ((results, which, error),) = calls
     assert (which, error) == (7, "")
     np.testing.assert_array_equal(results[0], before.run(["logits"], {"image": batch})[0])
 
@@ -90,11 +90,11 @@ def test_a_session_stays_one() -> None:
 def test_it_explains_as_the_file_does(dialect: str) -> None:
     model = hooked(dialect)
     true = xai.load(model).explain(PHOTO, targets="top:2")
-    for told in ({}, {"model": model}):
-        found = xai.wrap(compiled(model), **told).explain([PHOTO, PHOTO], targets="top:2")
-        assert len(found) == 2
-        assert found[1].targets == true.targets
-        np.testing.assert_array_equal(found[1].maps, true.maps)
+    for options in ({}, {"model": model}):
+        explanations = xai.wrap(compiled(model), **options).explain([PHOTO, PHOTO], targets="top:2")
+        assert len(explanations) == 2
+        assert explanations[1].targets == true.targets
+        np.testing.assert_array_equal(explanations[1].maps, true.maps)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -105,10 +105,10 @@ def test_probabilities_are_known_by_their_values(dialect: str) -> None:
 
 
 def test_preprocessing_and_labels_come_from_the_file_or_from_the_caller(tmp_path: Path) -> None:
-    made = xai.insert(in_dialect(CASE.build("B", 17), "openvino"), layer="f")
-    made.model.set_rt_info("a b c d e", ["model_info", "labels"])
-    made.model.set_rt_info("127.5", ["model_info", "scale_values"])
-    path = made.save(tmp_path / "hooked.xml")
+    hooked_model = xai.insert(in_dialect(CASE.build("B", 17), "openvino"), layer="f")
+    hooked_model.model.set_rt_info("a b c d e", ["model_info", "labels"])
+    hooked_model.model.set_rt_info("127.5", ["model_info", "scale_values"])
+    path = hooked_model.save(tmp_path / "hooked.xml")
     explained = xai.wrap(compiled(str(path)), model=path).explain(PHOTO)
     assert explained.predictions[0].label in "abcde"
     bare = xai.wrap(compiled(str(path)))
@@ -158,9 +158,9 @@ def test_threads_do_not_disturb_each_other(dialect: str) -> None:
     batches = [images(CASE.build(1, 17), 1 + seed % 3, seed=seed) for seed in range(40)]
     true = [network(batch) for batch in batches]
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(network, batches))
-    for one, other in zip(true, found, strict=True):
-        assert all(np.array_equal(one[name], other[name]) for name in one)
+        outputs = list(pool.map(network, batches))
+    for alone, other in zip(true, outputs, strict=True):
+        assert all(np.array_equal(alone[name], other[name]) for name in alone)
 
 
 def test_devices_and_hints(tmp_path: Path) -> None:

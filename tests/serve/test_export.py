@@ -29,9 +29,9 @@ CASE = CASES["pool and linear"]
 
 @pytest.fixture
 def hooked(tmp_path: Path) -> Any:
-    def make(dialect: str = "openvino", batch: int | str = "B", **told: Any) -> Path:
-        made = xai.insert(in_dialect(CASE.build(batch, 17), dialect), layer="f", **told)
-        return made.save(tmp_path / f"cells_xai{made.deployed.suffix}")
+    def make(dialect: str = "openvino", batch: int | str = "B", **options: Any) -> Path:
+        result = xai.insert(in_dialect(CASE.build(batch, 17), dialect), layer="f", **options)
+        return result.save(tmp_path / f"cells_xai{result.deployed.suffix}")
 
     return make
 
@@ -113,9 +113,9 @@ def test_a_pair_of_endpoints_with_one_copy_of_the_weights(hooked: Any, tmp_path:
 def test_openvino_model_server(dialect: str, hooked: Any, tmp_path: Path) -> None:
     """By its documented schema: a list of configurations, each with a name and a path with a numbered version folder."""
     export(hooked(dialect, runtime="openvino"), tmp_path / "repo", server="ovms", precision="bf16")
-    told = json.loads((tmp_path / "repo" / "config.json").read_text())
-    ((entry,),) = (told["model_config_list"],)
-    assert set(told) == {"model_config_list"} and set(entry) == {"config"}
+    listing = json.loads((tmp_path / "repo" / "config.json").read_text())
+    ((entry,),) = (listing["model_config_list"],)
+    assert set(listing) == {"model_config_list"} and set(entry) == {"config"}
     config = entry["config"]
     assert set(config) == {"name", "base_path", "target_device", "plugin_config"}
     assert config["plugin_config"] == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16"}
@@ -159,8 +159,8 @@ def test_large_answers_and_sorted_outputs_are_warned_of() -> None:
     endpoint = Endpoint.hooked(open_model(xai.insert(model, layer="f").model), "cells")
     (warning,) = endpoint.warnings
     assert "sends `saliency_map` before `softmax`" in warning
-    made = xai.insert(CASES["pool and linear"].build("B", 17), layer="f")
-    assert Endpoint.hooked(made.deployed, "cells").grows_by == 5 * 6 * 8 * 4
+    result = xai.insert(CASES["pool and linear"].build("B", 17), layer="f")
+    assert Endpoint.hooked(result.deployed, "cells").grows_by == 5 * 6 * 8 * 4
     sample = Path(__file__).parents[2] / "samples" / "models" / "efficientnet_lite0_xai.xml"
     if sample.exists():
         (warning,) = Endpoint.hooked(open_model(sample), "sample").warnings
@@ -182,9 +182,9 @@ def test_what_is_refused_leaves_nothing(hooked: Any, tmp_path: Path) -> None:
         ({"server": "triton", "name": "../up"}, "'../up' is no name of an endpoint"),
         ({"server": "triton", "precision": "f8"}, "precision 'f8' is not known"),
     ]
-    for told, message in refused:
+    for options, message in refused:
         with pytest.raises(InputError, match=message):
-            export(model, tmp_path / "repo", **told)
+            export(model, tmp_path / "repo", **options)
     with pytest.raises(ModelError, match="carries no hook, and would be served without maps"):
         export(plain, tmp_path / "repo", server="triton")
     assert not (tmp_path / "repo").exists()

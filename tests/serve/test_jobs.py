@@ -32,9 +32,9 @@ IMAGES = 1000
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A thousand small images, one of which cannot be read, and a hooked model."""
-    folder = tmp_path_factory.mktemp("given")
+    folder = tmp_path_factory.mktemp("job")
     rng = np.random.default_rng(0)
     (folder / "photos").mkdir()
     for number in range(IMAGES - 1):
@@ -45,49 +45,49 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(given: Path, output: Path, *more: object) -> list[str]:
-    told = ["explain", "-m", given / "model_xai.onnx", "-i", given / "photos", "-o", output, "--engine", "local"]
-    return [sys.executable, "-m", "openvino_xai.cli", *map(str, told), "--shard-size", "20", "--json", *map(str, more)]
+def command(workplace: Path, output: Path, *more: object) -> list[str]:
+    arguments = ["explain", "-m", workplace / "model_xai.onnx", "-i", workplace / "photos", "-o", output, "--engine", "local"]
+    return [sys.executable, "-m", "openvino_xai.cli", *map(str, arguments), "--shard-size", "20", "--json", *map(str, more)]
 
 
 def rows_of(output: Path) -> dict[str, dict[str, Any]]:
     rows = read_rows(sorted(output.glob("part-*.parquet")))
-    found = {row["image"]: row for row in rows}
-    assert len(rows) == len(found) == IMAGES  # nothing twice, nothing lost
+    by_image = {row["image"]: row for row in rows}
+    assert len(rows) == len(by_image) == IMAGES  # nothing twice, nothing lost
     assert [Path(row["image"]).name for row in rows if row["error"]] == ["0500broken.png"]
     assert not [path for path in output.rglob("*") if ".ovxai-" in path.name]
-    return found
+    return by_image
 
 
 @pytest.fixture(scope="module")
-def true(given: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def true(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     output = tmp_path_factory.mktemp("true") / "out"
-    done = subprocess.run(command(given, output), capture_output=True, text=True)
+    done = subprocess.run(command(workplace, output), capture_output=True, text=True)
     assert done.returncode == 1 and "0500broken.png" in done.stderr
-    told = json.loads(done.stdout)
-    assert (told["images"], told["rows"], len(told["parts"])) == (IMAGES, IMAGES, 50)
+    summary = json.loads(done.stdout)
+    assert (summary["images"], summary["rows"], len(summary["parts"])) == (IMAGES, IMAGES, 50)
     return rows_of(output)
 
 
-def test_rows_are_what_the_network_says(given: Path, true: dict[str, dict[str, Any]]) -> None:
-    network = xai.load(given / "model_xai.onnx")
+def test_rows_are_what_the_network_says(workplace: Path, true: dict[str, dict[str, Any]]) -> None:
+    network = xai.load(workplace / "model_xai.onnx")
     for path in list(true)[:10]:
-        seen, row = network.explain(path), true[path]
-        assert row["predicted"] == seen.predictions[0].id == row["targets"][0]
+        explanation, row = network.explain(path), true[path]
+        assert row["predicted"] == explanation.predictions[0].id == row["targets"][0]
         assert row["cells"] == [6, 8]
-        np.testing.assert_allclose(np.reshape(row["maps"], (6, 8)), seen.maps[0], atol=1e-3)
+        np.testing.assert_allclose(np.reshape(row["maps"], (6, 8)), explanation.maps[0], atol=1e-3)
 
 
 def processes_under(parent: int) -> list[int]:
     """Every process that a process has started, and that these have."""
-    found = []
+    processes = []
     for task in Path(f"/proc/{parent}/task").glob("*/children"):
         try:
             children = [int(child) for child in task.read_text().split()]
         except OSError:
             continue
-        found += [process for child in children for process in (child, *processes_under(child))]
-    return found
+        processes += [process for child in children for process in (child, *processes_under(child))]
+    return processes
 
 
 def workers_of(parent: int) -> list[int]:
@@ -107,9 +107,9 @@ def wait_for_parts(output: Path, count: int, process: subprocess.Popen[bytes]) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_killed_workers_lose_nothing(given: Path, true: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_killed_workers_lose_nothing(workplace: Path, true: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = subprocess.Popen(command(given, output, "--workers", 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command(workplace, output, "--workers", 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     killed = 0
     for parts in (2, 15, 30):
         wait_for_parts(output, parts, process)
@@ -122,31 +122,34 @@ def test_killed_workers_lose_nothing(given: Path, true: dict[str, dict[str, Any]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_a_killed_driver_loses_nothing(given: Path, true: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_killed_driver_loses_nothing(workplace: Path, true: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     output = tmp_path / "out"
     for parts in (3, 20):
-        process = subprocess.Popen(command(given, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command(workplace, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for_parts(output, parts, process)
         below = processes_under(process.pid)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         end = time.monotonic() + 20
-        while any(Path(f"/proc/{one}/cmdline").exists() and Path(f"/proc/{one}/cmdline").read_bytes() for one in below):
+        while any(
+            Path(f"/proc/{process_id}/cmdline").exists() and Path(f"/proc/{process_id}/cmdline").read_bytes()
+            for process_id in below
+        ):
             assert time.monotonic() < end, "a worker lives on without its driver"
             time.sleep(0.05)
     (output / ".ovxai-deadbeef-00000000" / "half").mkdir(parents=True)  # as a process leaves it that is killed while it writes
-    kept = {path: path.stat().st_mtime_ns for path in output.glob("part-*.parquet")}
-    assert len(kept) >= 20
-    assert subprocess.run(command(given, output), capture_output=True).returncode == 1
-    for path, time_of in kept.items():
+    times = {path: path.stat().st_mtime_ns for path in output.glob("part-*.parquet")}
+    assert len(times) >= 20
+    assert subprocess.run(command(workplace, output), capture_output=True).returncode == 1
+    for path, time_of in times.items():
         assert path.stat().st_mtime_ns == time_of  # what was done is not done again
     assert rows_of(output) == true
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'ovxai[ray]'")
-def test_ray_makes_the_same_files(given: Path, true: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_ray_makes_the_same_files(workplace: Path, true: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     output = tmp_path / "out"
-    line = command(given, output, "--engine", "ray")
+    line = command(workplace, output, "--engine", "ray")
     with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         listening: set[str] = set()
         while process.poll() is None:
@@ -176,8 +179,8 @@ def listening_under(parent: int) -> set[str]:
     return {line[1].split(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
 
 
-def test_ray_that_is_not_there(given: Path, tmp_path: Path) -> None:
-    line = command(given, tmp_path / "out", "--engine", "ray")
+def test_ray_that_is_not_there(workplace: Path, tmp_path: Path) -> None:
+    line = command(workplace, tmp_path / "out", "--engine", "ray")
     done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "RAY_ADDRESS": "nonsense"})
     assert done.returncode == 2 and "Ray does not start at RAY_ADDRESS=nonsense" in done.stderr
     assert "Traceback" not in done.stderr
@@ -197,16 +200,16 @@ def test_workers_that_die_again_and_again(tmp_path: Path) -> None:
         run_job(job, "local", 1, lambda done, total: None)
 
 
-def test_another_job_in_the_folder(given: Path, tmp_path: Path) -> None:
-    photos = {str(path): path for path in sorted((given / "photos").iterdir())[:4]}
+def test_another_job_in_the_folder(workplace: Path, tmp_path: Path) -> None:
+    photos = {str(path): path for path in sorted((workplace / "photos").iterdir())[:4]}
 
     def load() -> Any:
-        return partial(xai.load, given / "model_xai.onnx")
+        return partial(xai.load, workplace / "model_xai.onnx")
 
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     job = Job(tmp_path, photos, 2, load, explaining("top:1"), {"targets": "top:1"})
-    assert run_job(job, "local", 1, lambda done, total: told.append((done, total)))["rows"] == 4
-    assert sorted(told) == [(2, 4), (4, 4)]
+    assert run_job(job, "local", 1, lambda done, total: calls.append((done, total)))["rows"] == 4
+    assert sorted(calls) == [(2, 4), (4, 4)]
     others = {
         "it differs in targets": Job(tmp_path, photos, 2, load, explaining("all"), {"targets": "all"}),
         "it differs in the size of shards": Job(tmp_path, photos, 3, load, explaining("top:1"), {"targets": "top:1"}),
@@ -221,12 +224,24 @@ def test_another_job_in_the_folder(given: Path, tmp_path: Path) -> None:
         run_job(job, "dask", 1, lambda done, total: None)  # type: ignore[arg-type]
 
 
-def test_evaluate_as_a_job(given: Path, tmp_path: Path) -> None:
-    asked = ["evaluate", "-m", given / "model.onnx", "--layer", "f", "-i", given / "photos", "--limit", 30, "--metric", "adcc"]
+def test_evaluate_as_a_job(workplace: Path, tmp_path: Path) -> None:
+    arguments = [
+        "evaluate",
+        "-m",
+        workplace / "model.onnx",
+        "--layer",
+        "f",
+        "-i",
+        workplace / "photos",
+        "--limit",
+        30,
+        "--metric",
+        "adcc",
+    ]
     said = []
     for more in ([], ["--engine", "local", "--shard-size", 7]):
         output = tmp_path / f"out{len(more)}"
-        line = [sys.executable, "-m", "openvino_xai.cli", *map(str, [*asked, "-o", output, "--json", *more])]
+        line = [sys.executable, "-m", "openvino_xai.cli", *map(str, [*arguments, "-o", output, "--json", *more])]
         done = subprocess.run(line, capture_output=True, text=True)
         assert done.returncode in (0, 1), done.stderr
         said.append(json.loads(done.stdout))

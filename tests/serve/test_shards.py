@@ -45,7 +45,7 @@ def test_what_is_broken_or_changed_is_made_anew(tmp_path: Path) -> None:
     first, second = tmp_path / "part-000000.parquet", tmp_path / "part-000001.parquet"
     before = second.stat().st_mtime_ns
     digest = pyarrow.parquet.read_schema(first).metadata[b"ovxai.digest"].decode()
-    whole = first.read_bytes()
+    content = first.read_bytes()
 
     def exchanged() -> None:
         write_rows(first, [{"image": name, "error": None, "value": 9} for name in ("line\nend", "a")], digest=digest)
@@ -57,7 +57,7 @@ def test_what_is_broken_or_changed_is_made_anew(tmp_path: Path) -> None:
         write_rows(first, [{"image": name, "value": 9} for name in ("a", "line\nend")], digest=digest)
 
     changes = [exchanged, shortened, without_errors]
-    changes += [lambda content=content: first.write_bytes(content) for content in (b"", b"PAR1", whole[:-20], whole[20:])]
+    changes += [lambda content=content: first.write_bytes(content) for content in (b"", b"PAR1", content[:-20], content[20:])]
     for change in changes:
         change()
         assert values(tmp_path) == ([1, 2, 3, 4], [f"{first} is made anew: it is broken"])

@@ -59,7 +59,7 @@ def guarded() -> None:
         if not arguments or {"-h", "--help", "--version"} & set(arguments):
             main()
         else:
-            sys.exit(_watched(limits, arguments))
+            sys.exit(_status_of_child(limits, arguments))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except InputError as error:
@@ -70,13 +70,13 @@ def guarded() -> None:
         sys.exit(2)
 
 
-def _watched(limits: Limits, arguments: list[str]) -> int:
-    """The exit status of the child; what it left is removed, and so is what runs before left that were killed."""
+def _status_of_child(limits: Limits, arguments: list[str]) -> int:
+    """Run the child and return its exit status. What it left unfinished is removed, and what killed runs before it left."""
     temporary = Path(tempfile.gettempdir())
     for watch in left_folders(temporary, WATCHES + RANDOM):
         clean(watch)
         shutil.rmtree(watch, ignore_errors=True)
-    with _caught() as signals, locked_folder(temporary, WATCHES) as watch:
+    with _caught_signals() as signals, locked_folder(temporary, WATCHES) as watch:
         child = _start(arguments, limits, watch)
         try:
             outcome = _Watch(child, limits, watch, signals).outcome()
@@ -90,7 +90,7 @@ def _watched(limits: Limits, arguments: list[str]) -> int:
 
 
 def clean(watch: Path) -> None:
-    """Remove what a run that has ended was writing: folders with its name, where it wrote, that nobody holds."""
+    """Remove the unfinished folders of a run that has ended: those with its name that no process has locked."""
     run = watch.name[-8:]
     for _ in range(TRIES):  # its workers hold theirs until they have ended, too
         folders = noted_folders(watch)
@@ -102,8 +102,8 @@ def clean(watch: Path) -> None:
 
 
 @contextmanager
-def _caught() -> Iterator[list[int]]:
-    """The signals that come, in a list. What is ignored, as by nohup, stays ignored."""
+def _caught_signals() -> Iterator[list[int]]:
+    """A list to which each signal is added while the block runs. A signal that is ignored, as by nohup, stays ignored."""
     signals: list[int] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
@@ -120,14 +120,14 @@ def _start(arguments: list[str], limits: Limits, watch: Path) -> subprocess.Pope
     return subprocess.Popen(
         [sys.executable, "-P", "-c", CHILD, *arguments],  # -P: no module is taken from the folder that one is in
         env={**os.environ, WATCH: str(watch)},
-        preexec_fn=_prepared(limits.memory) if os.name == "posix" else None,
+        preexec_fn=_child_setup(limits.memory) if os.name == "posix" else None,
         start_new_session=True,
     )
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """How the child ended, and what is to be said of it."""
+    """The exit status of the child, and the line that is printed about it, if any."""
 
     status: int
     text: str = ""
@@ -135,7 +135,7 @@ class _Outcome:
 
 @dataclass
 class _Watch:
-    """A child, and until when it may go on."""
+    """A child process under limits, and when it gave its last sign of life."""
 
     child: subprocess.Popen[bytes]
     limits: Limits
@@ -162,7 +162,7 @@ class _Watch:
         if sent:
             return _Outcome(128 + self.signals[0])
         assert status is not None
-        return _Outcome(status) if status >= 0 or os.name != "posix" else _Outcome(2, self._crashed(-status))
+        return _Outcome(status) if status >= 0 or os.name != "posix" else _Outcome(2, self._crash_note(-status))
 
     def _quiet(self) -> float:
         """Seconds since the start, or since the last sign of life where these count."""
@@ -171,7 +171,7 @@ class _Watch:
             self._beat, self._since = beat, time.monotonic()
         return time.monotonic() - self._since
 
-    def _crashed(self, number: int) -> str:
+    def _crash_note(self, number: int) -> str:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         cause = _CAUSES.get(name, "the file may be broken")
         return f"the runtime was ended by {name} at work on this model or image: {cause}; {self.limits.remains}"
@@ -187,8 +187,8 @@ def _end(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
         child.kill()
 
 
-def _prepared(memory: int | None) -> Callable[[], None]:
-    """What the child does to itself before it starts."""
+def _child_setup(memory: int | None) -> Callable[[], None]:
+    """A function for the child to call before it starts: it limits its memory, and lets it end when its parent ends."""
     import resource
 
     parent = os.getpid()

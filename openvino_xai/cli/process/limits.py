@@ -31,19 +31,19 @@ class Limits:
 
     @property
     def remains(self) -> str:
-        """What there is of the outputs when the command is stopped."""
+        """What a line about a stopped command says of its outputs."""
         if self.command in RESUMED:
             return "what was done before stays, and the same command goes on from there"
         return "nothing was written"
 
     def exceeded(self) -> str:
-        """What is to be said when the seconds are over."""
+        """The line that is printed when the seconds are over."""
         why = f"no inference ended for {self.seconds:g} seconds" if self.renewed else f"after {self.seconds:g} seconds"
         return f"stopped {'as ' if self.renewed else ''}{why}, and {self.remains}; {TIMEOUT} changes the limit"
 
     @classmethod
     def parse(cls, arguments: list[str]) -> tuple[Limits, list[str]]:
-        """The limits that arguments tell, wherever they stand, and the other arguments. Raises InputError."""
+        """The limits among the arguments, wherever they stand, and the rest of the arguments. Raises InputError."""
         texts: dict[str, str] = {}
         others: list[str] = []
         rest = iter(arguments)
@@ -84,7 +84,7 @@ def _memory(text: str) -> int | None:
 
 
 def _usual_memory() -> int | None:
-    """All that the machine has, where that is known."""
+    """The limit in bytes where none is given: all that the machine has, or None where that is not known."""
     try:
         return max(USUAL, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):

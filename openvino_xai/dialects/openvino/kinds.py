@@ -178,6 +178,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Abs": ("abs", None),
     "AdaptiveAvgPool": ("resize", _adaptive),
     "Add": ("add", None),
+    "Asin": ("asin", None),
     "AvgPool": ("avg_pool", _pool),
     "BatchNormInference": ("batch_norm", _numbers("epsilon")),
     "Broadcast": ("broadcast", None),

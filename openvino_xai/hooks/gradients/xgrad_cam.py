@@ -14,5 +14,5 @@ from openvino_xai.hooks.site import Site
 def xgrad_cam(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K], 0 or more: the ReLU of the weighed sum of channels. A channel whose sum is 0 has no weight."""
     cells = cells_by_class(xp, site)
-    held = xp.sum(xp.multiply(cells, site.gradients()), axis=2)
-    return weighed(xp, site, quotient(xp, held, xp.sum(cells, axis=2)))
+    products = xp.sum(xp.multiply(cells, site.gradients()), axis=2)
+    return weighed(xp, site, quotient(xp, products, xp.sum(cells, axis=2)))

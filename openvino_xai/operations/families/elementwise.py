@@ -134,6 +134,11 @@ def _mish(at: Step) -> Value:
     return xp.add(t, rising)
 
 
+def _asin(at: Step) -> Value:
+    x = at.operand(0)
+    return at.xp.divide(np.ones((), x.dtype), at.xp.sqrt(_one_minus(at.xp, at.xp.multiply(x, x))))
+
+
 def _sqrt(at: Step) -> Value:
     return at.xp.divide(np.array(0.5, at.output().dtype), at.output())
 
@@ -172,6 +177,7 @@ def unary(
 
 OPERATIONS = (
     unary("abs", slope_times(lambda at: sign_of(at.xp, at.operand(0))), keeps_zero=always),
+    unary("asin", slope_times(_asin), keeps_zero=always),
     unary("ceil", keeps_zero=always, integers=contents.computed(np.ceil)),
     unary("clip", _clip, keeps_zero=_clips_around_zero, integers=_clipped),
     unary("cos"),

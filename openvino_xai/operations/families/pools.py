@@ -52,7 +52,7 @@ def _avg_pool(at: Step, index: int, g: Value) -> Value:
 
 
 def _window(node: Node) -> int:
-    """An operation for each element that a window reads."""
+    """For one element: the size of the window."""
     return each(node) * int(prod(node.attributes["kernel"]))
 
 

@@ -126,7 +126,7 @@ def _of_product(node: Node) -> int:
 
 
 def _of_attention(node: Node) -> int:
-    """Queries times keys, and weights times values."""
+    """For one query: the keys times the depths of keys and values."""
     queries, keys = (node.operand(index).shape or (1, 1) for index in (0, 1))
     return at_one(keys[-2]) * (elements(queries) + each(node))
 

@@ -14,13 +14,13 @@ from tiny import CLASSES
 def autograd(torch: Any, name: str) -> np.ndarray:
     """[B, K, C, H, W]: the slopes of the logits at the tail's features."""
     model = doubled(CASES[name].model())
-    values = {held.name: torch.tensor(onnx.numpy_helper.to_array(held)) for held in model.graph.initializer}
+    values = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
     x = values["x"] = torch.tensor(slopes(name).values["x"], requires_grad=True)
     table = operations(torch)
     for node in model.graph.node[1:]:  # the first one makes x of an image
-        told = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        made = table[node.op_type](told, *(values[one] if one else None for one in node.input))
-        values.update(zip(node.output, made if isinstance(made, tuple | list) else [made], strict=True))
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        results = table[node.op_type](attributes, *(values[operand] if operand else None for operand in node.input))
+        values.update(zip(node.output, results if isinstance(results, tuple | list) else [results], strict=True))
     slope = [torch.autograd.grad(values["logits"][:, k].sum(), x, retain_graph=True)[0] for k in range(CLASSES)]
     return torch.stack(slope, dim=1).numpy()
 
@@ -45,8 +45,8 @@ def operations(torch: Any) -> dict[str, Callable[..., Any]]:
         size, step = a["kernel_shape"], a.get("strides", [1, 1])
         total = f.avg_pool2d(padded(a, x, size), size, step, divisor_override=1)
         inside = torch.ones_like(x) if not a.get("count_include_pad") else None
-        whole = size[0] * size[1] if inside is None else f.avg_pool2d(padded(a, inside, size), size, step, divisor_override=1)
-        return total / whole
+        area = size[0] * size[1] if inside is None else f.avg_pool2d(padded(a, inside, size), size, step, divisor_override=1)
+        return total / area
 
     def max_pool(a: dict[str, Any], x: Any) -> Any:
         size = a["kernel_shape"]

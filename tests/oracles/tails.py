@@ -58,8 +58,8 @@ def channels(low: float = 0.5, high: float = 1.5) -> np.ndarray:
     return RNG.uniform(low, high, 4).astype(np.float32)
 
 
-def number(one: float) -> np.ndarray:
-    return np.array(one, np.float32)
+def number(x: float) -> np.ndarray:
+    return np.array(x, np.float32)
 
 
 def ints(*numbers: int) -> np.ndarray:
@@ -273,10 +273,10 @@ def doubled(model: onnx.ModelProto) -> onnx.ModelProto:
     twice.CopyFrom(model)
     for value in (*twice.graph.input, *twice.graph.output, *twice.graph.value_info):
         value.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
-    for held in twice.graph.initializer:
-        array = onnx.numpy_helper.to_array(held)
+    for tensor in twice.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
         if array.dtype == np.float32:
-            held.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float64), held.name))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float64), tensor.name))
     return twice
 
 
@@ -295,12 +295,12 @@ def slopes(name: str) -> Slopes:
     model = doubled(CASES[name].model(body=CASES[name].oracle))
     image = np.random.default_rng(3).normal(0, 1, (2, *SHAPE)).astype(np.float32)
     names = [output for node in model.graph.node for output in node.output]
-    every = onnx.ModelProto()
-    every.CopyFrom(model)
-    del every.graph.output[:]
-    every.graph.output.extend(onnx.helper.make_value_info(n, onnx.TypeProto()) for n in names)
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    del extended.graph.output[:]
+    extended.graph.output.extend(onnx.helper.make_value_info(n, onnx.TypeProto()) for n in names)
     values = dict(
-        zip(names, ReferenceEvaluator(every, new_ops=[Erf]).run(None, {"image": image.astype(np.float64)}), strict=True)
+        zip(names, ReferenceEvaluator(extended, new_ops=[Erf]).run(None, {"image": image.astype(np.float64)}), strict=True)
     )
     return Slopes(image, values, jacobian(name, values["x"]))
 
@@ -316,44 +316,44 @@ def tail(name: str) -> ReferenceEvaluator:
 def jacobian(name: str, x: np.ndarray) -> np.ndarray:
     """[B, K, C, H, W] at features x [B, C, H, W]."""
     run = tail(name)
-    made = np.zeros((2, CLASSES, *SHAPE))
+    slope = np.zeros((2, CLASSES, *SHAPE))
     for place in np.ndindex(*SHAPE):
         ends = []
         for sign in (1, -1):
             moved = x.copy()
             moved[(slice(None), *place)] += sign * STEP
             ends.append(run.run(["logits"], {"x": moved})[0])
-        made[(slice(None), slice(None), *place)] = (ends[0] - ends[1]) / (2 * STEP)
-    return made
+        slope[(slice(None), slice(None), *place)] = (ends[0] - ends[1]) / (2 * STEP)
+    return slope
 
 
-def found(deployed: Deployed, name: str) -> Value:
+def value_called(deployed: Deployed, name: str) -> Value:
     graph = deployed.graph
-    every = [*graph.outputs.values(), *(value for node in graph.nodes for value in node.outputs)]
-    return next(value for value in every if name == value.name or name in value.aliases or f"{name}/" in value.name)
+    values = [*graph.outputs.values(), *(value for node in graph.nodes for value in node.outputs)]
+    return next(value for value in values if name == value.name or name in value.aliases or f"{name}/" in value.name)
 
 
 def gradient(deployed: Deployed, columns: Columns, trace: Trace, score: Score = "logit") -> Value:
     """[B, K, C, H, W], traced."""
-    cut, end = found(deployed, "x"), deployed.graph.outputs["logits"]
+    cut, end = value_called(deployed, "x"), deployed.graph.outputs["logits"]
     assert cut.shape is not None
     target = Target(Scores("logits", end, CLASSES, None), All(), score)
     back = Backward(deployed.graph, trace, (cut,), target, columns, batch=cut.shape[0])
-    whole = trace.broadcast_to(back.gradients()[0], (back.rows, *cut.shape[1:]))
-    return trace.reshape(whole, (cut.shape[0], columns.count, *cut.shape[1:]))
+    array = trace.broadcast_to(back.gradients()[0], (back.rows, *cut.shape[1:]))
+    return trace.reshape(array, (cut.shape[0], columns.count, *cut.shape[1:]))
 
 
 def by_numpy(name: str, ids: np.ndarray | None = None) -> np.ndarray:
     """[B, K, C, H, W]: what the rules make of a tail, computed in f64; of all classes where `ids` is None."""
     deployed, trace, forward = open_model(CASES[name].model()), Trace(), slopes(name).values
-    made = gradient(deployed, Columns(CLASSES, ids), trace)
+    gradients = gradient(deployed, Columns(CLASSES, ids), trace)
     constants = {
         value: deployed.graph.constant(value) for node in trace.nodes for _, value in node.operands if value.native is not None
     }
     read = constants | {value: forward.get(value.name) for node in deployed.graph.nodes for value in node.outputs}
-    known = {
+    arrays = {
         value: np.asarray(array, np.float64 if np.asarray(array).dtype.kind == "f" else None)
         for value, array in read.items()
         if array is not None
     }
-    return computed(trace.nodes, known, {})[made]
+    return computed(trace.nodes, arrays, {})[gradients]

@@ -38,7 +38,7 @@ def slow_abs(features: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     maps = np.zeros((*slopes.shape[:2], *slopes.shape[3:]))
     for image, k, h, w in np.ndindex(maps.shape):
         for c in range(features.shape[1]):
-            maps[image, k, h, w] += np.mean([abs(one) for one in slopes[image, k, c].flat]) * features[image, c, h, w]
+            maps[image, k, h, w] += np.mean([abs(slope) for slope in slopes[image, k, c].flat]) * features[image, c, h, w]
     return np.maximum(maps, 0)
 
 
@@ -61,23 +61,23 @@ def slow_smooth(features: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 def slow_groups(features: np.ndarray) -> np.ndarray:
     """[B, C, C], boolean: the group of each channel, above the 95 % quantile of its cosine similarities."""
     batch, channels = features.shape[:2]
-    found = np.zeros((batch, channels, channels), bool)
+    groups = np.zeros((batch, channels, channels), bool)
     for image in range(batch):
         flat = features[image].reshape(channels, -1)
         for c in range(channels):
             lengths = [np.linalg.norm(flat[c]) * np.linalg.norm(other) for other in flat]
             alike = [flat[c] @ other / length if length else 0.0 for other, length in zip(flat, lengths, strict=True)]
-            found[image, c] = np.array(alike) > np.quantile(alike, 0.95)
-    return found
+            groups[image, c] = np.array(alike) > np.quantile(alike, 0.95)
+    return groups
 
 
-def slow_fd(features: np.ndarray, slopes: np.ndarray, on: np.ndarray, off: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def slow_fd(features: np.ndarray, slopes: np.ndarray, on: np.ndarray, off: np.ndarray, everything: np.ndarray) -> np.ndarray:
     """FD-CAM for scores [B, C, K] with each channel's group alone and without it, and [B, K] of all channels."""
     batch, classes, channels, height, width = slopes.shape
     maps = np.zeros((batch, classes, height, width))
     for image, k in np.ndindex(batch, classes):
         alpha = [slopes[image, k, c].mean() for c in range(channels)]
-        switched = [(on[image, c, k] + whole[image, k] - off[image, c, k]) / 2 for c in range(channels)]
+        switched = [(on[image, c, k] + everything[image, k] - off[image, c, k]) / 2 for c in range(channels)]
         for c in range(channels):
             weight = scaled(alpha)[c] * np.exp(scaled(switched)[c]) - 0.5
             maps[image, k] += weight * features[image, c]

@@ -14,20 +14,20 @@ from openvino_xai.graph.vocabulary import numpy_namespace
 XP = numpy_namespace()
 
 
-def computed(nodes: Sequence[Node], known: Mapping[Value, np.ndarray], sizes: Mapping[str, int]) -> dict[Value, np.ndarray]:
+def computed(nodes: Sequence[Node], inputs: Mapping[Value, np.ndarray], sizes: Mapping[str, int]) -> dict[Value, np.ndarray]:
     """The values of traced nodes, where `known` are those that they read of a model, and `sizes` what names stand for."""
-    found = dict(known)
+    arrays = dict(inputs)
 
     def number(size: Size) -> int:
         return size.factor * int(np.prod([sizes[name] for name in size.names])) if isinstance(size, Dim) else size
 
     for node in nodes:
-        operands = [found[v] if v in found else np.asarray(v.data) for _, v in node.operands]
+        operands = [arrays[v] if v in arrays else np.asarray(v.data) for _, v in node.operands]
         shape = tuple(number(size) for size in node.outputs[0].shape or ())
-        found[node.outputs[0]] = np.asarray(_KINDS[node.kind](node.attributes, shape, operands))
+        arrays[node.outputs[0]] = np.asarray(_KINDS[node.kind](node.attributes, shape, operands))
         if node.kind != "size":
-            assert found[node.outputs[0]].shape == shape, f"{node} is said to be {shape}, and is {operands[0].shape}"
-    return found
+            assert arrays[node.outputs[0]].shape == shape, f"{node} is said to be {shape}, and is {operands[0].shape}"
+    return arrays
 
 
 def _word(name: str, *keys: str) -> Callable[..., Any]:

@@ -1,8 +1,9 @@
-"""Every block of the README is executed: the two that set up by `.ci/run`, the others here."""
+"""Every block of the README is executed, the two that set up by `.ci/run`; so is every Python sample."""
 
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"(?:<!-- (\w+) -->\n)?```(\w*)\n(.*?)```", README, flags=re.DOTALL)
 
@@ -48,3 +49,12 @@ def test_the_blocks_that_set_up_are_what_ci_runs() -> None:
 def test_pictures_are_there() -> None:
     for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", sorted((ROOT / "samples").glob("*.py")), ids=lambda path: path.name)
+def test_sample(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", [script.name, str(tmp_path)])
+    runpy.run_path(str(script), run_name="__main__")
+    assert list(tmp_path.iterdir())
+    assert capsys.readouterr().out

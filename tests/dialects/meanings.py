@@ -1,0 +1,267 @@
+"""What each kind of node means, as NumPy computes it from the neutral attributes and the operands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from openvino_xai.graph.model import Node
+from openvino_xai.graph.vocabulary import numpy_namespace
+
+XP = numpy_namespace()
+Meaning: TypeAlias = Callable[..., Any]  # of (attributes, shapes of the outputs, *operands); an operand left out is None
+Attributes: TypeAlias = Mapping[str, Any]
+Shapes: TypeAlias = list[tuple[int, ...]]
+
+
+def plain(function: Callable[..., Any]) -> Meaning:
+    return lambda a, shapes, *xs: function(*xs)
+
+
+def folded(function: Callable[[Any, Any], Any]) -> Meaning:
+    """Of two operands or more."""
+
+    def call(a: Attributes, shapes: Shapes, first: Any, *others: Any) -> Any:
+        for other in others:
+            first = function(first, other)
+        return first
+
+    return call
+
+
+def reduced(function: Callable[..., Any]) -> Meaning:
+    return lambda a, shapes, x, *_: function(x, axis=tuple(a["axes"]), keepdims=a["keepdims"])
+
+
+def windows(a: Attributes, x: np.ndarray, out: tuple[int, ...], fill: float, outside: float | None = None) -> np.ndarray:
+    """[B, C, *out, *kernel]: what each window reads, `fill` of the padding, and `outside` beyond it where the last ones end."""
+    n, pads = len(a["kernel"]), a["pads"]
+    reach = [(k - 1) * d + 1 for k, d in zip(a["kernel"], a["dilations"], strict=True)]
+    x = np.pad(x, [(0, 0), (0, 0), *((pads[i], pads[i + n]) for i in range(n))], constant_values=fill)
+    lacking = [max((o - 1) * s + r - size, 0) for o, s, r, size in zip(out, a["strides"], reach, x.shape[2:], strict=True)]
+    x = np.pad(x, [(0, 0), (0, 0), *((0, more) for more in lacking)], constant_values=fill if outside is None else outside)
+    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=tuple(range(2, 2 + n)))
+    steps = [slice(0, (o - 1) * s + 1, s) for o, s in zip(out, a["strides"], strict=True)]
+    return view[(slice(None), slice(None), *steps, *(slice(None, None, d) for d in a["dilations"]))]
+
+
+def conv(a: Attributes, shapes: Shapes, x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    (batch, channels, *out), groups, size = shapes[0], a["groups"], math.prod(a["kernel"])
+    patches = windows(a, x, tuple(out), 0).reshape(batch, groups, x.shape[1] // groups, math.prod(out), size)
+    y = np.einsum("bgcpk,gock->bgop", patches, weights.reshape(groups, channels // groups, -1, size)).reshape(shapes[0])
+    return y if bias is None else y + bias.reshape(-1, *(1 for _ in out))
+
+
+def conv_transpose(a: Attributes, shapes: Shapes, x: np.ndarray, weights: np.ndarray, bias: Any = None) -> np.ndarray:
+    n = len(a["kernel"])
+    more = [
+        shapes[0][i + 2] + a["pads"][i] + a["pads"][i + n]
+        - (x.shape[i + 2] - 1) * a["strides"][i] - (a["kernel"][i] - 1) * a["dilations"][i] - 1
+        for i in range(n)
+    ]  # fmt: skip
+    attributes = {name: a[name] for name in ("strides", "pads", "dilations", "groups")}
+    y = XP.conv_transpose(x, weights, **attributes, output_padding=more)
+    return np.asarray(y if bias is None else y + bias.reshape(-1, *(1 for _ in range(n))))
+
+
+def max_pool(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
+    return windows(a, x, shapes[0][2:], -np.inf).max(axis=tuple(range(x.ndim, 2 * x.ndim - 2)))
+
+
+def avg_pool(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
+    within = tuple(range(x.ndim, 2 * x.ndim - 2))
+    counted = windows(a, np.ones_like(x), shapes[0][2:], 0 if a["exclude_pad"] else 1, 0).sum(axis=within)
+    return np.asarray(windows(a, x, shapes[0][2:], 0).sum(axis=within) / counted)
+
+
+def normalised(x: np.ndarray, axes: tuple[int, ...], epsilon: float) -> np.ndarray:
+    away = x - x.mean(axis=axes, keepdims=True)
+    return np.asarray(away / np.sqrt((away**2).mean(axis=axes, keepdims=True) + epsilon))
+
+
+def layer_norm(a: Attributes, shapes: Shapes, x: np.ndarray, scale: Any = None, shift: Any = None) -> np.ndarray:
+    """Where it is not `scaled` in itself, its second operand tells the axes."""
+    axes = tuple(axis % x.ndim for axis in a["axes"])
+    if "epsilon" not in a:
+        return np.asarray(x - x.mean(axis=axes, keepdims=True))
+    y = normalised(x, axes, a["epsilon"])
+    return y * scale + (0 if shift is None else shift) if a.get("scaled") else y
+
+
+def by_channel(x: np.ndarray, each: np.ndarray) -> np.ndarray:
+    return each.reshape(-1, *(1 for _ in x.shape[2:]))
+
+
+def group_norm(a: Attributes, shapes: Shapes, x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    apart = x.reshape(len(x), int(a["num_groups"]), -1)
+    return normalised(apart, (2,), a["epsilon"]).reshape(x.shape) * by_channel(x, scale) + by_channel(x, shift)
+
+
+def instance_norm(a: Attributes, shapes: Shapes, x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    y = normalised(x, tuple(range(2, x.ndim)), a["epsilon"])
+    return y * by_channel(x, scale) + by_channel(x, shift)
+
+
+def batch_norm(a: Attributes, shapes: Shapes, *xs: np.ndarray) -> np.ndarray:
+    x, (scale, shift, mean, variance) = xs[0], (by_channel(xs[0], each) for each in xs[1:])
+    return np.asarray((x - mean) / np.sqrt(variance + a["epsilon"]) * scale + shift)
+
+
+def normalize_l2(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
+    square = (x**2).sum(axis=tuple(a["axes"]), keepdims=True)
+    epsilon = a.get("epsilon", 0.0)
+    return np.asarray(x / np.sqrt(square + epsilon if a.get("added") else np.maximum(square, epsilon)))
+
+
+def matmul(a: Attributes, shapes: Shapes, x: np.ndarray, y: np.ndarray, addend: Any = None) -> np.ndarray:
+    x = x.swapaxes(-1, -2) if a.get("transpose_a") else x
+    y = y.swapaxes(-1, -2) if a.get("transpose_b") else y
+    return np.asarray(a.get("alpha", 1.0) * (x @ y) + (0 if addend is None else a.get("beta", 1.0) * addend))
+
+
+def attention(a: Attributes, shapes: Shapes, q: Any, k: Any, v: Any, mask: Any = 0.0, scale: Any = None) -> np.ndarray:
+    logits = q @ k.swapaxes(-1, -2) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale) + mask
+    if a["causal"]:
+        logits = np.where(np.tri(*logits.shape[-2:], dtype=bool), logits, -np.inf)
+    return np.asarray(XP.softmax(logits, axis=-1) @ v)
+
+
+def gelu(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
+    inner = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)) if a["by_tanh"] else XP.erf(x / math.sqrt(2))
+    return np.asarray(x * (1 + inner) / 2)
+
+
+def sliced(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
+    for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
+        part = slice(start, None if step < 0 and end < -x.shape[axis] else end, step)
+        x = x[(*(slice(None) for _ in range(axis % x.ndim)), part)]
+    return x
+
+
+def split(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> list[np.ndarray]:
+    return np.split(x, np.cumsum([shape[a["axis"]] for shape in shapes])[:-1], axis=a["axis"])
+
+
+def pad(a: Attributes, shapes: Shapes, x: np.ndarray, *operands: Any) -> np.ndarray:
+    pairs = list(zip(a["pads"][: x.ndim], a["pads"][x.ndim :], strict=True))
+    return np.asarray(np.pad(x, pairs, mode={"constant": "constant", "reflect": "reflect", "edge": "edge"}[a["mode"]]))
+
+
+def quantize(a: Attributes, shapes: Shapes, x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    limits = np.iinfo(zero.dtype)
+    return np.asarray(np.clip(np.rint(x / scale) + zero, limits.min, limits.max))
+
+
+def fake_quantize(a: Attributes, shapes: Shapes, x: Any, low: Any, high: Any, out_low: Any, out_high: Any) -> np.ndarray:
+    steps = a["levels"] - 1
+    level = np.rint((np.clip(x, low, high) - low) / (high - low) * steps)
+    return np.asarray(level / steps * (out_high - out_low) + out_low)
+
+
+def elu(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
+    return np.where(x > 0, x, a["alpha"] * np.expm1(x))
+
+
+def prelu(a: Attributes, shapes: Shapes, x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, x * (by_channel(x, slope) if a["by_channel"] and slope.ndim == 1 else slope))
+
+
+def rolled(a: Attributes, shapes: Shapes, x: np.ndarray, shifts: np.ndarray, *_: Any) -> np.ndarray:
+    return np.roll(x, tuple(shifts.reshape(-1).tolist()), tuple(a["axes"]))
+
+
+def log_softmax(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(XP.softmax(x, axis=a["axes"][0])))
+
+
+def as_the_output(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
+    return x.reshape(shapes[0])
+
+
+MEANINGS: dict[str, Meaning] = {
+    **{name: plain(getattr(np, name)) for name in "abs ceil cos exp floor log negative reciprocal sign sin sqrt".split()},
+    **{name: plain(getattr(np, name)) for name in "tan tanh".split()},
+    **{name: plain(getattr(np, name)) for name in "divide equal greater greater_equal less less_equal not_equal power".split()},
+    **{name: folded(getattr(np, name)) for name in "add maximum minimum multiply subtract".split()},
+    **{name: reduced(getattr(np, name)) for name in "max mean min prod sum".split()},
+    "and": plain(np.logical_and),
+    "attention": attention,
+    "avg_pool": avg_pool,
+    "batch_norm": batch_norm,
+    "broadcast": lambda a, shapes, x, *_: np.broadcast_to(x, shapes[0]),
+    "cast": lambda a, shapes, x, *_: x,  # compared in the type that it is made
+    "clip": lambda a, shapes, x, *_: np.clip(x, a["min"], a["max"]),
+    "concat": lambda a, shapes, *xs: np.concatenate(xs, axis=a["axis"]),
+    "conv": conv,
+    "conv_transpose": conv_transpose,
+    "dequantize": lambda a, shapes, q, s, z: (q.astype(np.float64) - z) * s,
+    "einsum": lambda a, shapes, *xs: np.einsum(a["equation"], *xs),
+    "elu": elu,
+    "erf": plain(XP.erf),
+    "fake_quantize": fake_quantize,
+    "full": lambda a, shapes, *_: np.full(shapes[0], a["value"]),
+    "gather": lambda a, shapes, x, i, *_: np.take(x, i.astype(np.int64), axis=a["axis"]),
+    "gelu": gelu,
+    "group_norm": group_norm,
+    "hard_sigmoid": lambda a, shapes, x, *_: np.clip(a["alpha"] * x + a["beta"], 0, 1),
+    "hard_swish": plain(lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
+    "identity": plain(lambda x, *_: x),
+    "instance_norm": instance_norm,
+    "is_nan": plain(np.isnan),
+    "l1": reduced(lambda x, **how: np.abs(x).sum(**how)),
+    "l2": reduced(lambda x, **how: np.sqrt((x**2).sum(**how))),
+    "layer_norm": layer_norm,
+    "leaky_relu": lambda a, shapes, x: np.where(x > 0, x, a["alpha"] * x),
+    "log_softmax": log_softmax,
+    "log_sum_exp": reduced(lambda x, **how: np.log(np.exp(x).sum(**how))),
+    "matmul": matmul,
+    "max_pool": max_pool,
+    "mish": plain(lambda x: x * np.tanh(np.logaddexp(0, x))),
+    "mod": plain(np.fmod),
+    "normalize_l2": normalize_l2,
+    "not": plain(np.logical_not),
+    "or": plain(np.logical_or),
+    "pad": pad,
+    "prelu": prelu,
+    "quantize": quantize,
+    "range": plain(np.arange),
+    "relu": plain(lambda x: np.maximum(x, 0)),
+    "reshape": as_the_output,
+    "roll": rolled,
+    "round": plain(np.rint),
+    "selu": lambda a, shapes, x, *_: a["gamma"] * np.where(x > 0, x, a["alpha"] * np.expm1(x)),
+    "shape": lambda a, shapes, x: np.array(x.shape)[a.get("start") : a.get("end")],
+    "sigmoid": plain(XP.sigmoid),
+    "silu": lambda a, shapes, x, *_: x * XP.sigmoid(a["alpha"] * x),
+    "slice": sliced,
+    "softmax": lambda a, shapes, x: XP.softmax(x, axis=a["axes"][0]),
+    "softplus": plain(lambda x: np.logaddexp(0, x)),
+    "softsign": plain(lambda x: x / (1 + np.abs(x))),
+    "split": split,
+    "squared_difference": plain(lambda x, y: (x - y) ** 2),
+    "squeeze": as_the_output,
+    "sum_square": reduced(lambda x, **how: (x**2).sum(**how)),
+    "thresholded_relu": plain(lambda x: np.where(x > 1, x, 0)),
+    "transpose": lambda a, shapes, x, *_: np.transpose(x, a["perm"]),
+    "unsqueeze": lambda a, shapes, x, *_: np.expand_dims(x, tuple(a["axes"])),
+    "where": plain(np.where),
+    "xor": plain(np.logical_xor),
+}
+UNREAD = {  # kinds of which a dialect reads what is asked of them, which is less than what they compute
+    "lrn": "which axes it looks along, and not how far",
+    "resize": "which axes it resizes, and not how it interpolates",
+    "top_k": "that it is one",
+}
+
+
+def meant(node: Node, shapes: Shapes, operands: list[np.ndarray | None]) -> list[np.ndarray]:
+    """The outputs of a node, in f64; of one with outputs beside its own, as where a maximum was, the first."""
+    wide = [x.astype(np.float64) if x is not None and x.dtype.kind == "f" else x for x in operands]
+    while wide and wide[-1] is None:
+        wide.pop()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        outputs = MEANINGS[node.kind](node.attributes, shapes, *wide)
+    return [np.asarray(item) for item in outputs] if isinstance(outputs, list) else [np.asarray(outputs)]

@@ -1,0 +1,103 @@
+"""Models with every operation that a dialect reads: those of `tails`, what has no slope, and what only one dialect writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as opset
+from tails import CASES, SHAPE, Case, channels, ints, normal, number
+
+FLAT = "flat = Reshape(y, laid) logits = MatMul(flat, head)"
+
+
+def of(body: str, size: int = 192, opset: int = 20, **weights: np.ndarray) -> Case:
+    return Case(body, size, weights, opset, head=FLAT)
+
+
+SAMPLES: dict[str, Case] = {
+    **CASES,
+    **{f"{name.lower()}, alone": of(f"y = {name}(x)") for name in "Cos Sin Tan Sign Floor Ceil Round ThresholdedRelu".split()},
+    **{
+        f"{name.lower()}, compared": of(f"c = {name}(x, m) y = Cast<to=1>(c)", m=normal(4, 1, 8))
+        for name in "Greater GreaterOrEqual Less LessOrEqual Equal".split()
+    },
+    **{
+        f"{name.lower()}, logic": of(
+            f"p = Greater(x, m) q = Less(x, n) c = {name}(p, q) y = Cast<to=1>(c)", m=normal(8), n=normal(6, 1)
+        )
+        for name in "And Or Xor".split()
+    },
+    "not": of("p = Greater(x, m) c = Not(p) y = Cast<to=1>(c)", m=normal(8)),
+    "is nan": of("l = Log(x) p = IsNaN(l) y = Cast<to=1>(p)"),
+    "mod": of("a = Abs(x) y = Mod<fmod=1>(a, m)", m=channels().reshape(4, 1, 1)),
+    "mod, of integers": of("i = Cast<to=6>(x) a = Abs(i) m = Mod(a, n) y = Cast<to=1>(m)", n=np.array(3, np.int32)),
+    "cast like": of("i = Cast<to=6>(x) y = CastLike(i, x)"),
+    "product of elements": of("y = ReduceProd<axes=[1]>(x)", 48, opset=17),
+    "max and min of three": of("r = Relu(x) n = Neg(x) a = Max(x, r, n) b = Min(x, r, n) y = Sub(a, b)"),
+    "local response norm": of("y = LRN<size=3>(x)"),
+    "resize": of('y = Resize<mode="nearest">(x, none, s)', 768, none=normal(0), s=np.array([1, 1, 2, 2], np.float32)),
+    "top k": of("v, i = TopK<axis=3>(x, k) y = Add(v, v)", 4 * 6 * 2, k=ints(2)),
+    "einsum": of('y = Einsum<equation="bchw,wk->bchk">(x, w)', 4 * 6 * 3, w=normal(8, 3)),
+    "swish": of("y = Swish<alpha=0.7>(x)", opset=24),
+    "a turned convolution": of("y = ConvTranspose<strides=[2, 2], pads=[1, 0, 0, 1]>(x, w)", 3 * 12 * 16, w=normal(4, 3, 3, 3)),
+    "a turned convolution of groups": of(
+        "y = ConvTranspose<strides=[2, 1], group=2, output_padding=[1, 0]>(x, w, b)",
+        6 * 13 * 9, w=normal(4, 3, 2, 2), b=normal(6),
+    ),
+    "pooled past its end": of("y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),
+    "averaged past its end": of("y = AveragePool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),
+    "pooled to the same": of('y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER">(x)', 4 * 12),
+    "quantised": of("q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)", s=number(0.05), z=np.array(30, np.uint8)),
+    "of a shape": of(
+        "s = Shape<start=0, end=2>(x) f = ConstantOfShape<value=float[1] {2}>(s) u = Unsqueeze(f, a) y = Mul(x, u)",
+        a=ints(2, 3),
+    ),
+    "of a range": of(
+        "s = Shape(x) n = Gather<axis=0>(s, three) r = Range(zero, n, step) f = Cast<to=1>(r) y = Mul(x, f)",
+        three=np.array(3), zero=np.array(0), step=np.array(1),
+    ),
+    "padded by its edge": of('y = Pad<mode="edge">(x, p)', 4 * 7 * 10, p=ints(0, 0, 1, 0, 0, 0, 0, 2)),
+    "padded by its mirror": of('y = Pad<mode="reflect">(x, p)', 4 * 7 * 10, p=ints(0, 0, 1, 0, 0, 0, 0, 2)),
+    "expanded": of("m = ReduceMean<axes=[1]>(x) s = Shape(x) y = Expand(m, s)", opset=17),
+    "with dropout": of("y = Dropout(x)"),
+    "flattened": of("y = Flatten<axis=1>(x)"),
+}  # fmt: skip
+
+
+def native(*make: Callable[[ov.Output], ov.Node]) -> ov.Model:
+    """A model of OpenVINO's own operations, side by side."""
+    image = opset.parameter([2, *SHAPE], np.float32, "image")
+    image.output(0).get_tensor().set_names({"image"})
+    return ov.Model([output for build in make for output in build(image.output(0)).outputs()], [image])
+
+
+def attended(x: ov.Output, *, causal: bool) -> ov.Node:
+    mask, scale = np.tri(6, dtype=np.float32), np.array(0.3, np.float32)
+    return opset.scaled_dot_product_attention(x, x, x, *(() if causal else (mask, scale)), causal=causal)
+
+
+NATIVE: dict[str, dict[str, Callable[[], Any]]] = {  # by dialect: what is written in it, and comes from no ONNX file
+    "openvino": {
+        "attention": lambda: native(lambda x: attended(x, causal=False), lambda x: attended(x, causal=True)),
+        "limits": lambda: native(lambda x: opset.clamp(x, -0.4, 0.6), opset.hsigmoid),
+        "average to a size": lambda: native(lambda x: opset.adaptive_avg_pool(x, np.array([3, 4]))),
+        "l2 norms": lambda: native(
+            lambda x: opset.normalize_l2(x, np.array([1]), 0.5, "add"),
+            lambda x: opset.normalize_l2(x, np.array([2, 3]), 9.0, "max"),
+        ),
+        "not equal": lambda: native(lambda x: opset.not_equal(x, opset.relu(x))),
+        "rolled": lambda: native(lambda x: opset.roll(x, np.array([-3, 1]), np.array([3, 1]))),
+        "split evenly": lambda: native(lambda x: opset.split(x, np.array(2), 3)),
+        "squared difference": lambda: native(
+            lambda x: opset.squared_difference(x, opset.reduce_mean(x, np.array([2, 3]), keep_dims=True))
+        ),
+        "strided slice": lambda: native(
+            lambda x: opset.strided_slice(
+                x, np.array([0, 1, -1]), np.array([0, 3, -9]), np.array([1, 1, -2]), [1, 0, 0], [1, 0, 0]
+            )
+        ),
+    },
+}
