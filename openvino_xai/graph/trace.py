@@ -205,6 +205,7 @@ class Trace:
         output_padding: Sequence[int],
     ) -> Value:
         shape, n = shape_of(x), len(shape_of(x)) - 2
+        weights = as_value(weights, [x])
         channels, kernel = shape_of(weights)[-n - 1], concrete(shape_of(weights)[-n:], f"the kernel '{weights.name}'")
         spatial = [
             _enlarged(size, strides[i], dilations[i] * (kernel[i] - 1) + 1 + output_padding[i] - pads[i] - pads[i + n])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
+from operations.law_cases import CASES as LAWS
 
 from openvino_xai.graph.model import Node
 from openvino_xai.graph.vocabulary import numpy_namespace
@@ -257,11 +258,16 @@ UNREAD = {  # kinds of which a dialect reads what is asked of them, which is les
 }
 
 
+def by_law(kind: str) -> Meaning:
+    """What the case of its laws computes."""
+    return lambda a, shapes, *xs: LAWS[kind][0].run(list(xs))
+
+
 def meant(node: Node, shapes: Shapes, operands: list[np.ndarray | None]) -> list[np.ndarray]:
     """The outputs of a node, in f64; of one with outputs beside its own, as where a maximum was, the first."""
     wide = [x.astype(np.float64) if x is not None and x.dtype.kind == "f" else x for x in operands]
     while wide and wide[-1] is None:
         wide.pop()
     with np.errstate(divide="ignore", invalid="ignore"):
-        outputs = MEANINGS[node.kind](node.attributes, shapes, *wide)
+        outputs = MEANINGS.get(node.kind, by_law(node.kind))(node.attributes, shapes, *wide)
     return [np.asarray(item) for item in outputs] if isinstance(outputs, list) else [np.asarray(outputs)]

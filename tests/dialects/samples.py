@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
+from operations.law_cases import CASES as LAWS
+from operations.laws import Case as Law
 from tails import CASES, SHAPE, Case, channels, ints, normal, number
+
+from openvino_xai.operations.table import OPERATIONS
 
 FLAT = "flat = Reshape(y, laid) logits = MatMul(flat, head)"
 
@@ -19,7 +23,12 @@ def of(body: str, size: int = 192, opset: int = 20, **weights: np.ndarray) -> Ca
 
 SAMPLES: dict[str, Case] = {
     **CASES,
-    **{f"{name.lower()}, alone": of(f"y = {name}(x)") for name in "Cos Sin Tan Sign Floor Ceil Round ThresholdedRelu".split()},
+    **{
+        f"{kind}, alone": of(f"h = {'Tanh' if law.low < 0 else 'Sigmoid'}(x) {law.body.replace('(a)', '(h)')}", opset=law.opset)
+        for kind, (law, *_) in LAWS.items()
+        if isinstance(law, Law) and law.body.endswith("(a)") and OPERATIONS[kind].pointwise and not OPERATIONS[kind].moves
+        if {value.dtype for value in (*law.graph.inputs, *law.node.outputs)} == {np.dtype(np.float64)}
+    },
     **{
         f"{name.lower()}, compared": of(f"c = {name}(x, m) y = Cast<to=1>(c)", m=normal(4, 1, 8))
         for name in "Greater GreaterOrEqual Less LessOrEqual Equal".split()

@@ -1,0 +1,204 @@
+"""A case of every operation, for its laws: one line of ONNX, or NumPy's function where ONNX does not write the kind."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from operations.laws import AnyCase, Case, Native
+
+PLANE = "double[2,3,4,5] a"
+
+
+def named(words: str) -> list[tuple[str, str]]:
+    """Kinds with ONNX's name of each."""
+    return [(kind, name) for kind, _, name in (word.partition("=") for word in words.split())]
+
+
+def unary(name: str, *, low: float = -2.0, opset: int = 20) -> Case:
+    return Case(f"y = {name}(a)", "double[2,3,4] a", low=low, opset=opset)
+
+
+def binary(name: str, *, a: str = "double", b: str = "double", low: float = -2.0) -> Case:
+    return Case(f"y = {name}(a, b)", f"{a}[2,3,4] a, {b}[3,1] b", low=low)
+
+
+def reduction(name: str, *, low: float = -2.0) -> list[Case]:
+    along = "int64[2] x = {1, -1}"
+    return [
+        Case(f"y = {name}(a, x)", PLANE, along, low=low),
+        Case(f"y = {name}<keepdims=0>(a, x)", PLANE, along, low=low),
+    ]
+
+
+def attended(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True) @ v)
+
+
+erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def grouped(x: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    groups = x.reshape(len(x), 2, -1)
+    scaled = (groups - groups.mean(axis=2, keepdims=True)) / np.sqrt(groups.var(axis=2, keepdims=True) + 1e-5)
+    return np.asarray(scaled.reshape(x.shape) * scale[:, None] + bias[:, None])
+
+
+def scattered(x: np.ndarray, places: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    result = x.copy()
+    result[places[:, 0]] = rows
+    return result
+
+
+def quantised(x: np.ndarray, low: Any, high: Any, out_low: Any, out_high: Any) -> np.ndarray:
+    level = np.rint((np.clip(x, low, high) - low) / (high - low) * 4)
+    return np.asarray(level / 4 * (out_high - out_low) + out_low)
+
+
+def fake_quantize(low: float, high: float) -> Native:
+    limits = tuple((i, np.array(value)) for i, value in enumerate((low, high, low, high), start=1))
+    return Native("fake_quantize", ((2, 3, 4), (), (), (), ()), quantised, {"levels": 5}, constants=limits)
+
+
+CASES: dict[str, list[AnyCase]] = {
+    **{
+        kind: [unary(name)]
+        for kind, name in named(
+            "abs=Abs ceil=Ceil clip=Clip cos=Cos elu=Elu exp=Exp floor=Floor "
+            "hard_sigmoid=HardSigmoid hard_swish=HardSwish identity=Identity is_nan=IsNaN leaky_relu=LeakyRelu "
+            "mish=Mish negative=Neg reciprocal=Reciprocal relu=Relu round=Round selu=Selu sigmoid=Sigmoid "
+            "sign=Sign sin=Sin softmax=Softmax softplus=Softplus softsign=Softsign tan=Tan tanh=Tanh "
+            "thresholded_relu=ThresholdedRelu log_softmax=LogSoftmax normalize_l2=LpNormalization "
+        )
+    },
+    "asin": [Case("y = Asin(a)", "double[2,3] a", low=-0.9, high=0.9)],
+    "log": [unary("Log", low=0.1)],
+    "sqrt": [unary("Sqrt", low=0.0)],
+    **{
+        kind: [binary(name)]
+        for kind, name in named(
+            "add=Add divide=Div equal=Equal greater=Greater greater_equal=GreaterOrEqual less=Less "
+            "less_equal=LessOrEqual maximum=Max minimum=Min multiply=Mul subtract=Sub prelu=PRelu "
+        )
+    },
+    "power": [binary("Pow", low=0.1)],
+    "mod": [Case("y = Mod<fmod=1>(a, b)", "double[2,3,4] a, double[3,1] b", low=0.1)],
+    **{kind: [binary(name, a="bool", b="bool")] for kind, name in named("and=And or=Or xor=Xor")},
+    "not": [Case("y = Not(a)", "bool[2,3] a")],
+    "not_equal": [Native("not_equal", ((2, 3), (3,)), np.not_equal)],
+    "squared_difference": [Native("squared_difference", ((2, 3), (3,)), lambda a, b: (a - b) ** 2)],
+    "silu": [Native("silu", ((2, 3),), lambda x: x / (1 + np.exp(-x)))],
+    "where": [Case("y = Where(c, a, b)", "bool[3,4] c, double[2,3,4] a, double[3,1] b")],
+    **{
+        kind: reduction(name)
+        for kind, name in named(
+            "l1=ReduceL1 l2=ReduceL2 max=ReduceMax mean=ReduceMean min=ReduceMin prod=ReduceProd sum=ReduceSum "
+            "sum_square=ReduceSumSquare log_sum_exp=ReduceLogSumExp "
+        )
+    },
+    "batch_norm": [
+        Case(
+            "y = BatchNormalization(a, s, t, m, v)",
+            "double[2,3,4] a",
+            "double[3] s = {1.5, 0.5, 2.0}, double[3] t = {0.1, 0.2, 0.3}, "
+            "double[3] m = {0.1, -0.2, 0.3}, double[3] v = {1.0, 2.0, 3.0}",
+        )
+    ],
+    "group_norm": [
+        Native(
+            "group_norm",
+            ((2, 4, 5), (4,), (4,)),
+            grouped,
+            {"num_groups": 2.0, "epsilon": 1e-5},
+            constants=((1, np.arange(1.0, 5.0)), (2, np.arange(4.0))),
+        )
+    ],
+    "erf": [Native("erf", ((2, 3),), erf)],
+    "gelu": [Native("gelu", ((2, 3),), lambda x: x / 2 * (1 + erf(x / math.sqrt(2))), {"by_tanh": False})],
+    "instance_norm": [Case("y = InstanceNormalization(a, s, s)", "double[2,3,4] a", "double[3] s = {1.0, 2.0, 3.0}")],
+    "layer_norm": [Case("y = LayerNormalization(a, s)", "double[2,3,4] a", "double[4] s = {1.0, 2.0, 3.0, 0.5}")],
+    "lrn": [Case("y = LRN<size=3>(a)", "double[2,5,4,4] a")],
+    "matmul": [
+        Case("y = MatMul(a, b)", "double[2,3,4] a, double[4,5] b"),
+        Case("y = Gemm<transB=1>(a, b, c)", "double[3,4] a, double[5,4] b, double[5] c"),
+        Case("y = Gemm<transA=1>(a, b)", "double[4,3] a, double[4,5] b"),
+    ],
+    "einsum": [Case('y = Einsum<equation="bij,jk->bik">(a, b)', "double[2,3,4] a, double[4,5] b")],
+    "attention": [
+        Native("attention", ((2, 3, 4), (2, 5, 4), (2, 5, 6)), attended, {"causal": False}, cost=2 * 5 * 3 * (4 + 6))
+    ],
+    "conv": [
+        Case("y = Conv(a, b)", "double[2,3,5,4] a, double[2,3,3,2] b"),
+        Case("y = Conv(a, b, c)", "double[2,3,5,4] a, double[2,3,1,1] b, double[2] c"),
+        Case("y = Conv<group=3>(a, b)", "double[2,3,5,4] a, double[3,1,1,1] b"),
+    ],
+    "conv_transpose": [Case("y = ConvTranspose(a, b)", "double[2,3,5,4] a, double[3,2,3,2] b")],
+    "avg_pool": [
+        Case("y = AveragePool<kernel_shape=[2,2], strides=[2,2]>(a)", "double[2,3,4,6] a"),
+        Case("y = AveragePool<kernel_shape=[4,6]>(a)", "double[2,3,4,6] a"),
+    ],
+    "max_pool": [
+        Case("y = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)", "double[2,3,4,6] a"),
+        Case("y = MaxPool<kernel_shape=[4,6]>(a)", "double[2,3,4,6] a"),
+    ],
+    "quantize": [Case("y = QuantizeLinear(a, s, z)", "double[2,3] a", "float s = {0.1}, uint8 z = {20}")],
+    "dequantize": [Native("dequantize", ((2, 3), (), ()), lambda q, s, z: (q - z) * s, {"axis": 1})],
+    "fake_quantize": [fake_quantize(-2.0, 2.0), fake_quantize(-1.0, 2.0)],
+    "cast": [Case("y = Cast<to=11>(a)", "double[2,3] a")],
+    "reshape": [Case("y = Reshape(a, x)", PLANE, "int64[3] x = {2, -1, 4}")],
+    "squeeze": [Case("y = Squeeze(a, x)", "double[2,1,3] a", "int64[1] x = {1}")],
+    "transpose": [Case("y = Transpose<perm=[2,0,1]>(a)", "double[2,3,4] a")],
+    "unsqueeze": [Case("y = Unsqueeze(a, x)", "double[2,3] a", "int64[2] x = {0, -1}")],
+    "broadcast": [Case("y = Expand(a, x)", "double[3,1] a", "int64[3] x = {2, 1, 4}")],
+    "concat": [Case("y = Concat<axis=1>(a, b)", "double[2,3,4] a, double[2,1,4] b")],
+    "gather": [Case("y = Gather<axis=1>(a, x)", "double[2,3,4] a", "int64[2] x = {2, -1}")],
+    "gather_elements": [
+        Native(
+            "gather_elements",
+            ((2, 3), (2, 2)),
+            lambda x, i: np.take_along_axis(x, i, axis=1),
+            {"axis": 1},
+            (np.float64, np.int64),
+            ((1, np.array([[2, 0], [1, 1]])),),
+        )
+    ],
+    "pad": [Case("y = Pad(a, x)", "double[2,3] a", "int64[4] x = {0, 1, 0, 2}")],
+    "resize": [Case('y = Resize<mode="nearest">(a, r, s)', "double[1,2,3] a", "float[0] r = {}, float[3] s = {1.0, 1.0, 2.0}")],
+    "roll": [
+        Native(
+            "roll",
+            ((2, 5), (1,), (1,)),
+            lambda x, s, a: np.roll(x, s[0], a[0]),
+            {"axes": [1]},
+            (np.float64, np.int64, np.int64),
+            ((1, np.array([2])), (2, np.array([1]))),
+        )
+    ],
+    "slice": [
+        Case(
+            "y = Slice(a, s, e, x, t)",
+            "double[2,7,4] a",
+            "int64[1] s = {1}, int64[1] e = {7}, int64[1] x = {1}, int64[1] t = {2}",
+        ),
+        Case("y = Slice(a, s, e)", "double[7] a", "int64[1] s = {-3}, int64[1] e = {100}"),
+    ],
+    "split": [Case("y, z = Split<axis=1>(a, x)", "double[2,5] a", "int64[2] x = {2, 3}")],
+    "full": [Native("full", ((3,),), np.zeros, {"value": 0.0}, (np.int64,), ((0, np.array([2, 3, 1])),))],
+    "range": [Native("range", ((), (), ()), np.arange, constants=((0, np.array(0)), (2, np.array(1))), types=(np.int64,) * 3)],
+    "non_zero": [Native("non_zero", ((4,),), lambda x: np.stack(np.nonzero(x)), types=(np.bool_,))],
+    "scatter_rows": [
+        Native(
+            "scatter_rows",
+            ((5, 2), (2, 1), (2, 2)),
+            scattered,
+            types=(np.float64, np.int64, np.float64),
+            constants=((1, np.array([[3], [0]])),),
+        )
+    ],
+    "shape": [Case("y = Shape(a)", "double[2,3] a")],
+    "size": [Native("size", ((3, 2),), lambda x: np.array([x.shape[0]]))],
+    "top_k": [Native("top_k", ((2, 5),), lambda x: np.argsort(-x, axis=1)[:, :2])],
+}
