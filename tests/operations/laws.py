@@ -69,8 +69,8 @@ class Case:
         return [_random(value, rng, self.low, self.high) for value in self.graph.inputs]
 
     @property
-    def given(self) -> list[int]:
-        """Which operands of the node these are."""
+    def variables(self) -> list[int]:
+        """The indices of the node's operands that `arrays` holds, in its order."""
         return [next(index for index, value in self.node.operands if value.name == item.name) for item in self.graph.inputs]
 
 
@@ -111,7 +111,8 @@ class Native:
         return Graph([self.node], inputs, {value.name: value for value in self.node.outputs}, fold)
 
     @property
-    def given(self) -> list[int]:
+    def variables(self) -> list[int]:
+        """The indices of the operands that are no constants."""
         fixed = dict(self.constants)
         return [index for index in range(len(self.shapes)) if index not in fixed]
 
@@ -125,7 +126,7 @@ class Native:
         rng = np.random.default_rng(seed)
         types = self.types or (np.float64,) * len(self.shapes)
         values = [Value("", shape, np.dtype(dtype)) for shape, dtype in zip(self.shapes, types, strict=True)]
-        return [_random(values[index], rng, self.low, self.high) for index in self.given]
+        return [_random(values[index], rng, self.low, self.high) for index in self.variables]
 
 
 AnyCase = Case | Native
@@ -143,12 +144,12 @@ def _random(value: Value, rng: np.random.Generator, low: float, high: float) -> 
 
 def _subsets(case: AnyCase, operation: Operation) -> Iterator[tuple[int, ...]]:
     """Sets of the operands that hold data."""
-    data = [i for i in case.given if i not in operation.controls and case.node.operand(i).dtype == np.float64]
+    data = [i for i in case.variables if i not in operation.controls and case.node.operand(i).dtype == np.float64]
     return chain.from_iterable(combinations(data, count) for count in range(1, len(data) + 1))
 
 
 def _replaced(case: AnyCase, arrays: Arrays, new: dict[int, np.ndarray]) -> Arrays:
-    return [new.get(index, array) for index, array in zip(case.given, arrays, strict=True)]
+    return [new.get(index, array) for index, array in zip(case.variables, arrays, strict=True)]
 
 
 def zeros_stay(operation: Operation, case: AnyCase) -> None:
@@ -156,7 +157,7 @@ def zeros_stay(operation: Operation, case: AnyCase) -> None:
     arrays = case.arrays(0)
     for subset in _subsets(case, operation):
         if operation.gives_zero(case.node, subset, case.graph.constant):
-            zeros = {index: np.zeros_like(arrays[case.given.index(index)]) for index in subset}
+            zeros = {index: np.zeros_like(arrays[case.variables.index(index)]) for index in subset}
             for array in case.run(_replaced(case, arrays, zeros)):
                 np.testing.assert_array_equal(array, 0, err_msg=f"{operation.name} of zeros in {subset}")
 
@@ -169,7 +170,7 @@ def lines_stay(operation: Operation, case: AnyCase) -> None:
         if how is None:
             continue
         a, b = (2.0, 3.0) if how == "linear" else (-1.5, 2.5)
-        places = [case.given.index(index) for index in subset]
+        places = [case.variables.index(index) for index in subset]
         other = _replaced(case, first, {index: second[place] for index, place in zip(subset, places, strict=True)})
         both = {index: a * first[place] + b * second[place] for index, place in zip(subset, places, strict=True)}
         for x, y, z in zip(case.run(first), case.run(other), case.run(_replaced(case, first, both)), strict=True):
@@ -199,22 +200,22 @@ def slices_are_treated_alike(operation: Operation, case: AnyCase) -> None:
     axes, before = operation.axes(node), case.run(arrays)
     for target, sources in enumerate(axes or []):
         exact = [source for source in sources if source.exact]
-        if not exact or any(source.operand not in case.given for source in exact):
+        if not exact or any(source.operand not in case.variables for source in exact):
             continue
         order = rng.permutation(before[0].shape[target])
         permuted, changed = {}, {}
         for operand, axis, _ in exact:
-            place = case.given.index(operand)
+            place = case.variables.index(operand)
             array = arrays[place]
             assert array.shape[axis] == len(order), f"{operation.name}: axis {target} is not axis {axis} of operand {operand}"
             permuted[operand] = np.take(array, order, axis=axis)
             first = np.arange(len(order)).reshape([-1 if a == axis else 1 for a in range(array.ndim)]) == 0
             changed[operand] = np.where(first, others[place], array)
-        for old, seen in zip(before, case.run(_replaced(case, arrays, permuted)), strict=True):
-            np.testing.assert_allclose(seen, np.take(old, order, axis=target), atol=1e-9, err_msg=f"{operation.name}, {target}")
-        for old, seen in zip(before, case.run(_replaced(case, arrays, changed)), strict=True):
+        for old, new in zip(before, case.run(_replaced(case, arrays, permuted)), strict=True):
+            np.testing.assert_allclose(new, np.take(old, order, axis=target), atol=1e-9, err_msg=f"{operation.name}, {target}")
+        for old, new in zip(before, case.run(_replaced(case, arrays, changed)), strict=True):
             rest = range(1, len(order))
-            np.testing.assert_allclose(np.take(seen, rest, axis=target), np.take(old, rest, axis=target), atol=1e-9)
+            np.testing.assert_allclose(np.take(new, rest, axis=target), np.take(old, rest, axis=target), atol=1e-9)
 
 
 def reductions_have_closed_forms(operation: Operation, case: AnyCase) -> None:
@@ -265,22 +266,22 @@ def contents_are_computed(operation: Operation, case: AnyCase) -> None:
     if operation.integers is None or any(value.dtype is None for value in case.node.outputs):
         return
     arrays = [np.abs(np.rint(array)) + 1 for array in case.arrays(0) if array.dtype != np.bool_]
-    if len(arrays) != len(case.given):
+    if len(arrays) != len(case.variables):
         arrays = case.arrays(0)
     operands: list[np.ndarray] = []
-    given = dict(zip(case.given, arrays, strict=True))
+    inputs = dict(zip(case.variables, arrays, strict=True))
     for index, value in case.node.operands:
-        data = given[index] if index in given else case.graph.constant(value)
+        data = inputs[index] if index in inputs else case.graph.constant(value)
         assert data is not None
         operands.append(np.asarray(data).astype(object))
     result = operation.integers(case.node, operands)
     if result is None:
         return
     results = result if isinstance(result, list) else [result]
-    for seen, true in zip(
+    for content, true in zip(
         results, case.run([a.astype(b.dtype) for a, b in zip(arrays, case.arrays(0), strict=True)]), strict=True
     ):
-        np.testing.assert_array_equal(np.asarray(seen, np.float64).reshape(-1), np.asarray(true, np.float64).reshape(-1))
+        np.testing.assert_array_equal(np.asarray(content, np.float64).reshape(-1), np.asarray(true, np.float64).reshape(-1))
 
 
 def shapes_are_told(operation: Operation, case: AnyCase) -> None:
@@ -300,10 +301,10 @@ def shapes_are_told(operation: Operation, case: AnyCase) -> None:
     try:
         for value, sizes in zip(node.outputs, true, strict=True):
             value.shape = tuple(Dim(1, (f"open{axis}",)) for axis in range(len(sizes)))
-        for seen, sizes in zip(operation.shape(node, content) or [], true, strict=False):
-            assert len(seen) == len(sizes), operation.name
-            assert all(isinstance(a, Dim) or a == b for a, b in zip(seen, sizes, strict=True)), (
-                f"{operation.name}: {seen}, {sizes}"
+        for result, sizes in zip(operation.shape(node, content) or [], true, strict=False):
+            assert len(result) == len(sizes), operation.name
+            assert all(isinstance(a, Dim) or a == b for a, b in zip(result, sizes, strict=True)), (
+                f"{operation.name}: {result}, {sizes}"
             )
     finally:
         for value, shape in zip(node.outputs, shapes, strict=True):
@@ -379,7 +380,7 @@ class ArrayStep:
         return self.result.shape
 
     def constant(self, index: int) -> np.ndarray | None:
-        return self.operands[index] if index not in self.case.given else None
+        return self.operands[index] if index not in self.case.variables else None
 
     def integers(self, index: int) -> list[int] | None:
         return [int(item) for item in self.operands[index].reshape(-1)] if index in self.operands else None
@@ -405,8 +406,8 @@ def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
         return np.concatenate(results, axis) if operation.splits else results[0]
 
     result = output(arrays)
-    given = dict(zip(case.given, arrays, strict=True))
-    operands = {i: given[i] if i in given else case.graph.constant(value) for i, value in case.node.operands}
+    inputs = dict(zip(case.variables, arrays, strict=True))
+    operands = {i: inputs[i] if i in inputs else case.graph.constant(value) for i, value in case.node.operands}
     g = np.random.default_rng(7).normal(0, 1, result.shape)
     step = ArrayStep(case, operands, result)
     for (index,) in (
@@ -416,7 +417,7 @@ def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
             adjoint = operation.adjoint(step, index, g)
         except PlanError:  # refused, with the reason
             continue
-        place = case.given.index(index)
+        place = case.variables.index(index)
         slope = np.zeros_like(arrays[place])
         for at in np.ndindex(slope.shape):
             ends = []
