@@ -21,10 +21,10 @@ def test_integers_that_are_made_of_constants_are_not_compiled(monkeypatch: pytes
     graph = made_of(opset.add(sizes, opset.constant(np.array([1, 2])))).graph
     monkeypatch.setattr(run, "core", None)
     (added,) = [node for node in graph.nodes if node.kind == "add" and graph.is_constant(node.outputs[0])]
-    found = graph.constant(added.outputs[0])
-    assert found is not None
-    assert found.dtype == np.int64
-    assert found.tolist() == [4, 7]
+    content = graph.constant(added.outputs[0])
+    assert content is not None
+    assert content.dtype == np.int64
+    assert content.tolist() == [4, 7]
 
 
 def test_floats_that_are_made_of_constants_are_what_the_runtime_makes_of_them() -> None:

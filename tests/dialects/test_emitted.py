@@ -39,11 +39,11 @@ def test_the_plugins_for_gpu_and_npu_have_what_is_emitted(kind: str) -> None:
     count = (
         sum(parameter.kind != parameter.VAR_POSITIONAL for parameter in inspect.signature(EMIT[kind]).parameters.values()) - 1
     )
-    made = [opset.parameter([3, 3, 3], dtype).output(0) for dtype in dtypes.get(kind, [np.float32] * max(count, 1))]
+    operands = [opset.parameter([3, 3, 3], dtype).output(0) for dtype in dtypes.get(kind, [np.float32] * max(count, 1))]
     if kind == "scatter_rows":
-        made[1] = opset.constant(np.zeros((3, 1), np.int64)).output(0)
+        operands[1] = opset.constant(np.zeros((3, 1), np.int64)).output(0)
     if kind in ("reshape", "broadcast"):
-        made[1] = opset.constant(np.array([3, 3, 3])).output(0)
-    emitted = EMIT[kind](Node(kind, kind, kind, (), attributes=ATTRIBUTES), *made)
+        operands[1] = opset.constant(np.array([3, 3, 3])).output(0)
+    emitted = EMIT[kind](Node(kind, kind, kind, (), attributes=ATTRIBUTES), *operands)
     node = emitted if isinstance(emitted, ov.Node) else emitted.get_node()
     assert node.get_type_name() in ELSEWHERE

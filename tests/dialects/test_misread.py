@@ -51,9 +51,9 @@ def constant_that_is_none(model: onnx.ModelProto) -> None:
 
 
 def branch(name: str, outputs: int) -> onnx.GraphProto:
-    made = [f"{name}{i}" for i in range(outputs)]
-    nodes = [onnx.helper.make_node("Identity", ["f"], [item]) for item in made]
-    return onnx.helper.make_graph(nodes, name, [], [onnx.helper.make_tensor_value_info(item, 1, None) for item in made])
+    names = [f"{name}{i}" for i in range(outputs)]
+    nodes = [onnx.helper.make_node("Identity", ["f"], [item]) for item in names]
+    return onnx.helper.make_graph(nodes, name, [], [onnx.helper.make_tensor_value_info(item, 1, None) for item in names])
 
 
 def conditional(model: onnx.ModelProto, **branches: onnx.GraphProto) -> None:
@@ -118,9 +118,9 @@ def test_what_is_misread_is_refused(change: Callable[[onnx.ModelProto], None]) -
 def test_constants_of_a_type_that_has_no_numbers(tmp_path: Path) -> None:
     model = ov.Core().read_model(CASES["pool and linear"].build(1, 17).SerializeToString())
     ov.save_model(model, tmp_path / "m.xml", compress_to_fp16=False)
-    told = list(re.finditer(r'<data element_type="f32" [^>]*offset', (text := (tmp_path / "m.xml").read_text())))
-    assert told
-    for place in told:
+    places = list(re.finditer(r'<data element_type="f32" [^>]*offset', (text := (tmp_path / "m.xml").read_text())))
+    assert places
+    for place in places:
         changed = text[: place.start()] + place[0].replace('"f32"', '"dynamic"') + text[place.end() :]
         (tmp_path / "m.xml").write_text(changed)
         for method in (None, "grad_cam"):
