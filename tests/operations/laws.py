@@ -1,4 +1,8 @@
-"""The laws of operations: each column of a record, held to what the operation computes in f64."""
+"""The laws of operations: a law compares one column of a record with what the operation computes in f64.
+
+A law takes a record and a case, which is one node that can be run. It fails with an AssertionError where they disagree, and
+checks nothing where the record leaves the column out.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,12 @@ TYPES = {"double": np.float64, "int64": np.int64, "bool": np.bool_, "uint8": np.
 
 @dataclass(frozen=True)
 class Case:
-    """One node: in ONNX's text, `y = Op(a, b)` for `inputs` with their types; `constants` are written as there."""
+    """One node, written in ONNX's text format.
+
+    `body` is the node, as in `y = Op(a, b)`. `inputs` are the operands that vary, with types and shapes, as in
+    `double[2,3] a`. `constants` are the others, with their contents, as in `int64[2] x = {1, -1}`. Random inputs lie between
+    `low` and `high`. `cost` replaces the number of multiplications that the law of costs expects.
+    """
 
     body: str
     inputs: str
@@ -64,7 +73,7 @@ class Case:
         return [np.asarray(array) for array in self._evaluator.run(None, dict(zip(names, arrays, strict=True)))]
 
     def arrays(self, seed: int) -> Arrays:
-        """Random operands: those that the caller gives."""
+        """Random contents of the operands that vary."""
         rng = np.random.default_rng(seed)
         return [_random(value, rng, self.low, self.high) for value in self.graph.inputs]
 
@@ -76,17 +85,20 @@ class Case:
 
 @dataclass(frozen=True)
 class Native:
-    """One node of a kind that ONNX does not write: its neutral attributes, and what NumPy makes of arrays."""
+    """One node of a kind that no ONNX operation has: its attributes, and the NumPy function that computes it.
+
+    `shapes` and `types` are those of all operands, constants too; without `types` all are f64.
+    """
 
     kind: str
     shapes: tuple[tuple[int, ...], ...]
     function: Callable[..., Any]
     attributes: Any = None
     types: tuple[type, ...] = ()
-    constants: tuple[tuple[int, Any], ...] = ()  # operands that are the same for every input
+    constants: tuple[tuple[int, Any], ...] = ()  # index and content of the operands that do not vary
     low: float = -2.0
     high: float = 2.0
-    cost: int | None = None  # where it is neither one an element nor counted by what meets
+    cost: int | None = None  # replaces the number of multiplications that the law of costs expects
 
     @cached_property
     def node(self) -> Node:
@@ -112,7 +124,7 @@ class Native:
 
     @property
     def variables(self) -> list[int]:
-        """The indices of the operands that are no constants."""
+        """The indices of the operands that `arrays` holds, in its order."""
         fixed = dict(self.constants)
         return [index for index in range(len(self.shapes)) if index not in fixed]
 
@@ -143,7 +155,7 @@ def _random(value: Value, rng: np.random.Generator, low: float, high: float) -> 
 
 
 def _subsets(case: AnyCase, operation: Operation) -> Iterator[tuple[int, ...]]:
-    """Sets of the operands that hold data."""
+    """Every non-empty set of the operands that vary and hold numbers to compute with."""
     data = [i for i in case.variables if i not in operation.controls and case.node.operand(i).dtype == np.float64]
     return chain.from_iterable(combinations(data, count) for count in range(1, len(data) + 1))
 
@@ -153,7 +165,7 @@ def _replaced(case: AnyCase, arrays: Arrays, new: dict[int, np.ndarray]) -> Arra
 
 
 def zeros_stay(operation: Operation, case: AnyCase) -> None:
-    """f(0) = 0 in the operands that it is said of."""
+    """Zeros in the operands that the record names give zeros in the output."""
     arrays = case.arrays(0)
     for subset in _subsets(case, operation):
         if operation.gives_zero(case.node, subset, case.graph.constant):
@@ -163,7 +175,7 @@ def zeros_stay(operation: Operation, case: AnyCase) -> None:
 
 
 def lines_stay(operation: Operation, case: AnyCase) -> None:
-    """f(a x + b y) = a f(x) + b f(y); where something is added, for a + b = 1."""
+    """f(a x + b y) = a f(x) + b f(y) where it is linear. Where it is affine the law holds for a + b = 1."""
     first, second = case.arrays(0), case.arrays(1)
     for subset in _subsets(case, operation):
         how = operation.linearity(case.node, subset)
@@ -178,7 +190,7 @@ def lines_stay(operation: Operation, case: AnyCase) -> None:
 
 
 def elements_stand_alone(operation: Operation, case: AnyCase) -> None:
-    """An element that changes changes the elements that it is broadcast to, and no others."""
+    """In a pointwise operation, one changed element of an operand changes no output but those that it is broadcast to."""
     if not operation.pointwise:
         return
     arrays, moved = case.arrays(0), case.arrays(1)
@@ -194,8 +206,11 @@ def elements_stand_alone(operation: Operation, case: AnyCase) -> None:
 
 
 def slices_are_treated_alike(operation: Operation, case: AnyCase) -> None:
-    """Along an axis that comes exactly from operands, permuting their slices permutes those of the output, and a slice that
-    changes changes no other."""
+    """An output axis that comes exactly from an operand's axis treats all of its slices alike.
+
+    Permuting the slices of the operands permutes those of the output. Changing the first slice changes the first of the output
+    and no other.
+    """
     rng, arrays, others, node = np.random.default_rng(5), case.arrays(0), case.arrays(1), case.node
     axes, before = operation.axes(node), case.run(arrays)
     for target, sources in enumerate(axes or []):
@@ -219,7 +234,7 @@ def slices_are_treated_alike(operation: Operation, case: AnyCase) -> None:
 
 
 def reductions_have_closed_forms(operation: Operation, case: AnyCase) -> None:
-    """What reduces is NumPy's function of that name, over axes or over a window that is everything."""
+    """A reduction is the NumPy function that the record names, over the node's axes, or over a window that covers all."""
     if operation.reduces is None:
         return
     x = case.arrays(0)[0]
@@ -234,7 +249,7 @@ def reductions_have_closed_forms(operation: Operation, case: AnyCase) -> None:
 
 
 def elements_move(operation: Operation, case: AnyCase) -> None:
-    """All elements of the first operand stand in the output, once, or some of them, and nothing else."""
+    """The output holds each element of the first operand once (`all`), or only elements of it (`some`)."""
     if operation.moves is None:
         return
     arrays = case.arrays(0)
@@ -245,7 +260,10 @@ def elements_move(operation: Operation, case: AnyCase) -> None:
 
 
 def costs_are_counted(operation: Operation, case: AnyCase) -> None:
-    """A product costs as many multiplications as elements of operands meet in the output; all else one an element, or none."""
+    """A product or a pool costs one for each pair of an element of its first operand and an output that depends on it.
+
+    All other operations cost one for each output element, or nothing.
+    """
     outputs, node = case.run(case.arrays(0)), case.node
     elements, cost = sum(array.size for array in outputs), operation.macs(node)
     windowed = operation.reduces is not None and "kernel" in node.attributes
@@ -262,7 +280,7 @@ def costs_are_counted(operation: Operation, case: AnyCase) -> None:
 
 
 def contents_are_computed(operation: Operation, case: AnyCase) -> None:
-    """What is known of whole numbers is what the operation makes of them."""
+    """The rule for small integers computes what the operation computes."""
     if operation.integers is None or any(value.dtype is None for value in case.node.outputs):
         return
     arrays = [np.abs(np.rint(array)) + 1 for array in case.arrays(0) if array.dtype != np.bool_]
@@ -285,7 +303,7 @@ def contents_are_computed(operation: Operation, case: AnyCase) -> None:
 
 
 def shapes_are_told(operation: Operation, case: AnyCase) -> None:
-    """A rule of shapes tells the shape that comes out, or leaves a size open."""
+    """The rules for rank and shape say what comes out. A shape may leave a size open."""
     node, true = case.node, [array.shape for array in case.run(case.arrays(0))]
     shapes = [value.shape for value in node.outputs]
 
@@ -312,7 +330,7 @@ def shapes_are_told(operation: Operation, case: AnyCase) -> None:
 
 
 def parts_make_the_whole(operation: Operation, case: AnyCase) -> None:
-    """Joined operands lie one behind the other, and so do the parts of one that is split."""
+    """What joins concatenates its operands. The outputs of what splits, concatenated, are its first operand."""
     operands, axis = case.arrays(0), case.node.attributes.get("axis", -1)
     if operation.joins:
         np.testing.assert_array_equal(case.run(operands)[0], np.concatenate(operands, axis))
@@ -321,7 +339,12 @@ def parts_make_the_whole(operation: Operation, case: AnyCase) -> None:
 
 
 def operands_are_what_they_are_called(operation: Operation, case: AnyCase) -> None:
-    """Weights and what a lazy adjoint belongs to are linear; a shape is the output's; what controls or selects is no float."""
+    """The columns that give an operand a role name one that can play it.
+
+    The operation is linear in its weights, and in the first operand where its adjoint is lazy. The operand that holds a shape
+    holds that of the output, apart from -1, 0 and 1. Where elements are moved, operands that control or select hold integers
+    or booleans.
+    """
     node = case.node
     if operation.weights is not None:
         assert operation.linearity(node, {operation.weights}) is not None
@@ -340,7 +363,7 @@ def operands_are_what_they_are_called(operation: Operation, case: AnyCase) -> No
 
 
 def levels_and_scales(operation: Operation, case: AnyCase) -> None:
-    """What is rounded to levels stays when it is rounded again; what is normalised depends on what is beside it."""
+    """Rounding to levels a second time changes nothing. In a normalisation one changed element changes more than one output."""
     arrays = case.arrays(0)
     first = case.run(arrays)[0]
     if operation.quantises:
@@ -356,7 +379,7 @@ def levels_and_scales(operation: Operation, case: AnyCase) -> None:
 
 @dataclass
 class ArrayStep:
-    """A node, met on the way back, whose values are arrays."""
+    """A node of the backward pass as an adjoint rule sees it, with arrays for values."""
 
     case: AnyCase
     operands: dict[int, np.ndarray]
@@ -396,7 +419,10 @@ class ArrayStep:
 
 
 def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
-    """The adjoint of an operand is the slope of what the output is weighed to; what quantises is passed straight through."""
+    """The adjoint is the slope of a weighted sum of the outputs, by central differences.
+
+    Operations that quantise are left out: their adjoint passes straight through, and is no slope.
+    """
     if operation.adjoint is None or operation.quantises:
         return
     arrays, axis = case.arrays(0), case.node.attributes.get("axis", -1)
@@ -415,7 +441,7 @@ def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
     ):
         try:
             adjoint = operation.adjoint(step, index, g)
-        except PlanError:  # refused, with the reason
+        except PlanError:  # a rule may refuse an operand
             continue
         place = case.variables.index(index)
         slope = np.zeros_like(arrays[place])

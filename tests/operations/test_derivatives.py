@@ -1,4 +1,4 @@
-"""Every rule of the table of derivatives: computed by NumPy in f64 and held to finite differences, and in both runtimes."""
+"""Every rule for a derivative agrees with finite differences: computed by NumPy in f64, and by both runtimes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CLASS_IDS = {"all": None, "ids": np.array([3, 1])}
 @pytest.mark.parametrize("classes", CLASS_IDS)
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_is_the_slope(name: str, classes: str) -> None:
-    """In f64, by NumPy."""
+    """Computed by NumPy in f64, for all classes and for some."""
     ids = slice(None) if CLASS_IDS[classes] is None else CLASS_IDS[classes]
     np.testing.assert_allclose(by_numpy(name, CLASS_IDS[classes]), slopes(name).jacobian[:, ids], rtol=1e-5, atol=2e-7)
 
 
 def run(name: str, dialect: str, batch: int | str, classes: str, score: Score = "logit") -> tuple[np.ndarray, np.ndarray]:
-    """The gradient of a plan that is carried out, and the ids of its classes [B, K]."""
+    """The gradient [B, K, C, H, W] that a runtime computes, and the ids of its classes [B, K]."""
     deployed = open_model(in_dialect(CASES[name].model(batch), dialect)).twin()
     trace, image = Trace(), slopes(name).image
     ids, each = CLASS_IDS.get(classes), classes == "top"
@@ -71,7 +71,7 @@ def attended(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
     return opset.scaled_dot_product_attention(q, k, v, np.zeros((8, 8), np.float32), weights["half"], causal=False)
 
 
-NATIVE = {  # what ONNX writes as several operations, and OpenVINO has as one
+NATIVE = {  # bodies of some cases, as the single operation that OpenVINO has for them
     "silu, as exported": swish,
     "squared difference": differences,
     "roll, as exported": rolled,
@@ -110,7 +110,7 @@ STRAIGHT = {
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", STRAIGHT)
 def test_what_rounds_is_passed_straight_through(name: str, dialect: str) -> None:
-    """And is flat where it clips; behind it everything is linear, so that the slope is the head's weight."""
+    """The slope is that of the identity, and 0 where values are clipped; the linear head behind it multiplies by its weight."""
     body, mask = STRAIGHT[name]
     model = Case(
         body,
@@ -130,7 +130,11 @@ def test_what_rounds_is_passed_straight_through(name: str, dialect: str) -> None
 
 
 def test_every_rule_is_tried() -> None:
-    """In both runtimes; what is pointwise is a chain of words, which have tests of their own, as the law of its adjoint has."""
+    """By the cases of `tails`, in both runtimes.
+
+    Pointwise operations may lack a case: their adjoints are made of the vocabulary's words, which the tests of the dialects
+    run, and the law of adjoints covers the rule itself. The four that are named have tests of their own.
+    """
     tried = {node.kind for case in CASES.values() for node in open_model(case.model()).graph.nodes}
     missing = {kind for kind in DERIVATIVES - tried if not OPERATIONS[kind].pointwise}
     assert missing == {"attention", "roll", "quantize", "dequantize"}

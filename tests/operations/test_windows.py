@@ -1,7 +1,7 @@
-"""Convolutions and pools of whatever shape: the score moves along the gradient as a runtime computes it says.
+"""Convolutions and pools with random windows: a runtime's logits move along a direction as its gradient says.
 
-Behind a linear head convolutions and means are linear, so that a step of any length keeps what the gradient promises; of a
-maximum a small one does, but for corners.
+The head is linear, and so are convolutions and average pools: there a step of any length gives the slope. A max pool is linear
+only between points where the maximum changes, and gets a short step and a wide tolerance.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def windows(draw: Any) -> dict[str, list[int]]:
 
 
 def outputs(window: dict[str, list[int]]) -> list[int]:
+    """The height and width that a window leaves of `SHAPE`."""
     sizes = []
     for axis, size in enumerate(SHAPE[1:]):
         reach = (window["kernel_shape"][axis] - 1) * window["dilations"][axis] + 1
@@ -47,11 +48,12 @@ def outputs(window: dict[str, list[int]]) -> list[int]:
 
 
 def attributes(window: dict[str, list[int]]) -> str:
+    """A window as attributes in ONNX's text format."""
     return ", ".join(f"{name}={numbers}" for name, numbers in window.items())
 
 
 def holds(case: Case, dialect: str, step: float, tolerance: float) -> None:
-    """Whether logits move along a random direction as the gradient says."""
+    """Asserts that logits move along a random direction as the gradient says."""
     model = case.model(2)
     deployed, trace = open_model(in_dialect(model, dialect)).twin(), Trace()
     jacobian = gradient(deployed, Columns(CLASSES), trace)
