@@ -1,4 +1,4 @@
-"""What constants amount to is known without running anything, where that is exact."""
+"""Values computed from constants alone: integers without a runtime, floats as the runtime computes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openvino_xai.dialects.openvino import OpenVINOModel, run
 
 
 def made_of(constants: ov.Node) -> OpenVINOModel:
-    """A model that adds what is made of constants to its input."""
+    """A model that adds to its input what is computed from constants."""
     image = opset.parameter([2], constants.get_element_type(), "image")
     return OpenVINOModel(ov.Model([opset.add(image, constants)], [image], "model"))
 

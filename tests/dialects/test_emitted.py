@@ -1,4 +1,4 @@
-"""What hooks are made of is what other plugins than CPU have, too."""
+"""Hooks are made of operations that the GPU and NPU plugins of OpenVINO have, too."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from openvino_xai.graph.model import Node
 
 # Operations that the GPU plugin registers (openvinotoolkit/openvino, intel_gpu/plugin/primitives_list.hpp) and that the NPU's
 # compiler has a parser for (openvinotoolkit/npu_compiler, vpux_compiler/src/frontend/IE.cpp), of those that a hook could want.
-# Newer versions of Softmax and TopK are brought back to these by transformations that all plugins share.
+# Newer versions of Softmax and TopK are brought back to these by transformations that all plugins share. The
+# rest of a hooked model is its own operations, which its plugin must have anyway.
 ELSEWHERE = set(
     "Add Broadcast Concat Constant Convert ConvolutionBackpropData Divide Equal Erf Exp Gather GatherElements Greater "
     "GroupConvolutionBackpropData MatMul Maximum Minimum Multiply NonZero ReduceMax ReduceMean ReduceMin ReduceSum Reshape "
     "Round ScatterNDUpdate Select ShapeOf Sigmoid Softmax Sqrt Subtract Tanh TopK Transpose".split()
 )
-# hooks start from a model's own operations, which its plugin must have anyway, and end in these
+# one set of attributes that serves every word
 ATTRIBUTES = {
     "axes": [1], "keepdims": True, "perm": [0, 2, 1], "axis": 1, "transpose_a": False, "transpose_b": False,
     "dtype": np.dtype(np.uint8), "k": 2, "ordered": True,

@@ -1,4 +1,4 @@
-"""Files that a runtime would read otherwise than onnx_ir, or that end in no error of ours where they are believed."""
+"""Files that a runtime reads otherwise than onnx_ir does, or that would end in a foreign error: refused by name."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_layers_with_more_cells_than_can_be_told_apart() -> None:
 
 
 def test_sizes_that_are_made_of_sizes_again_and_again() -> None:
-    """Each node reads the last one twice: 2^n ways lead to the first, and as many steps must not be taken."""
+    """Each node reads the one before it twice, so that 2^500 paths lead to the first: each node may be visited once."""
     names = [f"s{i}" for i in range(500)]
     chain = " ".join(f"{after} = Max({before}, {before})" for before, after in zip(["s", *names], names, strict=False))
     body = STEM + f"s = Shape(image) {chain} " + HEAD.format("f")

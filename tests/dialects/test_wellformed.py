@@ -1,4 +1,4 @@
-"""ONNX files that are not what they say: refused, with what is wrong with them."""
+"""Malformed ONNX files: each is refused with an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ def test_files_that_are_not_what_they_say(change: Callable[[onnx.ModelProto], No
 
 
 def test_graphs_in_graphs() -> None:
-    assert xai.layers(nested(2)) == []  # it is read, and has no layer with cells
+    assert xai.layers(nested(2)) == []  # it can be read; none of its layers has cells
     with pytest.raises(ModelError, match="its graphs are nested more than 24 deep"):
         xai.layers(nested(28))
 
 
 @pytest.fixture
 def beside(tmp_path: Path) -> Callable[..., Path]:
-    """A model whose weights are said to be in a file beside it."""
+    """Writes a model that names another file for its weights; returns the path of the model."""
 
     def make(location: str, **fields: int) -> Path:
         model = CASE.build("B", 17)

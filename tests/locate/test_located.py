@@ -1,4 +1,4 @@
-"""A model, located: once, in public, and carried into its twins."""
+"""Locating the image, the scores and the layers of a model, and finding the same places in a copy of it."""
 
 from __future__ import annotations
 
