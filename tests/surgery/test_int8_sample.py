@@ -38,18 +38,18 @@ def rounded(x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
 def expected(photo: np.ndarray) -> np.ndarray:
     """[K, 7, 7] logits when one cell is kept: features from ONNX Runtime, the quantised tail written out in NumPy."""
     model = onnx.load(MODEL)
-    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    weights = (held["fc.w_quantized"] - held["fc.w_zero_point"][:, None].astype(np.float64)) * held["fc.w_scale"][:, None]
-    bias = held["fc.b_quantized"] * held["fc.b_quantized_scale"].astype(np.float64)
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    weights = (arrays["fc.w_quantized"] - arrays["fc.w_zero_point"][:, None].astype(np.float64)) * arrays["fc.w_scale"][:, None]
+    bias = arrays["fc.b_quantized"] * arrays["fc.b_quantized_scale"].astype(np.float64)
     stem = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model)).extract_model(["image"], [TENSOR])
     features = onnxruntime.InferenceSession(stem.SerializeToString()).run(None, {"image": photo})[0][0]
     maps = np.zeros((1000, 7, 7))
     for h in range(7):
         for w in range(7):
-            kept = np.zeros_like(features)
-            kept[:, h, w] = features[:, h, w]
-            pooled = rounded(kept.mean(axis=(1, 2)), held["gap_scale"], held["gap_zero_point"])
-            maps[:, h, w] = rounded(weights @ pooled + bias, held["logits_scale"], held["logits_zero_point"])
+            masked = np.zeros_like(features)
+            masked[:, h, w] = features[:, h, w]
+            pooled = rounded(masked.mean(axis=(1, 2)), arrays["gap_scale"], arrays["gap_zero_point"])
+            maps[:, h, w] = rounded(weights @ pooled + bias, arrays["logits_scale"], arrays["logits_zero_point"])
     return maps
 
 

@@ -15,8 +15,8 @@ from openvino_xai.hooks import METHODS, Method
 CASE = CASES["pool and linear"]
 
 
-def maps_of(model: onnx.ModelProto, dialect: str, method: str, batch: np.ndarray, **told: object) -> np.ndarray:
-    hooked = xai.insert(in_dialect(model, dialect), method=method, **told)  # type: ignore[arg-type]
+def maps_of(model: onnx.ModelProto, dialect: str, method: str, batch: np.ndarray, **options: object) -> np.ndarray:
+    hooked = xai.insert(in_dialect(model, dialect), method=method, **options)  # type: ignore[arg-type]
     assert hooked.record["method"] == method
     return xai.load(hooked)(batch)["saliency_map"]
 
@@ -29,14 +29,14 @@ def weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_cam_is_the_classs_weights_over_the_channels(dialect: str, scale: str) -> None:
     model = CASE.build("B", 17)
-    batch, held = images(model, 3), weights(model)
-    found = maps_of(model, dialect, "cam", batch, layer="f", scale=scale)
-    for image, maps in zip(batch, found, strict=True):
+    batch, parameters = images(model, 3), weights(model)
+    hooked_maps = maps_of(model, dialect, "cam", batch, layer="f", scale=scale)
+    for image, maps in zip(batch, hooked_maps, strict=True):
         features = Oracle(CASE.build(1, 17), "f").features(image[None])[0]
         for k in range(CLASSES):
-            true = sum(held["w"][k, c] * features[c] for c in range(len(features)))
+            true = sum(parameters["w"][k, c] * features[c] for c in range(len(features)))
             scaled = (true - true.min()) / (true.max() - true.min())
-            true = scaled if scale == "unit" else true / true.size + held["b"][k]
+            true = scaled if scale == "unit" else true / true.size + parameters["b"][k]
             np.testing.assert_allclose(maps[k], true, atol=1e-5)
 
 
@@ -69,9 +69,9 @@ def test_activation_map_is_the_mean_of_channels(name: str, dialect: str) -> None
     model = CASES[name].build("B", 17)
     batch = images(model, 2)
     for scale in ("none", "unit"):
-        found = maps_of(model, dialect, "activation_map", batch, layer="f", scale=scale)
-        assert found.shape == (2, CLASSES, 6, 8)
-        for image, maps in zip(batch, found, strict=True):
+        hooked_maps = maps_of(model, dialect, "activation_map", batch, layer="f", scale=scale)
+        assert hooked_maps.shape == (2, CLASSES, 6, 8)
+        for image, maps in zip(batch, hooked_maps, strict=True):
             true = Oracle(CASES[name].build(1, 17), "f").features(image[None])[0].mean(axis=0)
             true = (true - true.min()) / (true.max() - true.min()) if scale == "unit" else true
             np.testing.assert_allclose(maps, np.repeat(true[None], CLASSES, axis=0), atol=1e-5)
@@ -83,8 +83,8 @@ def test_activation_map_of_tokens(dialect: str) -> None:
     model = Transformer(prefix=2).build("B")
     hooked = xai.insert(in_dialect(model, dialect), method="activation_map", scale="none")
     batch = images(Transformer(prefix=2).build(1), 2)
-    found = xai.load(hooked)(batch)["saliency_map"]
-    assert found.shape == (2, CLASSES, HEIGHT, WIDTH)
+    maps = xai.load(hooked)(batch)["saliency_map"]
+    assert maps.shape == (2, CLASSES, HEIGHT, WIDTH)
     layer = hooked.layer.name if dialect == "onnx" else None
     if layer is not None:
         value = next(node.output[0] for node in model.graph.node if layer in (node.name, node.output[0]))
@@ -92,7 +92,7 @@ def test_activation_map_of_tokens(dialect: str) -> None:
         from onnx.reference import ReferenceEvaluator
 
         true = ReferenceEvaluator(part).run(None, {"image": batch})[0][:, 2:].mean(axis=2)
-        np.testing.assert_allclose(found[:, 0], true.reshape(2, HEIGHT, WIDTH), atol=1e-5)
+        np.testing.assert_allclose(maps[:, 0], true.reshape(2, HEIGHT, WIDTH), atol=1e-5)
         assert true.shape[1] == CELLS
 
 
@@ -120,8 +120,8 @@ def test_a_wrong_activation_map_is_refused(dialect: str, monkeypatch: pytest.Mon
 def test_ablation_cam_in_the_graph_is_the_probe(name: str, dialect: str) -> None:
     model = in_dialect(CASES[name].build("B", 17), dialect)
     batch = images(CASES[name].build(1, 17), 2)
-    found = maps_of(CASES[name].build("B", 17), dialect, "ablation_cam", batch, layer="f", scale="none", targets="all")
+    hooked_maps = maps_of(CASES[name].build("B", 17), dialect, "ablation_cam", batch, layer="f", scale="none", targets="all")
     probe = xai.probe(model, "ablation_cam", layer="f")
-    for image, maps in zip(batch, found, strict=True):
+    for image, maps in zip(batch, hooked_maps, strict=True):
         _, true = probe.maps(np.repeat(image[None], CLASSES, axis=0), list(range(CLASSES)))
         np.testing.assert_allclose(maps, true, atol=1e-4 * true.max())

@@ -71,8 +71,8 @@ def test_what_a_method_asks() -> None:
         site.channel_scores(nan_like(np.ones((1, 2, 2))))
 
 
-def spoilt(answer: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
-    return lambda asked, given, told: answer(asked, given, nan_like(told))
+def spoilt(check: Callable[..., float]) -> Callable[..., float]:
+    return lambda question, request, answer: check(question, request, nan_like(answer))
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def spoilt(answer: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> Cal
     ],
 )
 def test_what_a_method_was_told(method: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(parts.ANSWERS, what, spoilt(parts.ANSWERS[what], monkeypatch))
+    monkeypatch.setitem(parts.ANSWERS, what, spoilt(parts.ANSWERS[what]))
     with pytest.raises(VerificationError, match="the maps differ from their definition by nan"):
         xai.insert(CASES["pool and linear"].build("B", 17), method=method)
 
 
 def test_maps_that_are_made_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "by_cell", lambda features, place, own=parts.by_cell: nan_like(own(features, place)))
+    monkeypatch.setattr(parts, "by_cell", lambda features, place, real=parts.by_cell: nan_like(real(features, place)))
     with pytest.raises(VerificationError, match="the maps differ from their definition by nan"):
         xai.insert(CASES["pool and linear"].build("B", 17), method="activation_map")
 
@@ -105,10 +105,10 @@ def test_slopes(where: str, spoil: float) -> None:
     if where == "slopes":
         slopes[1, 0, 0, 0] = spoil
 
-    def asked(x: np.ndarray) -> np.ndarray:
+    def scores(x: np.ndarray) -> np.ndarray:
         y = x.mean(axis=(2, 3)).sum(axis=1, keepdims=True)
         same = x is features
         return np.full_like(y, spoil) if where == ("scores here" if same else "scores there") else y
 
     with pytest.raises(VerificationError, match="is not the slope of its score"):
-        step_along(asked, features, slopes, [0, 0], cells=(2, 3), where="here")
+        step_along(scores, features, slopes, [0, 0], cells=(2, 3), where="here")
