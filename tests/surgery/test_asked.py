@@ -1,4 +1,4 @@
-"""A class that is told with the image: one map an image, of that class."""
+"""Models that take a class with each image (`targets="asked"`), and return the map of that class."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_network_asks_for_what_it_is_asked(batch: int | str, dialect: str) -> 
 def test_a_dear_hook_runs_for_maps_alone_and_in_batches_that_fit(
     room: int, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Predictions are those of the model without its hook, which is compiled when it is wanted, and has one input."""
+    """Predictions come from the model without its hook, which takes images alone and is compiled when first needed."""
     images = np.random.default_rng(4).normal(0, 1, (5, *slopes(NAME).image.shape[1:])).astype(np.float32)
     hooked = xai.insert(in_dialect(CASES[NAME].model("B"), dialect), method="fd_cam", layer="x", targets="asked")
     true = xai.load(hooked)

@@ -1,4 +1,7 @@
-"""Copies in the places of tokens that nobody reads: the model's own nodes compute them, and nothing else changes."""
+"""Copies of the class token in the places of dead tokens, which the model computes and nothing reads.
+
+The model's own MLP computes the copies together with the class token. All outputs stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ JOINED = [
     "softmax inside",
     "one block",
 ]
-APART = ["distilled", "two together", "mean of patches"]  # more tokens are read than one
+APART = ["distilled", "two together", "mean of patches"]  # here more than one token is read
 
 
 def hooked_variant(name: str, dialect: str, **options: Any) -> xai.Hooked:
@@ -47,7 +50,7 @@ def test_the_mlp_is_computed_for_copies_and_class_token_at_once(name: str, diale
     assert int(hooked.record["joined"]) >= 2
     products = [node.kind for node in hooked.deployed.reread().graph.nodes].count("matmul")
     plain = [node.kind for node in open_model(VARIANTS[name].build("B")).graph.nodes]
-    assert products - plain.count("matmul") <= 5  # scores and values of the attention, and the head; no MLP
+    assert products - plain.count("matmul") <= 5  # the scores and values of the attention, and the head: no MLP
 
 
 @pytest.mark.parametrize("name", APART)
@@ -58,7 +61,7 @@ def test_what_is_read_has_no_place_for_copies(name: str) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("read", ["n", "y_1", "m3_1"])
 def test_tokens_that_another_output_reads_stay(read: str, dialect: str) -> None:
-    """Of what an output holds, all tokens are read, and copies may only come behind it, or elsewhere."""
+    """An output reads all tokens of its value. Copies may join the tokens of other values only."""
     variant = VARIANTS["fused"]
     model = variant.build("B")
     model.graph.output.append(onnx.helper.make_tensor_value_info(read, onnx.TensorProto.FLOAT, None))
@@ -67,7 +70,7 @@ def test_tokens_that_another_output_reads_stay(read: str, dialect: str) -> None:
     plain, new = open_model(in_dialect(model, dialect)).compile()({"image": batch}), hooked.deployed.compile()({"image": batch})
     for name in plain:
         np.testing.assert_array_equal(new[name], plain[name])
-    assert ("joined" in hooked.record) == (read != "n")  # behind the last norm nothing is left
+    assert ("joined" in hooked.record) == (read != "n")  # behind the last norm nothing is left to share
     np.testing.assert_allclose(new["saliency_map"], oracle(variant).raw(batch), rtol=ROUNDING)
 
 
@@ -113,7 +116,7 @@ def test_copies_are_kept_apart_where_a_runtime_would_change_a_bit(dialect: str, 
 def test_a_copy_in_the_place_of_the_class_token_is_seen(
     dialect: str, verified: list[Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oracle fails where it should: one place too early, the outputs are others."""
+    """The check can fail: copies that start one place too early replace the class token, and verification refuses them."""
     real = Queries._among
     monkeypatch.setattr(Queries, "_among", lambda self, value, span, item, token: real(self, value, span, item, token - 1))
     hooked_variant("fused", dialect)

@@ -1,4 +1,4 @@
-"""What is decided of a hook, and what is tried where the runtime does not take it."""
+"""The decision on how a hook is built, and the decisions that are tried next where the runtime refuses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gate: images that are not asked for cost nothing, and change nothing."""
+"""A gate lets the caller choose which images are explained. The others have empty maps, and no output changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_some_images_are_explained_as_all_are(name: str, dialect: str) -> None:
         np.testing.assert_array_equal(outputs["logits"], true["logits"])
         np.testing.assert_allclose(outputs["saliency_map"][mask], true["saliency_map"][mask], atol=1e-5)
         assert not outputs["saliency_map"][~mask].any()
-    np.testing.assert_allclose(gated(batch)["saliency_map"], true["saliency_map"], atol=1e-5)  # all, where nobody says which
+    np.testing.assert_allclose(gated(batch)["saliency_map"], true["saliency_map"], atol=1e-5)  # without flags all are explained
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -1,4 +1,4 @@
-"""The INT8 sample, on a photo, in both runtimes: its tail keeps its quantisation, and its maps are the definition."""
+"""The INT8 sample on a photo, in both runtimes: the maps are those of the definition with the tail still quantised."""
 
 from __future__ import annotations
 
@@ -30,13 +30,16 @@ def photo() -> np.ndarray:
 
 
 def rounded(x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
-    """QuantizeLinear, then DequantizeLinear, of bytes."""
+    """What is left of `x` after QuantizeLinear to bytes and DequantizeLinear."""
     return (np.clip(np.rint(x / scale) + zero.astype(np.float64), 0, 255) - zero) * scale
 
 
 @pytest.fixture(scope="module")
 def expected(photo: np.ndarray) -> np.ndarray:
-    """[K, 7, 7] logits when one cell is kept: features from ONNX Runtime, the quantised tail written out in NumPy."""
+    """The logits [K, 7, 7] where all cells but one are zero.
+
+    The features come from ONNX Runtime; the quantised tail is written out in NumPy.
+    """
     model = onnx.load(MODEL)
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     weights = (arrays["fc.w_quantized"] - arrays["fc.w_zero_point"][:, None].astype(np.float64)) * arrays["fc.w_scale"][:, None]
@@ -59,7 +62,7 @@ def test_maps_of_quantised_logits(dialect: str, photo: np.ndarray, expected: np.
     hooked = xai.insert(model, layer=LAYER, score="logit", scale="none")
     plain, new = xai.load(model)(photo), xai.load(hooked)(photo)
     np.testing.assert_array_equal(plain["logits"], new["logits"])
-    # logits are multiples of one step; where a sum falls between two, runtimes may round to either
+    # logits are multiples of one step; a runtime may round a sum between two multiples to either
     step = np.diff(np.unique(expected)).min()
     difference = np.abs(new["saliency_map"][0] - expected)
     assert difference.max() <= step * 1.01

@@ -1,4 +1,4 @@
-"""Methods beside Recipro-CAM, inserted: against loops, and where they do not fit."""
+"""CAM, the activation map and Ablation-CAM as hooks: compared with loops, and refused where they do not fit the model."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_activation_map_is_the_mean_of_channels(name: str, dialect: str) -> None
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_activation_map_of_tokens(dialect: str) -> None:
-    """Of what the last block's projections read, without the class token."""
+    """The mean over channels of the values that the last block's projections read, without the class token."""
     model = Transformer(prefix=2).build("B")
     hooked = xai.insert(in_dialect(model, dialect), method="activation_map", scale="none")
     batch = images(Transformer(prefix=2).build(1), 2)
@@ -103,7 +103,7 @@ def test_activation_map_has_no_masks() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_wrong_activation_map_is_refused(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The definition is run on arrays: where the emitted one is another, verification sees it."""
+    """Verification runs the definition on arrays, and refuses a hook whose nodes compute something else."""
 
     def skewed(xp: object, site: object) -> object:
         mean = METHODS_BEFORE["activation_map"].hook(xp, site)  # type: ignore[arg-type]

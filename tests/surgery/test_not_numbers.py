@@ -1,4 +1,4 @@
-"""NaN is never near to anything: each comparison of verification fails on it."""
+"""NaN fails every comparison that verification makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models as they come out of exporters and converters: explained exactly, or refused by name."""
+"""Unusual models from exporters and converters: the maps are exact, or the error names what stands in the way."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_of_two_images_the_one_that_is_meant_must_be_named(dialect: str) -> None
     native = in_dialect(model, dialect)
     with pytest.raises(ModelError, match=r"2 inputs that can be an image, 1 is expected.*; name one of them"):
         xai.insert(native)
-    # what comes from the other image is not known when the hook runs over rows: refused, by name
+    # values of the other image cannot be repeated for the rows of the hook
     with pytest.raises(xai.OvxaiError, match=r"'s' \(Add\) cannot be repeated over rows: its operand 'q'"):
         xai.insert(native, image_input="image", layer="f")
     with pytest.raises(ModelError, match="0 inputs called 'third'"):
@@ -123,7 +123,7 @@ def test_an_embedded_preprocessing() -> None:
 
 
 def test_half_precision_ir_computes_as_the_plain_one() -> None:
-    """A true f16 model: values, not only weights, are f16."""
+    """A model whose values, and not only its weights, are f16."""
     image = op.parameter([-1, 3, 6, 8], np.float16, "image")
     rng = np.random.default_rng(4)
     stem = op.convolution(image, rng.normal(0, 0.4, (4, 3, 3, 3)).astype(np.float16), [1, 1], [1, 1], [1, 1], [1, 1])
@@ -140,7 +140,7 @@ def test_half_precision_ir_computes_as_the_plain_one() -> None:
 
 
 def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
-    """A fully quantised model returns bytes; one cell's probability is less than their step, and would leave a blank map."""
+    """The model returns bytes. The probability of one cell is less than a step of these, and would make every map blank."""
     image = op.parameter([1, 3, 6, 8], np.float32, "image")
     rng = np.random.default_rng(4)
     weights = rng.normal(0, 0.4, (4, 3, 3, 3)).astype(np.float32)
@@ -165,7 +165,7 @@ def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
 
 
 def as_type(model: onnx.ModelProto, kind: int) -> onnx.ModelProto:
-    """The model with weights, image and scores of another floating type."""
+    """The model, with its weights, image and scores in another floating type."""
     for tensor in model.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT:
             array = onnx.numpy_helper.to_array(tensor).astype(onnx.helper.tensor_dtype_to_np_dtype(kind))
@@ -265,7 +265,7 @@ ORDERS = {"in order": np.arange(4), "in another order": np.array([1, 0, 2, 3])}
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_gather_that_counts_up_is_a_reshape(order: str, dialect: str) -> None:
-    """As exporters write what was strided; any other gather over a batch that is flattened is refused by name."""
+    """Exporters write such a gather for a strided view. Any other gather over a flattened batch is refused by name."""
     more = {
         "first": np.array(0), "whole": np.array([-1]), "unit": np.array(1), "four": np.array(4), "more": np.array([1]),
         "order": ORDERS[order][None],
@@ -283,7 +283,7 @@ def test_a_gather_that_counts_up_is_a_reshape(order: str, dialect: str) -> None:
 
 @pytest.mark.parametrize("size", [6, 3])
 def test_an_average_to_a_size_that_is_told(size: int) -> None:
-    """OpenVINO's converter leaves it in, as in AlexNet, where it averages nothing, for images of the usual size."""
+    """OpenVINO's converter writes it for AlexNet, say, where it changes nothing for images of the usual size."""
     image = op.parameter([-1, 3, 6, 6], np.float32, "image")
     features = op.relu(op.multiply(image, np.array([1.5, -1, 2], np.float32).reshape(1, 3, 1, 1)))
     features.set_friendly_name("f")

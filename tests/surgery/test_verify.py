@@ -1,4 +1,4 @@
-"""Verification must refuse what is wrong: it is shown wrong hooks here."""
+"""Verification refuses hooks that are wrong: each test shows it one."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def test_what_was_seen_is_told() -> None:
 
 
 def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
-    """Of this network's seven logits, those of the first random images stay the same where the hook joins what is fused."""
+    """The first random images hide the change: with the cheaper hook all seven logits keep their bits for them.
+
+    Later images show it, so that the hook computes the network's nodes again (`apart`), and no image changes.
+    """
     model = onnx.load(ROOT / "tests" / "zoo" / "vit.onnx")
     hooked = xai.insert(model, method="grad_cam")
     assert hooked.record["fallback"] == "apart"

@@ -1,4 +1,4 @@
-"""A dozen small networks of different kinds, as exporters write them: explained, and their cells where the image says."""
+"""A dozen small networks of different kinds, as exporters write them: each is explained, with its cells in their places."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WITH_CLASS_TOKENS = {"vit", "deit", "eva"}
 
 @pytest.fixture(scope="module")
 def zoo() -> ModuleType:
-    """What `scripts/zoo.py` does with each model."""
+    """The module `scripts/zoo_one.py`, which tries one model."""
     spec = importlib.util.spec_from_file_location("zoo_one", ROOT / "scripts" / "zoo_one.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -40,13 +40,13 @@ def test_explained(path: Path, dialect: str, zoo: ModuleType) -> None:
     report = zoo.became(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"))
     assert report["became"] == "explained", report
     assert report["method"] == ("vit_reciprocam" if path.stem in WITH_CLASS_TOKENS else "reciprocam")
-    assert report["depth"] > 0.65  # of two blocks the last is not far behind the middle
+    assert report["depth"] > 0.65  # with two blocks the last one starts not far behind the middle
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_differentiated(path: Path, dialect: str, zoo: ModuleType) -> None:
-    """The score moves along the gradient as it says, or there would be no hook."""
+    """Verification has compared the gradient with finite differences of the score."""
     hooked = xai.insert(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"), method="grad_cam")
     assert hooked.verified is not None and hooked.record["score"] == "logit"
 
