@@ -42,7 +42,7 @@ class Reference:
 
     def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> Running:
         """The model with the values `read` as more outputs, and the values `given` as inputs, ready to run."""
-        return self.compiled(self.model.probing(read=read, given=given))
+        return self.compiled(self.model.probing(read=read, inputs=given))
 
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
