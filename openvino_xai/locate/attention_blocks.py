@@ -31,14 +31,14 @@ def blocks(
     end = scores.value if scores.activation is None else scores.activation.operand(0)
     separates = paths_through(graph, image, end)
     order = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
-    found: dict[Value, Candidate] = {}
+    by_entry: dict[Value, Candidate] = {}
     for node in graph.nodes:
         if node.outputs[0] in separates and _attends(node):
             entry, inside = _between(node, separates)
-            if entry is not None and entry not in found and entry in order:
+            if entry is not None and entry not in by_entry and entry in order:
                 inside.sort(key=lambda node: order[node.outputs[0]])
-                found[entry] = _block(entry, inside, separates, placed, hint)
-    return sorted(found.values(), key=lambda block: (block.reason is not None, -order[block.value]))
+                by_entry[entry] = _block(entry, inside, separates, placed, hint)
+    return sorted(by_entry.values(), key=lambda block: (block.reason is not None, -order[block.value]))
 
 
 def _attends(node: Node) -> bool:
@@ -71,8 +71,8 @@ def _passed_on(node: Node | None) -> int | None:
 def _between(node: Node, separates: Mapping[Value, bool]) -> tuple[Value | None, list[Node]]:
     """The last value before `node` that separates the image from the scores, and the nodes from there to `node`."""
     entry, inside = None, [node]
-    for made in inside:
-        for _, value in made.operands:
+    for reader in inside:
+        for _, value in reader.operands:
             if separates.get(value):
                 entry = value
             elif value in separates and value.producer is not None and value.producer not in inside:
@@ -91,7 +91,7 @@ def _block(
         return Candidate(layer_name(entry), (CutValue(entry, Place(0, (1,), (1, 1))),), why, attends=True)
     (value,) = read
     name = layer_name(value)
-    places = [_told(item, hint) if hint != TokenHint() else placed.get(item) for item in (entry, value)]
+    places = [_hinted_place(item, hint) if hint != TokenHint() else placed.get(item) for item in (entry, value)]
     first, second = places
     if first is None or second is None or len(first.cells) != 1 or first != second:
         why = (
@@ -141,7 +141,7 @@ def _moves_or_quantises(node: Node) -> bool:
     return _moves(node) or operation_of(node).quantises
 
 
-def _told(value: Value, hint: TokenHint) -> Place | None:
+def _hinted_place(value: Value, hint: TokenHint) -> Place | None:
     """The place of tokens [B, T, C] as a user tells it; what is not told follows from the number of tokens."""
     shape = value.shape or ()
     if len(shape) != 3 or not isinstance(shape[1], int):

@@ -12,19 +12,19 @@ IMAGE_CHANNELS = (1, 3, 4)
 
 def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
     """The input that holds the image, called `name` or the only one that can be it, and its axes. Raises ModelError."""
-    found = [(value, place) for value in graph.inputs if (place := _image_place(value)) is not None]
+    images = [(value, place) for value in graph.inputs if (place := _image_place(value)) is not None]
     if name is not None:
-        found = [(value, place) for value, place in found if name in (value.name, *value.aliases)]
-    if len(found) != 1:
+        images = [(value, place) for value, place in images if name in (value.name, *value.aliases)]
+    if len(images) != 1:
         which = f"called '{name}' " if name else ""
-        given = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
+        listing = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
         raise ModelError(
-            f"the model has {len(found)} inputs {which}that can be an image, 1 is expected: "
-            f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4; the inputs are {given}"
-            + ("; name one of them" if len(found) > 1 else ""),
-            options=("image_input",) if len(found) > 1 else (),
+            f"the model has {len(images)} inputs {which}that can be an image, 1 is expected: "
+            f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4; the inputs are {listing}"
+            + ("; name one of them" if len(images) > 1 else ""),
+            options=("image_input",) if len(images) > 1 else (),
         )
-    return found[0]
+    return images[0]
 
 
 def _image_place(value: Value) -> Place | None:

@@ -92,7 +92,7 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
     """Every value with cells on the way from the image to the scores, best first: the last that separate come first."""
     end = scores.value if scores.activation is None else scores.activation.operand(0)
     separates = paths_through(graph, image, end)
-    found = []
+    cuts = []
     for value in _in_order(graph):
         where = placed.get(value)
         if where is None or value not in separates or value is scores.value:
@@ -114,9 +114,9 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
             reason = f"it holds {value.dtype}, not floating-point features"
         elif not separates[value]:
             reason = f"it does not separate the image from the scores: {_bypass(graph, value, separates)}"
-        found.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
-    found.reverse()
-    return sorted(found, key=lambda candidate: candidate.reason is not None)
+        cuts.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
+    cuts.reverse()
+    return sorted(cuts, key=lambda candidate: candidate.reason is not None)
 
 
 def _in_order(graph: Graph) -> Iterable[Value]:
@@ -133,9 +133,9 @@ def layer_name(value: Value) -> str:
 def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
     """Which value reaches the scores beside `value`, and where it enters."""
     after = {value}
-    known = set(on_the_way)
+    path = set(on_the_way)
     for node in graph.nodes:
-        operands = [operand for _, operand in node.operands if operand in known]
+        operands = [operand for _, operand in node.operands if operand in path]
         if any(operand in after for operand in operands):
             for operand in operands:
                 if operand not in after:
@@ -156,20 +156,20 @@ def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
     return weighed
 
 
-def choose(found: Sequence[Candidate], layer: str | None, graph: Graph) -> Candidate:
+def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Candidate:
     """The candidate called `layer`, by node or tensor name, or the best one. Raises LayerError."""
     if layer is None:
-        for candidate in found:
+        for candidate in choices:
             if candidate.reason is None:
                 return candidate
-        worst = found[0] if found else None
+        worst = choices[0] if choices else None
         raise LayerError(
             "no layer can carry a hook: "
             + (f"the last with cells, '{worst.name}', cannot: {worst.reason}" if worst else "no layer is known to have cells"),
             options=worst.options if worst else (),
         )
     value = _named(graph, layer)
-    for candidate in found:
+    for candidate in choices:
         if candidate.value is value:
             if candidate.reason is not None:
                 raise LayerError(
@@ -188,10 +188,10 @@ def choose(found: Sequence[Candidate], layer: str | None, graph: Graph) -> Candi
     )
 
 
-def is_among(found: Sequence[Candidate], layer: str, graph: Graph) -> bool:
+def is_among(choices: Sequence[Candidate], layer: str, graph: Graph) -> bool:
     """Whether one of the candidates is called `layer`."""
     value = _named(graph, layer)
-    return any(candidate.value is value for candidate in found)
+    return any(candidate.value is value for candidate in choices)
 
 
 def _named(graph: Graph, layer: str) -> Value | None:

@@ -72,32 +72,34 @@ def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
     Rows and columns that a reshape merges are followed as tokens, also where others are put ahead of them or behind them,
     and found again where tokens are laid out as before.
     """
-    known = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
+    roles_of = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
-            known[value] = _followed(node, axes, known)
-    found = {value: roles.place(value.shape or ()) for value, roles in known.items()}
-    return {value: where for value, where in found.items() if where is not None}
+            roles_of[value] = _followed(node, axes, roles_of)
+    placed = {value: roles.place(value.shape or ()) for value, roles in roles_of.items()}
+    return {value: where for value, where in placed.items() if where is not None}
 
 
-def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
+def _followed(node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:
     """The roles of a node's output."""
-    found: dict[str, set[Span]] = {}
+    destinations: dict[str, set[Span]] = {}
     roles = _Roles({})
     for index, value in node.operands:
-        held = known.get(value)
-        for role, span in held.spans.items() if held else ():
+        before = roles_of.get(value)
+        for role, span in before.spans.items() if before else ():
             after = follow(node, index, span) or (_mixed(node, axes, index, span) if role in ("height", "width") else None)
-            if after is not None and not (node.kind == "matmul" and index and role in found):  # of queries and keys: queries
-                found.setdefault(role, set()).add(after)
-                if role == "tokens" and held:
-                    roles.grid, roles.prefix = held.grid, held.prefix
-    roles.spans = {role: spans.pop() for role, spans in found.items() if len(spans) == 1}
+            if after is not None and not (
+                node.kind == "matmul" and index and role in destinations
+            ):  # of queries and keys: queries
+                destinations.setdefault(role, set()).add(after)
+                if role == "tokens" and before:
+                    roles.grid, roles.prefix = before.grid, before.prefix
+    roles.spans = {role: spans.pop() for role, spans in destinations.items() if len(spans) == 1}
     if operation_of(node).joins:
-        _joined(node, known, roles)
+        _joined(node, roles_of, roles)
     elif node.kind == "slice" and "tokens" not in roles.spans:
-        _cut(node, known, roles)
-    elif operation_of(node).lays_out and (first := known.get(node.operand(0))):
+        _cut(node, roles_of, roles)
+    elif operation_of(node).lays_out and (first := roles_of.get(node.operand(0))):
         _refined(roles, shape_of(node.outputs[0]))
         for role in {"height", "width"} & set(first.spans) - set(roles.spans):
             shapes, span = (shape_of(node.operand(0)), shape_of(node.outputs[0])), first.spans[role]
@@ -160,27 +162,27 @@ def _split_anew(before: Shape, after: Shape, span: Span) -> Span | None:
     return None
 
 
-def _joined(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:
+def _joined(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
     """Tokens that others are put ahead of, or behind."""
     along = node.attributes["axis"] % len(shape_of(node.outputs[0]))
     ahead: int | None = 0
-    found = []
+    grids = []
     for _, value in node.operands:
-        held = known.get(value)
-        place = held.place(shape_of(value)) if held else None
+        before = roles_of.get(value)
+        place = before.place(shape_of(value)) if before else None
         if place is not None and place.cells == (along,) and ahead is not None:
-            found.append((place.grid, place.prefix + ahead))
+            grids.append((place.grid, place.prefix + ahead))
         size = shape_of(value)[along]
         ahead = ahead + size if ahead is not None and isinstance(size, int) else None
-    if len(found) == 1:  # of two, neither is the image alone
+    if len(grids) == 1:  # of two, neither is the image alone
         roles.spans["tokens"] = Span(along)
-        roles.grid, roles.prefix = found[0]
+        roles.grid, roles.prefix = grids[0]
 
 
-def _cut(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:
+def _cut(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
     """Tokens of which a slice keeps all that are cells."""
-    held, a, shape = known.get(node.operand(0)), node.attributes, shape_of(node.operand(0))
-    place = held.place(shape) if held else None
+    before, a, shape = roles_of.get(node.operand(0)), node.attributes, shape_of(node.operand(0))
+    place = before.place(shape) if before else None
     if place is None or [axis % len(shape) for axis in a["axes"]] != list(place.cells) or a["steps"] != [1]:
         return
     (tokens,) = place.cells

@@ -26,9 +26,9 @@ class Span:
 
     def length(self, shape: Shape) -> Size:
         """How many items there are, where `fits`."""
-        found = quotient(shape[self.axis], self.outer * self.inner)
-        assert found is not None
-        return found
+        items = quotient(shape[self.axis], self.outer * self.inner)
+        assert items is not None
+        return items
 
     def fits(self, shape: Shape) -> bool:
         """Whether the axis is known to hold whole items: sizes that only a run knows may hide it."""
@@ -70,10 +70,10 @@ def laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
         return None
     items = span.length(before)
     ahead = product(before[: span.axis]) * span.outer
-    found = []
+    spans = []
     for axis, size in enumerate(after):
         outer = quotient(ahead, product(after[:axis]))
         inner = None if outer is None else quotient(size, outer * items)
         if outer is not None and inner is not None:
-            found.append(Span(axis, outer, inner))
-    return min(found, key=lambda one: at_one(one.outer), default=None)
+            spans.append(Span(axis, outer, inner))
+    return min(spans, key=lambda candidate: at_one(candidate.outer), default=None)
