@@ -31,8 +31,8 @@ def repeat_over_rows(
 
     `shape` tells the shapes of outputs, but for the rows, and `replaced` what stands in place of other operands.
     """
-    every = axes_of(node)
-    if every is None:
+    axes = axes_of(node)
+    if axes is None:
         why = "its shapes are not known" if node.kind else "the operation is not one that is known to treat rows alike"
         raise PlanError(f"{node} cannot be repeated over rows: {why}", node=node.name)
     count = next(iter(operands.values())).count
@@ -49,7 +49,7 @@ def repeat_over_rows(
         elif index in replaced:
             inputs.append(replaced[index])
         else:
-            inputs.append(_beside(graph, trace, node, index, every[0][span.axis], count))
+            inputs.append(_beside(graph, trace, node, index, axes[0][span.axis], count))
     return [Rows(value, span) for value in trace.repeat(node, inputs, shapes)]
 
 
@@ -63,8 +63,8 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[So
     value = node.operand(index)
     along = [source.axis for source in sources if source.operand == index]
     shape = shape_of(value)
-    if along and shape[along[0]] != 1 and (one := of_one_image(graph, trace, value, along[0])) is not None:
-        value, shape = one, shape_of(one)
+    if along and shape[along[0]] != 1 and (single_image := of_one_image(graph, trace, value, along[0])) is not None:
+        value, shape = single_image, shape_of(single_image)
     if along and shape[along[0]] != 1:
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' differs from image to image", node=node.name
@@ -89,31 +89,31 @@ def of_one_image(graph: Graph, trace: Trace, value: Value, axis: int) -> Value |
         return value
     if node is None or len(node.outputs) != 1:
         return None
-    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    sizes = (*shape[:axis], 1, *shape[axis + 1 :])
     if node.kind == "broadcast":
         before = node.operand(0)
-        own = axis - len(shape) + len(shape_of(before))
-        if is_fixed(graph, before) and (own < 0 or shape_of(before)[own] == 1):
-            return trace.broadcast_to(before, one)
+        batch_axis = axis - len(shape) + len(shape_of(before))
+        if is_fixed(graph, before) and (batch_axis < 0 or shape_of(before)[batch_axis] == 1):
+            return trace.broadcast_to(before, sizes)
         return None
     if not operation_of(node).pointwise:
         return None
     operands: list[Value | None] = []
     for operand in node.inputs:
-        own = axis - len(shape) + (operand.rank or 0) if operand is not None else -1
-        made = operand
-        if operand is not None and own >= 0 and shape_of(operand)[own] != 1:
-            made = of_one_image(graph, trace, operand, own)
-        if operand is not None and (made is None or (made is operand and not is_fixed(graph, operand))):
+        batch_axis = axis - len(shape) + (operand.rank or 0) if operand is not None else -1
+        replacement = operand
+        if operand is not None and batch_axis >= 0 and shape_of(operand)[batch_axis] != 1:
+            replacement = of_one_image(graph, trace, operand, batch_axis)
+        if operand is not None and (replacement is None or (replacement is operand and not is_fixed(graph, operand))):
             return None
-        operands.append(made)
-    return trace.repeat(node, operands, [one])[0]
+        operands.append(replacement)
+    return trace.repeat(node, operands, [sizes])[0]
 
 
 def _row_span(node: Node, operands: Mapping[int, Rows]) -> Span:
     """Where an output holds the rows. Raises PlanError where the node mixes them."""
-    found = {follow(node, index, rows.span) for index, rows in operands.items()}
-    span = found.pop() if len(found) == 1 else None
+    spans = {follow(node, index, rows.span) for index, rows in operands.items()}
+    span = spans.pop() if len(spans) == 1 else None
     if span is None:
         raise PlanError(f"{node} cannot be repeated over rows: it mixes the items of a batch", node=node.name)
     return span

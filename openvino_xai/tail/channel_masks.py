@@ -42,23 +42,23 @@ class Channels(Cells):
 class ChannelTail(Tail):
     """The part of a model that leads to `end`, for features of which copy m has the channels where `kept` [B, M, C] is true."""
 
-    def __init__(self, graph: Graph, trace: Trace, end: Value, kept: Value, *, batch: Size) -> None:
-        grid = (shape_of(kept)[1], 1)
+    def __init__(self, graph: Graph, trace: Trace, end: Value, channel_masks: Value, *, batch: Size) -> None:
+        grid = (shape_of(channel_masks)[1], 1)
         super().__init__(graph, trace, end, batch=batch, grid=grid, lazy=True)
         self._cells = Channels(graph, trace, batch, grid)
-        self._kept = kept
+        self._channel_masks = channel_masks
 
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
         """Where no layer makes classes of channels, the channels are the classes, and all of them are needed."""
         mixed = any(operation_of(node).weights is not None for node in self._nodes)
         super()._choose(columns if mixed else None, start)
 
-    def _can_differ(self, held: Mapping[Value, int]) -> bool:
-        return can_differ(self._nodes, held, by_channel=True)
+    def _can_differ(self, class_axis: Mapping[Value, int]) -> bool:
+        return can_differ(self._nodes, class_axis, by_channel=True)
 
     def _linear(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
         """For few classes: as many copies of the weights are less than as many copies of the features as there are masks."""
-        cell, masks = operands.get(0), shape_of(self._kept)[1]
+        cell, masks = operands.get(0), shape_of(self._channel_masks)[1]
         if not isinstance(cell, Cell) or cell.rest is not None or len(operands) > 1 or not is_linear(node):
             return None
         if cell.place.cells != (1,) or (node.kind == "matmul" and len(shape_of(cell.value)) != 2):
@@ -66,10 +66,12 @@ class ChannelTail(Tail):
         if not isinstance(masks, int) or columns.count >= masks:
             return None
         value = tapped(self._trace, cell.value)
-        return Rows(linear_of_channels(self._trace, node, value, self._kept, columns, (self._batch, masks)))
+        return Rows(linear_of_channels(self._trace, node, value, self._channel_masks, columns, (self._batch, masks)))
 
     def _masks(self, cell: Cell) -> Value:
         """[B, M, 1, C, 1 ...], as the axes of the value are."""
         (axis,) = cell.place.cells
-        shape, (batch, masks, channels) = shape_of(cell.value), shape_of(self._kept)
-        return self._trace.reshape(self._kept, (batch, masks, *(channels if a == axis else 1 for a in range(1, len(shape)))))
+        shape, (batch, masks, channels) = shape_of(cell.value), shape_of(self._channel_masks)
+        return self._trace.reshape(
+            self._channel_masks, (batch, masks, *(channels if a == axis else 1 for a in range(1, len(shape))))
+        )

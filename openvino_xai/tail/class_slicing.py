@@ -20,46 +20,46 @@ from openvino_xai.tail.target import Columns
 def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], classes: int) -> dict[Value, int]:
     """The values of the tail that can be computed for some classes alone, and the axis that holds the classes."""
     inside = {value for node in nodes for value in node.outputs} | set(start)
-    held = {end: 1}
+    class_axis = {end: 1}
     for node in reversed(nodes):
-        axis = held.get(node.outputs[0])
+        axis = class_axis.get(node.outputs[0])
         axes = axes_of(node)
         if axis is None or axes is None or len(node.outputs) > 1:
             continue
         sources = axes[0][axis]
         if not sources or any(not source.exact for source in sources):
-            del held[node.outputs[0]]  # the classes are mixed here: the output is whole, and they are picked from it
+            del class_axis[node.outputs[0]]  # the classes are mixed here: the output is whole, and they are picked from it
             continue
         for source in sources:
             operand = node.operand(source.operand)
             if operand in inside and shape_of(operand)[source.axis] == classes:
-                held[operand] = source.axis
-    return _closed(nodes, held, start)
+                class_axis[operand] = source.axis
+    return _closed(nodes, class_axis, start)
 
 
-def _closed(nodes: Sequence[Node], held: dict[Value, int], start: Collection[Value]) -> dict[Value, int]:
+def _closed(nodes: Sequence[Node], class_axis: dict[Value, int], start: Collection[Value]) -> dict[Value, int]:
     """Without the values that something else reads whole, and all that depends on them being so."""
     for value in start:
-        held.pop(value, None)
+        class_axis.pop(value, None)
     changed = True
     while changed:
         changed = False
         for node in nodes:
-            whole = node.outputs[0] not in held
+            reads_all = node.outputs[0] not in class_axis
             for _, value in node.operands:
-                if whole and value in held:
-                    del held[value]
+                if reads_all and value in class_axis:
+                    del class_axis[value]
                     changed = True
-    return held
+    return class_axis
 
 
-def can_differ(nodes: Sequence[Node], held: Mapping[Value, int], *, by_channel: bool = False) -> bool:
+def can_differ(nodes: Sequence[Node], class_axis: Mapping[Value, int], *, by_channel: bool = False) -> bool:
     """Whether classes can be chosen for each image: one linear layer, and then only what treats each score alone.
 
     Where masks are `by_channel`, that may be a map of classes, too.
     """
-    chosen = [node for node in nodes if node.outputs[0] in held]
-    linear = [node for node in chosen if not any(value in held for _, value in node.operands)]
+    chosen = [node for node in nodes if node.outputs[0] in class_axis]
+    linear = [node for node in chosen if not any(value in class_axis for _, value in node.operands)]
     if len(linear) != 1 or not (is_linear(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear(linear[0])):
         return False
     return all(_treats_each_alone(node, pools=by_channel) for node in chosen if node is not linear[0])
@@ -79,22 +79,22 @@ def is_linear(node: Node) -> bool:
 
 
 def picked(
-    trace: Trace, node: Node, held: Mapping[Value, int], columns: Columns, rows: Rows, sizes: tuple[Size, Size]
+    trace: Trace, node: Node, class_axis: Mapping[Value, int], columns: Columns, rows: Rows, sizes: tuple[Size, Size]
 ) -> dict[int, Value]:
     """The operands of `node` that hold something of every class, cut down to the classes asked for; `sizes` are (B, N)."""
-    axis = held[node.outputs[0]]
+    axis = class_axis[node.outputs[0]]
     axes = axes_of(node)
     assert axes is not None
-    found = {}
+    slices = {}
     for source in axes[0][axis]:
         operand = node.operand(source.operand)
-        if operand in held or shape_of(operand)[source.axis] == 1:
+        if operand in class_axis or shape_of(operand)[source.axis] == 1:
             continue
         if not columns.of_each_image:
-            found[source.operand] = trace.take(operand, columns.ids, axis=source.axis)
+            slices[source.operand] = trace.take(operand, columns.ids, axis=source.axis)
         else:
-            found[source.operand] = _by_row(trace, operand, node, axis, columns, rows, sizes)
-    return found
+            slices[source.operand] = _by_row(trace, operand, node, axis, columns, rows, sizes)
+    return slices
 
 
 def _by_row(
@@ -122,11 +122,12 @@ def linear_by_image(trace: Trace, node: Node, rows: Rows, columns: Columns, size
 
 
 def linear_of_channels(
-    trace: Trace, node: Node, value: Value, kept: Value, columns: Columns, sizes: tuple[Size, Size]
+    trace: Trace, node: Node, value: Value, channel_masks: Value, columns: Columns, sizes: tuple[Size, Size]
 ) -> Value:
-    """[B * M, k, ...]: a linear layer, or a 1x1 convolution, on copies of `value` [B, C, ...] that have the channels `kept`.
+    """[B * M, k, ...]: a linear layer, or a 1x1 convolution, on copies of `value` [B, C, ...] masked by `channel_masks`.
 
-    The sum over the channels of kept_mc w_kc v_c is a product of the masks with w_kc v_c: no copy is ever made.
+    `channel_masks` are [B, M, C]. The sum over c of mask_mc w_kc v_c is a product of the masks with w_kc v_c, so no copy is
+    ever made.
     """
     batch, _ = sizes
     _, channels, *others = shape_of(value)
@@ -135,7 +136,7 @@ def linear_of_channels(
         trace.reshape(weights, (*shape_of(weights), 1)), trace.reshape(value, (batch, 1, channels, product(others)))
     )  # [B, k, C, ...]
     laid = trace.reshape(trace.permute_dims(each, (0, 2, 1, 3)), (batch, channels, columns.count * product(others)))
-    y = trace.matmul(trace.astype(kept, value.dtype), laid)
+    y = trace.matmul(trace.astype(channel_masks, value.dtype), laid)
     return _with_addend(trace, node, y, columns, sizes, others)
 
 

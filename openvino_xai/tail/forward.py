@@ -91,12 +91,12 @@ class Tail:
         self._columns, self._chosen = columns, {}
         if columns is None or shape_of(self._end)[1] != columns.total:
             return
-        held = class_axes(self._nodes, self._end, start, columns.total)
-        if not columns.of_each_image or self._can_differ(held):
-            self._chosen = held
+        class_axis = class_axes(self._nodes, self._end, start, columns.total)
+        if not columns.of_each_image or self._can_differ(class_axis):
+            self._chosen = class_axis
 
-    def _can_differ(self, held: Mapping[Value, int]) -> bool:
-        return can_differ(self._nodes, held)
+    def _can_differ(self, class_axis: Mapping[Value, int]) -> bool:
+        return can_differ(self._nodes, class_axis)
 
     def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
         lazy = self._cells.step(node, operands) if self._cells else None
@@ -122,8 +122,7 @@ class Tail:
         if columns.of_each_image and is_linear(node):
             return [Rows(linear_by_image(self._trace, node, first, columns, sizes))]
         replaced = picked(self._trace, node, self._chosen, columns, first, sizes)
-        made = repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced)
-        return list(made)
+        return list(repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced))
 
     def _linear(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
         """The output of a linear layer for the selected classes, where masks are a part of its product."""
@@ -151,8 +150,8 @@ class Tail:
         if isinstance(value, Rows):
             return value
         if isinstance(value, Flat):
-            whole = self._as_rows(value.cell)
-            return Rows(self._trace.reshape(whole.value, (whole.count, *shape_of(value.value)[1:])))
+            rows = self._as_rows(value.cell)
+            return Rows(self._trace.reshape(rows.value, (rows.count, *shape_of(value.value)[1:])))
         if value not in self._rows:
             self._rows[value] = self._selected_by_mask(value)
         return self._rows[value]
@@ -210,8 +209,8 @@ class Tail:
 
 def replayed(graph: Graph, trace: Trace, start: Mapping[Value, Rows], end: Value) -> dict[Value, Rows]:
     """The values between the start and the end, over the rows that stand in its place. Raises PlanError."""
-    known = dict(start)
-    for node in between(graph, known, end):
-        rows = {index: known[value] for index, value in node.operands if value in known}
-        known.update(zip(node.outputs, repeat_over_rows(graph, trace, node, rows), strict=True))
-    return known
+    values = dict(start)
+    for node in between(graph, values, end):
+        rows = {index: values[value] for index, value in node.operands if value in values}
+        values.update(zip(node.outputs, repeat_over_rows(graph, trace, node, rows), strict=True))
+    return values

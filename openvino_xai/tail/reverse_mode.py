@@ -79,19 +79,19 @@ class Backward:
             reached = [adjoints[value] for value in node.outputs if value in adjoints]
             if not reached:
                 continue
-            given = self._of_parts(node, adjoints) if operation_of(node).splits else reached[0]
+            output_adjoint = self._of_parts(node, adjoints) if operation_of(node).splits else reached[0]
             rule = operation_of(node).adjoint
             if rule is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
-            if given.by_class and not self._stays_small(node):
-                given = self.as_rows(given)
-            step = _Step(self, node, given)
+            if output_adjoint.by_class and not self._stays_small(node):
+                output_adjoint = self.as_rows(output_adjoint)
+            step = _Step(self, node, output_adjoint)
             for index, operand in node.operands:
                 if operand in self.spans and operand in data_operands(node) and index not in operation_of(node).selectors:
                     with understood(node):
-                        adjoint = rule(step, index, given.value)
-                    made = Adjoint(adjoint, self.spans[operand], given.by_class)
-                    adjoints[operand] = self._added(adjoints.get(operand), made)
+                        adjoint = rule(step, index, output_adjoint.value)
+                    operand_adjoint = Adjoint(adjoint, self.spans[operand], output_adjoint.by_class)
+                    adjoints[operand] = self._added(adjoints.get(operand), operand_adjoint)
         for value in self._cut:
             if value not in adjoints:
                 raise PlanError(f"the scores do not depend on '{value.name}' in a way that has a derivative", node=value.name)
@@ -104,8 +104,8 @@ class Backward:
         spans = dict.fromkeys(self._cut, FIRST)
         for node in self._nodes:
             inside = [(index, value) for index, value in node.operands if value in spans and value in data_operands(node)]
-            every = {follow(node, index, spans[value]) for index, value in inside}
-            span = every.pop() if len(every) == 1 else None
+            output_spans = {follow(node, index, spans[value]) for index, value in inside}
+            span = output_spans.pop() if len(output_spans) == 1 else None
             if span is None:
                 raise PlanError(
                     f"{node} cannot be differentiated: it mixes images, or its shapes are not known", node=node.name
@@ -139,8 +139,8 @@ class Backward:
             return value
         ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
         apart = self.xp.reshape(value, (*ahead, span.outer * self.items, 1, span.inner, *behind))
-        whole = self.xp.broadcast_to(apart, (*ahead, span.outer * self.items, count, span.inner, *behind))
-        return self.xp.reshape(whole, (*ahead, span.outer * self.items * count * span.inner, *behind))
+        repeated = self.xp.broadcast_to(apart, (*ahead, span.outer * self.items, count, span.inner, *behind))
+        return self.xp.reshape(repeated, (*ahead, span.outer * self.items * count * span.inner, *behind))
 
     def as_rows(self, adjoint: Adjoint) -> Adjoint:
         """With a row for each class of each image."""
@@ -154,8 +154,8 @@ class Backward:
         if columns.of_each_image:
             value = xp.take(adjoint.value, columns.ids, axis=axis)
         else:
-            one = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
-            value = xp.broadcast_to(one, (*ahead, self.items, *shape[axis:]))
+            single_image = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
+            value = xp.broadcast_to(single_image, (*ahead, self.items, *shape[axis:]))
         return Adjoint(xp.reshape(value, (*ahead, self.rows, *behind)), adjoint.span, False)
 
     def _picked_by_image(self, seed: Value) -> Value:
@@ -207,12 +207,12 @@ class Backward:
         """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
         parts = []
         for value in node.outputs:
-            whole = self.shape(value, self.spans[value], False)
+            shape = self.shape(value, self.spans[value], False)
             if value in adjoints:
-                parts.append(self.xp.broadcast_to(self.as_rows(adjoints[value]).value, whole))
+                parts.append(self.xp.broadcast_to(self.as_rows(adjoints[value]).value, shape))
             else:
-                zero = np.zeros((1,) * len(whole), node.operand(0).dtype)
-                parts.append(self.xp.broadcast_to(zero, whole))
+                zero = np.zeros((1,) * len(shape), node.operand(0).dtype)
+                parts.append(self.xp.broadcast_to(zero, shape))
         return Adjoint(self.xp.concat(parts, axis=node.attributes["axis"]), self.spans[node.outputs[0]], False)
 
     def _added(self, old: Adjoint | None, new: Adjoint) -> Adjoint:
@@ -232,8 +232,8 @@ def _computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -
         again[value] = trace.maximum(tapped(trace, value), lowest)  # the same: runtimes merge nodes that read the same
     for node in nodes:
         inputs = [value if value is None else again.get(value, value) for value in node.inputs]
-        made = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
-        again.update(zip(node.outputs, made, strict=True))
+        copies = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
+        again.update(zip(node.outputs, copies, strict=True))
     return again
 
 
@@ -288,9 +288,9 @@ class _Step:
         return float(size)
 
     def full(self, g: Value, axes: tuple[int, ...] | None = None) -> Value:
-        whole = self.output_shape()
-        wanted = range(len(whole)) if axes is None else axes
-        return self.xp.broadcast_to(g, tuple(whole[a] if a in wanted else size for a, size in enumerate(shape_of(g))))
+        sizes = self.output_shape()
+        wanted = range(len(sizes)) if axes is None else axes
+        return self.xp.broadcast_to(g, tuple(sizes[a] if a in wanted else size for a, size in enumerate(shape_of(g))))
 
     def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
         """The seed picks one item a row."""
@@ -299,5 +299,5 @@ class _Step:
             return None
         rank = len(shape_of(weights))
         first = self.xp.permute_dims(weights, (axis, *(a for a in range(rank) if a != axis)))
-        whole = np.array_equal(columns.shared, np.arange(columns.total))
-        return first if whole else self.xp.take(first, columns.shared, axis=0)
+        identity = np.array_equal(columns.shared, np.arange(columns.total))
+        return first if identity else self.xp.take(first, columns.shared, axis=0)

@@ -49,12 +49,12 @@ class Cells:
     # -- what treats every cell alike
 
     def _alike(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
-        every = axes_of(node)
-        if every is None:
+        output_axes = axes_of(node)
+        if output_axes is None:
             return None
-        placed = [_placed(axes, cells) for axes in every]
+        placed = [_placed(axes, cells) for axes in output_axes]
         beside = [(index, value) for index, value in node.operands if index not in cells]
-        for place, axes in zip(placed, every, strict=True):
+        for place, axes in zip(placed, output_axes, strict=True):
             if place is None or place.batch != 0:
                 return None
             for index, value in beside:
@@ -64,7 +64,7 @@ class Cells:
         if any(not is_fixed(self._graph, value) for index, value in beside if index not in operation_of(node).controls):
             return None
         values = self._values(node, cells)
-        rests = self._rests(node, cells, [place for place in placed if place is not None], every)
+        rests = self._rests(node, cells, [place for place in placed if place is not None], output_axes)
         return [Cell(v, r, p) for v, r, p in zip(values, rests, placed, strict=True) if p is not None]
 
     def _values(self, node: Node, cells: Mapping[int, Cell]) -> tuple[Value, ...]:
@@ -76,36 +76,36 @@ class Cells:
         inputs = [cells[i].value if i in cells else value for i, value in enumerate(node.inputs)]
         return self._trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
 
-    def _rests(self, node: Node, cells: Mapping[int, Cell], places: list[Place], every: list[Axes]) -> list[Value | None]:
+    def _rests(self, node: Node, cells: Mapping[int, Cell], places: list[Place], output_axes: list[Axes]) -> list[Value | None]:
         """The rests: the operation applied to the rests of its operands."""
         zeros = all(cell.rest is None for cell in cells.values())
         if zeros and operation_of(node).gives_zero(node, cells, self._graph.constant):
             return [None] * len(node.outputs)
         inputs = [self._rest(cells[i]) if i in cells else value for i, value in enumerate(node.inputs)]
         shapes: list[Shape] = []
-        for value, place, axes in zip(node.outputs, places, every, strict=True):
+        for value, place, axes in zip(node.outputs, places, output_axes, strict=True):
             shape = list(shape_of(value))
             shape[place.batch] = 1
             for axis in place.cells:
-                sizes = [shape_of(held)[s.axis] for s in axes[axis] if (held := inputs[s.operand]) is not None]
+                sizes = [shape_of(operand)[s.axis] for s in axes[axis] if (operand := inputs[s.operand]) is not None]
                 shape[axis] = next((size for size in sizes if size != 1), 1)
             shapes.append(tuple(shape))
         if operation_of(node).joins:
             inputs = [
-                self._stretched(held, cells[i], shapes[0], places[0]) if i in cells else held
-                for i, held in enumerate(inputs)
-                if held
+                self._stretched(operand, cells[i], shapes[0], places[0]) if i in cells else operand
+                for i, operand in enumerate(inputs)
+                if operand
             ]
         if operation_of(node).takes_shape:
             return [self._trace.shaped(node.kind, self._rest(cells[0]), shapes[0])]
         return list(self._trace.repeat(node, inputs, shapes))
 
-    def _stretched(self, held: Value, cell: Cell, shape: Shape, place: Place) -> Value:
+    def _stretched(self, rest: Value, cell: Cell, shape: Shape, place: Place) -> Value:
         """A rest as long as others along the cells, to be joined with them."""
-        sizes = list(shape_of(held))
-        for own, axis in zip(cell.place.cells, place.cells, strict=True):
-            sizes[own] = shape[axis]
-        return self._trace.broadcast_to(held, tuple(sizes))
+        sizes = list(shape_of(rest))
+        for rest_axis, axis in zip(cell.place.cells, place.cells, strict=True):
+            sizes[rest_axis] = shape[axis]
+        return self._trace.broadcast_to(rest, tuple(sizes))
 
     def _rest(self, cell: Cell) -> Value:
         """The rest as a value, zeros where it is None."""
@@ -124,10 +124,10 @@ class Cells:
             return None
         if how in ("max", "min") and _differs(cell):
             return None  # the largest of the others differs from cell to cell
-        xp, kept = self._trace, product(self._grid)
+        xp, masks = self._trace, product(self._grid)
         rows = self._of_blocks(cell.value, cell.place, how)
         if how in ("max", "min"):
-            rows = rows if kept == 1 else self._extreme(rows, cell, how)
+            rows = rows if masks == 1 else self._extreme(rows, cell, how)
         else:
             sizes = shape_of(cell.value)
             count = product(sizes[axis] for axis in cell.place.cells)
@@ -137,7 +137,7 @@ class Cells:
                 rows = (
                     xp.multiply(rows, 1 / count) if isinstance(count, int) else xp.divide(rows, self._number(count, cell.value))
                 )
-        return [Rows(xp.reshape(rows, (self._batch * kept, *shape(node.outputs[0])[1:])))]
+        return [Rows(xp.reshape(rows, (self._batch * masks, *shape(node.outputs[0])[1:])))]
 
     def _extreme(self, rows: Value, cell: Cell, how: str) -> Value:
         """The larger (or smaller) of what a mask keeps and what is elsewhere."""
@@ -168,21 +168,21 @@ class Cells:
 
     def _rest_elsewhere(self, rest: Value, cell: Cell, count: Size) -> Value:
         """The sum of the rest over the cells that a mask does not keep: [1, ...], or [B * N, ...] where it depends on n."""
-        xp, place, kept = self._trace, cell.place, product(self._grid)
+        xp, place, masks = self._trace, cell.place, product(self._grid)
         if not _differs(cell):
-            one = self._of_one_cell(rest, place)
-            if isinstance(count, int) and isinstance(kept, int):
-                return xp.multiply(one, float(count - count // kept))
-            return xp.multiply(one, xp.subtract(self._number(count, cell.value), 1.0))
+            cell_rest = self._of_one_cell(rest, place)
+            if isinstance(count, int) and isinstance(masks, int):
+                return xp.multiply(cell_rest, float(count - count // masks))
+            return xp.multiply(cell_rest, xp.subtract(self._number(count, cell.value), 1.0))
         sizes = list(shape_of(rest))
         for axis in place.cells:
             sizes[axis] = shape_of(cell.value)[axis]
-        whole = xp.broadcast_to(rest, tuple(sizes))
-        everywhere = xp.sum(whole, axis=place.cells)
-        elsewhere = xp.subtract(everywhere, self._of_blocks(whole, place, "sum"))  # [N, ...]
+        full_rest = xp.broadcast_to(rest, tuple(sizes))
+        everywhere = xp.sum(full_rest, axis=place.cells)
+        elsewhere = xp.subtract(everywhere, self._of_blocks(full_rest, place, "sum"))  # [N, ...]
         others = shape_of(elsewhere)[1:]
-        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, kept, *others)), (self._batch, kept, *others))
-        return xp.reshape(one_each, (self._batch * kept, *others))
+        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, masks, *others)), (self._batch, masks, *others))
+        return xp.reshape(one_each, (self._batch * masks, *others))
 
     def _number(self, count: Size, like: Value) -> Value:
         """The number of cells in a run, [1], in the type of `like`."""
@@ -206,8 +206,8 @@ class Cells:
             return None
         xp = self._trace
         others = [axis for axis in range(len(shape)) if axis not in (0, *place.cells)]
-        own = (shape[axis] for axis in place.cells)
-        by_cell = xp.reshape(gate.value, (shape[0], *own, *(sizes[axis] for axis in others)))
+        grid = (shape[axis] for axis in place.cells)
+        by_cell = xp.reshape(gate.value, (shape[0], *grid, *(sizes[axis] for axis in others)))
         order = [0, *place.cells, *others]
         spread = xp.permute_dims(by_cell, tuple(order.index(axis) for axis in range(len(shape))))
         return [Cell(xp.multiply(tapped(xp, cell.value), spread), None, place)]
@@ -240,15 +240,15 @@ class Cells:
         xp, weights = self._trace, node.operand(1)
         others = [axis for axis in range(1, len(shape)) if axis not in place.cells]
         masks, depth = product(self._grid), product(shape[axis] for axis in others)
-        made = shape_of(node.outputs[0])[-1]
+        out_features = shape_of(node.outputs[0])[-1]
         last = 0 if attributes.get("transpose_b") else len(sizes)  # where the weights have their outputs
-        split = xp.reshape(weights, (made, *sizes) if last == 0 else (*sizes, made))
+        split = xp.reshape(weights, (out_features, *sizes) if last == 0 else (*sizes, out_features))
         offset = -1 if last else 0
         axes = (*(axis + offset for axis in (*place.cells, *others)), last)
-        blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, made))
+        blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, out_features))
         moved = xp.permute_dims(tapped(xp, cell.value), (*place.cells, 0, *others))
         rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)
-        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, made))
+        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, out_features))
         rows = rows if attributes.get("alpha", 1.0) == 1 else xp.multiply(rows, attributes["alpha"])
         if len(node.inputs) > 2 and node.inputs[2] is not None:
             addend = node.operand(2)
@@ -258,7 +258,7 @@ class Cells:
 
 def _placed(axes: Axes, cells: Mapping[int, Cell]) -> Place | None:
     """Where an output has the batch and the cells, if every operand's are carried there exactly."""
-    found = set()
+    places = set()
     for index, cell in cells.items():
         where = []
         for axis in (cell.place.batch, *cell.place.cells):
@@ -266,8 +266,8 @@ def _placed(axes: Axes, cells: Mapping[int, Cell]) -> Place | None:
             if len(targets) != 1:
                 return None
             where.append(targets[0])
-        found.add(replace(cell.place, batch=where[0], cells=tuple(where[1:])))
-    return found.pop() if len(found) == 1 else None
+        places.add(replace(cell.place, batch=where[0], cells=tuple(where[1:])))
+    return places.pop() if len(places) == 1 else None
 
 
 def _differs(cell: Cell) -> bool:
@@ -283,5 +283,5 @@ def _reduction(node: Node, cell: Cell) -> Reduction | None:
     if "axes" in node.attributes:
         axes = {axis % len(shape) for axis in node.attributes["axes"]}
         return how if axes == set(cell.place.cells) else None
-    whole = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
-    return how if whole and cell.place.cells == (2, 3) and shape_of(node.outputs[0])[2:] == (1, 1) else None
+    is_global = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
+    return how if is_global and cell.place.cells == (2, 3) and shape_of(node.outputs[0])[2:] == (1, 1) else None

@@ -39,10 +39,11 @@ class Softs:
     def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, Weighted], inside: Collection[Value]) -> None:
         self._graph, self._trace, self._inside = graph, trace, inside
         first = next(iter(cuts.values()))
-        self.every = tuple(range(first.weights.shape[1]))
+        self.all_tokens = tuple(range(first.weights.shape[1]))
         self._batch_size: Size = shape_of(first.value)[first.place.batch]
         self._softs: dict[Value, Soft | None] = {
-            value: Soft(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self.every) for value, cut in cuts.items()
+            value: Soft(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self.all_tokens)
+            for value, cut in cuts.items()
         }
 
     def of(self, value: Value) -> Soft | None:
@@ -52,9 +53,9 @@ class Softs:
             node = value.producer
             if node is not None and value in self._inside:
                 operands = {index: self.of(item) for index, item in node.operands if item in self._inside}
-                known = {index: soft for index, soft in operands.items() if soft is not None}
-                if len(known) == len(operands):
-                    for output, soft in zip(node.outputs, self._affine(node, known) or (), strict=False):
+                masked = {index: soft for index, soft in operands.items() if soft is not None}
+                if len(masked) == len(operands):
+                    for output, soft in zip(node.outputs, self._affine(node, masked) or (), strict=False):
                         self._softs[output] = soft
         return self._softs[value]
 
@@ -74,10 +75,10 @@ class Softs:
         beside = {index: value for index, value in node.operands if index not in softs}
         if any(not is_fixed(self._graph, value) for index, value in beside.items() if not operation_of(node).tells(index)):
             return None
-        own = all(soft.value is node.operand(index) for index, soft in softs.items())
+        is_original = all(soft.value is node.operand(index) for index, soft in softs.items())
         inputs = [softs[i].value if i in softs else beside.get(i) for i in range(len(node.inputs))]
         shapes = [shape_of(value) for value in node.outputs]
-        values = node.outputs if own else made_of(self._trace, node, inputs, shapes)
+        values = node.outputs if is_original else made_of(self._trace, node, inputs, shapes)
         linear = how == "linear"
         rests = self._rests(node, softs, beside, shapes, batch, tokens, linear=linear)
         index = next(iter(softs.values())).index
@@ -93,7 +94,7 @@ class Softs:
             index = tuple(token for soft in softs.values() for token in soft.index)
             if all(soft.rest is None for soft in softs.values()):
                 return [replace(first, value=node.outputs[0], index=index)]
-            rests = [self._as_long(self._rest(soft), soft, whole=True) for soft in softs.values()]
+            rests = [self._as_long(self._rest(soft), soft, per_token=True) for soft in softs.values()]
             return [Soft(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
         if first.rest is not None and shape_of(first.rest)[axis] != 1:
             return None
@@ -124,21 +125,24 @@ class Softs:
         if linear and all(soft.rest is None for soft in softs.values()):
             return [None] * len(node.outputs)
         inputs: list[Value | None] = []
-        whole = False  # whether the rest differs from token to token
+        per_token = False  # whether the rest differs from token to token
         for index in range(len(node.inputs)):
             soft = softs.get(index)
-            held = beside.get(index) if soft is None else self._rest(soft)
-            inputs.append(held)
-            if held is not None and not operation_of(node).tells(index):
+            operand = beside.get(index) if soft is None else self._rest(soft)
+            inputs.append(operand)
+            if operand is not None and not operation_of(node).tells(index):
                 back = trace_back(node, index, tokens)
-                whole = whole or (back is not None and back.length(shape_of(held)) != 1)
+                per_token = per_token or (back is not None and back.length(shape_of(operand)) != 1)
         if operation_of(node).joins:
-            inputs = [None if held is None else self._as_long(held, softs[i], whole) for i, held in enumerate(inputs)]
-        made = []
+            inputs = [
+                None if operand is None else self._as_long(operand, softs[i], per_token=per_token)
+                for i, operand in enumerate(inputs)
+            ]
+        rest_shapes = []
         for shape in shapes:
-            sized = shape if whole else tokens.resized(shape, 1)
-            made.append(self._of_one_image(sized, batch))
-        return list(made_of(self._trace, node, inputs, made))
+            sized = shape if per_token else tokens.resized(shape, 1)
+            rest_shapes.append(self._of_one_image(sized, batch))
+        return list(made_of(self._trace, node, inputs, rest_shapes))
 
     def _rest(self, soft: Soft) -> Value:
         if soft.rest is not None:
@@ -149,16 +153,16 @@ class Softs:
     def _of_one_image(self, shape: Shape, batch: Span) -> Shape:
         return shape if self._batch_size == 1 else batch.resized(shape, 1)
 
-    def _as_long(self, held: Value, soft: Soft, whole: bool) -> Value:
+    def _as_long(self, rest: Value, soft: Soft, *, per_token: bool) -> Value:
         """A rest, as long as the others that it is joined with."""
-        shape = shape_of(held)
-        if not whole or soft.tokens.length(shape) != 1:
-            return held
-        return self._trace.broadcast_to(held, soft.tokens.resized(shape, soft.tokens.length(shape_of(soft.value))))
+        shape = shape_of(rest)
+        if not per_token or soft.tokens.length(shape) != 1:
+            return rest
+        return self._trace.broadcast_to(rest, soft.tokens.resized(shape, soft.tokens.length(shape_of(soft.value))))
 
     def is_whole(self, soft: Soft) -> bool:
         """Whether all tokens are there, and a rest can stand beside what differs from image to image."""
-        if soft.index != self.every:
+        if soft.index != self.all_tokens:
             return False
         return soft.rest is None or soft.batch.pure or self._batch_size == 1
 

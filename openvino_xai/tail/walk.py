@@ -14,9 +14,9 @@ def between(graph: Graph, start: Collection[Value], end: Value) -> list[Node]:
     for node in graph.nodes:
         if any(value in after for value in data_operands(node)):
             after.update(node.outputs)
-    wanted, found = {end}, []
+    wanted, path = {end}, []
     for node in reversed(graph.nodes):
         if any(value in wanted and value in after and value not in start for value in node.outputs):
-            found.append(node)
+            path.append(node)
             wanted.update(data_operands(node))
-    return found[::-1]
+    return path[::-1]

@@ -73,7 +73,7 @@ class Queries:
         self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
         self._all = Softs(graph, trace, cuts, self._inside)
         self._selectors = picking(graph, cuts, nodes, end)
-        self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
+        self._tokens = sorted({token for _, tokens in self._selectors.values() for token in tokens})
         self.splices: dict[tuple[Node, int], Value] = {}  # operands of the model's nodes, and what they are to read
         if len(self._tokens) == 1 and not apart:
             self._splice(self._tokens[0])
@@ -82,24 +82,24 @@ class Queries:
         """What is picked for the scores, as rows; None where all tokens reach them, or one does in a way not known here."""
         if not self._selectors:
             return None
-        found = {}
+        picked_rows = {}
         for node, (span, tokens) in self._selectors.items():
-            made = self._picked(node.operand(0), span)
-            if not isinstance(made, Picked) or not made.span.pure:
+            item = self._picked(node.operand(0), span)
+            if not isinstance(item, Picked) or not item.span.pure:
                 return None
             batch = self._batches.get(node.operand(0))
             if batch is None or not batch.pure:
                 return None
-            rows = self._as_rows(node, made, batch.axis, tokens)
+            rows = self._as_rows(node, item, batch.axis, tokens)
             if rows is None:
                 return None
-            found[node.outputs[0]] = rows
-        return found
+            picked_rows[node.outputs[0]] = rows
+        return picked_rows
 
-    def _as_rows(self, node: Node, made: Picked, batch: int, tokens: list[int]) -> Rows | None:
+    def _as_rows(self, node: Node, item: Picked, batch: int, tokens: list[int]) -> Rows | None:
         """What a node picks, one row for each copy of each image."""
-        xp, span, copies = self._trace, made.span.axis, len(self._weights)
-        value = made.value if made.spread else self._spread(made).value
+        xp, span, copies = self._trace, item.span.axis, len(self._weights)
+        value = item.value if item.spread else self._spread(item).value
         if len(tokens) > 1 and (batch, span) != (0, 1):
             return None
         if len(self._tokens) > 1:  # token by token, each with its copies; now copy by copy
@@ -113,10 +113,10 @@ class Queries:
 
     def _splice(self, token: int) -> None:
         """Let the model's own nodes compute what they make of the copies, from the first with weights on."""
-        found = unread(self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside)
+        dead_nodes = unread(self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside)
         splices: dict[tuple[Node, int], Value] = {}
         computed: dict[Value, Span] = {}  # what the model computes of the copies
-        for node, span in found.items():
+        for node, span in dead_nodes.items():
             behind = any(value in computed for _, value in node.operands)
             if not behind and operation_of(node).weights is None:
                 continue
@@ -138,12 +138,12 @@ class Queries:
         self, node: Node, span: Span, computed: Collection[Value]
     ) -> dict[int, tuple[Value, Span, Picked | Attending | None]]:
         """The operands that hold tokens, but for what is computed of the copies: the value, its tokens, and the picked ones."""
-        found = {}
+        entries = {}
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside and value not in computed else None
             if back is not None:
-                found[index] = (value, back, self._picked(value, back))
-        return found
+                entries[index] = (value, back, self._picked(value, back))
+        return entries
 
     def _among(self, value: Value, span: Span, item: Picked, token: int) -> Value | None:
         """All tokens of a value, with the copies in the places behind the one that is picked; None where they do not fit."""
@@ -169,9 +169,9 @@ class Queries:
             else:
                 self._picks[value, span] = None
                 if value.producer is not None and value in self._inside:
-                    made = self._step(value.producer, span) or []
+                    outputs = self._step(value.producer, span) or []
                     self._picks.update(
-                        {(output, span): item for output, item in zip(value.producer.outputs, made, strict=False)}
+                        {(output, span): item for output, item in zip(value.producer.outputs, outputs, strict=False)}
                     )
         return self._picks[value, span]
 
@@ -181,20 +181,20 @@ class Queries:
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside else None
             if back is not None:
-                found = self._picked(value, back)
-                if found is None:
+                pick = self._picked(value, back)
+                if pick is None:
                     return None
-                operands[index] = found
-        whole = [index for index, value in node.operands if value in self._inside and index not in operands]
+                operands[index] = pick
+        unpicked = [index for index, value in node.operands if value in self._inside and index not in operands]
         if not operands:
             return None
-        if whole or any(isinstance(item, Attending) for item in operands.values()):
-            done = self._attention(node, operands, span) if whole else self._attend(node, operands, span)
-            if done is not None or whole:
+        if unpicked or any(isinstance(item, Attending) for item in operands.values()):
+            done = self._attention(node, operands, span) if unpicked else self._attend(node, operands, span)
+            if done is not None or unpicked:
                 return None if done is None else [done]
-        held = {i: self._spread_out(item) if isinstance(item, Attending) else item for i, item in operands.items()}
-        known = {index: item for index, item in held.items() if item is not None}
-        return self._repeat(node, known, span) if len(known) == len(held) else None
+        items = {i: self._spread_out(item) if isinstance(item, Attending) else item for i, item in operands.items()}
+        picks = {index: item for index, item in items.items() if item is not None}
+        return self._repeat(node, picks, span) if len(picks) == len(items) else None
 
     def _repeat(self, node: Node, operands: Mapping[int, Picked], span: Span) -> list[Picked] | None:
         """A node that treats every token alike, for the picked ones."""
@@ -217,7 +217,7 @@ class Queries:
         as_before = operation_of(node).pointwise and operation_of(node).moves == "all" and operands[0].total
         last = len(shapes[0]) - 1
         total = as_before or (node.kind == "softmax" and [axis % len(shapes[0]) for axis in node.attributes["axes"]] == [last])
-        return [Picked(made, span, spread, total) for made in made_of(self._trace, node, inputs, shapes)]
+        return [Picked(result, span, spread, total) for result in made_of(self._trace, node, inputs, shapes)]
 
     def _beside(self, node: Node, index: int, span: Span, spread: bool) -> Value | None:
         """An operand that no mask reaches, for the picked tokens."""
@@ -279,7 +279,7 @@ class Queries:
         if keys.rest is not None:
             count = keys.tokens.length(shape_of(keys.rest))
             (rest,) = self._trace.repeat(node, [queries.value, keys.rest], [tokens.resized(shape, count)])
-        return Attending(Soft(value, rest, Span(0), tokens, self._all.every), span)
+        return Attending(Soft(value, rest, Span(0), tokens, self._all.all_tokens), span)
 
     def _attend(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Attending | None:
         """An affine map of what the picked tokens are to the others: a scale, a bias of positions."""
@@ -295,8 +295,8 @@ class Queries:
             inputs[other] = item.soft.value if beside is None else beside
         value, rest = self._elementwise(node, inputs), item.soft.rest
         if rest is not None or how == "affine":
-            held = rest if rest is not None else zeros((1,) * len(shape_of(item.soft.value)), item.soft.value)
-            rest = self._elementwise(node, {**inputs, index: held})
+            base = rest if rest is not None else zeros((1,) * len(shape_of(item.soft.value)), item.soft.value)
+            rest = self._elementwise(node, {**inputs, index: base})
         return Attending(replace(item.soft, value=value, rest=rest), span)
 
     def _elementwise(self, node: Node, inputs: Mapping[int, Value]) -> Value:
@@ -321,9 +321,9 @@ class Queries:
         else:
             rest = apart(soft.rest)
             spread = xp.add(rest, xp.multiply(xp.subtract(value, rest), weights))
-        made = Picked(xp.reshape(spread, (*shape[:-2], self._count(True), shape[-1])), item.queries, spread=True)
-        self._spreads[item] = made
-        return made
+        pick = Picked(xp.reshape(spread, (*shape[:-2], self._count(True), shape[-1])), item.queries, spread=True)
+        self._spreads[item] = pick
+        return pick
 
     def _gathered(self, weights: Picked | Attending, values: Soft, span: Span, transposed: bool) -> Picked | None:
         """Attention weights times values: p (rest + w (v - rest)), summed over the tokens."""
@@ -340,12 +340,12 @@ class Queries:
         masked = xp.multiply(weights.value, masks)
         if values.rest is None:
             return Picked(xp.matmul(masked, turned(values.value)), span, spread=True)
-        made = xp.matmul(masked, turned(xp.subtract(values.value, values.rest)))
+        weighted_sum = xp.matmul(masked, turned(xp.subtract(values.value, values.rest)))
         rest = turned(values.rest)
         if not weights.total or shape_of(rest)[-2] != 1:
-            whole = (*shape_of(rest)[:-2], shape_of(weights.value)[-1], shape_of(rest)[-1])
-            rest = xp.matmul(weights.value, xp.broadcast_to(rest, whole))
-        return Picked(xp.add(made, rest), span, spread=True)
+            sizes = (*shape_of(rest)[:-2], shape_of(weights.value)[-1], shape_of(rest)[-1])
+            rest = xp.matmul(weights.value, xp.broadcast_to(rest, sizes))
+        return Picked(xp.add(weighted_sum, rest), span, spread=True)
 
     def _fused(self, node: Node, queries: Picked | Attending, span: Span) -> Picked | None:
         """Attention in one operation: softmax(scale * queries keys + mask) values."""
@@ -366,7 +366,7 @@ class Queries:
         if isinstance(mask, Value):
             value = xp.add(value, mask)
             rest = mask if rest is None else xp.add(rest, mask)
-        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1), self._all.every), span))
+        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1), self._all.all_tokens), span))
         if spread is None:
             return None
         weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), total=True)
@@ -375,8 +375,8 @@ class Queries:
     def _scale(self, node: Node) -> float | None:
         depth = shape_of(node.operand(0))[-1]
         if len(node.inputs) > 4 and node.inputs[4] is not None:
-            told = self._graph.constant(node.operand(4))
-            return None if told is None else float(told.reshape(-1)[0])
+            scale = self._graph.constant(node.operand(4))
+            return None if scale is None else float(scale.reshape(-1)[0])
         return 1 / float(np.sqrt(depth)) if isinstance(depth, int) else None
 
     def _mask(self, node: Node, span: Span) -> Value | bool:
@@ -391,10 +391,10 @@ class Queries:
     @cached_property
     def _batches(self) -> dict[Value, Span]:
         """Where the values that tokens are picked from hold the batch."""
-        found = {value: Span(cut.place.batch) for value, cut in self._cuts.items()}
+        spans = {value: Span(cut.place.batch) for value, cut in self._cuts.items()}
         for node in self._nodes:
-            before = ((index, found[item]) for index, item in node.operands if item in found)
+            before = ((index, spans[item]) for index, item in node.operands if item in spans)
             after = next((span for index, item in before if (span := follow(node, index, item)) is not None), None)
             if after is not None:
-                found.update((value, after) for value in node.outputs if value not in self._cuts)
-        return found
+                spans.update((value, after) for value in node.outputs if value not in self._cuts)
+        return spans

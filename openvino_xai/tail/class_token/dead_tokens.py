@@ -20,19 +20,19 @@ def unread(graph: Graph, nodes: Sequence[Node], picking: Mapping[Node, Span], in
 
     With the axis of tokens in their outputs, in the order of `nodes`; `inside` are the values that tokens lead to.
     """
-    found: dict[Node, Span] = {}
+    dead_nodes: dict[Node, Span] = {}
     outputs = set(graph.outputs.values())
     for node in reversed(nodes):
         if node in picking or any(value in outputs for value in node.outputs):
             continue
-        spans = {span for value in node.outputs for span in _read_along(graph, value, picking, found)}
+        spans = {span for value in node.outputs for span in _read_along(graph, value, picking, dead_nodes)}
         span = spans.pop() if len(spans) == 1 else None
         if span is not None and span.pure and _treats_alike(node, span, inside):
-            found[node] = span
-    return dict(reversed(found.items()))
+            dead_nodes[node] = span
+    return dict(reversed(dead_nodes.items()))
 
 
-def _read_along(graph: Graph, value: Value, picking: Mapping[Node, Span], found: Mapping[Node, Span]) -> set[Span | None]:
+def _read_along(graph: Graph, value: Value, picking: Mapping[Node, Span], dead_nodes: Mapping[Node, Span]) -> set[Span | None]:
     """The axis of tokens in a value, by each node that reads it; None for one that may read all tokens."""
     spans: set[Span | None] = set()
     for node, index in graph.consumers.get(value, []):
@@ -41,7 +41,7 @@ def _read_along(graph: Graph, value: Value, picking: Mapping[Node, Span], found:
         if node in picking and index == 0:
             spans.add(picking[node])
         else:
-            spans.add(trace_back(node, index, found[node]) if node in found else None)
+            spans.add(trace_back(node, index, dead_nodes[node]) if node in dead_nodes else None)
     return spans
 
 

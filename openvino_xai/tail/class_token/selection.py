@@ -19,15 +19,15 @@ def picking(
     """The nodes that pick tokens that no mask weighs, with the axis of tokens; none where others reach `end`, too."""
     weights = next(iter(cuts.values())).weights
     spans: dict[Value, set[Span]] = {value: {Span(cut.place.cells[0])} for value, cut in cuts.items()}
-    found: dict[Node, tuple[Span, list[int]]] = {}
+    selectors: dict[Node, tuple[Span, list[int]]] = {}
     for node in nodes:
         if (picked := _picked(graph, node, spans.get(node.operand(0), set()), weights)) is not None:
-            found[node] = picked
+            selectors[node] = picked
         else:
             after = {follow(node, index, span) for index, value in node.operands for span in spans.get(value, ())}
             for value in node.outputs:
                 spans[value] = {span for span in after if span is not None}
-    return _reached(found, cuts, nodes, end)
+    return _reached(selectors, cuts, nodes, end)
 
 
 def _picked(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarray) -> tuple[Span, list[int]] | None:
@@ -50,14 +50,14 @@ def _picked(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarr
 
 
 def _reached(
-    found: Mapping[Node, tuple[Span, list[int]]], cuts: Collection[Value], nodes: Sequence[Node], end: Value
+    selectors: Mapping[Node, tuple[Span, list[int]]], cuts: Collection[Value], nodes: Sequence[Node], end: Value
 ) -> dict[Node, tuple[Span, list[int]]]:
     """Those that lead to the end; none where the end is reached past them."""
     wanted, used = {end}, {}
     for node in reversed(nodes):
         if any(value in wanted for value in node.outputs):
-            if node in found:
-                used[node] = found[node]
+            if node in selectors:
+                used[node] = selectors[node]
             else:
                 wanted.update(value for _, value in node.operands)
     return {} if wanted & set(cuts) else used
