@@ -52,18 +52,18 @@ class _Roles:
 
     def place(self, shape: Shape) -> Place | None:
         """The place, where the batch and all cells are known and have axes of their own."""
-        batch, tokens, rows, columns = (self.spans.get(role) for role in ("batch", "tokens", "height", "width"))
+        batch, tokens, height, width = (self.spans.get(role) for role in ("batch", "tokens", "height", "width"))
         if batch is None or not batch.pure:
             return None
         if tokens is not None and tokens.pure and self.grid is not None:
             return Place(batch.axis, (tokens.axis,), self.grid, self.prefix)
-        if rows is None or columns is None or not rows.fits(shape) or not columns.fits(shape):
+        if height is None or width is None or not height.fits(shape) or not width.fits(shape):
             return None
-        grid = rows.length(shape), columns.length(shape)
-        if rows.pure and columns.pure:
-            return Place(batch.axis, (rows.axis, columns.axis), grid)
-        merged = rows == Span(rows.axis, 1, grid[1]) and columns == Span(rows.axis, grid[0], 1)
-        return Place(batch.axis, (rows.axis,), grid) if merged else None
+        grid = height.length(shape), width.length(shape)
+        if height.pure and width.pure:
+            return Place(batch.axis, (height.axis, width.axis), grid)
+        merged = height == Span(height.axis, 1, grid[1]) and width == Span(height.axis, grid[0], 1)
+        return Place(batch.axis, (height.axis,), grid) if merged else None
 
 
 def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
@@ -88,9 +88,8 @@ def _followed(node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:
         before = roles_of.get(value)
         for role, span in before.spans.items() if before else ():
             after = follow(node, index, span) or (_mixed(node, axes, index, span) if role in ("height", "width") else None)
-            if after is not None and not (
-                node.kind == "matmul" and index and role in destinations
-            ):  # of queries and keys: queries
+            is_of_keys = node.kind == "matmul" and index and role in destinations
+            if after is not None and not is_of_keys:  # a product of queries and keys has a row for each query
                 destinations.setdefault(role, set()).add(after)
                 if role == "tokens" and before:
                     roles.grid, roles.prefix = before.grid, before.prefix
@@ -110,18 +109,18 @@ def _followed(node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:
 
 def _refined(roles: _Roles, shape: Shape) -> None:
     """Rows and columns that are put together with what was split off them, or off channels: they are finer from there on."""
-    rows, columns = roles.spans.get("height"), roles.spans.get("width")
-    if not rows or not columns or rows.outer != 1:
+    height, width = roles.spans.get("height"), roles.spans.get("width")
+    if not height or not width or height.outer != 1:
         return
-    if rows.axis != columns.axis and columns.outer == 1:
-        roles.spans.update(height=Span(rows.axis), width=Span(columns.axis))
+    if height.axis != width.axis and width.outer == 1:
+        roles.spans.update(height=Span(height.axis), width=Span(width.axis))
     elif (
-        rows.axis == columns.axis and len(shape) > 2 and rows.fits(shape) and columns.fits(shape)
+        height.axis == width.axis and len(shape) > 2 and height.fits(shape) and width.fits(shape)
     ):  # channels have another axis
-        height, length = columns.outer, shape[rows.axis]
-        width = quotient(length, height)
-        if width is not None and quotient(height, rows.length(shape)) is not None:
-            roles.spans.update(height=Span(rows.axis, 1, width), width=Span(rows.axis, height, 1))
+        grid_height, length = width.outer, shape[height.axis]
+        grid_width = quotient(length, grid_height)
+        if grid_width is not None and quotient(grid_height, height.length(shape)) is not None:
+            roles.spans.update(height=Span(height.axis, 1, grid_width), width=Span(height.axis, grid_height, 1))
 
 
 def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:

@@ -60,7 +60,9 @@ def can_differ(nodes: Sequence[Node], class_axis: Mapping[Value, int], *, by_cha
     """
     chosen = [node for node in nodes if node.outputs[0] in class_axis]
     linear = [node for node in chosen if not any(value in class_axis for _, value in node.operands)]
-    if len(linear) != 1 or not (is_linear(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear(linear[0])):
+    if len(linear) != 1 or not (
+        is_linear_layer(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear_layer(linear[0])
+    ):
         return False
     return all(_treats_each_alone(node, pools=by_channel) for node in chosen if node is not linear[0])
 
@@ -71,14 +73,14 @@ def _treats_each_alone(node: Node, *, pools: bool) -> bool:
     return operation.pointwise or operation.moves == "all" or (pools and operation.reduces is not None)
 
 
-def is_linear(node: Node) -> bool:
+def is_linear_layer(node: Node) -> bool:
     """Whether a node multiplies channels, and nothing else, by weights: a linear layer, or a 1x1 convolution."""
     if node.kind == "matmul":
         return not node.attributes.get("transpose_a")
     return node.kind == "conv" and node.attributes["groups"] == 1 and is_1x1(node)
 
 
-def picked(
+def sliced_operands(
     trace: Trace, node: Node, class_axis: Mapping[Value, int], columns: Columns, rows: Rows, sizes: tuple[Size, Size]
 ) -> dict[int, Value]:
     """The operands of `node` that hold something of every class, cut down to the classes asked for; `sizes` are (B, N)."""
@@ -108,7 +110,7 @@ def _by_row(
     return trace.reshape(spread, (rows.count, columns.count, *trailing))
 
 
-def linear_by_image(trace: Trace, node: Node, rows: Rows, columns: Columns, sizes: tuple[Size, Size]) -> Value:
+def linear_layer_by_image(trace: Trace, node: Node, rows: Rows, columns: Columns, sizes: tuple[Size, Size]) -> Value:
     """[B * N, k, ...]: a linear layer, or a 1x1 convolution, with, for each image, the weights of its own classes."""
     (batch, masks), weights = sizes, _weights(trace, node, columns)  # [B, k, C]
     _, channels, *others = shape_of(rows.value)
@@ -121,7 +123,7 @@ def linear_by_image(trace: Trace, node: Node, rows: Rows, columns: Columns, size
     return _with_addend(trace, node, y, columns, sizes, others)
 
 
-def linear_of_channels(
+def linear_layer_of_channels(
     trace: Trace, node: Node, value: Value, channel_masks: Value, columns: Columns, sizes: tuple[Size, Size]
 ) -> Value:
     """[B * M, k, ...]: a linear layer, or a 1x1 convolution, on copies of `value` [B, C, ...] masked by `channel_masks`.

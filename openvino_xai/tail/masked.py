@@ -28,7 +28,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MaskedCells:
     """Copy n of image b equals `value` of image b at the cells that mask n keeps, and `rest` everywhere else.
 
     `rest` is a constant of one image, of size 1 along the cells unless it depends on the position; None is 0.
@@ -40,15 +40,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Flat:
-    """A `Cell`, flattened to [B, everything else] in the order of its axes."""
+class FlattenedCells:
+    """A `MaskedCells`, flattened to [B, everything else] in the order of its axes."""
 
-    cell: Cell
+    features: MaskedCells
     value: Value
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted:
+class WeightedTokens:
     """Copy n of image b is `value` of image b, times `weights` [N, T] at (n, t) for its token t; 1 where a token is kept."""
 
     value: Value
@@ -67,5 +67,5 @@ def tapped(trace: Trace, value: Value) -> Value:
     return trace.permute_dims(tapped(trace, node.operand(0)), tuple(node.attributes["perm"]))
 
 
-Masked: TypeAlias = "Rows | Cell | Flat"
-Start: TypeAlias = "Cell | Weighted | Rows"
+Masked: TypeAlias = "Rows | MaskedCells | FlattenedCells"
+Start: TypeAlias = "MaskedCells | WeightedTokens | Rows"

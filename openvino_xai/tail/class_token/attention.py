@@ -4,7 +4,7 @@ Of the last block of a transformer the scores read the class token alone, so the
 needed for one token of each masked copy; copies lie where that token was, as more queries of the same image.
 
 The model itself computes the residual sums and the MLP for every token, though nobody reads the others: copies take the
-places of those (`unread`), and cost nothing there.
+places of those (`dead_token_nodes`), and cost nothing there.
 
 Keys and values are needed of all tokens, and come from the model's own, in the form rest + w (v - rest) that affine maps
 keep. With q for a query, so does a score, q k; and as attention weights p sum to one, the value is rest + (p w) (v - rest).
@@ -24,31 +24,31 @@ from openvino_xai.locate.subaxis import Span, follow, trace_back
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.batching import of_one_image
-from openvino_xai.tail.class_token.dead_tokens import unread
-from openvino_xai.tail.class_token.selection import picking
-from openvino_xai.tail.masked import Rows, Weighted
-from openvino_xai.tail.token_masks import Soft, Softs, made_of, zeros
+from openvino_xai.tail.class_token.dead_tokens import dead_token_nodes
+from openvino_xai.tail.class_token.selection import token_selectors
+from openvino_xai.tail.masked import Rows, WeightedTokens
+from openvino_xai.tail.token_masks import MaskedTokens, TokenRules, repeat_node, zeros
 
 
 @dataclass(frozen=True, eq=False)
-class Picked:
+class SelectedTokens:
     """The picked tokens only, along `span`: of each image, or (`spread`) of its N copies, token by token."""
 
     value: Value
     span: Span
     spread: bool
-    total: bool = False  # whether the last axis sums to one, as a softmax leaves it
+    normalised: bool = False  # whether the last axis sums to one, as a softmax leaves it
 
 
 @dataclass(frozen=True, eq=False)
-class Attending:
-    """The picked tokens along `queries`, and along the tokens of `soft` what each of them is to the others."""
+class AttentionLogits:
+    """The picked tokens along `queries`, and along the tokens of `logits` what each of them is to the others."""
 
-    soft: Soft
+    logits: MaskedTokens
     queries: Span
 
 
-class Queries:
+class ClassTokenAttention:
     """The tail of masked tokens, from `cuts` up to where tokens are picked for the scores.
 
     Unless it is `apart`, copies stand in the places of tokens that nobody reads.
@@ -58,7 +58,7 @@ class Queries:
         self,
         graph: Graph,
         trace: Trace,
-        cuts: Mapping[Value, Weighted],
+        cuts: Mapping[Value, WeightedTokens],
         nodes: Sequence[Node],
         end: Value,
         *,
@@ -68,11 +68,11 @@ class Queries:
         self._cuts = cuts
         first = next(iter(cuts.values()))
         self._weights = first.weights
-        self._picks: dict[tuple[Value, Span], Picked | Attending | None] = {}
-        self._spreads: dict[Attending, Picked] = {}
+        self._selections: dict[tuple[Value, Span], SelectedTokens | AttentionLogits | None] = {}
+        self._spreads: dict[AttentionLogits, SelectedTokens] = {}
         self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
-        self._all = Softs(graph, trace, cuts, self._inside)
-        self._selectors = picking(graph, cuts, nodes, end)
+        self._all = TokenRules(graph, trace, cuts, self._inside)
+        self._selectors = token_selectors(graph, cuts, nodes, end)
         self._tokens = sorted({token for _, tokens in self._selectors.values() for token in tokens})
         self.splices: dict[tuple[Node, int], Value] = {}  # operands of the model's nodes, and what they are to read
         if len(self._tokens) == 1 and not apart:
@@ -82,10 +82,10 @@ class Queries:
         """What is picked for the scores, as rows; None where all tokens reach them, or one does in a way not known here."""
         if not self._selectors:
             return None
-        picked_rows = {}
+        selected_rows = {}
         for node, (span, tokens) in self._selectors.items():
-            item = self._picked(node.operand(0), span)
-            if not isinstance(item, Picked) or not item.span.pure:
+            item = self._selected(node.operand(0), span)
+            if not isinstance(item, SelectedTokens) or not item.span.pure:
                 return None
             batch = self._batches.get(node.operand(0))
             if batch is None or not batch.pure:
@@ -93,10 +93,10 @@ class Queries:
             rows = self._as_rows(node, item, batch.axis, tokens)
             if rows is None:
                 return None
-            picked_rows[node.outputs[0]] = rows
-        return picked_rows
+            selected_rows[node.outputs[0]] = rows
+        return selected_rows
 
-    def _as_rows(self, node: Node, item: Picked, batch: int, tokens: list[int]) -> Rows | None:
+    def _as_rows(self, node: Node, item: SelectedTokens, batch: int, tokens: list[int]) -> Rows | None:
         """What a node picks, one row for each copy of each image."""
         xp, span, copies = self._trace, item.span.axis, len(self._weights)
         value = item.value if item.spread else self._spread(item).value
@@ -113,7 +113,9 @@ class Queries:
 
     def _splice(self, token: int) -> None:
         """Let the model's own nodes compute what they make of the copies, from the first with weights on."""
-        dead_nodes = unread(self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside)
+        dead_nodes = dead_token_nodes(
+            self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside
+        )
         splices: dict[tuple[Node, int], Value] = {}
         computed: dict[Value, Span] = {}  # what the model computes of the copies
         for node, span in dead_nodes.items():
@@ -121,10 +123,10 @@ class Queries:
             if not behind and operation_of(node).weights is None:
                 continue
             entering = self._entering(node, span, computed)
-            if not behind and not any(isinstance(item, Picked) and item.spread for _, _, item in entering.values()):
+            if not behind and not any(isinstance(item, SelectedTokens) and item.spread for _, _, item in entering.values()):
                 continue  # it is the same for all copies
             for index, (value, back, item) in entering.items():
-                among = self._among(value, back, item, token) if isinstance(item, Picked) else None
+                among = self._among(value, back, item, token) if isinstance(item, SelectedTokens) else None
                 if among is None:
                     return
                 splices[node, index] = among
@@ -132,20 +134,20 @@ class Queries:
         self.splices = splices
         places = np.arange(token + 1, token + 1 + len(self._weights))
         for value, span in computed.items():
-            self._picks[value, span] = Picked(self._trace.take(value, places, axis=span.axis), span, spread=True)
+            self._selections[value, span] = SelectedTokens(self._trace.take(value, places, axis=span.axis), span, spread=True)
 
     def _entering(
         self, node: Node, span: Span, computed: Collection[Value]
-    ) -> dict[int, tuple[Value, Span, Picked | Attending | None]]:
+    ) -> dict[int, tuple[Value, Span, SelectedTokens | AttentionLogits | None]]:
         """The operands that hold tokens, but for what is computed of the copies: the value, its tokens, and the picked ones."""
         entries = {}
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside and value not in computed else None
             if back is not None:
-                entries[index] = (value, back, self._picked(value, back))
+                entries[index] = (value, back, self._selected(value, back))
         return entries
 
-    def _among(self, value: Value, span: Span, item: Picked, token: int) -> Value | None:
+    def _among(self, value: Value, span: Span, item: SelectedTokens, token: int) -> Value | None:
         """All tokens of a value, with the copies in the places behind the one that is picked; None where they do not fit."""
         xp, length, behind = self._trace, span.length(shape_of(value)), token + 1 + len(self._weights)
         if not isinstance(length, int) or behind > length or not item.span.pure:
@@ -158,50 +160,50 @@ class Queries:
 
     # -- the tokens that are picked
 
-    def _picked(self, value: Value, span: Span) -> Picked | Attending | None:
+    def _selected(self, value: Value, span: Span) -> SelectedTokens | AttentionLogits | None:
         """The picked tokens of a value that holds all of them along `span`."""
-        if (value, span) not in self._picks:
-            soft = self._all.of(value)
-            if soft is not None and soft.tokens == span and span.pure and set(self._tokens) <= set(soft.index):
-                places = [soft.index.index(token) for token in self._tokens]
-                taken = self._trace.take(soft.value, np.array(places), axis=span.axis)
-                self._picks[value, span] = Picked(taken, span, spread=False)  # no mask weighs them
+        if (value, span) not in self._selections:
+            masked = self._all.of(value)
+            if masked is not None and masked.tokens == span and span.pure and set(self._tokens) <= set(masked.index):
+                places = [masked.index.index(token) for token in self._tokens]
+                taken = self._trace.take(masked.value, np.array(places), axis=span.axis)
+                self._selections[value, span] = SelectedTokens(taken, span, spread=False)  # no mask weighs them
             else:
-                self._picks[value, span] = None
+                self._selections[value, span] = None
                 if value.producer is not None and value in self._inside:
                     outputs = self._step(value.producer, span) or []
-                    self._picks.update(
+                    self._selections.update(
                         {(output, span): item for output, item in zip(value.producer.outputs, outputs, strict=False)}
                     )
-        return self._picks[value, span]
+        return self._selections[value, span]
 
-    def _step(self, node: Node, span: Span) -> Sequence[Picked | Attending] | None:
+    def _step(self, node: Node, span: Span) -> Sequence[SelectedTokens | AttentionLogits] | None:
         """What a node makes of picked tokens: all its outputs."""
-        operands: dict[int, Picked | Attending] = {}
+        operands: dict[int, SelectedTokens | AttentionLogits] = {}
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside else None
             if back is not None:
-                pick = self._picked(value, back)
-                if pick is None:
+                selection = self._selected(value, back)
+                if selection is None:
                     return None
-                operands[index] = pick
-        unpicked = [index for index, value in node.operands if value in self._inside and index not in operands]
+                operands[index] = selection
+        unselected = [index for index, value in node.operands if value in self._inside and index not in operands]
         if not operands:
             return None
-        if unpicked or any(isinstance(item, Attending) for item in operands.values()):
-            done = self._attention(node, operands, span) if unpicked else self._attend(node, operands, span)
-            if done is not None or unpicked:
-                return None if done is None else [done]
-        items = {i: self._spread_out(item) if isinstance(item, Attending) else item for i, item in operands.items()}
-        picks = {index: item for index, item in items.items() if item is not None}
-        return self._repeat(node, picks, span) if len(picks) == len(items) else None
+        if unselected or any(isinstance(item, AttentionLogits) for item in operands.values()):
+            outcome = self._attention(node, operands, span) if unselected else self._attend(node, operands, span)
+            if outcome is not None or unselected:
+                return None if outcome is None else [outcome]
+        items = {i: self._spread_out(item) if isinstance(item, AttentionLogits) else item for i, item in operands.items()}
+        selections = {index: item for index, item in items.items() if item is not None}
+        return self._repeat(node, selections, span) if len(selections) == len(items) else None
 
-    def _repeat(self, node: Node, operands: Mapping[int, Picked], span: Span) -> list[Picked] | None:
+    def _repeat(self, node: Node, operands: Mapping[int, SelectedTokens], span: Span) -> list[SelectedTokens] | None:
         """A node that treats every token alike, for the picked ones."""
         spread = any(item.spread for item in operands.values())
         if spread and len(self._tokens) > 1:
             operands = {i: item if item.spread else self._spread(item) for i, item in operands.items()}
-        items = self._count(spread)
+        items = self._count(spread=spread)
         inputs: list[Value | None] = []
         for index, value in enumerate(node.inputs):
             if index in operands:
@@ -209,17 +211,17 @@ class Queries:
             elif value is None or operation_of(node).tells(index):
                 inputs.append(value)
             else:
-                beside = self._beside(node, index, span, spread)
+                beside = self._beside(node, index, span, spread=spread)
                 if beside is None:
                     return None
                 inputs.append(beside)
         shapes = [span.resized(shape_of(output), items) for output in node.outputs]
-        as_before = operation_of(node).pointwise and operation_of(node).moves == "all" and operands[0].total
-        last = len(shapes[0]) - 1
-        total = as_before or (node.kind == "softmax" and [axis % len(shapes[0]) for axis in node.attributes["axes"]] == [last])
-        return [Picked(result, span, spread, total) for result in made_of(self._trace, node, inputs, shapes)]
+        as_before = operation_of(node).pointwise and operation_of(node).moves == "all" and operands[0].normalised
+        rank = len(shapes[0])
+        normalised = as_before or (node.kind == "softmax" and [axis % rank for axis in node.attributes["axes"]] == [rank - 1])
+        return [SelectedTokens(result, span, spread, normalised) for result in repeat_node(self._trace, node, inputs, shapes)]
 
-    def _beside(self, node: Node, index: int, span: Span, spread: bool) -> Value | None:
+    def _beside(self, node: Node, index: int, span: Span, *, spread: bool) -> Value | None:
         """An operand that no mask reaches, for the picked tokens."""
         value: Value | None = node.operand(index)
         assert value is not None
@@ -233,24 +235,26 @@ class Queries:
         if not back.pure or not span.pure:
             return None
         taken = self._trace.take(value, np.array(self._tokens), axis=back.axis)
-        return self._spread(Picked(taken, back, spread=False)).value if spread and len(self._tokens) > 1 else taken
+        return self._spread(SelectedTokens(taken, back, spread=False)).value if spread and len(self._tokens) > 1 else taken
 
-    def _count(self, spread: bool) -> int:
+    def _count(self, *, spread: bool) -> int:
         return len(self._tokens) * (len(self._weights) if spread else 1)
 
-    def _spread(self, item: Picked) -> Picked:
+    def _spread(self, item: SelectedTokens) -> SelectedTokens:
         """Each picked token, once for every copy."""
         xp, shape, axis = self._trace, shape_of(item.value), item.span.axis
         assert item.span.pure
         copies = len(self._weights)
         apart = (*shape[: axis + 1], 1, *shape[axis + 1 :])
         each = xp.broadcast_to(xp.reshape(item.value, apart), (*shape[: axis + 1], copies, *shape[axis + 1 :]))
-        return replace(item, value=xp.reshape(each, item.span.resized(shape, self._count(True))), spread=True)
+        return replace(item, value=xp.reshape(each, item.span.resized(shape, self._count(spread=True))), spread=True)
 
     # -- attention
 
-    def _attention(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Picked | Attending | None:
-        """Picked queries and the keys of all tokens, or weights of the picked and the values of all."""
+    def _attention(
+        self, node: Node, operands: Mapping[int, SelectedTokens | AttentionLogits], span: Span
+    ) -> SelectedTokens | AttentionLogits | None:
+        """Selected queries and the keys of all tokens, or weights of the picked and the values of all."""
         first = operands.get(0)
         rank = len(shape_of(node.outputs[0]))
         if first is None or len(operands) != 1 or not span.pure or span.axis != rank - 2:
@@ -260,7 +264,7 @@ class Queries:
         if node.kind != "matmul" or (len(node.inputs) > 2 and node.inputs[2] is not None):
             return None
         other = self._all.of(node.operand(1))
-        if other is None or not self._all.is_whole(other):
+        if other is None or not self._all.is_complete(other):
             return None
         transposed = bool(node.attributes.get("transpose_b"))
         tokens = len(shape_of(node.operand(1))) - (2 if transposed else 1)
@@ -268,9 +272,11 @@ class Queries:
             return self._compared(node, first, other, span)
         return self._gathered(first, other, span, transposed)
 
-    def _compared(self, node: Node, queries: Picked | Attending, keys: Soft, span: Span) -> Attending | None:
+    def _compared(
+        self, node: Node, queries: SelectedTokens | AttentionLogits, keys: MaskedTokens, span: Span
+    ) -> AttentionLogits | None:
         """Queries times keys: affine in the keys, for what a query is."""
-        if not isinstance(queries, Picked) or queries.spread:
+        if not isinstance(queries, SelectedTokens) or queries.spread:
             return None
         shape = span.resized(shape_of(node.outputs[0]), len(self._tokens))
         tokens = Span(len(shape) - 1)
@@ -279,55 +285,61 @@ class Queries:
         if keys.rest is not None:
             count = keys.tokens.length(shape_of(keys.rest))
             (rest,) = self._trace.repeat(node, [queries.value, keys.rest], [tokens.resized(shape, count)])
-        return Attending(Soft(value, rest, Span(0), tokens, self._all.all_tokens), span)
+        return AttentionLogits(MaskedTokens(value, rest, Span(0), tokens, self._all.all_tokens), span)
 
-    def _attend(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Attending | None:
+    def _attend(
+        self, node: Node, operands: Mapping[int, SelectedTokens | AttentionLogits], span: Span
+    ) -> AttentionLogits | None:
         """An affine map of what the picked tokens are to the others: a scale, a bias of positions."""
         ((index, item),) = operands.items() if len(operands) == 1 else ((0, None),)
         how = operation_of(node).linearity(node, {index}) if operation_of(node).pointwise else None
-        if not isinstance(item, Attending) or how is None:
+        if not isinstance(item, AttentionLogits) or how is None:
             return None
         inputs: dict[int, Value] = {}
         for other, _ in node.operands:
             beside = None if other == index else self._beside(node, other, span, spread=False)
             if beside is None and other != index:
                 return None
-            inputs[other] = item.soft.value if beside is None else beside
-        value, rest = self._elementwise(node, inputs), item.soft.rest
+            inputs[other] = item.logits.value if beside is None else beside
+        value, rest = self._elementwise(node, inputs), item.logits.rest
         if rest is not None or how == "affine":
-            base = rest if rest is not None else zeros((1,) * len(shape_of(item.soft.value)), item.soft.value)
+            base = rest if rest is not None else zeros((1,) * len(shape_of(item.logits.value)), item.logits.value)
             rest = self._elementwise(node, {**inputs, index: base})
-        return Attending(replace(item.soft, value=value, rest=rest), span)
+        return AttentionLogits(replace(item.logits, value=value, rest=rest), span)
 
     def _elementwise(self, node: Node, inputs: Mapping[int, Value]) -> Value:
         shape = reduce(broadcast, (shape_of(value) for value in inputs.values()))
         return self._trace.repeat(node, [inputs[index] for index in sorted(inputs)], [shape])[0]
 
-    def _spread_out(self, item: Attending) -> Picked | None:
+    def _spread_out(self, item: AttentionLogits) -> SelectedTokens | None:
         """[..., S * N, T]: what the picked tokens of every copy are to the others."""
         if item in self._spreads:
             return self._spreads[item]
-        xp, soft, axis = self._trace, item.soft, item.queries.axis
-        shape = shape_of(soft.value)
-        if axis != len(shape) - 2 or soft.tokens != Span(len(shape) - 1):
+        xp, logits, axis = self._trace, item.logits, item.queries.axis
+        shape = shape_of(logits.value)
+        if axis != len(shape) - 2 or logits.tokens != Span(len(shape) - 1):
             return None
 
-        def apart(value: Value) -> Value:  # [..., S, 1, T], to stand beside [N, T]
+        def with_axis_of_copies(value: Value) -> Value:  # [..., S, 1, T], to stand beside [N, T]
             return xp.reshape(value, (*shape_of(value)[:-1], 1, shape_of(value)[-1]))
 
-        value, weights = apart(soft.value), self._weights.astype(soft.value.dtype)
-        if soft.rest is None:
+        value, weights = with_axis_of_copies(logits.value), self._weights.astype(logits.value.dtype)
+        if logits.rest is None:
             spread = xp.multiply(value, weights)
         else:
-            rest = apart(soft.rest)
+            rest = with_axis_of_copies(logits.rest)
             spread = xp.add(rest, xp.multiply(xp.subtract(value, rest), weights))
-        pick = Picked(xp.reshape(spread, (*shape[:-2], self._count(True), shape[-1])), item.queries, spread=True)
-        self._spreads[item] = pick
-        return pick
+        selection = SelectedTokens(
+            xp.reshape(spread, (*shape[:-2], self._count(spread=True), shape[-1])), item.queries, spread=True
+        )
+        self._spreads[item] = selection
+        return selection
 
-    def _gathered(self, weights: Picked | Attending, values: Soft, span: Span, transposed: bool) -> Picked | None:
+    def _gathered(
+        self, weights: SelectedTokens | AttentionLogits, values: MaskedTokens, span: Span, transposed: bool
+    ) -> SelectedTokens | None:
         """Attention weights times values: p (rest + w (v - rest)), summed over the tokens."""
-        if not isinstance(weights, Picked) or not weights.spread:
+        if not isinstance(weights, SelectedTokens) or not weights.spread:
             return None
         xp, rank = self._trace, len(shape_of(values.value))
         if values.tokens != Span(rank - (1 if transposed else 2)):
@@ -339,20 +351,26 @@ class Queries:
         masks = np.tile(self._weights, (len(self._tokens), 1)).astype(weights.value.dtype)
         masked = xp.multiply(weights.value, masks)
         if values.rest is None:
-            return Picked(xp.matmul(masked, turned(values.value)), span, spread=True)
+            return SelectedTokens(xp.matmul(masked, turned(values.value)), span, spread=True)
         weighted_sum = xp.matmul(masked, turned(xp.subtract(values.value, values.rest)))
         rest = turned(values.rest)
-        if not weights.total or shape_of(rest)[-2] != 1:
+        if not weights.normalised or shape_of(rest)[-2] != 1:
             sizes = (*shape_of(rest)[:-2], shape_of(weights.value)[-1], shape_of(rest)[-1])
             rest = xp.matmul(weights.value, xp.broadcast_to(rest, sizes))
-        return Picked(xp.add(weighted_sum, rest), span, spread=True)
+        return SelectedTokens(xp.add(weighted_sum, rest), span, spread=True)
 
-    def _fused(self, node: Node, queries: Picked | Attending, span: Span) -> Picked | None:
+    def _fused(self, node: Node, queries: SelectedTokens | AttentionLogits, span: Span) -> SelectedTokens | None:
         """Attention in one operation: softmax(scale * queries keys + mask) values."""
         keys, values = self._all.of(node.operand(1)), self._all.of(node.operand(2))
-        if not isinstance(queries, Picked) or queries.spread or node.attributes["causal"] or keys is None or values is None:
+        if (
+            not isinstance(queries, SelectedTokens)
+            or queries.spread
+            or node.attributes["causal"]
+            or keys is None
+            or values is None
+        ):
             return None
-        if not self._all.is_whole(keys) or not self._all.is_whole(values) or keys.tokens != Span(span.axis):
+        if not self._all.is_complete(keys) or not self._all.is_complete(values) or keys.tokens != Span(span.axis):
             return None
         xp, rank = self._trace, span.axis + 2
         swap = (*range(rank - 2), rank - 1, rank - 2)
@@ -366,10 +384,12 @@ class Queries:
         if isinstance(mask, Value):
             value = xp.add(value, mask)
             rest = mask if rest is None else xp.add(rest, mask)
-        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1), self._all.all_tokens), span))
+        spread = self._spread_out(
+            AttentionLogits(MaskedTokens(value, rest, Span(0), Span(rank - 1), self._all.all_tokens), span)
+        )
         if spread is None:
             return None
-        weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), total=True)
+        weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), normalised=True)
         return self._gathered(weights, values, span, transposed=False)
 
     def _scale(self, node: Node) -> float | None:

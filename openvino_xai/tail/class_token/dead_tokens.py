@@ -15,31 +15,35 @@ from openvino_xai.locate.subaxis import Span, trace_back
 from openvino_xai.operations.table import data_operands, operation_of
 
 
-def unread(graph: Graph, nodes: Sequence[Node], picking: Mapping[Node, Span], inside: Collection[Value]) -> dict[Node, Span]:
-    """The nodes that treat all tokens alike and of which only those that `picking` nodes pick are read.
+def dead_token_nodes(
+    graph: Graph, nodes: Sequence[Node], selectors: Mapping[Node, Span], inside: Collection[Value]
+) -> dict[Node, Span]:
+    """The nodes that treat all tokens alike and of which only those that `selectors` pick are read.
 
     With the axis of tokens in their outputs, in the order of `nodes`; `inside` are the values that tokens lead to.
     """
     dead_nodes: dict[Node, Span] = {}
     outputs = set(graph.outputs.values())
     for node in reversed(nodes):
-        if node in picking or any(value in outputs for value in node.outputs):
+        if node in selectors or any(value in outputs for value in node.outputs):
             continue
-        spans = {span for value in node.outputs for span in _read_along(graph, value, picking, dead_nodes)}
+        spans = {span for value in node.outputs for span in _read_along(graph, value, selectors, dead_nodes)}
         span = spans.pop() if len(spans) == 1 else None
         if span is not None and span.pure and _treats_alike(node, span, inside):
             dead_nodes[node] = span
     return dict(reversed(dead_nodes.items()))
 
 
-def _read_along(graph: Graph, value: Value, picking: Mapping[Node, Span], dead_nodes: Mapping[Node, Span]) -> set[Span | None]:
+def _read_along(
+    graph: Graph, value: Value, selectors: Mapping[Node, Span], dead_nodes: Mapping[Node, Span]
+) -> set[Span | None]:
     """The axis of tokens in a value, by each node that reads it; None for one that may read all tokens."""
     spans: set[Span | None] = set()
     for node, index in graph.consumers.get(value, []):
         if value not in data_operands(node):
             continue
-        if node in picking and index == 0:
-            spans.add(picking[node])
+        if node in selectors and index == 0:
+            spans.add(selectors[node])
         else:
             spans.add(trace_back(node, index, dead_nodes[node]) if node in dead_nodes else None)
     return spans

@@ -10,19 +10,19 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.integers import known_integers
-from openvino_xai.tail.masked import Weighted
+from openvino_xai.tail.masked import WeightedTokens
 
 
-def picking(
-    graph: Graph, cuts: Mapping[Value, Weighted], nodes: Sequence[Node], end: Value
+def token_selectors(
+    graph: Graph, cuts: Mapping[Value, WeightedTokens], nodes: Sequence[Node], end: Value
 ) -> dict[Node, tuple[Span, list[int]]]:
     """The nodes that pick tokens that no mask weighs, with the axis of tokens; none where others reach `end`, too."""
     weights = next(iter(cuts.values())).weights
     spans: dict[Value, set[Span]] = {value: {Span(cut.place.cells[0])} for value, cut in cuts.items()}
     selectors: dict[Node, tuple[Span, list[int]]] = {}
     for node in nodes:
-        if (picked := _picked(graph, node, spans.get(node.operand(0), set()), weights)) is not None:
-            selectors[node] = picked
+        if (selection := _selection(graph, node, spans.get(node.operand(0), set()), weights)) is not None:
+            selectors[node] = selection
         else:
             after = {follow(node, index, span) for index, value in node.operands for span in spans.get(value, ())}
             for value in node.outputs:
@@ -30,7 +30,7 @@ def picking(
     return _reached(selectors, cuts, nodes, end)
 
 
-def _picked(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarray) -> tuple[Span, list[int]] | None:
+def _selection(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarray) -> tuple[Span, list[int]] | None:
     """The axis of tokens and those that a node picks, where no mask weighs these; None for any other node."""
     shape, a = shape_of(node.operand(0)) if spans else (), node.attributes
     for span in spans:
