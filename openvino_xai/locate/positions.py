@@ -1,4 +1,10 @@
-"""Where the cells of the image are in a value: its rows and columns, or the tokens that they have become."""
+"""Positions: where each value holds the batch and the cells of the image, as rows and columns or as tokens.
+
+The walk goes through the graph once, from the image on. For each node it asks where the batch, the height and the width of the
+operands are in the outputs. A convolution or a pool leaves them on their axes, with fewer cells. A reshape may merge them to an
+axis of tokens, a join may put other tokens beside these, and a reshape may lay them out again. What a node has in two places is
+lost from there on.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +23,9 @@ from openvino_xai.operations.table import axes_of, operation_of
 
 @dataclass(frozen=True)
 class Place:
-    """Which axes of a value hold the batch and the cells: (rows, columns), or one axis of tokens, row by row.
+    """Which axes of a value hold the batch and the cells: (height, width), or one axis of tokens, row by row.
 
-    `grid` is (H, W), the rows and columns of cells; `prefix` counts the tokens ahead of them that are none.
+    `grid` is (H, W) of the cells. `prefix` counts the tokens ahead of the cells, as a class token.
     """
 
     batch: int
@@ -28,7 +34,7 @@ class Place:
     prefix: int = 0
 
     def tokens(self, length: int) -> slice:
-        """Where, of `length` tokens, those are that are cells: all behind the prefix, where only a run tells their number."""
+        """The slice of `length` tokens that are cells: all behind the prefix, if only a run tells their number."""
         count = product(self.grid)
         return slice(self.prefix, self.prefix + count if isinstance(count, int) else length)
 
@@ -44,10 +50,10 @@ class Place:
 
 @dataclass
 class _Roles:
-    """Where the batch, the rows and the columns of one value are; or its tokens, once others stand beside them."""
+    """Where a value has its batch, height and width; or its tokens, once other tokens stand beside the cells."""
 
     spans: dict[str, Span]
-    grid: tuple[Size, Size] | None = None  # the rows and columns of tokens, and how many others are ahead of them
+    grid: tuple[Size, Size] | None = None  # (H, W) of the tokens; the prefix counts those ahead of them
     prefix: int = 0
 
     def place(self, shape: Shape) -> Place | None:
@@ -67,10 +73,10 @@ class _Roles:
 
 
 def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
-    """For every value that holds the batch and the cells of the image, where.
+    """For every value that holds the batch and all cells of the image on axes of their own, where.
 
-    Rows and columns that a reshape merges are followed as tokens, also where others are put ahead of them or behind them,
-    and found again where tokens are laid out as before.
+    Rows and columns that a reshape merges are followed as tokens, with others joined ahead of them or behind. They are found
+    again where tokens are laid out as before.
     """
     roles_of = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
     for node in graph.nodes:
@@ -108,7 +114,7 @@ def _followed(node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:
 
 
 def _refined(roles: _Roles, shape: Shape) -> None:
-    """Rows and columns that are put together with what was split off them, or off channels: they are finer from there on."""
+    """Give `roles` finer cells, where a reshape merges height and width with what was split off them, or off channels."""
     height, width = roles.spans.get("height"), roles.spans.get("width")
     if not height or not width or height.outer != 1:
         return
@@ -124,7 +130,7 @@ def _refined(roles: _Roles, shape: Shape) -> None:
 
 
 def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
-    """Where rows or columns are that a norm mixes, that a window slides over, or that a step skips."""
+    """Where the height or the width is that a norm mixes, that a window slides over, or that a step skips."""
     if operation_of(node).normalises and index == 0:
         return span
     targets = [target for target, sources in enumerate(axes) if any(s[:2] == (index, span.axis) for s in sources)]
@@ -132,7 +138,7 @@ def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
 
 
 def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
-    """The blocks that a reshape splits rows or columns into: these are the cells from there on."""
+    """The blocks that a reshape splits the height or the width into, as windows do: the cells from there on."""
     if not span.fits(before):
         return None
     items, ahead = span.length(before), product(before[: span.axis]) * span.outer
@@ -151,7 +157,7 @@ def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
 
 
 def _split_anew(before: Shape, after: Shape, span: Span) -> Span | None:
-    """The blocks of rows or columns that are put together with what was split off them, and split in another way, at once."""
+    """The blocks of rows or columns, for a reshape that merges them with what was split off, and splits them in another way."""
     ahead = product(before[: span.axis])
     ends = [product(before[:axis]) for axis in range(span.axis + 2, len(before) + 1)]
     for axis, size in enumerate(after):
@@ -162,7 +168,7 @@ def _split_anew(before: Shape, after: Shape, span: Span) -> Span | None:
 
 
 def _joined(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
-    """Tokens that others are put ahead of, or behind."""
+    """Give `roles` the tokens of a join: those of the one operand that holds the cells, behind the tokens ahead of it."""
     along = node.attributes["axis"] % len(shape_of(node.outputs[0]))
     ahead: int | None = 0
     grids = []
@@ -172,6 +178,7 @@ def _joined(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
         if place is not None and place.cells == (along,) and ahead is not None:
             grids.append((place.grid, place.prefix + ahead))
         size = shape_of(value)[along]
+        # behind an operand of which only a run knows the length, nobody knows the prefix
         ahead = ahead + size if ahead is not None and isinstance(size, int) else None
     if len(grids) == 1:  # of two, neither is the image alone
         roles.spans["tokens"] = Span(along)
@@ -179,7 +186,7 @@ def _joined(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
 
 
 def _cut(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
-    """Tokens of which a slice keeps all that are cells."""
+    """Give `roles` the tokens of a slice that keeps all cells: height and width if it keeps nothing else."""
     before, a, shape = roles_of.get(node.operand(0)), node.attributes, shape_of(node.operand(0))
     place = before.place(shape) if before else None
     if place is None or [axis % len(shape) for axis in a["axes"]] != list(place.cells) or a["steps"] != [1]:
