@@ -1,7 +1,10 @@
-"""The tail with channels switched off: masks over channels commute with whatever treats each channel alone.
+"""Channel masks: the tail with channels switched off.
 
-A mean pool, an activation or a norm of constants works on the features as they are, once; only what mixes channels meets the
-masked copies, which are rows by then and no feature maps.
+Let copy m of the features keep channel c where mask[m, c] is true, and be 0 elsewhere. An operation f that treats each channel
+alone gives f(v) where the channel is kept and f(0) elsewhere. So a mean pool, an activation or a norm by constants works on the
+features once. Only what mixes channels meets the copies, and these are rows behind a pool, and no feature maps.
+
+Channels take the place of cells here: in `MaskedCells` the axis of channels is the axis of cells.
 """
 
 from __future__ import annotations
@@ -22,17 +25,17 @@ from openvino_xai.tail.target import Columns
 
 
 class ChannelRules(CellRules):
-    """The rules of cells that hold for channels, too: a mask keeps any number of them, and none is reduced in closed form."""
+    """The rule of cells that holds for channels, too. A mask keeps any number of them, so no reduction has a closed form."""
 
     def step(
         self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
     ) -> list[Masked] | None:
-        """The outputs of `node`, or None where channels do not go through it one by one."""
+        """The outputs of `node`; None unless it treats each channel alone."""
         masked = {index: value for index, value in operands.items() if isinstance(value, MaskedCells)}
         return self._alike(node, masked) if len(masked) == len(operands) else None
 
     def _rest(self, features: MaskedCells) -> Value:
-        """The rest as a value, zeros for every channel where it is None: parameters belong to channels."""
+        """The rest as a value, of every channel: a node may have parameters for each."""
         if features.rest is not None:
             return features.rest
         shape = tuple(1 if axis == features.place.batch else at_one(size) for axis, size in enumerate(shape_of(features.value)))
@@ -40,10 +43,13 @@ class ChannelRules(CellRules):
 
 
 class ChannelTail(Tail):
-    """The part of a model that leads to `end`, for features of which copy m has the channels where `kept` [B, M, C] is true."""
+    """The part of a model from a cut to `end`, for features of which copy m has the channels that `channel_masks` keep.
+
+    The masks are [B, M, C], true for a channel that is kept. The plan is lazy.
+    """
 
     def __init__(self, graph: Graph, trace: Trace, end: Value, channel_masks: Value, *, batch: Size) -> None:
-        grid = (shape_of(channel_masks)[1], 1)
+        grid = (shape_of(channel_masks)[1], 1)  # rows are counted by masks: M as a column of one cell each
         super().__init__(graph, trace, end, batch=batch, grid=grid, lazy=True)
         self._cells = ChannelRules(graph, trace, batch, grid)
         self._channel_masks = channel_masks
@@ -57,7 +63,10 @@ class ChannelTail(Tail):
         return can_differ(self._nodes, class_axis, by_channel=True)
 
     def _linear_layer(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
-        """For few classes: as many copies of the weights are less than as many copies of the features as there are masks."""
+        """The output of a linear layer without any masked copy, if there are fewer classes than masks.
+
+        It multiplies the features by the weights of each class first, and by the masks then.
+        """
         features, masks = operands.get(0), shape_of(self._channel_masks)[1]
         if not isinstance(features, MaskedCells) or features.rest is not None or len(operands) > 1 or not is_linear_layer(node):
             return None
@@ -69,7 +78,7 @@ class ChannelTail(Tail):
         return Rows(linear_layer_of_channels(self._trace, node, value, self._channel_masks, columns, (self._batch, masks)))
 
     def _masks(self, features: MaskedCells) -> Value:
-        """[B, M, 1, C, 1 ...], as the axes of the value are."""
+        """[B, M, 1 ... C ... 1]: the masks, with C on the axis that holds the channels of the value."""
         (axis,) = features.place.cells
         shape, (batch, masks, channels) = shape_of(features.value), shape_of(self._channel_masks)
         return self._trace.reshape(

@@ -1,8 +1,11 @@
-"""The tail as a function of masked features: what is known of them is carried as far as it goes.
+"""The tail as a function of masked features.
 
-The direct way multiplies features by masks at the cut and repeats the tail over B * N rows: the definition. The lazy way
-carries `MaskedCells` instead, for which most tails need no new node up to the reduction, and materialises them where no rule
-knows how to go on. Both compute the same.
+For features F and masks M_n the end of copy n is tail(M_n * F). Two plans compute it:
+
+* The direct plan is the definition. It multiplies the features by each mask, and repeats the tail over B * N rows.
+* The lazy plan carries masked cells, (v, rest), down the tail. Most tails need no new node for them up to the reduction over
+  cells. Where no rule knows how to go on, it computes all rows: v where the mask keeps a cell, rest elsewhere. Masked tokens
+  of which only some reach the scores have a way of their own, in `class_token`.
 """
 
 from __future__ import annotations
@@ -28,9 +31,10 @@ from openvino_xai.tail.walk import between
 
 @dataclass(frozen=True, eq=False)
 class End:
-    """The end of a tail for every mask of every image, as `rows`; `is_slice` where it holds the selected columns alone.
+    """The end of a tail for every mask of every image, as `rows`; of the selected classes alone if it `is_slice`.
 
-    `splices` are operands of the model's own nodes, and what these are to read, so that they compute a part of it.
+    `splices` are operands of the model's own nodes, as (node, index), and the values that these are to read. The model's nodes
+    then compute a part of the tail.
     """
 
     rows: Rows
@@ -39,9 +43,9 @@ class End:
 
 
 class Tail:
-    """The part of a model that leads to `end`, for `batch` images.
+    """The part of a model from a cut to `end`, for `batch` images.
 
-    `grid` is how many masks there are along the rows and columns of cells; each keeps a block of them. A tail that is `apart`
+    `grid` is (H, W) of the masks, each of which keeps a block of cells. The plan is `lazy` or direct. A tail that is `apart`
     leaves what the model's own nodes read as it is.
     """
 
@@ -58,9 +62,9 @@ class Tail:
         self._nodes: list[Node] = []
 
     def run(self, start: Mapping[Value, Start], columns: Columns | None = None) -> End:
-        """The end, for every mask of every image, of some columns alone where that can be told without the others.
+        """The end for every mask of every image; of `columns` alone, if these can be computed without the others.
 
-        `start` says what is masked, and how. Raises PlanError, naming the operation that is in the way.
+        `start` has the values of the cut, and how each is masked. Raises PlanError, which names the operation in the way.
         """
         values, splices = self._begun(start)
         self._nodes = between(self._graph, values, self._end)
@@ -71,7 +75,10 @@ class Tail:
         return End(self._as_rows(values[self._end]), self._end in self._chosen, splices)
 
     def _begun(self, start: Mapping[Value, Start]) -> tuple[dict[Value, Masked], Mapping[tuple[Node, int], Value]]:
-        """What the tail begins with: what is masked, or what a lazy plan knows of tokens that are picked; and splices."""
+        """The values that the walk begins with, and splices.
+
+        They are the masked values; or, in a lazy plan, the tokens that are selected for the scores, as rows.
+        """
         weighted = {value: item for value, item in start.items() if isinstance(item, WeightedTokens)}
         if weighted and self._cells:
             nodes = between(self._graph, weighted, self._end)
@@ -87,7 +94,7 @@ class Tail:
         return values, {}
 
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
-        """Find the values that need be computed for the selected classes only."""
+        """Find the values that can be computed for the selected classes alone."""
         self._columns, self._chosen = columns, {}
         if columns is None or shape_of(self._end)[1] != columns.total:
             return
@@ -100,6 +107,7 @@ class Tail:
 
     def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
         lazy = self._cells.step(node, operands) if self._cells else None
+        # the model computes masked cells of all classes anyway: these are sliced where a rule ends them
         if node.outputs[0] in self._chosen and not (lazy and isinstance(lazy[0], MaskedCells)):
             return self._step_of_classes(node, operands)
         if lazy is not None:
@@ -108,7 +116,7 @@ class Tail:
         return list(repeat_over_rows(self._graph, self._trace, node, rows))
 
     def _step_of_classes(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
-        """The output of `node` for the selected classes; cells, which the model computes anyway, are cut down here."""
+        """The output of `node` for the selected classes."""
         columns, sizes = self._columns, (self._batch, product(self._grid))
         assert columns is not None
         cut = {i: self._of_classes(value, node.operand(i), columns) for i, value in operands.items()}
@@ -119,17 +127,18 @@ class Tail:
             return [linear]
         rows = {index: self._as_rows(value) for index, value in cut.items()}
         first = next(iter(rows.values()))
+        # weights cannot be sliced once for all rows if images explain different classes
         if columns.of_each_image and is_linear_layer(node):
             return [Rows(linear_layer_by_image(self._trace, node, first, columns, sizes))]
         replaced = sliced_operands(self._trace, node, self._chosen, columns, first, sizes)
         return list(repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced))
 
     def _linear_layer(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
-        """The output of a linear layer for the selected classes, where masks are a part of its product."""
+        """The output of a linear layer for the selected classes, for masks that can be a factor of its product."""
         return None
 
     def _of_classes(self, value: Masked, original: Value, columns: Columns) -> Masked:
-        """A cell with the selected classes alone, where it holds them all; rows of such values hold no others."""
+        """The value for the selected classes: masked cells have all of them, and rows no others already."""
         axis = self._chosen.get(original)
         if axis is None or not isinstance(value, MaskedCells):
             return value
@@ -146,7 +155,7 @@ class Tail:
         return (*shape[:axis], self._columns.count, *shape[axis + 1 :])
 
     def _as_rows(self, value: Masked) -> Rows:
-        """The value, materialised, once."""
+        """All items of the value, computed once however many nodes read it."""
         if isinstance(value, Rows):
             return value
         if isinstance(value, FlattenedCells):
@@ -157,7 +166,7 @@ class Tail:
         return self._rows[value]
 
     def _multiplied_out(self, features: MaskedCells) -> Rows:
-        """[B * N, ...]: the definition, features times masks; a mask is [1, N, 1, H, W], never as deep as the features."""
+        """[B * N, ...]: the definition, features times masks of [1, N, 1, H, W]."""
         xp, shape = self._trace, shape_of(features.value)
         masks = xp.astype(self._masks(features), features.value.dtype)
         return self._merged(xp.multiply(xp.reshape(features.value, (shape[0], 1, *shape[1:])), masks), shape)
@@ -170,7 +179,7 @@ class Tail:
         return self._merged(xp.multiply(xp.reshape(item.value, (shape[0], 1, *shape[1:])), weights), shape)
 
     def _selected_by_mask(self, features: MaskedCells) -> Rows:
-        """[B * N, ...]: the value at the cells that a mask keeps, the rest elsewhere."""
+        """[B * N, ...]: rest + M_n * (v - rest), by selection: a product would round, and make NaN of an infinite v."""
         xp, shape = self._trace, shape_of(features.value)
         rest: Value | np.ndarray = np.zeros((), features.value.dtype)
         if features.rest is not None:
@@ -182,7 +191,10 @@ class Tail:
         return Rows(self._trace.reshape(value, (shape[0] * product(self._grid), *shape[1:])))
 
     def _masks(self, features: MaskedCells) -> Value:
-        """[1, N, 1, H, W] (or as the axes of the value are): True where mask n keeps a cell."""
+        """[1, N, 1, H, W], in the order of the value's axes: True where mask n keeps a cell.
+
+        Raises PlanError if the batch is not on axis 0, if the number of cells is open, or if masks do not divide the cells.
+        """
         shape, place = shape_of(features.value), features.place
         grid = [shape[axis] for axis in place.cells] if len(place.cells) == 2 else place.grid
         named = f"'{layer_name(features.value)}' {text(shape)}"
@@ -203,14 +215,15 @@ class Tail:
             )
         blocks = np.arange(grid_height)[:, None] * grid_width + np.arange(grid_width)
         index = blocks.repeat(height // grid_height, axis=0).repeat(width // grid_width, axis=1)
-        if place.cells != tuple(sorted(place.cells)):  # columns before rows
+        if place.cells != tuple(sorted(place.cells)):  # the value has its width ahead of its height
             index = index.T
+        # compared in the graph: the file has an index for each cell, and not N masks of all cells
         here = index.reshape(1, *(shape[axis] if axis in place.cells else 1 for axis in range(len(shape))))
         return self._trace.equal(np.arange(grid_height * grid_width).reshape(1, -1, *[1] * (len(shape) - 1)), here)
 
 
 def replayed(graph: Graph, trace: Trace, start: Mapping[Value, Rows], end: Value) -> dict[Value, Rows]:
-    """The values between the start and the end, over the rows that stand in its place. Raises PlanError."""
+    """The values between the start and the end as rows, for the rows that stand in place of the start. Raises PlanError."""
     values = dict(start)
     for node in between(graph, values, end):
         rows = {index: values[value] for index, value in node.operands if value in values}

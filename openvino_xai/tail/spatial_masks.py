@@ -1,12 +1,14 @@
-"""The algebra of cells: what operations of the tail do to a value that differs from a constant in one block of cells.
+"""Spatial masks: what operations of the tail do to masked cells (v, rest), of which copy n is v at cell n and rest elsewhere.
 
-* what treats every cell alike maps masked cells to masked cells: the model computes the value already, and the rest is a
-  constant;
-* a reduction over all cells ends it in closed form: a mean is (v_n + the sum of the rest elsewhere) / cells;
-* a gate, as in squeeze-and-excite, multiplies cell n by the gate of row n;
-* a linear layer on the flattened features reads only the block of its weights that belongs to cell n.
+* An operation f that treats every cell alike gives (f(v), f(rest)). The model computes f(v) already, and f(rest) is a constant,
+  which is folded when the hook is inserted. So the copies cost nothing.
+* A reduction over all N cells gives rows, in closed form: the mean is (v_n + (N - 1) rest) / N, the sum that without the
+  division, and the maximum max(v_n, rest).
+* A gate, as in squeeze-and-excite, is a row for each cell, and multiplies cell n by row n.
+* A linear layer on flattened features with a rest of 0 reads only the block of its weights that belongs to cell n.
 
-Anything else has no rule here, and is materialised by the tail.
+A mask may keep a block of cells: v_n is then the sum over that block, or its maximum. Nothing else has a rule here, and the
+tail computes all rows for it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, 
 
 
 class CellRules:
-    """The rules, for `batch` images and a `grid` of masks."""
+    """The rules for `batch` images and a `grid`, (H, W), of masks."""
 
     def __init__(self, graph: Graph, trace: Trace, batch: Size, grid: tuple[Size, Size]) -> None:
         self._graph, self._trace = graph, trace
@@ -38,7 +40,10 @@ class CellRules:
     def step(
         self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
     ) -> list[Masked] | None:
-        """The outputs of `node`, or None where no rule applies; `shape` tells the shapes of reduced ones, but for the rows."""
+        """The outputs of `node`; None if no rule applies.
+
+        `shape` gives the shape of a reduced output before its images become rows.
+        """
         masked = {index: value for index, value in operands.items() if isinstance(value, MaskedCells)}
         if len(masked) == len(operands):
             return self._alike(node, masked) or self._reduced(node, masked, shape) or self._flattened(node, masked)
@@ -50,6 +55,7 @@ class CellRules:
     # -- what treats every cell alike
 
     def _alike(self, node: Node, masked: Mapping[int, MaskedCells]) -> list[Masked] | None:
+        """The outputs of a node that treats every cell alike, beside operands that are the same for all images."""
         output_axes = axes_of(node)
         if output_axes is None:
             return None
@@ -58,7 +64,7 @@ class CellRules:
         for place, axes in zip(placed, output_axes, strict=True):
             if place is None or place.batch != 0:
                 return None
-            for index, value in beside:
+            for index, value in beside:  # if one differed from image to image, the rest would
                 along = [s.axis for s in axes[place.batch] if s.operand == index]
                 if any(shape_of(value)[axis] != 1 for axis in along):
                     return None
@@ -69,7 +75,7 @@ class CellRules:
         return [MaskedCells(v, r, p) for v, r, p in zip(values, rests, placed, strict=True) if p is not None]
 
     def _values(self, node: Node, masked: Mapping[int, MaskedCells]) -> tuple[Value, ...]:
-        """The values: those of the model itself, where its own operands are what the cells hold."""
+        """What the model computes of the values: its own outputs, if its node reads these values."""
         if all(features.value is node.operand(index) for index, features in masked.items()):
             return node.outputs
         if operation_of(node).takes_shape:
@@ -80,7 +86,7 @@ class CellRules:
     def _rests(
         self, node: Node, masked: Mapping[int, MaskedCells], places: list[Place], output_axes: list[Axes]
     ) -> list[Value | None]:
-        """The rests: the operation applied to the rests of its operands."""
+        """The operation applied to the rests of its operands; None, which stands for 0, if it makes zeros of zeros."""
         zeros = all(features.rest is None for features in masked.values())
         if zeros and operation_of(node).gives_zero(node, masked, self._graph.constant):
             return [None] * len(node.outputs)
@@ -104,7 +110,7 @@ class CellRules:
         return list(self._trace.repeat(node, inputs, shapes))
 
     def _stretched(self, rest: Value, features: MaskedCells, shape: Shape, place: Place) -> Value:
-        """A rest as long as others along the cells, to be joined with them."""
+        """A rest with as many cells as others: a join broadcasts nothing."""
         sizes = list(shape_of(rest))
         for rest_axis, axis in zip(features.place.cells, place.cells, strict=True):
             sizes[rest_axis] = shape[axis]
@@ -126,7 +132,7 @@ class CellRules:
         if features is None or how is None or features.place.batch != 0:
             return None
         if how in ("max", "min") and _differs(features):
-            return None  # the largest of the others differs from cell to cell
+            return None  # the largest rest elsewhere differs from mask to mask
         xp, masks = self._trace, product(self._grid)
         rows = self._of_blocks(features.value, features.place, how)
         if how in ("max", "min"):
@@ -145,12 +151,12 @@ class CellRules:
         return [Rows(xp.reshape(rows, (self._batch * masks, *shape(node.outputs[0])[1:])))]
 
     def _extreme(self, rows: Value, features: MaskedCells, how: str) -> Value:
-        """The larger (or smaller) of what a mask keeps and what is elsewhere."""
+        """The larger (or smaller) of what a mask keeps and of the rest."""
         rest = np.zeros((), features.value.dtype) if features.rest is None else self._of_one_cell(features.rest, features.place)
         return self._trace.maximum(rows, rest) if how == "max" else self._trace.minimum(rows, rest)
 
     def _of_blocks(self, value: Value, place: Place, how: str) -> Value:
-        """[B * N, ...]: the value of each block of cells, summed (or its extreme), with the other axes in their order."""
+        """[B * N, ...]: the sum (or the extreme) over each block of cells, with the other axes in their order."""
         xp, shape = self._trace, shape_of(value)
         others = [axis for axis in range(len(shape)) if axis not in (place.batch, *place.cells)]
         moved = xp.permute_dims(tapped(xp, value), (place.batch, *place.cells, *others))
@@ -175,13 +181,13 @@ class CellRules:
         return product(self._grid) == product(shape_of(value)[axis] for axis in place.cells)
 
     def _of_one_cell(self, rest: Value, place: Place) -> Value:
-        """[1, ...]: a rest that is the same for all cells, without their axes."""
+        """[1, ...]: a rest that is the same for all cells, without the axes of cells."""
         return self._trace.reshape(rest, tuple(size for axis, size in enumerate(shape_of(rest)) if axis not in place.cells))
 
     def _rest_elsewhere(self, rest: Value, features: MaskedCells, count: Size) -> Value:
-        """The sum of the rest over the cells that a mask does not keep: [1, ...], or [B * N, ...] where it depends on n."""
+        """[1, ...], or [B * N, ...] if it depends on n: the sum of the rest over the cells that mask n does not keep."""
         xp, place, masks = self._trace, features.place, product(self._grid)
-        if not _differs(features):
+        if not _differs(features):  # the sum is a multiple, and no node has to reduce
             cell_rest = self._of_one_cell(rest, place)
             if isinstance(count, int) and isinstance(masks, int):
                 return xp.multiply(cell_rest, float(count - count // masks))
@@ -197,13 +203,13 @@ class CellRules:
         return xp.reshape(one_each, (self._batch * masks, *others))
 
     def _number(self, count: Size, like: Value) -> Value:
-        """The number of cells in a run, [1], in the type of `like`."""
+        """[1], in the type of `like`: a number of cells that only a run knows."""
         return self._trace.astype(self._trace.size(count), like.dtype)
 
     # -- gates
 
     def _gated(self, node: Node, masked: Mapping[int, MaskedCells], operands: Mapping[int, Masked]) -> list[Masked] | None:
-        """Rows times a cell that is 0 elsewhere: cell n of image b times row b * N + n."""
+        """Masked cells with a rest of 0 times rows: cell n of image b is multiplied by row b * N + n."""
         if node.kind != "multiply" or len(masked) != 1 or len(operands) != 2:
             return None
         ((index, features),) = masked.items()
@@ -216,6 +222,7 @@ class CellRules:
             return None
         if not self._single(features.value, place) or shape_of(node.outputs[0]) != shape:
             return None
+        # a rest of 0 stays 0 whatever it is multiplied by, so of row n the factor for cell n alone matters
         xp = self._trace
         others = [axis for axis in range(len(shape)) if axis not in (0, *place.cells)]
         grid = (shape[axis] for axis in place.cells)
@@ -227,6 +234,7 @@ class CellRules:
     # -- linear layers on flattened features
 
     def _flattened(self, node: Node, masked: Mapping[int, MaskedCells]) -> list[Masked] | None:
+        """Masked cells that a reshape flattens to [B, everything else]."""
         shape = shape_of(node.outputs[0]) if operation_of(node).lays_out and node.outputs[0].shape else ()
         features = masked.get(0)
         if features is None or len(shape) != 2 or features.place.batch != 0 or shape[0] != self._batch:
@@ -234,7 +242,10 @@ class CellRules:
         return [FlattenedCells(features, node.outputs[0])]
 
     def _linear_layer(self, node: Node, flat: FlattenedCells) -> list[Masked] | None:
-        """Item n: the features of cell n times the rows of the weights that belong to it."""
+        """[B * N, features]: the values at cell n times the block of the weights that belongs to cell n.
+
+        As one product of matrices for each cell, [N, B, C] by [N, C, features], so that no row is as long as all cells.
+        """
         features, attributes = flat.features, node.attributes
         place, shape = features.place, shape_of(features.value)
         sizes = shape[1:]
@@ -261,6 +272,7 @@ class CellRules:
         moved = xp.permute_dims(tapped(xp, features.value), (*place.cells, 0, *others))
         rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)
         rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, out_features))
+        # ONNX's Gemm scales the product by alpha, and what it adds by beta
         rows = rows if attributes.get("alpha", 1.0) == 1 else xp.multiply(rows, attributes["alpha"])
         if len(node.inputs) > 2 and node.inputs[2] is not None:
             addend = node.operand(2)
@@ -269,7 +281,7 @@ class CellRules:
 
 
 def _placed(axes: Axes, masked: Mapping[int, MaskedCells]) -> Place | None:
-    """Where an output has the batch and the cells, if every operand's are carried there exactly."""
+    """Where an output has the batch and the cells; None if an operand has its own elsewhere, or mixed."""
     places = set()
     for index, features in masked.items():
         where = []
@@ -295,5 +307,6 @@ def _reduction(node: Node, features: MaskedCells) -> Reduction | None:
     if "axes" in node.attributes:
         axes = {axis % len(shape) for axis in node.attributes["axes"]}
         return how if axes == set(features.place.cells) else None
+    # a pool with a kernel as large as the features is a reduction, but padding would count as cells
     is_global = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
     return how if is_global and features.place.cells == (2, 3) and shape_of(node.outputs[0])[2:] == (1, 1) else None

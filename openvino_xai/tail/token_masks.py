@@ -1,8 +1,12 @@
-"""Masked tokens, all of them: what affine maps make of them costs nothing, for the model computes it already.
+"""Token masks: what affine maps of each token make of masked tokens.
 
-A mask weighs token t of copy n by w[n, t], and an affine map A of a token keeps that form:
-A(rest + w (v - rest)) = A(rest) + w (A(v) - A(rest)). So a value is carried down with a rest, a constant that is folded when
-the hook is inserted.
+A mask multiplies token t of copy n by w[n, t]. Written as rest + w (v - rest), with the tokens v of the model and a rest of 0,
+it keeps this form under an affine map A of each token:
+
+    A(rest + w (v - rest)) = A(rest) + w (A(v) - A(rest))
+
+The model computes A(v) already, and A(rest) is a constant, which is folded when the hook is inserted. So the copies cost
+nothing up to the attention, where tokens meet.
 """
 
 from __future__ import annotations
@@ -23,8 +27,10 @@ from openvino_xai.tail.masked import WeightedTokens
 
 @dataclass(frozen=True, eq=False)
 class MaskedTokens:
-    """Copy n holds `rest` + w[n, t] * (`value` - `rest`) at token t; a rest of None is 0, and of size 1 along what it is
-    the same for."""
+    """Copy n is `rest` + w[n, t] * (`value` - `rest`) at token t. A rest of None stands for 0.
+
+    `batch` and `tokens` say where images and tokens are in the value. The rest has size 1 along what it is the same for.
+    """
 
     value: Value
     rest: Value | None
@@ -34,7 +40,7 @@ class MaskedTokens:
 
 
 class TokenRules:
-    """The values between `cuts` and where tokens meet; `inside` are those that depend on the cuts."""
+    """The masked tokens between `cuts` and the attention, where tokens meet; values `inside` depend on the cuts."""
 
     def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, WeightedTokens], inside: Collection[Value]) -> None:
         self._graph, self._trace, self._inside = graph, trace, inside
@@ -47,7 +53,7 @@ class TokenRules:
         }
 
     def of(self, value: Value) -> MaskedTokens | None:
-        """A value of all tokens, where it comes from the cuts by affine maps of each token."""
+        """The tokens of a value under masks; None unless affine maps of each token lead to it from the cuts."""
         if value not in self._masked:
             self._masked[value] = None
             node = value.producer
@@ -60,7 +66,7 @@ class TokenRules:
         return self._masked[value]
 
     def _affine(self, node: Node, operands: Mapping[int, MaskedTokens]) -> list[MaskedTokens] | None:
-        """The outputs of an affine map of each token."""
+        """The outputs of an affine map of each token; None if it is none, or reads another value that is not fixed."""
         how = operation_of(node).linearity(node, operands.keys())
         if how is None:
             return None
@@ -70,11 +76,13 @@ class TokenRules:
         if len(spans) != 1:
             return None
         ((batch, tokens),) = spans
+        # operands have to hold the same tokens: a rest and a weight belong to a token, not to a place
         if batch is None or tokens is None or len({masked.index for masked in operands.values()}) > 1:
             return None
         beside = {index: value for index, value in node.operands if index not in operands}
         if any(not is_fixed(self._graph, value) for index, value in beside.items() if not operation_of(node).tells(index)):
             return None
+        # the model's own outputs serve if its node reads these very values
         is_original = all(masked.value is node.operand(index) for index, masked in operands.items())
         inputs = [operands[i].value if i in operands else beside.get(i) for i in range(len(node.inputs))]
         shapes = [shape_of(value) for value in node.outputs]
@@ -85,7 +93,7 @@ class TokenRules:
         return [MaskedTokens(value, rest, batch, tokens, index) for value, rest in zip(values, rests, strict=True)]
 
     def _along_tokens(self, node: Node, operands: Mapping[int, MaskedTokens]) -> list[MaskedTokens] | None:
-        """Some of the tokens, or tokens put together again, as for positions that are turned without the class token."""
+        """Some of the tokens, or tokens joined again, as where rotary positions turn all of them but the class token."""
         first = operands[0]
         axis = first.tokens.axis
         if any(masked.tokens != first.tokens or masked.value is not node.operand(index) for index, masked in operands.items()):
@@ -97,7 +105,7 @@ class TokenRules:
             rests = [self._as_long(self._rest(masked), masked, per_token=True) for masked in operands.values()]
             return [MaskedTokens(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
         if first.rest is not None and shape_of(first.rest)[axis] != 1:
-            return None
+            return None  # there is no rule for a rest that differs from token to token
         if "steps" in node.attributes:
             a = node.attributes
             return [
@@ -122,10 +130,11 @@ class TokenRules:
         *,
         linear: bool,
     ) -> list[Value | None]:
+        """What the node makes of the rests of its operands; None, which stands for 0, for a linear map of zeros."""
         if linear and all(masked.rest is None for masked in operands.values()):
             return [None] * len(node.outputs)
         inputs: list[Value | None] = []
-        per_token = False  # whether the rest differs from token to token
+        per_token = False  # whether the rest differs from token to token, as it does behind an embedding of positions
         for index in range(len(node.inputs)):
             masked = operands.get(index)
             operand = beside.get(index) if masked is None else self._rest(masked)
@@ -154,21 +163,21 @@ class TokenRules:
         return shape if self._batch_size == 1 else batch.resized(shape, 1)
 
     def _as_long(self, rest: Value, masked: MaskedTokens, *, per_token: bool) -> Value:
-        """A rest, as long as the others that it is joined with."""
+        """A rest with as many tokens as its value, if those that it is joined with have them: a join broadcasts nothing."""
         shape = shape_of(rest)
         if not per_token or masked.tokens.length(shape) != 1:
             return rest
         return self._trace.broadcast_to(rest, masked.tokens.resized(shape, masked.tokens.length(shape_of(masked.value))))
 
     def is_complete(self, masked: MaskedTokens) -> bool:
-        """Whether all tokens are there, and a rest can stand beside what differs from image to image."""
+        """Whether these are all tokens of the cut, with a rest that broadcasts over images."""
         if masked.index != self.all_tokens:
             return False
         return masked.rest is None or masked.batch.pure or self._batch_size == 1
 
 
 def repeat_node(trace: Trace, node: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
-    """A node, repeated with other operands."""
+    """The outputs of a copy of the node that reads other operands and gives these shapes."""
     if operation_of(node).takes_shape:
         assert inputs[0] is not None
         return (trace.shaped(node.kind, inputs[0], shapes[0]),)

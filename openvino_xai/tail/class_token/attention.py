@@ -1,13 +1,18 @@
-"""Masked tokens where only some of them reach the scores: as the class token does, that gathers all others by attention.
+"""Class-token attention: masked tokens of which only some reach the scores, as the class token does.
 
-Of the last block of a transformer the scores read the class token alone, so the queries, the residual sums and the MLP are
-needed for one token of each masked copy; copies lie where that token was, as more queries of the same image.
+Behind the last attention of a transformer the scores read the class token alone. So its queries, residual sums and MLP are
+needed for one token of each masked copy. The N copies of S selected tokens stand where the tokens of an image stood, as S * N
+queries of the same image.
 
-The model itself computes the residual sums and the MLP for every token, though nobody reads the others: copies take the
-places of those (`dead_token_nodes`), and cost nothing there.
+Keys and values are needed of all tokens. They come from the model's own, as token masks rest + w (v - rest), which affine maps
+keep (`token_masks`). For a query q, the attention logit of a key in that form has that form, too, as q times a key is linear in
+the key. Let p be the attention weights of a copy. They sum to one, so with a rest that is the same for all tokens the attended
+value is
 
-Keys and values are needed of all tokens, and come from the model's own, in the form rest + w (v - rest) that affine maps
-keep. With q for a query, so does a score, q k; and as attention weights p sum to one, the value is rest + (p w) (v - rest).
+    sum_t p_t (rest + w_t (v_t - rest)) = rest + sum_t p_t w_t (v_t - rest)
+
+The model computes the residual sums and the MLP for every token, and nobody reads the others. Copies take the places of those
+dead tokens in the model's own nodes, and cost nothing there.
 """
 
 from __future__ import annotations
@@ -32,26 +37,27 @@ from openvino_xai.tail.token_masks import MaskedTokens, TokenRules, repeat_node,
 
 @dataclass(frozen=True, eq=False)
 class SelectedTokens:
-    """The picked tokens only, along `span`: of each image, or (`spread`) of its N copies, token by token."""
+    """The selected tokens along `span`: S of each image, or S * N if `spread`, the N copies of the first token first."""
 
     value: Value
     span: Span
     spread: bool
-    normalised: bool = False  # whether the last axis sums to one, as a softmax leaves it
+    normalised: bool = False  # the last axis sums to one, as a softmax leaves it
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionLogits:
-    """The picked tokens along `queries`, and along the tokens of `logits` what each of them is to the others."""
+    """What each selected token, along `queries`, is to each token, ahead of the softmax: the token masks `logits`."""
 
     logits: MaskedTokens
     queries: Span
 
 
 class ClassTokenAttention:
-    """The tail of masked tokens, from `cuts` up to where tokens are picked for the scores.
+    """The tail of masked tokens, from `cuts` up to where tokens are selected for the scores.
 
-    Unless it is `apart`, copies stand in the places of tokens that nobody reads.
+    Unless it is `apart`, the copies of a single selected token take the places of dead tokens: `splices` then has operands of
+    the model's nodes, and what these are to read.
     """
 
     def __init__(
@@ -79,7 +85,7 @@ class ClassTokenAttention:
             self._splice(self._tokens[0])
 
     def rows(self) -> dict[Value, Rows] | None:
-        """What is picked for the scores, as rows; None where all tokens reach them, or one does in a way not known here."""
+        """The selected tokens as rows, by the value that holds them; None if no rule leads there, or if others matter."""
         if not self._selectors:
             return None
         selected_rows = {}
@@ -97,12 +103,12 @@ class ClassTokenAttention:
         return selected_rows
 
     def _as_rows(self, node: Node, item: SelectedTokens, batch: int, tokens: list[int]) -> Rows | None:
-        """What a node picks, one row for each copy of each image."""
+        """What a node selects: a row for each copy of each image."""
         xp, span, copies = self._trace, item.span.axis, len(self._weights)
         value = item.value if item.spread else self._spread(item).value
         if len(tokens) > 1 and (batch, span) != (0, 1):
             return None
-        if len(self._tokens) > 1:  # token by token, each with its copies; now copy by copy
+        if len(self._tokens) > 1:  # the copies of a token lie side by side, and a row needs the tokens of a copy
             places = [self._tokens.index(token) * copies + copy for copy in range(copies) for token in tokens]
             value = xp.take(value, np.array(places), axis=span)
         others = [axis for axis in range(len(shape_of(value))) if axis not in (batch, span)]
@@ -112,16 +118,19 @@ class ClassTokenAttention:
     # -- copies in the places of tokens that nobody reads
 
     def _splice(self, token: int) -> None:
-        """Let the model's own nodes compute what they make of the copies, from the first with weights on."""
+        """Let the model's own nodes compute the copies of `token`, from the first node with weights on.
+
+        All copies have to fit into the places behind the token, in each node, or none is spliced.
+        """
         dead_nodes = dead_token_nodes(
             self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside
         )
         splices: dict[tuple[Node, int], Value] = {}
-        computed: dict[Value, Span] = {}  # what the model computes of the copies
+        computed: dict[Value, Span] = {}  # the model's values that hold copies
         for node, span in dead_nodes.items():
             behind = any(value in computed for _, value in node.operands)
             if not behind and operation_of(node).weights is None:
-                continue
+                continue  # without weights there is little to save
             entering = self._entering(node, span, computed)
             if not behind and not any(isinstance(item, SelectedTokens) and item.spread for _, _, item in entering.values()):
                 continue  # it is the same for all copies
@@ -139,7 +148,7 @@ class ClassTokenAttention:
     def _entering(
         self, node: Node, span: Span, computed: Collection[Value]
     ) -> dict[int, tuple[Value, Span, SelectedTokens | AttentionLogits | None]]:
-        """The operands that hold tokens, but for what is computed of the copies: the value, its tokens, and the picked ones."""
+        """The operands that hold tokens, and no copies yet: the value, where its tokens are, and the selected ones."""
         entries = {}
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside and value not in computed else None
@@ -148,7 +157,7 @@ class ClassTokenAttention:
         return entries
 
     def _among(self, value: Value, span: Span, item: SelectedTokens, token: int) -> Value | None:
-        """All tokens of a value, with the copies in the places behind the one that is picked; None where they do not fit."""
+        """All tokens of a value, with the copies of `token` in the places behind it; None if they do not fit."""
         xp, length, behind = self._trace, span.length(shape_of(value)), token + 1 + len(self._weights)
         if not isinstance(length, int) or behind > length or not item.span.pure:
             return None
@@ -158,16 +167,18 @@ class ClassTokenAttention:
             parts.append(xp.take(value, np.arange(behind, length), axis=span.axis))
         return xp.splice(parts, axis=span.axis)
 
-    # -- the tokens that are picked
+    # -- the selected tokens
 
     def _selected(self, value: Value, span: Span) -> SelectedTokens | AttentionLogits | None:
-        """The picked tokens of a value that holds all of them along `span`."""
+        """The selected tokens of a value that holds all tokens along `span`; None if no rule leads there."""
         if (value, span) not in self._selections:
             masked = self._all.of(value)
             if masked is not None and masked.tokens == span and span.pure and set(self._tokens) <= set(masked.index):
                 places = [masked.index.index(token) for token in self._tokens]
                 taken = self._trace.take(masked.value, np.array(places), axis=span.axis)
-                self._selections[value, span] = SelectedTokens(taken, span, spread=False)  # no mask weighs them
+                self._selections[value, span] = SelectedTokens(
+                    taken, span, spread=False
+                )  # with a weight of 1, rest + w (v - rest) is v
             else:
                 self._selections[value, span] = None
                 if value.producer is not None and value in self._inside:
@@ -178,7 +189,7 @@ class ClassTokenAttention:
         return self._selections[value, span]
 
     def _step(self, node: Node, span: Span) -> Sequence[SelectedTokens | AttentionLogits] | None:
-        """What a node makes of picked tokens: all its outputs."""
+        """All outputs of a node for the selected tokens; None if no rule applies."""
         operands: dict[int, SelectedTokens | AttentionLogits] = {}
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside else None
@@ -199,7 +210,7 @@ class ClassTokenAttention:
         return self._repeat(node, selections, span) if len(selections) == len(items) else None
 
     def _repeat(self, node: Node, operands: Mapping[int, SelectedTokens], span: Span) -> list[SelectedTokens] | None:
-        """A node that treats every token alike, for the picked ones."""
+        """The outputs of a node that treats every token alike; None if another operand depends on the input."""
         spread = any(item.spread for item in operands.values())
         if spread and len(self._tokens) > 1:
             operands = {i: item if item.spread else self._spread(item) for i, item in operands.items()}
@@ -222,7 +233,7 @@ class ClassTokenAttention:
         return [SelectedTokens(result, span, spread, normalised) for result in repeat_node(self._trace, node, inputs, shapes)]
 
     def _beside(self, node: Node, index: int, span: Span, *, spread: bool) -> Value | None:
-        """An operand that no mask reaches, for the picked tokens."""
+        """An operand that no mask reaches, for the selected tokens; None if it depends on the input."""
         value: Value | None = node.operand(index)
         assert value is not None
         if not is_fixed(self._graph, value):  # what is repeated for every image, as a mask of attention
@@ -241,7 +252,7 @@ class ClassTokenAttention:
         return len(self._tokens) * (len(self._weights) if spread else 1)
 
     def _spread(self, item: SelectedTokens) -> SelectedTokens:
-        """Each picked token, once for every copy."""
+        """Each selected token, once for every copy."""
         xp, shape, axis = self._trace, shape_of(item.value), item.span.axis
         assert item.span.pure
         copies = len(self._weights)
@@ -254,7 +265,7 @@ class ClassTokenAttention:
     def _attention(
         self, node: Node, operands: Mapping[int, SelectedTokens | AttentionLogits], span: Span
     ) -> SelectedTokens | AttentionLogits | None:
-        """Selected queries and the keys of all tokens, or weights of the picked and the values of all."""
+        """Queries of the selected tokens times keys of all, or their attention weights times values of all."""
         first = operands.get(0)
         rank = len(shape_of(node.outputs[0]))
         if first is None or len(operands) != 1 or not span.pure or span.axis != rank - 2:
@@ -275,9 +286,9 @@ class ClassTokenAttention:
     def _compared(
         self, node: Node, queries: SelectedTokens | AttentionLogits, keys: MaskedTokens, span: Span
     ) -> AttentionLogits | None:
-        """Queries times keys: affine in the keys, for what a query is."""
+        """q k for all tokens: for a given q affine in the keys, so the logits are token masks like these."""
         if not isinstance(queries, SelectedTokens) or queries.spread:
-            return None
+            return None  # queries that masks have changed differ from copy to copy
         shape = span.resized(shape_of(node.outputs[0]), len(self._tokens))
         tokens = Span(len(shape) - 1)
         (value,) = self._trace.repeat(node, [queries.value, keys.value], [shape])
@@ -290,7 +301,7 @@ class ClassTokenAttention:
     def _attend(
         self, node: Node, operands: Mapping[int, SelectedTokens | AttentionLogits], span: Span
     ) -> AttentionLogits | None:
-        """An affine map of what the picked tokens are to the others: a scale, a bias of positions."""
+        """Attention logits behind an affine map, as a scale or a bias of positions; None if it is none."""
         ((index, item),) = operands.items() if len(operands) == 1 else ((0, None),)
         how = operation_of(node).linearity(node, {index}) if operation_of(node).pointwise else None
         if not isinstance(item, AttentionLogits) or how is None:
@@ -312,7 +323,7 @@ class ClassTokenAttention:
         return self._trace.repeat(node, [inputs[index] for index in sorted(inputs)], [shape])[0]
 
     def _spread_out(self, item: AttentionLogits) -> SelectedTokens | None:
-        """[..., S * N, T]: what the picked tokens of every copy are to the others."""
+        """[..., S * N, T]: rest + w (v - rest), the logits of every copy of the selected tokens."""
         if item in self._spreads:
             return self._spreads[item]
         xp, logits, axis = self._trace, item.logits, item.queries.axis
@@ -338,7 +349,7 @@ class ClassTokenAttention:
     def _gathered(
         self, weights: SelectedTokens | AttentionLogits, values: MaskedTokens, span: Span, transposed: bool
     ) -> SelectedTokens | None:
-        """Attention weights times values: p (rest + w (v - rest)), summed over the tokens."""
+        """[..., S * N, D]: the sum over the tokens of p (rest + w (v - rest)), for attention weights p."""
         if not isinstance(weights, SelectedTokens) or not weights.spread:
             return None
         xp, rank = self._trace, len(shape_of(values.value))
@@ -354,7 +365,7 @@ class ClassTokenAttention:
             return SelectedTokens(xp.matmul(masked, turned(values.value)), span, spread=True)
         weighted_sum = xp.matmul(masked, turned(xp.subtract(values.value, values.rest)))
         rest = turned(values.rest)
-        if not weights.normalised or shape_of(rest)[-2] != 1:
+        if not weights.normalised or shape_of(rest)[-2] != 1:  # else the sum of p times the rest is the rest
             sizes = (*shape_of(rest)[:-2], shape_of(weights.value)[-1], shape_of(rest)[-1])
             rest = xp.matmul(weights.value, xp.broadcast_to(rest, sizes))
         return SelectedTokens(xp.add(weighted_sum, rest), span, spread=True)
@@ -378,7 +389,7 @@ class ClassTokenAttention:
         mask = self._mask(node, span)
         if scale is None or mask is False:
             return None
-        turned = xp.permute_dims(xp.multiply(queries.value, scale), swap)  # [..., D, S]: the few are turned, not the keys
+        turned = xp.permute_dims(xp.multiply(queries.value, scale), swap)  # [..., D, S]: fewer than the keys
         value = xp.permute_dims(xp.matmul(keys.value, turned), swap)
         rest = None if keys.rest is None else xp.permute_dims(xp.matmul(keys.rest, turned), swap)
         if isinstance(mask, Value):
@@ -393,6 +404,7 @@ class ClassTokenAttention:
         return self._gathered(weights, values, span, transposed=False)
 
     def _scale(self, node: Node) -> float | None:
+        """The factor of the logits; None if only a run knows it."""
         depth = shape_of(node.operand(0))[-1]
         if len(node.inputs) > 4 and node.inputs[4] is not None:
             scale = self._graph.constant(node.operand(4))
@@ -400,7 +412,7 @@ class ClassTokenAttention:
         return 1 / float(np.sqrt(depth)) if isinstance(depth, int) else None
 
     def _mask(self, node: Node, span: Span) -> Value | bool:
-        """What is added to the scores of the picked tokens; True for nothing, False where it is not known."""
+        """What is added to the logits of the selected tokens; True for nothing, False if it is not known."""
         if len(node.inputs) < 4 or node.inputs[3] is None or not shape_of(node.operand(3)):
             return True  # a scalar stands for none
         mask = node.operand(3)
@@ -410,7 +422,7 @@ class ClassTokenAttention:
 
     @cached_property
     def _batches(self) -> dict[Value, Span]:
-        """Where the values that tokens are picked from hold the batch."""
+        """Where the values that tokens are selected from hold the batch."""
         spans = {value: Span(cut.place.batch) for value, cut in self._cuts.items()}
         for node in self._nodes:
             before = ((index, spans[item]) for index, item in node.operands if item in spans)

@@ -1,8 +1,8 @@
-"""Tokens that a model computes and nobody reads.
+"""Dead tokens: those that a model computes and nobody reads.
 
-Where the scores read the class token alone, what stands behind the last attention is computed for all tokens all the same:
-exporters write it so. Every token is treated alike there, so another value in the place of a token that nobody reads changes
-nothing of the others, not by a bit: shapes stay as they are, and with them the kernels that run.
+Behind the last attention, the scores may read the class token alone. Exported models compute the other tokens there all the
+same. Each token is treated alike and alone, so another value in the place of a dead token does not change the others, not by a
+bit: shapes stay as they are, and with them the kernels that a runtime chooses.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from openvino_xai.operations.table import data_operands, operation_of
 def dead_token_nodes(
     graph: Graph, nodes: Sequence[Node], selectors: Mapping[Node, Span], inside: Collection[Value]
 ) -> dict[Node, Span]:
-    """The nodes that treat all tokens alike and of which only those that `selectors` pick are read.
+    """The nodes with dead tokens, in the order of `nodes`, and the axis of tokens in their outputs.
 
-    With the axis of tokens in their outputs, in the order of `nodes`; `inside` are the values that tokens lead to.
+    Such a node treats all tokens alike, and what reads its outputs are `selectors` or such nodes. No output of the model is
+    among them. `inside` are the values that depend on tokens of the cut.
     """
     dead_nodes: dict[Node, Span] = {}
     outputs = set(graph.outputs.values())
-    for node in reversed(nodes):
+    for node in reversed(nodes):  # a node's readers are decided before it
         if node in selectors or any(value in outputs for value in node.outputs):
             continue
         spans = {span for value in node.outputs for span in _read_along(graph, value, selectors, dead_nodes)}
@@ -37,7 +38,7 @@ def dead_token_nodes(
 def _read_along(
     graph: Graph, value: Value, selectors: Mapping[Node, Span], dead_nodes: Mapping[Node, Span]
 ) -> set[Span | None]:
-    """The axis of tokens in a value, by each node that reads it; None for one that may read all tokens."""
+    """The axis of tokens in a value, as each reader has it; None for a reader that may need all tokens."""
     spans: set[Span | None] = set()
     for node, index in graph.consumers.get(value, []):
         if value not in data_operands(node):
@@ -56,6 +57,7 @@ def _treats_alike(node: Node, span: Span, inside: Collection[Value]) -> bool:
         if value in inside:
             if back is None or not back.pure:
                 return False
+        # an operand with an item for each token, as an embedding of positions, gives the copies those of other tokens
         elif not operation_of(node).tells(index) and back is not None and shape_of(value)[back.axis] != 1:
             return False
     return True
