@@ -193,7 +193,7 @@ def values_of(deployed: Deployed, inputs: dict[str, np.ndarray]) -> dict[Value, 
     graph = deployed.graph
     varying = [value for node in graph.nodes for value in node.outputs if not graph.is_constant(value)]
     read = {f"value{index}": value for index, value in enumerate(varying)}
-    result = deployed.probing(read=read, given={}).compile()(inputs)
+    result = deployed.probing(read=read, inputs={}).compile()(inputs)
     return {value: inputs[value.name] for value in graph.inputs} | {value: result[name] for name, value in read.items()}
 
 
