@@ -189,7 +189,6 @@ MEANINGS: dict[str, Meaning] = {
     **{name: folded(getattr(np, name)) for name in "add maximum minimum multiply subtract".split()},
     **{name: reduced(getattr(np, name)) for name in "max mean min prod sum".split()},
     "and": plain(np.logical_and),
-    "asin": plain(np.arcsin),
     "attention": attention,
     "avg_pool": avg_pool,
     "batch_norm": batch_norm,

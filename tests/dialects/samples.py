@@ -39,7 +39,6 @@ SAMPLES: dict[str, Case] = {
         )
         for name in "And Or Xor".split()
     },
-    "asin": of("t = Tanh(x) y = Asin(t)"),
     "not": of("p = Greater(x, m) c = Not(p) y = Cast<to=1>(c)", m=normal(8)),
     "is nan": of("l = Log(x) p = IsNaN(l) y = Cast<to=1>(p)"),
     "mod": of("a = Abs(x) y = Mod<fmod=1>(a, m)", m=channels().reshape(4, 1, 1)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from tiny import CASES, CLASSES, DIALECTS, Oracle, images, in_dialect
+from tiny import CASES, CLASSES, DIALECTS, HEAD, LINEAR, STEM, Oracle, images, in_dialect, tiny
 from tiny_transformers import CELLS, HEIGHT, WIDTH, Transformer
 
 import openvino_xai as xai
@@ -61,6 +61,23 @@ def test_cam_steps_back_over_a_softmax(dialect: str) -> None:
 def test_cam_refuses_what_is_not_linear(name: str, culprit: str, dialect: str) -> None:
     with pytest.raises(PlanError, match=rf"cam is for tails that are linear .*\({culprit}.*\) is not: take reciprocam"):
         xai.insert(in_dialect(CASES[name].build("B", 17), dialect), method="cam", layer="f")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_cam_refuses_a_quotient_by_the_features(dialect: str) -> None:
+    model = tiny(STEM + "a = Add(f, one) s = Div(one, a) " + HEAD.format("s"), one=np.ones(1, np.float32), **LINEAR)
+    with pytest.raises(PlanError, match=r"cam is for tails that are linear .*'s' \(Div"):
+        xai.insert(in_dialect(model, dialect), method="cam", layer="f")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("body", ["s = Neg(f)", "s = Expand(f, whole)", "h = Div(f, two) s = Sub(two, h)"])
+def test_cam_takes_what_is_linear_up_to_a_constant(body: str, dialect: str) -> None:
+    constants = {"whole": np.array([1, 4, 6, 8]), "two": np.full(1, 2, np.float32)}
+    used = {name: array for name, array in constants.items() if name in body}
+    assert xai.insert(
+        in_dialect(tiny(f"{STEM}{body} " + HEAD.format("s"), **used, **LINEAR), dialect), method="cam", layer="f"
+    ).verified
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
