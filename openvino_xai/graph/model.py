@@ -135,12 +135,12 @@ class Graph:
     @cached_property
     def origins(self) -> dict[str, tuple[Value, int]]:
         """For each named size, an axis of a value that has it; inputs first."""
-        found: dict[str, tuple[Value, int]] = {}
+        origins: dict[str, tuple[Value, int]] = {}
         for value in [*self.inputs, *(value for node in self.nodes for value in node.outputs)]:
             for axis, size in enumerate(value.shape or ()):
                 if isinstance(size, Dim) and size.factor == 1 and len(size.names) == 1:
-                    found.setdefault(size.names[0], (value, axis))
-        return found
+                    origins.setdefault(size.names[0], (value, axis))
+        return origins
 
     def is_constant(self, value: Value) -> bool:
         """True for a value that is the same for every input."""

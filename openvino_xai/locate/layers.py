@@ -29,9 +29,9 @@ class CutValue:
 class Candidate:
     """A cut: values with cells that together separate the image from the scores; `reason` says why no hook can go there.
 
-    The layer is called after the first of them, which is what methods read that mask no cells. Where it `attends`, the cut is
-    that of an attention block: what its projections read, and what enters it, if that is another value. Of one whose
-    `grid_unknown` is true, nothing but the cells of its tokens is not known.
+    The layer is called after the first value, which is what methods read that mask no cells. If it `attends`, the cut is that
+    of an attention block: what its projections read, and what enters it, if that is another value. If `grid_unknown` is true,
+    all that is not known is which of its tokens are cells.
     """
 
     name: str
@@ -89,7 +89,7 @@ def is_quantised(graph: Graph) -> bool:
 
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
-    """Every value with cells on the way from the image to the scores, best first: the last that separate come first."""
+    """Every value with cells on the way from the image to the scores: those that can carry a hook first, the last ahead."""
     end = scores.value if scores.activation is None else scores.activation.operand(0)
     separates = paths_through(graph, image, end)
     cuts = []
@@ -120,6 +120,7 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
 
 
 def _in_order(graph: Graph) -> Iterable[Value]:
+    """The values that nodes compute, in the order of the graph."""
     for node in graph.nodes:
         yield from node.outputs
 
@@ -133,9 +134,9 @@ def layer_name(value: Value) -> str:
 def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
     """Which value reaches the scores beside `value`, and where it enters."""
     after = {value}
-    on_a_way = set(on_the_way)
+    path = set(on_the_way)
     for node in graph.nodes:
-        operands = [operand for _, operand in node.operands if operand in on_a_way]
+        operands = [operand for _, operand in node.operands if operand in path]
         if any(operand in after for operand in operands):
             for operand in operands:
                 if operand not in after:
@@ -145,7 +146,7 @@ def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
 
 
 def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
-    """The values that a convolution or a linear layer leads from to the end."""
+    """The values that reach the end through a convolution or a linear layer."""
     reached, weighed = {end}, set[Value]()
     for node in reversed(graph.nodes):
         if not reached.isdisjoint(node.outputs):
@@ -157,7 +158,10 @@ def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
 
 
 def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Candidate:
-    """The candidate called `layer`, by node or tensor name, or the best one. Raises LayerError."""
+    """The candidate called `layer`, by node or tensor name, or the first that can carry a hook, for None.
+
+    Raises LayerError if the layer is not in the model or has no cells, or for the reason why a hook cannot go there.
+    """
     if layer is None:
         for candidate in choices:
             if candidate.reason is None:
@@ -195,8 +199,9 @@ def is_among(choices: Sequence[Candidate], layer: str, graph: Graph) -> bool:
 
 
 def _named(graph: Graph, layer: str) -> Value | None:
+    """The value that a user calls `layer`: the first output of a node, or a tensor; None if there is none."""
     by_node = {node.name: node.outputs[0] for node in graph.nodes}
     by_tensor = {value.name: value for value in _in_order(graph)}
-    if layer in by_node or layer in by_tensor:
+    if layer in by_node or layer in by_tensor:  # of a node and a tensor with one name, the node: layers are called after nodes
         return by_node.get(layer) or by_tensor[layer]
     return next((value for value in _in_order(graph) if layer in value.aliases), None)

@@ -18,7 +18,7 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.vocabulary import JOIN
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.record import unhooked
-from openvino_xai.tail.class_token.attention import Queries
+from openvino_xai.tail.class_token.attention import ClassTokenAttention
 
 pytestmark = pytest.mark.slow
 
@@ -114,20 +114,22 @@ def test_a_copy_in_the_place_of_the_class_token_is_seen(
     dialect: str, verified: list[Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oracle fails where it should: one place too early, the outputs are others."""
-    real = Queries._among
-    monkeypatch.setattr(Queries, "_among", lambda self, value, span, item, token: real(self, value, span, item, token - 1))
+    real = ClassTokenAttention._among
+    monkeypatch.setattr(
+        ClassTokenAttention, "_among", lambda self, value, span, item, token: real(self, value, span, item, token - 1)
+    )
     hooked("fused", dialect)
     assert [decision.isolated for decision in verified] == [False, True]  # the first try was refused
 
 
 def test_where_copies_find_no_place_further_on_none_of_them_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, values = Queries._among, []
+    real, values = ClassTokenAttention._among, []
 
     def second_does_not_fit(self: Any, value: Any, span: Any, item: Any, token: int) -> Any:
         values.append(value)
         return None if len(values) == 2 else real(self, value, span, item, token)
 
-    monkeypatch.setattr(Queries, "_among", second_does_not_fit)
+    monkeypatch.setattr(ClassTokenAttention, "_among", second_does_not_fit)
     grown = hooked("fused", "onnx", scale="none")
     assert "joined" not in grown.record
     batch = images(VARIANTS["fused"].build("B"), 2)

@@ -77,7 +77,7 @@ class Beside:
         deployed = open_model(self.onnx)
         layer = Located.of(deployed, Where()).choose("grad_cam")
         self.place = layer.place
-        features = deployed.probing(read={CUT: layer.value}, given={}).compile()
+        features = deployed.probing(read={CUT: layer.value}, inputs={}).compile()
         self.module = self._module(torch, features({"image": self.image.numpy()})[CUT])
 
     def _module(self, torch: Any, features: np.ndarray) -> Any:

@@ -45,7 +45,7 @@ class Reference:
 
     def probing(self, *, read: Mapping[str, Value], inputs: Mapping[str, Value] = MappingProxyType({})) -> Running:
         """The model with the values `read` as more outputs, and some of its values as `inputs`, ready to run."""
-        return self.compiled(self.model.probing(read=read, given=inputs))
+        return self.compiled(self.model.probing(read=read, inputs=inputs))
 
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
