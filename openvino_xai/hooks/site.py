@@ -45,8 +45,11 @@ class Site(ChannelSite, Protocol):
     def enlarged_range(self, maps: Any) -> Any:
         """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
 
-    def noisy_gradients(self, copies: int, level: float) -> Any:
-        """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""
+    def noisy_images(self, copies: int, level: float) -> Any:
+        """[B, S, ...]: copies of the image with Gaussian noise of `level` times the image's range."""
+
+    def gradients_at(self, images: Any) -> Any:
+        """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
 
     def mask_cells(self) -> Any:
         """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""

@@ -82,7 +82,7 @@ def spoilt(answer: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> Cal
         ("fd_cam", "channel_scores"),
         ("abs_cam", "image_scores"),
         ("abs_cam", "enlarged_range"),
-        ("smooth_grad_cam_plus_plus", "noisy_gradients"),
+        ("smooth_grad_cam_plus_plus", "gradients_at"),
     ],
 )
 def test_what_a_method_was_told(method: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def _enlarged(maps: np.ndarray, grid: Sequence[int], size: tuple[int, int]) -> n
     return np.stack([cv2.resize(flat.reshape(grid), size[::-1]) for flat in maps.astype(np.float32)])
 
 
-def _noisy_gradients(question: Question, images: np.ndarray, answer: np.ndarray) -> float:
+def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) -> float:
     """The largest difference from gradients at the noisy images, as a share of the largest."""
     original = question.original
     image = original.location.image
@@ -172,7 +172,7 @@ ANSWERS: dict[str, Callable[..., float]] = {  # of a question, what the method g
     "channel_scores": _channel_scores,
     "image_scores": _image_scores,
     "enlarged_range": _enlarged_range,
-    "noisy_gradients": _noisy_gradients,
+    "gradients_at": _gradients_at,
 }
 
 

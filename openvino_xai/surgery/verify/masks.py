@@ -73,12 +73,12 @@ class ArraySite:
         assert self.slopes is not None
         return self.slopes
 
-    def noisy_gradients(self, copies: int, level: float) -> np.ndarray:
-        """[B, S, K, N, C]"""
-        images, gradients = self.answers["noisy_gradients"]
+    def noisy_images(self, copies: int, level: float) -> np.ndarray:
+        """[B, S, ...]"""
+        images = self.answers["gradients_at"][0]
         if images.shape[1] != copies:
             raise VerificationError(f"the method asked for {copies} noisy copies and was given {images.shape[1]}")
-        return gradients
+        return images
 
     def __getattr__(self, question: str) -> Callable[[np.ndarray], Any]:
         """What answers a question."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.plan.site import PlannedSite
 
-PARTS = ("cells", "gradients")  # held to the original model as they are, whatever a method makes of them
+PARTS = ("cells", "gradients", "noisy_images")  # what questions are made of: they are no questions
 
 
 class Spy:
@@ -34,10 +34,6 @@ class Spy:
         result = answer(argument)
         self.answers[question] = argument, *(result if isinstance(result, tuple) else (result,))
         return result
-
-    def noisy_gradients(self, copies: int, level: float) -> Value:
-        """[B, S, K, N, C]; what the hook gives is noted as the noisy images."""
-        return cast(Value, self._answer("noisy_gradients", self._site.gradients_at, self._site.noisy_images(copies, level)))
 
 
 def plan_parts(location: Location, decision: Decision) -> Plan:
