@@ -10,7 +10,9 @@ import pytest
 from tails import CASES, SHAPE, Case, by_numpy, gradient, slopes
 from tiny import CLASSES, DIALECTS, in_dialect
 
+import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
+from openvino_xai.errors import PlanError
 from openvino_xai.graph.trace import Trace
 from openvino_xai.operations.table import OPERATIONS
 from openvino_xai.surgery.emit import emit
@@ -138,3 +140,15 @@ def test_every_rule_is_tried() -> None:
     tried = {node.kind for case in CASES.values() for node in open_model(case.model()).graph.nodes}
     missing = {kind for kind in DERIVATIVES - tried if not OPERATIONS[kind].pointwise}
     assert missing == {"attention", "roll", "quantize", "dequantize"}
+
+
+@pytest.mark.parametrize(("order", "is_refused"), [(1, True), (2, False)])
+def test_a_norm_of_absolute_values_has_no_derivative_here(order: int, is_refused: bool) -> None:
+    """ONNX has both under one name; what masks do to them is the same."""
+    model = Case(f"y = LpNormalization<axis=1, p={order}>(x)").model("B")
+    assert xai.insert(model, layer="x").verified
+    if is_refused:
+        with pytest.raises(PlanError, match=r"'y' \(LpNormalization\) cannot be differentiated: it divides by"):
+            xai.insert(model, method="layer_cam", layer="x")
+    else:
+        assert xai.insert(model, method="layer_cam", layer="x").verified

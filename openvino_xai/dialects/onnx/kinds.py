@@ -84,6 +84,10 @@ def _last_axis(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {"axes": [int(a.get("axis", -1))]}
 
 
+def _lp_norm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    return {**_last_axis(graph, node, a), "order": int(a.get("p", 2))}
+
+
 def _from_axis(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     rank = _rank(node)
     return {
@@ -216,7 +220,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "LessOrEqual": ("less_equal", None),
     "Log": ("log", None),
     "LogSoftmax": ("log_softmax", _last_axis),
-    "LpNormalization": ("normalize_l2", _last_axis),
+    "LpNormalization": ("normalize_l2", _lp_norm),
     "MatMul": ("matmul", None),
     "Max": ("maximum", None),
     "MaxPool": ("max_pool", _pool),

@@ -219,6 +219,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "LogicalAnd": ("and", None),
     "LogicalNot": ("not", None),
     "LogicalOr": ("or", None),
+    "LogicalXor": ("xor", None),
     "MVN": ("layer_norm", _mvn),
     "MatMul": ("matmul", lambda graph, node, a: {key: bool(a[key]) for key in ("transpose_a", "transpose_b")}),
     "MaxPool": ("max_pool", _pool),

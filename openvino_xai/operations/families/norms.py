@@ -79,6 +79,8 @@ def _batch_norm(at: Step, index: int, g: Value) -> Value:
 
 def _normalize_l2(at: Step, index: int, g: Value) -> Value:
     """x / sqrt(sum of x^2 + epsilon), or with no epsilon that matters."""
+    if at.node.attributes.get("order", 2) != 2:
+        raise refused(at, "it divides by the sum of absolute values, and the root of a sum of squares is expected")
     xp, x, y, along = at.xp, at.operand(0), at.output(), reduced_axes(at)
     squares = xp.sum(xp.multiply(x, x), axis=along, keepdims=True)
     epsilon = at.node.attributes.get("epsilon", 0.0)
