@@ -31,17 +31,17 @@ CLASSES = 10
 PACKAGE = {"grad_cam": "GradCAM", "hires_cam": "HiResCAM", "layer_cam": "LayerCAM", "xgrad_cam": "XGradCAM"}
 
 
-def with_modules(torch: Any, made: Any) -> Any:
+def with_modules(torch: Any, densenet: Any) -> Any:
     """A DenseNet whose last ReLU is a module, that the package can find."""
     pool = torch.nn.AdaptiveAvgPool2d(1)
-    return torch.nn.Sequential(made.features, torch.nn.ReLU(), pool, torch.nn.Flatten(), made.classifier)
+    return torch.nn.Sequential(densenet.features, torch.nn.ReLU(), pool, torch.nn.Flatten(), densenet.classifier)
 
 
 def network(torch: Any, name: str) -> Any:
     import torchvision.models as zoo
 
     torch.manual_seed(4)
-    made = {
+    model = {
         "resnet": lambda: zoo.resnet18(num_classes=CLASSES),
         "vgg": lambda: zoo.vgg11(num_classes=CLASSES),
         "mobilenet_v3": lambda: zoo.mobilenet_v3_small(num_classes=CLASSES),
@@ -51,10 +51,10 @@ def network(torch: Any, name: str) -> Any:
         "vit": lambda: zoo.VisionTransformer(64, 16, 2, 3, 48, 96, num_classes=CLASSES),
         "swin": lambda: zoo.SwinTransformer([4, 4], 32, [2, 2], [2, 4], [4, 4], num_classes=CLASSES),
     }[name]()
-    for parameter in made.parameters():
+    for parameter in model.parameters():
         if parameter.ndim > 1:  # seeded weights that let every class differ
             torch.nn.init.normal_(parameter, std=(2 / parameter[0].numel()) ** 0.5)
-    return made.eval()
+    return model.eval()
 
 
 ARCHITECTURES = ["resnet", "vgg", "mobilenet_v3", "efficientnet", "densenet", "convnext", "vit", "swin"]
@@ -80,27 +80,29 @@ class Beside:
         self.module = self._module(torch, features({"image": self.image.numpy()})[CUT])
 
     def _module(self, torch: Any, features: np.ndarray) -> Any:
-        found, hooks = [], []
+        matches, hooks = [], []
         for module in self.network.modules():
 
-            def look(module: Any, given: Any, made: Any) -> None:
-                same = isinstance(made, torch.Tensor) and made.shape == features.shape
-                if same and np.allclose(made.detach().numpy(), features, atol=1e-4):
-                    found.append(module)
+            def look(module: Any, arguments: Any, output: Any) -> None:
+                same = isinstance(output, torch.Tensor) and output.shape == features.shape
+                if same and np.allclose(output.detach().numpy(), features, atol=1e-4):
+                    matches.append(module)
 
             hooks.append(module.register_forward_hook(look))
         self.network(self.image)
         for hook in hooks:
             hook.remove()
-        return found[-1]
+        return matches[-1]
 
     def gradients(self, torch: Any) -> np.ndarray:
         """[B, K, ...], by autograd."""
-        held = []
-        hook = self.module.register_forward_hook(lambda module, given, made: held.append(made) or made)
+        outputs = []
+        hook = self.module.register_forward_hook(lambda module, arguments, output: outputs.append(output) or output)
         logits = self.network(self.image)
         hook.remove()
-        return np.stack([torch.autograd.grad(logits[:, k].sum(), held[-1], retain_graph=True)[0].numpy() for k in IDS], axis=1)
+        return np.stack(
+            [torch.autograd.grad(logits[:, k].sum(), outputs[-1], retain_graph=True)[0].numpy() for k in IDS], axis=1
+        )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -112,15 +114,15 @@ def test_a_rule_is_that_of_autograd(name: str, torch: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Beside]:
+def networks() -> dict[str, Beside]:
     return {}
 
 
 @pytest.fixture(params=ARCHITECTURES)
-def beside(request: pytest.FixtureRequest, torch: Any, known: dict[str, Beside]) -> Beside:
-    if request.param not in known:
-        known[request.param] = Beside(torch, request.param)
-    return known[request.param]
+def beside(request: pytest.FixtureRequest, torch: Any, networks: dict[str, Beside]) -> Beside:
+    if request.param not in networks:
+        networks[request.param] = Beside(torch, request.param)
+    return networks[request.param]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -130,9 +132,9 @@ def test_gradients_are_those_of_autograd(beside: Beside, torch: Any, dialect: st
     layer = located.choose("grad_cam")
     plan = plan_parts(located.at(layer), decide(Request(method="grad_cam", pick=Ids(IDS)), layer))
     emit(plan, deployed)
-    seen = deployed.compile()({"image": beside.image.numpy()})[GRADIENT]
+    gradients = deployed.compile()({"image": beside.image.numpy()})[GRADIENT]
     true = beside.gradients(torch)
-    np.testing.assert_allclose(seen, true, atol=1e-5 * np.abs(true).max())
+    np.testing.assert_allclose(gradients, true, atol=1e-5 * np.abs(true).max())
 
 
 @pytest.mark.parametrize("method", PACKAGE)
@@ -159,5 +161,5 @@ def test_maps_are_those_of_the_package(beside: Beside, method: str, torch: Any) 
         raw = np.maximum(
             theirs.get_cam_image(beside.image, beside.module, None, activations, gradients, False), 0
         )  # before it is enlarged
-        for one, other in zip(ours[:, index], raw, strict=True):
-            assert np.abs(one / max(one.max(), 1e-30) - other / max(other.max(), 1e-30)).max() < 1e-4
+        for our_map, their_map in zip(ours[:, index], raw, strict=True):
+            assert np.abs(our_map / max(our_map.max(), 1e-30) - their_map / max(their_map.max(), 1e-30)).max() < 1e-4
