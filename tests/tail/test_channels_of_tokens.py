@@ -1,4 +1,4 @@
-"""Channels that are switched off in tokens: hook and probe ask the same, and the class token keeps what it has."""
+"""Ablation-CAM on tokens: hook and probe give the same maps. Channels are switched off in patches, not in the class token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only the classes that are asked for: the same maps, and nothing computed for the others."""
+"""A hook for some classes: their maps are those of a hook for all, and the other classes cost nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grad-CAM's family, inserted: against maps made of finite differences, and what insertion refuses."""
+"""Hooks of Grad-CAM's family: their maps are those of finite differences, and models without a gradient are refused by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def unit(maps: np.ndarray) -> np.ndarray:
 
 
 def true_maps(name: str, method: str, jacobian: np.ndarray | None = None) -> np.ndarray:
-    """[B, K, H, W], before they are scaled."""
+    """The maps [B, K, H, W] of a method from finite differences, before they are scaled."""
     true = slopes(name)
     return slow_family(method, true.values["x"], true.jacobian if jacobian is None else jacobian)
 
@@ -79,7 +79,7 @@ def test_fd_cam_switches_channels(name: str, targets: str | list[int], dialect: 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("targets", ["top:1", "asked", [2]])
 def test_channels_are_switched_in_the_weights_of_one_class(targets: str | list[int], dialect: str) -> None:
-    """Ahead of a map of classes no copy of the features is made: the price is far from one network a channel."""
+    """Where a 1x1 convolution gives the classes, channels are switched in its weights: features are not copied."""
     model = in_dialect(CASES["1x1 head, pool"].model("B"), dialect)
     one_class, all_classes = (xai.insert(model, method="fd_cam", layer="x", targets=t).layer for t in (targets, "all"))
     assert one_class.cost is not None and all_classes.cost is not None and one_class.cost < 0.5 * all_classes.cost
@@ -149,7 +149,7 @@ def test_smooth_grad_cam_plus_plus_means_over_noise(dialect: str) -> None:
         )
         outputs = xai.load(hooked)(true.image)
         wanted = np.take_along_axis(maps, outputs["saliency_class"][:, :, None, None], axis=1) if targets == "top:1" else maps
-        # features of both signs nearly cancel below the quotient, and rounding grows
+        # features of both signs nearly cancel in the denominator, which makes rounding errors larger
         np.testing.assert_allclose(outputs["saliency_map"], wanted, atol=1e-3 * maps.max(), rtol=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""What is explained, asked in each of the ways in which it is needed: all of them have to mean the same scores."""
+"""A target: its traced scores, its adjoint, its slice of classes and its NumPy reference all mean the same scores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scores(classes: int = CLASSES, activation: str | None = None) -> Scores:
 
 
 def picked(pick: Pick) -> np.ndarray:
-    """[B, T]: the classes that are meant."""
+    """The ids [B, T] of the classes that a pick means."""
     match pick:
         case Ids(ids):
             return np.tile(ids, (BATCH, 1))
@@ -116,7 +116,7 @@ def test_one_class_is_read_through_a_sigmoid() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_masks_of_the_image_weigh_by_the_probability_of_the_single_class(dialect: str) -> None:
-    """A softmax of one logit is 1 for every mask, and each channel would weigh the same."""
+    """A softmax of a single logit is 1 for every mask, and would give all channels the same weight: a sigmoid is taken."""
     body = STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
     model = tiny(body, output="float[B,1] logits", **{**LINEAR, "w": (1, 4), "b": (1,)})
     batch = images(model, 2)
