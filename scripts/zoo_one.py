@@ -103,7 +103,7 @@ def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     image, where = find_image(original.graph)
     place = places(original.graph, image, where)[layer]
     inputs = random_inputs(original, 1)
-    running = original.probing(read={"seen": layer}, given={}).compile()
+    running = original.probing(read={"seen": layer}, inputs={}).compile()
     before = running(inputs)["seen"]
     rows, columns = where.cells
     height, width = (before.shape[axis] for axis in place.cells) if len(place.cells) == 2 else map(int, map(str, place.grid))

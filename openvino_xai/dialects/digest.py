@@ -14,8 +14,8 @@ def model_digest(model: str | Path) -> str:
     """The SHA-256 of a model and of all weights that lie beside it, in hexadecimal. Raises InputError."""
     path = Path(model)
     files = [path, *(beside for beside in _beside(path) if is_file(beside))]
-    told = "".join(f"{file_digest(file)} {file.relative_to(path.parent)}\n" for file in files[1:])
-    return hashlib.sha256(f"{file_digest(path)}\n{told}".encode(errors="surrogateescape")).hexdigest()
+    listing = "".join(f"{file_digest(file)} {file.relative_to(path.parent)}\n" for file in files[1:])
+    return hashlib.sha256(f"{file_digest(path)}\n{listing}".encode(errors="surrogateescape")).hexdigest()
 
 
 def _beside(path: Path) -> list[Path]:

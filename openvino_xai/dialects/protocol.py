@@ -106,8 +106,8 @@ class Deployed(Protocol):
     def add_output(self, native: Any, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output; `shape` and `dtype` are what it will have."""
 
-    def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> Deployed:
-        """A twin with the values `read` as more outputs, and the values `given` as inputs, whatever is computed there."""
+    def probing(self, *, read: Mapping[str, Value], inputs: Mapping[str, Value]) -> Deployed:
+        """A twin with the values `read` as more outputs, and the values `inputs` as inputs, whatever is computed there."""
 
     def object(self) -> Any:
         """The model as the object a caller knows: `ov.Model` or `onnx.ModelProto`."""

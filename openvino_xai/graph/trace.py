@@ -132,8 +132,8 @@ class Trace:
     def _reduce(self, kind: str, x: Value, axis: Axis, *, keepdims: bool) -> Value:
         shape = shape_of(x)
         axes = sorted(a % len(shape) for a in ((axis,) if isinstance(axis, int) else axis))
-        kept = [1 if i in axes else size for i, size in enumerate(shape) if keepdims or i not in axes]
-        return self.record(kind, [x], tuple(kept), x.dtype, {"axes": axes, "keepdims": keepdims})
+        sizes = [1 if i in axes else size for i, size in enumerate(shape) if keepdims or i not in axes]
+        return self.record(kind, [x], tuple(sizes), x.dtype, {"axes": axes, "keepdims": keepdims})
 
     def max(self, x: Value, /, *, axis: Axis, keepdims: bool = False) -> Value:
         return self._reduce("max", x, axis, keepdims=keepdims)
@@ -179,9 +179,9 @@ class Trace:
         return self.record("concat", values, tuple(shape), values[0].dtype, {"axis": axis % len(shape)})
 
     def take(self, x: Value, indices: Array, /, *, axis: int) -> Value:
-        held = as_value(indices, [indices])
+        index = as_value(indices, [indices])
         shape, axis = shape_of(x), axis % len(shape_of(x))
-        return self.record("gather", [x, held], (*shape[:axis], *shape_of(held), *shape[axis + 1 :]), x.dtype, {"axis": axis})
+        return self.record("gather", [x, index], (*shape[:axis], *shape_of(index), *shape[axis + 1 :]), x.dtype, {"axis": axis})
 
     def take_along_axis(self, x: Value, indices: Value, /, *, axis: int) -> Value:
         axis = axis % len(shape_of(x))

@@ -87,14 +87,14 @@ WORDS = tuple(name for name in vars(Namespace) if not name.startswith("_"))
 
 def numpy_namespace() -> SimpleNamespace:
     """The vocabulary on numpy arrays."""
-    own = {
+    functions = {
         "sigmoid": _sigmoid,
         "erf": np.vectorize(math.erf, otypes=[np.float64]),
         "softmax": _softmax,
         "top_k": _top_k,
         "conv_transpose": _conv_transpose,
     }
-    return SimpleNamespace(**{word: own.get(word) or getattr(np, word) for word in WORDS})
+    return SimpleNamespace(**{word: functions.get(word) or getattr(np, word) for word in WORDS})
 
 
 def _sigmoid(x: np.ndarray, /) -> np.ndarray:
@@ -125,15 +125,15 @@ def _conv_transpose(
     n = x.ndim - 2
     kernel = weights.shape[-n:]
     by_group = weights.reshape(groups, -1, weights.shape[-n - 1], *kernel)
-    whole = [
+    padded = [
         (size - 1) * s + (k - 1) * d + 1 + o
         for size, s, k, d, o in zip(x.shape[2:], strides, kernel, dilations, output_padding, strict=True)
     ]
-    made = np.zeros((len(x), groups, by_group.shape[2], *whole), x.dtype)
+    output = np.zeros((len(x), groups, by_group.shape[2], *padded), x.dtype)
     rows = x.reshape(len(x), groups, -1, *x.shape[2:])
     steps = list(zip(dilations, x.shape[2:], strides, strict=True))
     for offset in np.ndindex(*kernel):
         there = [slice(i * d, i * d + (size - 1) * s + 1, s) for i, (d, size, s) in zip(offset, steps, strict=True)]
-        made[(..., *there)] += np.einsum("bgo...,goc->bgc...", rows, by_group[(..., *offset)])  # type: ignore[arg-type]
-    inner = [slice(pads[i], size - pads[i + n]) for i, size in enumerate(whole)]
-    return made.reshape(len(x), -1, *whole)[(..., *inner)]  # type: ignore[arg-type]
+        output[(..., *there)] += np.einsum("bgo...,goc->bgc...", rows, by_group[(..., *offset)])  # type: ignore[arg-type]
+    inner = [slice(pads[i], size - pads[i + n]) for i, size in enumerate(padded)]
+    return output.reshape(len(x), -1, *padded)[(..., *inner)]  # type: ignore[arg-type]

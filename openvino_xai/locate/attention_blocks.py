@@ -1,4 +1,9 @@
-"""The attention blocks of a vision transformer, found by structure: what enters one, and what its projections read."""
+"""The attention blocks of a vision transformer, found by structure and not by names.
+
+Attention is one fused operation, or a product whose first operand is a softmax over what the product sums. From there the nodes
+are followed back to the last value that separates the image from the scores: it enters the block. What the first projections
+read, behind a normalisation, is the other value of the cut.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ from openvino_xai.operations.table import operation_of
 
 @dataclass(frozen=True)
 class TokenHint:
-    """What a user says of the tokens that the model does not tell: the rows and columns, how many are ahead of them."""
+    """What a user says of tokens that the model does not tell: (H, W) of their grid, and how many are ahead of it."""
 
     grid: tuple[int, int] | None = None
     prefix: int | None = None
@@ -27,18 +32,21 @@ class TokenHint:
 def blocks(
     graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place], hint: TokenHint = TokenHint()
 ) -> list[Candidate]:
-    """The attention blocks between the image and the scores, the last first; a block is called after its normalisation."""
+    """The attention blocks between the image and the scores: those that can carry a hook first, and of these the last.
+
+    A block is called after the value that its projections read. With a `hint`, places are what a user says, and not `placed`.
+    """
     end = scores.value if scores.activation is None else scores.activation.operand(0)
     separates = paths_through(graph, image, end)
     order = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
-    found: dict[Value, Candidate] = {}
+    by_entry: dict[Value, Candidate] = {}
     for node in graph.nodes:
         if node.outputs[0] in separates and _attends(node):
             entry, inside = _between(node, separates)
-            if entry is not None and entry not in found and entry in order:
+            if entry is not None and entry not in by_entry and entry in order:  # an input of the model is no layer
                 inside.sort(key=lambda node: order[node.outputs[0]])
-                found[entry] = _block(entry, inside, separates, placed, hint)
-    return sorted(found.values(), key=lambda block: (block.reason is not None, -order[block.value]))
+                by_entry[entry] = _block(entry, inside, separates, placed, hint)
+    return sorted(by_entry.values(), key=lambda block: (block.reason is not None, -order[block.value]))
 
 
 def _attends(node: Node) -> bool:
@@ -71,8 +79,8 @@ def _passed_on(node: Node | None) -> int | None:
 def _between(node: Node, separates: Mapping[Value, bool]) -> tuple[Value | None, list[Node]]:
     """The last value before `node` that separates the image from the scores, and the nodes from there to `node`."""
     entry, inside = None, [node]
-    for made in inside:
-        for _, value in made.operands:
+    for reader in inside:  # which grows meanwhile, by the nodes that lead to those in it
+        for _, value in reader.operands:
             if separates.get(value):
                 entry = value
             elif value in separates and value.producer is not None and value.producer not in inside:
@@ -83,7 +91,7 @@ def _between(node: Node, separates: Mapping[Value, bool]) -> tuple[Value | None,
 def _block(
     entry: Value, inside: list[Node], separates: Mapping[Value, bool], placed: Mapping[Value, Place], hint: TokenHint
 ) -> Candidate:
-    """The block that `entry` enters, with `inside` all that leads from there to its attention."""
+    """The block that `entry` enters; `inside` are the nodes from there to its attention, in the order of the graph."""
     read = _read_by_projections(entry, inside, separates)
     if len(read) != 1:
         names = ", ".join(sorted(f"'{layer_name(value)}'" for value in read))
@@ -91,7 +99,7 @@ def _block(
         return Candidate(layer_name(entry), (CutValue(entry, Place(0, (1,), (1, 1))),), why, attends=True)
     (value,) = read
     name = layer_name(value)
-    places = [_told(item, hint) if hint != TokenHint() else placed.get(item) for item in (entry, value)]
+    places = [_hinted_place(item, hint) if hint != TokenHint() else placed.get(item) for item in (entry, value)]
     first, second = places
     if first is None or second is None or len(first.cells) != 1 or first != second:
         why = (
@@ -112,7 +120,10 @@ def _block(
 
 
 def _read_by_projections(entry: Value, inside: list[Node], separates: Mapping[Value, bool]) -> set[Value]:
-    """What the first linear layers after `entry` read, ahead of changes of layout; one value in front of several quantisers."""
+    """What the first linear layers after `entry` read, ahead of changes of layout.
+
+    A quantised model may have a quantiser for each projection: the value ahead of these is what all of them read.
+    """
     after: set[Value] = set()  # what depends on a projection
     first: list[Node] = []
     for node in inside:
@@ -141,8 +152,11 @@ def _moves_or_quantises(node: Node) -> bool:
     return _moves(node) or operation_of(node).quantises
 
 
-def _told(value: Value, hint: TokenHint) -> Place | None:
-    """The place of tokens [B, T, C] as a user tells it; what is not told follows from the number of tokens."""
+def _hinted_place(value: Value, hint: TokenHint) -> Place | None:
+    """The place of tokens [B, T, C] as a user says; None if it cannot be.
+
+    The number of tokens tells a prefix from a grid, and a square grid from a prefix.
+    """
     shape = value.shape or ()
     if len(shape) != 3 or not isinstance(shape[1], int):
         return None

@@ -11,26 +11,31 @@ IMAGE_CHANNELS = (1, 3, 4)
 
 
 def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
-    """The input that holds the image, called `name` or the only one that can be it, and its axes. Raises ModelError."""
-    found = [(value, place) for value in graph.inputs if (place := _image_place(value)) is not None]
+    """The input that holds the image, called `name` or the only one that can be it, and where its batch and cells are.
+
+    Raises ModelError if no input can be the image, or if several can.
+    """
+    images = [(value, place) for value in graph.inputs if (place := _image_place(value)) is not None]
     if name is not None:
-        found = [(value, place) for value, place in found if name in (value.name, *value.aliases)]
-    if len(found) != 1:
+        images = [(value, place) for value, place in images if name in (value.name, *value.aliases)]
+    if len(images) != 1:
         which = f"called '{name}' " if name else ""
-        given = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
+        listing = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
         raise ModelError(
-            f"the model has {len(found)} inputs {which}that can be an image, 1 is expected: "
-            f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4; the inputs are {given}"
-            + ("; name one of them" if len(found) > 1 else ""),
-            options=("image_input",) if len(found) > 1 else (),
+            f"the model has {len(images)} inputs {which}that can be an image, 1 is expected: "
+            f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4; the inputs are {listing}"
+            + ("; name one of them" if len(images) > 1 else ""),
+            options=("image_input",) if len(images) > 1 else (),
         )
-    return found[0]
+    return images[0]
 
 
 def _image_place(value: Value) -> Place | None:
+    """Where [B, C, H, W] or [B, H, W, C] has its batch and cells; None if the value can be neither."""
     if value.shape is None or len(value.shape) != 4:
         return None
     _, second, third, last = value.shape
+    # where both ends can be channels, [B, 3, H, 4] is channels first, and [B, 4, W, 3] channels last
     if second in IMAGE_CHANNELS and not (last in IMAGE_CHANNELS and third not in IMAGE_CHANNELS and second != 3):
         return Place(0, (2, 3), (third, last))
     return Place(0, (1, 2), (second, third)) if last in IMAGE_CHANNELS else None

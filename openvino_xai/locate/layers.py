@@ -29,9 +29,9 @@ class CutValue:
 class Candidate:
     """A cut: values with cells that together separate the image from the scores; `reason` says why no hook can go there.
 
-    The layer is called after the first of them, which is what methods read that mask no cells. Where it `attends`, the cut is
-    that of an attention block: what its projections read, and what enters it, if that is another value. Of one whose
-    `grid_unknown` is true, nothing but the cells of its tokens is not known.
+    The layer is called after the first value, which is what methods read that mask no cells. If it `attends`, the cut is that
+    of an attention block: what its projections read, and what enters it, if that is another value. If `grid_unknown` is true,
+    all that is not known is which of its tokens are cells.
     """
 
     name: str
@@ -89,10 +89,10 @@ def is_quantised(graph: Graph) -> bool:
 
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
-    """Every value with cells on the way from the image to the scores, best first: the last that separate come first."""
+    """Every value with cells on the way from the image to the scores: those that can carry a hook first, the last ahead."""
     end = scores.value if scores.activation is None else scores.activation.operand(0)
     separates = paths_through(graph, image, end)
-    found = []
+    cuts = []
     for value in _in_order(graph):
         where = placed.get(value)
         if where is None or value not in separates or value is scores.value:
@@ -114,12 +114,13 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
             reason = f"it holds {value.dtype}, not floating-point features"
         elif not separates[value]:
             reason = f"it does not separate the image from the scores: {_bypass(graph, value, separates)}"
-        found.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
-    found.reverse()
-    return sorted(found, key=lambda candidate: candidate.reason is not None)
+        cuts.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
+    cuts.reverse()
+    return sorted(cuts, key=lambda candidate: candidate.reason is not None)
 
 
 def _in_order(graph: Graph) -> Iterable[Value]:
+    """The values that nodes compute, in the order of the graph."""
     for node in graph.nodes:
         yield from node.outputs
 
@@ -133,9 +134,9 @@ def layer_name(value: Value) -> str:
 def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
     """Which value reaches the scores beside `value`, and where it enters."""
     after = {value}
-    known = set(on_the_way)
+    path = set(on_the_way)
     for node in graph.nodes:
-        operands = [operand for _, operand in node.operands if operand in known]
+        operands = [operand for _, operand in node.operands if operand in path]
         if any(operand in after for operand in operands):
             for operand in operands:
                 if operand not in after:
@@ -145,7 +146,7 @@ def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
 
 
 def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
-    """The values that a convolution or a linear layer leads from to the end."""
+    """The values that reach the end through a convolution or a linear layer."""
     reached, weighed = {end}, set[Value]()
     for node in reversed(graph.nodes):
         if not reached.isdisjoint(node.outputs):
@@ -156,20 +157,23 @@ def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
     return weighed
 
 
-def choose(found: Sequence[Candidate], layer: str | None, graph: Graph) -> Candidate:
-    """The candidate called `layer`, by node or tensor name, or the best one. Raises LayerError."""
+def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Candidate:
+    """The candidate called `layer`, by node or tensor name, or the first that can carry a hook, for None.
+
+    Raises LayerError if the layer is not in the model or has no cells, or for the reason why a hook cannot go there.
+    """
     if layer is None:
-        for candidate in found:
+        for candidate in choices:
             if candidate.reason is None:
                 return candidate
-        worst = found[0] if found else None
+        worst = choices[0] if choices else None
         raise LayerError(
             "no layer can carry a hook: "
             + (f"the last with cells, '{worst.name}', cannot: {worst.reason}" if worst else "no layer is known to have cells"),
             options=worst.options if worst else (),
         )
     value = _named(graph, layer)
-    for candidate in found:
+    for candidate in choices:
         if candidate.value is value:
             if candidate.reason is not None:
                 raise LayerError(
@@ -188,15 +192,16 @@ def choose(found: Sequence[Candidate], layer: str | None, graph: Graph) -> Candi
     )
 
 
-def is_among(found: Sequence[Candidate], layer: str, graph: Graph) -> bool:
+def is_among(choices: Sequence[Candidate], layer: str, graph: Graph) -> bool:
     """Whether one of the candidates is called `layer`."""
     value = _named(graph, layer)
-    return any(candidate.value is value for candidate in found)
+    return any(candidate.value is value for candidate in choices)
 
 
 def _named(graph: Graph, layer: str) -> Value | None:
+    """The value that a user calls `layer`: the first output of a node, or a tensor; None if there is none."""
     by_node = {node.name: node.outputs[0] for node in graph.nodes}
     by_tensor = {value.name: value for value in _in_order(graph)}
-    if layer in by_node or layer in by_tensor:
+    if layer in by_node or layer in by_tensor:  # of a node and a tensor with one name, the node: layers are called after nodes
         return by_node.get(layer) or by_tensor[layer]
     return next((value for value in _in_order(graph) if layer in value.aliases), None)

@@ -91,7 +91,7 @@ class Located:
     @classmethod
     def of(cls, deployed: Deployed, where: Where) -> Located:
         """An open model, located. Raises AlreadyHooked, ModelError."""
-        refuse_hooked(deployed)
+        refuse_hooked(deployed)  # first: what a hook adds may look like class scores
         graph = deployed.graph
         image, place = find_image(graph, where.image)
         scores = find_scores(graph, where.scores)
@@ -132,6 +132,7 @@ class Located:
             return choose(self.usable if is_among(self.usable, layer, self.graph) else self.candidates, layer, self.graph)
         if method is not None and METHODS[method].few:
             return choose(self._ahead_of_weights() or self.candidates, None, self.graph)
+        # a block behind all that is usable is likely what is meant: it is refused with what is missing, and not passed over
         grid_unknown = [block for block in self.blocks if block.grid_unknown]
         is_behind = self._last(grid_unknown) > self._last(self.usable)
         return choose(grid_unknown if is_behind else self.candidates, None, self.graph)

@@ -1,4 +1,10 @@
-"""Where the cells of the image are in a value: its rows and columns, or the tokens that they have become."""
+"""Positions: where each value holds the batch and the cells of the image, as rows and columns or as tokens.
+
+The walk goes through the graph once, from the image on. For each node it asks where the batch, the height and the width of the
+operands are in the outputs. A convolution or a pool leaves them on their axes, with fewer cells. A reshape may merge them to an
+axis of tokens, a join may put other tokens beside these, and a reshape may lay them out again. What a node has in two places is
+lost from there on.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +23,9 @@ from openvino_xai.operations.table import axes_of, operation_of
 
 @dataclass(frozen=True)
 class Place:
-    """Which axes of a value hold the batch and the cells: (rows, columns), or one axis of tokens, row by row.
+    """Which axes of a value hold the batch and the cells: (height, width), or one axis of tokens, row by row.
 
-    `grid` is (H, W), the rows and columns of cells; `prefix` counts the tokens ahead of them that are none.
+    `grid` is (H, W) of the cells. `prefix` counts the tokens ahead of the cells, as a class token.
     """
 
     batch: int
@@ -28,7 +34,7 @@ class Place:
     prefix: int = 0
 
     def tokens(self, length: int) -> slice:
-        """Where, of `length` tokens, those are that are cells: all behind the prefix, where only a run tells their number."""
+        """The slice of `length` tokens that are cells: all behind the prefix, if only a run tells their number."""
         count = product(self.grid)
         return slice(self.prefix, self.prefix + count if isinstance(count, int) else length)
 
@@ -44,60 +50,61 @@ class Place:
 
 @dataclass
 class _Roles:
-    """Where the batch, the rows and the columns of one value are; or its tokens, once others stand beside them."""
+    """Where a value has its batch, height and width; or its tokens, once other tokens stand beside the cells."""
 
     spans: dict[str, Span]
-    grid: tuple[Size, Size] | None = None  # the rows and columns of tokens, and how many others are ahead of them
+    grid: tuple[Size, Size] | None = None  # (H, W) of the tokens; the prefix counts those ahead of them
     prefix: int = 0
 
     def place(self, shape: Shape) -> Place | None:
         """The place, where the batch and all cells are known and have axes of their own."""
-        batch, tokens, rows, columns = (self.spans.get(role) for role in ("batch", "tokens", "height", "width"))
+        batch, tokens, height, width = (self.spans.get(role) for role in ("batch", "tokens", "height", "width"))
         if batch is None or not batch.pure:
             return None
         if tokens is not None and tokens.pure and self.grid is not None:
             return Place(batch.axis, (tokens.axis,), self.grid, self.prefix)
-        if rows is None or columns is None or not rows.fits(shape) or not columns.fits(shape):
+        if height is None or width is None or not height.fits(shape) or not width.fits(shape):
             return None
-        grid = rows.length(shape), columns.length(shape)
-        if rows.pure and columns.pure:
-            return Place(batch.axis, (rows.axis, columns.axis), grid)
-        merged = rows == Span(rows.axis, 1, grid[1]) and columns == Span(rows.axis, grid[0], 1)
-        return Place(batch.axis, (rows.axis,), grid) if merged else None
+        grid = height.length(shape), width.length(shape)
+        if height.pure and width.pure:
+            return Place(batch.axis, (height.axis, width.axis), grid)
+        merged = height == Span(height.axis, 1, grid[1]) and width == Span(height.axis, grid[0], 1)
+        return Place(batch.axis, (height.axis,), grid) if merged else None
 
 
 def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
-    """For every value that holds the batch and the cells of the image, where.
+    """For every value that holds the batch and all cells of the image on axes of their own, where.
 
-    Rows and columns that a reshape merges are followed as tokens, also where others are put ahead of them or behind them,
-    and found again where tokens are laid out as before.
+    Rows and columns that a reshape merges are followed as tokens, with others joined ahead of them or behind. They are found
+    again where tokens are laid out as before.
     """
-    known = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
+    roles_of = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
-            known[value] = _followed(node, axes, known)
-    found = {value: roles.place(value.shape or ()) for value, roles in known.items()}
-    return {value: where for value, where in found.items() if where is not None}
+            roles_of[value] = _followed(node, axes, roles_of)
+    placed = {value: roles.place(value.shape or ()) for value, roles in roles_of.items()}
+    return {value: where for value, where in placed.items() if where is not None}
 
 
-def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
+def _followed(node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:
     """The roles of a node's output."""
-    found: dict[str, set[Span]] = {}
+    destinations: dict[str, set[Span]] = {}
     roles = _Roles({})
     for index, value in node.operands:
-        held = known.get(value)
-        for role, span in held.spans.items() if held else ():
+        before = roles_of.get(value)
+        for role, span in before.spans.items() if before else ():
             after = follow(node, index, span) or (_mixed(node, axes, index, span) if role in ("height", "width") else None)
-            if after is not None and not (node.kind == "matmul" and index and role in found):  # of queries and keys: queries
-                found.setdefault(role, set()).add(after)
-                if role == "tokens" and held:
-                    roles.grid, roles.prefix = held.grid, held.prefix
-    roles.spans = {role: spans.pop() for role, spans in found.items() if len(spans) == 1}
+            is_of_keys = node.kind == "matmul" and index and role in destinations
+            if after is not None and not is_of_keys:  # a product of queries and keys has a row for each query
+                destinations.setdefault(role, set()).add(after)
+                if role == "tokens" and before:
+                    roles.grid, roles.prefix = before.grid, before.prefix
+    roles.spans = {role: spans.pop() for role, spans in destinations.items() if len(spans) == 1}
     if operation_of(node).joins:
-        _joined(node, known, roles)
+        _joined(node, roles_of, roles)
     elif node.kind == "slice" and "tokens" not in roles.spans:
-        _cut(node, known, roles)
-    elif operation_of(node).lays_out and (first := known.get(node.operand(0))):
+        _cut(node, roles_of, roles)
+    elif operation_of(node).lays_out and (first := roles_of.get(node.operand(0))):
         _refined(roles, shape_of(node.outputs[0]))
         for role in {"height", "width"} & set(first.spans) - set(roles.spans):
             shapes, span = (shape_of(node.operand(0)), shape_of(node.outputs[0])), first.spans[role]
@@ -107,23 +114,23 @@ def _followed(node: Node, axes: Axes, known: dict[Value, _Roles]) -> _Roles:
 
 
 def _refined(roles: _Roles, shape: Shape) -> None:
-    """Rows and columns that are put together with what was split off them, or off channels: they are finer from there on."""
-    rows, columns = roles.spans.get("height"), roles.spans.get("width")
-    if not rows or not columns or rows.outer != 1:
+    """Give `roles` finer cells, where a reshape merges height and width with what was split off them, or off channels."""
+    height, width = roles.spans.get("height"), roles.spans.get("width")
+    if not height or not width or height.outer != 1:
         return
-    if rows.axis != columns.axis and columns.outer == 1:
-        roles.spans.update(height=Span(rows.axis), width=Span(columns.axis))
+    if height.axis != width.axis and width.outer == 1:
+        roles.spans.update(height=Span(height.axis), width=Span(width.axis))
     elif (
-        rows.axis == columns.axis and len(shape) > 2 and rows.fits(shape) and columns.fits(shape)
+        height.axis == width.axis and len(shape) > 2 and height.fits(shape) and width.fits(shape)
     ):  # channels have another axis
-        height, length = columns.outer, shape[rows.axis]
-        width = quotient(length, height)
-        if width is not None and quotient(height, rows.length(shape)) is not None:
-            roles.spans.update(height=Span(rows.axis, 1, width), width=Span(rows.axis, height, 1))
+        grid_height, length = width.outer, shape[height.axis]
+        grid_width = quotient(length, grid_height)
+        if grid_width is not None and quotient(grid_height, height.length(shape)) is not None:
+            roles.spans.update(height=Span(height.axis, 1, grid_width), width=Span(height.axis, grid_height, 1))
 
 
 def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
-    """Where rows or columns are that a norm mixes, that a window slides over, or that a step skips."""
+    """Where the height or the width is that a norm mixes, that a window slides over, or that a step skips."""
     if operation_of(node).normalises and index == 0:
         return span
     targets = [target for target, sources in enumerate(axes) if any(s[:2] == (index, span.axis) for s in sources)]
@@ -131,7 +138,7 @@ def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
 
 
 def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
-    """The blocks that a reshape splits rows or columns into: these are the cells from there on."""
+    """The blocks that a reshape splits the height or the width into, as windows do: the cells from there on."""
     if not span.fits(before):
         return None
     items, ahead = span.length(before), product(before[: span.axis]) * span.outer
@@ -150,7 +157,7 @@ def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
 
 
 def _split_anew(before: Shape, after: Shape, span: Span) -> Span | None:
-    """The blocks of rows or columns that are put together with what was split off them, and split in another way, at once."""
+    """The blocks of rows or columns, for a reshape that merges them with what was split off, and splits them in another way."""
     ahead = product(before[: span.axis])
     ends = [product(before[:axis]) for axis in range(span.axis + 2, len(before) + 1)]
     for axis, size in enumerate(after):
@@ -160,27 +167,28 @@ def _split_anew(before: Shape, after: Shape, span: Span) -> Span | None:
     return None
 
 
-def _joined(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:
-    """Tokens that others are put ahead of, or behind."""
+def _joined(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
+    """Give `roles` the tokens of a join: those of the one operand that holds the cells, behind the tokens ahead of it."""
     along = node.attributes["axis"] % len(shape_of(node.outputs[0]))
     ahead: int | None = 0
-    found = []
+    grids = []
     for _, value in node.operands:
-        held = known.get(value)
-        place = held.place(shape_of(value)) if held else None
+        before = roles_of.get(value)
+        place = before.place(shape_of(value)) if before else None
         if place is not None and place.cells == (along,) and ahead is not None:
-            found.append((place.grid, place.prefix + ahead))
+            grids.append((place.grid, place.prefix + ahead))
         size = shape_of(value)[along]
+        # behind an operand of which only a run knows the length, nobody knows the prefix
         ahead = ahead + size if ahead is not None and isinstance(size, int) else None
-    if len(found) == 1:  # of two, neither is the image alone
+    if len(grids) == 1:  # of two, neither is the image alone
         roles.spans["tokens"] = Span(along)
-        roles.grid, roles.prefix = found[0]
+        roles.grid, roles.prefix = grids[0]
 
 
-def _cut(node: Node, known: dict[Value, _Roles], roles: _Roles) -> None:
-    """Tokens of which a slice keeps all that are cells."""
-    held, a, shape = known.get(node.operand(0)), node.attributes, shape_of(node.operand(0))
-    place = held.place(shape) if held else None
+def _cut(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
+    """Give `roles` the tokens of a slice that keeps all cells: height and width if it keeps nothing else."""
+    before, a, shape = roles_of.get(node.operand(0)), node.attributes, shape_of(node.operand(0))
+    place = before.place(shape) if before else None
     if place is None or [axis % len(shape) for axis in a["axes"]] != list(place.cells) or a["steps"] != [1]:
         return
     (tokens,) = place.cells

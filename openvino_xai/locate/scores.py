@@ -1,4 +1,7 @@
-"""The class scores among the outputs of a model."""
+"""The class scores among the outputs of a model: [B, K] floats, and the activation that made them of logits, if one did.
+
+The activation is looked for behind whatever moves or rounds elements, and not through other arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ class Scores:
 
 
 def find_scores(graph: Graph, name: str | None = None) -> Scores:
-    """The class scores: the output called `name`, or the only one that can be them. Raises ModelError."""
+    """The class scores: the output called `name`, or the only one that can be them.
+
+    Raises ModelError if there is no such output, if it cannot be class scores, or if none or several can.
+    """
     possible = {key: value for key, value in graph.outputs.items() if _can_be_scores(graph, value)}
     listing = ", ".join(f"'{key}' {text(value.shape)}" for key, value in graph.outputs.items())
     if name is not None:
@@ -73,6 +79,7 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
 
 
 def _can_be_scores(graph: Graph, value: Value) -> bool:
+    """Whether a value is [B, K] or [B, K, 1, 1] with a known K, of floats or bytes, and depends on the input."""
     shape = value.shape
     if shape is None or value.dtype is None or graph.is_constant(value):
         return False

@@ -10,9 +10,10 @@ from openvino_xai.operations.table import data_operands
 def paths_through(graph: Graph, image: Value, scores: Value) -> dict[Value, bool]:
     """The values on a way from the image to the scores; True for those on every way, which separate the two.
 
-    The ways through a value are the ways to it times the ways from it; a value on all of them has as many as there are.
-    Ways through a shape carry sizes, not data, and do not count.
+    The ways through a value are the ways to it times the ways from it. A value on every way has as many as there are in all.
+    Ways through a shape carry sizes, not data, and do not count. Raises ModelError if there is no way.
     """
+    # each residual sum doubles the ways, so their number is beyond 64 bits in deep models: Python's integers have no limit
     to: dict[Value, int] = {image: 1}
     for node in graph.nodes:
         ways = sum(to.get(value, 0) for value in data_operands(node))

@@ -1,4 +1,8 @@
-"""Where the items of an axis are, once reshapes have merged that axis with its neighbours."""
+"""Sub-axes: where the items of an axis are, once reshapes have merged that axis with its neighbours.
+
+A reshape of [B, H, W, C] to [B, H * W, C] keeps the H rows of an image on axis 1, with W elements inside each. A `Span` says
+so, and is followed from node to node, forward and back.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from openvino_xai.operations.table import axes_of, operation_of
 
 @dataclass(frozen=True)
 class Span:
-    """Item i of n is at [:, i, :] of `axis`, seen as (outer, n, inner)."""
+    """Item i of n is at [:, i, :] of `axis`, if that axis is seen as (outer, n, inner)."""
 
     axis: int
     outer: Size = 1
@@ -25,10 +29,10 @@ class Span:
         return self.outer == 1 and self.inner == 1
 
     def length(self, shape: Shape) -> Size:
-        """How many items there are, where `fits`."""
-        found = quotient(shape[self.axis], self.outer * self.inner)
-        assert found is not None
-        return found
+        """How many items there are, for a shape that `fits`."""
+        items = quotient(shape[self.axis], self.outer * self.inner)
+        assert items is not None
+        return items
 
     def fits(self, shape: Shape) -> bool:
         """Whether the axis is known to hold whole items: sizes that only a run knows may hide it."""
@@ -43,7 +47,7 @@ FIRST = Span(0)
 
 
 def follow(node: Node, index: int, span: Span) -> Span | None:
-    """Where the items of operand `index` are in the outputs of a node that treats each alike; None where it does not."""
+    """Where the items of operand `index` are in the outputs of a node; None unless the node treats each of them alike."""
     axes = axes_of(node)
     if axes is None:
         return None
@@ -54,7 +58,7 @@ def follow(node: Node, index: int, span: Span) -> Span | None:
 
 
 def trace_back(node: Node, index: int, span: Span) -> Span | None:
-    """Where the items of an output were in operand `index`, for a node that treats each alike."""
+    """Where the items of the outputs are in operand `index` of a node; None unless the node treats each of them alike."""
     axes = axes_of(node)
     if axes is None:
         return None
@@ -65,15 +69,16 @@ def trace_back(node: Node, index: int, span: Span) -> Span | None:
 
 
 def laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
-    """Where a reshape puts items: they keep their number and the number of elements ahead; a single one stays as it was."""
+    """Where a reshape puts the items: they keep their number, and that of the elements ahead; None if it splits them."""
     if not span.fits(before):
         return None
     items = span.length(before)
     ahead = product(before[: span.axis]) * span.outer
-    found = []
+    spans = []
     for axis, size in enumerate(after):
         outer = quotient(ahead, product(after[:axis]))
         inner = None if outer is None else quotient(size, outer * items)
         if outer is not None and inner is not None:
-            found.append(Span(axis, outer, inner))
-    return min(found, key=lambda one: at_one(one.outer), default=None)
+            spans.append(Span(axis, outer, inner))
+    # a single item fits into several axes: it is where the least of an axis lies ahead of it
+    return min(spans, key=lambda candidate: at_one(candidate.outer), default=None)

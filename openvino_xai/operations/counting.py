@@ -51,8 +51,8 @@ def _even(graph: Graph, value: Value, depth: int = 0) -> _Even | None:
     if node.kind == "unsqueeze" and (before := _even(graph, node.operand(0), depth + 1)) is not None:
         rank = len(before.shape) + len(node.attributes["axes"])
         new = {axis % rank for axis in node.attributes["axes"]}
-        kept = iter(zip(before.shape, before.steps, strict=True))
-        both = [(1, 0) if axis in new else next(kept) for axis in range(rank)]
+        pairs = iter(zip(before.shape, before.steps, strict=True))
+        both = [(1, 0) if axis in new else next(pairs) for axis in range(rank)]
         return _Even(tuple(size for size, _ in both), tuple(step for _, step in both))
     if node.kind == "multiply":
         return _multiple(graph, node, depth)
@@ -76,8 +76,8 @@ def _multiple(graph: Graph, node: Node, depth: int) -> _Even | None:
 
 def _sum(a: _Even, b: _Even) -> _Even | None:
     rank = max(len(a.shape), len(b.shape))
-    sizes = [(1,) * (rank - len(one.shape)) + one.shape for one in (a, b)]
-    steps = [(0,) * (rank - len(one.steps)) + one.steps for one in (a, b)]
+    sizes = [(1,) * (rank - len(term.shape)) + term.shape for term in (a, b)]
+    steps = [(0,) * (rank - len(term.steps)) + term.steps for term in (a, b)]
     if any(x != y and 1 not in (x, y) for x, y in zip(*sizes, strict=True)):
         return None
     return _Even(

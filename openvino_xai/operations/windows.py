@@ -52,9 +52,9 @@ def taken(xp: Trace, x: Value, rows: Windows, columns: Windows) -> Value:
     if rows.tiles and columns.tiles:
         return xp.reshape(x, sizes)
     tall = xp.take(x, np.maximum(rows.reads, 0), axis=2)
-    whole = xp.take(tall, np.maximum(columns.reads, 0), axis=4)
+    patches = xp.take(tall, np.maximum(columns.reads, 0), axis=4)
     inside = rows.inside[:, :, None, None] & columns.inside
-    return whole if inside.all() else xp.where(inside[None, None], whole, np.array(FAR, x.dtype))
+    return patches if inside.all() else xp.where(inside[None, None], patches, np.array(FAR, x.dtype))
 
 
 def put_back(xp: Trace, parts: Value, rows: Windows, columns: Windows) -> Value:

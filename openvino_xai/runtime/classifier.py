@@ -67,7 +67,7 @@ class GradientClassifier(ImageClassifier):
         self._gradient = gradient_by_image(deployed, description.image, description.scores).compile(*compiled)
         images = random_images(network)
         count = len(images)
-        logits = deployed.probing(read={LOGITS: description.scores.read_at("logit")}, given={}).compile(*compiled)
+        logits = deployed.probing(read={LOGITS: description.scores.read_at("logit")}, inputs={}).compile(*compiled)
 
         def logits_of(moved: np.ndarray) -> np.ndarray:
             y = logits({self._image.name: self._image.laid_out(moved.astype(np.float32))})[LOGITS]
@@ -166,12 +166,12 @@ class LayeredClassifier(ImageClassifier):
 
     @cached_property
     def _trunk(self) -> Running:
-        return self._deployed.probing(read={FEATURES: self._at.value}, given={}).compile(*self._compiled)
+        return self._deployed.probing(read={FEATURES: self._at.value}, inputs={}).compile(*self._compiled)
 
     @cached_property
     def _tail(self) -> Running:
         read = {LOGITS: self._network.scores.read_at("logit")}
-        return self._deployed.probing(read=read, given={FEATURES: self._at.value}).compile(*self._compiled)
+        return self._deployed.probing(read=read, inputs={FEATURES: self._at.value}).compile(*self._compiled)
 
     def _run(self, running: Running, images: np.ndarray, output: str) -> np.ndarray:
         runs = self._image.runs(self._image.laid_out(images))

@@ -1,4 +1,9 @@
-"""Operations of the tail, repeated over rows."""
+"""The batching rule: a node of the tail for B * N rows, where the model computes it for B images.
+
+A node can be repeated if it treats the items of its batch alike. The rows then stand where the images stood, and the weights
+stay as they are. A node that mixes items is refused by name. So is an operand that depends on the input and not on the cut: row
+b * N + n would need that of image b.
+"""
 
 from __future__ import annotations
 
@@ -27,93 +32,98 @@ def repeat_over_rows(
     shape: Callable[[Value], Shape] = shape_of,
     replaced: Mapping[int, Value] = MappingProxyType({}),
 ) -> list[Rows]:
-    """The outputs of `node` for operands of which some are rows. Raises PlanError, naming it, where that cannot be.
+    """The outputs of `node` as rows, for the `operands` that are rows.
 
-    `shape` tells the shapes of outputs, but for the rows, and `replaced` what stands in place of other operands.
+    `shape` gives the shape of an output before its images become rows. `replaced` has what to read instead of other operands.
+    Raises PlanError, which names the node, if its shapes are not known, if it mixes the items of a batch, or if another operand
+    depends on the input.
     """
-    every = axes_of(node)
-    if every is None:
+    axes = axes_of(node)
+    if axes is None:
         why = "its shapes are not known" if node.kind else "the operation is not one that is known to treat rows alike"
         raise PlanError(f"{node} cannot be repeated over rows: {why}", node=node.name)
     count = next(iter(operands.values())).count
     span = _row_span(node, operands)
     shapes = [span.resized(shape(output), count) for output in node.outputs]
-    if operation_of(node).takes_shape:
+    if operation_of(node).takes_shape:  # the shape that the node reads has as many items as there are images
         return [Rows(trace.shaped(node.kind, operands[0].value, shapes[0]), span)]
     inputs: list[Value | None] = []
     for index, value in enumerate(node.inputs):
         if index in operands or value is None:
             inputs.append(operands[index].value if index in operands else None)
         elif node.kind == "resize" and index == node.attributes.get("sizes"):
+            # these sizes may have the batch among them, and there are more rows than images
             inputs.append(_sizes(trace, [shapes[0][axis] for axis in node.attributes["along"]]))
         elif index in replaced:
             inputs.append(replaced[index])
         else:
-            inputs.append(_beside(graph, trace, node, index, every[0][span.axis], count))
+            inputs.append(_beside(graph, trace, node, index, axes[0][span.axis], count))
     return [Rows(value, span) for value in trace.repeat(node, inputs, shapes)]
 
 
 def _sizes(trace: Trace, shape: Sequence[Size]) -> Value:
-    """[R], i64: sizes as a value, some of which may be known only when the model runs."""
+    """[rank], i64: a shape as a value, for sizes that may be known only when the model runs."""
     return trace.concat([np.array([size]) if isinstance(size, int) else trace.size(size) for size in shape], axis=0)
 
 
 def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[Source], count: Size) -> Value:
-    """An operand that does not depend on the cut, made fit to stand beside rows."""
+    """An operand that does not depend on the cut, in a shape that fits beside rows. Raises PlanError."""
     value = node.operand(index)
     along = [source.axis for source in sources if source.operand == index]
     shape = shape_of(value)
-    if along and shape[along[0]] != 1 and (one := of_one_image(graph, trace, value, along[0])) is not None:
-        value, shape = one, shape_of(one)
+    if along and shape[along[0]] != 1 and (single_image := of_one_image(graph, trace, value, along[0])) is not None:
+        value, shape = single_image, shape_of(single_image)
     if along and shape[along[0]] != 1:
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' differs from image to image", node=node.name
         )
-    if not is_fixed(graph, value):
+    if not is_fixed(graph, value):  # of a model for one image, this has size 1 along the batch, too
         raise PlanError(
             f"{node} cannot be repeated over rows: its operand '{value.name}' depends on the input beside the layer",
             node=node.name,
         )
-    if along and operation_of(node).joins:
+    if along and operation_of(node).joins:  # nothing broadcasts here: a join needs as many rows of each operand
         return trace.broadcast_to(value, (*shape[: along[0]], count, *shape[along[0] + 1 :]))
     return value
 
 
 def of_one_image(graph: Graph, trace: Trace, value: Value, axis: int) -> Value | None:
-    """A value that is the same for all images, of size 1 along its batch `axis`; None where it is not.
+    """The value with size 1 along its batch `axis`; None if it is not known to be the same for all images.
 
-    As exporters repeat a class token for every image, or a mask of attention.
+    Exporters repeat a class token or an attention mask for every image. This finds what they repeat: through broadcasts, and
+    through pointwise operations on such values.
     """
     shape, node = shape_of(value), value.producer
     if shape[axis] == 1 and is_fixed(graph, value):
         return value
     if node is None or len(node.outputs) != 1:
         return None
-    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    sizes = (*shape[:axis], 1, *shape[axis + 1 :])
     if node.kind == "broadcast":
         before = node.operand(0)
-        own = axis - len(shape) + len(shape_of(before))
-        if is_fixed(graph, before) and (own < 0 or shape_of(before)[own] == 1):
-            return trace.broadcast_to(before, one)
+        batch_axis = axis - len(shape) + len(shape_of(before))
+        # a negative axis is one that broadcasting adds
+        if is_fixed(graph, before) and (batch_axis < 0 or shape_of(before)[batch_axis] == 1):
+            return trace.broadcast_to(before, sizes)
         return None
     if not operation_of(node).pointwise:
         return None
     operands: list[Value | None] = []
     for operand in node.inputs:
-        own = axis - len(shape) + (operand.rank or 0) if operand is not None else -1
-        made = operand
-        if operand is not None and own >= 0 and shape_of(operand)[own] != 1:
-            made = of_one_image(graph, trace, operand, own)
-        if operand is not None and (made is None or (made is operand and not is_fixed(graph, operand))):
+        batch_axis = axis - len(shape) + (operand.rank or 0) if operand is not None else -1
+        replacement = operand
+        if operand is not None and batch_axis >= 0 and shape_of(operand)[batch_axis] != 1:
+            replacement = of_one_image(graph, trace, operand, batch_axis)
+        if operand is not None and (replacement is None or (replacement is operand and not is_fixed(graph, operand))):
             return None
-        operands.append(made)
-    return trace.repeat(node, operands, [one])[0]
+        operands.append(replacement)
+    return trace.repeat(node, operands, [sizes])[0]
 
 
 def _row_span(node: Node, operands: Mapping[int, Rows]) -> Span:
-    """Where an output holds the rows. Raises PlanError where the node mixes them."""
-    found = {follow(node, index, rows.span) for index, rows in operands.items()}
-    span = found.pop() if len(found) == 1 else None
+    """Where the outputs hold the rows. Raises PlanError if the node mixes them, or has them in two places."""
+    spans = {follow(node, index, rows.span) for index, rows in operands.items()}
+    span = spans.pop() if len(spans) == 1 else None
     if span is None:
         raise PlanError(f"{node} cannot be repeated over rows: it mixes the items of a batch", node=node.name)
     return span

@@ -1,7 +1,10 @@
-"""Only the classes that are asked for: the tail's last layers, computed for those alone.
+"""Class slicing: the last layers of the tail, computed for the explained classes alone.
 
-Where every score is a function of its own column of the weights, as after a linear layer, the columns of other classes need
-not be touched. A softmax needs them all, and stops this.
+After a linear layer y = x W + b, the logit of class k needs column k of W, item k of b, and nothing else. So the axis of
+classes is followed back from the end of the tail, through every node that treats it index by index, to the layer whose weights
+hold it. That layer reads the columns of the explained classes only. A softmax mixes the classes, and stops this.
+
+If each image explains classes of its own, a linear layer multiplies the rows of an image by the columns of its classes.
 """
 
 from __future__ import annotations
@@ -18,49 +21,56 @@ from openvino_xai.tail.target import Columns
 
 
 def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], classes: int) -> dict[Value, int]:
-    """The values of the tail that can be computed for some classes alone, and the axis that holds the classes."""
+    """For each value of the tail that can be computed for some classes alone, the axis that holds the classes.
+
+    The end has `classes` classes on axis 1. No start value is among them: the model computes all of it. Nor is a value that
+    some node reads for all classes.
+    """
     inside = {value for node in nodes for value in node.outputs} | set(start)
-    held = {end: 1}
+    class_axis = {end: 1}
     for node in reversed(nodes):
-        axis = held.get(node.outputs[0])
+        axis = class_axis.get(node.outputs[0])
         axes = axes_of(node)
         if axis is None or axes is None or len(node.outputs) > 1:
             continue
         sources = axes[0][axis]
         if not sources or any(not source.exact for source in sources):
-            del held[node.outputs[0]]  # the classes are mixed here: the output is whole, and they are picked from it
+            del class_axis[node.outputs[0]]  # it mixes classes, and computes all of them
             continue
         for source in sources:
             operand = node.operand(source.operand)
+            # an operand of another size broadcasts over the classes, and has none of its own
             if operand in inside and shape_of(operand)[source.axis] == classes:
-                held[operand] = source.axis
-    return _closed(nodes, held, start)
+                class_axis[operand] = source.axis
+    return _closed(nodes, class_axis, start)
 
 
-def _closed(nodes: Sequence[Node], held: dict[Value, int], start: Collection[Value]) -> dict[Value, int]:
-    """Without the values that something else reads whole, and all that depends on them being so."""
+def _closed(nodes: Sequence[Node], class_axis: dict[Value, int], start: Collection[Value]) -> dict[Value, int]:
+    """Without the start values, and without each value of which some node reads all classes."""
     for value in start:
-        held.pop(value, None)
+        class_axis.pop(value, None)
     changed = True
-    while changed:
+    while changed:  # a value that leaves makes its own node one that reads all classes
         changed = False
         for node in nodes:
-            whole = node.outputs[0] not in held
+            reads_all = node.outputs[0] not in class_axis
             for _, value in node.operands:
-                if whole and value in held:
-                    del held[value]
+                if reads_all and value in class_axis:
+                    del class_axis[value]
                     changed = True
-    return held
+    return class_axis
 
 
-def can_differ(nodes: Sequence[Node], held: Mapping[Value, int], *, by_channel: bool = False) -> bool:
-    """Whether classes can be chosen for each image: one linear layer, and then only what treats each score alone.
+def can_differ(nodes: Sequence[Node], class_axis: Mapping[Value, int], *, by_channel: bool = False) -> bool:
+    """Whether each image can have classes of its own: one linear layer, and behind it only what treats each score alone.
 
-    Where masks are `by_channel`, that may be a map of classes, too.
+    For masks `by_channel`, a 1x1 convolution and pools of a map of each class are among these, too.
     """
-    chosen = [node for node in nodes if node.outputs[0] in held]
-    linear = [node for node in chosen if not any(value in held for _, value in node.operands)]
-    if len(linear) != 1 or not (is_linear(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear(linear[0])):
+    chosen = [node for node in nodes if node.outputs[0] in class_axis]
+    linear = [node for node in chosen if not any(value in class_axis for _, value in node.operands)]
+    if len(linear) != 1 or not (
+        is_linear_layer(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear_layer(linear[0])
+    ):
         return False
     return all(_treats_each_alone(node, pools=by_channel) for node in chosen if node is not linear[0])
 
@@ -71,46 +81,46 @@ def _treats_each_alone(node: Node, *, pools: bool) -> bool:
     return operation.pointwise or operation.moves == "all" or (pools and operation.reduces is not None)
 
 
-def is_linear(node: Node) -> bool:
+def is_linear_layer(node: Node) -> bool:
     """Whether a node multiplies channels, and nothing else, by weights: a linear layer, or a 1x1 convolution."""
     if node.kind == "matmul":
         return not node.attributes.get("transpose_a")
     return node.kind == "conv" and node.attributes["groups"] == 1 and is_1x1(node)
 
 
-def picked(
-    trace: Trace, node: Node, held: Mapping[Value, int], columns: Columns, rows: Rows, sizes: tuple[Size, Size]
+def sliced_operands(
+    trace: Trace, node: Node, class_axis: Mapping[Value, int], columns: Columns, rows: Rows, sizes: tuple[Size, Size]
 ) -> dict[int, Value]:
-    """The operands of `node` that hold something of every class, cut down to the classes asked for; `sizes` are (B, N)."""
-    axis = held[node.outputs[0]]
+    """The operands of `node` that hold something of every class, cut down to the explained classes; `sizes` are (B, N)."""
+    axis = class_axis[node.outputs[0]]
     axes = axes_of(node)
     assert axes is not None
-    found = {}
+    slices = {}
     for source in axes[0][axis]:
         operand = node.operand(source.operand)
-        if operand in held or shape_of(operand)[source.axis] == 1:
+        if operand in class_axis or shape_of(operand)[source.axis] == 1:
             continue
         if not columns.of_each_image:
-            found[source.operand] = trace.take(operand, columns.ids, axis=source.axis)
+            slices[source.operand] = trace.take(operand, columns.ids, axis=source.axis)
         else:
-            found[source.operand] = _by_row(trace, operand, node, axis, columns, rows, sizes)
-    return found
+            slices[source.operand] = _by_row(trace, operand, node, axis, columns, rows, sizes)
+    return slices
 
 
 def _by_row(
     trace: Trace, operand: Value, node: Node, axis: int, columns: Columns, rows: Rows, sizes: tuple[Size, Size]
 ) -> Value:
-    """[B * N, k, 1 ...]: a constant of each class, for the classes of each row's image."""
-    each = trace.take(trace.reshape(operand, (product(shape_of(operand)),)), columns.ids, axis=0)  # [B, k]
+    """[B * N, T, 1 ...]: a constant of each class, for the T classes of each row's image."""
+    each = trace.take(trace.reshape(operand, (product(shape_of(operand)),)), columns.ids, axis=0)  # [B, T]
     batch, masks = sizes
     spread = trace.broadcast_to(trace.reshape(each, (batch, 1, columns.count)), (batch, masks, columns.count))
     trailing = [1] * (len(shape_of(node.outputs[0])) - axis - 1)
     return trace.reshape(spread, (rows.count, columns.count, *trailing))
 
 
-def linear_by_image(trace: Trace, node: Node, rows: Rows, columns: Columns, sizes: tuple[Size, Size]) -> Value:
-    """[B * N, k, ...]: a linear layer, or a 1x1 convolution, with, for each image, the weights of its own classes."""
-    (batch, masks), weights = sizes, _weights(trace, node, columns)  # [B, k, C]
+def linear_layer_by_image(trace: Trace, node: Node, rows: Rows, columns: Columns, sizes: tuple[Size, Size]) -> Value:
+    """[B * N, T, ...]: a linear layer, or a 1x1 convolution, with, for each image, the weights of its own classes."""
+    (batch, masks), weights = sizes, _weights(trace, node, columns)  # [B, T, C]
     _, channels, *others = shape_of(rows.value)
     if node.kind == "matmul":
         x = trace.reshape(rows.value, (batch, masks, channels))
@@ -121,26 +131,27 @@ def linear_by_image(trace: Trace, node: Node, rows: Rows, columns: Columns, size
     return _with_addend(trace, node, y, columns, sizes, others)
 
 
-def linear_of_channels(
-    trace: Trace, node: Node, value: Value, kept: Value, columns: Columns, sizes: tuple[Size, Size]
+def linear_layer_of_channels(
+    trace: Trace, node: Node, value: Value, channel_masks: Value, columns: Columns, sizes: tuple[Size, Size]
 ) -> Value:
-    """[B * M, k, ...]: a linear layer, or a 1x1 convolution, on copies of `value` [B, C, ...] that have the channels `kept`.
+    """[B * M, T, ...]: a linear layer, or a 1x1 convolution, on copies of `value` [B, C, ...] masked by `channel_masks`.
 
-    The sum over the channels of kept_mc w_kc v_c is a product of the masks with w_kc v_c: no copy is ever made.
+    `channel_masks` are [B, M, C]. The sum over c of mask_mc w_kc v_c is a product of the masks with w_kc v_c, so no copy is
+    ever made.
     """
     batch, _ = sizes
     _, channels, *others = shape_of(value)
     weights = _weights(trace, node, columns)
     each = trace.multiply(
         trace.reshape(weights, (*shape_of(weights), 1)), trace.reshape(value, (batch, 1, channels, product(others)))
-    )  # [B, k, C, ...]
+    )  # [B, T, C, ...]
     laid = trace.reshape(trace.permute_dims(each, (0, 2, 1, 3)), (batch, channels, columns.count * product(others)))
-    y = trace.matmul(trace.astype(kept, value.dtype), laid)
+    y = trace.matmul(trace.astype(channel_masks, value.dtype), laid)
     return _with_addend(trace, node, y, columns, sizes, others)
 
 
 def _weights(trace: Trace, node: Node, columns: Columns) -> Value:
-    """[B, k, C], or [1, k, C] where all images have the same classes."""
+    """[B, T, C], or [1, T, C] where all images have the same classes."""
     weights = node.operand(1)
     if node.kind == "conv":
         weights = trace.reshape(weights, shape_of(weights)[:2])
@@ -153,13 +164,13 @@ def _weights(trace: Trace, node: Node, columns: Columns) -> Value:
 def _with_addend(
     trace: Trace, node: Node, y: Value, columns: Columns, sizes: tuple[Size, Size], others: Sequence[Size]
 ) -> Value:
-    """[B * N, k, ...]: a product [B, N, k ...], times alpha, with what the node adds for each class."""
+    """[B * N, T, ...]: a product [B, N, T ...], times alpha, with what the node adds for each class."""
     (batch, masks), a = sizes, node.attributes
     y = trace.reshape(y, (batch, masks, columns.count, product(others)))
     y = y if a.get("alpha", 1.0) == 1 else trace.multiply(y, a["alpha"])
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         addend = node.operand(2)
-        if product(shape_of(addend)) != 1:
+        if product(shape_of(addend)) != 1:  # a single number is the same for all classes
             flat = trace.take(trace.reshape(addend, (product(shape_of(addend)),)), columns.ids, axis=0)
             addend = trace.reshape(flat, (batch if columns.of_each_image else 1, 1, columns.count, 1))
         y = trace.add(y, addend if a.get("beta", 1.0) == 1 else trace.multiply(addend, a["beta"]))

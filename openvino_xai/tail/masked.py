@@ -1,4 +1,8 @@
-"""What a value of the tail is once the features are masked: three ways to say `B * N items` without computing them all."""
+"""What a value of the tail is under masks.
+
+A hook scores N masked copies of each of B images, so each value of the tail stands for B * N items. Each class here is one way
+to hold these items. `Rows` has all of them. The others have one value for each image, and a formula for item (b, n).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from openvino_xai.locate.subaxis import FIRST, Span
 
 @dataclass(frozen=True)
 class Rows:
-    """Materialised: item b * N + n along `span` is copy n of image b."""
+    """All items, computed: copy n of image b is item b * N + n along `span`."""
 
     value: Value
     span: Span = FIRST
@@ -28,10 +32,11 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Copy n of image b equals `value` of image b at the cells that mask n keeps, and `rest` everywhere else.
+class MaskedCells:
+    """Copy n of image b equals `value` of image b at the cells that mask n keeps, and `rest` at all other cells.
 
-    `rest` is a constant of one image, of size 1 along the cells unless it depends on the position; None is 0.
+    `rest` is the same for all images, and has size 1 along the batch. It has size 1 along the cells, too, unless it depends on
+    the position. None stands for 0.
     """
 
     value: Value
@@ -40,16 +45,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Flat:
-    """A `Cell`, flattened to [B, everything else] in the order of its axes."""
+class FlattenedCells:
+    """Masked cells whose axes but the batch a reshape has merged: `value` is [B, everything else], as the model computes it."""
 
-    cell: Cell
+    features: MaskedCells
     value: Value
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted:
-    """Copy n of image b is `value` of image b, times `weights` [N, T] at (n, t) for its token t; 1 where a token is kept."""
+class WeightedTokens:
+    """Copy n of image b is `value` of image b with token t multiplied by `weights[n, t]`, of [N, T]; 1 keeps a token."""
 
     value: Value
     weights: np.ndarray
@@ -57,9 +62,10 @@ class Weighted:
 
 
 def tapped(trace: Trace, value: Value) -> Value:
-    """The value, read before the model permutes it: runtimes fuse a permutation only into what nobody else reads.
+    """The same value, permuted by a new node instead of the model's own.
 
-    OpenVINO's CPU plugin (2026.4) sums in another order where a transpose before a mean has a second reader.
+    A runtime fuses a permutation only if it has a single reader. OpenVINO's CPU plugin (2026.4) sums in another order if a
+    transpose ahead of a mean has a second one, and the model's own scores would change.
     """
     node = value.producer
     if value.native is None or node is None or node.kind != "transpose":
@@ -67,5 +73,5 @@ def tapped(trace: Trace, value: Value) -> Value:
     return trace.permute_dims(tapped(trace, node.operand(0)), tuple(node.attributes["perm"]))
 
 
-Masked: TypeAlias = "Rows | Cell | Flat"
-Start: TypeAlias = "Cell | Weighted | Rows"
+Masked: TypeAlias = "Rows | MaskedCells | FlattenedCells"
+Start: TypeAlias = "MaskedCells | WeightedTokens | Rows"

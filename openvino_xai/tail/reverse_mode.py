@@ -1,9 +1,12 @@
-"""Reverse mode: from the score of a class back to a layer, as nodes that a runtime computes.
+"""Reverse mode: the derivatives of scores by the values of a layer, as nodes that a runtime computes.
 
-Adjoints run backward through the tail, one row for each class of each image, by the table of `derivatives`. Two things are kept
-small for as long as they stay so. What no image has touched yet is one row a class, made of weights alone: a mean pool and a
-linear layer cost a gather of the class's weights when the model runs, and nothing else. And an axis along which an adjoint is
-the same everywhere, as over the cells behind a mean, stays of size 1.
+For each node y = f(x), from the end of the tail back to the cut, the adjoint of x is the adjoint of y times the Jacobian of f.
+Where several nodes read x, their adjoints add up. The rule for f is in its operation's record. The seed, at the end, is 1 at
+the column of the explained class and 0 elsewhere. An adjoint has a row for each class of each image.
+
+Two things stay small for as long as they can. Up to the first rule that needs a value of an image, there is one row for each
+class, made of weights alone: for a mean pool and a linear layer, a run gathers the weights of the class and computes nothing
+else. And an axis along which an adjoint is the same everywhere stays of size 1, as the cells behind a mean.
 """
 
 from __future__ import annotations
@@ -30,9 +33,10 @@ from openvino_xai.tail.walk import between
 
 @dataclass(frozen=True, eq=False)
 class Adjoint:
-    """The derivative of every explained score with respect to a value, in the value's axes, its items replaced by rows.
+    """The derivative of every explained score by a value, in the value's axes, with rows along `span` in place of images.
 
-    There is a row for each class (`by_class`), or for each class of each image. Axes along which it is the same are of size 1.
+    There is a row for each class if it is `by_class`, and else for each class of each image. It may be of size 1 along an axis
+    where it is the same everywhere.
     """
 
     value: Value
@@ -41,11 +45,11 @@ class Adjoint:
 
 
 class Backward:
-    """The tail between a `cut`, of some values, and what a `target` reads, differentiated: `columns` of `batch` images.
+    """The derivatives of `columns` of a `target` by the values of a `cut`, for `batch` images.
 
-    Values of the forward pass are the model's own, or, with `apart`, computed once more from the cut on: where a runtime fuses
-    them, reading them would change what the model returns. Or they are told as `forward`, for a number of `copies` of each
-    image, of which `columns` has the ids.
+    Rules that need values of the forward pass read the model's own. If it is `apart`, they read values that are computed once
+    more from the cut on: a runtime that fuses the model's own would fuse them no more, and return other scores. `forward` has
+    values to read instead, for a number of `copies` of each image; `columns` are then those of the copies.
     """
 
     def __init__(
@@ -70,28 +74,28 @@ class Backward:
         self._rows: dict[tuple[Value, Span], Value] = {}
 
     def gradients(self) -> tuple[Value, ...]:
-        """[B * K, ...]: the derivative of each score by each value of the cut, of size 1 along axes where it is the same.
+        """[B * K, ...] for each value of the cut: the derivative of each score, of size 1 along some axes where it is the same.
 
-        Raises PlanError, naming the operation that has no derivative here.
+        Raises PlanError, which names the operation that has no derivative here, or the value that the scores do not depend on.
         """
         adjoints: dict[Value, Adjoint] = {self._end: self._squashed(self._seed)}
         for node in reversed(self._nodes):
             reached = [adjoints[value] for value in node.outputs if value in adjoints]
             if not reached:
                 continue
-            given = self._of_parts(node, adjoints) if operation_of(node).splits else reached[0]
+            output_adjoint = self._of_parts(node, adjoints) if operation_of(node).splits else reached[0]
             rule = operation_of(node).adjoint
             if rule is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
-            if given.by_class and not self._stays_small(node):
-                given = self.as_rows(given)
-            step = _Step(self, node, given)
+            if output_adjoint.by_class and not self._stays_small(node):
+                output_adjoint = self.as_rows(output_adjoint)
+            step = _Step(self, node, output_adjoint)
             for index, operand in node.operands:
                 if operand in self.spans and operand in data_operands(node) and index not in operation_of(node).selectors:
                     with understood(node):
-                        adjoint = rule(step, index, given.value)
-                    made = Adjoint(adjoint, self.spans[operand], given.by_class)
-                    adjoints[operand] = self._added(adjoints.get(operand), made)
+                        adjoint = rule(step, index, output_adjoint.value)
+                    operand_adjoint = Adjoint(adjoint, self.spans[operand], output_adjoint.by_class)
+                    adjoints[operand] = self._added(adjoints.get(operand), operand_adjoint)
         for value in self._cut:
             if value not in adjoints:
                 raise PlanError(f"the scores do not depend on '{value.name}' in a way that has a derivative", node=value.name)
@@ -104,8 +108,8 @@ class Backward:
         spans = dict.fromkeys(self._cut, FIRST)
         for node in self._nodes:
             inside = [(index, value) for index, value in node.operands if value in spans and value in data_operands(node)]
-            every = {follow(node, index, spans[value]) for index, value in inside}
-            span = every.pop() if len(every) == 1 else None
+            output_spans = {follow(node, index, spans[value]) for index, value in inside}
+            span = output_spans.pop() if len(output_spans) == 1 else None
             if span is None:
                 raise PlanError(
                     f"{node} cannot be differentiated: it mixes images, or its shapes are not known", node=node.name
@@ -121,11 +125,11 @@ class Backward:
         return self.items * self.columns.count
 
     def shape(self, value: Value, span: Span, by_class: bool) -> Shape:
-        """The shape of a value with rows in place of images."""
+        """The shape of a value with rows in place of images: one for each class, or for each class of each image."""
         return span.resized(shape_of(value), len(self.columns.shared) if by_class else self.rows)
 
     def read(self, value: Value, span: Span | None) -> Value:
-        """A value of the forward pass for every row; what no image matters for, as it is."""
+        """A value of the forward pass, repeated for the classes of each image; as it is, if it has no images."""
         if span is None or self.graph.is_constant(value):
             return value
         if (value, span) not in self._rows:
@@ -139,14 +143,15 @@ class Backward:
             return value
         ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
         apart = self.xp.reshape(value, (*ahead, span.outer * self.items, 1, span.inner, *behind))
-        whole = self.xp.broadcast_to(apart, (*ahead, span.outer * self.items, count, span.inner, *behind))
-        return self.xp.reshape(whole, (*ahead, span.outer * self.items * count * span.inner, *behind))
+        repeated = self.xp.broadcast_to(apart, (*ahead, span.outer * self.items, count, span.inner, *behind))
+        return self.xp.reshape(repeated, (*ahead, span.outer * self.items * count * span.inner, *behind))
 
     def as_rows(self, adjoint: Adjoint) -> Adjoint:
-        """With a row for each class of each image."""
+        """The adjoint with a row for each class of each image."""
         if not adjoint.by_class:
             return adjoint
         xp, axis, columns = self.xp, adjoint.span.axis, self.columns
+        # the seed for all columns is a square, total x total: rows of it are computed, and not taken from it
         if adjoint.value is self._seed.value and columns.of_each_image:
             return replace(adjoint, value=self._picked_by_image(adjoint.value), by_class=False)
         shape = shape_of(adjoint.value)
@@ -154,8 +159,8 @@ class Backward:
         if columns.of_each_image:
             value = xp.take(adjoint.value, columns.ids, axis=axis)
         else:
-            one = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
-            value = xp.broadcast_to(one, (*ahead, self.items, *shape[axis:]))
+            single_image = xp.reshape(adjoint.value, (*ahead, 1, *shape[axis:]))
+            value = xp.broadcast_to(single_image, (*ahead, self.items, *shape[axis:]))
         return Adjoint(xp.reshape(value, (*ahead, self.rows, *behind)), adjoint.span, False)
 
     def _picked_by_image(self, seed: Value) -> Value:
@@ -164,7 +169,7 @@ class Backward:
         return self.xp.reshape(picked, (self.rows, *shape_of(seed)[1:]))
 
     def _stays_small(self, node: Node) -> bool:
-        """Whether a node's adjoints need nothing of an image, and no axis in its full size."""
+        """Whether the adjoints of a node's operands need no value of an image, and no axis in its full size."""
         inside = [index for index, value in node.operands if value in self.spans]
         others = [value for index, value in node.operands if index not in inside]
         operation = operation_of(node)
@@ -181,14 +186,14 @@ class Backward:
 
     @cached_property
     def _seed(self) -> Adjoint:
-        """The derivative of logits with respect to the end: 1 at the column itself."""
+        """[T, total, ...]: the derivative of each column of the end by the end, which is 1 at the column itself."""
         xp, end = self.xp, self._end
         dtype = end.dtype if end.dtype is not None and end.dtype.kind == "f" else np.dtype(np.float32)
         seed = self.columns.seed(xp, dtype)
         return Adjoint(xp.reshape(seed, (len(self.columns.shared), *shape_of(end)[1:])), FIRST, True)
 
     def is_seed(self, value: Value) -> bool:
-        """Whether an adjoint is still the seed, in whatever shape."""
+        """Whether an adjoint is still the seed, in whatever shape: a product with it takes items of the weights."""
         seed, node = self._seed.value, value.producer
         if node is not None and node.kind == "reshape" and node.native is None:
             value = node.operand(0)
@@ -197,7 +202,7 @@ class Backward:
         )
 
     def _squashed(self, seed: Adjoint) -> Adjoint:
-        """The derivative of the scores, where something squashes them."""
+        """The seed, multiplied by the derivative of what squashes the scores, if anything does."""
         if self._target.squash == "logit":
             return seed
         rows, y = self.as_rows(seed), self.read(self._end, FIRST)
@@ -207,15 +212,16 @@ class Backward:
         """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
         parts = []
         for value in node.outputs:
-            whole = self.shape(value, self.spans[value], False)
+            shape = self.shape(value, self.spans[value], False)
             if value in adjoints:
-                parts.append(self.xp.broadcast_to(self.as_rows(adjoints[value]).value, whole))
+                parts.append(self.xp.broadcast_to(self.as_rows(adjoints[value]).value, shape))
             else:
-                zero = np.zeros((1,) * len(whole), node.operand(0).dtype)
-                parts.append(self.xp.broadcast_to(zero, whole))
+                zero = np.zeros((1,) * len(shape), node.operand(0).dtype)
+                parts.append(self.xp.broadcast_to(zero, shape))
         return Adjoint(self.xp.concat(parts, axis=node.attributes["axis"]), self.spans[node.outputs[0]], False)
 
     def _added(self, old: Adjoint | None, new: Adjoint) -> Adjoint:
+        """The sum of the adjoints that two readers of a value give it."""
         if old is None:
             return new
         if old.by_class != new.by_class:
@@ -224,16 +230,18 @@ class Backward:
 
 
 def _computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -> dict[Value, Value]:
-    """The values of nodes, computed from the cut on by copies that no runtime recognises as what it has already."""
+    """The values of nodes, computed once more from the cut on, by copies that no runtime merges with the nodes."""
     again: dict[Value, Value] = {}
     for value in cut:
         assert value.dtype is not None
         lowest = np.array(np.finfo(value.dtype).min, value.dtype)
-        again[value] = trace.maximum(tapped(trace, value), lowest)  # the same: runtimes merge nodes that read the same
+        again[value] = trace.maximum(
+            tapped(trace, value), lowest
+        )  # changes nothing, but hides that copies read the same: runtimes merge nodes that do
     for node in nodes:
         inputs = [value if value is None else again.get(value, value) for value in node.inputs]
-        made = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
-        again.update(zip(node.outputs, made, strict=True))
+        copies = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
+        again.update(zip(node.outputs, copies, strict=True))
     return again
 
 
@@ -288,16 +296,16 @@ class _Step:
         return float(size)
 
     def full(self, g: Value, axes: tuple[int, ...] | None = None) -> Value:
-        whole = self.output_shape()
-        wanted = range(len(whole)) if axes is None else axes
-        return self.xp.broadcast_to(g, tuple(whole[a] if a in wanted else size for a, size in enumerate(shape_of(g))))
+        sizes = self.output_shape()
+        wanted = range(len(sizes)) if axes is None else axes
+        return self.xp.broadcast_to(g, tuple(sizes[a] if a in wanted else size for a, size in enumerate(shape_of(g))))
 
     def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
-        """The seed picks one item a row."""
+        """What a product of the seed and weights is: an item of the weights for each row; None if `g` is not the seed."""
         columns = self._backward.columns
         if not self._by_class or not self._backward.is_seed(g):
             return None
         rank = len(shape_of(weights))
         first = self.xp.permute_dims(weights, (axis, *(a for a in range(rank) if a != axis)))
-        whole = np.array_equal(columns.shared, np.arange(columns.total))
-        return first if whole else self.xp.take(first, columns.shared, axis=0)
+        identity = np.array_equal(columns.shared, np.arange(columns.total))
+        return first if identity else self.xp.take(first, columns.shared, axis=0)

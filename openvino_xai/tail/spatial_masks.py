@@ -1,11 +1,14 @@
-"""The algebra of cells: what operations of the tail do to a value that differs from a constant in one block of cells.
+"""Spatial masks: what operations of the tail do to masked cells (v, rest), of which copy n is v at cell n and rest elsewhere.
 
-* what treats every cell alike maps a `Cell` to a `Cell`: the model computes its value already, and the rest is a constant;
-* a reduction over all cells ends it in closed form: a mean is (v_n + the sum of the rest elsewhere) / cells;
-* a gate, as in squeeze-and-excite, multiplies cell n by the gate of row n;
-* a linear layer on the flattened features reads only the block of its weights that belongs to cell n.
+* An operation f that treats every cell alike gives (f(v), f(rest)). The model computes f(v) already, and f(rest) is a constant,
+  which is folded when the hook is inserted. So the copies cost nothing.
+* A reduction over all N cells gives rows, in closed form: the mean is (v_n + (N - 1) rest) / N, the sum that without the
+  division, and the maximum max(v_n, rest).
+* A gate, as in squeeze-and-excite, is a row for each cell, and multiplies cell n by row n.
+* A linear layer on flattened features with a rest of 0 reads only the block of its weights that belongs to cell n.
 
-Anything else has no rule here, and is materialised by the tail.
+A mask may keep a block of cells: v_n is then the sum over that block, or its maximum. Nothing else has a rule here, and the
+tail computes all rows for it.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ from openvino_xai.operations.axes import Axes
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.record import Reduction
 from openvino_xai.operations.table import axes_of, operation_of
-from openvino_xai.tail.masked import Cell, Flat, Masked, Rows, tapped
+from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, tapped
 
 
-class Cells:
-    """The rules, for `batch` images and a `grid` of masks."""
+class CellRules:
+    """The rules for `batch` images and a `grid`, (H, W), of masks."""
 
     def __init__(self, graph: Graph, trace: Trace, batch: Size, grid: tuple[Size, Size]) -> None:
         self._graph, self._trace = graph, trace
@@ -37,123 +40,138 @@ class Cells:
     def step(
         self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
     ) -> list[Masked] | None:
-        """The outputs of `node`, or None where no rule applies; `shape` tells the shapes of reduced ones, but for the rows."""
-        cells = {index: value for index, value in operands.items() if isinstance(value, Cell)}
-        if len(cells) == len(operands):
-            return self._alike(node, cells) or self._reduced(node, cells, shape) or self._flattened(node, cells)
-        if cells:
-            return self._gated(node, cells, operands)
+        """The outputs of `node`; None if no rule applies.
+
+        `shape` gives the shape of a reduced output before its images become rows.
+        """
+        masked = {index: value for index, value in operands.items() if isinstance(value, MaskedCells)}
+        if len(masked) == len(operands):
+            return self._alike(node, masked) or self._reduced(node, masked, shape) or self._flattened(node, masked)
+        if masked:
+            return self._gated(node, masked, operands)
         flat = operands.get(0)
-        return self._linear(node, flat) if isinstance(flat, Flat) and len(operands) == 1 else None
+        return self._linear_layer(node, flat) if isinstance(flat, FlattenedCells) and len(operands) == 1 else None
 
     # -- what treats every cell alike
 
-    def _alike(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
-        every = axes_of(node)
-        if every is None:
+    def _alike(self, node: Node, masked: Mapping[int, MaskedCells]) -> list[Masked] | None:
+        """The outputs of a node that treats every cell alike, beside operands that are the same for all images."""
+        output_axes = axes_of(node)
+        if output_axes is None:
             return None
-        placed = [_placed(axes, cells) for axes in every]
-        beside = [(index, value) for index, value in node.operands if index not in cells]
-        for place, axes in zip(placed, every, strict=True):
+        placed = [_placed(axes, masked) for axes in output_axes]
+        beside = [(index, value) for index, value in node.operands if index not in masked]
+        for place, axes in zip(placed, output_axes, strict=True):
             if place is None or place.batch != 0:
                 return None
-            for index, value in beside:
+            for index, value in beside:  # if one differed from image to image, the rest would
                 along = [s.axis for s in axes[place.batch] if s.operand == index]
                 if any(shape_of(value)[axis] != 1 for axis in along):
                     return None
         if any(not is_fixed(self._graph, value) for index, value in beside if index not in operation_of(node).controls):
             return None
-        values = self._values(node, cells)
-        rests = self._rests(node, cells, [place for place in placed if place is not None], every)
-        return [Cell(v, r, p) for v, r, p in zip(values, rests, placed, strict=True) if p is not None]
+        values = self._values(node, masked)
+        rests = self._rests(node, masked, [place for place in placed if place is not None], output_axes)
+        return [MaskedCells(v, r, p) for v, r, p in zip(values, rests, placed, strict=True) if p is not None]
 
-    def _values(self, node: Node, cells: Mapping[int, Cell]) -> tuple[Value, ...]:
-        """The values: those of the model itself, where its own operands are what the cells hold."""
-        if all(cell.value is node.operand(index) for index, cell in cells.items()):
+    def _values(self, node: Node, masked: Mapping[int, MaskedCells]) -> tuple[Value, ...]:
+        """What the model computes of the values: its own outputs, if its node reads these values."""
+        if all(features.value is node.operand(index) for index, features in masked.items()):
             return node.outputs
         if operation_of(node).takes_shape:
-            return (self._trace.shaped(node.kind, cells[0].value, shape_of(node.outputs[0])),)
-        inputs = [cells[i].value if i in cells else value for i, value in enumerate(node.inputs)]
+            return (self._trace.shaped(node.kind, masked[0].value, shape_of(node.outputs[0])),)
+        inputs = [masked[i].value if i in masked else value for i, value in enumerate(node.inputs)]
         return self._trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
 
-    def _rests(self, node: Node, cells: Mapping[int, Cell], places: list[Place], every: list[Axes]) -> list[Value | None]:
-        """The rests: the operation applied to the rests of its operands."""
-        zeros = all(cell.rest is None for cell in cells.values())
-        if zeros and operation_of(node).gives_zero(node, cells, self._graph.constant):
+    def _rests(
+        self, node: Node, masked: Mapping[int, MaskedCells], places: list[Place], output_axes: list[Axes]
+    ) -> list[Value | None]:
+        """The operation applied to the rests of its operands; None, which stands for 0, if it makes zeros of zeros."""
+        zeros = all(features.rest is None for features in masked.values())
+        if zeros and operation_of(node).gives_zero(node, masked, self._graph.constant):
             return [None] * len(node.outputs)
-        inputs = [self._rest(cells[i]) if i in cells else value for i, value in enumerate(node.inputs)]
+        inputs = [self._rest(masked[i]) if i in masked else value for i, value in enumerate(node.inputs)]
         shapes: list[Shape] = []
-        for value, place, axes in zip(node.outputs, places, every, strict=True):
+        for value, place, axes in zip(node.outputs, places, output_axes, strict=True):
             shape = list(shape_of(value))
             shape[place.batch] = 1
             for axis in place.cells:
-                sizes = [shape_of(held)[s.axis] for s in axes[axis] if (held := inputs[s.operand]) is not None]
+                sizes = [shape_of(operand)[s.axis] for s in axes[axis] if (operand := inputs[s.operand]) is not None]
                 shape[axis] = next((size for size in sizes if size != 1), 1)
             shapes.append(tuple(shape))
         if operation_of(node).joins:
             inputs = [
-                self._stretched(held, cells[i], shapes[0], places[0]) if i in cells else held
-                for i, held in enumerate(inputs)
-                if held
+                self._stretched(operand, masked[i], shapes[0], places[0]) if i in masked else operand
+                for i, operand in enumerate(inputs)
+                if operand
             ]
         if operation_of(node).takes_shape:
-            return [self._trace.shaped(node.kind, self._rest(cells[0]), shapes[0])]
+            return [self._trace.shaped(node.kind, self._rest(masked[0]), shapes[0])]
         return list(self._trace.repeat(node, inputs, shapes))
 
-    def _stretched(self, held: Value, cell: Cell, shape: Shape, place: Place) -> Value:
-        """A rest as long as others along the cells, to be joined with them."""
-        sizes = list(shape_of(held))
-        for own, axis in zip(cell.place.cells, place.cells, strict=True):
-            sizes[own] = shape[axis]
-        return self._trace.broadcast_to(held, tuple(sizes))
+    def _stretched(self, rest: Value, features: MaskedCells, shape: Shape, place: Place) -> Value:
+        """A rest with as many cells as others: a join broadcasts nothing."""
+        sizes = list(shape_of(rest))
+        for rest_axis, axis in zip(features.place.cells, place.cells, strict=True):
+            sizes[rest_axis] = shape[axis]
+        return self._trace.broadcast_to(rest, tuple(sizes))
 
-    def _rest(self, cell: Cell) -> Value:
+    def _rest(self, features: MaskedCells) -> Value:
         """The rest as a value, zeros where it is None."""
-        if cell.rest is not None:
-            return cell.rest
-        ones = (cell.place.batch, *cell.place.cells)
-        shape = tuple(1 if axis in ones else at_one(size) for axis, size in enumerate(shape_of(cell.value)))
-        return Value("zeros", shape, cell.value.dtype, data=np.zeros(shape, cell.value.dtype or np.float32))
+        if features.rest is not None:
+            return features.rest
+        ones = (features.place.batch, *features.place.cells)
+        shape = tuple(1 if axis in ones else at_one(size) for axis, size in enumerate(shape_of(features.value)))
+        return Value("zeros", shape, features.value.dtype, data=np.zeros(shape, features.value.dtype or np.float32))
 
     # -- reductions over all cells
 
-    def _reduced(self, node: Node, cells: Mapping[int, Cell], shape: Callable[[Value], Shape]) -> list[Masked] | None:
-        cell = cells.get(0)
-        how = _reduction(node, cell) if cell and len(node.outputs) == 1 else None
-        if cell is None or how is None or cell.place.batch != 0:
+    def _reduced(self, node: Node, masked: Mapping[int, MaskedCells], shape: Callable[[Value], Shape]) -> list[Masked] | None:
+        features = masked.get(0)
+        how = _reduction(node, features) if features and len(node.outputs) == 1 else None
+        if features is None or how is None or features.place.batch != 0:
             return None
-        if how in ("max", "min") and _differs(cell):
-            return None  # the largest of the others differs from cell to cell
-        xp, kept = self._trace, product(self._grid)
-        rows = self._of_blocks(cell.value, cell.place, how)
+        if how in ("max", "min") and _differs(features):
+            return None  # the largest rest elsewhere differs from mask to mask
+        xp, masks = self._trace, product(self._grid)
+        rows = self._of_blocks(features.value, features.place, how)
         if how in ("max", "min"):
-            rows = rows if kept == 1 else self._extreme(rows, cell, how)
+            rows = rows if masks == 1 else self._extreme(rows, features, how)
         else:
-            sizes = shape_of(cell.value)
-            count = product(sizes[axis] for axis in cell.place.cells)
-            if cell.rest is not None:
-                rows = xp.add(rows, self._rest_elsewhere(cell.rest, cell, count))
+            sizes = shape_of(features.value)
+            count = product(sizes[axis] for axis in features.place.cells)
+            if features.rest is not None:
+                rows = xp.add(rows, self._rest_elsewhere(features.rest, features, count))
             if how == "mean":
                 rows = (
-                    xp.multiply(rows, 1 / count) if isinstance(count, int) else xp.divide(rows, self._number(count, cell.value))
+                    xp.multiply(rows, 1 / count)
+                    if isinstance(count, int)
+                    else xp.divide(rows, self._number(count, features.value))
                 )
-        return [Rows(xp.reshape(rows, (self._batch * kept, *shape(node.outputs[0])[1:])))]
+        return [Rows(xp.reshape(rows, (self._batch * masks, *shape(node.outputs[0])[1:])))]
 
-    def _extreme(self, rows: Value, cell: Cell, how: str) -> Value:
-        """The larger (or smaller) of what a mask keeps and what is elsewhere."""
-        rest = np.zeros((), cell.value.dtype) if cell.rest is None else self._of_one_cell(cell.rest, cell.place)
+    def _extreme(self, rows: Value, features: MaskedCells, how: str) -> Value:
+        """The larger (or smaller) of what a mask keeps and of the rest."""
+        rest = np.zeros((), features.value.dtype) if features.rest is None else self._of_one_cell(features.rest, features.place)
         return self._trace.maximum(rows, rest) if how == "max" else self._trace.minimum(rows, rest)
 
     def _of_blocks(self, value: Value, place: Place, how: str) -> Value:
-        """[B * N, ...]: the value of each block of cells, summed (or its extreme), with the other axes in their order."""
+        """[B * N, ...]: the sum (or the extreme) over each block of cells, with the other axes in their order."""
         xp, shape = self._trace, shape_of(value)
         others = [axis for axis in range(len(shape)) if axis not in (place.batch, *place.cells)]
         moved = xp.permute_dims(tapped(xp, value), (place.batch, *place.cells, *others))
         sizes = [shape[axis] for axis in others]
         if not self._single(value, place):
-            (height, width), (rows, columns) = (shape[axis] for axis in place.cells), self._grid
-            assert isinstance(height, int) and isinstance(width, int) and isinstance(rows, int) and isinstance(columns, int)
-            split = xp.reshape(moved, (shape[place.batch], rows, height // rows, columns, width // columns, *sizes))
+            (height, width), (grid_height, grid_width) = (shape[axis] for axis in place.cells), self._grid
+            assert (
+                isinstance(height, int)
+                and isinstance(width, int)
+                and isinstance(grid_height, int)
+                and isinstance(grid_width, int)
+            )
+            split = xp.reshape(
+                moved, (shape[place.batch], grid_height, height // grid_height, grid_width, width // grid_width, *sizes)
+            )
             reduce = {"max": xp.max, "min": xp.min}.get(how, xp.sum)
             moved = reduce(split, axis=(2, 4))
         return xp.reshape(moved, (shape[place.batch] * product(self._grid), *sizes))
@@ -163,92 +181,98 @@ class Cells:
         return product(self._grid) == product(shape_of(value)[axis] for axis in place.cells)
 
     def _of_one_cell(self, rest: Value, place: Place) -> Value:
-        """[1, ...]: a rest that is the same for all cells, without their axes."""
+        """[1, ...]: a rest that is the same for all cells, without the axes of cells."""
         return self._trace.reshape(rest, tuple(size for axis, size in enumerate(shape_of(rest)) if axis not in place.cells))
 
-    def _rest_elsewhere(self, rest: Value, cell: Cell, count: Size) -> Value:
-        """The sum of the rest over the cells that a mask does not keep: [1, ...], or [B * N, ...] where it depends on n."""
-        xp, place, kept = self._trace, cell.place, product(self._grid)
-        if not _differs(cell):
-            one = self._of_one_cell(rest, place)
-            if isinstance(count, int) and isinstance(kept, int):
-                return xp.multiply(one, float(count - count // kept))
-            return xp.multiply(one, xp.subtract(self._number(count, cell.value), 1.0))
+    def _rest_elsewhere(self, rest: Value, features: MaskedCells, count: Size) -> Value:
+        """[1, ...], or [B * N, ...] if it depends on n: the sum of the rest over the cells that mask n does not keep."""
+        xp, place, masks = self._trace, features.place, product(self._grid)
+        if not _differs(features):  # the sum is a multiple, and no node has to reduce
+            cell_rest = self._of_one_cell(rest, place)
+            if isinstance(count, int) and isinstance(masks, int):
+                return xp.multiply(cell_rest, float(count - count // masks))
+            return xp.multiply(cell_rest, xp.subtract(self._number(count, features.value), 1.0))
         sizes = list(shape_of(rest))
         for axis in place.cells:
-            sizes[axis] = shape_of(cell.value)[axis]
-        whole = xp.broadcast_to(rest, tuple(sizes))
-        everywhere = xp.sum(whole, axis=place.cells)
-        elsewhere = xp.subtract(everywhere, self._of_blocks(whole, place, "sum"))  # [N, ...]
+            sizes[axis] = shape_of(features.value)[axis]
+        full_rest = xp.broadcast_to(rest, tuple(sizes))
+        everywhere = xp.sum(full_rest, axis=place.cells)
+        elsewhere = xp.subtract(everywhere, self._of_blocks(full_rest, place, "sum"))  # [N, ...]
         others = shape_of(elsewhere)[1:]
-        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, kept, *others)), (self._batch, kept, *others))
-        return xp.reshape(one_each, (self._batch * kept, *others))
+        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, masks, *others)), (self._batch, masks, *others))
+        return xp.reshape(one_each, (self._batch * masks, *others))
 
     def _number(self, count: Size, like: Value) -> Value:
-        """The number of cells in a run, [1], in the type of `like`."""
+        """[1], in the type of `like`: a number of cells that only a run knows."""
         return self._trace.astype(self._trace.size(count), like.dtype)
 
     # -- gates
 
-    def _gated(self, node: Node, cells: Mapping[int, Cell], operands: Mapping[int, Masked]) -> list[Masked] | None:
-        """Rows times a cell that is 0 elsewhere: cell n of image b times row b * N + n."""
-        if node.kind != "multiply" or len(cells) != 1 or len(operands) != 2:
+    def _gated(self, node: Node, masked: Mapping[int, MaskedCells], operands: Mapping[int, Masked]) -> list[Masked] | None:
+        """Masked cells with a rest of 0 times rows: cell n of image b is multiplied by row b * N + n."""
+        if node.kind != "multiply" or len(masked) != 1 or len(operands) != 2:
             return None
-        ((index, cell),) = cells.items()
+        ((index, features),) = masked.items()
         gate = operands[1 - index]
-        place, shape = cell.place, shape_of(cell.value)
-        if cell.rest is not None or not isinstance(gate, Rows) or gate.span != FIRST or place.batch != 0:
+        place, shape = features.place, shape_of(features.value)
+        if features.rest is not None or not isinstance(gate, Rows) or gate.span != FIRST or place.batch != 0:
             return None
         sizes = shape_of(gate.value)
         if len(sizes) != len(shape) or any(sizes[axis] != 1 for axis in place.cells):
             return None
-        if not self._single(cell.value, place) or shape_of(node.outputs[0]) != shape:
+        if not self._single(features.value, place) or shape_of(node.outputs[0]) != shape:
             return None
+        # a rest of 0 stays 0 whatever it is multiplied by, so of row n the factor for cell n alone matters
         xp = self._trace
         others = [axis for axis in range(len(shape)) if axis not in (0, *place.cells)]
-        own = (shape[axis] for axis in place.cells)
-        by_cell = xp.reshape(gate.value, (shape[0], *own, *(sizes[axis] for axis in others)))
+        grid = (shape[axis] for axis in place.cells)
+        by_cell = xp.reshape(gate.value, (shape[0], *grid, *(sizes[axis] for axis in others)))
         order = [0, *place.cells, *others]
         spread = xp.permute_dims(by_cell, tuple(order.index(axis) for axis in range(len(shape))))
-        return [Cell(xp.multiply(tapped(xp, cell.value), spread), None, place)]
+        return [MaskedCells(xp.multiply(tapped(xp, features.value), spread), None, place)]
 
     # -- linear layers on flattened features
 
-    def _flattened(self, node: Node, cells: Mapping[int, Cell]) -> list[Masked] | None:
+    def _flattened(self, node: Node, masked: Mapping[int, MaskedCells]) -> list[Masked] | None:
+        """Masked cells that a reshape flattens to [B, everything else]."""
         shape = shape_of(node.outputs[0]) if operation_of(node).lays_out and node.outputs[0].shape else ()
-        cell = cells.get(0)
-        if cell is None or len(shape) != 2 or cell.place.batch != 0 or shape[0] != self._batch:
+        features = masked.get(0)
+        if features is None or len(shape) != 2 or features.place.batch != 0 or shape[0] != self._batch:
             return None
-        return [Flat(cell, node.outputs[0])]
+        return [FlattenedCells(features, node.outputs[0])]
 
-    def _linear(self, node: Node, flat: Flat) -> list[Masked] | None:
-        """Item n: the features of cell n times the rows of the weights that belong to it."""
-        cell, attributes = flat.cell, node.attributes
-        place, shape = cell.place, shape_of(cell.value)
+    def _linear_layer(self, node: Node, flat: FlattenedCells) -> list[Masked] | None:
+        """[B * N, features]: the values at cell n times the block of the weights that belongs to cell n.
+
+        As one product of matrices for each cell, [N, B, C] by [N, C, features], so that no row is as long as all cells.
+        """
+        features, attributes = flat.features, node.attributes
+        place, shape = features.place, shape_of(features.value)
         sizes = shape[1:]
         if (
             node.kind != "matmul"
-            or cell.rest is not None
+            or features.rest is not None
             or attributes.get("transpose_a")
             or len(shape_of(node.operand(1))) != 2
         ):
             return None
-        if not self._single(cell.value, place) or any(isinstance(size, Dim) for size in sizes):
+        if not self._single(features.value, place) or any(isinstance(size, Dim) for size in sizes):
             return None
         if any(not is_fixed(self._graph, value) for index, value in node.operands if index):
             return None
         xp, weights = self._trace, node.operand(1)
         others = [axis for axis in range(1, len(shape)) if axis not in place.cells]
         masks, depth = product(self._grid), product(shape[axis] for axis in others)
-        made = shape_of(node.outputs[0])[-1]
+        out_features = shape_of(node.outputs[0])[-1]
         last = 0 if attributes.get("transpose_b") else len(sizes)  # where the weights have their outputs
-        split = xp.reshape(weights, (made, *sizes) if last == 0 else (*sizes, made))
+        split = xp.reshape(weights, (out_features, *sizes) if last == 0 else (*sizes, out_features))
         offset = -1 if last else 0
         axes = (*(axis + offset for axis in (*place.cells, *others)), last)
-        blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, made))
-        moved = xp.permute_dims(tapped(xp, cell.value), (*place.cells, 0, *others))
+        blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, out_features))
+        moved = xp.permute_dims(tapped(xp, features.value), (*place.cells, 0, *others))
         rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)
-        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, made))
+        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, out_features))
+        # ONNX's Gemm scales the product by alpha, and what it adds by beta
         rows = rows if attributes.get("alpha", 1.0) == 1 else xp.multiply(rows, attributes["alpha"])
         if len(node.inputs) > 2 and node.inputs[2] is not None:
             addend = node.operand(2)
@@ -256,32 +280,33 @@ class Cells:
         return [Rows(rows)]
 
 
-def _placed(axes: Axes, cells: Mapping[int, Cell]) -> Place | None:
-    """Where an output has the batch and the cells, if every operand's are carried there exactly."""
-    found = set()
-    for index, cell in cells.items():
+def _placed(axes: Axes, masked: Mapping[int, MaskedCells]) -> Place | None:
+    """Where an output has the batch and the cells; None if an operand has its own elsewhere, or mixed."""
+    places = set()
+    for index, features in masked.items():
         where = []
-        for axis in (cell.place.batch, *cell.place.cells):
+        for axis in (features.place.batch, *features.place.cells):
             targets = [target for target, sources in enumerate(axes) if (index, axis, True) in sources]
             if len(targets) != 1:
                 return None
             where.append(targets[0])
-        found.add(replace(cell.place, batch=where[0], cells=tuple(where[1:])))
-    return found.pop() if len(found) == 1 else None
+        places.add(replace(features.place, batch=where[0], cells=tuple(where[1:])))
+    return places.pop() if len(places) == 1 else None
 
 
-def _differs(cell: Cell) -> bool:
+def _differs(features: MaskedCells) -> bool:
     """Whether the rest depends on the position."""
-    return cell.rest is not None and any(shape_of(cell.rest)[axis] != 1 for axis in cell.place.cells)
+    return features.rest is not None and any(shape_of(features.rest)[axis] != 1 for axis in features.place.cells)
 
 
-def _reduction(node: Node, cell: Cell) -> Reduction | None:
+def _reduction(node: Node, features: MaskedCells) -> Reduction | None:
     """How a node reduces all cells of an image, and nothing else."""
-    shape, how = shape_of(cell.value), operation_of(node).reduces
+    shape, how = shape_of(features.value), operation_of(node).reduces
     if how is None:
         return None
     if "axes" in node.attributes:
         axes = {axis % len(shape) for axis in node.attributes["axes"]}
-        return how if axes == set(cell.place.cells) else None
-    whole = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
-    return how if whole and cell.place.cells == (2, 3) and shape_of(node.outputs[0])[2:] == (1, 1) else None
+        return how if axes == set(features.place.cells) else None
+    # a pool with a kernel as large as the features is a reduction, but padding would count as cells
+    is_global = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
+    return how if is_global and features.place.cells == (2, 3) and shape_of(node.outputs[0])[2:] == (1, 1) else None

@@ -213,7 +213,7 @@ class Target:
             case Ids(ids):
                 return Columns(classes, np.array(ids, np.int64))
             case TopK(k):
-                value = self.scores.value
+                value = self.scores.value  # as the model returns them: a softmax or a sigmoid keeps the order of logits
                 return Columns(classes, xp.top_k(xp.reshape(value, (shape_of(value)[0], classes)), k, axis=1))
             case AtRunTime():
                 column = Value(WANTED, (batch,), np.dtype(np.int64))

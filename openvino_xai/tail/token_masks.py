@@ -1,8 +1,12 @@
-"""Masked tokens, all of them: what affine maps make of them costs nothing, for the model computes it already.
+"""Token masks: what affine maps of each token make of masked tokens.
 
-A mask weighs token t of copy n by w[n, t], and an affine map A of a token keeps that form:
-A(rest + w (v - rest)) = A(rest) + w (A(v) - A(rest)). So a value is carried down with a rest, a constant that is folded when
-the hook is inserted.
+A mask multiplies token t of copy n by w[n, t]. Written as rest + w (v - rest), with the tokens v of the model and a rest of 0,
+it keeps this form under an affine map A of each token:
+
+    A(rest + w (v - rest)) = A(rest) + w (A(v) - A(rest))
+
+The model computes A(v) already, and A(rest) is a constant, which is folded when the hook is inserted. So the copies cost
+nothing up to the attention, where tokens meet.
 """
 
 from __future__ import annotations
@@ -18,13 +22,15 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import Span, follow, trace_back
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
-from openvino_xai.tail.masked import Weighted
+from openvino_xai.tail.masked import WeightedTokens
 
 
 @dataclass(frozen=True, eq=False)
-class Soft:
-    """Copy n holds `rest` + w[n, t] * (`value` - `rest`) at token t; a rest of None is 0, and of size 1 along what it is
-    the same for."""
+class MaskedTokens:
+    """Copy n is `rest` + w[n, t] * (`value` - `rest`) at token t. A rest of None stands for 0.
+
+    `batch` and `tokens` say where images and tokens are in the value. The rest has size 1 along what it is the same for.
+    """
 
     value: Value
     rest: Value | None
@@ -33,70 +39,73 @@ class Soft:
     index: tuple[int, ...]  # which tokens of the cut they are
 
 
-class Softs:
-    """The values between `cuts` and where tokens meet; `inside` are those that depend on the cuts."""
+class TokenRules:
+    """The masked tokens between `cuts` and the attention, where tokens meet; values `inside` depend on the cuts."""
 
-    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, Weighted], inside: Collection[Value]) -> None:
+    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, WeightedTokens], inside: Collection[Value]) -> None:
         self._graph, self._trace, self._inside = graph, trace, inside
         first = next(iter(cuts.values()))
-        self.every = tuple(range(first.weights.shape[1]))
+        self.all_tokens = tuple(range(first.weights.shape[1]))
         self._batch_size: Size = shape_of(first.value)[first.place.batch]
-        self._softs: dict[Value, Soft | None] = {
-            value: Soft(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self.every) for value, cut in cuts.items()
+        self._masked: dict[Value, MaskedTokens | None] = {
+            value: MaskedTokens(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self.all_tokens)
+            for value, cut in cuts.items()
         }
 
-    def of(self, value: Value) -> Soft | None:
-        """A value of all tokens, where it comes from the cuts by affine maps of each token."""
-        if value not in self._softs:
-            self._softs[value] = None
+    def of(self, value: Value) -> MaskedTokens | None:
+        """The tokens of a value under masks; None unless affine maps of each token lead to it from the cuts."""
+        if value not in self._masked:
+            self._masked[value] = None
             node = value.producer
             if node is not None and value in self._inside:
-                operands = {index: self.of(item) for index, item in node.operands if item in self._inside}
-                known = {index: soft for index, soft in operands.items() if soft is not None}
-                if len(known) == len(operands):
-                    for output, soft in zip(node.outputs, self._affine(node, known) or (), strict=False):
-                        self._softs[output] = soft
-        return self._softs[value]
+                candidates = {index: self.of(item) for index, item in node.operands if item in self._inside}
+                operands = {index: masked for index, masked in candidates.items() if masked is not None}
+                if len(operands) == len(candidates):
+                    for output, masked in zip(node.outputs, self._affine(node, operands) or (), strict=False):
+                        self._masked[output] = masked
+        return self._masked[value]
 
-    def _affine(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
-        """The outputs of an affine map of each token."""
-        how = operation_of(node).linearity(node, softs.keys())
+    def _affine(self, node: Node, operands: Mapping[int, MaskedTokens]) -> list[MaskedTokens] | None:
+        """The outputs of an affine map of each token; None if it is none, or reads another value that is not fixed."""
+        how = operation_of(node).linearity(node, operands.keys())
         if how is None:
             return None
-        if softs.get(0) is not None and softs[0].tokens == Span(_along(node)):
-            return self._along_tokens(node, softs)
-        spans = {(follow(node, i, soft.batch), follow(node, i, soft.tokens)) for i, soft in softs.items()}
+        if operands.get(0) is not None and operands[0].tokens == Span(_along(node)):
+            return self._along_tokens(node, operands)
+        spans = {(follow(node, i, masked.batch), follow(node, i, masked.tokens)) for i, masked in operands.items()}
         if len(spans) != 1:
             return None
         ((batch, tokens),) = spans
-        if batch is None or tokens is None or len({soft.index for soft in softs.values()}) > 1:
+        # operands have to hold the same tokens: a rest and a weight belong to a token, not to a place
+        if batch is None or tokens is None or len({masked.index for masked in operands.values()}) > 1:
             return None
-        beside = {index: value for index, value in node.operands if index not in softs}
+        beside = {index: value for index, value in node.operands if index not in operands}
         if any(not is_fixed(self._graph, value) for index, value in beside.items() if not operation_of(node).tells(index)):
             return None
-        own = all(soft.value is node.operand(index) for index, soft in softs.items())
-        inputs = [softs[i].value if i in softs else beside.get(i) for i in range(len(node.inputs))]
+        # the model's own outputs serve if its node reads these very values
+        is_original = all(masked.value is node.operand(index) for index, masked in operands.items())
+        inputs = [operands[i].value if i in operands else beside.get(i) for i in range(len(node.inputs))]
         shapes = [shape_of(value) for value in node.outputs]
-        values = node.outputs if own else made_of(self._trace, node, inputs, shapes)
+        values = node.outputs if is_original else repeat_node(self._trace, node, inputs, shapes)
         linear = how == "linear"
-        rests = self._rests(node, softs, beside, shapes, batch, tokens, linear=linear)
-        index = next(iter(softs.values())).index
-        return [Soft(value, rest, batch, tokens, index) for value, rest in zip(values, rests, strict=True)]
+        rests = self._rests(node, operands, beside, shapes, batch, tokens, linear=linear)
+        index = next(iter(operands.values())).index
+        return [MaskedTokens(value, rest, batch, tokens, index) for value, rest in zip(values, rests, strict=True)]
 
-    def _along_tokens(self, node: Node, softs: Mapping[int, Soft]) -> list[Soft] | None:
-        """Some of the tokens, or tokens put together again, as for positions that are turned without the class token."""
-        first = softs[0]
+    def _along_tokens(self, node: Node, operands: Mapping[int, MaskedTokens]) -> list[MaskedTokens] | None:
+        """Some of the tokens, or tokens joined again, as where rotary positions turn all of them but the class token."""
+        first = operands[0]
         axis = first.tokens.axis
-        if any(soft.tokens != first.tokens or soft.value is not node.operand(index) for index, soft in softs.items()):
+        if any(masked.tokens != first.tokens or masked.value is not node.operand(index) for index, masked in operands.items()):
             return None
         if operation_of(node).joins:
-            index = tuple(token for soft in softs.values() for token in soft.index)
-            if all(soft.rest is None for soft in softs.values()):
+            index = tuple(token for masked in operands.values() for token in masked.index)
+            if all(masked.rest is None for masked in operands.values()):
                 return [replace(first, value=node.outputs[0], index=index)]
-            rests = [self._as_long(self._rest(soft), soft, whole=True) for soft in softs.values()]
-            return [Soft(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
+            rests = [self._as_long(self._rest(masked), masked, per_token=True) for masked in operands.values()]
+            return [MaskedTokens(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
         if first.rest is not None and shape_of(first.rest)[axis] != 1:
-            return None
+            return None  # there is no rule for a rest that differs from token to token
         if "steps" in node.attributes:
             a = node.attributes
             return [
@@ -113,7 +122,7 @@ class Softs:
     def _rests(
         self,
         node: Node,
-        softs: Mapping[int, Soft],
+        operands: Mapping[int, MaskedTokens],
         beside: Mapping[int, Value],
         shapes: Sequence[Shape],
         batch: Span,
@@ -121,50 +130,54 @@ class Softs:
         *,
         linear: bool,
     ) -> list[Value | None]:
-        if linear and all(soft.rest is None for soft in softs.values()):
+        """What the node makes of the rests of its operands; None, which stands for 0, for a linear map of zeros."""
+        if linear and all(masked.rest is None for masked in operands.values()):
             return [None] * len(node.outputs)
         inputs: list[Value | None] = []
-        whole = False  # whether the rest differs from token to token
+        per_token = False  # whether the rest differs from token to token, as it does behind an embedding of positions
         for index in range(len(node.inputs)):
-            soft = softs.get(index)
-            held = beside.get(index) if soft is None else self._rest(soft)
-            inputs.append(held)
-            if held is not None and not operation_of(node).tells(index):
+            masked = operands.get(index)
+            operand = beside.get(index) if masked is None else self._rest(masked)
+            inputs.append(operand)
+            if operand is not None and not operation_of(node).tells(index):
                 back = trace_back(node, index, tokens)
-                whole = whole or (back is not None and back.length(shape_of(held)) != 1)
+                per_token = per_token or (back is not None and back.length(shape_of(operand)) != 1)
         if operation_of(node).joins:
-            inputs = [None if held is None else self._as_long(held, softs[i], whole) for i, held in enumerate(inputs)]
-        made = []
+            inputs = [
+                None if operand is None else self._as_long(operand, operands[i], per_token=per_token)
+                for i, operand in enumerate(inputs)
+            ]
+        rest_shapes = []
         for shape in shapes:
-            sized = shape if whole else tokens.resized(shape, 1)
-            made.append(self._of_one_image(sized, batch))
-        return list(made_of(self._trace, node, inputs, made))
+            sized = shape if per_token else tokens.resized(shape, 1)
+            rest_shapes.append(self._of_one_image(sized, batch))
+        return list(repeat_node(self._trace, node, inputs, rest_shapes))
 
-    def _rest(self, soft: Soft) -> Value:
-        if soft.rest is not None:
-            return soft.rest
-        shape = self._of_one_image(soft.tokens.resized(shape_of(soft.value), 1), soft.batch)
-        return zeros(tuple(at_one(size) for size in shape), soft.value)
+    def _rest(self, masked: MaskedTokens) -> Value:
+        if masked.rest is not None:
+            return masked.rest
+        shape = self._of_one_image(masked.tokens.resized(shape_of(masked.value), 1), masked.batch)
+        return zeros(tuple(at_one(size) for size in shape), masked.value)
 
     def _of_one_image(self, shape: Shape, batch: Span) -> Shape:
         return shape if self._batch_size == 1 else batch.resized(shape, 1)
 
-    def _as_long(self, held: Value, soft: Soft, whole: bool) -> Value:
-        """A rest, as long as the others that it is joined with."""
-        shape = shape_of(held)
-        if not whole or soft.tokens.length(shape) != 1:
-            return held
-        return self._trace.broadcast_to(held, soft.tokens.resized(shape, soft.tokens.length(shape_of(soft.value))))
+    def _as_long(self, rest: Value, masked: MaskedTokens, *, per_token: bool) -> Value:
+        """A rest with as many tokens as its value, if those that it is joined with have them: a join broadcasts nothing."""
+        shape = shape_of(rest)
+        if not per_token or masked.tokens.length(shape) != 1:
+            return rest
+        return self._trace.broadcast_to(rest, masked.tokens.resized(shape, masked.tokens.length(shape_of(masked.value))))
 
-    def is_whole(self, soft: Soft) -> bool:
-        """Whether all tokens are there, and a rest can stand beside what differs from image to image."""
-        if soft.index != self.every:
+    def is_complete(self, masked: MaskedTokens) -> bool:
+        """Whether these are all tokens of the cut, with a rest that broadcasts over images."""
+        if masked.index != self.all_tokens:
             return False
-        return soft.rest is None or soft.batch.pure or self._batch_size == 1
+        return masked.rest is None or masked.batch.pure or self._batch_size == 1
 
 
-def made_of(trace: Trace, node: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
-    """A node, repeated with other operands."""
+def repeat_node(trace: Trace, node: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
+    """The outputs of a copy of the node that reads other operands and gives these shapes."""
     if operation_of(node).takes_shape:
         assert inputs[0] is not None
         return (trace.shaped(node.kind, inputs[0], shapes[0]),)

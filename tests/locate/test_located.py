@@ -1,4 +1,4 @@
-"""Locating the image, the scores and the layers of a model, and finding the same places in a copy of it."""
+"""A model, located: once, in public, and carried into its twins."""
 
 from __future__ import annotations
 
@@ -65,9 +65,8 @@ def test_a_location_is_the_same_in_a_twin(name: str, dialect: str) -> None:
     here, twin = model.at(model.choose()), model.deployed.twin()
     there = here.within(twin.graph)
     pairs = [(here.image, there.image), (here.scores.value, there.scores.value), (here.layer.value, there.layer.value)]
-    for value, counterpart in pairs:
-        assert value is not counterpart
-        assert (value.name, value.shape, value.dtype) == (counterpart.name, counterpart.shape, counterpart.dtype)
+    for first, second in pairs:
+        assert first is not second and (first.name, first.shape, first.dtype) == (second.name, second.shape, second.dtype)
     assert {part.value for part in there.layer.cut} <= {value for node in twin.graph.nodes for value in node.outputs}
     assert (there.layer.place, there.layer.name) == (here.layer.place, here.layer.name)
 

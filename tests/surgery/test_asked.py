@@ -1,4 +1,4 @@
-"""Models that take a class with each image (`targets="asked"`), and return the map of that class."""
+"""A class that is told with the image: one map an image, of that class."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ NAME = "squeeze and excite"
 @pytest.mark.parametrize("method", ["reciprocam", "grad_cam", "fd_cam", "abs_cam", "activation_map"])
 def test_the_map_is_that_of_the_class(method: str, score: str, dialect: str) -> None:
     model, image = CASES[NAME].model("B"), slopes(NAME).image
-    all_classes, one_class = (
+    of_all, at_run_time = (
         xai.load(xai.insert(in_dialect(model, dialect), method=method, layer="x", score=score, targets=targets))
         for targets in ("all", "asked")
     )
-    true = all_classes(image)["saliency_map"]
+    true = of_all(image)["saliency_map"]
     for classes in ([3, 0], [1, 4]):
-        outputs = one_class(image, classes=np.array(classes))
+        outputs = at_run_time(image, classes=np.array(classes))
         assert "saliency_class" not in outputs
-        np.testing.assert_array_equal(outputs["logits"], all_classes(image)["logits"])
+        np.testing.assert_array_equal(outputs["logits"], of_all(image)["logits"])
         np.testing.assert_allclose(outputs["saliency_map"][:, 0], true[[0, 1], classes], atol=2e-4)
 
 
@@ -40,10 +40,10 @@ def test_the_map_is_that_of_the_class(method: str, score: str, dialect: str) -> 
 def test_a_network_asks_for_what_it_is_asked(batch: int | str, dialect: str) -> None:
     image = slopes(NAME).image
     model = in_dialect(CASES[NAME].model(batch), dialect)
-    one_class = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="asked"))
-    all_classes = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="all"))
-    scores, maps = one_class.maps(image, [2, None])
-    np.testing.assert_allclose(maps, all_classes.maps(image, [2, int(scores[1].argmax())])[1], atol=2e-4)
+    at_run_time = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="asked"))
+    of_all = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="all"))
+    scores, maps = at_run_time.maps(image, [2, None])
+    np.testing.assert_allclose(maps, of_all.maps(image, [2, int(scores[1].argmax())])[1], atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -51,22 +51,22 @@ def test_a_network_asks_for_what_it_is_asked(batch: int | str, dialect: str) -> 
 def test_a_dear_hook_runs_for_maps_alone_and_in_batches_that_fit(
     room: int, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Predictions come from the model without its hook, which takes images alone and is compiled when first needed."""
+    """Predictions are those of the model without its hook, which is compiled when it is wanted, and has one input."""
     images = np.random.default_rng(4).normal(0, 1, (5, *slopes(NAME).image.shape[1:])).astype(np.float32)
     hooked = xai.insert(in_dialect(CASES[NAME].model("B"), dialect), method="fd_cam", layer="x", targets="asked")
     true = xai.load(hooked)
     monkeypatch.setattr(network, "MAX_MEMORY", room)
     monkeypatch.setattr(network, "DEAR", 0.0)
-    limited, batch_sizes = xai.load(hooked), []
-    real = limited.running
-    monkeypatch.setattr(limited, "_running", lambda inputs: batch_sizes.append(len(inputs["image"])) or real(inputs))
+    explainer, ran = xai.load(hooked), []
+    real = explainer.running
+    monkeypatch.setattr(explainer, "_running", lambda inputs: ran.append(len(inputs["image"])) or real(inputs))
     classes = [3, None, 3, 0, None]
-    scores, maps = limited.maps(images, classes)
-    assert batch_sizes == ([1] * 5 if room == 1 else [5])
+    scores, maps = explainer.maps(images, classes)
+    assert ran == ([1] * 5 if room == 1 else [5])
     np.testing.assert_allclose(scores, true.predict(images), atol=1e-6)
-    alone = [true.maps(image[None], [k])[1] for image, k in zip(images, classes, strict=True)]
+    alone = [true.maps(item[None], [k])[1] for item, k in zip(images, classes, strict=True)]
     np.testing.assert_allclose(maps, np.concatenate(alone), atol=1e-5)
-    assert limited.predict(images).shape == (5, CLASSES) and len(batch_sizes) == (5 if room == 1 else 1)
+    assert explainer.predict(images).shape == (5, CLASSES) and len(ran) == (5 if room == 1 else 1)
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The decision on how a hook is built, and the decisions that are tried next where the runtime refuses it."""
+"""What is decided of a hook, and what is tried where the runtime does not take it."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def test_a_gate_leaves_the_plan_as_it_is() -> None:
     model = located()
     layer = model.choose()
     before = plan(model.at(layer), decide(Request(pick=TopK(2), gate=True), layer))
-    snapshot = [(node, node.inputs, dict(node.attributes), [value.shape for value in node.outputs]) for node in before.nodes]
+    before_gate = [(node, node.inputs, dict(node.attributes), [value.shape for value in node.outputs]) for node in before.nodes]
     gated(before, layer.value.shape[0] if layer.value.shape else 0)
-    assert snapshot == [
+    assert before_gate == [
         (node, node.inputs, dict(node.attributes), [value.shape for value in node.outputs]) for node in before.nodes
     ]

@@ -1,4 +1,4 @@
-"""A gate lets the caller choose which images are explained. The others have empty maps, and no output changes."""
+"""A gate: images that are not asked for cost nothing, and change nothing."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ WORKING = [
 def test_some_images_are_explained_as_all_are(name: str, dialect: str) -> None:
     case = CASES[name]
     model = in_dialect(case.build("B", 17), dialect)
-    plain, gated = xai.load(xai.insert(model, layer=case.layer)), xai.load(xai.insert(model, layer=case.layer, gate=True))
+    ungated, gated = xai.load(xai.insert(model, layer=case.layer)), xai.load(xai.insert(model, layer=case.layer, gate=True))
     batch = images(case.build(1, 17), 5)
-    true = plain(batch)
-    for flags in ([1, 1, 1, 1, 1], [0, 1, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]):
-        mask = np.array(flags, bool)
+    true = ungated(batch)
+    for gates in ([1, 1, 1, 1, 1], [0, 1, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]):
+        mask = np.array(gates, bool)
         outputs = gated(batch, mask)
         np.testing.assert_array_equal(outputs["logits"], true["logits"])
         np.testing.assert_allclose(outputs["saliency_map"][mask], true["saliency_map"][mask], atol=1e-5)
         assert not outputs["saliency_map"][~mask].any()
-    np.testing.assert_allclose(gated(batch)["saliency_map"], true["saliency_map"], atol=1e-5)  # without flags all are explained
+    np.testing.assert_allclose(gated(batch)["saliency_map"], true["saliency_map"], atol=1e-5)  # all, where nobody says which
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -41,9 +41,9 @@ def test_some_images_are_explained_as_all_are(name: str, dialect: str) -> None:
 def test_whatever_is_returned(scale: str, targets: object, dialect: str) -> None:
     model = in_dialect(CASES["pool and linear"].build("B", 17), dialect)
     options = {"layer": "f", "scale": scale, "targets": targets}
-    plain, gated = xai.load(xai.insert(model, **options)), xai.load(xai.insert(model, **options, gate=True))  # type: ignore[arg-type]
+    ungated, gated = xai.load(xai.insert(model, **options)), xai.load(xai.insert(model, **options, gate=True))  # type: ignore[arg-type]
     batch, mask = images(CASES["pool and linear"].build(1, 17), 3), np.array([True, False, True])
-    true, outputs = plain(batch), gated(batch, mask)
+    true, outputs = ungated(batch), gated(batch, mask)
     assert list(outputs) == list(true)
     for name in set(outputs) - {"logits"}:
         assert outputs[name].dtype == true[name].dtype

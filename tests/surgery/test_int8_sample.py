@@ -1,4 +1,4 @@
-"""The INT8 sample on a photo, in both runtimes: the maps are those of the definition with the tail still quantised."""
+"""The INT8 sample, on a photo, in both runtimes: its tail keeps its quantisation, and its maps are the definition."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ def photo() -> np.ndarray:
 
 
 def rounded(x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
-    """What is left of `x` after QuantizeLinear to bytes and DequantizeLinear."""
+    """QuantizeLinear, then DequantizeLinear, of bytes."""
     return (np.clip(np.rint(x / scale) + zero.astype(np.float64), 0, 255) - zero) * scale
 
 
 @pytest.fixture(scope="module")
 def expected(photo: np.ndarray) -> np.ndarray:
-    """The logits [K, 7, 7] where all cells but one are zero.
-
-    The features come from ONNX Runtime; the quantised tail is written out in NumPy.
-    """
+    """[K, 7, 7] logits when one cell is kept: features from ONNX Runtime, the quantised tail written out in NumPy."""
     model = onnx.load(MODEL)
-    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    weights = (arrays["fc.w_quantized"] - arrays["fc.w_zero_point"][:, None].astype(np.float64)) * arrays["fc.w_scale"][:, None]
-    bias = arrays["fc.b_quantized"] * arrays["fc.b_quantized_scale"].astype(np.float64)
+    tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    weights = (tensors["fc.w_quantized"] - tensors["fc.w_zero_point"][:, None].astype(np.float64)) * tensors["fc.w_scale"][
+        :, None
+    ]
+    bias = tensors["fc.b_quantized"] * tensors["fc.b_quantized_scale"].astype(np.float64)
     stem = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model)).extract_model(["image"], [TENSOR])
     features = onnxruntime.InferenceSession(stem.SerializeToString()).run(None, {"image": photo})[0][0]
     maps = np.zeros((1000, 7, 7))
@@ -51,8 +50,8 @@ def expected(photo: np.ndarray) -> np.ndarray:
         for w in range(7):
             masked = np.zeros_like(features)
             masked[:, h, w] = features[:, h, w]
-            pooled = rounded(masked.mean(axis=(1, 2)), arrays["gap_scale"], arrays["gap_zero_point"])
-            maps[:, h, w] = rounded(weights @ pooled + bias, arrays["logits_scale"], arrays["logits_zero_point"])
+            pooled = rounded(masked.mean(axis=(1, 2)), tensors["gap_scale"], tensors["gap_zero_point"])
+            maps[:, h, w] = rounded(weights @ pooled + bias, tensors["logits_scale"], tensors["logits_zero_point"])
     return maps
 
 
@@ -62,7 +61,7 @@ def test_maps_of_quantised_logits(dialect: str, photo: np.ndarray, expected: np.
     hooked = xai.insert(model, layer=LAYER, score="logit", scale="none")
     plain, new = xai.load(model)(photo), xai.load(hooked)(photo)
     np.testing.assert_array_equal(plain["logits"], new["logits"])
-    # logits are multiples of one step; a runtime may round a sum between two multiples to either
+    # logits are multiples of one step; where a sum falls between two, runtimes may round to either
     step = np.diff(np.unique(expected)).min()
     difference = np.abs(new["saliency_map"][0] - expected)
     assert difference.max() <= step * 1.01

@@ -1,4 +1,4 @@
-"""NaN fails every comparison that verification makes."""
+"""NaN is never near to anything: each comparison of verification fails on it."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_what_a_method_asks() -> None:
         site.channel_scores(nan_like(np.ones((1, 2, 2))))
 
 
-def spoilt(check: Callable[..., float]) -> Callable[..., float]:
-    return lambda question, request, answer: check(question, request, nan_like(answer))
+def spoilt(answer: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
+    return lambda question, argument, result: answer(question, argument, nan_like(result))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def spoilt(check: Callable[..., float]) -> Callable[..., float]:
     ],
 )
 def test_what_a_method_was_told(method: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(parts.ANSWERS, what, spoilt(parts.ANSWERS[what]))
+    monkeypatch.setitem(parts.ANSWERS, what, spoilt(parts.ANSWERS[what], monkeypatch))
     with pytest.raises(VerificationError, match="the maps differ from their definition by nan"):
         xai.insert(CASES["pool and linear"].build("B", 17), method=method)
 
@@ -105,10 +105,10 @@ def test_slopes(where: str, spoil: float) -> None:
     if where == "slopes":
         slopes[1, 0, 0, 0] = spoil
 
-    def scores(x: np.ndarray) -> np.ndarray:
+    def scores_at(x: np.ndarray) -> np.ndarray:
         y = x.mean(axis=(2, 3)).sum(axis=1, keepdims=True)
         same = x is features
         return np.full_like(y, spoil) if where == ("scores here" if same else "scores there") else y
 
     with pytest.raises(VerificationError, match="is not the slope of its score"):
-        step_along(scores, features, slopes, [0, 0], cells=(2, 3), where="here")
+        step_along(scores_at, features, slopes, [0, 0], cells=(2, 3), where="here")

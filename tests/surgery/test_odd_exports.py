@@ -1,4 +1,4 @@
-"""Unusual models from exporters and converters: the maps are exact, or the error names what stands in the way."""
+"""Models as they come out of exporters and converters: explained exactly, or refused by name."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ def test_one_logit_is_read_through_a_sigmoid(dialect: str) -> None:
     batch = images(model, 2)
     hooked = xai.insert(in_dialect(model, dialect), layer="f")
     assert hooked.record["score"] == "sigmoid"
-    oracle = Oracle(tiny(case.body, batch=1, output="float[B,1] logits", **case.weights), "f", "sigmoid")
-    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], oracle.unit(batch), atol=TOLERANCE)
+    single = tiny(case.body, batch=1, output="float[B,1] logits", **case.weights)
+    np.testing.assert_allclose(
+        xai.load(hooked)(batch)["saliency_map"], Oracle(single, "f", "sigmoid").unit(batch), atol=TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -40,8 +42,8 @@ def test_logits_with_trailing_axes(dialect: str) -> None:
     body, weights = STEM + "p = GlobalAveragePool(f) logits = Conv(p, w1, b)", {**LINEAR, "w1": (CLASSES, 4, 1, 1)}
     model = tiny(body, output="float[B,5,1,1] logits", **weights)
     batch = images(model, 2)
-    oracle = Oracle(tiny(body, batch=1, output="float[B,5,1,1] logits", **weights), "f")
-    np.testing.assert_allclose(maps_of(in_dialect(model, dialect), batch), oracle.unit(batch), atol=TOLERANCE)
+    single = tiny(body, batch=1, output="float[B,5,1,1] logits", **weights)
+    np.testing.assert_allclose(maps_of(in_dialect(model, dialect), batch), Oracle(single, "f").unit(batch), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -76,7 +78,7 @@ def test_of_two_images_the_one_that_is_meant_must_be_named(dialect: str) -> None
     native = in_dialect(model, dialect)
     with pytest.raises(ModelError, match=r"2 inputs that can be an image, 1 is expected.*; name one of them"):
         xai.insert(native)
-    # values of the other image cannot be repeated for the rows of the hook
+    # what comes from the other image is not known when the hook runs over rows: refused, by name
     with pytest.raises(xai.OvxaiError, match=r"'s' \(Add\) cannot be repeated over rows: its operand 'q'"):
         xai.insert(native, image_input="image", layer="f")
     with pytest.raises(ModelError, match="0 inputs called 'third'"):
@@ -123,7 +125,7 @@ def test_an_embedded_preprocessing() -> None:
 
 
 def test_half_precision_ir_computes_as_the_plain_one() -> None:
-    """A model whose values, and not only its weights, are f16."""
+    """A true f16 model: values, not only weights, are f16."""
     image = op.parameter([-1, 3, 6, 8], np.float16, "image")
     rng = np.random.default_rng(4)
     stem = op.convolution(image, rng.normal(0, 0.4, (4, 3, 3, 3)).astype(np.float16), [1, 1], [1, 1], [1, 1], [1, 1])
@@ -140,7 +142,7 @@ def test_half_precision_ir_computes_as_the_plain_one() -> None:
 
 
 def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
-    """The model returns bytes. The probability of one cell is less than a step of these, and would make every map blank."""
+    """A fully quantised model returns bytes; one cell's probability is less than their step, and would leave a blank map."""
     image = op.parameter([1, 3, 6, 8], np.float32, "image")
     rng = np.random.default_rng(4)
     weights = rng.normal(0, 0.4, (4, 3, 3, 3)).astype(np.float32)
@@ -155,9 +157,9 @@ def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
 
     bytes_of = op.convert(op.fake_quantize(probable, *np.array([0, 1, 0, 255], np.float32), 256), "u8")
     batch = rng.normal(0, 1, (1, 3, 6, 8)).astype(np.float32)
-    hooked = xai.insert(ending_in(bytes_of), layer="f")
-    assert hooked.record["score"] == "softmax"
-    results = xai.load(hooked)(batch)
+    of_bytes = xai.insert(ending_in(bytes_of), layer="f")
+    assert of_bytes.record["score"] == "softmax"
+    results = xai.load(of_bytes)(batch)
     assert results["scores"].dtype == np.uint8
     assert len(np.unique(results["saliency_map"])) > 20
     unquantised = xai.load(xai.insert(ending_in(probable), layer="f"))(batch)
@@ -165,7 +167,7 @@ def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
 
 
 def as_type(model: onnx.ModelProto, kind: int) -> onnx.ModelProto:
-    """The model, with its weights, image and scores in another floating type."""
+    """The model with weights, image and scores of another floating type."""
     for tensor in model.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT:
             array = onnx.numpy_helper.to_array(tensor).astype(onnx.helper.tensor_dtype_to_np_dtype(kind))
@@ -265,7 +267,7 @@ ORDERS = {"in order": np.arange(4), "in another order": np.array([1, 0, 2, 3])}
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_gather_that_counts_up_is_a_reshape(order: str, dialect: str) -> None:
-    """Exporters write such a gather for a strided view. Any other gather over a flattened batch is refused by name."""
+    """As exporters write what was strided; any other gather over a batch that is flattened is refused by name."""
     more = {
         "first": np.array(0), "whole": np.array([-1]), "unit": np.array(1), "four": np.array(4), "more": np.array([1]),
         "order": ORDERS[order][None],
@@ -283,7 +285,7 @@ def test_a_gather_that_counts_up_is_a_reshape(order: str, dialect: str) -> None:
 
 @pytest.mark.parametrize("size", [6, 3])
 def test_an_average_to_a_size_that_is_told(size: int) -> None:
-    """OpenVINO's converter writes it for AlexNet, say, where it changes nothing for images of the usual size."""
+    """OpenVINO's converter leaves it in, as in AlexNet, where it averages nothing, for images of the usual size."""
     image = op.parameter([-1, 3, 6, 6], np.float32, "image")
     features = op.relu(op.multiply(image, np.array([1.5, -1, 2], np.float32).reshape(1, 3, 1, 1)))
     features.set_friendly_name("f")
@@ -294,9 +296,9 @@ def test_an_average_to_a_size_that_is_told(size: int) -> None:
     model = ov.Model([logits], [image], "adaptive")
     hooked = xai.insert(model, layer="f", scale="none", score="logit")
     batch = np.random.default_rng(1).normal(size=(2, 3, 6, 6)).astype(np.float32)
-    maps = xai.load(hooked)(batch)["saliency_map"]
+    results = xai.load(hooked)(batch)["saliency_map"]
     for h, w in np.ndindex(6, 6):
         masked = np.zeros_like(batch)
         masked[:, :, h, w] = np.maximum(batch[:, :, h, w] * [1.5, -1, 2], 0)
         block = masked.reshape(2, 3, size, 6 // size, size, 6 // size).mean(axis=(3, 5))
-        np.testing.assert_allclose(maps[:, :, h, w], np.tanh(block).reshape(2, -1) @ weights.T, atol=1e-5)
+        np.testing.assert_allclose(results[:, :, h, w], np.tanh(block).reshape(2, -1) @ weights.T, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Verification refuses hooks that are wrong: each test shows it one."""
+"""Verification must refuse what is wrong: it is shown wrong hooks here."""
 
 from __future__ import annotations
 
@@ -72,14 +72,11 @@ def test_what_was_seen_is_told() -> None:
 
 
 def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
-    """The first random images hide the change: with the cheaper hook all seven logits keep their bits for them.
-
-    Later images show it, so that the hook computes the network's nodes again (`apart`), and no image changes.
-    """
+    """Of this network's seven logits, those of the first random images stay the same where the hook joins what is fused."""
     model = onnx.load(ROOT / "tests" / "zoo" / "vit.onnx")
     hooked = xai.insert(model, method="grad_cam")
     assert hooked.record["fallback"] == "apart"
-    plain, new = (onnxruntime.InferenceSession(source.SerializeToString()) for source in (model, hooked.model))
+    plain, new = (onnxruntime.InferenceSession(item.SerializeToString()) for item in (model, hooked.model))
     for seed in range(12):
         images = np.random.default_rng(seed).standard_normal((2, 3, 64, 64)).astype(np.float32)
         name = plain.get_inputs()[0].name

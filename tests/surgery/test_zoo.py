@@ -1,4 +1,4 @@
-"""A dozen small networks of different kinds, as exporters write them: each is explained, with its cells in their places."""
+"""A dozen small networks of different kinds, as exporters write them: explained, and their cells where the image says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WITH_CLASS_TOKENS = {"vit", "deit", "eva"}
 
 @pytest.fixture(scope="module")
 def zoo() -> ModuleType:
-    """The module `scripts/zoo_one.py`, which tries one model."""
+    """What `scripts/zoo.py` does with each model."""
     spec = importlib.util.spec_from_file_location("zoo_one", ROOT / "scripts" / "zoo_one.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -37,16 +37,16 @@ def test_there_is_a_dozen() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_explained(path: Path, dialect: str, zoo: ModuleType) -> None:
-    report = zoo.became(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"))
-    assert report["became"] == "explained", report
-    assert report["method"] == ("vit_reciprocam" if path.stem in WITH_CLASS_TOKENS else "reciprocam")
-    assert report["depth"] > 0.65  # with two blocks the last one starts not far behind the middle
+    snapshot = zoo.became(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"))
+    assert snapshot["became"] == "explained", snapshot
+    assert snapshot["method"] == ("vit_reciprocam" if path.stem in WITH_CLASS_TOKENS else "reciprocam")
+    assert snapshot["depth"] > 0.65  # of two blocks the last is not far behind the middle
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_differentiated(path: Path, dialect: str, zoo: ModuleType) -> None:
-    """Verification has compared the gradient with finite differences of the score."""
+    """The score moves along the gradient as it says, or there would be no hook."""
     hooked = xai.insert(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"), method="grad_cam")
     assert hooked.verified is not None and hooked.record["score"] == "logit"
 
@@ -61,10 +61,10 @@ def test_the_network_is_asked_again_where_tokens_are(method: str, dialect: str, 
 @pytest.mark.parametrize("name", ["convnext", "resnet", "swin"])
 def test_cells_that_lie_across_are_seen(name: str, zoo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def across(*args: object) -> dict[object, object]:
-        upright = places.places(*args)  # type: ignore[arg-type]
-        return {value: replace(place, cells=place.cells[::-1]) for value, place in upright.items()}
+        located = places.places(*args)  # type: ignore[arg-type]
+        return {value: replace(place, cells=place.cells[::-1]) for value, place in located.items()}
 
     monkeypatch.setattr(zoo, "places", across)
-    report = zoo.became(zoo.opened(str(ROOT / "tests" / "zoo" / f"{name}.onnx"), "onnx"))
-    assert report["became"] == "wrong"
-    assert "is not seen along that of the cells" in report["why"]
+    snapshot = zoo.became(zoo.opened(str(ROOT / "tests" / "zoo" / f"{name}.onnx"), "onnx"))
+    assert snapshot["became"] == "wrong"
+    assert "is not seen along that of the cells" in snapshot["why"]

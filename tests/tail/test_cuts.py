@@ -102,8 +102,8 @@ def test_gradients_by_each_value_are_slopes(dialect: str) -> None:
     image = {"image": images(model("convolution, pools", 2), 2)}
     gradients = twin.compile()(image)
     parts = {f"cut_{index}": part.value for index, part in enumerate(here.layer.cut)}
-    features = original.probing(read=parts, given={}).compile()(image)
-    tail = original.probing(read={}, given=parts).compile()
+    features = original.probing(read=parts, inputs={}).compile()(image)
+    tail = original.probing(read={}, inputs=parts).compile()
     rng, step = np.random.default_rng(4), 0.05
     for index, name in enumerate(parts):
         direction = rng.normal(size=features[name].shape).astype(np.float32)

@@ -18,6 +18,7 @@ from tiny import DIALECTS, in_dialect
 import openvino_xai as xai
 from openvino_xai.contract import GRADIENT
 from openvino_xai.dialects.open import open_model
+from openvino_xai.graph.sizes import concrete
 from openvino_xai.locate.located import Located, Where
 from openvino_xai.surgery.decision import decide
 from openvino_xai.surgery.emit import emit
@@ -79,7 +80,7 @@ class Beside:
         deployed = open_model(self.onnx)
         layer = Located.of(deployed, Where()).choose("grad_cam")
         self.place = layer.place
-        features = deployed.probing(read={CUT: layer.value}, given={}).compile()
+        features = deployed.probing(read={CUT: layer.value}, inputs={}).compile()
         self.module = self._module(torch, features({"image": self.image.numpy()})[CUT])
 
     def _module(self, torch: Any, features: np.ndarray) -> Any:
@@ -145,7 +146,7 @@ def test_maps_are_those_of_the_package(beside: Beside, method: str, torch: Any) 
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    place, (height, width) = beside.place, map(int, map(str, beside.place.grid))
+    place, (height, width) = beside.place, concrete(beside.place.grid, "the cells")
 
     def laid_out(features: Any) -> Any:
         if len(place.cells) == 2:

@@ -26,19 +26,19 @@ def _rank(node: Node) -> int:
     return node.operand(0).rank or 0
 
 
-def _given(node: Node, index: int) -> bool:
+def _has_operand(node: Node, index: int) -> bool:
     return index < len(node.inputs) and node.inputs[index] is not None
 
 
 def _axes(graph: Graph, node: Node, a: Attributes) -> list[int] | None:
     """Axes as an input (newer opsets) or an attribute (older ones); every axis where neither is given."""
-    if _given(node, 1):
+    if _has_operand(node, 1):
         return known_integers(graph, node, 1)
     return list(a["axes"]) if "axes" in a else list(range(_rank(node)))
 
 
 def _reduce(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
-    if a.get("noop_with_empty_axes") and not _given(node, 1):
+    if a.get("noop_with_empty_axes") and not _has_operand(node, 1):
         return {"axes": [], "keepdims": True}
     return {"axes": _axes(graph, node, a), "keepdims": bool(a.get("keepdims", 1))}
 
@@ -48,7 +48,7 @@ def _global_pool(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
 
 
 def _squeeze(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
-    if _given(node, 1) or "axes" in a:
+    if _has_operand(node, 1) or "axes" in a:
         return {"axes": _axes(graph, node, a)}
     return {"axes": [i for i, size in enumerate(node.operand(0).shape or ()) if size == 1]}
 
@@ -101,20 +101,20 @@ def _mean_variance(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
 def _slice(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     starts, ends = known_integers(graph, node, 1), known_integers(graph, node, 2)
     count = len(starts or ())
-    axes = known_integers(graph, node, 3) if _given(node, 3) else list(range(count))
-    steps = known_integers(graph, node, 4) if _given(node, 4) else [1] * count
+    axes = known_integers(graph, node, 3) if _has_operand(node, 3) else list(range(count))
+    steps = known_integers(graph, node, 4) if _has_operand(node, 4) else [1] * count
     return {"starts": starts, "ends": ends, "steps": steps, "axes": axes}
 
 
 def _pad(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     pads, rank = known_integers(graph, node, 1), _rank(node)
-    if pads is not None and _given(node, 3):
+    if pads is not None and _has_operand(node, 3):
         axes = known_integers(graph, node, 3)
         if axes is None:
             return {"pads": None}
-        given, pads = pads, [0] * 2 * rank
+        amounts, pads = pads, [0] * 2 * rank
         for i, axis in enumerate(axes):
-            pads[axis % rank], pads[axis % rank + rank] = given[i], given[i + len(axes)]
+            pads[axis % rank], pads[axis % rank + rank] = amounts[i], amounts[i + len(axes)]
     return {"pads": pads, "mode": a.get("mode", "constant")}
 
 
@@ -126,7 +126,7 @@ def _resize(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
         or a.get("keep_aspect_ratio_policy", "stretch") != "stretch"
     ):
         return {"axes": None}
-    if _given(node, 3):
+    if _has_operand(node, 3):
         return resized_to(graph, node, 3, axes)
     return resized_by(graph, node, min(len(node.inputs) - 1, 2), axes)
 
@@ -152,7 +152,7 @@ def _clip(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     """The limits, infinite where there is none; nothing where one is known only when the model runs."""
     limits = {"min": -np.inf, "max": np.inf}
     for index, name in enumerate(limits, start=1):
-        if _given(node, index):
+        if _has_operand(node, index):
             data = graph.constant(node.inputs[index])
             if data is None:
                 return {}

@@ -22,10 +22,10 @@ from openvino_xai.dialects.onnx.wellformed import refuse_malformed, refuse_misty
 from openvino_xai.dialects.protocol import Running, Runtime
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.files.reading import read_regular
-from openvino_xai.graph.model import Graph, Node, Value, understood
+from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape
 from openvino_xai.operations.integers import symbolic_content
-from openvino_xai.operations.refinement import refine_shapes
+from openvino_xai.operations.refinement import settle
 
 OLDEST_OPSET = 13
 SMALL = 2**14  # bytes: biases and scales, but no weights
@@ -88,8 +88,8 @@ class OnnxModel:
             refuse_malformed(self.native, source)
         refuse_unreadable_constants(self.native, source)
         refuse_mistyped(self.native, source)
-        while any(node.op_type == "If" for node in self.native.graph) and (found := self._decided()) is not None:
-            _take_branch(self.native.graph, *found)
+        while any(node.op_type == "If" for node in self.native.graph) and (decision := self._decided()) is not None:
+            _take_branch(self.native.graph, *decision)
         return self
 
     def _decided(self) -> tuple[ir.Node, ir.Graph] | None:
@@ -109,38 +109,33 @@ class OnnxModel:
     @cached_property
     def graph(self) -> Graph:
         """The model in the neutral form; shapes inferred by onnx where the file does not tell them."""
-        known = _inferred(self.native)
+        inferred = _inferred(self.native)
         values: dict[ir.Value, Value] = {}
         nodes: list[Node] = []
 
         def value_of(native: ir.Value) -> Value:
             if native not in values:
-                values[native] = _value(native, known)
+                values[native] = _value(native, inferred)
             return values[native]
 
         weights = set(self.native.graph.initializers.values())
         inputs = [value_of(native) for native in self.native.graph.inputs if native not in weights]
         for native in self.native.graph:
-            made = tuple(value_of(output) for output in native.outputs)
+            results = tuple(value_of(output) for output in native.outputs)
             if native.op_type == "Constant":
-                made[0].data = _constant_of(native)
-                made[0].dtype = made[0].data.dtype
-                made[0].shape = made[0].data.shape
+                results[0].data = _constant_of(native)
+                results[0].dtype = results[0].data.dtype
+                results[0].shape = results[0].data.shape
                 continue
             read = [*native.inputs, *_captured(native)]
             operands = tuple(None if item is None else value_of(item) for item in read)
-            node = Node(native.name or made[0].name, "", native.op_type, operands, made, native=native)
-            for value in made:
+            node = Node(native.name or results[0].name, "", native.op_type, operands, results, native=native)
+            for value in results:
                 value.producer = node
             nodes.append(node)
         outputs = {str(native.name): value_of(native) for native in self.native.graph.outputs}
         graph = Graph(nodes, inputs, outputs, fold=self._fold)
-        for node in nodes:
-            attributes = {attribute.name: attribute.value for attribute in node.native.attributes.values()}
-            with understood(node):
-                node.kind, node.attributes = neutral(graph, node, node.native.domain, attributes)
-                refine_shapes(graph, node)
-        return graph
+        return settle(graph, lambda node: neutral(graph, node, node.native.domain, _attributes(node.native)))
 
     def _fold(self, value: Value) -> np.ndarray:
         """A value that depends on no input, computed."""
@@ -201,15 +196,19 @@ class OnnxModel:
 
     def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         """The outputs of a copy of `node` for arrays; None is the model's own constant operand."""
-        held = [
+        operands = [
             self.graph.constant(value) if array is None else array for value, array in zip(node.inputs, arrays, strict=True)
         ]
-        inputs = [None if array is None else _initializer(f"in{i}", array) for i, array in enumerate(held)]
+        inputs = [None if array is None else _initializer(f"in{i}", array) for i, array in enumerate(operands)]
         native: ir.Node = node.native
-        made = [ir.Value(name=f"out{i}") for i in range(len(native.outputs))]
-        copy = ir.Node(native.domain, native.op_type, inputs, native.attributes.values(), outputs=made)
+        outputs = [ir.Value(name=f"out{i}") for i in range(len(native.outputs))]
+        copy = ir.Node(native.domain, native.op_type, inputs, native.attributes.values(), outputs=outputs)
         graph = ir.Graph(
-            [], made, nodes=[copy], initializers=[v for v in inputs if v is not None], opset_imports=self.native.opset_imports
+            [],
+            outputs,
+            nodes=[copy],
+            initializers=[v for v in inputs if v is not None],
+            opset_imports=self.native.opset_imports,
         )
         model = ir.Model(graph, ir_version=self.native.ir_version)
         return list(OnnxModel(model).compile()({}).values())
@@ -230,11 +229,11 @@ class OnnxModel:
         outputs: int,
     ) -> list[ir.Value]:
         name = self._unused(name)
-        made = [ir.Value(name=name if i == 0 else f"{name}.{i}") for i in range(outputs)]
+        results = [ir.Value(name=name if i == 0 else f"{name}.{i}") for i in range(outputs)]
         convert = ir.convenience.convert_attribute
-        held = [item if isinstance(item, ir.Attr) else convert(key, item) for key, item in attributes.items()]
-        self.native.graph.append(ir.Node(domain, op, inputs, held, outputs=made, name=name))
-        return made
+        native_attributes = [item if isinstance(item, ir.Attr) else convert(key, item) for key, item in attributes.items()]
+        self.native.graph.append(ir.Node(domain, op, inputs, native_attributes, outputs=results, name=name))
+        return results
 
     @cached_property
     def _names(self) -> set[str]:
@@ -260,9 +259,9 @@ class OnnxModel:
     def without(self, names: Collection[str]) -> OnnxModel:
         """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
         twin = self.native.clone()
-        kept = [output for output in twin.graph.outputs if output.name not in names]
+        outputs = [output for output in twin.graph.outputs if output.name not in names]
         del twin.graph.outputs[:]
-        twin.graph.outputs.extend(kept)
+        twin.graph.outputs.extend(outputs)
         RemoveUnusedNodesPass()(twin)
         needed = [value for value in twin.graph.inputs if value.name not in names]
         del twin.graph.inputs[:]
@@ -294,23 +293,23 @@ class OnnxModel:
         _describe(native, shape, dtype)
         self.native.graph.outputs.append(native)
 
-    def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> OnnxModel:
-        """A twin with the values `read` as more outputs, and the values `given` as inputs, whatever is computed there."""
+    def probing(self, *, read: Mapping[str, Value], inputs: Mapping[str, Value]) -> OnnxModel:
+        """A twin with the values `read` as more outputs, and the values `inputs` as inputs, whatever is computed there."""
         twin = self.twin()
-        made = {str(output.name): output for node in twin.native.graph for output in node.outputs}
-        for name, value in given.items():
+        by_name = {str(output.name): output for node in twin.native.graph for output in node.outputs}
+        for name, value in inputs.items():
             replacement = ir.Value(name=name)
             if value.shape is not None and value.dtype is not None:
                 _describe(replacement, value.shape, value.dtype)
-            for use in list(made[value.native.name].uses()):  # an output stays what the model computes
+            for use in list(by_name[value.native.name].uses()):  # an output stays what the model computes
                 use.node.replace_input_with(use.idx, replacement)
             twin.native.graph.inputs.append(replacement)
         for name, value in read.items():
-            (exposed,) = twin._append("Identity", [made[value.native.name]], {}, name, "", 1)
+            (exposed,) = twin._append("Identity", [by_name[value.native.name]], {}, name, "", 1)
             if value.shape is not None and value.dtype is not None:
                 _describe(exposed, value.shape, value.dtype)
             twin.native.graph.outputs.append(exposed)
-        if given:
+        if inputs:
             RemoveUnusedNodesPass()(twin.native)  # ONNX Runtime would run what leads nowhere
         return twin
 
@@ -352,15 +351,19 @@ def _brief(error: BaseException) -> str:
     return str(error).splitlines()[0][:200] if str(error) else ""
 
 
+def _attributes(native: ir.Node) -> dict[str, Any]:
+    return {attribute.name: attribute.value for attribute in native.attributes.values()}
+
+
 def _captured(native: ir.Node) -> list[ir.Value]:
     """What the branches and bodies of a node read of the graph around them."""
-    found: dict[ir.Value, None] = {}
+    outer_values: dict[ir.Value, None] = {}
     for attribute in native.attributes.values():
         for graph in [attribute.value] if attribute.type == ir.AttributeType.GRAPH else []:
-            own = {*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)}
+            inner_values = {*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)}
             read = [*graph.outputs, *(item for node in graph for item in [*node.inputs, *_captured(node)])]
-            found.update(dict.fromkeys(item for item in read if item is not None and item not in own))
-    return list(found)
+            outer_values.update(dict.fromkeys(item for item in read if item is not None and item not in inner_values))
+    return list(outer_values)
 
 
 def _take_branch(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
@@ -385,16 +388,16 @@ def _inferred(native: ir.Model) -> dict[str, ir.Value]:
     return {str(output.name): output for node in twin.graph for output in node.outputs}
 
 
-def _value(native: ir.Value, known: Mapping[str, ir.Value]) -> Value:
+def _value(native: ir.Value, inferred: Mapping[str, ir.Value]) -> Value:
     name = str(native.name)
-    told = known.get(name, native)
+    source = inferred.get(name, native)
     shape: Shape | None = None
-    if told.shape is not None:
+    if source.shape is not None:
         shape = tuple(
             size if isinstance(size, int) and size >= 0 else Dim(1, (getattr(size, "value", None) or f"{name}[{axis}]",))
-            for axis, size in enumerate(told.shape)
+            for axis, size in enumerate(source.shape)
         )
-    dtype = None if told.dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else told.dtype.numpy()
+    dtype = None if source.dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else source.dtype.numpy()
     if native.const_value is not None:
         shape, dtype = tuple(native.const_value.shape.numpy()), native.const_value.dtype.numpy()
     return Value(name, shape, dtype, native=native)
@@ -402,10 +405,10 @@ def _value(native: ir.Value, known: Mapping[str, ir.Value]) -> Value:
 
 def _constant_of(native: ir.Node) -> np.ndarray:
     (attribute,) = native.attributes.values()
-    held = attribute.value
-    if isinstance(held, ir.TensorProtocol):
-        return held.numpy()
-    return np.asarray(held, np.float32 if attribute.name in ("value_float", "value_floats") else None)
+    content = attribute.value
+    if isinstance(content, ir.TensorProtocol):
+        return content.numpy()
+    return np.asarray(content, np.float32 if attribute.name in ("value_float", "value_floats") else None)
 
 
 def _initializer(name: str, array: np.ndarray) -> ir.Value:

@@ -32,9 +32,9 @@ def provider_of(device: str) -> str:
     there = onnxruntime.get_available_providers()
     provider = PROVIDERS.get(device.upper())
     if provider is None or provider not in there:
-        known = [name for name, its in PROVIDERS.items() if its in there]
+        devices = [name for name, its in PROVIDERS.items() if its in there]
         raise InputError(
-            f"device {device} is not there for ONNX Runtime: one of {', '.join(known)} is expected (its providers are "
+            f"device {device} is not there for ONNX Runtime: one of {', '.join(devices)} is expected (its providers are "
             f"{', '.join(there)})"
         )
     return provider
@@ -52,16 +52,17 @@ def session(native: ir.Model, provider: str) -> onnxruntime.InferenceSession:
         )
     proto = ir.to_proto(native if light is None else light)
     try:
-        held = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
+        compiled = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=[provider])
     except _REFUSALS as error:
         raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
-    if held.get_providers()[0] != provider:  # ONNX Runtime falls back with a warning at most
+    first = compiled.get_providers()[0]
+    if first != provider:  # ONNX Runtime falls back with a warning at most
         raise InputError(
-            f"{provider} was asked for, and ONNX Runtime fell back to {held.get_providers()[0]}: what that provider needs is "
+            f"{provider} was asked for, and ONNX Runtime fell back to {first}: what that provider needs is "
             "not installed here, or the device is not there"
         )
-    held.ovxai_weights = weights  # ONNX Runtime reads them where they are
-    return held
+    compiled.ovxai_weights = weights  # ONNX Runtime reads them where they are
+    return compiled
 
 
 def _with_weights_outside(native: ir.Model) -> tuple[ir.Model, dict[str, np.ndarray]]:
@@ -79,14 +80,14 @@ def _with_weights_outside(native: ir.Model) -> tuple[ir.Model, dict[str, np.ndar
     return light, weights
 
 
-def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
+def running(compiled: onnxruntime.InferenceSession, precision: str) -> Running:
     """A session as a function from inputs to outputs by name."""
-    wanted = [item.name for item in held.get_inputs()]
-    names = [item.name for item in held.get_outputs()]
+    wanted = [item.name for item in compiled.get_inputs()]
+    names = [item.name for item in compiled.get_outputs()]
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
-            results = held.run(None, {name: inputs[name] for name in wanted if name in inputs})
+            results = compiled.run(None, {name: inputs[name] for name in wanted if name in inputs})
         except _REFUSALS as error:
             raise ModelError(f"ONNX Runtime fails on it: {str(error)[:300]}") from error
         return dict(zip(names, results, strict=True))
@@ -101,8 +102,8 @@ def running(held: onnxruntime.InferenceSession, precision: str) -> Running:
 def adopted(compiled: onnxruntime.InferenceSession) -> Adopted:
     """A session that somebody else made."""
     graph = opaque([_value(item) for item in compiled.get_inputs()], [_value(item) for item in compiled.get_outputs()])
-    told = partial(entries, compiled.get_modelmeta().custom_metadata_map)
-    return Adopted(running(compiled, "unknown"), graph, compiled.get_providers()[0], told)
+    read_entries = partial(entries, compiled.get_modelmeta().custom_metadata_map)
+    return Adopted(running(compiled, "unknown"), graph, compiled.get_providers()[0], read_entries)
 
 
 def entries(metadata: Mapping[str, str], section: str) -> dict[str, str]:
@@ -113,9 +114,9 @@ def entries(metadata: Mapping[str, str], section: str) -> dict[str, str]:
 
 def drop_in(compiled: onnxruntime.InferenceSession, more: type) -> Any:
     """A session that is the same in every way, and `more`; both run the same model."""
-    made: Any = object.__new__(type("InferenceSession", (more, onnxruntime.InferenceSession), {}))
-    made.__dict__.update(compiled.__dict__)
-    return made
+    twin: Any = object.__new__(type("InferenceSession", (more, onnxruntime.InferenceSession), {}))
+    twin.__dict__.update(compiled.__dict__)
+    return twin
 
 
 def _value(item: Any) -> Value:

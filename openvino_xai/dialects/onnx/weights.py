@@ -34,11 +34,11 @@ def native_of(proto: onnx.ModelProto, folder: Path | None, source: str) -> ir.Mo
     message that is no model.
     """
     refuse_misread(proto, source)
-    kept = {item.name: item for item in proto.graph.initializer if item.data_location == EXTERNAL}
+    external_tensors = {item.name: item for item in proto.graph.initializer if item.data_location == EXTERNAL}
     beside = _Beside(folder, source)
-    mapped = {name: tensor for name, item in kept.items() if (tensor := beside.mapped(item)) is not None}
+    mapped = {name: tensor for name, item in external_tensors.items() if (tensor := beside.mapped(item)) is not None}
     for item in _dense_tensors(proto):
-        if item.data_location == EXTERNAL and not (item.name in mapped and item is kept[item.name]):
+        if item.data_location == EXTERNAL and not (item.name in mapped and item is external_tensors[item.name]):
             beside.put_inside(item)
     native = ir.from_proto(proto)
     for name, tensor in mapped.items():
@@ -77,14 +77,14 @@ class _Beside:
 
     def _bytes(self, item: onnx.TensorProto) -> np.ndarray:
         said = f"{self._source}: the data of '{item.name}'"
-        told = {entry.key: entry.value for entry in item.external_data}
+        entries = {entry.key: entry.value for entry in item.external_data}
         try:
             kind = ir.DataType(item.data_type)
             needed = math.ceil(math.prod(item.dims) * kind.bitwidth / 8)
-            offset, length = int(told.get("offset") or 0), int(told.get("length") or needed)
+            offset, length = int(entries.get("offset") or 0), int(entries.get("length") or needed)
         except (ValueError, TypeError, OverflowError) as error:
             raise ModelError(f"{said} cannot be found: its type, offset or length is none ({error})", node=item.name) from error
-        data = self._file(told.get("location", ""), said)
+        data = self._file(entries.get("location", ""), said)
         if min(offset, needed, *item.dims, 0) < 0 or offset + needed > data.size or length != needed:
             raise ModelError(
                 f"{said} is {list(item.dims)} {kind.name} from byte {offset}, {needed} bytes ({length} are told), and the file "

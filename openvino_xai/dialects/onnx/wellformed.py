@@ -99,14 +99,14 @@ def refuse_malformed(native: ir.Model, source: str) -> None:
 def _check(graph: ir.Graph, outer: set[ir.Value], source: str, depth: int) -> None:
     if depth > DEEPEST:
         raise ModelError(f"{source} is malformed: its graphs are nested more than {DEEPEST} deep")
-    known = outer | set(graph.inputs) | set(graph.initializers.values())
+    scope = outer | set(graph.inputs) | set(graph.initializers.values())
     for value in graph.initializers.values():
         _check_weights(value, source)
     for node in graph:
         if not node.outputs:
             raise ModelError(f"{source} is malformed: node '{node.name}' ({node.op_type}) makes nothing", node=node.name)
         for read in node.inputs:
-            if read is not None and read not in known:
+            if read is not None and read not in scope:
                 raise ModelError(
                     f"{source} is malformed: node '{node.name}' ({node.op_type}) reads '{read.name}', which nothing makes",
                     node=node.name,
@@ -116,12 +116,12 @@ def _check(graph: ir.Graph, outer: set[ir.Value], source: str, depth: int) -> No
             if attribute.is_ref():
                 continue
             for inner in _graphs(attribute):
-                _check(inner, known, source, depth + 1)
+                _check(inner, scope, source, depth + 1)
             if attribute.type == ir.AttributeType.TENSOR:
                 _check_content(attribute.value, f"{attribute.name} of '{node.name}'", source)
-        known.update(node.outputs)
+        scope.update(node.outputs)
     for value in graph.outputs:
-        if value not in known:
+        if value not in scope:
             raise ModelError(f"{source} is malformed: nothing makes its output '{value.name}'", node=value.name)
 
 

@@ -152,8 +152,8 @@ def _from_operands(*names: str) -> Reader:
     """Numbers that are operands, from the second on; nothing of one that is known only when the model runs."""
 
     def read(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
-        held = {name: graph.constant(value) for name, value in zip(names, node.inputs[1:], strict=False)}
-        return {name: float(data.item()) for name, data in held.items() if data is not None and data.size == 1}
+        constants = {name: graph.constant(value) for name, value in zip(names, node.inputs[1:], strict=False)}
+        return {name: float(data.item()) for name, data in constants.items() if data is not None and data.size == 1}
 
     return read
 

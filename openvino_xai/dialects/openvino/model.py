@@ -20,9 +20,9 @@ from openvino_xai.dialects.openvino.run import Names, computed, core, dtype_of, 
 from openvino_xai.dialects.protocol import Running, Runtime
 from openvino_xai.errors import InputError, ModelError, PlanError
 from openvino_xai.files.external_data import data_beside, unchanged
-from openvino_xai.graph.model import Graph, Node, Value, understood
+from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape
-from openvino_xai.operations.refinement import refine_shapes
+from openvino_xai.operations.refinement import settle
 
 SMALL = 2**14  # bytes: biases and scales, but no weights
 
@@ -65,16 +65,16 @@ class OpenVINOModel:
             kind = native.get_type_name()
             if kind == "Result":
                 continue
-            made = tuple(_value(port) for port in native.outputs())
-            values.update({_key(port): value for port, value in zip(native.outputs(), made, strict=True)})
+            results = tuple(_value(port) for port in native.outputs())
+            values.update({_key(port): value for port, value in zip(native.outputs(), results, strict=True)})
             if kind == "Constant":
                 continue
             if kind == "Parameter":
-                made[0].name = name_of(parameters[_key(native.output(0))])
+                results[0].name = name_of(parameters[_key(native.output(0))])
                 continue
             operands = tuple(values[_key(port.get_source_output())] for port in native.inputs())
-            node = Node(native.get_friendly_name(), "", kind, operands, made, native=native)
-            for value in made:
+            node = Node(native.get_friendly_name(), "", kind, operands, results, native=native)
+            for value in results:
                 value.producer = node
             nodes.append(node)
         for port in self.native.outputs:
@@ -82,11 +82,7 @@ class OpenVINOModel:
             outputs[name_of(port)] = values[_key(source)]
         inputs = [values[key] for key in parameters]  # as a caller counts them
         graph = Graph(nodes, inputs, outputs, fold=self._fold)
-        for node in nodes:
-            with understood(node):
-                node.kind, node.attributes = neutral(graph, node, node.native.get_attributes())
-                refine_shapes(graph, node)
-        return graph
+        return settle(graph, lambda node: neutral(graph, node, node.native.get_attributes()))
 
     def _fold(self, value: Value) -> np.ndarray:
         """A value that depends on no input, computed, from what is known already of its operands."""
@@ -113,8 +109,8 @@ class OpenVINOModel:
         if not self.native.has_rt_info([section]):
             return {}
         try:
-            held = self.native.get_rt_info([section])
-            entries = held.value if hasattr(held, "value") else held
+            content = self.native.get_rt_info([section])
+            entries = content.value if hasattr(content, "value") else content
             if not isinstance(entries, dict):
                 return {}
             return {str(key): str(getattr(item, "value", item)) for key, item in entries.items()}
@@ -138,9 +134,9 @@ class OpenVINOModel:
     def repeat(self, node: Node, inputs: Sequence[ov.Output], name: str) -> list[ov.Output]:
         """A copy of `node` that reads `inputs`."""
         info = node.native.get_type_info()
-        own = [_own_constant(port) for port in inputs]
+        operands = [_own_constant(port) for port in inputs]
         try:
-            copy = NodeFactory(info.version_id).create(info.name, own, node.native.get_attributes())
+            copy = NodeFactory(info.version_id).create(info.name, operands, node.native.get_attributes())
         except RuntimeError as error:
             raise PlanError(f"{node} cannot be repeated over rows: {first_line(error)}", node=node.name) from error
         copy.set_friendly_name(name)
@@ -148,11 +144,11 @@ class OpenVINOModel:
 
     def emit(self, node: Node, inputs: Sequence[ov.Output], name: str) -> ov.Output:
         """A node of the vocabulary."""
-        own = [_own_constant(port) for port in inputs]
+        operands = [_own_constant(port) for port in inputs]
         if node.kind in ("matmul", "conv_transpose"):
-            own = _with_own_weights(own)
+            operands = _with_own_weights(operands)
         try:
-            emitted: ov.Node | ov.Output = EMIT[node.kind](node, *own)
+            emitted: ov.Node | ov.Output = EMIT[node.kind](node, *operands)
         except RuntimeError as error:
             raise PlanError(f"'{name}' cannot be made: {first_line(error)}", node=name) from error
         if isinstance(emitted, ov.Node):
@@ -210,11 +206,11 @@ class OpenVINOModel:
         result = opset.result(native)
         self.native.add_results([result])
 
-    def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> OpenVINOModel:
-        """A twin with the values `read` as more outputs, and the values `given` as inputs, whatever is computed there."""
+    def probing(self, *, read: Mapping[str, Value], inputs: Mapping[str, Value]) -> OpenVINOModel:
+        """A twin with the values `read` as more outputs, and the values `inputs` as inputs, whatever is computed there."""
         model, counterpart = self._clone()
         reading = {name: counterpart(value) for name, value in read.items()}
-        for name, value in given.items():
+        for name, value in inputs.items():
             port = counterpart(value)
             parameter = opset.parameter(port.get_partial_shape(), port.get_element_type(), name)
             for target in port.get_target_inputs():
@@ -264,9 +260,9 @@ class OpenVINOModel:
         try:
             compiled = core().compile_model(self.native, device, hints)
         except RuntimeError as error:
-            known = ", ".join(core().available_devices)
+            devices = ", ".join(core().available_devices)
             raise InputError(
-                f"the model does not compile for device {device} in {precision} (devices here: {known}): {first_line(error)}"
+                f"the model does not compile for device {device} in {precision} (devices here: {devices}): {first_line(error)}"
             ) from error
         quantised = any(op.get_type_name() == "FakeQuantize" for op in self.native.get_ops())
         return running(
@@ -342,10 +338,10 @@ def _own_constant(port: ov.Output) -> ov.Output:
     chain = [port.get_node()]
     while chain[-1].get_type_name() == "Convert":
         chain.append(chain[-1].input_value(0).get_node())
-    held = chain.pop()
-    if held.get_type_name() != "Constant" or held.get_byte_size() > SMALL or dtype_of(held.output(0)) is None:
+    constant = chain.pop()
+    if constant.get_type_name() != "Constant" or constant.get_byte_size() > SMALL or dtype_of(constant.output(0)) is None:
         return port
-    copy = opset.constant(held.get_data(), held.get_output_element_type(0))
+    copy = opset.constant(constant.get_data(), constant.get_output_element_type(0))
     for convert in reversed(chain):
         copy = opset.convert(copy, convert.get_output_element_type(0).get_type_name())
     return copy.output(0)

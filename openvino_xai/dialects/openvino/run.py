@@ -48,7 +48,7 @@ def running(compiled: ov.CompiledModel, names: Names, quantised: str) -> Running
         except IndexError:
             free = compiled.create_infer_request()
         try:
-            results = free.infer(told(inputs), share_inputs=True)
+            results = free.infer(by_index(inputs), share_inputs=True)
         except RuntimeError as error:
             raise ModelError(f"OpenVINO fails on it: {first_line(error)}") from error
         idle.append(free)
@@ -58,16 +58,16 @@ def running(compiled: ov.CompiledModel, names: Names, quantised: str) -> Running
     def request() -> ov.InferRequest:  # holds memory of its own: only for those who measure
         return compiled.create_infer_request()
 
-    def told(inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+    def by_index(inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
         return {wanted[name]: array for name, array in inputs.items() if name in wanted}
 
     def once(inputs: Mapping[str, np.ndarray]) -> object:
-        return request().infer(told(inputs), share_inputs=True, share_outputs=True)
+        return request().infer(by_index(inputs), share_inputs=True, share_outputs=True)
 
     def many(inputs: Mapping[str, np.ndarray], count: int) -> None:
         queue = ov.AsyncInferQueue(compiled)
         for _ in range(count):
-            queue.start_async(told(inputs), share_inputs=True)
+            queue.start_async(by_index(inputs), share_inputs=True)
         queue.wait_all()
 
     return Running(run, once, many, quantised + _precision(compiled))
@@ -121,8 +121,8 @@ def core() -> ov.Core:
 def computed(ports: Sequence[ov.Output]) -> list[np.ndarray]:
     """What ports that depend on no input hold."""
     model = ov.Model([opset.result(port) for port in ports], [], "constant")
-    if all(port.get_element_type().is_integral() for port in ports) and (known := _folded(model)) is not None:
-        return known
+    if all(port.get_element_type().is_integral() for port in ports) and (contents := _folded(model)) is not None:
+        return contents
     compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return [np.array(result) for result in compiled({}).values()]
 
@@ -132,12 +132,16 @@ def _folded(model: ov.Model) -> list[np.ndarray] | None:
 
     Compiling takes 10 ms even for a sum of two constants, and exports may have thousands of those.
     """
-    own = model.clone()
+    twin = model.clone()
     manager = Manager()
     manager.register_pass(ConstantFolding())
-    manager.run_passes(own)
-    found = [result.input_value(0).get_node() for result in own.get_results()]
-    return [np.array(node.get_data()) for node in found] if all(node.get_type_name() == "Constant" for node in found) else None
+    manager.run_passes(twin)
+    constants = [result.input_value(0).get_node() for result in twin.get_results()]
+    return (
+        [np.array(node.get_data()) for node in constants]
+        if all(node.get_type_name() == "Constant" for node in constants)
+        else None
+    )
 
 
 def first_line(error: BaseException) -> str:

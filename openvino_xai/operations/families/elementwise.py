@@ -77,8 +77,8 @@ def _tanh(at: Step) -> Value:
 
 def sign_of(xp: Trace, x: Value) -> Value:
     """-1, 0 or 1 at every element."""
-    one, zero = np.ones((), x.dtype), np.zeros((), x.dtype)
-    return xp.where(xp.greater(x, 0.0), one, xp.where(xp.greater(zero, x), -one, zero))
+    unit, zero = np.ones((), x.dtype), np.zeros((), x.dtype)
+    return xp.where(xp.greater(x, 0.0), unit, xp.where(xp.greater(zero, x), -unit, zero))
 
 
 def _hard_sigmoid(at: Step, index: int, g: Value) -> Value:

@@ -56,8 +56,8 @@ def _moved(xp: Trace, g: Value, axis: int, places: np.ndarray, size: int) -> Val
     source = np.full(size, len(places))
     source[places] = np.arange(len(places))
     if (source == len(places)).any():
-        one = tuple(1 if a == axis else n for a, n in enumerate(shape_of(g)))
-        g = xp.concat([g, xp.broadcast_to(np.zeros((1,) * rank, g.dtype), one)], axis=axis)
+        slice_shape = tuple(1 if a == axis else n for a, n in enumerate(shape_of(g)))
+        g = xp.concat([g, xp.broadcast_to(np.zeros((1,) * rank, g.dtype), slice_shape)], axis=axis)
     return xp.take(g, source, axis=axis)
 
 

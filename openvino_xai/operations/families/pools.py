@@ -47,8 +47,8 @@ def _avg_pool(at: Step, index: int, g: Value) -> Value:
         counts = np.array(rows.reads.shape[1] * columns.reads.shape[1])
     lead, (h, kh), (w, kw) = shape_of(g)[:2], rows.reads.shape, columns.reads.shape
     share = xp.reshape(xp.divide(g, counts.astype(g.dtype)), (*lead, h, 1, w, 1))
-    whole = xp.broadcast_to(share, (*lead, h, kh, w, kw))
-    return spread(xp, xp.reshape(whole, (*lead, h * kh, w * kw)), rows, columns)
+    windows = xp.broadcast_to(share, (*lead, h, kh, w, kw))
+    return spread(xp, xp.reshape(windows, (*lead, h * kh, w * kw)), rows, columns)
 
 
 def _window(node: Node) -> int:

@@ -38,8 +38,8 @@ def _matmul(at: Step, index: int, g: Value) -> Value:
     if any(len(at.operand_shape(i)) < 2 for i in (0, 1)):
         raise refused(at, "one of its operands has a single axis")
     turned = a.get("transpose_a", False), a.get("transpose_b", False)
-    made = of_matrices(lambda at, index, g: _product_adjoint(at, index, g, turned))(at, index, g)
-    return made if a.get("alpha", 1.0) == 1 else xp.multiply(made, a["alpha"])
+    adjoint = of_matrices(lambda at, index, g: _product_adjoint(at, index, g, turned))(at, index, g)
+    return adjoint if a.get("alpha", 1.0) == 1 else xp.multiply(adjoint, a["alpha"])
 
 
 def _product_adjoint(at: Step, index: int, g: Value, turned: tuple[bool, bool]) -> Value:
@@ -49,8 +49,8 @@ def _product_adjoint(at: Step, index: int, g: Value, turned: tuple[bool, bool]) 
         return picked
     g = at.full(g, (len(at.output_shape()) - 1 - index,))
     across = other if turned[1 - index] else _turned(xp, other)
-    made = xp.matmul(g, across) if index == 0 else xp.matmul(across, g)
-    return _turned(xp, made) if turned[index] else made
+    product = xp.matmul(g, across) if index == 0 else xp.matmul(across, g)
+    return _turned(xp, product) if turned[index] else product
 
 
 def _conv(at: Step, index: int, g: Value) -> Value:
@@ -59,8 +59,8 @@ def _conv(at: Step, index: int, g: Value) -> Value:
         raise refused(at, "its weights depend on the image")
     weights, n = at.operand(1), len(a["kernel"])
     pointwise = is_1x1(at.node)
-    if pointwise and a["groups"] == 1 and (found := at.picked(weights, 0, g)) is not None:
-        return found
+    if pointwise and a["groups"] == 1 and (picked := at.picked(weights, 0, g)) is not None:
+        return picked
     g = at.full(g, (1,) if pointwise else None)
     more = [] if pointwise else [_left_over(at, i, before[i + 2], after[i + 2]) for i in range(n)]
     return at.xp.conv_transpose(

@@ -18,7 +18,7 @@ from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.enlargement import enlarging
 from openvino_xai.tail.channel_masks import ChannelTail
 from openvino_xai.tail.forward import End, Tail, replayed
-from openvino_xai.tail.masked import Cell, Rows, Start, Weighted, tapped
+from openvino_xai.tail.masked import MaskedCells, Rows, Start, WeightedTokens, tapped
 from openvino_xai.tail.reverse_mode import Backward
 
 SEED = 0  # of noise
@@ -187,7 +187,7 @@ class PlannedSite:
 
     def mask_cells(self) -> dict[Value, Start]:
         """The features masked N times, as far as that is known: a value where a mask keeps it, 0 elsewhere."""
-        return {part.value: Cell(part.value, None, part.place) for part in self._layer.cut}
+        return {part.value: MaskedCells(part.value, None, part.place) for part in self._layer.cut}
 
     @property
     def token_grid(self) -> tuple[int, int]:
@@ -209,7 +209,7 @@ class PlannedSite:
             raise PlanError(f"layer '{layer.name}' is no attention block of which the tokens are known", node=layer.name)
         token_weights = np.ones((len(weights), tokens))
         token_weights[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
-        return {part.value: Weighted(part.value, token_weights, part.place) for part in reversed(layer.cut)}
+        return {part.value: WeightedTokens(part.value, token_weights, part.place) for part in reversed(layer.cut)}
 
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
@@ -235,7 +235,7 @@ class PlannedSite:
         channels, copies = shape_of(value)[axis], shape_of(masks)[1]
         tail = ChannelTail(self._graph, self._trace, self._target.read, masks, batch=self.batch)
         beside_cells = self._layer.place.beside(shape_of(value))
-        start: dict[Value, Start] = {value: Cell(value, None, Place(0, (axis,), (channels, 1)))}
+        start: dict[Value, Start] = {value: MaskedCells(value, None, Place(0, (axis,), (channels, 1)))}
         if beside_cells is not None:
             start = {value: self._in_cells(masks, beside_cells)}
         start.update({part.value: self._for_each(part.value, copies) for part in self._layer.cut[1:]})

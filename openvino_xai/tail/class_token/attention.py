@@ -1,13 +1,18 @@
-"""Masked tokens where only some of them reach the scores: as the class token does, that gathers all others by attention.
+"""Class-token attention: masked tokens of which only some reach the scores, as the class token does.
 
-Of the last block of a transformer the scores read the class token alone, so the queries, the residual sums and the MLP are
-needed for one token of each masked copy; copies lie where that token was, as more queries of the same image.
+Behind the last attention of a transformer the scores read the class token alone. So its queries, residual sums and MLP are
+needed for one token of each masked copy. The N copies of S selected tokens stand where the tokens of an image stood, as S * N
+queries of the same image.
 
-The model itself computes the residual sums and the MLP for every token, though nobody reads the others: copies take the
-places of those (`unread`), and cost nothing there.
+Keys and values are needed of all tokens. They come from the model's own, as token masks rest + w (v - rest), which affine maps
+keep (`token_masks`). For a query q, the attention logit of a key in that form has that form, too, as q times a key is linear in
+the key. Let p be the attention weights of a copy. They sum to one, so with a rest that is the same for all tokens the attended
+value is
 
-Keys and values are needed of all tokens, and come from the model's own, in the form rest + w (v - rest) that affine maps
-keep. With q for a query, so does a score, q k; and as attention weights p sum to one, the value is rest + (p w) (v - rest).
+    sum_t p_t (rest + w_t (v_t - rest)) = rest + sum_t p_t w_t (v_t - rest)
+
+The model computes the residual sums and the MLP for every token, and nobody reads the others. Copies take the places of those
+dead tokens in the model's own nodes, and cost nothing there.
 """
 
 from __future__ import annotations
@@ -24,41 +29,42 @@ from openvino_xai.locate.subaxis import Span, follow, trace_back
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.batching import of_one_image
-from openvino_xai.tail.class_token.dead_tokens import unread
-from openvino_xai.tail.class_token.selection import picking
-from openvino_xai.tail.masked import Rows, Weighted
-from openvino_xai.tail.token_masks import Soft, Softs, made_of, zeros
+from openvino_xai.tail.class_token.dead_tokens import dead_token_nodes
+from openvino_xai.tail.class_token.selection import token_selectors
+from openvino_xai.tail.masked import Rows, WeightedTokens
+from openvino_xai.tail.token_masks import MaskedTokens, TokenRules, repeat_node, zeros
 
 
 @dataclass(frozen=True, eq=False)
-class Picked:
-    """The picked tokens only, along `span`: of each image, or (`spread`) of its N copies, token by token."""
+class SelectedTokens:
+    """The selected tokens along `span`: S of each image, or S * N if `spread`, the N copies of the first token first."""
 
     value: Value
     span: Span
     spread: bool
-    total: bool = False  # whether the last axis sums to one, as a softmax leaves it
+    normalised: bool = False  # the last axis sums to one, as a softmax leaves it
 
 
 @dataclass(frozen=True, eq=False)
-class Attending:
-    """The picked tokens along `queries`, and along the tokens of `soft` what each of them is to the others."""
+class AttentionLogits:
+    """What each selected token, along `queries`, is to each token, ahead of the softmax: the token masks `logits`."""
 
-    soft: Soft
+    logits: MaskedTokens
     queries: Span
 
 
-class Queries:
-    """The tail of masked tokens, from `cuts` up to where tokens are picked for the scores.
+class ClassTokenAttention:
+    """The tail of masked tokens, from `cuts` up to where tokens are selected for the scores.
 
-    Unless it is `apart`, copies stand in the places of tokens that nobody reads.
+    Unless it is `apart`, the copies of a single selected token take the places of dead tokens: `splices` then has operands of
+    the model's nodes, and what these are to read.
     """
 
     def __init__(
         self,
         graph: Graph,
         trace: Trace,
-        cuts: Mapping[Value, Weighted],
+        cuts: Mapping[Value, WeightedTokens],
         nodes: Sequence[Node],
         end: Value,
         *,
@@ -68,41 +74,41 @@ class Queries:
         self._cuts = cuts
         first = next(iter(cuts.values()))
         self._weights = first.weights
-        self._picks: dict[tuple[Value, Span], Picked | Attending | None] = {}
-        self._spreads: dict[Attending, Picked] = {}
+        self._selections: dict[tuple[Value, Span], SelectedTokens | AttentionLogits | None] = {}
+        self._spreads: dict[AttentionLogits, SelectedTokens] = {}
         self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
-        self._all = Softs(graph, trace, cuts, self._inside)
-        self._selectors = picking(graph, cuts, nodes, end)
-        self._tokens = sorted({token for found in self._selectors.values() for token in found[1]})
+        self._all = TokenRules(graph, trace, cuts, self._inside)
+        self._selectors = token_selectors(graph, cuts, nodes, end)
+        self._tokens = sorted({token for _, tokens in self._selectors.values() for token in tokens})
         self.splices: dict[tuple[Node, int], Value] = {}  # operands of the model's nodes, and what they are to read
         if len(self._tokens) == 1 and not apart:
             self._splice(self._tokens[0])
 
     def rows(self) -> dict[Value, Rows] | None:
-        """What is picked for the scores, as rows; None where all tokens reach them, or one does in a way not known here."""
+        """The selected tokens as rows, by the value that holds them; None if no rule leads there, or if others matter."""
         if not self._selectors:
             return None
-        found = {}
+        selected_rows = {}
         for node, (span, tokens) in self._selectors.items():
-            made = self._picked(node.operand(0), span)
-            if not isinstance(made, Picked) or not made.span.pure:
+            item = self._selected(node.operand(0), span)
+            if not isinstance(item, SelectedTokens) or not item.span.pure:
                 return None
             batch = self._batches.get(node.operand(0))
             if batch is None or not batch.pure:
                 return None
-            rows = self._as_rows(node, made, batch.axis, tokens)
+            rows = self._as_rows(node, item, batch.axis, tokens)
             if rows is None:
                 return None
-            found[node.outputs[0]] = rows
-        return found
+            selected_rows[node.outputs[0]] = rows
+        return selected_rows
 
-    def _as_rows(self, node: Node, made: Picked, batch: int, tokens: list[int]) -> Rows | None:
-        """What a node picks, one row for each copy of each image."""
-        xp, span, copies = self._trace, made.span.axis, len(self._weights)
-        value = made.value if made.spread else self._spread(made).value
+    def _as_rows(self, node: Node, item: SelectedTokens, batch: int, tokens: list[int]) -> Rows | None:
+        """What a node selects: a row for each copy of each image."""
+        xp, span, copies = self._trace, item.span.axis, len(self._weights)
+        value = item.value if item.spread else self._spread(item).value
         if len(tokens) > 1 and (batch, span) != (0, 1):
             return None
-        if len(self._tokens) > 1:  # token by token, each with its copies; now copy by copy
+        if len(self._tokens) > 1:  # the copies of a token lie side by side, and a row needs the tokens of a copy
             places = [self._tokens.index(token) * copies + copy for copy in range(copies) for token in tokens]
             value = xp.take(value, np.array(places), axis=span)
         others = [axis for axis in range(len(shape_of(value))) if axis not in (batch, span)]
@@ -112,19 +118,24 @@ class Queries:
     # -- copies in the places of tokens that nobody reads
 
     def _splice(self, token: int) -> None:
-        """Let the model's own nodes compute what they make of the copies, from the first with weights on."""
-        found = unread(self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside)
+        """Let the model's own nodes compute the copies of `token`, from the first node with weights on.
+
+        All copies have to fit into the places behind the token, in each node, or none is spliced.
+        """
+        dead_nodes = dead_token_nodes(
+            self._graph, self._nodes, {node: span for node, (span, _) in self._selectors.items()}, self._inside
+        )
         splices: dict[tuple[Node, int], Value] = {}
-        computed: dict[Value, Span] = {}  # what the model computes of the copies
-        for node, span in found.items():
+        computed: dict[Value, Span] = {}  # the model's values that hold copies
+        for node, span in dead_nodes.items():
             behind = any(value in computed for _, value in node.operands)
             if not behind and operation_of(node).weights is None:
-                continue
+                continue  # without weights there is little to save
             entering = self._entering(node, span, computed)
-            if not behind and not any(isinstance(item, Picked) and item.spread for _, _, item in entering.values()):
+            if not behind and not any(isinstance(item, SelectedTokens) and item.spread for _, _, item in entering.values()):
                 continue  # it is the same for all copies
             for index, (value, back, item) in entering.items():
-                among = self._among(value, back, item, token) if isinstance(item, Picked) else None
+                among = self._among(value, back, item, token) if isinstance(item, SelectedTokens) else None
                 if among is None:
                     return
                 splices[node, index] = among
@@ -132,21 +143,21 @@ class Queries:
         self.splices = splices
         places = np.arange(token + 1, token + 1 + len(self._weights))
         for value, span in computed.items():
-            self._picks[value, span] = Picked(self._trace.take(value, places, axis=span.axis), span, spread=True)
+            self._selections[value, span] = SelectedTokens(self._trace.take(value, places, axis=span.axis), span, spread=True)
 
     def _entering(
         self, node: Node, span: Span, computed: Collection[Value]
-    ) -> dict[int, tuple[Value, Span, Picked | Attending | None]]:
-        """The operands that hold tokens, but for what is computed of the copies: the value, its tokens, and the picked ones."""
-        found = {}
+    ) -> dict[int, tuple[Value, Span, SelectedTokens | AttentionLogits | None]]:
+        """The operands that hold tokens, and no copies yet: the value, where its tokens are, and the selected ones."""
+        entries = {}
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside and value not in computed else None
             if back is not None:
-                found[index] = (value, back, self._picked(value, back))
-        return found
+                entries[index] = (value, back, self._selected(value, back))
+        return entries
 
-    def _among(self, value: Value, span: Span, item: Picked, token: int) -> Value | None:
-        """All tokens of a value, with the copies in the places behind the one that is picked; None where they do not fit."""
+    def _among(self, value: Value, span: Span, item: SelectedTokens, token: int) -> Value | None:
+        """All tokens of a value, with the copies of `token` in the places behind it; None if they do not fit."""
         xp, length, behind = self._trace, span.length(shape_of(value)), token + 1 + len(self._weights)
         if not isinstance(length, int) or behind > length or not item.span.pure:
             return None
@@ -156,52 +167,54 @@ class Queries:
             parts.append(xp.take(value, np.arange(behind, length), axis=span.axis))
         return xp.splice(parts, axis=span.axis)
 
-    # -- the tokens that are picked
+    # -- the selected tokens
 
-    def _picked(self, value: Value, span: Span) -> Picked | Attending | None:
-        """The picked tokens of a value that holds all of them along `span`."""
-        if (value, span) not in self._picks:
-            soft = self._all.of(value)
-            if soft is not None and soft.tokens == span and span.pure and set(self._tokens) <= set(soft.index):
-                places = [soft.index.index(token) for token in self._tokens]
-                taken = self._trace.take(soft.value, np.array(places), axis=span.axis)
-                self._picks[value, span] = Picked(taken, span, spread=False)  # no mask weighs them
+    def _selected(self, value: Value, span: Span) -> SelectedTokens | AttentionLogits | None:
+        """The selected tokens of a value that holds all tokens along `span`; None if no rule leads there."""
+        if (value, span) not in self._selections:
+            masked = self._all.of(value)
+            if masked is not None and masked.tokens == span and span.pure and set(self._tokens) <= set(masked.index):
+                places = [masked.index.index(token) for token in self._tokens]
+                taken = self._trace.take(masked.value, np.array(places), axis=span.axis)
+                self._selections[value, span] = SelectedTokens(
+                    taken, span, spread=False
+                )  # with a weight of 1, rest + w (v - rest) is v
             else:
-                self._picks[value, span] = None
+                self._selections[value, span] = None
                 if value.producer is not None and value in self._inside:
-                    made = self._step(value.producer, span) or []
-                    self._picks.update(
-                        {(output, span): item for output, item in zip(value.producer.outputs, made, strict=False)}
+                    outputs = self._step(value.producer, span) or []
+                    self._selections.update(
+                        {(output, span): item for output, item in zip(value.producer.outputs, outputs, strict=False)}
                     )
-        return self._picks[value, span]
+        return self._selections[value, span]
 
-    def _step(self, node: Node, span: Span) -> Sequence[Picked | Attending] | None:
-        """What a node makes of picked tokens: all its outputs."""
-        operands: dict[int, Picked | Attending] = {}
+    def _step(self, node: Node, span: Span) -> Sequence[SelectedTokens | AttentionLogits] | None:
+        """All outputs of a node for the selected tokens; None if no rule applies."""
+        operands: dict[int, SelectedTokens | AttentionLogits] = {}
         for index, value in node.operands:
             back = trace_back(node, index, span) if value in self._inside else None
             if back is not None:
-                found = self._picked(value, back)
-                if found is None:
+                selection = self._selected(value, back)
+                if selection is None:
                     return None
-                operands[index] = found
-        whole = [index for index, value in node.operands if value in self._inside and index not in operands]
+                operands[index] = selection
+        unselected = [index for index, value in node.operands if value in self._inside and index not in operands]
         if not operands:
             return None
-        if whole or any(isinstance(item, Attending) for item in operands.values()):
-            done = self._attention(node, operands, span) if whole else self._attend(node, operands, span)
-            if done is not None or whole:
-                return None if done is None else [done]
-        held = {i: self._spread_out(item) if isinstance(item, Attending) else item for i, item in operands.items()}
-        known = {index: item for index, item in held.items() if item is not None}
-        return self._repeat(node, known, span) if len(known) == len(held) else None
+        if unselected or any(isinstance(item, AttentionLogits) for item in operands.values()):
+            outcome = self._attention(node, operands, span) if unselected else self._attend(node, operands, span)
+            if outcome is not None or unselected:
+                return None if outcome is None else [outcome]
+        items = {i: self._spread_out(item) if isinstance(item, AttentionLogits) else item for i, item in operands.items()}
+        selections = {index: item for index, item in items.items() if item is not None}
+        return self._repeat(node, selections, span) if len(selections) == len(items) else None
 
-    def _repeat(self, node: Node, operands: Mapping[int, Picked], span: Span) -> list[Picked] | None:
-        """A node that treats every token alike, for the picked ones."""
+    def _repeat(self, node: Node, operands: Mapping[int, SelectedTokens], span: Span) -> list[SelectedTokens] | None:
+        """The outputs of a node that treats every token alike; None if another operand depends on the input."""
         spread = any(item.spread for item in operands.values())
         if spread and len(self._tokens) > 1:
             operands = {i: item if item.spread else self._spread(item) for i, item in operands.items()}
-        items = self._count(spread)
+        items = self._count(spread=spread)
         inputs: list[Value | None] = []
         for index, value in enumerate(node.inputs):
             if index in operands:
@@ -209,18 +222,18 @@ class Queries:
             elif value is None or operation_of(node).tells(index):
                 inputs.append(value)
             else:
-                beside = self._beside(node, index, span, spread)
+                beside = self._beside(node, index, span, spread=spread)
                 if beside is None:
                     return None
                 inputs.append(beside)
         shapes = [span.resized(shape_of(output), items) for output in node.outputs]
-        as_before = operation_of(node).pointwise and operation_of(node).moves == "all" and operands[0].total
-        last = len(shapes[0]) - 1
-        total = as_before or (node.kind == "softmax" and [axis % len(shapes[0]) for axis in node.attributes["axes"]] == [last])
-        return [Picked(made, span, spread, total) for made in made_of(self._trace, node, inputs, shapes)]
+        as_before = operation_of(node).pointwise and operation_of(node).moves == "all" and operands[0].normalised
+        rank = len(shapes[0])
+        normalised = as_before or (node.kind == "softmax" and [axis % rank for axis in node.attributes["axes"]] == [rank - 1])
+        return [SelectedTokens(result, span, spread, normalised) for result in repeat_node(self._trace, node, inputs, shapes)]
 
-    def _beside(self, node: Node, index: int, span: Span, spread: bool) -> Value | None:
-        """An operand that no mask reaches, for the picked tokens."""
+    def _beside(self, node: Node, index: int, span: Span, *, spread: bool) -> Value | None:
+        """An operand that no mask reaches, for the selected tokens; None if it depends on the input."""
         value: Value | None = node.operand(index)
         assert value is not None
         if not is_fixed(self._graph, value):  # what is repeated for every image, as a mask of attention
@@ -233,24 +246,26 @@ class Queries:
         if not back.pure or not span.pure:
             return None
         taken = self._trace.take(value, np.array(self._tokens), axis=back.axis)
-        return self._spread(Picked(taken, back, spread=False)).value if spread and len(self._tokens) > 1 else taken
+        return self._spread(SelectedTokens(taken, back, spread=False)).value if spread and len(self._tokens) > 1 else taken
 
-    def _count(self, spread: bool) -> int:
+    def _count(self, *, spread: bool) -> int:
         return len(self._tokens) * (len(self._weights) if spread else 1)
 
-    def _spread(self, item: Picked) -> Picked:
-        """Each picked token, once for every copy."""
+    def _spread(self, item: SelectedTokens) -> SelectedTokens:
+        """Each selected token, once for every copy."""
         xp, shape, axis = self._trace, shape_of(item.value), item.span.axis
         assert item.span.pure
         copies = len(self._weights)
         apart = (*shape[: axis + 1], 1, *shape[axis + 1 :])
         each = xp.broadcast_to(xp.reshape(item.value, apart), (*shape[: axis + 1], copies, *shape[axis + 1 :]))
-        return replace(item, value=xp.reshape(each, item.span.resized(shape, self._count(True))), spread=True)
+        return replace(item, value=xp.reshape(each, item.span.resized(shape, self._count(spread=True))), spread=True)
 
     # -- attention
 
-    def _attention(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Picked | Attending | None:
-        """Picked queries and the keys of all tokens, or weights of the picked and the values of all."""
+    def _attention(
+        self, node: Node, operands: Mapping[int, SelectedTokens | AttentionLogits], span: Span
+    ) -> SelectedTokens | AttentionLogits | None:
+        """Queries of the selected tokens times keys of all, or their attention weights times values of all."""
         first = operands.get(0)
         rank = len(shape_of(node.outputs[0]))
         if first is None or len(operands) != 1 or not span.pure or span.axis != rank - 2:
@@ -260,7 +275,7 @@ class Queries:
         if node.kind != "matmul" or (len(node.inputs) > 2 and node.inputs[2] is not None):
             return None
         other = self._all.of(node.operand(1))
-        if other is None or not self._all.is_whole(other):
+        if other is None or not self._all.is_complete(other):
             return None
         transposed = bool(node.attributes.get("transpose_b"))
         tokens = len(shape_of(node.operand(1))) - (2 if transposed else 1)
@@ -268,10 +283,12 @@ class Queries:
             return self._compared(node, first, other, span)
         return self._gathered(first, other, span, transposed)
 
-    def _compared(self, node: Node, queries: Picked | Attending, keys: Soft, span: Span) -> Attending | None:
-        """Queries times keys: affine in the keys, for what a query is."""
-        if not isinstance(queries, Picked) or queries.spread:
-            return None
+    def _compared(
+        self, node: Node, queries: SelectedTokens | AttentionLogits, keys: MaskedTokens, span: Span
+    ) -> AttentionLogits | None:
+        """q k for all tokens: for a given q affine in the keys, so the logits are token masks like these."""
+        if not isinstance(queries, SelectedTokens) or queries.spread:
+            return None  # queries that masks have changed differ from copy to copy
         shape = span.resized(shape_of(node.outputs[0]), len(self._tokens))
         tokens = Span(len(shape) - 1)
         (value,) = self._trace.repeat(node, [queries.value, keys.value], [shape])
@@ -279,55 +296,61 @@ class Queries:
         if keys.rest is not None:
             count = keys.tokens.length(shape_of(keys.rest))
             (rest,) = self._trace.repeat(node, [queries.value, keys.rest], [tokens.resized(shape, count)])
-        return Attending(Soft(value, rest, Span(0), tokens, self._all.every), span)
+        return AttentionLogits(MaskedTokens(value, rest, Span(0), tokens, self._all.all_tokens), span)
 
-    def _attend(self, node: Node, operands: Mapping[int, Picked | Attending], span: Span) -> Attending | None:
-        """An affine map of what the picked tokens are to the others: a scale, a bias of positions."""
+    def _attend(
+        self, node: Node, operands: Mapping[int, SelectedTokens | AttentionLogits], span: Span
+    ) -> AttentionLogits | None:
+        """Attention logits behind an affine map, as a scale or a bias of positions; None if it is none."""
         ((index, item),) = operands.items() if len(operands) == 1 else ((0, None),)
         how = operation_of(node).linearity(node, {index}) if operation_of(node).pointwise else None
-        if not isinstance(item, Attending) or how is None:
+        if not isinstance(item, AttentionLogits) or how is None:
             return None
         inputs: dict[int, Value] = {}
         for other, _ in node.operands:
             beside = None if other == index else self._beside(node, other, span, spread=False)
             if beside is None and other != index:
                 return None
-            inputs[other] = item.soft.value if beside is None else beside
-        value, rest = self._elementwise(node, inputs), item.soft.rest
+            inputs[other] = item.logits.value if beside is None else beside
+        value, rest = self._elementwise(node, inputs), item.logits.rest
         if rest is not None or how == "affine":
-            held = rest if rest is not None else zeros((1,) * len(shape_of(item.soft.value)), item.soft.value)
-            rest = self._elementwise(node, {**inputs, index: held})
-        return Attending(replace(item.soft, value=value, rest=rest), span)
+            base = rest if rest is not None else zeros((1,) * len(shape_of(item.logits.value)), item.logits.value)
+            rest = self._elementwise(node, {**inputs, index: base})
+        return AttentionLogits(replace(item.logits, value=value, rest=rest), span)
 
     def _elementwise(self, node: Node, inputs: Mapping[int, Value]) -> Value:
         shape = reduce(broadcast, (shape_of(value) for value in inputs.values()))
         return self._trace.repeat(node, [inputs[index] for index in sorted(inputs)], [shape])[0]
 
-    def _spread_out(self, item: Attending) -> Picked | None:
-        """[..., S * N, T]: what the picked tokens of every copy are to the others."""
+    def _spread_out(self, item: AttentionLogits) -> SelectedTokens | None:
+        """[..., S * N, T]: rest + w (v - rest), the logits of every copy of the selected tokens."""
         if item in self._spreads:
             return self._spreads[item]
-        xp, soft, axis = self._trace, item.soft, item.queries.axis
-        shape = shape_of(soft.value)
-        if axis != len(shape) - 2 or soft.tokens != Span(len(shape) - 1):
+        xp, logits, axis = self._trace, item.logits, item.queries.axis
+        shape = shape_of(logits.value)
+        if axis != len(shape) - 2 or logits.tokens != Span(len(shape) - 1):
             return None
 
-        def apart(value: Value) -> Value:  # [..., S, 1, T], to stand beside [N, T]
+        def with_axis_of_copies(value: Value) -> Value:  # [..., S, 1, T], to stand beside [N, T]
             return xp.reshape(value, (*shape_of(value)[:-1], 1, shape_of(value)[-1]))
 
-        value, weights = apart(soft.value), self._weights.astype(soft.value.dtype)
-        if soft.rest is None:
+        value, weights = with_axis_of_copies(logits.value), self._weights.astype(logits.value.dtype)
+        if logits.rest is None:
             spread = xp.multiply(value, weights)
         else:
-            rest = apart(soft.rest)
+            rest = with_axis_of_copies(logits.rest)
             spread = xp.add(rest, xp.multiply(xp.subtract(value, rest), weights))
-        made = Picked(xp.reshape(spread, (*shape[:-2], self._count(True), shape[-1])), item.queries, spread=True)
-        self._spreads[item] = made
-        return made
+        selection = SelectedTokens(
+            xp.reshape(spread, (*shape[:-2], self._count(spread=True), shape[-1])), item.queries, spread=True
+        )
+        self._spreads[item] = selection
+        return selection
 
-    def _gathered(self, weights: Picked | Attending, values: Soft, span: Span, transposed: bool) -> Picked | None:
-        """Attention weights times values: p (rest + w (v - rest)), summed over the tokens."""
-        if not isinstance(weights, Picked) or not weights.spread:
+    def _gathered(
+        self, weights: SelectedTokens | AttentionLogits, values: MaskedTokens, span: Span, transposed: bool
+    ) -> SelectedTokens | None:
+        """[..., S * N, D]: the sum over the tokens of p (rest + w (v - rest)), for attention weights p."""
+        if not isinstance(weights, SelectedTokens) or not weights.spread:
             return None
         xp, rank = self._trace, len(shape_of(values.value))
         if values.tokens != Span(rank - (1 if transposed else 2)):
@@ -339,20 +362,26 @@ class Queries:
         masks = np.tile(self._weights, (len(self._tokens), 1)).astype(weights.value.dtype)
         masked = xp.multiply(weights.value, masks)
         if values.rest is None:
-            return Picked(xp.matmul(masked, turned(values.value)), span, spread=True)
-        made = xp.matmul(masked, turned(xp.subtract(values.value, values.rest)))
+            return SelectedTokens(xp.matmul(masked, turned(values.value)), span, spread=True)
+        weighted_sum = xp.matmul(masked, turned(xp.subtract(values.value, values.rest)))
         rest = turned(values.rest)
-        if not weights.total or shape_of(rest)[-2] != 1:
-            whole = (*shape_of(rest)[:-2], shape_of(weights.value)[-1], shape_of(rest)[-1])
-            rest = xp.matmul(weights.value, xp.broadcast_to(rest, whole))
-        return Picked(xp.add(made, rest), span, spread=True)
+        if not weights.normalised or shape_of(rest)[-2] != 1:  # else the sum of p times the rest is the rest
+            sizes = (*shape_of(rest)[:-2], shape_of(weights.value)[-1], shape_of(rest)[-1])
+            rest = xp.matmul(weights.value, xp.broadcast_to(rest, sizes))
+        return SelectedTokens(xp.add(weighted_sum, rest), span, spread=True)
 
-    def _fused(self, node: Node, queries: Picked | Attending, span: Span) -> Picked | None:
+    def _fused(self, node: Node, queries: SelectedTokens | AttentionLogits, span: Span) -> SelectedTokens | None:
         """Attention in one operation: softmax(scale * queries keys + mask) values."""
         keys, values = self._all.of(node.operand(1)), self._all.of(node.operand(2))
-        if not isinstance(queries, Picked) or queries.spread or node.attributes["causal"] or keys is None or values is None:
+        if (
+            not isinstance(queries, SelectedTokens)
+            or queries.spread
+            or node.attributes["causal"]
+            or keys is None
+            or values is None
+        ):
             return None
-        if not self._all.is_whole(keys) or not self._all.is_whole(values) or keys.tokens != Span(span.axis):
+        if not self._all.is_complete(keys) or not self._all.is_complete(values) or keys.tokens != Span(span.axis):
             return None
         xp, rank = self._trace, span.axis + 2
         swap = (*range(rank - 2), rank - 1, rank - 2)
@@ -360,27 +389,30 @@ class Queries:
         mask = self._mask(node, span)
         if scale is None or mask is False:
             return None
-        turned = xp.permute_dims(xp.multiply(queries.value, scale), swap)  # [..., D, S]: the few are turned, not the keys
+        turned = xp.permute_dims(xp.multiply(queries.value, scale), swap)  # [..., D, S]: fewer than the keys
         value = xp.permute_dims(xp.matmul(keys.value, turned), swap)
         rest = None if keys.rest is None else xp.permute_dims(xp.matmul(keys.rest, turned), swap)
         if isinstance(mask, Value):
             value = xp.add(value, mask)
             rest = mask if rest is None else xp.add(rest, mask)
-        spread = self._spread_out(Attending(Soft(value, rest, Span(0), Span(rank - 1), self._all.every), span))
+        spread = self._spread_out(
+            AttentionLogits(MaskedTokens(value, rest, Span(0), Span(rank - 1), self._all.all_tokens), span)
+        )
         if spread is None:
             return None
-        weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), total=True)
+        weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), normalised=True)
         return self._gathered(weights, values, span, transposed=False)
 
     def _scale(self, node: Node) -> float | None:
+        """The factor of the logits; None if only a run knows it."""
         depth = shape_of(node.operand(0))[-1]
         if len(node.inputs) > 4 and node.inputs[4] is not None:
-            told = self._graph.constant(node.operand(4))
-            return None if told is None else float(told.reshape(-1)[0])
+            scale = self._graph.constant(node.operand(4))
+            return None if scale is None else float(scale.reshape(-1)[0])
         return 1 / float(np.sqrt(depth)) if isinstance(depth, int) else None
 
     def _mask(self, node: Node, span: Span) -> Value | bool:
-        """What is added to the scores of the picked tokens; True for nothing, False where it is not known."""
+        """What is added to the logits of the selected tokens; True for nothing, False if it is not known."""
         if len(node.inputs) < 4 or node.inputs[3] is None or not shape_of(node.operand(3)):
             return True  # a scalar stands for none
         mask = node.operand(3)
@@ -390,11 +422,11 @@ class Queries:
 
     @cached_property
     def _batches(self) -> dict[Value, Span]:
-        """Where the values that tokens are picked from hold the batch."""
-        found = {value: Span(cut.place.batch) for value, cut in self._cuts.items()}
+        """Where the values that tokens are selected from hold the batch."""
+        spans = {value: Span(cut.place.batch) for value, cut in self._cuts.items()}
         for node in self._nodes:
-            before = ((index, found[item]) for index, item in node.operands if item in found)
+            before = ((index, spans[item]) for index, item in node.operands if item in spans)
             after = next((span for index, item in before if (span := follow(node, index, item)) is not None), None)
             if after is not None:
-                found.update((value, after) for value in node.outputs if value not in self._cuts)
-        return found
+                spans.update((value, after) for value in node.outputs if value not in self._cuts)
+        return spans

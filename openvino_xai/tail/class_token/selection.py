@@ -1,4 +1,4 @@
-"""Where the scores pick tokens that no mask weighs, as a class token."""
+"""Token selection: the nodes that take tokens for the scores that no mask weighs, as a class token."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.integers import known_integers
-from openvino_xai.tail.masked import Weighted
+from openvino_xai.tail.masked import WeightedTokens
 
 
-def picking(
-    graph: Graph, cuts: Mapping[Value, Weighted], nodes: Sequence[Node], end: Value
+def token_selectors(
+    graph: Graph, cuts: Mapping[Value, WeightedTokens], nodes: Sequence[Node], end: Value
 ) -> dict[Node, tuple[Span, list[int]]]:
-    """The nodes that pick tokens that no mask weighs, with the axis of tokens; none where others reach `end`, too."""
+    """The nodes that select tokens which no mask weighs, each with the axis of tokens and the indices of those it selects.
+
+    There are none if `end` depends on masked tokens in any other way.
+    """
     weights = next(iter(cuts.values())).weights
     spans: dict[Value, set[Span]] = {value: {Span(cut.place.cells[0])} for value, cut in cuts.items()}
-    found: dict[Node, tuple[Span, list[int]]] = {}
+    selectors: dict[Node, tuple[Span, list[int]]] = {}
     for node in nodes:
-        if (picked := _picked(graph, node, spans.get(node.operand(0), set()), weights)) is not None:
-            found[node] = picked
+        if (selection := _selection(graph, node, spans.get(node.operand(0), set()), weights)) is not None:
+            selectors[node] = selection
         else:
             after = {follow(node, index, span) for index, value in node.operands for span in spans.get(value, ())}
             for value in node.outputs:
                 spans[value] = {span for span in after if span is not None}
-    return _reached(found, cuts, nodes, end)
+    return _reached(selectors, cuts, nodes, end)
 
 
-def _picked(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarray) -> tuple[Span, list[int]] | None:
-    """The axis of tokens and those that a node picks, where no mask weighs these; None for any other node."""
+def _selection(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarray) -> tuple[Span, list[int]] | None:
+    """The axis of tokens and the indices that a node takes along it; None for another node, or if a mask weighs one of them."""
     shape, a = shape_of(node.operand(0)) if spans else (), node.attributes
     for span in spans:
         length = shape[span.axis]
         if not span.pure or not isinstance(length, int):
-            continue
+            continue  # on a merged axis an index is no token
         if node.kind == "gather" and a["axis"] % len(shape) == span.axis:
             indices = known_integers(graph, node, 1)
             tokens = [index % length for index in indices] if indices is not None else None
@@ -50,14 +53,14 @@ def _picked(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarr
 
 
 def _reached(
-    found: Mapping[Node, tuple[Span, list[int]]], cuts: Collection[Value], nodes: Sequence[Node], end: Value
+    selectors: Mapping[Node, tuple[Span, list[int]]], cuts: Collection[Value], nodes: Sequence[Node], end: Value
 ) -> dict[Node, tuple[Span, list[int]]]:
-    """Those that lead to the end; none where the end is reached past them."""
+    """The selectors that lead to the end; none if the end is reached past them."""
     wanted, used = {end}, {}
     for node in reversed(nodes):
         if any(value in wanted for value in node.outputs):
-            if node in found:
-                used[node] = found[node]
+            if node in selectors:
+                used[node] = selectors[node]
             else:
                 wanted.update(value for _, value in node.operands)
     return {} if wanted & set(cuts) else used
