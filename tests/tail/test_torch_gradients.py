@@ -100,12 +100,12 @@ class Beside:
 
     def gradients(self, torch: Any) -> np.ndarray:
         """The gradients [B, K, ...] of the logits by the layer, from autograd."""
-        outputs = []
-        hook = self.module.register_forward_hook(lambda module, arguments, output: outputs.append(output) or output)
+        activations = []
+        hook = self.module.register_forward_hook(lambda module, arguments, output: activations.append(output) or output)
         logits = self.network(self.image)
         hook.remove()
         return np.stack(
-            [torch.autograd.grad(logits[:, k].sum(), outputs[-1], retain_graph=True)[0].numpy() for k in IDS], axis=1
+            [torch.autograd.grad(logits[:, k].sum(), activations[-1], retain_graph=True)[0].numpy() for k in IDS], axis=1
         )
 
 
