@@ -1,4 +1,4 @@
-"""Channels that are switched off in tokens: hook and probe ask the same, and the class token keeps what it has."""
+"""Ablation-CAM on tokens: hook and probe give the same maps. Channels are switched off in patches, not in the class token."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ def test_the_hook_and_the_probe_agree(prefix: int, dialect: str) -> None:
     hooked = xai.load(xai.insert(in_dialect(model, dialect), layer=layer, method="ablation_cam", scale="none", targets="all"))
     probed = xai.probe(in_dialect(model, dialect), "ablation_cam", layer=layer)
     photo = np.random.default_rng(5).integers(0, 256, (6, 8, 3), np.uint8)
-    hooked_maps, slow = (network.explain(photo, targets="all") for network in (hooked, probed))
-    slow_maps = dict(zip((target.id for target in slow.targets), slow.maps, strict=True))
+    by_hook, by_probe = (network.explain(photo, targets="all") for network in (hooked, probed))
+    probe_maps = dict(zip((target.id for target in by_probe.targets), by_probe.maps, strict=True))
     compared = 0
-    for target, item in zip(hooked_maps.targets, hooked_maps.maps, strict=True):
-        other = slow_maps[target.id]
-        assert bool(np.ptp(item)) == bool(np.ptp(other))
-        if np.ptp(other):
+    for target, hook_map in zip(by_hook.targets, by_hook.maps, strict=True):
+        probe_map = probe_maps[target.id]
+        assert bool(np.ptp(hook_map)) == bool(np.ptp(probe_map))
+        if np.ptp(probe_map):
             compared += 1
-            np.testing.assert_allclose((item - item.min()) / np.ptp(item), (other - other.min()) / np.ptp(other), atol=1e-3)
+            np.testing.assert_allclose(
+                (hook_map - hook_map.min()) / np.ptp(hook_map), (probe_map - probe_map.min()) / np.ptp(probe_map), atol=1e-3
+            )
     assert compared
 
 

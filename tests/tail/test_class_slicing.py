@@ -1,4 +1,4 @@
-"""Only the classes that are asked for: the same maps, and nothing computed for the others."""
+"""A hook for some classes: their maps are those of a hook for all, and the other classes cost nothing."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_maps_of_some_classes(name: str, targets: str, dialect: str) -> None:
     model = in_dialect(case.build(1 if case.static else "B", 17), dialect)
     results = xai.load(xai.insert(model, layer="f", score="logit", scale="none", targets=targets))(batch)
     ends = "g" if name.endswith("inside") else "logits"
-    references = Oracle(case.build(1, 17), "f", "logit", output=ends).raw(batch)
+    all_maps = Oracle(case.build(1, 17), "f", "logit", output=ends).raw(batch)
     ids = results.get("saliency_class", np.tile([3, 1], (len(batch), 1)))
     np.testing.assert_allclose(
-        results["saliency_map"], np.take_along_axis(references, ids[:, :, None, None], axis=1), atol=1e-4, rtol=1e-4
+        results["saliency_map"], np.take_along_axis(all_maps, ids[:, :, None, None], axis=1), atol=1e-4, rtol=1e-4
     )
 
 
@@ -54,10 +54,10 @@ def test_a_sigmoid_of_some_classes(targets: str, dialect: str) -> None:
         batch = images(case.build(1, 17), 2)
         hooked = xai.insert(in_dialect(case.build("B", 17), dialect), layer="f", score="sigmoid", scale="none", targets=targets)
         results = xai.load(hooked)(batch)
-        references = Oracle(case.build(1, 17), "f", "logit" if name.endswith("inside") else "sigmoid").raw(batch)
+        all_maps = Oracle(case.build(1, 17), "f", "logit" if name.endswith("inside") else "sigmoid").raw(batch)
         ids = results.get("saliency_class", np.tile([3, 1], (2, 1)))
         np.testing.assert_allclose(
-            results["saliency_map"], np.take_along_axis(references, ids[:, :, None, None], axis=1), atol=1e-5
+            results["saliency_map"], np.take_along_axis(all_maps, ids[:, :, None, None], axis=1), atol=1e-5
         )
 
 
@@ -66,8 +66,10 @@ def test_a_sigmoid_of_some_classes(targets: str, dialect: str) -> None:
 @pytest.mark.parametrize("name", ["pool and linear", "mlp head", "product, scale and shift", "batch from a shape"])
 def test_other_classes_cost_nothing(name: str, targets: str, dialect: str) -> None:
     model = in_dialect(FORMS[name].build("B", 17), dialect)
-    of_all, some = (xai.insert(model, layer="f", score="logit", targets=classes).layer.cost for classes in ("all", targets))
-    of_softmax = xai.insert(model, layer="f", score="softmax", targets=targets).layer.cost  # a softmax needs them all
-    assert of_all is not None and some is not None and of_softmax is not None
-    assert some < of_all
-    assert some < of_softmax
+    all_cost, some_cost = (
+        xai.insert(model, layer="f", score="logit", targets=choice).layer.cost for choice in ("all", targets)
+    )
+    softmax_cost = xai.insert(model, layer="f", score="softmax", targets=targets).layer.cost  # a softmax needs them all
+    assert all_cost is not None and some_cost is not None and softmax_cost is not None
+    assert some_cost < all_cost
+    assert some_cost < softmax_cost

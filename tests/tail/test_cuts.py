@@ -1,4 +1,4 @@
-"""A cut of several values: together they separate the image from the scores, and each has cells of its own."""
+"""A cut of two values, each with cells of its own, that together separate the image from the scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from openvino_xai.surgery.verify.hook import verify_hook
 from openvino_xai.tail.reverse_mode import Backward
 from openvino_xai.tail.target import All, Target
 
-# two levels, of 6 x 8 and of 3 x 4 cells, of which neither separates the image from the scores
+# two levels, `f` of 6 x 8 cells and `g` of 3 x 4; neither alone separates the image from the scores
 BODY = """c = Conv<pads=[1,1,1,1]>(image, w0) f = Relu(c) d = Conv<strides=[2,2], pads=[1,1,1,1]>(c, w1) g = Relu(d)
 {tail} j = Concat<axis=1>(p, q) v = Flatten(j) logits = Gemm<transB=1>(v, w, b)"""
 TAILS = {
@@ -67,7 +67,7 @@ def test_a_mask_keeps_the_same_block_of_the_image_at_every_size(name: str, kind:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_one_value_alone_is_not_the_cut(dialect: str) -> None:
-    """The oracle sees it: where the second level is left as it is, the maps are others."""
+    """Verification can fail: masking the first level alone gives other maps."""
     original = open_model(in_dialect(model("pools"), dialect))
     here = location(original)
     decision = decide(Request(), here.layer, (original.runtime,))

@@ -1,4 +1,4 @@
-"""Lazy plans against direct ones: the same maps, at less cost."""
+"""A lazy plan gives the maps of the direct plan, which is the definition, at less cost."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from openvino_xai.errors import OutputsChanged
 
 pytestmark = pytest.mark.slow
 
-# f32 sums in another order; scores are of the size of 1
+# f32 sums in another order, of scores near 1
 TOLERANCE = 2e-5
 CHANNELS = 4
-# Here OpenVINO computes all from the convolution to the ReLU as one. To read the layer in its midst changes the last bit of a
-# logit for one image in five, and verification refuses it; the maps are as defined all the same.
+# Here OpenVINO fuses the convolution, the batch norm and the ReLU. Reading the layer between them changes the last bit of a
+# logit for one image in five, which verification refuses. The maps are right all the same, and tested without verification.
 FUSED = {("batch norm", "openvino")}
 
 
@@ -35,15 +35,15 @@ class Body:
         self.channels, self.size, self.value = CHANNELS, (4, 6), "f"
 
     def node(self, text: str) -> str:
-        """The name of a new value, computed by `text`."""
+        """The name of a new value that `text`, an operation in ONNX's text format, computes."""
         name = f"n{len(self.nodes)}"
         self.nodes.append(f"{name} = {text}")
         return name
 
-    def weight(self, shape: Any) -> str:
-        """The name of a new weight, by shape or content."""
+    def weight(self, shape_or_content: Any) -> str:
+        """The name of a new weight, with this content, or random with this shape."""
         name = f"k{len(self.weights)}"
-        self.weights[name] = shape
+        self.weights[name] = shape_or_content
         return name
 
 
@@ -112,7 +112,7 @@ def layer_norm(b: Body, x: str) -> str:
 
 
 def channel_norm(b: Body, x: str) -> str:
-    """Layer norm over the channels of NCHW, as it is exported: from its parts."""
+    """Layer norm over the channels of NCHW, made of several operations, as exporters write it."""
     mean = b.node(f"ReduceMean<axes=[1]>({x})")
     centred = b.node(f"Sub({x}, {mean})")
     variance = b.node(f"ReduceMean<axes=[1]>({b.node(f'Mul({centred}, {centred})')})")
@@ -206,8 +206,8 @@ def test_lazy_is_direct(case: Case, dialect: str, score: str, batch: int, static
     model = in_dialect(onnx_model, dialect)
     given_images = images(onnx_model, batch)
     plain = xai.load(model)(given_images)["logits"]
-    # In OpenVINO a value in the middle of a chain that is fused cannot be read without changing bits; that is refused.
-    # The direct way does so often; the lazy way, where a multiplication is folded into the weights of a convolution.
+    # Reading a value inside of a chain that OpenVINO fuses changes bits of the logits, and verification refuses it. Direct
+    # plans often do; lazy plans do where a multiplication is folded into the weights of a convolution.
     try:
         hooked = xai.insert(model, layer="f", score=score, scale="none")
     except OutputsChanged:
@@ -218,7 +218,7 @@ def test_lazy_is_direct(case: Case, dialect: str, score: str, batch: int, static
     lazy = xai.load(hooked)(given_images)
     direct = xai.load(xai.insert(model, layer="f", score=score, scale="none", plan="direct", verify=False))(given_images)
     maps = lazy["saliency_map"], direct["saliency_map"]
-    steps = 0.1 if "QuantizeLinear" in case.body else 0  # a sum that falls between two levels may be rounded to either
+    steps = 0.1 if "QuantizeLinear" in case.body else 0  # a sum between two levels may be rounded to either
     np.testing.assert_allclose(maps[0], maps[1], atol=TOLERANCE * max(1, np.abs(maps[1]).max()) + steps)
 
 
@@ -245,7 +245,7 @@ def test_a_layer_in_the_midst_of_what_is_fused_is_refused_or_changes_no_bit(name
         assert "choose another layer" in str(error)
         return
     size = (224, 224) if open_sizes else (6, 8)
-    for seed in range(40):  # another processor may round otherwise
+    for seed in range(40):  # processors round differently: look at many images
         image = np.random.default_rng(seed).normal(0, 1, (1, 3, *size)).astype(np.float32)
         np.testing.assert_array_equal(xai.load(hooked)(image)["logits"], xai.load(model)(image)["logits"])
 
@@ -333,7 +333,7 @@ def test_lazy_costs_less_and_adds_no_weights(name: str, dialect: str) -> None:
 @pytest.mark.parametrize("low", [0.0, -0.7, 0.2])
 @pytest.mark.parametrize("plan", ["lazy", "direct"])
 def test_fake_quantize(plan: str, low: float) -> None:
-    """OpenVINO's own quantisation, whether zero is one of its levels or not, before the pool and after."""
+    """OpenVINO's FakeQuantize before and after the pool; zero is one of its levels, or is not."""
     image = op.parameter([-1, 3, 6, 8], np.float32, "image")
     rng = np.random.default_rng(2)
     stem = op.convolution(image, rng.normal(0, 0.5, (4, 3, 3, 3)).astype(np.float32), [1, 1], [1, 1], [1, 1], [1, 1])
@@ -365,6 +365,6 @@ def test_fake_quantize(plan: str, low: float) -> None:
             expected[:, :, h, w] = quantised(quantised(masked, 2.0).mean(axis=(2, 3)), 1.0) @ weights
     hooked = xai.insert(model, layer="f", score="logit", scale="none", plan=plan, verify=False)
     maps = xai.load(hooked)(given_images)["saliency_map"]
-    step = (1.0 - low) / 255 * np.abs(weights).sum(axis=0).max()  # every channel's sum may fall between two levels
+    step = (1.0 - low) / 255 * np.abs(weights).sum(axis=0).max()  # the sum of each channel may be rounded to either level
     assert np.abs(maps - expected).max() <= step
     assert (np.abs(maps - expected) < 1e-5).mean() > 0.9

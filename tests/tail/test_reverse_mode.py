@@ -1,4 +1,4 @@
-"""Grad-CAM's family, inserted: against maps made of finite differences, and what insertion refuses."""
+"""Hooks of Grad-CAM's family: their maps are those of finite differences, and models without a gradient are refused by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def unit(maps: np.ndarray) -> np.ndarray:
 
 
 def true_maps(name: str, method: str, jacobian: np.ndarray | None = None) -> np.ndarray:
-    """[B, K, H, W], before they are scaled."""
+    """The maps [B, K, H, W] of a method from finite differences, before they are scaled."""
     true = slopes(name)
     return slow_family(method, true.values["x"], true.jacobian if jacobian is None else jacobian)
 
@@ -39,15 +39,15 @@ def true_maps(name: str, method: str, jacobian: np.ndarray | None = None) -> np.
 def test_maps_are_those_of_the_papers(name: str, method: str, dialect: str) -> None:
     hooked = xai.insert(in_dialect(CASES[name].model("B"), dialect), method=method, layer="x", targets="all")
     assert (hooked.record["method"], hooked.record["score"]) == (method, "logit")
-    outputs = xai.load(hooked)(slopes(name).image)["saliency_map"]
-    np.testing.assert_allclose(outputs, unit(true_maps(name, method)), atol=2e-4)
+    maps = xai.load(hooked)(slopes(name).image)["saliency_map"]
+    np.testing.assert_allclose(maps, unit(true_maps(name, method)), atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["attention, as exported", "windows", "a step aside", "1x1 head, pool"])
 def test_whatever_the_tail(name: str, dialect: str) -> None:
-    outputs = xai.load(xai.insert(in_dialect(CASES[name].model("B"), dialect), method="hires_cam", layer="x", targets="all"))
-    np.testing.assert_allclose(outputs(slopes(name).image)["saliency_map"], unit(true_maps(name, "hires_cam")), atol=2e-4)
+    network = xai.load(xai.insert(in_dialect(CASES[name].model("B"), dialect), method="hires_cam", layer="x", targets="all"))
+    np.testing.assert_allclose(network(slopes(name).image)["saliency_map"], unit(true_maps(name, "hires_cam")), atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -79,10 +79,10 @@ def test_fd_cam_switches_channels(name: str, targets: str | list[int], dialect: 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("targets", ["top:1", "asked", [2]])
 def test_channels_are_switched_in_the_weights_of_one_class(targets: str | list[int], dialect: str) -> None:
-    """Ahead of a map of classes no copy of the features is made: the price is far from one network a channel."""
+    """Where a 1x1 convolution gives the classes, channels are switched in its weights: features are not copied."""
     model = in_dialect(CASES["1x1 head, pool"].model("B"), dialect)
-    of_one, of_all = (xai.insert(model, method="fd_cam", layer="x", targets=t).layer for t in (targets, "all"))
-    assert of_one.cost is not None and of_all.cost is not None and of_one.cost < 0.5 * of_all.cost
+    one_class, all_classes = (xai.insert(model, method="fd_cam", layer="x", targets=t).layer for t in (targets, "all"))
+    assert one_class.cost is not None and all_classes.cost is not None and one_class.cost < 0.5 * all_classes.cost
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -91,7 +91,7 @@ def test_abs_cam_asks_what_each_channel_uncovers(targets: str | list[int], diale
     name = "strided convolution"
     true = slopes(name)
     first = slow_abs(true.values["x"], true.jacobian)
-    network = ReferenceEvaluator(doubled(CASES[name].model()))
+    evaluator = ReferenceEvaluator(doubled(CASES[name].model()))
     ranked = np.argsort(-true.values["logits"], axis=1)
     ids = (
         np.tile(targets, (2, 1))
@@ -102,9 +102,7 @@ def test_abs_cam_asks_what_each_channel_uncovers(targets: str | list[int], diale
     )
     model = in_dialect(CASES[name].model("B"), dialect)
     for method in ("abs_cam_init", "abs_cam"):
-        outputs = xai.load(xai.insert(model, method=method, layer="x", targets=targets, scale="none"))(true.image)[
-            "saliency_map"
-        ]
+        maps = xai.load(xai.insert(model, method=method, layer="x", targets=targets, scale="none"))(true.image)["saliency_map"]
         for image, index in np.ndindex(ids.shape):
             k = ids[image, index]
             wanted = first[image, k]
@@ -113,9 +111,9 @@ def test_abs_cam_asks_what_each_channel_uncovers(targets: str | list[int], diale
                 for channel, slope in zip(true.values["x"][image], true.jacobian[image, k], strict=True):
                     mask = unit((np.abs(slope).mean() * channel)[None, None])[0, 0]  # the layer is as large as the image
                     covered = true.image[image].astype(np.float64) * mask
-                    y = network.run(None, {"image": np.stack([covered, covered])})[0][0]
+                    y = evaluator.run(None, {"image": np.stack([covered, covered])})[0][0]
                     wanted += np.exp(y[k]) / np.exp(y).sum() * mask
-            np.testing.assert_allclose(outputs[image, index], wanted, atol=1e-4 * wanted.max())
+            np.testing.assert_allclose(maps[image, index], wanted, atol=1e-4 * wanted.max())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -125,14 +123,14 @@ def test_abs_cam_asks_what_each_channel_uncovers(targets: str | list[int], diale
 )
 def test_what_is_too_large_at_once_is_asked_in_chunks(method: str, name: str, limit: int, dialect: str) -> None:
     model, image = CASES[name].model("B"), slopes(name).image
-    at_once, apart = (
+    at_once, in_chunks = (
         xai.insert(in_dialect(model, dialect), method=method, layer="x", targets="all", max_memory=most)
         for most in (2**30, limit)
     )
-    assert at_once.layer.memory is not None and apart.layer.memory is not None
-    assert at_once.layer.memory > limit >= apart.layer.memory
-    outputs = [xai.load(hooked)(image)["saliency_map"] for hooked in (at_once, apart)]
-    np.testing.assert_allclose(*outputs, atol=1e-4)
+    assert at_once.layer.memory is not None and in_chunks.layer.memory is not None
+    assert at_once.layer.memory > limit >= in_chunks.layer.memory
+    maps = [xai.load(hooked)(image)["saliency_map"] for hooked in (at_once, in_chunks)]
+    np.testing.assert_allclose(*maps, atol=1e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -151,7 +149,7 @@ def test_smooth_grad_cam_plus_plus_means_over_noise(dialect: str) -> None:
         )
         outputs = xai.load(hooked)(true.image)
         wanted = np.take_along_axis(maps, outputs["saliency_class"][:, :, None, None], axis=1) if targets == "top:1" else maps
-        # features of both signs nearly cancel below the quotient, and rounding grows
+        # features of both signs nearly cancel in the denominator, which makes rounding errors larger
         np.testing.assert_allclose(outputs["saliency_map"], wanted, atol=1e-3 * maps.max(), rtol=1e-3)
 
 
@@ -161,13 +159,13 @@ def test_smooth_grad_cam_plus_plus_means_over_noise(dialect: str) -> None:
 def test_the_most_probable_classes_unless_told(name: str, batch: int | str, dialect: str) -> None:
     model, true = CASES[name].model(batch), slopes(name)
     ranked = np.argsort(-true.values["logits"], axis=1)
-    of_all = unit(true_maps(name, "grad_cam"))
+    all_maps = unit(true_maps(name, "grad_cam"))
     for targets, ids in ((None, ranked[:, :1]), ("top:3", ranked[:, :3]), ([4, 0], np.array([[4, 0], [4, 0]]))):
         outputs = xai.load(xai.insert(in_dialect(model, dialect), method="grad_cam", layer="x", targets=targets))(true.image)
         if not isinstance(targets, list):
             assert np.array_equal(outputs["saliency_class"], ids)
         np.testing.assert_allclose(
-            outputs["saliency_map"], np.take_along_axis(of_all, ids[:, :, None, None], axis=1), atol=2e-4
+            outputs["saliency_map"], np.take_along_axis(all_maps, ids[:, :, None, None], axis=1), atol=2e-4
         )
 
 
@@ -192,9 +190,9 @@ def test_a_gate_leaves_images_out(dialect: str) -> None:
     true = slopes("strided convolution")
     model = in_dialect(CASES["strided convolution"].model("B"), dialect)
     network = xai.load(xai.insert(model, method="grad_cam", layer="x", targets=[1], gate=True))
-    outputs = network(true.image, explain=np.array([False, True]))["saliency_map"]
-    assert not outputs[0].any()
-    np.testing.assert_allclose(outputs[1], unit(true_maps("strided convolution", "grad_cam"))[1, 1:2], atol=2e-4)
+    maps = network(true.image, explain=np.array([False, True]))["saliency_map"]
+    assert not maps[0].any()
+    np.testing.assert_allclose(maps[1], unit(true_maps("strided convolution", "grad_cam"))[1, 1:2], atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -234,8 +232,8 @@ def test_values_that_may_not_be_read_are_computed_again(dialect: str, changed_on
     model = in_dialect(CASES["attention, as exported"].model("B"), dialect)
     hooked = xai.insert(model, method="hires_cam", layer="x", targets="all")
     assert [decision.isolated for decision in changed_once] == [False, True]
-    outputs = xai.load(hooked)(true.image)["saliency_map"]
-    np.testing.assert_allclose(outputs, unit(true_maps("attention, as exported", "hires_cam")), atol=2e-4)
+    maps = xai.load(hooked)(true.image)["saliency_map"]
+    np.testing.assert_allclose(maps, unit(true_maps("attention, as exported", "hires_cam")), atol=2e-4)
 
 
 def test_a_constant_limit_that_is_computed() -> None:

@@ -1,4 +1,4 @@
-"""What is explained, asked in each of the ways in which it is needed: all of them have to mean the same scores."""
+"""A target: its traced scores, its adjoint, its slice of classes and its NumPy reference all mean the same scores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scores(classes: int = CLASSES, activation: str | None = None) -> Scores:
 
 
 def picked(pick: Pick) -> np.ndarray:
-    """[B, T]: the classes that are meant."""
+    """The ids [B, T] of the classes that a pick means."""
     match pick:
         case Ids(ids):
             return np.tile(ids, (BATCH, 1))
@@ -71,12 +71,12 @@ def test_what_is_computed_is_the_reference(word: str, score: Score) -> None:
     y = Value("y", (BATCH * COPIES, CLASSES), np.dtype(np.float64), native="y")
     rows = target.scores_of(trace, y, columns, (BATCH, COPIES))
     assert rows.shape == (BATCH, COPIES, columns.count)
-    values = {y: Y, target.scores.value: PLAIN}
+    inputs = {y: Y, target.scores.value: PLAIN}
     if columns.input is not None:
-        values[columns.input] = QUESTION
+        inputs[columns.input] = QUESTION
     true = target.reference(Y).reshape(BATCH, COPIES, CLASSES)
-    outputs = computed(trace.nodes, values, {})[rows]
-    np.testing.assert_allclose(outputs, np.take_along_axis(true, picked(PICKS[word])[:, None], axis=2), rtol=1e-5)
+    values = computed(trace.nodes, inputs, {})[rows]
+    np.testing.assert_allclose(values, np.take_along_axis(true, picked(PICKS[word])[:, None], axis=2), rtol=1e-5)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -85,11 +85,11 @@ def test_its_adjoint_is_the_slope_of_the_reference(score: Score) -> None:
     y, g = (Value(name, Y.shape, np.dtype(np.float64), native=name) for name in "yg")
     weights, step = np.random.default_rng(7).normal(size=Y.shape), 1e-6
     adjoint = target.adjoint(trace, y, g)
-    derivative = weights if adjoint is g else computed(trace.nodes, {y: Y, g: weights}, {})[adjoint]
+    gradient = weights if adjoint is g else computed(trace.nodes, {y: Y, g: weights}, {})[adjoint]
     for k in range(CLASSES):
         moved = np.where(np.arange(CLASSES) == k, step, 0)
         slope = ((target.reference(Y + moved) - target.reference(Y - moved)) * weights).sum(axis=1) / (2 * step)
-        np.testing.assert_allclose(derivative[:, k], slope, atol=1e-8)
+        np.testing.assert_allclose(gradient[:, k], slope, atol=1e-8)
 
 
 def test_a_slice_is_taken_where_no_score_needs_the_others() -> None:
@@ -116,7 +116,7 @@ def test_one_class_is_read_through_a_sigmoid() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_masks_of_the_image_weigh_by_the_probability_of_the_single_class(dialect: str) -> None:
-    """A softmax of one logit is 1 for every mask, and each channel would weigh the same."""
+    """A softmax of a single logit is 1 for every mask, and would give all channels the same weight: a sigmoid is taken."""
     body = STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
     model = tiny(body, output="float[B,1] logits", **{**LINEAR, "w": (1, 4), "b": (1,)})
     batch = images(model, 2)

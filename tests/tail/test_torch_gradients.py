@@ -1,4 +1,7 @@
-"""Rules and tails of real architectures against torch's autograd, and maps against the grad-cam package: optional checks."""
+"""Derivatives agree with torch's autograd, and maps with the package grad-cam, for real architectures.
+
+These tests are skipped where torch is not installed.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,14 @@ from openvino_xai.tail.target import Ids
 
 pytestmark = pytest.mark.slow
 
-SIDE = {"vit": 64, "swin": 64, "vgg": 224}  # pixels, elsewhere 96
+SIDE = {"vit": 64, "swin": 64, "vgg": 224}  # pixels of the image; 96 for the others
 IDS = (3, 7)
 CLASSES = 10
 PACKAGE = {"grad_cam": "GradCAM", "hires_cam": "HiResCAM", "layer_cam": "LayerCAM", "xgrad_cam": "XGradCAM"}
 
 
 def with_modules(torch: Any, densenet: Any) -> Any:
-    """A DenseNet whose last ReLU is a module, that the package can find."""
+    """A DenseNet whose last ReLU is a module, as the package needs it."""
     pool = torch.nn.AdaptiveAvgPool2d(1)
     return torch.nn.Sequential(densenet.features, torch.nn.ReLU(), pool, torch.nn.Flatten(), densenet.classifier)
 
@@ -53,7 +56,7 @@ def network(torch: Any, name: str) -> Any:
         "swin": lambda: zoo.SwinTransformer([4, 4], 32, [2, 2], [2, 4], [4, 4], num_classes=CLASSES),
     }[name]()
     for parameter in model.parameters():
-        if parameter.ndim > 1:  # seeded weights that let every class differ
+        if parameter.ndim > 1:  # random weights for which the classes differ
             torch.nn.init.normal_(parameter, std=(2 / parameter[0].numel()) ** 0.5)
     return model.eval()
 
@@ -62,7 +65,7 @@ ARCHITECTURES = ["resnet", "vgg", "mobilenet_v3", "efficientnet", "densenet", "c
 
 
 class Beside:
-    """A network in torch, as a file, and the module whose output is the layer that a hook takes."""
+    """A torch network, the ONNX file of it, and the module whose output is the layer that the hook chose."""
 
     def __init__(self, torch: Any, name: str) -> None:
         side = SIDE.get(name, 96)
@@ -81,24 +84,24 @@ class Beside:
         self.module = self._module(torch, features({"image": self.image.numpy()})[CUT])
 
     def _module(self, torch: Any, features: np.ndarray) -> Any:
-        matching, hooks = [], []
+        matches, hooks = [], []
         for module in self.network.modules():
 
-            def look(module: Any, inputs: Any, output: Any) -> None:
+            def look(module: Any, arguments: Any, output: Any) -> None:
                 same = isinstance(output, torch.Tensor) and output.shape == features.shape
                 if same and np.allclose(output.detach().numpy(), features, atol=1e-4):
-                    matching.append(module)
+                    matches.append(module)
 
             hooks.append(module.register_forward_hook(look))
         self.network(self.image)
         for hook in hooks:
             hook.remove()
-        return matching[-1]
+        return matches[-1]
 
     def gradients(self, torch: Any) -> np.ndarray:
-        """[B, K, ...], by autograd."""
+        """The gradients [B, K, ...] of the logits by the layer, from autograd."""
         activations = []
-        hook = self.module.register_forward_hook(lambda module, inputs, output: activations.append(output) or output)
+        hook = self.module.register_forward_hook(lambda module, arguments, output: activations.append(output) or output)
         logits = self.network(self.image)
         hook.remove()
         return np.stack(
@@ -108,7 +111,7 @@ class Beside:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_is_that_of_autograd(name: str, torch: Any) -> None:
-    """In f64, but for constants such as 1 / N, and what is folded: hooks hold them in f32, and each may be half a step off."""
+    """In f64, apart from folded values and constants such as 1 / N: hooks hold these in f32, each up to half a step off."""
     true = autograd(torch, name)
     steps = 2 * np.finfo(np.float32).eps  # up to four such constants follow each other in these tails
     np.testing.assert_allclose(by_numpy(name), true, rtol=0, atol=steps * np.abs(true).max())
@@ -156,11 +159,11 @@ def test_maps_are_those_of_the_package(beside: Beside, method: str, torch: Any) 
     ours = xai.load(hooked)(beside.image.numpy())["saliency_map"]
     for index, k in enumerate(IDS):
         theirs(input_tensor=beside.image, targets=[ClassifierOutputTarget(k)] * 2)
-        # larger features, which change no scaled map: XGrad-CAM adds 1e-7 to a sum of them that is nearly 0 here
+        # The package's XGrad-CAM adds 1e-7 to a sum of features that is nearly 0 here. Larger features change no scaled map.
         activations = theirs.activations_and_grads.activations[0].numpy() * 1e4
         gradients = theirs.activations_and_grads.gradients[0].numpy()
         raw = np.maximum(
             theirs.get_cam_image(beside.image, beside.module, None, activations, gradients, False), 0
-        )  # before it is enlarged
+        )  # the package's map before it is enlarged
         for our_map, their_map in zip(ours[:, index], raw, strict=True):
             assert np.abs(our_map / max(our_map.max(), 1e-30) - their_map / max(their_map.max(), 1e-30)).max() < 1e-4

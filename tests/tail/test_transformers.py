@@ -1,4 +1,4 @@
-"""Vision transformers: the last attention block, found by structure, and explained as the slow definition does."""
+"""Vision transformers: the last attention block is found by structure, and its maps are those of the slow definition."""
 
 from __future__ import annotations
 
@@ -49,16 +49,12 @@ def test_a_batch_that_is_written_into_the_model(name: str, built: int, dialect: 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [({"kernel": "cell"}, {"kernel": "cell"}), ({"score": "logit"}, {"score": "logit"})],
-    ids=["single cells", "logits"],
-)
-def test_options(options: dict[str, Any], expected: dict[str, Any], dialect: str) -> None:
+@pytest.mark.parametrize("options", [{"kernel": "cell"}, {"score": "logit"}], ids=["single cells", "logits"])
+def test_options(options: dict[str, Any], dialect: str) -> None:
     variant = VARIANTS["fused"]
     batch = images(variant.build("B"), 2)
     _, maps = hooked_maps(variant, dialect, "B", batch, **options)
-    np.testing.assert_allclose(maps, oracle(variant, **expected).raw(batch), rtol=ROUNDING, atol=ROUNDING)
+    np.testing.assert_allclose(maps, oracle(variant, **options).raw(batch), rtol=ROUNDING, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -69,15 +65,15 @@ def test_targets(targets: str, score: str, dialect: str) -> None:
     batch = images(variant.build("B"), 2)
     hooked = xai.insert(in_dialect(variant.build("B"), dialect), targets=targets, score=score, scale="none")
     outputs = xai.load(hooked)(batch)
-    references = oracle(variant, score=score).raw(batch)
+    all_maps = oracle(variant, score=score).raw(batch)
     ids = outputs["saliency_class"] if targets == "top:2" else np.array([[3, 1]] * 2)
-    expected = np.take_along_axis(references, ids[:, :, None, None], axis=1)
+    expected = np.take_along_axis(all_maps, ids[:, :, None, None], axis=1)
     np.testing.assert_allclose(outputs["saliency_map"], expected, rtol=ROUNDING, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("name", [name for name, variant in VARIANTS.items() if variant.head != "mean"])
 def test_a_lazy_plan_costs_little(name: str) -> None:
-    """Nothing is repeated for all tokens where few of them reach the scores."""
+    """Where few tokens reach the scores, a lazy plan computes nothing for the others."""
     model = VARIANTS[name].build("B")
     lazy, direct = (xai.insert(model, layer=VARIANTS[name].layer, plan=plan).layer.cost or 0 for plan in ("lazy", "direct"))
     assert lazy - 1 < (direct - 1) / 3
@@ -92,7 +88,7 @@ def test_the_method_is_chosen_by_structure(dialect: str) -> None:
         "1",
     )
     by_mean = xai.insert(in_dialect(VARIANTS["mean of patches"].build("B"), dialect))
-    assert by_mean.record["method"] == "reciprocam"  # the patches behind the last norm are cells, and cost nothing
+    assert by_mean.record["method"] == "reciprocam"  # behind the last norm patches are cells, which cost nothing
     assert by_mean.layer.cells == (HEIGHT, WIDTH)
 
 
@@ -109,7 +105,7 @@ def test_another_block_is_named(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_tokens_that_cannot_be_inferred_are_told(dialect: str) -> None:
-    """Patches in an order of their own: rows and columns are lost on the way, and only a user knows them."""
+    """The patches are reordered so that rows and columns cannot be inferred: the caller has to give the token grid."""
     model = VARIANTS["fused"].build("B")
     flatten = model.graph.node[1]
     flatten.output[0] = "r4"
@@ -146,7 +142,7 @@ def test_what_is_told_wrongly_is_refused() -> None:
 def test_a_block_of_which_no_shape_is_known_is_listed() -> None:
     model = VARIANTS["fused"].build(1)
     softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
-    softmax.op_type = "Unheard"  # and what comes behind it has no shape
+    softmax.op_type = "Unheard"  # so that nothing behind it has a shape
     (block,) = (layer for layer in xai.layers(model) if layer.method == "vit_reciprocam")
     assert (block.shape, block.cost) == ((), None)
     assert "are not known to be the cells of the image" in str(block.reason)
