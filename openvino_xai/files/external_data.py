@@ -21,31 +21,31 @@ FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0
 
 
 def data_beside(path: Path) -> Path | None:
-    """Where the data of a model is that has one file of it, called as the model is; None for other formats."""
+    """The file with the data of a model, where its format has one of the same name; None for other formats."""
     return path.with_suffix(DATA[path.suffix]) if path.suffix in DATA else None
 
 
-def open_beside(folder: Path, location: str, said: str) -> BinaryIO:
-    """The file at a location in a model's folder, open. `said` is who says that data is there.
+def open_beside(folder: Path, location: str, subject: str) -> BinaryIO:
+    """The file at a location in a model's folder, open. Messages call the data `subject`.
 
     What is checked is what was opened, whatever the path leads to a moment later. Raises ModelError.
     """
     place = PurePosixPath(location)
     if not place.name or place.is_absolute() or ".." in place.parts:
-        raise ModelError(f"{said} is in '{location}', which is no file in the model's folder: it has to lie there")
+        raise ModelError(f"{subject} is in '{location}', which is no file in the model's folder: it has to lie there")
     path = folder / place
     try:
         before = path.lstat()
         if not stat.S_ISREG(before.st_mode):  # opening a device may do something already
-            raise ModelError(_refusal(said, location))
+            raise ModelError(_refusal(subject, location))
         file = os.fdopen(os.open(path, FLAGS), "rb")
         opened = os.fstat(file.fileno())
         straight = path.resolve(strict=True) == folder.resolve() / place and os.path.samestat(opened, path.lstat())
     except (OSError, ValueError) as error:  # ValueError: a NUL in a path
-        raise ModelError(f"{said} is in '{location}', and there is no such file that can be read: {error}") from error
+        raise ModelError(f"{subject} is in '{location}', and there is no such file that can be read: {error}") from error
     if not stat.S_ISREG(opened.st_mode) or opened.st_nlink != 1 or not straight:
         file.close()
-        raise ModelError(_refusal(said, location))
+        raise ModelError(_refusal(subject, location))
     return file
 
 
@@ -65,8 +65,8 @@ def _identity(path: Path) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _refusal(said: str, location: str) -> str:
+def _refusal(subject: str, location: str) -> str:
     return (
-        f"{said} is in '{location}', which is no regular file of its own in the model's folder: a link may lead anywhere; "
+        f"{subject} is in '{location}', which is no regular file of its own in the model's folder: a link may lead anywhere; "
         "copy the content there"
     )

@@ -39,7 +39,10 @@ class Value:
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """One operation. `kind` is neutral ("" where no table knows the operation); `op` is the dialect's own name."""
+    """One operation. `kind` is neutral ("" where no table knows the operation); `op` is the dialect's own name.
+
+    A node of a model that is read is `settled`: what is known of the graph was told by it.
+    """
 
     name: str
     kind: str
@@ -48,6 +51,12 @@ class Node:
     outputs: tuple[Value, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     native: Any = None
+    settled: bool = False
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if getattr(self, "settled", False):
+            raise AttributeError(f"{self} is read, and does not change any more")
+        object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
         return f"'{self.name}' ({self.op})"
@@ -106,16 +115,22 @@ class Graph:
     fold: Callable[[Value], np.ndarray]
 
     def __post_init__(self) -> None:
-        self.consumers: dict[Value, list[tuple[Node, int]]] = {}
         varying = set(self.inputs)
         for node in self.nodes:
-            for index, value in node.operands:
-                self.consumers.setdefault(value, []).append((node, index))
             if any(value in varying for _, value in node.operands):
                 varying.update(node.outputs)
         self._varying = varying
         self.contents: dict[Value, np.ndarray | None] = {}  # of small integer tensors, and what is fixed: as far as asked for
         self.fixed: dict[Value, bool] = {}
+
+    @cached_property
+    def consumers(self) -> dict[Value, list[tuple[Node, int]]]:
+        """The nodes that read each value, with the index of the operand. Asked for once all nodes are settled."""
+        consumers: dict[Value, list[tuple[Node, int]]] = {}
+        for node in self.nodes:
+            for index, value in node.operands:
+                consumers.setdefault(value, []).append((node, index))
+        return consumers
 
     @cached_property
     def origins(self) -> dict[str, tuple[Value, int]]:

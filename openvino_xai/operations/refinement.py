@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from openvino_xai.graph.model import Graph, Node, Value
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from openvino_xai.graph.model import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Dim, Size
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations.counting import is_reshape
 from openvino_xai.operations.integers import symbolic_content
 from openvino_xai.operations.table import axes_of, operation_of
+
+
+def settle(graph: Graph, neutral: Callable[[Node], tuple[str, Mapping[str, Any]]]) -> Graph:
+    """The graph, with the kind, the attributes and the sizes of every node, in order; its nodes do not change from then on.
+
+    `neutral` tells the kind and attributes that a node of a dialect has. Raises ModelError for a node that contradicts itself.
+    """
+    for node in graph.nodes:
+        with understood(node):
+            node.kind, node.attributes = neutral(node)
+            refine_shapes(graph, node)
+        node.settled = True
+    return graph
 
 
 def refine_shapes(graph: Graph, node: Node) -> None:

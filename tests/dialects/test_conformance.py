@@ -20,7 +20,7 @@ from tiny import CLASSES, DIALECTS, FEATURES, HEAD, in_dialect, tiny
 from openvino_xai.dialects.open import open_model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.graph.model import Value
-from openvino_xai.graph.trace import Trace
+from openvino_xai.graph.trace import Trace, as_value
 from openvino_xai.graph.vocabulary import WORDS, numpy_namespace
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
@@ -29,7 +29,7 @@ RNG = np.random.default_rng(3)
 A, ROW, COLUMN = (RNG.uniform(0.5, 2, shape).astype(np.float32) for shape in ((2, 3, 4), (4,), (3, 1)))
 TIED = RNG.integers(0, 4, (2, 3, 8)).astype(np.float32)
 HALVES = np.arange(-2.5, 3.5, 0.25, np.float32).reshape(2, 3, 4)
-EVEN, BELOW = np.indices(A.shape).sum(axis=0) % 2 == 0, (HALVES < 0)
+EVEN = np.indices(A.shape).sum(axis=0) % 2 == 0
 IMAGE, KERNEL, GROUPED = (RNG.normal(0, 1, shape).astype(np.float32) for shape in ((2, 4, 3, 5), (4, 3, 2, 3), (4, 3, 3, 3)))
 BESIDE = {"strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1], "groups": 1, "output_padding": [0, 0]}
 STRIDED = {"strides": [2, 1], "pads": [1, 0, 0, 1], "dilations": [1, 2], "groups": 1, "output_padding": [1, 0]}
@@ -51,7 +51,10 @@ CALLS: dict[str, list[Call]] = {  # each word with its operands
         ]
         for word in "max min mean sum".split()
     },
-    "where": [(lambda xp, c, a, b: xp.where(c, a, b), (EVEN, ROW, COLUMN)), (lambda xp, c, a: xp.where(c, a, 0.5), (BELOW, A))],
+    "where": [
+        (lambda xp, c, a, b: xp.where(xp.greater(c, 0.0), a, b), (HALVES, ROW, COLUMN)),
+        (lambda xp, c, a: xp.where(xp.greater(0.0, c), a, 0.5), (HALVES, A)),
+    ],
     "astype": [
         (lambda xp, x: xp.astype(x, "uint8"), (np.rint(A * 60),)),
         (lambda xp, x: xp.astype(x, "float32"), (EVEN,)),
@@ -103,7 +106,8 @@ def emitted(dialect: str, call: Callable[..., Any], arrays: tuple[np.ndarray, ..
     """What the dialect's own runtime makes of a word; behind an open batch, operands are constants but for the first."""
     inputs = arrays[:1] if batch else arrays
     deployed, trace = open_model(in_dialect(of_inputs(inputs, batch), dialect)).twin(), Trace()
-    output = call(trace, *deployed.graph.inputs, *arrays[len(inputs) :])
+    constants = [as_value(array, []) for array in arrays[len(inputs) :]]
+    output = call(trace, *deployed.graph.inputs, *constants)
     emit(Plan(deployed.graph, tuple(trace.nodes), {"output": output}), deployed)
     return deployed.compile()({f"x{index}": array for index, array in enumerate(inputs)})["output"]
 

@@ -26,6 +26,7 @@ def test_it_is_emitted_and_verified():
 """
 TESTS = {
     "Add a method": ["tests/hooks/test_hooks.py", "tests/test_in_both.py", "-k", "energy_map or emitted"],
+    "Add an operation": ["tests/operations/test_laws.py", "tests/dialects/test_conformance.py", "-k", "asinh or case or tried"],
     "Add a metric": ["tests/evaluate/test_metrics.py", "-k", "what_a_map_leaves or constant or allows"],
 }
 

@@ -26,16 +26,16 @@ def test_the_last_layer_with_cells_is_chosen(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_layers_are_listed_best_first_with_their_cost_or_the_reason_against_them(dialect: str) -> None:
-    found = xai.layers(in_dialect(RESIDUAL.build("B", 17), dialect))
-    names = [layer.name for layer in found]
+    layers = xai.layers(in_dialect(RESIDUAL.build("B", 17), dialect))
+    names = [layer.name for layer in layers]
     assert names[:3] == ["r", "s", "f"]
-    assert found[0].cells == (6, 8)
-    assert found[0].shape[1:] == (4, 6, 8)
-    assert [layer.reason is None for layer in found] == sorted((layer.reason is None for layer in found), reverse=True)
-    costs = [layer.cost for layer in found if layer.cost is not None]
+    assert layers[0].cells == (6, 8)
+    assert layers[0].shape[1:] == (4, 6, 8)
+    assert [layer.reason is None for layer in layers] == sorted((layer.reason is None for layer in layers), reverse=True)
+    costs = [layer.cost for layer in layers if layer.cost is not None]
     assert costs == sorted(costs)
     assert costs[0] > 1
-    bypassed = next(layer for layer in found if layer.name == "d")
+    bypassed = next(layer for layer in layers if layer.name == "d")
     assert bypassed.cost is None
     assert bypassed.reason == "it does not separate the image from the scores: 'f' bypasses it and enters 's' (Add)"
 

@@ -20,20 +20,20 @@ CASE = CASES["residual, layer second"]
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_image_the_scores_and_the_layers_are_found(dialect: str) -> None:
-    found = locate(in_dialect(CASE.build("B", 17), dialect))
-    assert (found.image.name, found.scores.name, found.scores.classes) == ("image", "logits", 5)
-    assert found.image_place.cells == (2, 3)
-    assert [candidate.name for candidate in found.usable][:3] == ["r", "s", "f"]
-    assert found.choose().name == found.choose("grad_cam").name == "r"
-    assert not found.blocks
+    model = locate(in_dialect(CASE.build("B", 17), dialect))
+    assert (model.image.name, model.scores.name, model.scores.classes) == ("image", "logits", 5)
+    assert model.image_place.cells == (2, 3)
+    assert [candidate.name for candidate in model.usable][:3] == ["r", "s", "f"]
+    assert model.choose().name == model.choose("grad_cam").name == "r"
+    assert not model.blocks
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_transformer_has_cells_and_blocks(dialect: str) -> None:
     variant = VARIANTS["fused"]
-    found = locate(in_dialect(variant.build("B"), dialect))
-    assert found.choose().attends
-    assert found.choose("vit_reciprocam").name == variant.layer == found.choose().name
+    model = locate(in_dialect(variant.build("B"), dialect))
+    assert model.choose().attends
+    assert model.choose("vit_reciprocam").name == variant.layer == model.choose().name
 
 
 def test_what_a_caller_says_is_obeyed_or_refused() -> None:
@@ -61,12 +61,12 @@ def test_what_a_caller_writes_is_read() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["fused", "registers"])
 def test_a_location_is_the_same_in_a_twin(name: str, dialect: str) -> None:
-    found = locate(in_dialect(VARIANTS[name].build("B"), dialect))
-    here, twin = found.at(found.choose()), found.deployed.twin()
+    model = locate(in_dialect(VARIANTS[name].build("B"), dialect))
+    here, twin = model.at(model.choose()), model.deployed.twin()
     there = here.within(twin.graph)
     pairs = [(here.image, there.image), (here.scores.value, there.scores.value), (here.layer.value, there.layer.value)]
-    for one, other in pairs:
-        assert one is not other and (one.name, one.shape, one.dtype) == (other.name, other.shape, other.dtype)
+    for first, second in pairs:
+        assert first is not second and (first.name, first.shape, first.dtype) == (second.name, second.shape, second.dtype)
     assert {part.value for part in there.layer.cut} <= {value for node in twin.graph.nodes for value in node.outputs}
     assert (there.layer.place, there.layer.name) == (here.layer.place, here.layer.name)
 

@@ -21,6 +21,8 @@ from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.tail.target import Columns
 
+pytestmark = pytest.mark.slow
+
 LINEAR = "flat = Reshape(y, laid) logits = MatMul(flat, head)"
 
 

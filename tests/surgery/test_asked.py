@@ -23,16 +23,16 @@ NAME = "squeeze and excite"
 @pytest.mark.parametrize("method", ["reciprocam", "grad_cam", "fd_cam", "abs_cam", "activation_map"])
 def test_the_map_is_that_of_the_class(method: str, score: str, dialect: str) -> None:
     model, image = CASES[NAME].model("B"), slopes(NAME).image
-    every, asked = (
+    of_all, at_run_time = (
         xai.load(xai.insert(in_dialect(model, dialect), method=method, layer="x", score=score, targets=targets))
         for targets in ("all", "asked")
     )
-    true = every(image)["saliency_map"]
+    true = of_all(image)["saliency_map"]
     for classes in ([3, 0], [1, 4]):
-        seen = asked(image, classes=np.array(classes))
-        assert "saliency_class" not in seen
-        np.testing.assert_array_equal(seen["logits"], every(image)["logits"])
-        np.testing.assert_allclose(seen["saliency_map"][:, 0], true[[0, 1], classes], atol=2e-4)
+        outputs = at_run_time(image, classes=np.array(classes))
+        assert "saliency_class" not in outputs
+        np.testing.assert_array_equal(outputs["logits"], of_all(image)["logits"])
+        np.testing.assert_allclose(outputs["saliency_map"][:, 0], true[[0, 1], classes], atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -40,10 +40,10 @@ def test_the_map_is_that_of_the_class(method: str, score: str, dialect: str) -> 
 def test_a_network_asks_for_what_it_is_asked(batch: int | str, dialect: str) -> None:
     image = slopes(NAME).image
     model = in_dialect(CASES[NAME].model(batch), dialect)
-    asked = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="asked"))
-    every = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="all"))
-    scores, maps = asked.maps(image, [2, None])
-    np.testing.assert_allclose(maps, every.maps(image, [2, int(scores[1].argmax())])[1], atol=2e-4)
+    at_run_time = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="asked"))
+    of_all = xai.load(xai.insert(model, method="grad_cam", layer="x", targets="all"))
+    scores, maps = at_run_time.maps(image, [2, None])
+    np.testing.assert_allclose(maps, of_all.maps(image, [2, int(scores[1].argmax())])[1], atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -57,16 +57,16 @@ def test_a_dear_hook_runs_for_maps_alone_and_in_batches_that_fit(
     true = xai.load(hooked)
     monkeypatch.setattr(network, "MAX_MEMORY", room)
     monkeypatch.setattr(network, "DEAR", 0.0)
-    seen, ran = xai.load(hooked), []
-    real = seen.running
-    monkeypatch.setattr(seen, "_running", lambda inputs: ran.append(len(inputs["image"])) or real(inputs))
+    explainer, ran = xai.load(hooked), []
+    real = explainer.running
+    monkeypatch.setattr(explainer, "_running", lambda inputs: ran.append(len(inputs["image"])) or real(inputs))
     classes = [3, None, 3, 0, None]
-    scores, maps = seen.maps(images, classes)
+    scores, maps = explainer.maps(images, classes)
     assert ran == ([1] * 5 if room == 1 else [5])
     np.testing.assert_allclose(scores, true.predict(images), atol=1e-6)
-    alone = [true.maps(one[None], [k])[1] for one, k in zip(images, classes, strict=True)]
+    alone = [true.maps(item[None], [k])[1] for item, k in zip(images, classes, strict=True)]
     np.testing.assert_allclose(maps, np.concatenate(alone), atol=1e-5)
-    assert seen.predict(images).shape == (5, CLASSES) and len(ran) == (5 if room == 1 else 1)
+    assert explainer.predict(images).shape == (5, CLASSES) and len(ran) == (5 if room == 1 else 1)
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:

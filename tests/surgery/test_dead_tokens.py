@@ -43,9 +43,9 @@ def hooked(name: str, dialect: str, **options: Any) -> xai.Hooked:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", JOINED)
 def test_the_mlp_is_computed_for_copies_and_class_token_at_once(name: str, dialect: str) -> None:
-    made = hooked(name, dialect)
-    assert int(made.record["joined"]) >= 2
-    products = [node.kind for node in made.deployed.reread().graph.nodes].count("matmul")
+    grown = hooked(name, dialect)
+    assert int(grown.record["joined"]) >= 2
+    products = [node.kind for node in grown.deployed.reread().graph.nodes].count("matmul")
     plain = [node.kind for node in open_model(VARIANTS[name].build("B")).graph.nodes]
     assert products - plain.count("matmul") <= 5  # scores and values of the attention, and the head; no MLP
 
@@ -63,19 +63,19 @@ def test_tokens_that_another_output_reads_stay(read: str, dialect: str) -> None:
     model = variant.build("B")
     model.graph.output.append(onnx.helper.make_tensor_value_info(read, onnx.TensorProto.FLOAT, None))
     batch = images(model, 3)
-    made = xai.insert(in_dialect(model, dialect), scores="logits", scale="none")
-    plain, new = open_model(in_dialect(model, dialect)).compile()({"image": batch}), made.deployed.compile()({"image": batch})
+    grown = xai.insert(in_dialect(model, dialect), scores="logits", scale="none")
+    plain, new = open_model(in_dialect(model, dialect)).compile()({"image": batch}), grown.deployed.compile()({"image": batch})
     for name in plain:
         np.testing.assert_array_equal(new[name], plain[name])
-    assert ("joined" in made.record) == (read != "n")  # behind the last norm nothing is left
+    assert ("joined" in grown.record) == (read != "n")  # behind the last norm nothing is left
     np.testing.assert_allclose(new["saliency_map"], oracle(variant).raw(batch), rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["fused", "registers"])
 def test_the_hook_is_taken_off_again(name: str, dialect: str, tmp_path: Path) -> None:
-    made = hooked(name, dialect)
-    file = made.save(tmp_path / f"hooked{made.deployed.suffix}")
+    grown = hooked(name, dialect)
+    file = grown.save(tmp_path / f"hooked{grown.deployed.suffix}")
     native = in_dialect(VARIANTS[name].build("B"), dialect)
     original, again = open_model(native), unhooked(open_model(file))
     assert [node.op for node in again.graph.nodes] == [node.op for node in original.graph.nodes]
@@ -86,27 +86,27 @@ def test_the_hook_is_taken_off_again(name: str, dialect: str, tmp_path: Path) ->
 
 
 def test_a_hook_whose_joins_have_lost_their_names_is_left_on() -> None:
-    made = hooked("fused", "onnx").deployed
-    for node in made.native.graph:
+    grown = hooked("fused", "onnx").deployed
+    for node in grown.native.graph:
         node.name = str(node.name).replace(JOIN, "other")
     with pytest.raises(ModelError, match="0 of its 2 joins are found by their names; insert into the original again"):
-        unhooked(made.reread())
+        unhooked(grown.reread())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_gate_keeps_the_copies_apart(dialect: str) -> None:
-    made = hooked("fused", dialect, gate=True, scale="none")
-    assert "joined" not in made.record
+    grown = hooked("fused", dialect, gate=True, scale="none")
+    assert "joined" not in grown.record
     batch = images(VARIANTS["fused"].build("B"), 3)
-    seen = made.deployed.compile()({"image": batch, "explain": np.array([True, False, True])})["saliency_map"]
-    np.testing.assert_allclose(seen[[0, 2]], oracle(VARIANTS["fused"]).raw(batch)[[0, 2]], rtol=ROUNDING)
+    maps = grown.deployed.compile()({"image": batch, "explain": np.array([True, False, True])})["saliency_map"]
+    np.testing.assert_allclose(maps[[0, 2]], oracle(VARIANTS["fused"]).raw(batch)[[0, 2]], rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_copies_are_kept_apart_where_a_runtime_would_change_a_bit(dialect: str, changed_once: list[Decision]) -> None:
-    made = hooked("fused", dialect)
+    grown = hooked("fused", dialect)
     assert [decision.isolated for decision in changed_once] == [False, True]
-    assert "joined" not in made.record
+    assert "joined" not in grown.record
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -123,26 +123,26 @@ def test_a_copy_in_the_place_of_the_class_token_is_seen(
 
 
 def test_where_copies_find_no_place_further_on_none_of_them_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, asked = ClassTokenAttention._among, []
+    real, values = ClassTokenAttention._among, []
 
     def second_does_not_fit(self: Any, value: Any, span: Any, item: Any, token: int) -> Any:
-        asked.append(value)
-        return None if len(asked) == 2 else real(self, value, span, item, token)
+        values.append(value)
+        return None if len(values) == 2 else real(self, value, span, item, token)
 
     monkeypatch.setattr(ClassTokenAttention, "_among", second_does_not_fit)
-    made = hooked("fused", "onnx", scale="none")
-    assert "joined" not in made.record
+    grown = hooked("fused", "onnx", scale="none")
+    assert "joined" not in grown.record
     batch = images(VARIANTS["fused"].build("B"), 2)
-    np.testing.assert_allclose(xai.load(made)(batch)["saliency_map"], oracle(VARIANTS["fused"]).raw(batch), rtol=ROUNDING)
+    np.testing.assert_allclose(xai.load(grown)(batch)["saliency_map"], oracle(VARIANTS["fused"]).raw(batch), rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_classes_that_are_asked_for(dialect: str) -> None:
     variant = replace(VARIANTS["fused"], prefix=3)
     batch = images(variant.build("B"), 2)
-    made = xai.insert(in_dialect(variant.build("B"), dialect), layer=variant.layer, targets="asked", scale="none")
-    assert "joined" in made.record
+    grown = xai.insert(in_dialect(variant.build("B"), dialect), layer=variant.layer, targets="asked", scale="none")
+    assert "joined" in grown.record
     classes = np.array([2, 0], np.int64)
-    seen = made.deployed.compile()({"image": batch, "explain_class": classes})["saliency_map"]
-    every = oracle(variant).raw(batch)
-    np.testing.assert_allclose(seen[:, 0], every[[0, 1], classes], rtol=ROUNDING)
+    maps = grown.deployed.compile()({"image": batch, "explain_class": classes})["saliency_map"]
+    references = oracle(variant).raw(batch)
+    np.testing.assert_allclose(maps[:, 0], references[[0, 1], classes], rtol=ROUNDING)

@@ -88,8 +88,8 @@ def test_a_gate_leaves_the_plan_as_it_is() -> None:
     model = located()
     layer = model.choose()
     before = plan(model.at(layer), decide(Request(pick=TopK(2), gate=True), layer))
-    seen = [(node, node.inputs, dict(node.attributes), [value.shape for value in node.outputs]) for node in before.nodes]
+    before_gate = [(node, node.inputs, dict(node.attributes), [value.shape for value in node.outputs]) for node in before.nodes]
     gated(before, layer.value.shape[0] if layer.value.shape else 0)
-    assert seen == [
+    assert before_gate == [
         (node, node.inputs, dict(node.attributes), [value.shape for value in node.outputs]) for node in before.nodes
     ]

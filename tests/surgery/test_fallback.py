@@ -25,11 +25,11 @@ def test_a_hook_that_the_runtime_took_at_once_says_nothing() -> None:
 
 def test_copies_that_are_computed_apart(changed_once: list[Decision], tmp_path: Path) -> None:
     onnx.save(CASES["mlp head"].build("B", 17), tmp_path / "m.onnx")
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["insert", "--model", str(tmp_path / "m.onnx"), "--method", "grad_cam"], catch_exceptions=False
     )
-    assert "warning: the runtime did not take the cheaper hook: it computes again" in told.stderr
-    assert len(told.stderr.splitlines()) == 1
+    assert "warning: the runtime did not take the cheaper hook: it computes again" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
     assert xai.load(tmp_path / "m_xai.onnx").record["fallback"] == "apart"
 
 

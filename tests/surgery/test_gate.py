@@ -24,30 +24,30 @@ WORKING = [
 def test_some_images_are_explained_as_all_are(name: str, dialect: str) -> None:
     case = CASES[name]
     model = in_dialect(case.build("B", 17), dialect)
-    every, some = xai.load(xai.insert(model, layer=case.layer)), xai.load(xai.insert(model, layer=case.layer, gate=True))
+    ungated, gated = xai.load(xai.insert(model, layer=case.layer)), xai.load(xai.insert(model, layer=case.layer, gate=True))
     batch = images(case.build(1, 17), 5)
-    true = every(batch)
-    for asked in ([1, 1, 1, 1, 1], [0, 1, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]):
-        mask = np.array(asked, bool)
-        seen = some(batch, mask)
-        np.testing.assert_array_equal(seen["logits"], true["logits"])
-        np.testing.assert_allclose(seen["saliency_map"][mask], true["saliency_map"][mask], atol=1e-5)
-        assert not seen["saliency_map"][~mask].any()
-    np.testing.assert_allclose(some(batch)["saliency_map"], true["saliency_map"], atol=1e-5)  # all, where nobody says which
+    true = ungated(batch)
+    for gates in ([1, 1, 1, 1, 1], [0, 1, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]):
+        mask = np.array(gates, bool)
+        outputs = gated(batch, mask)
+        np.testing.assert_array_equal(outputs["logits"], true["logits"])
+        np.testing.assert_allclose(outputs["saliency_map"][mask], true["saliency_map"][mask], atol=1e-5)
+        assert not outputs["saliency_map"][~mask].any()
+    np.testing.assert_allclose(gated(batch)["saliency_map"], true["saliency_map"], atol=1e-5)  # all, where nobody says which
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("scale", "targets"), [("u8", "all"), ("none", [0, 3]), ("unit", "top:2")])
 def test_whatever_is_returned(scale: str, targets: object, dialect: str) -> None:
     model = in_dialect(CASES["pool and linear"].build("B", 17), dialect)
-    told = {"layer": "f", "scale": scale, "targets": targets}
-    every, some = xai.load(xai.insert(model, **told)), xai.load(xai.insert(model, **told, gate=True))  # type: ignore[arg-type]
+    options = {"layer": "f", "scale": scale, "targets": targets}
+    ungated, gated = xai.load(xai.insert(model, **options)), xai.load(xai.insert(model, **options, gate=True))  # type: ignore[arg-type]
     batch, mask = images(CASES["pool and linear"].build(1, 17), 3), np.array([True, False, True])
-    true, seen = every(batch), some(batch, mask)
-    assert list(seen) == list(true)
-    for name in set(seen) - {"logits"}:
-        assert seen[name].dtype == true[name].dtype
-        np.testing.assert_allclose(seen[name][mask].astype(float), true[name][mask], atol=1 if scale == "u8" else 1e-5)
+    true, outputs = ungated(batch), gated(batch, mask)
+    assert list(outputs) == list(true)
+    for name in set(outputs) - {"logits"}:
+        assert outputs[name].dtype == true[name].dtype
+        np.testing.assert_allclose(outputs[name][mask].astype(float), true[name][mask], atol=1 if scale == "u8" else 1e-5)
 
 
 def test_the_input_comes_last_and_is_recorded() -> None:

@@ -38,18 +38,20 @@ def rounded(x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
 def expected(photo: np.ndarray) -> np.ndarray:
     """[K, 7, 7] logits when one cell is kept: features from ONNX Runtime, the quantised tail written out in NumPy."""
     model = onnx.load(MODEL)
-    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    weights = (held["fc.w_quantized"] - held["fc.w_zero_point"][:, None].astype(np.float64)) * held["fc.w_scale"][:, None]
-    bias = held["fc.b_quantized"] * held["fc.b_quantized_scale"].astype(np.float64)
+    tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    weights = (tensors["fc.w_quantized"] - tensors["fc.w_zero_point"][:, None].astype(np.float64)) * tensors["fc.w_scale"][
+        :, None
+    ]
+    bias = tensors["fc.b_quantized"] * tensors["fc.b_quantized_scale"].astype(np.float64)
     stem = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model)).extract_model(["image"], [TENSOR])
     features = onnxruntime.InferenceSession(stem.SerializeToString()).run(None, {"image": photo})[0][0]
     maps = np.zeros((1000, 7, 7))
     for h in range(7):
         for w in range(7):
-            kept = np.zeros_like(features)
-            kept[:, h, w] = features[:, h, w]
-            pooled = rounded(kept.mean(axis=(1, 2)), held["gap_scale"], held["gap_zero_point"])
-            maps[:, h, w] = rounded(weights @ pooled + bias, held["logits_scale"], held["logits_zero_point"])
+            masked = np.zeros_like(features)
+            masked[:, h, w] = features[:, h, w]
+            pooled = rounded(masked.mean(axis=(1, 2)), tensors["gap_scale"], tensors["gap_zero_point"])
+            maps[:, h, w] = rounded(weights @ pooled + bias, tensors["logits_scale"], tensors["logits_zero_point"])
     return maps
 
 

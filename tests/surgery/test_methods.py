@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from tiny import CASES, CLASSES, DIALECTS, Oracle, images, in_dialect
+from tiny import CASES, CLASSES, DIALECTS, HEAD, LINEAR, STEM, Oracle, images, in_dialect, tiny
 from tiny_transformers import CELLS, HEIGHT, WIDTH, Transformer
 
 import openvino_xai as xai
@@ -15,8 +15,8 @@ from openvino_xai.hooks import METHODS, Method
 CASE = CASES["pool and linear"]
 
 
-def maps_of(model: onnx.ModelProto, dialect: str, method: str, batch: np.ndarray, **told: object) -> np.ndarray:
-    hooked = xai.insert(in_dialect(model, dialect), method=method, **told)  # type: ignore[arg-type]
+def maps_of(model: onnx.ModelProto, dialect: str, method: str, batch: np.ndarray, **options: object) -> np.ndarray:
+    hooked = xai.insert(in_dialect(model, dialect), method=method, **options)  # type: ignore[arg-type]
     assert hooked.record["method"] == method
     return xai.load(hooked)(batch)["saliency_map"]
 
@@ -29,14 +29,14 @@ def weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_cam_is_the_classs_weights_over_the_channels(dialect: str, scale: str) -> None:
     model = CASE.build("B", 17)
-    batch, held = images(model, 3), weights(model)
-    found = maps_of(model, dialect, "cam", batch, layer="f", scale=scale)
-    for image, maps in zip(batch, found, strict=True):
+    batch, tensors = images(model, 3), weights(model)
+    all_maps = maps_of(model, dialect, "cam", batch, layer="f", scale=scale)
+    for image, maps in zip(batch, all_maps, strict=True):
         features = Oracle(CASE.build(1, 17), "f").features(image[None])[0]
         for k in range(CLASSES):
-            true = sum(held["w"][k, c] * features[c] for c in range(len(features)))
+            true = sum(tensors["w"][k, c] * features[c] for c in range(len(features)))
             scaled = (true - true.min()) / (true.max() - true.min())
-            true = scaled if scale == "unit" else true / true.size + held["b"][k]
+            true = scaled if scale == "unit" else true / true.size + tensors["b"][k]
             np.testing.assert_allclose(maps[k], true, atol=1e-5)
 
 
@@ -64,14 +64,31 @@ def test_cam_refuses_what_is_not_linear(name: str, culprit: str, dialect: str) -
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+def test_cam_refuses_a_quotient_by_the_features(dialect: str) -> None:
+    model = tiny(STEM + "a = Add(f, one) s = Div(one, a) " + HEAD.format("s"), one=np.ones(1, np.float32), **LINEAR)
+    with pytest.raises(PlanError, match=r"cam is for tails that are linear .*'s' \(Div"):
+        xai.insert(in_dialect(model, dialect), method="cam", layer="f")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("body", ["s = Neg(f)", "s = Expand(f, whole)", "h = Div(f, two) s = Sub(two, h)"])
+def test_cam_takes_what_is_linear_up_to_a_constant(body: str, dialect: str) -> None:
+    constants = {"whole": np.array([1, 4, 6, 8]), "two": np.full(1, 2, np.float32)}
+    used = {name: array for name, array in constants.items() if name in body}
+    assert xai.insert(
+        in_dialect(tiny(f"{STEM}{body} " + HEAD.format("s"), **used, **LINEAR), dialect), method="cam", layer="f"
+    ).verified
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["pool and linear", "squeeze and excite", "max pool, flatten, linear"])
 def test_activation_map_is_the_mean_of_channels(name: str, dialect: str) -> None:
     model = CASES[name].build("B", 17)
     batch = images(model, 2)
     for scale in ("none", "unit"):
-        found = maps_of(model, dialect, "activation_map", batch, layer="f", scale=scale)
-        assert found.shape == (2, CLASSES, 6, 8)
-        for image, maps in zip(batch, found, strict=True):
+        all_maps = maps_of(model, dialect, "activation_map", batch, layer="f", scale=scale)
+        assert all_maps.shape == (2, CLASSES, 6, 8)
+        for image, maps in zip(batch, all_maps, strict=True):
             true = Oracle(CASES[name].build(1, 17), "f").features(image[None])[0].mean(axis=0)
             true = (true - true.min()) / (true.max() - true.min()) if scale == "unit" else true
             np.testing.assert_allclose(maps, np.repeat(true[None], CLASSES, axis=0), atol=1e-5)
@@ -83,8 +100,8 @@ def test_activation_map_of_tokens(dialect: str) -> None:
     model = Transformer(prefix=2).build("B")
     hooked = xai.insert(in_dialect(model, dialect), method="activation_map", scale="none")
     batch = images(Transformer(prefix=2).build(1), 2)
-    found = xai.load(hooked)(batch)["saliency_map"]
-    assert found.shape == (2, CLASSES, HEIGHT, WIDTH)
+    all_maps = xai.load(hooked)(batch)["saliency_map"]
+    assert all_maps.shape == (2, CLASSES, HEIGHT, WIDTH)
     layer = hooked.layer.name if dialect == "onnx" else None
     if layer is not None:
         value = next(node.output[0] for node in model.graph.node if layer in (node.name, node.output[0]))
@@ -92,7 +109,7 @@ def test_activation_map_of_tokens(dialect: str) -> None:
         from onnx.reference import ReferenceEvaluator
 
         true = ReferenceEvaluator(part).run(None, {"image": batch})[0][:, 2:].mean(axis=2)
-        np.testing.assert_allclose(found[:, 0], true.reshape(2, HEIGHT, WIDTH), atol=1e-5)
+        np.testing.assert_allclose(all_maps[:, 0], true.reshape(2, HEIGHT, WIDTH), atol=1e-5)
         assert true.shape[1] == CELLS
 
 
@@ -120,8 +137,8 @@ def test_a_wrong_activation_map_is_refused(dialect: str, monkeypatch: pytest.Mon
 def test_ablation_cam_in_the_graph_is_the_probe(name: str, dialect: str) -> None:
     model = in_dialect(CASES[name].build("B", 17), dialect)
     batch = images(CASES[name].build(1, 17), 2)
-    found = maps_of(CASES[name].build("B", 17), dialect, "ablation_cam", batch, layer="f", scale="none", targets="all")
+    all_maps = maps_of(CASES[name].build("B", 17), dialect, "ablation_cam", batch, layer="f", scale="none", targets="all")
     probe = xai.probe(model, "ablation_cam", layer="f")
-    for image, maps in zip(batch, found, strict=True):
+    for image, maps in zip(batch, all_maps, strict=True):
         _, true = probe.maps(np.repeat(image[None], CLASSES, axis=0), list(range(CLASSES)))
         np.testing.assert_allclose(maps, true, atol=1e-4 * true.max())

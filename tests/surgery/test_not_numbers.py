@@ -72,7 +72,7 @@ def test_what_a_method_asks() -> None:
 
 
 def spoilt(answer: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
-    return lambda asked, given, told: answer(asked, given, nan_like(told))
+    return lambda question, argument, result: answer(question, argument, nan_like(result))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_a_method_was_told(method: str, what: str, monkeypatch: pytest.Monk
 
 
 def test_maps_that_are_made_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "by_cell", lambda features, place, own=parts.by_cell: nan_like(own(features, place)))
+    monkeypatch.setattr(parts, "by_cell", lambda features, place, real=parts.by_cell: nan_like(real(features, place)))
     with pytest.raises(VerificationError, match="the maps differ from their definition by nan"):
         xai.insert(CASES["pool and linear"].build("B", 17), method="activation_map")
 
@@ -105,10 +105,10 @@ def test_slopes(where: str, spoil: float) -> None:
     if where == "slopes":
         slopes[1, 0, 0, 0] = spoil
 
-    def asked(x: np.ndarray) -> np.ndarray:
+    def scores_at(x: np.ndarray) -> np.ndarray:
         y = x.mean(axis=(2, 3)).sum(axis=1, keepdims=True)
         same = x is features
         return np.full_like(y, spoil) if where == ("scores here" if same else "scores there") else y
 
     with pytest.raises(VerificationError, match="is not the slope of its score"):
-        step_along(asked, features, slopes, [0, 0], cells=(2, 3), where="here")
+        step_along(scores_at, features, slopes, [0, 0], cells=(2, 3), where="here")

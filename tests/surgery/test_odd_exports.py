@@ -31,8 +31,10 @@ def test_one_logit_is_read_through_a_sigmoid(dialect: str) -> None:
     batch = images(model, 2)
     hooked = xai.insert(in_dialect(model, dialect), layer="f")
     assert hooked.record["score"] == "sigmoid"
-    one = tiny(case.body, batch=1, output="float[B,1] logits", **case.weights)
-    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], Oracle(one, "f", "sigmoid").unit(batch), atol=TOLERANCE)
+    single = tiny(case.body, batch=1, output="float[B,1] logits", **case.weights)
+    np.testing.assert_allclose(
+        xai.load(hooked)(batch)["saliency_map"], Oracle(single, "f", "sigmoid").unit(batch), atol=TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -40,8 +42,8 @@ def test_logits_with_trailing_axes(dialect: str) -> None:
     body, weights = STEM + "p = GlobalAveragePool(f) logits = Conv(p, w1, b)", {**LINEAR, "w1": (CLASSES, 4, 1, 1)}
     model = tiny(body, output="float[B,5,1,1] logits", **weights)
     batch = images(model, 2)
-    one = tiny(body, batch=1, output="float[B,5,1,1] logits", **weights)
-    np.testing.assert_allclose(maps_of(in_dialect(model, dialect), batch), Oracle(one, "f").unit(batch), atol=TOLERANCE)
+    single = tiny(body, batch=1, output="float[B,5,1,1] logits", **weights)
+    np.testing.assert_allclose(maps_of(in_dialect(model, dialect), batch), Oracle(single, "f").unit(batch), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -73,14 +75,14 @@ def test_of_two_images_the_one_that_is_meant_must_be_named(dialect: str) -> None
     rng = np.random.default_rng(0)
     for name, shape in LINEAR.items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(rng.normal(0, 1, shape).astype(np.float32), name))
-    given = in_dialect(model, dialect)
+    native = in_dialect(model, dialect)
     with pytest.raises(ModelError, match=r"2 inputs that can be an image, 1 is expected.*; name one of them"):
-        xai.insert(given)
+        xai.insert(native)
     # what comes from the other image is not known when the hook runs over rows: refused, by name
     with pytest.raises(xai.OvxaiError, match=r"'s' \(Add\) cannot be repeated over rows: its operand 'q'"):
-        xai.insert(given, image_input="image", layer="f")
+        xai.insert(native, image_input="image", layer="f")
     with pytest.raises(ModelError, match="0 inputs called 'third'"):
-        xai.insert(given, image_input="third")
+        xai.insert(native, image_input="third")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -155,9 +157,9 @@ def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
 
     bytes_of = op.convert(op.fake_quantize(probable, *np.array([0, 1, 0, 255], np.float32), 256), "u8")
     batch = rng.normal(0, 1, (1, 3, 6, 8)).astype(np.float32)
-    whole = xai.insert(ending_in(bytes_of), layer="f")
-    assert whole.record["score"] == "softmax"
-    results = xai.load(whole)(batch)
+    of_bytes = xai.insert(ending_in(bytes_of), layer="f")
+    assert of_bytes.record["score"] == "softmax"
+    results = xai.load(of_bytes)(batch)
     assert results["scores"].dtype == np.uint8
     assert len(np.unique(results["saliency_map"])) > 20
     unquantised = xai.load(xai.insert(ending_in(probable), layer="f"))(batch)
@@ -294,9 +296,9 @@ def test_an_average_to_a_size_that_is_told(size: int) -> None:
     model = ov.Model([logits], [image], "adaptive")
     hooked = xai.insert(model, layer="f", scale="none", score="logit")
     batch = np.random.default_rng(1).normal(size=(2, 3, 6, 6)).astype(np.float32)
-    seen = xai.load(hooked)(batch)["saliency_map"]
+    results = xai.load(hooked)(batch)["saliency_map"]
     for h, w in np.ndindex(6, 6):
-        kept = np.zeros_like(batch)
-        kept[:, :, h, w] = np.maximum(batch[:, :, h, w] * [1.5, -1, 2], 0)
-        block = kept.reshape(2, 3, size, 6 // size, size, 6 // size).mean(axis=(3, 5))
-        np.testing.assert_allclose(seen[:, :, h, w], np.tanh(block).reshape(2, -1) @ weights.T, atol=1e-5)
+        masked = np.zeros_like(batch)
+        masked[:, :, h, w] = np.maximum(batch[:, :, h, w] * [1.5, -1, 2], 0)
+        block = masked.reshape(2, 3, size, 6 // size, size, 6 // size).mean(axis=(3, 5))
+        np.testing.assert_allclose(results[:, :, h, w], np.tanh(block).reshape(2, -1) @ weights.T, atol=1e-5)

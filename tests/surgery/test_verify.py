@@ -63,12 +63,12 @@ def test_a_file_that_reads_back_differently_leaves_nothing(dialect: str, tmp_pat
 
 
 def test_what_was_seen_is_told() -> None:
-    seen = xai.insert(CASES["pool and linear"].build("B", 17), layer="f").verified
-    assert seen is not None
-    assert seen.images == 2
-    assert seen.cells > 6
-    assert 0 <= seen.difference < 1e-4
-    assert np.isfinite(seen.outputs["saliency_map"]).all()
+    verified = xai.insert(CASES["pool and linear"].build("B", 17), layer="f").verified
+    assert verified is not None
+    assert verified.images == 2
+    assert verified.cells > 6
+    assert 0 <= verified.difference < 1e-4
+    assert np.isfinite(verified.outputs["saliency_map"]).all()
 
 
 def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
@@ -76,7 +76,7 @@ def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
     model = onnx.load(ROOT / "tests" / "zoo" / "vit.onnx")
     hooked = xai.insert(model, method="grad_cam")
     assert hooked.record["fallback"] == "apart"
-    plain, new = (onnxruntime.InferenceSession(one.SerializeToString()) for one in (model, hooked.model))
+    plain, new = (onnxruntime.InferenceSession(item.SerializeToString()) for item in (model, hooked.model))
     for seed in range(12):
         images = np.random.default_rng(seed).standard_normal((2, 3, 64, 64)).astype(np.float32)
         name = plain.get_inputs()[0].name

@@ -23,10 +23,10 @@ WITH_CLASS_TOKENS = {"vit", "deit", "eva"}
 @pytest.fixture(scope="module")
 def zoo() -> ModuleType:
     """What `scripts/zoo.py` does with each model."""
-    found = importlib.util.spec_from_file_location("zoo_one", ROOT / "scripts" / "zoo_one.py")
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    spec = importlib.util.spec_from_file_location("zoo_one", ROOT / "scripts" / "zoo_one.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 
@@ -37,10 +37,10 @@ def test_there_is_a_dozen() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_explained(path: Path, dialect: str, zoo: ModuleType) -> None:
-    told = zoo.became(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"))
-    assert told["became"] == "explained", told
-    assert told["method"] == ("vit_reciprocam" if path.stem in WITH_CLASS_TOKENS else "reciprocam")
-    assert told["depth"] > 0.65  # of two blocks the last is not far behind the middle
+    snapshot = zoo.became(zoo.opened(str(path), "onnx" if dialect == "onnx" else "ir"))
+    assert snapshot["became"] == "explained", snapshot
+    assert snapshot["method"] == ("vit_reciprocam" if path.stem in WITH_CLASS_TOKENS else "reciprocam")
+    assert snapshot["depth"] > 0.65  # of two blocks the last is not far behind the middle
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -61,10 +61,10 @@ def test_the_network_is_asked_again_where_tokens_are(method: str, dialect: str, 
 @pytest.mark.parametrize("name", ["convnext", "resnet", "swin"])
 def test_cells_that_lie_across_are_seen(name: str, zoo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def across(*args: object) -> dict[object, object]:
-        found = places.places(*args)  # type: ignore[arg-type]
-        return {value: replace(place, cells=place.cells[::-1]) for value, place in found.items()}
+        located = places.places(*args)  # type: ignore[arg-type]
+        return {value: replace(place, cells=place.cells[::-1]) for value, place in located.items()}
 
     monkeypatch.setattr(zoo, "places", across)
-    told = zoo.became(zoo.opened(str(ROOT / "tests" / "zoo" / f"{name}.onnx"), "onnx"))
-    assert told["became"] == "wrong"
-    assert "is not seen along that of the cells" in told["why"]
+    snapshot = zoo.became(zoo.opened(str(ROOT / "tests" / "zoo" / f"{name}.onnx"), "onnx"))
+    assert snapshot["became"] == "wrong"
+    assert "is not seen along that of the cells" in snapshot["why"]

@@ -21,15 +21,15 @@ def test_the_hook_and_the_probe_agree(prefix: int, dialect: str) -> None:
     hooked = xai.load(xai.insert(in_dialect(model, dialect), layer=layer, method="ablation_cam", scale="none", targets="all"))
     probed = xai.probe(in_dialect(model, dialect), "ablation_cam", layer=layer)
     photo = np.random.default_rng(5).integers(0, 256, (6, 8, 3), np.uint8)
-    seen, slow = (network.explain(photo, targets="all") for network in (hooked, probed))
+    hooked_maps, slow = (network.explain(photo, targets="all") for network in (hooked, probed))
     slow_maps = dict(zip((target.id for target in slow.targets), slow.maps, strict=True))
     compared = 0
-    for target, one in zip(seen.targets, seen.maps, strict=True):
+    for target, item in zip(hooked_maps.targets, hooked_maps.maps, strict=True):
         other = slow_maps[target.id]
-        assert bool(np.ptp(one)) == bool(np.ptp(other))
+        assert bool(np.ptp(item)) == bool(np.ptp(other))
         if np.ptp(other):
             compared += 1
-            np.testing.assert_allclose((one - one.min()) / np.ptp(one), (other - other.min()) / np.ptp(other), atol=1e-3)
+            np.testing.assert_allclose((item - item.min()) / np.ptp(item), (other - other.min()) / np.ptp(other), atol=1e-3)
     assert compared
 
 

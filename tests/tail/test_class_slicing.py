@@ -39,10 +39,10 @@ def test_maps_of_some_classes(name: str, targets: str, dialect: str) -> None:
     model = in_dialect(case.build(1 if case.static else "B", 17), dialect)
     results = xai.load(xai.insert(model, layer="f", score="logit", scale="none", targets=targets))(batch)
     ends = "g" if name.endswith("inside") else "logits"
-    every = Oracle(case.build(1, 17), "f", "logit", output=ends).raw(batch)
+    references = Oracle(case.build(1, 17), "f", "logit", output=ends).raw(batch)
     ids = results.get("saliency_class", np.tile([3, 1], (len(batch), 1)))
     np.testing.assert_allclose(
-        results["saliency_map"], np.take_along_axis(every, ids[:, :, None, None], axis=1), atol=1e-4, rtol=1e-4
+        results["saliency_map"], np.take_along_axis(references, ids[:, :, None, None], axis=1), atol=1e-4, rtol=1e-4
     )
 
 
@@ -54,9 +54,11 @@ def test_a_sigmoid_of_some_classes(targets: str, dialect: str) -> None:
         batch = images(case.build(1, 17), 2)
         hooked = xai.insert(in_dialect(case.build("B", 17), dialect), layer="f", score="sigmoid", scale="none", targets=targets)
         results = xai.load(hooked)(batch)
-        every = Oracle(case.build(1, 17), "f", "logit" if name.endswith("inside") else "sigmoid").raw(batch)
+        references = Oracle(case.build(1, 17), "f", "logit" if name.endswith("inside") else "sigmoid").raw(batch)
         ids = results.get("saliency_class", np.tile([3, 1], (2, 1)))
-        np.testing.assert_allclose(results["saliency_map"], np.take_along_axis(every, ids[:, :, None, None], axis=1), atol=1e-5)
+        np.testing.assert_allclose(
+            results["saliency_map"], np.take_along_axis(references, ids[:, :, None, None], axis=1), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -64,8 +66,8 @@ def test_a_sigmoid_of_some_classes(targets: str, dialect: str) -> None:
 @pytest.mark.parametrize("name", ["pool and linear", "mlp head", "product, scale and shift", "batch from a shape"])
 def test_other_classes_cost_nothing(name: str, targets: str, dialect: str) -> None:
     model = in_dialect(FORMS[name].build("B", 17), dialect)
-    every, some = (xai.insert(model, layer="f", score="logit", targets=told).layer.cost for told in ("all", targets))
-    whole = xai.insert(model, layer="f", score="softmax", targets=targets).layer.cost  # a softmax needs them all
-    assert every is not None and some is not None and whole is not None
-    assert some < every
-    assert some < whole
+    of_all, some = (xai.insert(model, layer="f", score="logit", targets=classes).layer.cost for classes in ("all", targets))
+    of_softmax = xai.insert(model, layer="f", score="softmax", targets=targets).layer.cost  # a softmax needs them all
+    assert of_all is not None and some is not None and of_softmax is not None
+    assert some < of_all
+    assert some < of_softmax

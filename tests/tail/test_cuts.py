@@ -45,9 +45,9 @@ def value(deployed: Deployed, name: str) -> Value:
 
 
 def location(deployed: Deployed) -> Location:
-    found = Located.of(deployed, Where())
+    located = Located.of(deployed, Where())
     cut = [CutValue(value(deployed, "f"), Place(0, (2, 3), (6, 8))), CutValue(value(deployed, "g"), Place(0, (2, 3), (3, 4)))]
-    return found.at(Candidate("f and g", tuple(cut), None))
+    return located.at(Candidate("f and g", tuple(cut), None))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -60,9 +60,9 @@ def test_a_mask_keeps_the_same_block_of_the_image_at_every_size(name: str, kind:
     decision = decide(Request(plan=kind), here.layer, (original.runtime,))
     twin = original.twin()
     emit(plan(here.within(twin.graph), decision), twin)
-    seen = verify_hook(original, twin, here, decision)
-    assert seen.outputs["saliency_map"].shape == (2, CLASSES, 3, 4)
-    assert seen.difference < 1e-4
+    verified = verify_hook(original, twin, here, decision)
+    assert verified.outputs["saliency_map"].shape == (2, CLASSES, 3, 4)
+    assert verified.difference < 1e-4
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

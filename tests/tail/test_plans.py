@@ -40,10 +40,10 @@ class Body:
         self.nodes.append(f"{name} = {text}")
         return name
 
-    def weight(self, told: Any) -> str:
+    def weight(self, shape: Any) -> str:
         """The name of a new weight, by shape or content."""
         name = f"k{len(self.weights)}"
-        self.weights[name] = told
+        self.weights[name] = shape
         return name
 
 
@@ -360,9 +360,9 @@ def test_fake_quantize(plan: str, low: float) -> None:
     expected = np.zeros((2, CLASSES, 6, 8))
     for h in range(6):
         for w in range(8):
-            kept = np.zeros_like(read)
-            kept[:, :, h, w] = read[:, :, h, w]
-            expected[:, :, h, w] = quantised(quantised(kept, 2.0).mean(axis=(2, 3)), 1.0) @ weights
+            masked = np.zeros_like(read)
+            masked[:, :, h, w] = read[:, :, h, w]
+            expected[:, :, h, w] = quantised(quantised(masked, 2.0).mean(axis=(2, 3)), 1.0) @ weights
     hooked = xai.insert(model, layer="f", score="logit", scale="none", plan=plan, verify=False)
     maps = xai.load(hooked)(given_images)["saliency_map"]
     step = (1.0 - low) / 255 * np.abs(weights).sum(axis=0).max()  # every channel's sum may fall between two levels

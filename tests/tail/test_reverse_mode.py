@@ -39,15 +39,15 @@ def true_maps(name: str, method: str, jacobian: np.ndarray | None = None) -> np.
 def test_maps_are_those_of_the_papers(name: str, method: str, dialect: str) -> None:
     hooked = xai.insert(in_dialect(CASES[name].model("B"), dialect), method=method, layer="x", targets="all")
     assert (hooked.record["method"], hooked.record["score"]) == (method, "logit")
-    seen = xai.load(hooked)(slopes(name).image)["saliency_map"]
-    np.testing.assert_allclose(seen, unit(true_maps(name, method)), atol=2e-4)
+    outputs = xai.load(hooked)(slopes(name).image)["saliency_map"]
+    np.testing.assert_allclose(outputs, unit(true_maps(name, method)), atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["attention, as exported", "windows", "a step aside", "1x1 head, pool"])
 def test_whatever_the_tail(name: str, dialect: str) -> None:
-    seen = xai.load(xai.insert(in_dialect(CASES[name].model("B"), dialect), method="hires_cam", layer="x", targets="all"))
-    np.testing.assert_allclose(seen(slopes(name).image)["saliency_map"], unit(true_maps(name, "hires_cam")), atol=2e-4)
+    outputs = xai.load(xai.insert(in_dialect(CASES[name].model("B"), dialect), method="hires_cam", layer="x", targets="all"))
+    np.testing.assert_allclose(outputs(slopes(name).image)["saliency_map"], unit(true_maps(name, "hires_cam")), atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -63,17 +63,17 @@ def test_fd_cam_switches_channels(name: str, targets: str | list[int], dialect: 
     true, run = slopes(name), tail(name)
     x = true.values["x"]
 
-    def scores(kept: np.ndarray) -> np.ndarray:
-        each = [run.run(["logits"], {"x": x * kept[:, c, :, None, None]})[0] for c in range(x.shape[1])]
+    def scores(masks: np.ndarray) -> np.ndarray:
+        each = [run.run(["logits"], {"x": x * masks[:, c, :, None, None]})[0] for c in range(x.shape[1])]
         return np.stack(each, axis=1)
 
     groups = slow_groups(x)
     maps = slow_fd(x, true.jacobian, scores(groups), scores(~groups), true.values["logits"])
     model = in_dialect(CASES[name].model("B"), dialect)
-    seen = xai.load(xai.insert(model, method="fd_cam", layer="x", targets=targets, scale="none"))(true.image)
+    outputs = xai.load(xai.insert(model, method="fd_cam", layer="x", targets=targets, scale="none"))(true.image)
     ids = np.tile([3, 0] if targets == [3, 0] else np.arange(CLASSES), (2, 1))
-    maps = np.take_along_axis(maps, seen.get("saliency_class", ids)[:, :, None, None], axis=1)
-    np.testing.assert_allclose(seen["saliency_map"], maps, atol=1e-4 * maps.max())
+    maps = np.take_along_axis(maps, outputs.get("saliency_class", ids)[:, :, None, None], axis=1)
+    np.testing.assert_allclose(outputs["saliency_map"], maps, atol=1e-4 * maps.max())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -81,8 +81,8 @@ def test_fd_cam_switches_channels(name: str, targets: str | list[int], dialect: 
 def test_channels_are_switched_in_the_weights_of_one_class(targets: str | list[int], dialect: str) -> None:
     """Ahead of a map of classes no copy of the features is made: the price is far from one network a channel."""
     model = in_dialect(CASES["1x1 head, pool"].model("B"), dialect)
-    one, every = (xai.insert(model, method="fd_cam", layer="x", targets=t).layer for t in (targets, "all"))
-    assert one.cost is not None and every.cost is not None and one.cost < 0.5 * every.cost
+    of_one, of_all = (xai.insert(model, method="fd_cam", layer="x", targets=t).layer for t in (targets, "all"))
+    assert of_one.cost is not None and of_all.cost is not None and of_one.cost < 0.5 * of_all.cost
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -91,7 +91,7 @@ def test_abs_cam_asks_what_each_channel_uncovers(targets: str | list[int], diale
     name = "strided convolution"
     true = slopes(name)
     first = slow_abs(true.values["x"], true.jacobian)
-    whole = ReferenceEvaluator(doubled(CASES[name].model()))
+    network = ReferenceEvaluator(doubled(CASES[name].model()))
     ranked = np.argsort(-true.values["logits"], axis=1)
     ids = (
         np.tile(targets, (2, 1))
@@ -102,7 +102,9 @@ def test_abs_cam_asks_what_each_channel_uncovers(targets: str | list[int], diale
     )
     model = in_dialect(CASES[name].model("B"), dialect)
     for method in ("abs_cam_init", "abs_cam"):
-        seen = xai.load(xai.insert(model, method=method, layer="x", targets=targets, scale="none"))(true.image)["saliency_map"]
+        outputs = xai.load(xai.insert(model, method=method, layer="x", targets=targets, scale="none"))(true.image)[
+            "saliency_map"
+        ]
         for image, index in np.ndindex(ids.shape):
             k = ids[image, index]
             wanted = first[image, k]
@@ -111,9 +113,9 @@ def test_abs_cam_asks_what_each_channel_uncovers(targets: str | list[int], diale
                 for channel, slope in zip(true.values["x"][image], true.jacobian[image, k], strict=True):
                     mask = unit((np.abs(slope).mean() * channel)[None, None])[0, 0]  # the layer is as large as the image
                     covered = true.image[image].astype(np.float64) * mask
-                    y = whole.run(None, {"image": np.stack([covered, covered])})[0][0]
+                    y = network.run(None, {"image": np.stack([covered, covered])})[0][0]
                     wanted += np.exp(y[k]) / np.exp(y).sum() * mask
-            np.testing.assert_allclose(seen[image, index], wanted, atol=1e-4 * wanted.max())
+            np.testing.assert_allclose(outputs[image, index], wanted, atol=1e-4 * wanted.max())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -123,14 +125,14 @@ def test_abs_cam_asks_what_each_channel_uncovers(targets: str | list[int], diale
 )
 def test_what_is_too_large_at_once_is_asked_in_chunks(method: str, name: str, limit: int, dialect: str) -> None:
     model, image = CASES[name].model("B"), slopes(name).image
-    whole, apart = (
+    at_once, apart = (
         xai.insert(in_dialect(model, dialect), method=method, layer="x", targets="all", max_memory=most)
         for most in (2**30, limit)
     )
-    assert whole.layer.memory is not None and apart.layer.memory is not None
-    assert whole.layer.memory > limit >= apart.layer.memory
-    seen = [xai.load(hooked)(image)["saliency_map"] for hooked in (whole, apart)]
-    np.testing.assert_allclose(*seen, atol=1e-4)
+    assert at_once.layer.memory is not None and apart.layer.memory is not None
+    assert at_once.layer.memory > limit >= apart.layer.memory
+    outputs = [xai.load(hooked)(image)["saliency_map"] for hooked in (at_once, apart)]
+    np.testing.assert_allclose(*outputs, atol=1e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -140,17 +142,17 @@ def test_smooth_grad_cam_plus_plus_means_over_noise(dialect: str) -> None:
     noise = np.random.default_rng(0).standard_normal((1, 5, *true.image.shape[1:]))
     spread = np.ptp(true.image, axis=(1, 2, 3)).reshape(2, 1, 1, 1)
     model = CASES[name].model()
-    gain = onnx.numpy_helper.to_array(next(held for held in model.graph.initializer if held.name == "gain"))[:, :, 0, 0]
+    gain = onnx.numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == "gain"))[:, :, 0, 0]
     noisy = [np.einsum("oi,bihw->bohw", gain, true.image + 0.15 * spread * noise[:, copy]) for copy in range(5)]
     maps = slow_smooth(true.values["x"], np.stack([jacobian(name, x) for x in noisy], axis=1))
     for targets in ("all", "top:1"):
         hooked = xai.insert(
             in_dialect(model, dialect), method="smooth_grad_cam_plus_plus", layer="x", targets=targets, scale="none"
         )
-        seen = xai.load(hooked)(true.image)
-        wanted = np.take_along_axis(maps, seen["saliency_class"][:, :, None, None], axis=1) if targets == "top:1" else maps
+        outputs = xai.load(hooked)(true.image)
+        wanted = np.take_along_axis(maps, outputs["saliency_class"][:, :, None, None], axis=1) if targets == "top:1" else maps
         # features of both signs nearly cancel below the quotient, and rounding grows
-        np.testing.assert_allclose(seen["saliency_map"], wanted, atol=1e-3 * maps.max(), rtol=1e-3)
+        np.testing.assert_allclose(outputs["saliency_map"], wanted, atol=1e-3 * maps.max(), rtol=1e-3)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -159,12 +161,14 @@ def test_smooth_grad_cam_plus_plus_means_over_noise(dialect: str) -> None:
 def test_the_most_probable_classes_unless_told(name: str, batch: int | str, dialect: str) -> None:
     model, true = CASES[name].model(batch), slopes(name)
     ranked = np.argsort(-true.values["logits"], axis=1)
-    every = unit(true_maps(name, "grad_cam"))
+    of_all = unit(true_maps(name, "grad_cam"))
     for targets, ids in ((None, ranked[:, :1]), ("top:3", ranked[:, :3]), ([4, 0], np.array([[4, 0], [4, 0]]))):
-        seen = xai.load(xai.insert(in_dialect(model, dialect), method="grad_cam", layer="x", targets=targets))(true.image)
+        outputs = xai.load(xai.insert(in_dialect(model, dialect), method="grad_cam", layer="x", targets=targets))(true.image)
         if not isinstance(targets, list):
-            assert np.array_equal(seen["saliency_class"], ids)
-        np.testing.assert_allclose(seen["saliency_map"], np.take_along_axis(every, ids[:, :, None, None], axis=1), atol=2e-4)
+            assert np.array_equal(outputs["saliency_class"], ids)
+        np.testing.assert_allclose(
+            outputs["saliency_map"], np.take_along_axis(of_all, ids[:, :, None, None], axis=1), atol=2e-4
+        )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -179,8 +183,8 @@ def test_gradients_of_probabilities(score: str, dialect: str) -> None:
         squash = np.eye(CLASSES) / (1 + np.exp(-y[:, :, None])) / (1 + np.exp(y[:, :, None]))
     maps = true_maps("squeeze and excite", "hires_cam", np.einsum("bkj,bjchw->bkchw", squash, true.jacobian))
     model = in_dialect(CASES["squeeze and excite"].model("B"), dialect)
-    seen = xai.load(xai.insert(model, method="hires_cam", layer="x", targets="all", score=score, scale="none"))(true.image)
-    np.testing.assert_allclose(seen["saliency_map"], maps, atol=1e-4 * maps.max())
+    outputs = xai.load(xai.insert(model, method="hires_cam", layer="x", targets="all", score=score, scale="none"))(true.image)
+    np.testing.assert_allclose(outputs["saliency_map"], maps, atol=1e-4 * maps.max())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -188,9 +192,9 @@ def test_a_gate_leaves_images_out(dialect: str) -> None:
     true = slopes("strided convolution")
     model = in_dialect(CASES["strided convolution"].model("B"), dialect)
     network = xai.load(xai.insert(model, method="grad_cam", layer="x", targets=[1], gate=True))
-    seen = network(true.image, explain=np.array([False, True]))["saliency_map"]
-    assert not seen[0].any()
-    np.testing.assert_allclose(seen[1], unit(true_maps("strided convolution", "grad_cam"))[1, 1:2], atol=2e-4)
+    outputs = network(true.image, explain=np.array([False, True]))["saliency_map"]
+    assert not outputs[0].any()
+    np.testing.assert_allclose(outputs[1], unit(true_maps("strided convolution", "grad_cam"))[1, 1:2], atol=2e-4)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -230,8 +234,8 @@ def test_values_that_may_not_be_read_are_computed_again(dialect: str, changed_on
     model = in_dialect(CASES["attention, as exported"].model("B"), dialect)
     hooked = xai.insert(model, method="hires_cam", layer="x", targets="all")
     assert [decision.isolated for decision in changed_once] == [False, True]
-    seen = xai.load(hooked)(true.image)["saliency_map"]
-    np.testing.assert_allclose(seen, unit(true_maps("attention, as exported", "hires_cam")), atol=2e-4)
+    outputs = xai.load(hooked)(true.image)["saliency_map"]
+    np.testing.assert_allclose(outputs, unit(true_maps("attention, as exported", "hires_cam")), atol=2e-4)
 
 
 def test_a_constant_limit_that_is_computed() -> None:

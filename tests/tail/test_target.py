@@ -71,12 +71,12 @@ def test_what_is_computed_is_the_reference(word: str, score: Score) -> None:
     y = Value("y", (BATCH * COPIES, CLASSES), np.dtype(np.float64), native="y")
     rows = target.scores_of(trace, y, columns, (BATCH, COPIES))
     assert rows.shape == (BATCH, COPIES, columns.count)
-    known = {y: Y, target.scores.value: PLAIN}
+    values = {y: Y, target.scores.value: PLAIN}
     if columns.input is not None:
-        known[columns.input] = QUESTION
+        values[columns.input] = QUESTION
     true = target.reference(Y).reshape(BATCH, COPIES, CLASSES)
-    seen = computed(trace.nodes, known, {})[rows]
-    np.testing.assert_allclose(seen, np.take_along_axis(true, picked(PICKS[word])[:, None], axis=2), rtol=1e-5)
+    outputs = computed(trace.nodes, values, {})[rows]
+    np.testing.assert_allclose(outputs, np.take_along_axis(true, picked(PICKS[word])[:, None], axis=2), rtol=1e-5)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -85,11 +85,11 @@ def test_its_adjoint_is_the_slope_of_the_reference(score: Score) -> None:
     y, g = (Value(name, Y.shape, np.dtype(np.float64), native=name) for name in "yg")
     weights, step = np.random.default_rng(7).normal(size=Y.shape), 1e-6
     adjoint = target.adjoint(trace, y, g)
-    seen = weights if adjoint is g else computed(trace.nodes, {y: Y, g: weights}, {})[adjoint]
+    derivative = weights if adjoint is g else computed(trace.nodes, {y: Y, g: weights}, {})[adjoint]
     for k in range(CLASSES):
         moved = np.where(np.arange(CLASSES) == k, step, 0)
         slope = ((target.reference(Y + moved) - target.reference(Y - moved)) * weights).sum(axis=1) / (2 * step)
-        np.testing.assert_allclose(seen[:, k], slope, atol=1e-8)
+        np.testing.assert_allclose(derivative[:, k], slope, atol=1e-8)
 
 
 def test_a_slice_is_taken_where_no_score_needs_the_others() -> None:

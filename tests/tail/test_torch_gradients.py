@@ -15,6 +15,7 @@ from tiny import DIALECTS, in_dialect
 import openvino_xai as xai
 from openvino_xai.contract import GRADIENT
 from openvino_xai.dialects.open import open_model
+from openvino_xai.graph.sizes import concrete
 from openvino_xai.locate.located import Located, Where
 from openvino_xai.surgery.decision import decide
 from openvino_xai.surgery.emit import emit
@@ -31,17 +32,17 @@ CLASSES = 10
 PACKAGE = {"grad_cam": "GradCAM", "hires_cam": "HiResCAM", "layer_cam": "LayerCAM", "xgrad_cam": "XGradCAM"}
 
 
-def with_modules(torch: Any, made: Any) -> Any:
+def with_modules(torch: Any, densenet: Any) -> Any:
     """A DenseNet whose last ReLU is a module, that the package can find."""
     pool = torch.nn.AdaptiveAvgPool2d(1)
-    return torch.nn.Sequential(made.features, torch.nn.ReLU(), pool, torch.nn.Flatten(), made.classifier)
+    return torch.nn.Sequential(densenet.features, torch.nn.ReLU(), pool, torch.nn.Flatten(), densenet.classifier)
 
 
 def network(torch: Any, name: str) -> Any:
     import torchvision.models as zoo
 
     torch.manual_seed(4)
-    made = {
+    model = {
         "resnet": lambda: zoo.resnet18(num_classes=CLASSES),
         "vgg": lambda: zoo.vgg11(num_classes=CLASSES),
         "mobilenet_v3": lambda: zoo.mobilenet_v3_small(num_classes=CLASSES),
@@ -51,10 +52,10 @@ def network(torch: Any, name: str) -> Any:
         "vit": lambda: zoo.VisionTransformer(64, 16, 2, 3, 48, 96, num_classes=CLASSES),
         "swin": lambda: zoo.SwinTransformer([4, 4], 32, [2, 2], [2, 4], [4, 4], num_classes=CLASSES),
     }[name]()
-    for parameter in made.parameters():
+    for parameter in model.parameters():
         if parameter.ndim > 1:  # seeded weights that let every class differ
             torch.nn.init.normal_(parameter, std=(2 / parameter[0].numel()) ** 0.5)
-    return made.eval()
+    return model.eval()
 
 
 ARCHITECTURES = ["resnet", "vgg", "mobilenet_v3", "efficientnet", "densenet", "convnext", "vit", "swin"]
@@ -80,27 +81,29 @@ class Beside:
         self.module = self._module(torch, features({"image": self.image.numpy()})[CUT])
 
     def _module(self, torch: Any, features: np.ndarray) -> Any:
-        found, hooks = [], []
+        matching, hooks = [], []
         for module in self.network.modules():
 
-            def look(module: Any, given: Any, made: Any) -> None:
-                same = isinstance(made, torch.Tensor) and made.shape == features.shape
-                if same and np.allclose(made.detach().numpy(), features, atol=1e-4):
-                    found.append(module)
+            def look(module: Any, inputs: Any, output: Any) -> None:
+                same = isinstance(output, torch.Tensor) and output.shape == features.shape
+                if same and np.allclose(output.detach().numpy(), features, atol=1e-4):
+                    matching.append(module)
 
             hooks.append(module.register_forward_hook(look))
         self.network(self.image)
         for hook in hooks:
             hook.remove()
-        return found[-1]
+        return matching[-1]
 
     def gradients(self, torch: Any) -> np.ndarray:
         """[B, K, ...], by autograd."""
-        held = []
-        hook = self.module.register_forward_hook(lambda module, given, made: held.append(made) or made)
+        activations = []
+        hook = self.module.register_forward_hook(lambda module, inputs, output: activations.append(output) or output)
         logits = self.network(self.image)
         hook.remove()
-        return np.stack([torch.autograd.grad(logits[:, k].sum(), held[-1], retain_graph=True)[0].numpy() for k in IDS], axis=1)
+        return np.stack(
+            [torch.autograd.grad(logits[:, k].sum(), activations[-1], retain_graph=True)[0].numpy() for k in IDS], axis=1
+        )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -112,15 +115,15 @@ def test_a_rule_is_that_of_autograd(name: str, torch: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Beside]:
+def networks() -> dict[str, Beside]:
     return {}
 
 
 @pytest.fixture(params=ARCHITECTURES)
-def beside(request: pytest.FixtureRequest, torch: Any, known: dict[str, Beside]) -> Beside:
-    if request.param not in known:
-        known[request.param] = Beside(torch, request.param)
-    return known[request.param]
+def beside(request: pytest.FixtureRequest, torch: Any, networks: dict[str, Beside]) -> Beside:
+    if request.param not in networks:
+        networks[request.param] = Beside(torch, request.param)
+    return networks[request.param]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -130,9 +133,9 @@ def test_gradients_are_those_of_autograd(beside: Beside, torch: Any, dialect: st
     layer = located.choose("grad_cam")
     plan = plan_parts(located.at(layer), decide(Request(method="grad_cam", pick=Ids(IDS)), layer))
     emit(plan, deployed)
-    seen = deployed.compile()({"image": beside.image.numpy()})[GRADIENT]
+    gradients = deployed.compile()({"image": beside.image.numpy()})[GRADIENT]
     true = beside.gradients(torch)
-    np.testing.assert_allclose(seen, true, atol=1e-5 * np.abs(true).max())
+    np.testing.assert_allclose(gradients, true, atol=1e-5 * np.abs(true).max())
 
 
 @pytest.mark.parametrize("method", PACKAGE)
@@ -140,7 +143,7 @@ def test_maps_are_those_of_the_package(beside: Beside, method: str, torch: Any) 
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    place, (height, width) = beside.place, map(int, map(str, beside.place.grid))
+    place, (height, width) = beside.place, concrete(beside.place.grid, "the cells")
 
     def laid_out(features: Any) -> Any:
         if len(place.cells) == 2:
@@ -159,5 +162,5 @@ def test_maps_are_those_of_the_package(beside: Beside, method: str, torch: Any) 
         raw = np.maximum(
             theirs.get_cam_image(beside.image, beside.module, None, activations, gradients, False), 0
         )  # before it is enlarged
-        for one, other in zip(ours[:, index], raw, strict=True):
-            assert np.abs(one / max(one.max(), 1e-30) - other / max(other.max(), 1e-30)).max() < 1e-4
+        for our_map, their_map in zip(ours[:, index], raw, strict=True):
+            assert np.abs(our_map / max(our_map.max(), 1e-30) - their_map / max(their_map.max(), 1e-30)).max() < 1e-4

@@ -50,15 +50,15 @@ def test_a_batch_that_is_written_into_the_model(name: str, built: int, dialect: 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [({"kernel": "cell"}, {"kernel": "cell"}), ({"score": "logit"}, {"score": "logit"})],
     ids=["single cells", "logits"],
 )
-def test_options(options: dict[str, Any], told: dict[str, Any], dialect: str) -> None:
+def test_options(options: dict[str, Any], expected: dict[str, Any], dialect: str) -> None:
     variant = VARIANTS["fused"]
     batch = images(variant.build("B"), 2)
     _, maps = hooked_maps(variant, dialect, "B", batch, **options)
-    np.testing.assert_allclose(maps, oracle(variant, **told).raw(batch), rtol=ROUNDING, atol=ROUNDING)
+    np.testing.assert_allclose(maps, oracle(variant, **expected).raw(batch), rtol=ROUNDING, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -69,9 +69,9 @@ def test_targets(targets: str, score: str, dialect: str) -> None:
     batch = images(variant.build("B"), 2)
     hooked = xai.insert(in_dialect(variant.build("B"), dialect), targets=targets, score=score, scale="none")
     outputs = xai.load(hooked)(batch)
-    every = oracle(variant, score=score).raw(batch)
+    references = oracle(variant, score=score).raw(batch)
     ids = outputs["saliency_class"] if targets == "top:2" else np.array([[3, 1]] * 2)
-    expected = np.take_along_axis(every, ids[:, :, None, None], axis=1)
+    expected = np.take_along_axis(references, ids[:, :, None, None], axis=1)
     np.testing.assert_allclose(outputs["saliency_map"], expected, rtol=ROUNDING, atol=ROUNDING)
 
 

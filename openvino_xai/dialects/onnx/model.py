@@ -22,10 +22,10 @@ from openvino_xai.dialects.onnx.wellformed import refuse_malformed, refuse_misty
 from openvino_xai.dialects.protocol import Running, Runtime
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.files.reading import read_regular
-from openvino_xai.graph.model import Graph, Node, Value, understood
+from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape
 from openvino_xai.operations.integers import symbolic_content
-from openvino_xai.operations.refinement import refine_shapes
+from openvino_xai.operations.refinement import settle
 
 OLDEST_OPSET = 13
 SMALL = 2**14  # bytes: biases and scales, but no weights
@@ -135,12 +135,7 @@ class OnnxModel:
             nodes.append(node)
         outputs = {str(native.name): value_of(native) for native in self.native.graph.outputs}
         graph = Graph(nodes, inputs, outputs, fold=self._fold)
-        for node in nodes:
-            attributes = {attribute.name: attribute.value for attribute in node.native.attributes.values()}
-            with understood(node):
-                node.kind, node.attributes = neutral(graph, node, node.native.domain, attributes)
-                refine_shapes(graph, node)
-        return graph
+        return settle(graph, lambda node: neutral(graph, node, node.native.domain, _attributes(node.native)))
 
     def _fold(self, value: Value) -> np.ndarray:
         """A value that depends on no input, computed."""
@@ -354,6 +349,10 @@ class OnnxModel:
 
 def _brief(error: BaseException) -> str:
     return str(error).splitlines()[0][:200] if str(error) else ""
+
+
+def _attributes(native: ir.Node) -> dict[str, Any]:
+    return {attribute.name: attribute.value for attribute in native.attributes.values()}
 
 
 def _captured(native: ir.Node) -> list[ir.Value]:

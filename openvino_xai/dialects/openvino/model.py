@@ -20,9 +20,9 @@ from openvino_xai.dialects.openvino.run import Names, computed, core, dtype_of, 
 from openvino_xai.dialects.protocol import Running, Runtime
 from openvino_xai.errors import InputError, ModelError, PlanError
 from openvino_xai.files.external_data import data_beside, unchanged
-from openvino_xai.graph.model import Graph, Node, Value, understood
+from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape
-from openvino_xai.operations.refinement import refine_shapes
+from openvino_xai.operations.refinement import settle
 
 SMALL = 2**14  # bytes: biases and scales, but no weights
 
@@ -82,11 +82,7 @@ class OpenVINOModel:
             outputs[name_of(port)] = values[_key(source)]
         inputs = [values[key] for key in parameters]  # as a caller counts them
         graph = Graph(nodes, inputs, outputs, fold=self._fold)
-        for node in nodes:
-            with understood(node):
-                node.kind, node.attributes = neutral(graph, node, node.native.get_attributes())
-                refine_shapes(graph, node)
-        return graph
+        return settle(graph, lambda node: neutral(graph, node, node.native.get_attributes()))
 
     def _fold(self, value: Value) -> np.ndarray:
         """A value that depends on no input, computed, from what is known already of its operands."""

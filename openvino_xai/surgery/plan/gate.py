@@ -18,7 +18,7 @@ from openvino_xai.graph.sizes import Dim, Shape, Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.surgery.plan.hook import Plan
 
-ASKED = "ovxai_asked"  # the number of images that are asked for, known when the model runs
+ASKED_FOR = "ovxai_asked"  # the number of images that are asked for, known when the model runs
 
 
 def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
@@ -35,7 +35,7 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
     if any(value.name == GATE or GATE in value.aliases for value in plan.graph.inputs):
         raise PlanError(f"the model has an input '{GATE}' already", node=GATE)
     (name,) = batch.names
-    count = Dim(1, (ASKED,))
+    count = Dim(1, (ASKED_FOR,))
     trace = Trace()
     gate = Value(GATE, (batch,), np.dtype(np.bool_))
     counted = _one_at_least(trace, gate, batch) if one_at_least else gate
@@ -49,7 +49,9 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
     if one_at_least:
         outputs = {key: _only(trace, gate, value) for key, value in outputs.items()}
     behind = trace.nodes[len(before) :]
-    return replace(plan, nodes=(*before, *nodes, *behind), outputs=outputs, inputs={GATE: gate}, origins={ASKED: (places, 1)})
+    return replace(
+        plan, nodes=(*before, *nodes, *behind), outputs=outputs, inputs={GATE: gate}, origins={ASKED_FOR: (places, 1)}
+    )
 
 
 def _one_at_least(trace: Trace, gate: Value, batch: Dim) -> Value:
@@ -112,7 +114,7 @@ def _of_asked(shape: Shape | None, batch: str) -> Shape | None:
 def _size_of_asked(size: Size, batch: str) -> Size:
     if not isinstance(size, Dim) or batch not in size.names:
         return size
-    return Dim(size.factor, tuple(sorted(ASKED if name == batch else name for name in size.names)))
+    return Dim(size.factor, tuple(sorted(ASKED_FOR if name == batch else name for name in size.names)))
 
 
 def _put_back(trace: Trace, value: Value, place: Value, batch: Dim) -> Value:

@@ -47,8 +47,8 @@ def hold_parts(
     twin = original.compiled(grown)
     outputs = {name: array.astype(np.float64) for name, array in twin(inputs).items()}
     answers = {what: (outputs[f"{what} given"], outputs[f"{what} told"]) for what in ANSWERS if f"{what} given" in outputs}
-    features = original.probing(read={CUT: original.layer.value}, given={})(inputs)[CUT]
-    tail = original.probing(read={END: original.target.read}, given={CUT: original.layer.value})
+    features = original.probing(read={CUT: original.layer.value})(inputs)[CUT]
+    tail = original.probing(read={END: original.target.read}, inputs={CUT: original.layer.value})
     question = Question(original, tail, twin, inputs, features, ids)
     gradients = outputs.get(GRADIENT)
     for place in range(max(map(len, chosen))):
@@ -106,7 +106,7 @@ def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> f
     image, place = original.location.image, original.location.image_place
     plain = question.inputs[image.name]
     height, width = (plain.shape[axis] for axis in place.cells)
-    running = original.probing(read={END: target.read}, given={})
+    running = original.probing(read={END: target.read})
     grid = concrete(original.layer.cells, f"the cells of layer '{original.layer.name}'")
     worst = 0.0
     for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):

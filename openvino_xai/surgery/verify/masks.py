@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -40,9 +41,9 @@ class Reference:
         """What is explained there."""
         return self.decision.target(self.location.scores)
 
-    def probing(self, *, read: Mapping[str, Value], given: Mapping[str, Value]) -> Running:
-        """The model with the values `read` as more outputs, and the values `given` as inputs, ready to run."""
-        return self.compiled(self.model.probing(read=read, inputs=given))
+    def probing(self, *, read: Mapping[str, Value], inputs: Mapping[str, Value] = MappingProxyType({})) -> Running:
+        """The model with the values `read` as more outputs, and some of its values as `inputs`, ready to run."""
+        return self.compiled(self.model.probing(read=read, inputs=inputs))
 
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
@@ -124,12 +125,12 @@ class Definition:
     def __init__(self, original: Reference, inputs: dict[str, np.ndarray]) -> None:
         cut = {f"{CUT}_{index}": part for index, part in enumerate(original.layer.cut)}
         values = {name: part.value for name, part in cut.items()}
-        outputs = original.probing(read=values, given={})(inputs)
+        outputs = original.probing(read=values)(inputs)
         self._features = {name: (outputs[name], part.place) for name, part in cut.items()}
         self._weighs_neighbours = original.layer.attends and original.decision.kernel == "gaussian"
         self._inputs = inputs
         self._target = original.target
-        self._tail = original.probing(read={END: self._target.read}, given=values)
+        self._tail = original.probing(read={END: self._target.read}, inputs=values)
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
