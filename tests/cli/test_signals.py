@@ -20,9 +20,7 @@ from openvino_xai.cli.process import guard
 from openvino_xai.cli.start import start
 from openvino_xai.files.watch import FOLDERS, WATCH
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")]
 
 # a runtime that hangs in native code while it writes, as signals see it: they are blocked, and a worker of it runs, too
 HANGS = """

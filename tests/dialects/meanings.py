@@ -1,4 +1,4 @@
-"""What each kind of node means, as NumPy computes it from the neutral attributes and the operands."""
+"""What each kind of node computes: a NumPy function of the node's attributes and operands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plain(function: Callable[..., Any]) -> Meaning:
 
 
 def folded(function: Callable[[Any, Any], Any]) -> Meaning:
-    """Of two operands or more."""
+    """For two operands or more, from the first to the last."""
 
     def call(a: Attributes, shapes: Shapes, first: Any, *others: Any) -> Any:
         for other in others:
@@ -38,7 +38,10 @@ def reduced(function: Callable[..., Any]) -> Meaning:
 
 
 def windows(a: Attributes, x: np.ndarray, out: tuple[int, ...], fill: float, outside: float | None = None) -> np.ndarray:
-    """[B, C, *out, *kernel]: what each window reads, `fill` of the padding, and `outside` beyond it where the last ones end."""
+    """What each window reads [B, C, *out, *kernel].
+
+    The padding reads as `fill`. Where the last windows end behind the padding, they read `outside`, or `fill` without it.
+    """
     n, pads = len(a["kernel"]), a["pads"]
     reach = [(k - 1) * d + 1 for k, d in zip(a["kernel"], a["dilations"], strict=True)]
     x = np.pad(x, [(0, 0), (0, 0), *((pads[i], pads[i + n]) for i in range(n))], constant_values=fill)
@@ -84,7 +87,10 @@ def normalised(x: np.ndarray, axes: tuple[int, ...], epsilon: float) -> np.ndarr
 
 
 def layer_norm(a: Attributes, shapes: Shapes, x: np.ndarray, scale: Any = None, shift: Any = None) -> np.ndarray:
-    """Where it is not `scaled` in itself, its second operand tells the axes."""
+    """Layer normalisation as ONNX and OpenVINO write it, or the mean taken off alone, where the node has no epsilon.
+
+    A node that is not `scaled` has no scale and shift: its second operand holds the axes.
+    """
     axes = tuple(axis % x.ndim for axis in a["axes"])
     if "epsilon" not in a:
         return np.asarray(x - x.mean(axis=axes, keepdims=True))
@@ -193,7 +199,7 @@ MEANINGS: dict[str, Meaning] = {
     "avg_pool": avg_pool,
     "batch_norm": batch_norm,
     "broadcast": lambda a, shapes, x, *_: np.broadcast_to(x, shapes[0]),
-    "cast": lambda a, shapes, x, *_: x,  # compared in the type that it is made
+    "cast": lambda a, shapes, x, *_: x,  # the comparison rounds to the type of the output
     "clip": lambda a, shapes, x, *_: np.clip(x, a["min"], a["max"]),
     "concat": lambda a, shapes, *xs: np.concatenate(xs, axis=a["axis"]),
     "conv": conv,
@@ -251,7 +257,7 @@ MEANINGS: dict[str, Meaning] = {
     "where": plain(np.where),
     "xor": plain(np.logical_xor),
 }
-UNREAD = {  # kinds of which a dialect reads what is asked of them, which is less than what they compute
+UNREAD = {  # kinds that cannot be computed from their node, with the part that a dialect does read
     "lrn": "which axes it looks along, and not how far",
     "resize": "which axes it resizes, and not how it interpolates",
     "top_k": "that it is one",
@@ -259,12 +265,15 @@ UNREAD = {  # kinds of which a dialect reads what is asked of them, which is les
 
 
 def by_law(kind: str) -> Meaning:
-    """What the case of its laws computes."""
+    """The function that the kind's first case for the laws of operations computes."""
     return lambda a, shapes, *xs: LAWS[kind][0].run(list(xs))
 
 
 def meant(node: Node, shapes: Shapes, operands: list[np.ndarray | None]) -> list[np.ndarray]:
-    """The outputs of a node, in f64; of one with outputs beside its own, as where a maximum was, the first."""
+    """The outputs of a node, computed in f64.
+
+    Of a node with further outputs, such as the indices of a max pool, only the first.
+    """
     wide = [x.astype(np.float64) if x is not None and x.dtype.kind == "f" else x for x in operands]
     while wide and wide[-1] is None:
         wide.pop()

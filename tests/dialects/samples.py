@@ -1,4 +1,6 @@
-"""Models with every operation that a dialect reads: those of `tails`, what has no slope, and what only one dialect writes."""
+"""Models that have, together, every operation that a dialect reads: the cases of `tails`, operations without a slope,
+and those that only one dialect has.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,7 @@ SAMPLES: dict[str, Case] = {
 
 
 def native(*make: Callable[[ov.Output], ov.Node]) -> ov.Model:
-    """A model of OpenVINO's own operations, side by side."""
+    """A model with an output for each operation of OpenVINO, all of which read the image."""
     image = opset.parameter([2, *SHAPE], np.float32, "image")
     image.output(0).get_tensor().set_names({"image"})
     return ov.Model([output for build in make for output in build(image.output(0)).outputs()], [image])
@@ -88,7 +90,7 @@ def attended(x: ov.Output, *, causal: bool) -> ov.Node:
     return opset.scaled_dot_product_attention(x, x, x, *(() if causal else (mask, scale)), causal=causal)
 
 
-NATIVE: dict[str, dict[str, Callable[[], Any]]] = {  # by dialect: what is written in it, and comes from no ONNX file
+NATIVE: dict[str, dict[str, Callable[[], Any]]] = {  # by dialect: operations that no conversion from ONNX gives
     "openvino": {
         "attention": lambda: native(lambda x: attended(x, causal=False), lambda x: attended(x, causal=True)),
         "limits": lambda: native(lambda x: opset.clamp(x, -0.4, 0.6), opset.hsigmoid),

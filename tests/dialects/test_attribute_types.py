@@ -1,3 +1,5 @@
+"""An attribute of a type that its operation does not have is refused, with its name and type."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,6 +1,6 @@
-"""What a dialect must do, for each in the table `tiny.DIALECTS`: emit every word as NumPy computes it, and read what it runs.
+"""What every dialect must do: emit each word as NumPy computes it, and read each node as its runtime computes it.
 
-A new dialect is a row of that table. Its package has the tables `EMIT` in `emit.py` and `KINDS` in `kinds.py`.
+A new dialect is a row of `tiny.DIALECTS`. Its package has the tables `EMIT` in `emit.py` and `KINDS` in `kinds.py`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ TRIED = [(word, index) for word, calls in CALLS.items() for index in range(len(c
 
 
 def of_inputs(arrays: tuple[np.ndarray, ...], batch: str | None) -> onnx.ModelProto:
-    """A model that returns what it is given; `batch` opens the first axis of the first input."""
+    """A model that returns its inputs; `batch` is the name of an open first axis of the first of them."""
     helper = onnx.helper
     inputs, outputs = [], []
     for index, array in enumerate(arrays):
@@ -103,7 +103,7 @@ def of_inputs(arrays: tuple[np.ndarray, ...], batch: str | None) -> onnx.ModelPr
 
 
 def emitted(dialect: str, call: Callable[..., Any], arrays: tuple[np.ndarray, ...], batch: str | None = None) -> np.ndarray:
-    """What the dialect's own runtime makes of a word; behind an open batch, operands are constants but for the first."""
+    """What the dialect's own runtime computes for a word. With an open batch, all operands but the first are constants."""
     inputs = arrays[:1] if batch else arrays
     deployed, trace = open_model(in_dialect(of_inputs(inputs, batch), dialect)).twin(), Trace()
     constants = [as_value(array, []) for array in arrays[len(inputs) :]]
@@ -134,7 +134,7 @@ def test_a_word_is_emitted(dialect: str, word: str, index: int) -> None:
 @pytest.mark.parametrize("word", [word for word, calls in CALLS.items() if calls[0][1][0].shape[0] == 2])
 def test_a_word_is_emitted_behind_an_open_batch(dialect: str, word: str) -> None:
     (call, arrays), batch = CALLS[word][0], "B"
-    if word == "reshape":  # a shape says which size is the open one
+    if word == "reshape":  # the call must name the open size
         hold_to_numpy(emitted(dialect, lambda xp, x: xp.reshape(x, (x.shape[0], 12)), arrays, batch), call, arrays)
     else:
         hold_to_numpy(emitted(dialect, call, arrays, batch), call, arrays)
@@ -161,7 +161,7 @@ def test_groups_are_laid_out_as_the_dialect_reads_them(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_rows_are_picked_and_put_back(dialect: str) -> None:
-    """What a gate is made of, and no word says."""
+    """The two operations that a gate is made of, and that are no words."""
     wanted = np.array([False, True, True, False, True])
 
     def call(trace: Trace, flags: Any, rows: Any) -> Any:
@@ -189,7 +189,7 @@ def test_another_operation_is_seen(dialect: str, monkeypatch: pytest.MonkeyPatch
 
 
 def values_of(deployed: Deployed, inputs: dict[str, np.ndarray]) -> dict[Value, np.ndarray]:
-    """What every value of a model is, by the dialect's own runtime."""
+    """Every value of a model, as the dialect's own runtime computes it."""
     graph = deployed.graph
     varying = [value for node in graph.nodes for value in node.outputs if not graph.is_constant(value)]
     read = {f"value{index}": value for index, value in enumerate(varying)}
@@ -198,7 +198,7 @@ def values_of(deployed: Deployed, inputs: dict[str, np.ndarray]) -> dict[Value, 
 
 
 def hold_to_nodes(deployed: Deployed, inputs: dict[str, np.ndarray]) -> None:
-    """Every operation of a model that the dialect reads is what its node says."""
+    """Asserts that the runtime computes every node of a model as `meanings` says."""
     values = values_of(deployed, inputs)
     for node in deployed.graph.nodes:
         if not node.kind or node.kind in UNREAD or node.outputs[0] not in values:

@@ -1,4 +1,4 @@
-"""What constants amount to is known without running anything, where that is exact."""
+"""Values computed from constants alone: integers without a runtime, floats as the runtime computes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openvino_xai.dialects.openvino import OpenVINOModel, run
 
 
 def made_of(constants: ov.Node) -> OpenVINOModel:
-    """A model that adds what is made of constants to its input."""
+    """A model that adds to its input what is computed from constants."""
     image = opset.parameter([2], constants.get_element_type(), "image")
     return OpenVINOModel(ov.Model([opset.add(image, constants)], [image], "model"))
 
@@ -21,10 +21,10 @@ def test_integers_that_are_made_of_constants_are_not_compiled(monkeypatch: pytes
     graph = made_of(opset.add(sizes, opset.constant(np.array([1, 2])))).graph
     monkeypatch.setattr(run, "core", None)
     (added,) = [node for node in graph.nodes if node.kind == "add" and graph.is_constant(node.outputs[0])]
-    found = graph.constant(added.outputs[0])
-    assert found is not None
-    assert found.dtype == np.int64
-    assert found.tolist() == [4, 7]
+    content = graph.constant(added.outputs[0])
+    assert content is not None
+    assert content.dtype == np.int64
+    assert content.tolist() == [4, 7]
 
 
 def test_floats_that_are_made_of_constants_are_what_the_runtime_makes_of_them() -> None:

@@ -1,4 +1,4 @@
-"""What hooks are made of is what other plugins than CPU have, too."""
+"""Hooks are made of operations that the GPU and NPU plugins of OpenVINO have, too."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from openvino_xai.graph.model import Node
 
 # Operations that the GPU plugin registers (openvinotoolkit/openvino, intel_gpu/plugin/primitives_list.hpp) and that the NPU's
 # compiler has a parser for (openvinotoolkit/npu_compiler, vpux_compiler/src/frontend/IE.cpp), of those that a hook could want.
-# Newer versions of Softmax and TopK are brought back to these by transformations that all plugins share.
+# Newer versions of Softmax and TopK are brought back to these by transformations that all plugins share. The
+# rest of a hooked model is its own operations, which its plugin must have anyway.
 ELSEWHERE = set(
     "Add Broadcast Concat Constant Convert ConvolutionBackpropData Divide Equal Erf Exp Gather GatherElements Greater "
     "GroupConvolutionBackpropData MatMul Maximum Minimum Multiply NonZero ReduceMax ReduceMean ReduceMin ReduceSum Reshape "
     "Round ScatterNDUpdate Select ShapeOf Sigmoid Softmax Sqrt Subtract Tanh TopK Transpose".split()
 )
-# hooks start from a model's own operations, which its plugin must have anyway, and end in these
+# one set of attributes that serves every word
 ATTRIBUTES = {
     "axes": [1], "keepdims": True, "perm": [0, 2, 1], "axis": 1, "transpose_a": False, "transpose_b": False,
     "dtype": np.dtype(np.uint8), "k": 2, "ordered": True,
@@ -39,11 +40,11 @@ def test_the_plugins_for_gpu_and_npu_have_what_is_emitted(kind: str) -> None:
     count = (
         sum(parameter.kind != parameter.VAR_POSITIONAL for parameter in inspect.signature(EMIT[kind]).parameters.values()) - 1
     )
-    made = [opset.parameter([3, 3, 3], dtype).output(0) for dtype in dtypes.get(kind, [np.float32] * max(count, 1))]
+    operands = [opset.parameter([3, 3, 3], dtype).output(0) for dtype in dtypes.get(kind, [np.float32] * max(count, 1))]
     if kind == "scatter_rows":
-        made[1] = opset.constant(np.zeros((3, 1), np.int64)).output(0)
+        operands[1] = opset.constant(np.zeros((3, 1), np.int64)).output(0)
     if kind in ("reshape", "broadcast"):
-        made[1] = opset.constant(np.array([3, 3, 3])).output(0)
-    emitted = EMIT[kind](Node(kind, kind, kind, (), attributes=ATTRIBUTES), *made)
+        operands[1] = opset.constant(np.array([3, 3, 3])).output(0)
+    emitted = EMIT[kind](Node(kind, kind, kind, (), attributes=ATTRIBUTES), *operands)
     node = emitted if isinstance(emitted, ov.Node) else emitted.get_node()
     assert node.get_type_name() in ELSEWHERE

@@ -1,4 +1,4 @@
-"""Files that a runtime would read otherwise than onnx_ir, or that end in no error of ours where they are believed."""
+"""Files that a runtime reads otherwise than onnx_ir does, or that would end in a foreign error: refused by name."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def constant_that_is_none(model: onnx.ModelProto) -> None:
 
 
 def branch(name: str, outputs: int) -> onnx.GraphProto:
-    made = [f"{name}{i}" for i in range(outputs)]
-    nodes = [onnx.helper.make_node("Identity", ["f"], [item]) for item in made]
-    return onnx.helper.make_graph(nodes, name, [], [onnx.helper.make_tensor_value_info(item, 1, None) for item in made])
+    names = [f"{name}{i}" for i in range(outputs)]
+    nodes = [onnx.helper.make_node("Identity", ["f"], [item]) for item in names]
+    return onnx.helper.make_graph(nodes, name, [], [onnx.helper.make_tensor_value_info(item, 1, None) for item in names])
 
 
 def conditional(model: onnx.ModelProto, **branches: onnx.GraphProto) -> None:
@@ -118,9 +118,9 @@ def test_what_is_misread_is_refused(change: Callable[[onnx.ModelProto], None]) -
 def test_constants_of_a_type_that_has_no_numbers(tmp_path: Path) -> None:
     model = ov.Core().read_model(CASES["pool and linear"].build(1, 17).SerializeToString())
     ov.save_model(model, tmp_path / "m.xml", compress_to_fp16=False)
-    told = list(re.finditer(r'<data element_type="f32" [^>]*offset', (text := (tmp_path / "m.xml").read_text())))
-    assert told
-    for place in told:
+    places = list(re.finditer(r'<data element_type="f32" [^>]*offset', (text := (tmp_path / "m.xml").read_text())))
+    assert places
+    for place in places:
         changed = text[: place.start()] + place[0].replace('"f32"', '"dynamic"') + text[place.end() :]
         (tmp_path / "m.xml").write_text(changed)
         for method in (None, "grad_cam"):
@@ -136,7 +136,7 @@ def test_layers_with_more_cells_than_can_be_told_apart() -> None:
 
 
 def test_sizes_that_are_made_of_sizes_again_and_again() -> None:
-    """Each node reads the last one twice: 2^n ways lead to the first, and as many steps must not be taken."""
+    """Each node reads the one before it twice, so that 2^500 paths lead to the first: each node may be visited once."""
     names = [f"s{i}" for i in range(500)]
     chain = " ".join(f"{after} = Max({before}, {before})" for before, after in zip(["s", *names], names, strict=False))
     body = STEM + f"s = Shape(image) {chain} " + HEAD.format("f")

@@ -1,4 +1,4 @@
-"""Files appear whole and in their place, or an error says which and why not."""
+"""Written files are complete and in their place, or an error names the file and the reason and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_model_says_where_it_cannot_be_saved(tmp_path: Path) -> None:
 
 
 def test_a_folder_beside_the_target(tmp_path: Path) -> None:
-    """Nothing is moved where one of the files cannot be."""
+    """Where one of several files cannot be written, none of them is."""
     (tmp_path / "out.bin").mkdir()
     with pytest.raises(OutputError, match=r"out.bin: what is there is a folder"):
         write(tmp_path / "out.xml")

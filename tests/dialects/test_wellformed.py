@@ -1,4 +1,4 @@
-"""ONNX files that are not what they say: refused, with what is wrong with them."""
+"""Malformed ONNX files: each is refused with an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -99,25 +99,25 @@ def test_files_that_are_not_what_they_say(change: Callable[[onnx.ModelProto], No
 
 
 def test_graphs_in_graphs() -> None:
-    assert xai.layers(nested(2)) == []  # it is read, and has no layer with cells
+    assert xai.layers(nested(2)) == []  # it can be read; none of its layers has cells
     with pytest.raises(ModelError, match="its graphs are nested more than 24 deep"):
         xai.layers(nested(28))
 
 
 @pytest.fixture
 def beside(tmp_path: Path) -> Callable[..., Path]:
-    """A model whose weights are said to be in a file beside it."""
+    """Writes a model that names another file for its weights; returns the path of the model."""
 
-    def make(location: str, **told: int) -> Path:
+    def make(location: str, **fields: int) -> Path:
         model = CASE.build("B", 17)
-        held = weights(model)
+        tensor = weights(model)
         (tmp_path / "models").mkdir(exist_ok=True)
-        (tmp_path / "models" / "weights.bin").write_bytes(held.raw_data)
-        (tmp_path / "outside.bin").write_bytes(held.raw_data)
-        held.ClearField("raw_data")
-        held.data_location = onnx.TensorProto.EXTERNAL
-        for key, value in {"location": location, **told}.items():
-            held.external_data.add(key=key, value=str(value))
+        (tmp_path / "models" / "weights.bin").write_bytes(tensor.raw_data)
+        (tmp_path / "outside.bin").write_bytes(tensor.raw_data)
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in {"location": location, **fields}.items():
+            tensor.external_data.add(key=key, value=str(value))
         path = tmp_path / "models" / "model.onnx"
         path.write_bytes(model.SerializeToString())
         return path
@@ -139,9 +139,9 @@ def test_weights_that_lie_elsewhere(beside: Callable[..., Path], tmp_path: Path)
     for location in ("../outside.bin", "link.bin", "hard.bin", "a/../../outside.bin", "/etc/passwd", "none.bin", "."):
         with pytest.raises(ModelError, match="no (regular )?file (of its own )?in the model's folder|there is no such file"):
             xai.insert(beside(location))
-    for told in ({"offset": 4}, {"offset": -4}, {"offset": 2**62}, {"length": 2**62}, {"length": 3}):
+    for fields in ({"offset": 4}, {"offset": -4}, {"offset": 2**62}, {"length": 2**62}, {"length": 3}):
         with pytest.raises(ModelError, match="and the file has 80"):
-            xai.insert(beside("weights.bin", **told))
+            xai.insert(beside("weights.bin", **fields))
 
 
 def test_an_attribute_that_holds_a_tensor_of_no_type_is_refused() -> None:

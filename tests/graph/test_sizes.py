@@ -1,4 +1,4 @@
-"""Sizes that a run decides."""
+"""Sizes that are open until the model runs: products, quotients and names of them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which layers are offered, chosen and refused, and what is said of them."""
+"""Which layers of a model are listed, which is chosen, and the reasons that are given where one is refused."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_model_without_an_image_is_refused() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_layer_far_from_the_scores_is_taken_only_when_it_is_named(dialect: str) -> None:
-    """Where mixing over tokens hides the cells of later layers, what comes before is the last that is known to have any."""
+    """Products over tokens hide the cells of all later layers: the layer before them is the last one that has cells."""
     mix = "".join(f"u{i} = MatMul(u{i - 1}, wt) " for i in range(1, 4))
     body = f"{STEM} u0 = Reshape(f, t) {mix} p = ReduceMean<axes=[2], keepdims=0>(u3) logits = Gemm<transB=1>(p, w, b)"
     model = tiny(body, **LINEAR, wt=(48, 48), t=np.array([0, 4, 48]))

@@ -1,4 +1,4 @@
-"""A case of every operation, for its laws: one line of ONNX, or NumPy's function where ONNX does not write the kind."""
+"""Cases for the laws of each operation: one line of ONNX, or a NumPy function for a kind that no ONNX operation has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLANE = "double[2,3,4,5] a"
 
 
 def named(words: str) -> list[tuple[str, str]]:
-    """Kinds with ONNX's name of each."""
+    """Pairs of a kind and its ONNX name, from words such as `exp=Exp`."""
     return [(kind, name) for kind, _, name in (word.partition("=") for word in words.split())]
 
 

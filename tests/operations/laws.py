@@ -1,4 +1,8 @@
-"""The laws of operations: each column of a record, held to what the operation computes in f64."""
+"""The laws of operations: a law compares one column of a record with what the operation computes in f64.
+
+A law takes a record and a case, which is one node that can be run. It fails with an AssertionError where they disagree, and
+checks nothing where the record leaves the column out.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,12 @@ TYPES = {"double": np.float64, "int64": np.int64, "bool": np.bool_, "uint8": np.
 
 @dataclass(frozen=True)
 class Case:
-    """One node: in ONNX's text, `y = Op(a, b)` for `inputs` with their types; `constants` are written as there."""
+    """One node, written in ONNX's text format.
+
+    `body` is the node, as in `y = Op(a, b)`. `inputs` are the operands that vary, with types and shapes, as in
+    `double[2,3] a`. `constants` are the others, with their contents, as in `int64[2] x = {1, -1}`. Random inputs lie between
+    `low` and `high`. `cost` replaces the number of multiplications that the law of costs expects.
+    """
 
     body: str
     inputs: str
@@ -64,29 +73,32 @@ class Case:
         return [np.asarray(array) for array in self._evaluator.run(None, dict(zip(names, arrays, strict=True)))]
 
     def arrays(self, seed: int) -> Arrays:
-        """Random operands: those that the caller gives."""
+        """Random contents of the operands that vary."""
         rng = np.random.default_rng(seed)
         return [_random(value, rng, self.low, self.high) for value in self.graph.inputs]
 
     @property
-    def given(self) -> list[int]:
-        """Which operands of the node these are."""
+    def variables(self) -> list[int]:
+        """The indices of the node's operands that `arrays` holds, in its order."""
         return [next(index for index, value in self.node.operands if value.name == item.name) for item in self.graph.inputs]
 
 
 @dataclass(frozen=True)
 class Native:
-    """One node of a kind that ONNX does not write: its neutral attributes, and what NumPy makes of arrays."""
+    """One node of a kind that no ONNX operation has: its attributes, and the NumPy function that computes it.
+
+    `shapes` and `types` are those of all operands, constants too; without `types` all are f64.
+    """
 
     kind: str
     shapes: tuple[tuple[int, ...], ...]
     function: Callable[..., Any]
     attributes: Any = None
     types: tuple[type, ...] = ()
-    constants: tuple[tuple[int, Any], ...] = ()  # operands that are the same for every input
+    constants: tuple[tuple[int, Any], ...] = ()  # index and content of the operands that do not vary
     low: float = -2.0
     high: float = 2.0
-    cost: int | None = None  # where it is neither one an element nor counted by what meets
+    cost: int | None = None  # replaces the number of multiplications that the law of costs expects
 
     @cached_property
     def node(self) -> Node:
@@ -111,7 +123,8 @@ class Native:
         return Graph([self.node], inputs, {value.name: value for value in self.node.outputs}, fold)
 
     @property
-    def given(self) -> list[int]:
+    def variables(self) -> list[int]:
+        """The indices of the operands that `arrays` holds, in its order."""
         fixed = dict(self.constants)
         return [index for index in range(len(self.shapes)) if index not in fixed]
 
@@ -125,7 +138,7 @@ class Native:
         rng = np.random.default_rng(seed)
         types = self.types or (np.float64,) * len(self.shapes)
         values = [Value("", shape, np.dtype(dtype)) for shape, dtype in zip(self.shapes, types, strict=True)]
-        return [_random(values[index], rng, self.low, self.high) for index in self.given]
+        return [_random(values[index], rng, self.low, self.high) for index in self.variables]
 
 
 AnyCase = Case | Native
@@ -142,34 +155,34 @@ def _random(value: Value, rng: np.random.Generator, low: float, high: float) -> 
 
 
 def _subsets(case: AnyCase, operation: Operation) -> Iterator[tuple[int, ...]]:
-    """Sets of the operands that hold data."""
-    data = [i for i in case.given if i not in operation.controls and case.node.operand(i).dtype == np.float64]
+    """Every non-empty set of the operands that vary and hold numbers to compute with."""
+    data = [i for i in case.variables if i not in operation.controls and case.node.operand(i).dtype == np.float64]
     return chain.from_iterable(combinations(data, count) for count in range(1, len(data) + 1))
 
 
 def _replaced(case: AnyCase, arrays: Arrays, new: dict[int, np.ndarray]) -> Arrays:
-    return [new.get(index, array) for index, array in zip(case.given, arrays, strict=True)]
+    return [new.get(index, array) for index, array in zip(case.variables, arrays, strict=True)]
 
 
 def zeros_stay(operation: Operation, case: AnyCase) -> None:
-    """f(0) = 0 in the operands that it is said of."""
+    """Zeros in the operands that the record names give zeros in the output."""
     arrays = case.arrays(0)
     for subset in _subsets(case, operation):
         if operation.gives_zero(case.node, subset, case.graph.constant):
-            zeros = {index: np.zeros_like(arrays[case.given.index(index)]) for index in subset}
+            zeros = {index: np.zeros_like(arrays[case.variables.index(index)]) for index in subset}
             for array in case.run(_replaced(case, arrays, zeros)):
                 np.testing.assert_array_equal(array, 0, err_msg=f"{operation.name} of zeros in {subset}")
 
 
 def lines_stay(operation: Operation, case: AnyCase) -> None:
-    """f(a x + b y) = a f(x) + b f(y); where something is added, for a + b = 1."""
+    """f(a x + b y) = a f(x) + b f(y) where it is linear. Where it is affine the law holds for a + b = 1."""
     first, second = case.arrays(0), case.arrays(1)
     for subset in _subsets(case, operation):
         how = operation.linearity(case.node, subset)
         if how is None:
             continue
         a, b = (2.0, 3.0) if how == "linear" else (-1.5, 2.5)
-        places = [case.given.index(index) for index in subset]
+        places = [case.variables.index(index) for index in subset]
         other = _replaced(case, first, {index: second[place] for index, place in zip(subset, places, strict=True)})
         both = {index: a * first[place] + b * second[place] for index, place in zip(subset, places, strict=True)}
         for x, y, z in zip(case.run(first), case.run(other), case.run(_replaced(case, first, both)), strict=True):
@@ -177,7 +190,7 @@ def lines_stay(operation: Operation, case: AnyCase) -> None:
 
 
 def elements_stand_alone(operation: Operation, case: AnyCase) -> None:
-    """An element that changes changes the elements that it is broadcast to, and no others."""
+    """In a pointwise operation, one changed element of an operand changes no output but those that it is broadcast to."""
     if not operation.pointwise:
         return
     arrays, moved = case.arrays(0), case.arrays(1)
@@ -193,32 +206,35 @@ def elements_stand_alone(operation: Operation, case: AnyCase) -> None:
 
 
 def slices_are_treated_alike(operation: Operation, case: AnyCase) -> None:
-    """Along an axis that comes exactly from operands, permuting their slices permutes those of the output, and a slice that
-    changes changes no other."""
+    """An output axis that comes exactly from an operand's axis treats all of its slices alike.
+
+    Permuting the slices of the operands permutes those of the output. Changing the first slice changes the first of the output
+    and no other.
+    """
     rng, arrays, others, node = np.random.default_rng(5), case.arrays(0), case.arrays(1), case.node
     axes, before = operation.axes(node), case.run(arrays)
     for target, sources in enumerate(axes or []):
         exact = [source for source in sources if source.exact]
-        if not exact or any(source.operand not in case.given for source in exact):
+        if not exact or any(source.operand not in case.variables for source in exact):
             continue
         order = rng.permutation(before[0].shape[target])
         permuted, changed = {}, {}
         for operand, axis, _ in exact:
-            place = case.given.index(operand)
+            place = case.variables.index(operand)
             array = arrays[place]
             assert array.shape[axis] == len(order), f"{operation.name}: axis {target} is not axis {axis} of operand {operand}"
             permuted[operand] = np.take(array, order, axis=axis)
             first = np.arange(len(order)).reshape([-1 if a == axis else 1 for a in range(array.ndim)]) == 0
             changed[operand] = np.where(first, others[place], array)
-        for old, seen in zip(before, case.run(_replaced(case, arrays, permuted)), strict=True):
-            np.testing.assert_allclose(seen, np.take(old, order, axis=target), atol=1e-9, err_msg=f"{operation.name}, {target}")
-        for old, seen in zip(before, case.run(_replaced(case, arrays, changed)), strict=True):
+        for old, new in zip(before, case.run(_replaced(case, arrays, permuted)), strict=True):
+            np.testing.assert_allclose(new, np.take(old, order, axis=target), atol=1e-9, err_msg=f"{operation.name}, {target}")
+        for old, new in zip(before, case.run(_replaced(case, arrays, changed)), strict=True):
             rest = range(1, len(order))
-            np.testing.assert_allclose(np.take(seen, rest, axis=target), np.take(old, rest, axis=target), atol=1e-9)
+            np.testing.assert_allclose(np.take(new, rest, axis=target), np.take(old, rest, axis=target), atol=1e-9)
 
 
 def reductions_have_closed_forms(operation: Operation, case: AnyCase) -> None:
-    """What reduces is NumPy's function of that name, over axes or over a window that is everything."""
+    """A reduction is the NumPy function that the record names, over the node's axes, or over a window that covers all."""
     if operation.reduces is None:
         return
     x = case.arrays(0)[0]
@@ -233,7 +249,7 @@ def reductions_have_closed_forms(operation: Operation, case: AnyCase) -> None:
 
 
 def elements_move(operation: Operation, case: AnyCase) -> None:
-    """All elements of the first operand stand in the output, once, or some of them, and nothing else."""
+    """The output holds each element of the first operand once (`all`), or only elements of it (`some`)."""
     if operation.moves is None:
         return
     arrays = case.arrays(0)
@@ -244,7 +260,10 @@ def elements_move(operation: Operation, case: AnyCase) -> None:
 
 
 def costs_are_counted(operation: Operation, case: AnyCase) -> None:
-    """A product costs as many multiplications as elements of operands meet in the output; all else one an element, or none."""
+    """A product or a pool costs one for each pair of an element of its first operand and an output that depends on it.
+
+    All other operations cost one for each output element, or nothing.
+    """
     outputs, node = case.run(case.arrays(0)), case.node
     elements, cost = sum(array.size for array in outputs), operation.macs(node)
     windowed = operation.reduces is not None and "kernel" in node.attributes
@@ -261,30 +280,30 @@ def costs_are_counted(operation: Operation, case: AnyCase) -> None:
 
 
 def contents_are_computed(operation: Operation, case: AnyCase) -> None:
-    """What is known of whole numbers is what the operation makes of them."""
+    """The rule for small integers computes what the operation computes."""
     if operation.integers is None or any(value.dtype is None for value in case.node.outputs):
         return
     arrays = [np.abs(np.rint(array)) + 1 for array in case.arrays(0) if array.dtype != np.bool_]
-    if len(arrays) != len(case.given):
+    if len(arrays) != len(case.variables):
         arrays = case.arrays(0)
     operands: list[np.ndarray] = []
-    given = dict(zip(case.given, arrays, strict=True))
+    inputs = dict(zip(case.variables, arrays, strict=True))
     for index, value in case.node.operands:
-        data = given[index] if index in given else case.graph.constant(value)
+        data = inputs[index] if index in inputs else case.graph.constant(value)
         assert data is not None
         operands.append(np.asarray(data).astype(object))
     result = operation.integers(case.node, operands)
     if result is None:
         return
     results = result if isinstance(result, list) else [result]
-    for seen, true in zip(
+    for content, true in zip(
         results, case.run([a.astype(b.dtype) for a, b in zip(arrays, case.arrays(0), strict=True)]), strict=True
     ):
-        np.testing.assert_array_equal(np.asarray(seen, np.float64).reshape(-1), np.asarray(true, np.float64).reshape(-1))
+        np.testing.assert_array_equal(np.asarray(content, np.float64).reshape(-1), np.asarray(true, np.float64).reshape(-1))
 
 
 def shapes_are_told(operation: Operation, case: AnyCase) -> None:
-    """A rule of shapes tells the shape that comes out, or leaves a size open."""
+    """The rules for rank and shape say what comes out. A shape may leave a size open."""
     node, true = case.node, [array.shape for array in case.run(case.arrays(0))]
     shapes = [value.shape for value in node.outputs]
 
@@ -300,10 +319,10 @@ def shapes_are_told(operation: Operation, case: AnyCase) -> None:
     try:
         for value, sizes in zip(node.outputs, true, strict=True):
             value.shape = tuple(Dim(1, (f"open{axis}",)) for axis in range(len(sizes)))
-        for seen, sizes in zip(operation.shape(node, content) or [], true, strict=False):
-            assert len(seen) == len(sizes), operation.name
-            assert all(isinstance(a, Dim) or a == b for a, b in zip(seen, sizes, strict=True)), (
-                f"{operation.name}: {seen}, {sizes}"
+        for result, sizes in zip(operation.shape(node, content) or [], true, strict=False):
+            assert len(result) == len(sizes), operation.name
+            assert all(isinstance(a, Dim) or a == b for a, b in zip(result, sizes, strict=True)), (
+                f"{operation.name}: {result}, {sizes}"
             )
     finally:
         for value, shape in zip(node.outputs, shapes, strict=True):
@@ -311,7 +330,7 @@ def shapes_are_told(operation: Operation, case: AnyCase) -> None:
 
 
 def parts_make_the_whole(operation: Operation, case: AnyCase) -> None:
-    """Joined operands lie one behind the other, and so do the parts of one that is split."""
+    """What joins concatenates its operands. The outputs of what splits, concatenated, are its first operand."""
     operands, axis = case.arrays(0), case.node.attributes.get("axis", -1)
     if operation.joins:
         np.testing.assert_array_equal(case.run(operands)[0], np.concatenate(operands, axis))
@@ -320,7 +339,12 @@ def parts_make_the_whole(operation: Operation, case: AnyCase) -> None:
 
 
 def operands_are_what_they_are_called(operation: Operation, case: AnyCase) -> None:
-    """Weights and what a lazy adjoint belongs to are linear; a shape is the output's; what controls or selects is no float."""
+    """The columns that give an operand a role name one that can play it.
+
+    The operation is linear in its weights, and in the first operand where its adjoint is lazy. The operand that holds a shape
+    holds that of the output, apart from -1, 0 and 1. Where elements are moved, operands that control or select hold integers
+    or booleans.
+    """
     node = case.node
     if operation.weights is not None:
         assert operation.linearity(node, {operation.weights}) is not None
@@ -339,7 +363,7 @@ def operands_are_what_they_are_called(operation: Operation, case: AnyCase) -> No
 
 
 def levels_and_scales(operation: Operation, case: AnyCase) -> None:
-    """What is rounded to levels stays when it is rounded again; what is normalised depends on what is beside it."""
+    """Rounding to levels a second time changes nothing. In a normalisation one changed element changes more than one output."""
     arrays = case.arrays(0)
     first = case.run(arrays)[0]
     if operation.quantises:
@@ -355,7 +379,7 @@ def levels_and_scales(operation: Operation, case: AnyCase) -> None:
 
 @dataclass
 class ArrayStep:
-    """A node, met on the way back, whose values are arrays."""
+    """A node of the backward pass as an adjoint rule sees it, with arrays for values."""
 
     case: AnyCase
     operands: dict[int, np.ndarray]
@@ -379,7 +403,7 @@ class ArrayStep:
         return self.result.shape
 
     def constant(self, index: int) -> np.ndarray | None:
-        return self.operands[index] if index not in self.case.given else None
+        return self.operands[index] if index not in self.case.variables else None
 
     def integers(self, index: int) -> list[int] | None:
         return [int(item) for item in self.operands[index].reshape(-1)] if index in self.operands else None
@@ -395,7 +419,10 @@ class ArrayStep:
 
 
 def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
-    """The adjoint of an operand is the slope of what the output is weighed to; what quantises is passed straight through."""
+    """The adjoint is the slope of a weighted sum of the outputs, by central differences.
+
+    Operations that quantise are left out: their adjoint passes straight through, and is no slope.
+    """
     if operation.adjoint is None or operation.quantises:
         return
     arrays, axis = case.arrays(0), case.node.attributes.get("axis", -1)
@@ -405,8 +432,8 @@ def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
         return np.concatenate(results, axis) if operation.splits else results[0]
 
     result = output(arrays)
-    given = dict(zip(case.given, arrays, strict=True))
-    operands = {i: given[i] if i in given else case.graph.constant(value) for i, value in case.node.operands}
+    inputs = dict(zip(case.variables, arrays, strict=True))
+    operands = {i: inputs[i] if i in inputs else case.graph.constant(value) for i, value in case.node.operands}
     g = np.random.default_rng(7).normal(0, 1, result.shape)
     step = ArrayStep(case, operands, result)
     for (index,) in (
@@ -414,9 +441,9 @@ def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
     ):
         try:
             adjoint = operation.adjoint(step, index, g)
-        except PlanError:  # refused, with the reason
+        except PlanError:  # a rule may refuse an operand
             continue
-        place = case.given.index(index)
+        place = case.variables.index(index)
         slope = np.zeros_like(arrays[place])
         for at in np.ndindex(slope.shape):
             ends = []

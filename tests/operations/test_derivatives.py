@@ -1,4 +1,4 @@
-"""Every rule of the table of derivatives: computed by NumPy in f64 and held to finite differences, and in both runtimes."""
+"""Every rule for a derivative agrees with finite differences: computed by NumPy in f64, and by both runtimes."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.tail.target import Columns, Score
 
 DERIVATIVES = {name for name, operation in OPERATIONS.items() if operation.adjoint}
-ASKED = {"all": None, "ids": np.array([3, 1])}
+CLASS_IDS = {"all": None, "ids": np.array([3, 1])}
 
 
-@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("classes", CLASS_IDS)
 @pytest.mark.parametrize("name", CASES)
-def test_a_rule_is_the_slope(name: str, asked: str) -> None:
-    """In f64, by NumPy."""
-    ids = slice(None) if ASKED[asked] is None else ASKED[asked]
-    np.testing.assert_allclose(by_numpy(name, ASKED[asked]), slopes(name).jacobian[:, ids], rtol=1e-5, atol=2e-7)
+def test_a_rule_is_the_slope(name: str, classes: str) -> None:
+    """Computed by NumPy in f64, for all classes and for some."""
+    ids = slice(None) if CLASS_IDS[classes] is None else CLASS_IDS[classes]
+    np.testing.assert_allclose(by_numpy(name, CLASS_IDS[classes]), slopes(name).jacobian[:, ids], rtol=1e-5, atol=2e-7)
 
 
 def run(name: str, dialect: str, batch: int | str, classes: str, score: Score = "logit") -> tuple[np.ndarray, np.ndarray]:
-    """The gradient of a plan that is carried out, and the ids of its classes [B, K]."""
+    """The gradient [B, K, C, H, W] that a runtime computes, and the ids of its classes [B, K]."""
     deployed = open_model(in_dialect(CASES[name].model(batch), dialect)).twin()
     trace, image = Trace(), slopes(name).image
-    ids, each = ASKED.get(classes), classes == "top"
+    ids, each = CLASS_IDS.get(classes), classes == "top"
     if each:
         ids = trace.top_k(deployed.graph.outputs["logits"], 2, axis=1)
-    made = gradient(deployed, Columns(CLASSES, ids), trace, score)
-    outputs = {"gradient": made, "ids": ids} if each else {"gradient": made}
+    jacobian = gradient(deployed, Columns(CLASSES, ids), trace, score)
+    outputs = {"gradient": jacobian, "ids": ids} if each else {"gradient": jacobian}
     emit(Plan(deployed.graph, tuple(trace.nodes), outputs), deployed)
-    seen = deployed.compile()({"image": image})
-    told = np.arange(CLASSES) if ids is None else ids
-    return seen["gradient"], seen["ids"] if each else np.tile(told, (2, 1))
+    results = deployed.compile()({"image": image})
+    class_ids = np.arange(CLASSES) if ids is None else ids
+    return results["gradient"], results["ids"] if each else np.tile(class_ids, (2, 1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", CASES)
 def test_runtimes_compute_it(name: str, dialect: str) -> None:
-    made, ids = run(name, dialect, "B", "top")
+    jacobian, ids = run(name, dialect, "B", "top")
     true = np.take_along_axis(slopes(name).jacobian, ids[:, :, None, None, None], axis=1)
-    np.testing.assert_allclose(made, true, atol=2e-5 * np.abs(true).max(), rtol=1e-4)
+    np.testing.assert_allclose(jacobian, true, atol=2e-5 * np.abs(true).max(), rtol=1e-4)
 
 
 def swish(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
@@ -71,7 +71,7 @@ def attended(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
     return opset.scaled_dot_product_attention(q, k, v, np.zeros((8, 8), np.float32), weights["half"], causal=False)
 
 
-NATIVE = {  # what ONNX writes as several operations, and OpenVINO has as one
+NATIVE = {  # bodies of some cases, as the single operation that OpenVINO has for them
     "silu, as exported": swish,
     "squared difference": differences,
     "roll, as exported": rolled,
@@ -84,16 +84,16 @@ def test_operations_that_openvino_alone_has(name: str) -> None:
     case, deployed = CASES[name], open_model(in_dialect(CASES[name].model(), "openvino")).twin()
     reader = next(op for op in deployed.native.get_ops() if op.get_friendly_name() == "flat")
     first = next(op for op in deployed.native.get_ops() if op.get_friendly_name() == "x").output(0)
-    made = NATIVE[name](first, case.weights)
-    reader.input(0).replace_source_output(made.output(0))
-    whole = ov.Model(deployed.native.outputs, deployed.native.get_parameters())
-    trace, deployed = Trace(), open_model(whole).twin()
+    replacement = NATIVE[name](first, case.weights)
+    reader.input(0).replace_source_output(replacement.output(0))
+    model = ov.Model(deployed.native.outputs, deployed.native.get_parameters())
+    trace, deployed = Trace(), open_model(model).twin()
     outputs = {"gradient": gradient(deployed, Columns(CLASSES), trace)}
     assert DERIVATIVES & {node.kind for node in deployed.graph.nodes} & ONE_OPERATION
     emit(Plan(deployed.graph, tuple(trace.nodes), outputs), deployed)
     true = slopes(name)
-    seen = deployed.compile()({"image": true.image})["gradient"]
-    np.testing.assert_allclose(seen, true.jacobian, atol=2e-5 * np.abs(true.jacobian).max(), rtol=1e-4)
+    result = deployed.compile()({"image": true.image})["gradient"]
+    np.testing.assert_allclose(result, true.jacobian, atol=2e-5 * np.abs(true.jacobian).max(), rtol=1e-4)
 
 
 ONE_OPERATION = {"attention", "roll", "silu", "squared_difference"}
@@ -110,27 +110,31 @@ STRAIGHT = {
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", STRAIGHT)
 def test_what_rounds_is_passed_straight_through(name: str, dialect: str) -> None:
-    """And is flat where it clips; behind it everything is linear, so that the slope is the head's weight."""
-    body, kept = STRAIGHT[name]
+    """The slope is that of the identity, and 0 where values are clipped; the linear head behind it multiplies by its weight."""
+    body, mask = STRAIGHT[name]
     model = Case(
         body,
         weights={"s": np.array(STEP), "z": np.array(30, np.uint8)},
         head="flat = Reshape(y, laid) logits = MatMul(flat, head)",
     ).model()
-    head = onnx.numpy_helper.to_array(next(held for held in model.graph.initializer if held.name == "head"))
-    gain = onnx.numpy_helper.to_array(next(held for held in model.graph.initializer if held.name == "gain"))
+    head = onnx.numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == "head"))
+    gain = onnx.numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == "gain"))
     deployed, trace = open_model(in_dialect(model, dialect)).twin(), Trace()
-    made = gradient(deployed, Columns(CLASSES), trace)
-    emit(Plan(deployed.graph, tuple(trace.nodes), {"gradient": made}), deployed)
+    jacobian = gradient(deployed, Columns(CLASSES), trace)
+    emit(Plan(deployed.graph, tuple(trace.nodes), {"gradient": jacobian}), deployed)
     image = np.random.default_rng(3).normal(0, 1, (2, *SHAPE)).astype(np.float32)
-    seen = deployed.compile()({"image": image})["gradient"]
-    inside = kept(np.einsum("oi,bihw->bohw", gain[:, :, 0, 0], image))[:, None]
+    result = deployed.compile()({"image": image})["gradient"]
+    inside = mask(np.einsum("oi,bihw->bohw", gain[:, :, 0, 0], image))[:, None]
     assert inside.all() == (name == "as f16 and back")
-    np.testing.assert_allclose(seen, inside * head.T.reshape(1, CLASSES, *SHAPE), atol=1e-5)
+    np.testing.assert_allclose(result, inside * head.T.reshape(1, CLASSES, *SHAPE), atol=1e-5)
 
 
 def test_every_rule_is_tried() -> None:
-    """In both runtimes; what is pointwise is a chain of words, which have tests of their own, as the law of its adjoint has."""
+    """By the cases of `tails`, in both runtimes.
+
+    Pointwise operations may lack a case: their adjoints are made of the vocabulary's words, which the tests of the dialects
+    run, and the law of adjoints covers the rule itself. The four that are named have tests of their own.
+    """
     tried = {node.kind for case in CASES.values() for node in open_model(case.model()).graph.nodes}
     missing = {kind for kind in DERIVATIVES - tried if not OPERATIONS[kind].pointwise}
     assert missing == {"attention", "roll", "quantize", "dequantize"}

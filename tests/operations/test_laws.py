@@ -1,4 +1,4 @@
-"""Every law of every operation, and that a record which breaks one is seen."""
+"""Every operation obeys every law, and every law fails on a record that breaks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tails in torch, f64, by what ONNX says of its operations: the slopes that autograd finds."""
+"""The slopes of tails by torch's autograd, in f64: each ONNX operation is written anew in torch, from its specification."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tiny import CLASSES
 
 
 def autograd(torch: Any, name: str) -> np.ndarray:
-    """[B, K, C, H, W]: the slopes of the logits at the tail's features."""
+    """The slopes of the logits [B, K, C, H, W] at the tail's features `x`."""
     model = doubled(CASES[name].model())
     values = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
     x = values["x"] = torch.tensor(slopes(name).values["x"], requires_grad=True)
     table = operations(torch)
-    for node in model.graph.node[1:]:  # the first one makes x of an image
+    for node in model.graph.node[1:]:  # the first node computes x from the image
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         results = table[node.op_type](attributes, *(values[operand] if operand else None for operand in node.input))
         values.update(zip(node.output, results if isinstance(results, tuple | list) else [results], strict=True))

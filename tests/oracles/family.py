@@ -1,10 +1,10 @@
-"""The sums of Grad-CAM's family as their papers write them."""
+"""The maps of Grad-CAM's family, as loops over the sums that the papers write."""
 
 from __future__ import annotations
 
 import numpy as np
 
-COPIES = 5  # of the smooth one
+COPIES = 5  # noisy images of Smooth Grad-CAM++
 FAMILY = ("grad_cam", "grad_cam_plus_plus", "xgrad_cam", "layer_cam", "hires_cam")
 
 
@@ -43,7 +43,7 @@ def slow_abs(features: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 
 
 def slow_smooth(features: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Smooth Grad-CAM++ over the number of cells, for slopes [B, S, K, C, H, W] at the copies."""
+    """Smooth Grad-CAM++, maps [B, K, H, W] divided by the number of cells, for slopes [B, S, K, C, H, W] at noisy copies."""
     batch, copies, classes, channels, height, width = slopes.shape
     maps = np.zeros((batch, classes, height, width))
     for image, k, c in np.ndindex(batch, classes, channels):
@@ -59,7 +59,7 @@ def slow_smooth(features: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 
 
 def slow_groups(features: np.ndarray) -> np.ndarray:
-    """[B, C, C], boolean: the group of each channel, above the 95 % quantile of its cosine similarities."""
+    """FD-CAM's group of each channel, as booleans [B, C, C]: cosine similarities above the 95 % quantile of the channel."""
     batch, channels = features.shape[:2]
     groups = np.zeros((batch, channels, channels), bool)
     for image in range(batch):
@@ -72,7 +72,11 @@ def slow_groups(features: np.ndarray) -> np.ndarray:
 
 
 def slow_fd(features: np.ndarray, slopes: np.ndarray, on: np.ndarray, off: np.ndarray, everything: np.ndarray) -> np.ndarray:
-    """FD-CAM for scores [B, C, K] with each channel's group alone and without it, and [B, K] of all channels."""
+    """FD-CAM, maps [B, K, H, W].
+
+    `on` are the scores [B, C, K] with the group of each channel alone, `off` those without it, and `everything` [B, K] those
+    with all channels.
+    """
     batch, classes, channels, height, width = slopes.shape
     maps = np.zeros((batch, classes, height, width))
     for image, k in np.ndindex(batch, classes):

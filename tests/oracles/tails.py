@@ -1,4 +1,4 @@
-"""Tails of all kinds, and their slopes: run in f64 by onnx's reference implementation, one element moved at a time."""
+"""Tails of all kinds, and their slopes: onnx's reference implementation runs them in f64, with one element moved at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from openvino_xai.tail.reverse_mode import Backward
 from openvino_xai.tail.target import All, Columns, Score, Target
 
 STEP = 1e-6
-SHAPE = (4, 6, 8)  # of what is differentiated, [C, H, W]
+SHAPE = (4, 6, 8)  # [C, H, W] of the image, and of the features `x` that gradients are taken at
 RNG = np.random.default_rng(11)
 
 
@@ -32,13 +32,13 @@ def normal(*shape: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """A tail: `body` makes `y`, of `size` elements an image, from `x` [B, 4, 6, 8]."""
+    """A tail: `body` computes `y`, of `size` elements for each image, from `x` [B, 4, 6, 8], and `head` logits from `y`."""
 
     body: str
     size: int = 4 * 6 * 8
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     opset: int = 20
-    oracle: str | None = None  # the body, where the reference has an operation in f32 only
+    oracle: str | None = None  # another body for the reference, which computes some operations in f32 only
     head: str = "flat = Reshape(y, laid) ft = Tanh(flat) logits = MatMul(ft, head)"
 
     def model(self, batch: int | str = 2, body: str | None = None) -> onnx.ModelProto:
@@ -262,7 +262,7 @@ CASES |= {
 }  # fmt: skip
 
 
-class Erf(OpRun):  # the reference's own rounds to f32
+class Erf(OpRun):  # that of onnx's reference rounds to f32
     def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
         return (np.asarray(np.vectorize(math.erf)(x)),)
 
@@ -282,16 +282,16 @@ def doubled(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @dataclass(frozen=True)
 class Slopes:
-    """A tail in f64."""
+    """A tail, run in f64."""
 
     image: np.ndarray
-    values: dict[str, np.ndarray]  # of the forward pass
-    jacobian: np.ndarray  # [B, K, C, H, W], of the logits
+    values: dict[str, np.ndarray]  # each value of the forward pass
+    jacobian: np.ndarray  # [B, K, C, H, W], of the logits by `x`
 
 
 @cache
 def slopes(name: str) -> Slopes:
-    """Finite differences, one element of `x` after the other."""
+    """A case's forward pass, and its jacobian by finite differences."""
     model = doubled(CASES[name].model(body=CASES[name].oracle))
     image = np.random.default_rng(3).normal(0, 1, (2, *SHAPE)).astype(np.float32)
     names = [output for node in model.graph.node for output in node.output]
@@ -306,7 +306,7 @@ def slopes(name: str) -> Slopes:
 
 
 def tail(name: str) -> ReferenceEvaluator:
-    """Logits of `x`."""
+    """The case without its first node: computes logits from `x`."""
     part = doubled(CASES[name].model(body=CASES[name].oracle))
     del part.graph.node[0]  # x = Conv(image, gain)
     part.graph.input[0].name = "x"
@@ -314,7 +314,7 @@ def tail(name: str) -> ReferenceEvaluator:
 
 
 def jacobian(name: str, x: np.ndarray) -> np.ndarray:
-    """[B, K, C, H, W] at features x [B, C, H, W]."""
+    """The slopes [B, K, C, H, W] of the logits at features x [B, C, H, W], by central differences of one element."""
     run = tail(name)
     slope = np.zeros((2, CLASSES, *SHAPE))
     for place in np.ndindex(*SHAPE):
@@ -334,7 +334,7 @@ def value_called(deployed: Deployed, name: str) -> Value:
 
 
 def gradient(deployed: Deployed, columns: Columns, trace: Trace, score: Score = "logit") -> Value:
-    """[B, K, C, H, W], traced."""
+    """The gradient [B, K, C, H, W] of a score by `x`, as nodes of the trace."""
     cut, end = value_called(deployed, "x"), deployed.graph.outputs["logits"]
     assert cut.shape is not None
     target = Target(Scores("logits", end, CLASSES, None), All(), score)
@@ -344,7 +344,7 @@ def gradient(deployed: Deployed, columns: Columns, trace: Trace, score: Score = 
 
 
 def by_numpy(name: str, ids: np.ndarray | None = None) -> np.ndarray:
-    """[B, K, C, H, W]: what the rules make of a tail, computed in f64; of all classes where `ids` is None."""
+    """The gradient [B, K, C, H, W] that the rules of derivatives give, computed in f64; of all classes where `ids` is None."""
     deployed, trace, forward = open_model(CASES[name].model()), Trace(), slopes(name).values
     gradients = gradient(deployed, Columns(CLASSES, ids), trace)
     constants = {

@@ -1,4 +1,4 @@
-"""Traces, computed by NumPy: the third dialect, in whatever precision it is given."""
+"""Traces, run by NumPy as a third dialect, in the precision of their inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ XP = numpy_namespace()
 
 
 def computed(nodes: Sequence[Node], inputs: Mapping[Value, np.ndarray], sizes: Mapping[str, int]) -> dict[Value, np.ndarray]:
-    """The values of traced nodes, where `known` are those that they read of a model, and `sizes` what names stand for."""
+    """The values of traced nodes. `inputs` are the values that they read of a model, `sizes` the numbers for names of sizes."""
     arrays = dict(inputs)
 
     def number(size: Size) -> int:
@@ -44,7 +44,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], tuple[int, ...], list[np.ndarray]
     **{name: _reduce(name) for name in ("max", "min", "mean", "sum")},
     "conv_transpose": _word("conv_transpose", "strides", "pads", "dilations", "groups", "output_padding"),
     "softmax": lambda a, shape, xs: XP.softmax(xs[0], axis=a["axes"][0]),
-    "cast": lambda a, shape, xs: xs[0],  # in the precision that it is given
+    "cast": lambda a, shape, xs: xs[0],  # keeps the precision of its input
     "reshape": lambda a, shape, xs: xs[0].reshape(shape),
     "broadcast": lambda a, shape, xs: np.broadcast_to(xs[0], shape),
     "transpose": lambda a, shape, xs: xs[0].transpose(a["perm"]),

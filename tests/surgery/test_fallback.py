@@ -1,4 +1,4 @@
-"""A hook that took the costlier way, because the runtime refused the cheaper one, says so in its record."""
+"""The record of a hook names the fallback that was taken because the runtime refused a cheaper hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record of a hook is believed only where the model bears it out; what it does not is named."""
+"""The record in a hooked model is checked against the model; an entry that contradicts it is refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hooked models against the slow definition, in both dialects."""
+"""Recipro-CAM as a hook gives the maps of its slow definition, in both dialects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openvino_xai.errors import PlanError
 
 pytestmark = pytest.mark.slow
 
-# f32 sums in another order, divided by the spread of a map, which is 1e-2 of the scores and more here
+# f32 sums in another order; the error grows where a map is divided by its spread, which is 1e-2 of the scores and more here
 TOLERANCE = 2e-4
 
 

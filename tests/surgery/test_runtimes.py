@@ -1,4 +1,4 @@
-"""A hook on an ONNX file may be served by OpenVINO: it is verified in the runtime that will serve it."""
+"""A hook on an ONNX file is verified in the runtime that will serve it, which the caller names and the record keeps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INT8 = Path(__file__).parents[2] / "samples" / "models" / "efficientnet_lite0_in
 
 
 def logits_in_openvino(path: Path) -> np.ndarray:
-    """What OpenVINO makes of a file, without this package."""
+    """The logits that OpenVINO computes from a file, without this package."""
     compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     image = np.random.default_rng(5).standard_normal((1, 3, 224, 224)).astype(np.float32)
     return compiled(image)["logits"]
@@ -32,7 +32,7 @@ def test_openvino_keeps_the_bits_of_an_onnx_file_with_a_hook(tmp_path: Path) -> 
 
 
 def test_a_hook_that_changes_a_bit_in_the_serving_runtime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_dialect, "SMALL", -1)  # biases are shared with the hook, and OpenVINO fuses them no more
+    monkeypatch.setattr(onnx_dialect, "SMALL", -1)  # the hook then shares biases, which OpenVINO no longer fuses
     assert xai.insert(INT8).record["verified"] == "onnxruntime"
     for runtime in ("openvino", "both"):
         with pytest.raises(OutputsChanged, match=r"output 'logits' changed by up to .* in openvino"):
