@@ -51,7 +51,7 @@ class ChannelTail(Tail):
     def __init__(self, graph: Graph, trace: Trace, end: Value, channel_masks: Value, *, batch: Size) -> None:
         grid = (shape_of(channel_masks)[1], 1)  # rows are counted by masks: M as a column of one cell each
         super().__init__(graph, trace, end, batch=batch, grid=grid, lazy=True)
-        self._cells = ChannelRules(graph, trace, batch, grid)
+        self._rules = ChannelRules(graph, trace, batch, grid)
         self._channel_masks = channel_masks
 
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:

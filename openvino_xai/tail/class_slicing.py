@@ -67,12 +67,12 @@ def can_differ(nodes: Sequence[Node], class_axis: Mapping[Value, int], *, by_cha
     For masks `by_channel`, a 1x1 convolution and pools of a map of each class are among these, too.
     """
     chosen = [node for node in nodes if node.outputs[0] in class_axis]
-    linear = [node for node in chosen if not any(value in class_axis for _, value in node.operands)]
-    if len(linear) != 1 or not (
-        is_linear_layer(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear_layer(linear[0])
+    layers = [node for node in chosen if not any(value in class_axis for _, value in node.operands)]
+    if len(layers) != 1 or not (
+        is_linear_layer(layers[0]) if by_channel else layers[0].kind == "matmul" and is_linear_layer(layers[0])
     ):
         return False
-    return all(_treats_each_alone(node, pools=by_channel) for node in chosen if node is not linear[0])
+    return all(_treats_each_alone(node, pools=by_channel) for node in chosen if node is not layers[0])
 
 
 def _treats_each_alone(node: Node, *, pools: bool) -> bool:

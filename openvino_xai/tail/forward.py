@@ -55,7 +55,7 @@ class Tail:
         self._graph, self._trace, self._end = graph, trace, end
         self._apart = apart
         self._batch, self._grid = batch, grid
-        self._cells = CellRules(graph, trace, batch, grid) if lazy else None
+        self._rules = CellRules(graph, trace, batch, grid) if lazy else None
         self._rows: dict[MaskedCells, Rows] = {}
         self._columns: Columns | None = None
         self._chosen: dict[Value, int] = {}
@@ -80,7 +80,7 @@ class Tail:
         They are the masked values; or, in a lazy plan, the tokens that are selected for the scores, as rows.
         """
         weighted = {value: item for value, item in start.items() if isinstance(item, WeightedTokens)}
-        if weighted and self._cells:
+        if weighted and self._rules:
             nodes = between(self._graph, weighted, self._end)
             queries = ClassTokenAttention(self._graph, self._trace, weighted, nodes, self._end, apart=self._apart)
             if (rows := queries.rows()) is not None:
@@ -90,7 +90,7 @@ class Tail:
             if isinstance(item, WeightedTokens):
                 values[value] = self._weighted(item)
             else:
-                values[value] = item if self._cells or isinstance(item, Rows) else self._multiplied_out(item)
+                values[value] = item if self._rules or isinstance(item, Rows) else self._multiplied_out(item)
         return values, {}
 
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
@@ -106,7 +106,7 @@ class Tail:
         return can_differ(self._nodes, class_axis)
 
     def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
-        lazy = self._cells.step(node, operands) if self._cells else None
+        lazy = self._rules.step(node, operands) if self._rules else None
         # the model computes masked cells of all classes anyway: these are sliced where a rule ends them
         if node.outputs[0] in self._chosen and not (lazy and isinstance(lazy[0], MaskedCells)):
             return self._step_of_classes(node, operands)
@@ -120,7 +120,7 @@ class Tail:
         columns, sizes = self._columns, (self._batch, product(self._grid))
         assert columns is not None
         cut = {i: self._of_classes(value, node.operand(i), columns) for i, value in operands.items()}
-        lazy = self._cells.step(node, cut, self._shape) if self._cells else None
+        lazy = self._rules.step(node, cut, self._shape) if self._rules else None
         if lazy is not None and not isinstance(lazy[0], MaskedCells):
             return lazy
         if (linear := self._linear_layer(node, cut, columns)) is not None:
