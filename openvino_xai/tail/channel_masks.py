@@ -70,6 +70,7 @@ class ChannelTail(Tail):
         features, masks = operands.get(0), shape_of(self._channel_masks)[1]
         if not isinstance(features, MaskedCells) or features.rest is not None or len(operands) > 1 or not is_linear_layer(node):
             return None
+        # weights multiply axis 1 of [B, C, H, W] in a convolution, and the last axis in a matrix product
         if features.place.cells != (1,) or (node.kind == "matmul" and len(shape_of(features.value)) != 2):
             return None
         if not isinstance(masks, int) or columns.count >= masks:

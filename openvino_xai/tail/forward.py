@@ -96,6 +96,7 @@ class Tail:
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
         """Find the values that can be computed for the selected classes alone."""
         self._columns, self._chosen = columns, {}
+        # ahead of a change of layout, the end may have its classes on another axis
         if columns is None or shape_of(self._end)[1] != columns.total:
             return
         class_axis = class_axes(self._nodes, self._end, start, columns.total)
@@ -159,7 +160,7 @@ class Tail:
         if isinstance(value, Rows):
             return value
         if isinstance(value, FlattenedCells):
-            rows = self._as_rows(value.features)
+            rows = self._as_rows(value.features)  # masked as they were: a flat axis does not tell the cells apart
             return Rows(self._trace.reshape(rows.value, (rows.count, *shape_of(value.value)[1:])))
         if value not in self._rows:
             self._rows[value] = self._selected_by_mask(value)
