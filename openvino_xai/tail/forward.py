@@ -11,7 +11,7 @@ For features F and masks M_n the end of copy n is tail(M_n * F). Two plans compu
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,14 @@ from openvino_xai.graph.sizes import Dim, Shape, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.tail.batching import repeat_over_rows
-from openvino_xai.tail.class_slicing import can_differ, class_axes, is_linear_layer, linear_layer_by_image, sliced_operands
+from openvino_xai.tail.class_slicing import (
+    can_differ,
+    class_axes,
+    class_axis_of,
+    is_linear_layer,
+    linear_layer_by_image,
+    sliced_operands,
+)
 from openvino_xai.tail.class_token.attention import ClassTokenAttention
 from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, Start, WeightedTokens, tapped
 from openvino_xai.tail.spatial_masks import CellRules
@@ -120,7 +127,7 @@ class Tail:
         """The output of `node` for the selected classes."""
         columns, sizes = self._columns, (self._batch, product(self._grid))
         assert columns is not None
-        cut = {i: self._of_classes(value, node.operand(i), columns) for i, value in operands.items()}
+        cut = {i: self._of_classes(value, node, i, columns) for i, value in operands.items()}
         lazy = self._rules.step(node, cut, self._shape) if self._rules else None
         if lazy is not None and not isinstance(lazy[0], MaskedCells):
             return lazy
@@ -131,17 +138,21 @@ class Tail:
         # weights cannot be sliced once for all rows if images explain different classes
         if columns.of_each_image and is_linear_layer(node):
             return [Rows(linear_layer_by_image(self._trace, node, first, columns, sizes))]
-        replaced = sliced_operands(self._trace, node, self._chosen, columns, first, sizes)
+        replaced = sliced_operands(self._trace, node, self._chosen, columns, rows, sizes)
         return list(repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced))
 
     def _linear_layer(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
         """The output of a linear layer for the selected classes, for masks that can be a factor of its product."""
         return None
 
-    def _of_classes(self, value: Masked, original: Value, columns: Columns) -> Masked:
-        """The value for the selected classes: masked cells have all of them, and rows no others already."""
-        axis = self._chosen.get(original)
-        if axis is None or not isinstance(value, MaskedCells):
+    def _of_classes(self, value: Masked, node: Node, index: int, columns: Columns) -> Masked:
+        """The operand of a node whose output is for the selected classes: of these alone, if it has them all."""
+        axis = class_axis_of(node, index, self._chosen[node.outputs[0]])
+        if axis is None:
+            return value
+        if isinstance(value, Rows) and node.operand(index) not in self._chosen:
+            return replace(value, value=self._trace.take(value.value, columns.ids, axis=axis))
+        if not isinstance(value, MaskedCells):
             return value
         rest = value.rest
         if rest is not None and shape_of(rest)[axis] != 1:
