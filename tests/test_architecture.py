@@ -15,9 +15,9 @@ PACKAGE = Path(openvino_xai.__file__).parent
 MOST_FILES = 15
 ORDER = (  # what stands in one line knows of the lines above, and of none below
     "version errors contract",
-    "json_text files graph probes",
+    "json_text files graph",
     "operations hooks",
-    "dialects",
+    "dialects probes",
     "locate",
     "tail",
     "surgery render",

@@ -12,12 +12,12 @@ import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks.channels import weighed
-from openvino_xai.hooks.site import Site
+from openvino_xai.hooks.site import ChannelSite
 
 SMALLEST = 1e-12
 
 
-def ablation_cam(xp: Namespace, site: Site) -> Array:
+def ablation_cam(xp: Namespace, site: ChannelSite) -> Array:
     """Saliency [B, N, K], 0 or more: the ReLU of the weighed sum of channels."""
     cells = site.cells()
     batch, channels = cells.shape[0], cells.shape[2]

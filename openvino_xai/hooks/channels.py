@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.site import Site
+from openvino_xai.hooks.site import Features
 
 
 def rectified(xp: Namespace, x: Array) -> Array:
@@ -11,18 +11,18 @@ def rectified(xp: Namespace, x: Array) -> Array:
     return xp.maximum(x, 0.0)
 
 
-def cells_by_class(xp: Namespace, site: Site) -> Array:
+def cells_by_class(xp: Namespace, site: Features) -> Array:
     """[B, 1, N, C]: the layer's channels of each cell, beside gradients."""
     cells = site.cells()
     return xp.reshape(cells, (cells.shape[0], 1, *cells.shape[1:]))
 
 
-def weighed(xp: Namespace, site: Site, weights: Array) -> Array:
+def weighed(xp: Namespace, site: Features, weights: Array) -> Array:
     """Saliency [B, N, K]: max(0, sum over c of w_c A_c) for weights [B, K, C] of the channels."""
     return rectified(xp, xp.matmul(site.cells(), xp.permute_dims(weights, (0, 2, 1))))
 
 
-def weighed_each(xp: Namespace, site: Site, weights: Array) -> Array:
+def weighed_each(xp: Namespace, site: Features, weights: Array) -> Array:
     """Saliency [B, N, K]: max(0, sum over c of w_nc A_nc) for weights [B, K, N, C], or [B, K, 1, C] for all cells."""
     if weights.shape[2] == 1:
         return weighed(xp, site, xp.mean(weights, axis=2))

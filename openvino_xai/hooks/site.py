@@ -1,7 +1,8 @@
 """What a hook is given: the cells of a layer or the tokens of a block, and the tail as a function.
 
 An interface and no class, because it is met twice: by the planner, where masked features are kept as a rule to be
-applied as late as possible, and by arrays in the reference, where they are simply multiplied out.
+applied as late as possible, and by arrays, where they are simply multiplied out: in the reference, and where a hook runs as a
+probe. Each type says what some methods read, so that what answers these alone is no site for others.
 """
 
 from __future__ import annotations
@@ -10,26 +11,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from openvino_xai.graph.sizes import Size
 
-
-class Site(Protocol):
-    """One layer of one model, with the scores that are explained there."""
-
-    @property
-    def batch(self) -> Size:
-        """B, the number of images."""
-
-    @property
-    def grid(self) -> tuple[Size, Size]:
-        """(H, W), the rows and columns of masks; N = H * W. Each keeps one cell, or one block of them."""
-
-    @property
-    def classes(self) -> Size:
-        """K, the number of classes that are explained."""
+class Features(Protocol):
+    """One layer of one model, for B images."""
 
     def cells(self) -> Any:
         """[B, N, C]: the channels of each cell, as they are."""
+
+
+class ChannelSite(Features, Protocol):
+    """A layer, with the K scores that are explained there; a site where only channels are masked."""
+
+    def channel_scores(self, masks: Any) -> Any:
+        """[B, M, K]: the score of every explained class for features with the channels in `masks` [B, M, C] alone."""
+
+
+class Site(ChannelSite, Protocol):
+    """One layer of one model, with the scores that are explained there. N masks keep a cell each, or a block of cells."""
 
     def gradients(self) -> Any:
         """[B, K, N, C]: the derivative of each explained score by the cells; [B, K, 1, C] where all cells have the same."""
@@ -41,17 +39,17 @@ class Site(Protocol):
     def largest_channels(self, weights: Any) -> Any:
         """[B, K, n], i64: the indices of the n = `channels` largest of `weights` [B, K, C], the largest first."""
 
-    def channel_scores(self, masks: Any) -> Any:
-        """[B, M, K]: the score of every explained class for features with the channels in `masks` [B, M, C] alone."""
-
     def image_scores(self, maps: Any) -> Any:
         """[B, M, K]: the probability of each explained class for the image times each of `maps` [B, M, N], enlarged."""
 
     def enlarged_range(self, maps: Any) -> Any:
         """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
 
-    def noisy_gradients(self, copies: int, level: float) -> Any:
-        """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""
+    def noisy_images(self, copies: int, level: float) -> Any:
+        """[B, S, ...]: copies of the image with Gaussian noise of `level` times the image's range."""
+
+    def gradients_at(self, images: Any) -> Any:
+        """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
 
     def mask_cells(self) -> Any:
         """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""

@@ -1,13 +1,17 @@
-"""Saliency methods that ask a model again and again, one a file. They know no graph. A new method is a line in `PROBES`."""
+"""Saliency methods that ask a model again and again: one a file, or a hook on a plain model. They know no graph.
+
+A new method is a line in `PROBES`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from openvino_xai.probes.ablation_cam import ablation_cam
+from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.probes.abs_cam import abs_cam
 from openvino_xai.probes.classifier import Classifier, Settings
 from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
@@ -15,6 +19,7 @@ from openvino_xai.probes.group_cam import group_cam
 from openvino_xai.probes.occlusion import occlusion
 from openvino_xai.probes.rise import rise
 from openvino_xai.probes.score_cam import score_cam
+from openvino_xai.probes.site import hook_maps
 
 
 class Probe(NamedTuple):
@@ -26,7 +31,7 @@ class Probe(NamedTuple):
 
 PROBES: dict[str, Probe] = {
     "score_cam": Probe(score_cam, "layer"),
-    "ablation_cam": Probe(ablation_cam, "layer"),
+    "ablation_cam": Probe(partial(hook_maps, ablation_cam), "layer"),
     "abs_cam": Probe(abs_cam, "layer gradients"),
     "group_cam": Probe(group_cam, "layer gradients"),
     "rise": Probe(rise),

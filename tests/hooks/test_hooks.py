@@ -74,8 +74,11 @@ class ArraySite:
         ends = np.array([[slow_range(channel) for channel in image] for image in maps])  # [B, M, 2]
         return ends[:, None, :, 0], ends[:, None, :, 1]
 
-    def noisy_gradients(self, copies: int, level: float) -> np.ndarray:
-        return NOISY.reshape(BATCH, copies, CLASSES, CHANNELS, -1).transpose(0, 1, 2, 4, 3)
+    def noisy_images(self, copies: int, level: float) -> np.ndarray:
+        return np.arange(BATCH * copies).reshape(BATCH, copies)
+
+    def gradients_at(self, images: np.ndarray) -> np.ndarray:
+        return NOISY.reshape(*images.shape, CLASSES, CHANNELS, -1).transpose(0, 1, 2, 4, 3)
 
     def mask_cells(self) -> np.ndarray:
         masks = np.eye(HEIGHT * WIDTH).reshape(1, -1, 1, HEIGHT, WIDTH)

@@ -72,7 +72,7 @@ def test_what_a_method_asks() -> None:
 
 
 def spoilt(answer: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
-    return lambda question, argument, result: answer(question, argument, nan_like(result))
+    return lambda question, argument, *results: answer(question, argument, *map(nan_like, results))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,8 @@ def spoilt(answer: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> Cal
         ("ablation_cam", "channel_scores"),
         ("fd_cam", "channel_scores"),
         ("abs_cam", "image_scores"),
-        ("smooth_grad_cam_plus_plus", "noisy_gradients"),
+        ("abs_cam", "enlarged_range"),
+        ("smooth_grad_cam_plus_plus", "gradients_at"),
     ],
 )
 def test_what_a_method_was_told(method: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:

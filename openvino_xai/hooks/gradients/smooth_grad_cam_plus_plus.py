@@ -26,7 +26,7 @@ LEVEL = 0.15  # of the image's range
 
 def smooth_grad_cam_plus_plus(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K], 0 or more, over the number of cells: the ReLU of the weighed sum of channels."""
-    g = site.noisy_gradients(COPIES, LEVEL)  # [B, S, K, N, C]
+    g = site.gradients_at(site.noisy_images(COPIES, LEVEL))  # [B, S, K, N, C]
     squared = xp.multiply(g, g)
     first, second, third = (xp.mean(power, axis=1) for power in (g, squared, xp.multiply(squared, g)))
     total = xp.sum(cells_by_class(xp, site), axis=2, keepdims=True)

@@ -87,12 +87,8 @@ class PlannedSite:
             forward=forward,
         )
 
-    def noisy_gradients(self, copies: int, level: float) -> Value:
-        """[B, S, K, N, C]: `gradients` at S copies of the image with Gaussian noise of `level` times the image's range."""
-        return self.gradients_at(self.noisy_images(copies, level))
-
     def noisy_images(self, copies: int, level: float) -> Value:
-        """[B, S, ...]: copies of the image with noise."""
+        """[B, S, ...]: copies of the image with Gaussian noise of `level` times the image's range."""
         xp, image = self._trace, self._image()[0]
         shape = concrete(shape_of(image)[1:], f"image '{image.name}'")
         noise = np.random.default_rng(SEED).standard_normal((1, copies, *shape)).astype(image.dtype)

@@ -22,7 +22,7 @@ from openvino_xai.hooks import SCALES
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell, larger
-from openvino_xai.surgery.verify.parts import plan_parts
+from openvino_xai.surgery.verify.parts import answers_of, plan_parts
 from openvino_xai.tail.target import Ids
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
@@ -43,10 +43,11 @@ def hold_parts(
     """
     ids = sorted({k for pairs in chosen for _, k in pairs})
     grown = original.model.twin()
-    emit(plan_parts(original.location.within(grown.graph), replace(original.decision, pick=Ids(tuple(ids)))), grown)
+    plan = plan_parts(original.location.within(grown.graph), replace(original.decision, pick=Ids(tuple(ids))))
+    emit(plan, grown)
     twin = original.compiled(grown)
-    outputs = {name: array.astype(np.float64) for name, array in twin(inputs).items()}
-    answers = {what: (outputs[f"{what} given"], outputs[f"{what} told"]) for what in ANSWERS if f"{what} given" in outputs}
+    outputs = {name: x if x.dtype.kind in "iu" else x.astype(np.float64) for name, x in twin(inputs).items()}
+    answers = answers_of(plan, outputs)
     features = original.probing(read={CUT: original.layer.value})(inputs)[CUT]
     tail = original.probing(read={END: original.target.read}, inputs={CUT: original.layer.value})
     question = Question(original, tail, twin, inputs, features, ids)
@@ -117,9 +118,9 @@ def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> f
     return worst
 
 
-def _largest_channels(question: Question, weights: np.ndarray, answer: np.ndarray) -> float:
+def _largest_channels(question: Question, weights: np.ndarray, indices: np.ndarray) -> float:
     """By how much a channel that was left out weighs more than one that was picked, as a share of the largest weight."""
-    indices, count = answer.astype(np.int64), weights.shape[2]
+    count = weights.shape[2]
     if (
         indices.min() < 0
         or indices.max() >= count
@@ -133,7 +134,7 @@ def _largest_channels(question: Question, weights: np.ndarray, answer: np.ndarra
     return float(np.maximum(most - least, 0).max() / max(np.abs(weights).max(), SMALLEST))
 
 
-def _enlarged_range(question: Question, maps: np.ndarray, answer: np.ndarray) -> float:
+def _enlarged_range(question: Question, maps: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
     """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
     image, place = question.original.location.image, question.original.location.image_place
     height, width = (question.inputs[image.name].shape[axis] for axis in place.cells)
@@ -141,8 +142,8 @@ def _enlarged_range(question: Question, maps: np.ndarray, answer: np.ndarray) ->
     grid = concrete(layer.cells, f"the cells of layer '{layer.name}'")
     for mask in range(maps.shape[1]):
         large = _enlarged(maps[:, mask], grid, (height, width))
-        ends = np.stack([large.min(axis=(1, 2)), large.max(axis=(1, 2))], axis=1)
-        worst = larger(worst, float(np.abs(ends - answer[:, :, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
+        for end, answer in ((large.min(axis=(1, 2)), low), (large.max(axis=(1, 2)), high)):
+            worst = larger(worst, float(np.abs(end - answer[:, 0, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
     return worst
 
 
@@ -151,7 +152,7 @@ def _enlarged(maps: np.ndarray, grid: Sequence[int], size: tuple[int, int]) -> n
     return np.stack([cv2.resize(flat.reshape(grid), size[::-1]) for flat in maps.astype(np.float32)])
 
 
-def _noisy_gradients(question: Question, images: np.ndarray, answer: np.ndarray) -> float:
+def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) -> float:
     """The largest difference from gradients at the noisy images, as a share of the largest."""
     original = question.original
     image = original.location.image
@@ -166,12 +167,12 @@ def _noisy_gradients(question: Question, images: np.ndarray, answer: np.ndarray)
     return worst
 
 
-ANSWERS: dict[str, Callable[[Question, np.ndarray, np.ndarray], float]] = {
+ANSWERS: dict[str, Callable[..., float]] = {  # of a question, what the method gave, and what it was told
     "largest_channels": _largest_channels,
     "channel_scores": _channel_scores,
     "image_scores": _image_scores,
     "enlarged_range": _enlarged_range,
-    "noisy_gradients": _noisy_gradients,
+    "gradients_at": _gradients_at,
 }
 
 
@@ -179,7 +180,7 @@ def _compare(
     original: Reference,
     features: np.ndarray,
     gradients: np.ndarray | None,
-    answers: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    answers: Mapping[str, tuple[np.ndarray, ...]],
     maps: np.ndarray,
     chosen: Sequence[Sequence[tuple[int, int]]],
     ids: Sequence[int],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +61,7 @@ class ArraySite:
 
     features: np.ndarray
     slopes: np.ndarray | None = None
-    answers: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    answers: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
     channels: int | None = None
 
     def cells(self) -> np.ndarray:
@@ -71,36 +73,25 @@ class ArraySite:
         assert self.slopes is not None
         return self.slopes
 
-    def channel_scores(self, masks: np.ndarray) -> np.ndarray:
-        """[B, M, K]"""
-        return self._answer("channel_scores", masks)
-
-    def image_scores(self, maps: np.ndarray) -> np.ndarray:
-        """[B, M, K]"""
-        return self._answer("image_scores", maps)
-
-    def largest_channels(self, weights: np.ndarray) -> np.ndarray:
-        """[B, K, n]"""
-        return self._answer("largest_channels", weights).astype(np.int64)
-
-    def enlarged_range(self, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Two of [B, 1, M]"""
-        ends = self._answer("enlarged_range", maps)
-        return ends[:, :1], ends[:, 1:]
-
-    def noisy_gradients(self, copies: int, level: float) -> np.ndarray:
-        """[B, S, K, N, C]"""
-        images, gradients = self.answers["noisy_gradients"]
+    def noisy_images(self, copies: int, level: float) -> np.ndarray:
+        """[B, S, ...]"""
+        images = self.answers["gradients_at"][0]
         if images.shape[1] != copies:
             raise VerificationError(f"the method asked for {copies} noisy copies and was given {images.shape[1]}")
-        return gradients
+        return images
 
-    def _answer(self, what: str, argument: np.ndarray) -> np.ndarray:
+    def __getattr__(self, question: str) -> Callable[[np.ndarray], Any]:
+        """What answers a question."""
+        if question not in vars(self).get("answers", {}):
+            raise AttributeError(question)
+        return partial(self._answer, question)
+
+    def _answer(self, question: str, argument: np.ndarray) -> Any:
         """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
-        expected, answer = self.answers[what]
+        expected, *results = self.answers[question]
         if expected.shape != argument.shape or np.mean(~(np.abs(expected - argument) <= SAME)) > SAME:  # NaN differs
             raise VerificationError("what the method asks the model is not what it is defined to ask")
-        return answer
+        return results[0] if len(results) == 1 else tuple(results)
 
 
 def larger(a: float, b: float) -> float:

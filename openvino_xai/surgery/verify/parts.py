@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,55 +16,47 @@ from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.plan.site import PlannedSite
 
+PARTS = ("cells", "gradients", "noisy_images")  # what questions are made of: they are no questions
+
 
 class Spy:
-    """A site that notes its `answers`: what a hook asks of it beside its layer and gradients, what it gives and is told."""
+    """A site that notes its `answers`: for each question of a hook, by name, what the hook gives and what it is told."""
 
-    def __init__(self, trace: Trace, site: PlannedSite) -> None:
-        self._trace, self._site = trace, site
-        self.answers: dict[str, tuple[Value, Value]] = {}
+    def __init__(self, site: PlannedSite) -> None:
+        self._site = site
+        self.answers: dict[str, tuple[Value, ...]] = {}
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._site, name)
+        attribute = getattr(self._site, name)
+        return attribute if name in PARTS or not callable(attribute) else partial(self._answer, name, attribute)
 
-    def _noted(self, question: str, argument: Value, answer: Value) -> Value:
-        self.answers[question] = argument, answer
-        return answer
-
-    def largest_channels(self, weights: Value) -> Value:
-        """[B, K, n]"""
-        return self._noted("largest_channels", weights, self._site.largest_channels(weights))
-
-    def channel_scores(self, masks: Value) -> Value:
-        """[B, M, K]"""
-        return self._noted("channel_scores", masks, self._site.channel_scores(masks))
-
-    def image_scores(self, maps: Value) -> Value:
-        """[B, M, K]"""
-        return self._noted("image_scores", maps, self._site.image_scores(maps))
-
-    def enlarged_range(self, maps: Value) -> tuple[Value, Value]:
-        """Two of [B, 1, M]"""
-        low, high = self._site.enlarged_range(maps)
-        self._noted("enlarged_range", maps, self._trace.concat([low, high], axis=1))
-        return low, high
-
-    def noisy_gradients(self, copies: int, level: float) -> Value:
-        """[B, S, K, N, C]"""
-        images = self._site.noisy_images(copies, level)
-        return self._noted("noisy_gradients", images, self._site.gradients_at(images))
+    def _answer(self, question: str, answer: Callable[[Value], Any], argument: Value) -> Any:
+        result = answer(argument)
+        self.answers[question] = argument, *(result if isinstance(result, tuple) else (result,))
+        return result
 
 
 def plan_parts(location: Location, decision: Decision) -> Plan:
     """The plan that returns what a method asks for: `gradient` [B, K, ...], in the layer's own axes, where it reads gradients.
 
-    And, of `channel_scores` and the like, what it gave and what it was told. Raises PlanError.
+    And each question of the method, as "NAME 0" what it gave and as "NAME 1" and so on what it was told. Raises PlanError.
     """
     trace = Trace()
     site = PlannedSite(trace, location, decision)
-    spy = Spy(trace, site)
+    spy = Spy(site)
     outputs = {GRADIENT: site.gradient()} if decision.traits.gradients else {}
     decision.traits.hook(trace, spy)
-    for question, (argument, answer) in spy.answers.items():
-        outputs.update({f"{question} given": trace.astype(argument, np.float32), f"{question} told": answer})
+    for question, (argument, *results) in spy.answers.items():
+        values = trace.astype(argument, np.float32), *results
+        outputs.update({f"{question} {index}": value for index, value in enumerate(values)})
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs)
+
+
+def answers_of(plan: Plan, outputs: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, ...]]:
+    """For each question, by name, what the method gave and what it was told, of the outputs of a model with such a plan."""
+    by_question: dict[str, tuple[np.ndarray, ...]] = {}
+    for name in plan.outputs:
+        question, _, index = name.partition(" ")
+        if index:
+            by_question[question] = *by_question.get(question, ()), outputs[name]
+    return by_question
