@@ -28,12 +28,12 @@ def open_model(model: Model) -> Deployed:
     """The model in a file (`.xml`, `.onnx`) or an object, which is not changed. Raises InputError, ModelError."""
     if isinstance(model, (str, os.PathLike)):
         return _open_file(Path(model))
-    kind = type(model).__module__.partition(".")[0]
-    if kind == "openvino":
+    package = type(model).__module__.partition(".")[0]
+    if package == "openvino":
         from openvino_xai.dialects.openvino import OpenVINOModel
 
         return OpenVINOModel(model)
-    if kind in ("onnx", "onnx_ml_pb2"):
+    if package in ("onnx", "onnx_ml_pb2"):
         from openvino_xai.dialects.onnx import OnnxModel
 
         return OnnxModel.of(model)

@@ -130,10 +130,10 @@ def _conv_transpose(
         for size, s, k, d, o in zip(x.shape[2:], strides, kernel, dilations, output_padding, strict=True)
     ]
     output = np.zeros((len(x), groups, by_group.shape[2], *padded), x.dtype)
-    rows = x.reshape(len(x), groups, -1, *x.shape[2:])
+    grouped = x.reshape(len(x), groups, -1, *x.shape[2:])
     steps = list(zip(dilations, x.shape[2:], strides, strict=True))
     for offset in np.ndindex(*kernel):
         there = [slice(i * d, i * d + (size - 1) * s + 1, s) for i, (d, size, s) in zip(offset, steps, strict=True)]
-        output[(..., *there)] += np.einsum("bgo...,goc->bgc...", rows, by_group[(..., *offset)])  # type: ignore[arg-type]
+        output[(..., *there)] += np.einsum("bgo...,goc->bgc...", grouped, by_group[(..., *offset)])  # type: ignore[arg-type]
     inner = [slice(pads[i], size - pads[i + n]) for i, size in enumerate(padded)]
     return output.reshape(len(x), -1, *padded)[(..., *inner)]  # type: ignore[arg-type]

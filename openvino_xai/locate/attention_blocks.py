@@ -59,6 +59,7 @@ def _attends(node: Node) -> bool:
     while (index := _passed_on(weights.producer)) is not None and weights.producer is not None:
         weights = weights.producer.operand(index)
     producer, rank = weights.producer, weights.rank or 0
+    # a product with transposed weights sums over queries
     if producer is None or producer.kind != "softmax" or node.attributes.get("transpose_a"):
         return False
     return [axis % max(rank, 1) for axis in producer.attributes["axes"]] == [rank - 1]
@@ -101,6 +102,7 @@ def _block(
     name = layer_name(value)
     places = [_hinted_place(item, hint) if hint != TokenHint() else placed.get(item) for item in (entry, value)]
     first, second = places
+    # a mask weighs the tokens of both values alike, so they have to lie alike in both
     if first is None or second is None or len(first.cells) != 1 or first != second:
         why = (
             f"its tokens {text(value.shape)} are not known to be the cells of the image: "

@@ -116,6 +116,7 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
             reason = f"it does not separate the image from the scores: {_bypass(graph, value, separates)}"
         cuts.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
     cuts.reverse()
+    # sorting is stable: those that can carry a hook stay in this order
     return sorted(cuts, key=lambda candidate: candidate.reason is not None)
 
 

@@ -131,6 +131,7 @@ def _refined(roles: _Roles, shape: Shape) -> None:
 
 def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:
     """Where the height or the width is that a norm mixes, that a window slides over, or that a step skips."""
+    # mixed with its neighbours, a cell still is where it was: only masks need more than that
     if operation_of(node).normalises and index == 0:
         return span
     targets = [target for target, sources in enumerate(axes) if any(s[:2] == (index, span.axis) for s in sources)]

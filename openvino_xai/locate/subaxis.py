@@ -51,7 +51,7 @@ def follow(node: Node, index: int, span: Span) -> Span | None:
     axes = axes_of(node)
     if axes is None:
         return None
-    if operation_of(node).lays_out:
+    if operation_of(node).lays_out:  # the other operand of a reshape is a shape
         return laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
     targets = [target for target, sources in enumerate(axes[0]) if Source(index, span.axis) in sources]
     return Span(targets[0], span.outer, span.inner) if len(targets) == 1 else None

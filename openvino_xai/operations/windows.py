@@ -45,28 +45,28 @@ class Windows:
         return np.asarray(self.reads.reshape(-1, 1) == np.arange(self.size))
 
 
-def taken(xp: Trace, x: Value, rows: Windows, columns: Windows) -> Value:
+def taken(xp: Trace, x: Value, height: Windows, width: Windows) -> Value:
     """[R, C, h, kh, w, kw] of x [R, C, H, W]; padding is the lowest number there is."""
     shape = shape_of(x)
-    sizes: Shape = (*shape[:2], *rows.reads.shape, *columns.reads.shape)
-    if rows.tiles and columns.tiles:
+    sizes: Shape = (*shape[:2], *height.reads.shape, *width.reads.shape)
+    if height.tiles and width.tiles:
         return xp.reshape(x, sizes)
-    tall = xp.take(x, np.maximum(rows.reads, 0), axis=2)
-    patches = xp.take(tall, np.maximum(columns.reads, 0), axis=4)
-    inside = rows.inside[:, :, None, None] & columns.inside
+    tall = xp.take(x, np.maximum(height.reads, 0), axis=2)
+    patches = xp.take(tall, np.maximum(width.reads, 0), axis=4)
+    inside = height.inside[:, :, None, None] & width.inside
     return patches if inside.all() else xp.where(inside[None, None], patches, np.array(FAR, x.dtype))
 
 
-def put_back(xp: Trace, parts: Value, rows: Windows, columns: Windows) -> Value:
+def put_back(xp: Trace, parts: Value, height: Windows, width: Windows) -> Value:
     """[R, C, H, W]: the sums of `parts` [R, C, h, kh, w, kw], each added where it was taken from."""
     lead = shape_of(parts)[:2]
-    if rows.tiles and columns.tiles:
-        return xp.reshape(parts, (*lead, rows.size, columns.size))
-    flat = xp.reshape(parts, (*lead, rows.reads.size, columns.reads.size))
-    return spread(xp, flat, rows, columns)
+    if height.tiles and width.tiles:
+        return xp.reshape(parts, (*lead, height.size, width.size))
+    flat = xp.reshape(parts, (*lead, height.reads.size, width.reads.size))
+    return spread(xp, flat, height, width)
 
 
-def spread(xp: Trace, flat: Value, rows: Windows, columns: Windows) -> Value:
+def spread(xp: Trace, flat: Value, height: Windows, width: Windows) -> Value:
     """[R, C, H, W]: the sums of `flat` [R, C, h * kh, w * kw], each added where it was taken from."""
-    wide = xp.matmul(flat, columns.back.astype(flat.dtype))
-    return xp.matmul(np.ascontiguousarray(rows.back.T).astype(flat.dtype), wide)
+    wide = xp.matmul(flat, width.back.astype(flat.dtype))
+    return xp.matmul(np.ascontiguousarray(height.back.T).astype(flat.dtype), wide)

@@ -51,7 +51,7 @@ class ChannelTail(Tail):
     def __init__(self, graph: Graph, trace: Trace, end: Value, channel_masks: Value, *, batch: Size) -> None:
         grid = (shape_of(channel_masks)[1], 1)  # rows are counted by masks: M as a column of one cell each
         super().__init__(graph, trace, end, batch=batch, grid=grid, lazy=True)
-        self._cells = ChannelRules(graph, trace, batch, grid)
+        self._rules = ChannelRules(graph, trace, batch, grid)
         self._channel_masks = channel_masks
 
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
@@ -70,6 +70,7 @@ class ChannelTail(Tail):
         features, masks = operands.get(0), shape_of(self._channel_masks)[1]
         if not isinstance(features, MaskedCells) or features.rest is not None or len(operands) > 1 or not is_linear_layer(node):
             return None
+        # weights multiply axis 1 of [B, C, H, W] in a convolution, and the last axis in a matrix product
         if features.place.cells != (1,) or (node.kind == "matmul" and len(shape_of(features.value)) != 2):
             return None
         if not isinstance(masks, int) or columns.count >= masks:

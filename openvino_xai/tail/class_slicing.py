@@ -67,12 +67,24 @@ def can_differ(nodes: Sequence[Node], class_axis: Mapping[Value, int], *, by_cha
     For masks `by_channel`, a 1x1 convolution and pools of a map of each class are among these, too.
     """
     chosen = [node for node in nodes if node.outputs[0] in class_axis]
-    linear = [node for node in chosen if not any(value in class_axis for _, value in node.operands)]
-    if len(linear) != 1 or not (
-        is_linear_layer(linear[0]) if by_channel else linear[0].kind == "matmul" and is_linear_layer(linear[0])
+    layers = [node for node in chosen if not any(value in class_axis for _, value in node.operands)]
+    if len(layers) != 1 or not (
+        is_linear_layer(layers[0]) if by_channel else layers[0].kind == "matmul" and is_linear_layer(layers[0])
     ):
         return False
-    return all(_treats_each_alone(node, pools=by_channel) for node in chosen if node is not linear[0])
+    inside = {value for node in nodes for value in node.outputs}
+    return all(
+        _treats_each_alone(node, pools=by_channel) and not _reads_all(node, inside, class_axis)
+        for node in chosen
+        if node is not layers[0]
+    )
+
+
+def _reads_all(node: Node, inside: Collection[Value], class_axis: Mapping[Value, int]) -> bool:
+    """Whether a node takes the explained classes from a value of the tail that has all of them, as behind a softmax."""
+    axis = class_axis[node.outputs[0]]
+    others = [index for index, value in node.operands if value in inside and value not in class_axis]
+    return any(class_axis_of(node, index, axis) is not None for index in others)
 
 
 def _treats_each_alone(node: Node, *, pools: bool) -> bool:
@@ -88,22 +100,39 @@ def is_linear_layer(node: Node) -> bool:
     return node.kind == "conv" and node.attributes["groups"] == 1 and is_1x1(node)
 
 
+def class_axis_of(node: Node, index: int, axis: int) -> int | None:
+    """The axis of operand `index` that becomes `axis` of the output, with something of every class; None if it has none."""
+    axes = axes_of(node)
+    assert axes is not None
+    sources = [source.axis for source in axes[0][axis] if source.operand == index]
+    return sources[0] if sources and shape_of(node.operand(index))[sources[0]] != 1 else None
+
+
 def sliced_operands(
-    trace: Trace, node: Node, class_axis: Mapping[Value, int], columns: Columns, rows: Rows, sizes: tuple[Size, Size]
+    trace: Trace,
+    node: Node,
+    class_axis: Mapping[Value, int],
+    columns: Columns,
+    rows: Mapping[int, Rows],
+    sizes: tuple[Size, Size],
 ) -> dict[int, Value]:
-    """The operands of `node` that hold something of every class, cut down to the explained classes; `sizes` are (B, N)."""
+    """The operands of `node` beside `rows` that hold something of every class, cut down to the explained classes.
+
+    `sizes` are (B, N).
+    """
     axis = class_axis[node.outputs[0]]
     axes = axes_of(node)
     assert axes is not None
+    first = next(iter(rows.values()))
     slices = {}
     for source in axes[0][axis]:
         operand = node.operand(source.operand)
-        if operand in class_axis or shape_of(operand)[source.axis] == 1:
+        if source.operand in rows or shape_of(operand)[source.axis] == 1:
             continue
         if not columns.of_each_image:
             slices[source.operand] = trace.take(operand, columns.ids, axis=source.axis)
         else:
-            slices[source.operand] = _by_row(trace, operand, node, axis, columns, rows, sizes)
+            slices[source.operand] = _by_row(trace, operand, node, axis, columns, first, sizes)
     return slices
 
 

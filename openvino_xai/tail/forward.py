@@ -11,7 +11,7 @@ For features F and masks M_n the end of copy n is tail(M_n * F). Two plans compu
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,14 @@ from openvino_xai.graph.sizes import Dim, Shape, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.tail.batching import repeat_over_rows
-from openvino_xai.tail.class_slicing import can_differ, class_axes, is_linear_layer, linear_layer_by_image, sliced_operands
+from openvino_xai.tail.class_slicing import (
+    can_differ,
+    class_axes,
+    class_axis_of,
+    is_linear_layer,
+    linear_layer_by_image,
+    sliced_operands,
+)
 from openvino_xai.tail.class_token.attention import ClassTokenAttention
 from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, Start, WeightedTokens, tapped
 from openvino_xai.tail.spatial_masks import CellRules
@@ -55,7 +62,7 @@ class Tail:
         self._graph, self._trace, self._end = graph, trace, end
         self._apart = apart
         self._batch, self._grid = batch, grid
-        self._cells = CellRules(graph, trace, batch, grid) if lazy else None
+        self._rules = CellRules(graph, trace, batch, grid) if lazy else None
         self._rows: dict[MaskedCells, Rows] = {}
         self._columns: Columns | None = None
         self._chosen: dict[Value, int] = {}
@@ -80,7 +87,7 @@ class Tail:
         They are the masked values; or, in a lazy plan, the tokens that are selected for the scores, as rows.
         """
         weighted = {value: item for value, item in start.items() if isinstance(item, WeightedTokens)}
-        if weighted and self._cells:
+        if weighted and self._rules:
             nodes = between(self._graph, weighted, self._end)
             queries = ClassTokenAttention(self._graph, self._trace, weighted, nodes, self._end, apart=self._apart)
             if (rows := queries.rows()) is not None:
@@ -90,12 +97,13 @@ class Tail:
             if isinstance(item, WeightedTokens):
                 values[value] = self._weighted(item)
             else:
-                values[value] = item if self._cells or isinstance(item, Rows) else self._multiplied_out(item)
+                values[value] = item if self._rules or isinstance(item, Rows) else self._multiplied_out(item)
         return values, {}
 
     def _choose(self, columns: Columns | None, start: Collection[Value]) -> None:
         """Find the values that can be computed for the selected classes alone."""
         self._columns, self._chosen = columns, {}
+        # ahead of a change of layout, the end may have its classes on another axis
         if columns is None or shape_of(self._end)[1] != columns.total:
             return
         class_axis = class_axes(self._nodes, self._end, start, columns.total)
@@ -106,7 +114,7 @@ class Tail:
         return can_differ(self._nodes, class_axis)
 
     def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
-        lazy = self._cells.step(node, operands) if self._cells else None
+        lazy = self._rules.step(node, operands) if self._rules else None
         # the model computes masked cells of all classes anyway: these are sliced where a rule ends them
         if node.outputs[0] in self._chosen and not (lazy and isinstance(lazy[0], MaskedCells)):
             return self._step_of_classes(node, operands)
@@ -119,8 +127,8 @@ class Tail:
         """The output of `node` for the selected classes."""
         columns, sizes = self._columns, (self._batch, product(self._grid))
         assert columns is not None
-        cut = {i: self._of_classes(value, node.operand(i), columns) for i, value in operands.items()}
-        lazy = self._cells.step(node, cut, self._shape) if self._cells else None
+        cut = {i: self._of_classes(value, node, i, columns) for i, value in operands.items()}
+        lazy = self._rules.step(node, cut, self._shape) if self._rules else None
         if lazy is not None and not isinstance(lazy[0], MaskedCells):
             return lazy
         if (linear := self._linear_layer(node, cut, columns)) is not None:
@@ -130,17 +138,21 @@ class Tail:
         # weights cannot be sliced once for all rows if images explain different classes
         if columns.of_each_image and is_linear_layer(node):
             return [Rows(linear_layer_by_image(self._trace, node, first, columns, sizes))]
-        replaced = sliced_operands(self._trace, node, self._chosen, columns, first, sizes)
+        replaced = sliced_operands(self._trace, node, self._chosen, columns, rows, sizes)
         return list(repeat_over_rows(self._graph, self._trace, node, rows, shape=self._shape, replaced=replaced))
 
     def _linear_layer(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
         """The output of a linear layer for the selected classes, for masks that can be a factor of its product."""
         return None
 
-    def _of_classes(self, value: Masked, original: Value, columns: Columns) -> Masked:
-        """The value for the selected classes: masked cells have all of them, and rows no others already."""
-        axis = self._chosen.get(original)
-        if axis is None or not isinstance(value, MaskedCells):
+    def _of_classes(self, value: Masked, node: Node, index: int, columns: Columns) -> Masked:
+        """The operand of a node whose output is for the selected classes: of these alone, if it has them all."""
+        axis = class_axis_of(node, index, self._chosen[node.outputs[0]])
+        if axis is None:
+            return value
+        if isinstance(value, Rows) and node.operand(index) not in self._chosen:
+            return replace(value, value=self._trace.take(value.value, columns.ids, axis=axis))
+        if not isinstance(value, MaskedCells):
             return value
         rest = value.rest
         if rest is not None and shape_of(rest)[axis] != 1:
@@ -159,7 +171,7 @@ class Tail:
         if isinstance(value, Rows):
             return value
         if isinstance(value, FlattenedCells):
-            rows = self._as_rows(value.features)
+            rows = self._as_rows(value.features)  # masked as they were: a flat axis does not tell the cells apart
             return Rows(self._trace.reshape(rows.value, (rows.count, *shape_of(value.value)[1:])))
         if value not in self._rows:
             self._rows[value] = self._selected_by_mask(value)

@@ -87,7 +87,7 @@ class Backward:
             rule = operation_of(node).adjoint
             if rule is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
-            if output_adjoint.by_class and not self._stays_small(node):
+            if output_adjoint.by_class and not self._stays_small(node):  # a row needs its image from here on
                 output_adjoint = self.as_rows(output_adjoint)
             step = _Step(self, node, output_adjoint)
             for index, operand in node.operands:
@@ -105,6 +105,7 @@ class Backward:
 
     def _followed(self) -> dict[Value, Span]:
         """Where the images are in every value between the cut and the end. Raises PlanError where they are mixed."""
+        # the rows of a class take the place of its image: if images were mixed, so would rows of other images
         spans = dict.fromkeys(self._cut, FIRST)
         for node in self._nodes:
             inside = [(index, value) for index, value in node.operands if value in spans and value in data_operands(node)]
@@ -174,6 +175,7 @@ class Backward:
         others = [value for index, value in node.operands if index not in inside]
         operation = operation_of(node)
         pointwise = node.kind == "conv" and is_1x1(node)
+        # a flatten behind a global pool merges axes of size 1 only, and moves no item
         flattens = operation.takes_shape and all(product(shape_of(v)[2:]) == 1 for v in (node.operand(0), node.outputs[0]))
         if not (operation.lazy_adjoint or pointwise or flattens) or operation.linearity(node, inside) is None:
             return False
@@ -188,6 +190,7 @@ class Backward:
     def _seed(self) -> Adjoint:
         """[T, total, ...]: the derivative of each column of the end by the end, which is 1 at the column itself."""
         xp, end = self.xp, self._end
+        # the end of a quantised model may hold bytes, and derivatives are no whole numbers
         dtype = end.dtype if end.dtype is not None and end.dtype.kind == "f" else np.dtype(np.float32)
         seed = self.columns.seed(xp, dtype)
         return Adjoint(xp.reshape(seed, (len(self.columns.shared), *shape_of(end)[1:])), FIRST, True)

@@ -191,6 +191,7 @@ class CellRules:
             cell_rest = self._of_one_cell(rest, place)
             if isinstance(count, int) and isinstance(masks, int):
                 return xp.multiply(cell_rest, float(count - count // masks))
+            # blocks are made of known sizes only, so each mask of an open grid keeps one cell
             return xp.multiply(cell_rest, xp.subtract(self._number(count, features.value), 1.0))
         sizes = list(shape_of(rest))
         for axis in place.cells:

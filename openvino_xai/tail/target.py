@@ -237,7 +237,10 @@ class Target:
         return scores if is_slice else columns.taken(xp, scores)
 
     def adjoint(self, xp: Trace, y: Value, g: Value) -> Value:
-        """[R, total, ...]: the derivative by the end's value `y`, of scores of which the derivative is `g`."""
+        """[R, total, ...]: the derivative by the end's value `y`, of scores s of which the derivative is `g`.
+
+        That is s (g - sum(g s)) for a softmax, g s (1 - s) for a sigmoid, and g for logits.
+        """
         match self.squash:
             case "softmax":
                 return of_softmax(xp, xp.softmax(y, axis=1), g, (1,))

@@ -173,6 +173,7 @@ class TokenRules:
         """Whether these are all tokens of the cut, with a rest that broadcasts over images."""
         if masked.index != self.all_tokens:
             return False
+        # on an axis that images share with others, a rest of one image does not broadcast
         return masked.rest is None or masked.batch.pure or self._batch_size == 1
 
 

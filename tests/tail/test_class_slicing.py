@@ -27,7 +27,22 @@ FORMS = {
         STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<alpha=0.5, beta=2.0>(v, w1, b)",
         {**LINEAR, "w1": (4, CLASSES)},
     ),
+    "probabilities, scaled": Case(
+        "f",
+        STEM + "p = GlobalAveragePool(f) v = Flatten(p) m = MatMul(v, w1) s = Softmax<axis=1>(m) logits = Mul(s, b)",
+        {**LINEAR, "w1": (4, CLASSES)},
+    ),
+    "probabilities and logits": Case(
+        "f",
+        STEM + "p = GlobalAveragePool(f) v = Flatten(p) m = MatMul(v, w1) k = MatMul(v, w2) s = Softmax(k) logits = Add(m, s)",
+        {**LINEAR, "w1": (4, CLASSES), "w2": (4, CLASSES)},
+    ),
 }
+CLASS_MAP = Case(
+    "k",
+    STEM + "k = Conv(f, w1, b) r = Relu(k) p = GlobalAveragePool(r) logits = Flatten(p)",
+    {**LINEAR, "w1": (CLASSES, 4, 1, 1)},
+)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -43,6 +58,21 @@ def test_maps_of_some_classes(name: str, targets: str, dialect: str) -> None:
     ids = results.get("saliency_class", np.tile([3, 1], (len(batch), 1)))
     np.testing.assert_allclose(
         results["saliency_map"], np.take_along_axis(all_maps, ids[:, :, None, None], axis=1), atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("targets", ["3,1", "top:2"])
+@pytest.mark.parametrize("plan", ["lazy", "direct"])
+@pytest.mark.parametrize("layer", ["k", "r"])
+def test_a_layer_that_has_a_map_of_each_class(layer: str, plan: str, targets: str, dialect: str) -> None:
+    batch = images(CLASS_MAP.build(1, 17), 2)
+    model = in_dialect(CLASS_MAP.build("B", 17), dialect)
+    results = xai.load(xai.insert(model, layer=layer, score="logit", scale="none", targets=targets, plan=plan))(batch)
+    references = Oracle(CLASS_MAP.build(1, 17), layer, "logit").raw(batch)
+    ids = results.get("saliency_class", np.tile([3, 1], (2, 1)))
+    np.testing.assert_allclose(
+        results["saliency_map"], np.take_along_axis(references, ids[:, :, None, None], axis=1), atol=1e-4, rtol=1e-4
     )
 
 

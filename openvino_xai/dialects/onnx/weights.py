@@ -56,10 +56,10 @@ class _Beside:
 
     def mapped(self, item: onnx.TensorProto) -> Mapped | None:
         """The tensor where its bytes lie; None for types that are packed, which have no such view."""
-        data, kind = self._bytes(item), ir.DataType(item.data_type)
-        if kind.bitwidth < 8:
+        data, dtype = self._bytes(item), ir.DataType(item.data_type)
+        if dtype.bitwidth < 8:
             return None
-        return Mapped(data.view(kind.numpy()).reshape(tuple(item.dims)), name=item.name)
+        return Mapped(data.view(dtype.numpy()).reshape(tuple(item.dims)), name=item.name)
 
     def put_inside(self, item: onnx.TensorProto) -> None:
         """Put the bytes into the message."""
@@ -79,16 +79,16 @@ class _Beside:
         said = f"{self._source}: the data of '{item.name}'"
         entries = {entry.key: entry.value for entry in item.external_data}
         try:
-            kind = ir.DataType(item.data_type)
-            needed = math.ceil(math.prod(item.dims) * kind.bitwidth / 8)
+            dtype = ir.DataType(item.data_type)
+            needed = math.ceil(math.prod(item.dims) * dtype.bitwidth / 8)
             offset, length = int(entries.get("offset") or 0), int(entries.get("length") or needed)
         except (ValueError, TypeError, OverflowError) as error:
             raise ModelError(f"{said} cannot be found: its type, offset or length is none ({error})", node=item.name) from error
         data = self._file(entries.get("location", ""), said)
         if min(offset, needed, *item.dims, 0) < 0 or offset + needed > data.size or length != needed:
             raise ModelError(
-                f"{said} is {list(item.dims)} {kind.name} from byte {offset}, {needed} bytes ({length} are told), and the file "
-                f"has {data.size}",
+                f"{said} is {list(item.dims)} {dtype.name} from byte {offset}, {needed} bytes ({length} are told), and the "
+                f"file has {data.size}",
                 node=item.name,
             )
         return data[offset : offset + needed]

@@ -62,18 +62,18 @@ class OpenVINOModel:
         nodes, outputs = [], {}
         parameters = {_key(port): port for port in self.native.inputs}
         for native in self.native.get_ordered_ops():
-            kind = native.get_type_name()
-            if kind == "Result":
+            op = native.get_type_name()
+            if op == "Result":
                 continue
             results = tuple(_value(port) for port in native.outputs())
             values.update({_key(port): value for port, value in zip(native.outputs(), results, strict=True)})
-            if kind == "Constant":
+            if op == "Constant":
                 continue
-            if kind == "Parameter":
+            if op == "Parameter":
                 results[0].name = name_of(parameters[_key(native.output(0))])
                 continue
             operands = tuple(values[_key(port.get_source_output())] for port in native.inputs())
-            node = Node(native.get_friendly_name(), "", kind, operands, results, native=native)
+            node = Node(native.get_friendly_name(), "", op, operands, results, native=native)
             for value in results:
                 value.producer = node
             nodes.append(node)

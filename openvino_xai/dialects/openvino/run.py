@@ -100,9 +100,9 @@ def _value(port: Any) -> Value:
 
 def dtype_of(port: Any) -> np.dtype[Any] | None:
     """NumPy's type of what a port holds, None where it has none."""
-    kind = port.get_element_type()
+    element_type = port.get_element_type()
     try:
-        dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16 if kind == ov.Type.bf16 else kind.to_dtype())
+        dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16 if element_type == ov.Type.bf16 else element_type.to_dtype())
         return dtype  # OpenVINO calls bf16 float16
     except (IndexError, KeyError, RuntimeError, TypeError):  # IndexError: of a type that it has no name for
         return None

@@ -205,6 +205,7 @@ class ClassTokenAttention:
             outcome = self._attention(node, operands, span) if unselected else self._attend(node, operands, span)
             if outcome is not None or unselected:
                 return None if outcome is None else [outcome]
+        # what is not affine, as the softmax, needs the logits of each copy
         items = {i: self._spread_out(item) if isinstance(item, AttentionLogits) else item for i, item in operands.items()}
         selections = {index: item for index, item in items.items() if item is not None}
         return self._repeat(node, selections, span) if len(selections) == len(items) else None
@@ -359,6 +360,7 @@ class ClassTokenAttention:
         def turned(value: Value) -> Value:
             return xp.permute_dims(value, (*range(rank - 2), rank - 1, rank - 2)) if transposed else value
 
+        # one row of weights for each row of attention: those of all copies, once for each selected token
         masks = np.tile(self._weights, (len(self._tokens), 1)).astype(weights.value.dtype)
         masked = xp.multiply(weights.value, masks)
         if values.rest is None:
@@ -392,6 +394,7 @@ class ClassTokenAttention:
         turned = xp.permute_dims(xp.multiply(queries.value, scale), swap)  # [..., D, S]: fewer than the keys
         value = xp.permute_dims(xp.matmul(keys.value, turned), swap)
         rest = None if keys.rest is None else xp.permute_dims(xp.matmul(keys.rest, turned), swap)
+        # a mask of attention is added whatever a token weighs: it is a part of the rest, too
         if isinstance(mask, Value):
             value = xp.add(value, mask)
             rest = mask if rest is None else xp.add(rest, mask)
