@@ -166,7 +166,13 @@ CASES: dict[str, list[AnyCase]] = {
         )
     ],
     "pad": [Case("y = Pad(a, x)", "double[2,3] a", "int64[4] x = {0, 1, 0, 2}")],
-    "resize": [Case('y = Resize<mode="nearest">(a, r, s)', "double[1,2,3] a", "float[0] r = {}, float[3] s = {1.0, 1.0, 2.0}")],
+    "resize": [
+        Case(
+            'y = Resize<mode="nearest">(a, r, s)',
+            "double[1,2,3] a",
+            "float[6] r = {0.0, 0.0, 0.0, 1.0, 1.0, 1.0}, float[3] s = {1.0, 1.0, 2.0}",
+        )
+    ],
     "roll": [
         Native(
             "roll",
