@@ -12,7 +12,7 @@ from openvino_xai.graph.sizes import Dim
 
 LARGEST = 16  # elements; a shape has no more axes than this
 
-Numbers: TypeAlias = Callable[[Node, "list[np.ndarray]"], "np.ndarray | None"]
+IntegerRule: TypeAlias = Callable[[Node, "list[np.ndarray]"], "np.ndarray | list[np.ndarray] | None"]
 
 
 def are_numbers(array: np.ndarray) -> bool:
@@ -20,7 +20,7 @@ def are_numbers(array: np.ndarray) -> bool:
     return not any(isinstance(item, Dim) for item in array.reshape(-1))
 
 
-def computed(function: Callable[..., Any]) -> Numbers:
+def computed(function: Callable[..., Any]) -> Callable[[Node, list[np.ndarray]], np.ndarray | None]:
     """Arithmetic on numbers, in the type of the output."""
 
     def rule(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:

@@ -7,7 +7,7 @@ its name. `openvino_xai.operations.table` has the records of all kinds; a dialec
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from math import prod
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.operations.adjoint import Rule
 from openvino_xai.operations.axes import Axes
+from openvino_xai.operations.contents import IntegerRule
 
 Contents: TypeAlias = Callable[[int], "tuple[Size, ...] | None"]  # what an operand holds, where that is sizes
 Constant: TypeAlias = Callable[["Value | None"], "np.ndarray | None"]
@@ -26,11 +27,12 @@ ZeroRule: TypeAlias = Callable[[Node, Collection[int], Constant], bool]
 Cost: TypeAlias = Callable[[Node], int]
 ShapeRule: TypeAlias = Callable[[Node, Contents], "Sequence[Shape] | None"]
 RankRule: TypeAlias = Callable[[Node, Contents], "int | None"]
-IntegerRule: TypeAlias = Callable[[Node, "list[np.ndarray]"], "np.ndarray | list[np.ndarray] | None"]
 Reduction: TypeAlias = Literal["mean", "sum", "max", "min"]
 Linearity: TypeAlias = Literal["linear", "affine"]
 
-ALL: Container[int] = range(2**31)  # operands
+# operands
+IN_FIRST, IN_SECOND = frozenset({0}), frozenset({1})
+ALL: Container[int] = range(2**31)
 
 
 def mixed(node: Node) -> None:
@@ -73,7 +75,7 @@ def nothing(node: Node) -> int:
     return 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Operation:
     """What one kind of operation does. Operands are named by their index; what a column leaves out holds of none.
 
@@ -93,6 +95,7 @@ class Operation:
     """
 
     name: str
+    _: KW_ONLY
     axes: AxesRule
     factors: tuple[frozenset[int], ...] = ()
     addends: Container[int] = ()

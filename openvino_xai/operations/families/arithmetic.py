@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from openvino_xai.graph.sizes import Dim, Shape, product, quotient
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations import axes, contents, shapes
 from openvino_xai.operations.adjoint import Rule, Step, refused, same
-from openvino_xai.operations.record import ALL, IntegerRule, Operation, ZeroRule, always, each, never, together
+from openvino_xai.operations.record import ALL, IN_FIRST, IN_SECOND, Operation, always, each, together
 
 
 def broadcasting(rule: Rule) -> Rule:
@@ -149,54 +149,37 @@ def _choices(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     return result
 
 
-def of_several(
-    name: str,
-    adjoint: Rule | None = None,
-    *,
-    factors: tuple[frozenset[int], ...] = (),
-    addends: Container[int] = (),
-    selectors: frozenset[int] = frozenset(),
-    keeps_zero: ZeroRule = never,
-    integers: IntegerRule | None = None,
-    lazy_adjoint: bool = False,
-) -> Operation:
-    """A function of one element of each operand, broadcast."""
-    return Operation(
-        name=name,
-        axes=axes.elementwise,
-        factors=factors,
-        addends=addends,
-        selectors=selectors,
-        keeps_zero=keeps_zero,
-        pointwise=True,
-        macs=each,
-        shape=shapes.broadcast_of_all,
-        integers=integers,
-        lazy_adjoint=lazy_adjoint,
-        adjoint=None if adjoint is None else broadcasting(adjoint),
-    )
+# a function of one element of each operand, broadcast
+of_several = partial(Operation, axes=axes.elementwise, pointwise=True, macs=each, shape=shapes.broadcast_of_all)
 
-
-LEFT, RIGHT = frozenset({0}), frozenset({1})
 
 OPERATIONS = (
-    of_several("add", same, addends=ALL, integers=contents.computed(np.add), lazy_adjoint=True),
+    of_several("add", adjoint=broadcasting(same), addends=ALL, integers=contents.computed(np.add), lazy_adjoint=True),
     of_several("and"),
-    of_several("divide", _divide, factors=(LEFT,), integers=_quotients, lazy_adjoint=True),
+    of_several("divide", adjoint=broadcasting(_divide), factors=(IN_FIRST,), integers=_quotients, lazy_adjoint=True),
     of_several("equal", integers=_equalities),
     of_several("greater"),
     of_several("greater_equal"),
     of_several("less"),
     of_several("less_equal"),
-    of_several("maximum", _larger(1), keeps_zero=together, integers=contents.computed(np.maximum)),
-    of_several("minimum", _larger(-1), keeps_zero=together, integers=contents.computed(np.minimum)),
+    of_several("maximum", adjoint=broadcasting(_larger(1)), keeps_zero=together, integers=contents.computed(np.maximum)),
+    of_several("minimum", adjoint=broadcasting(_larger(-1)), keeps_zero=together, integers=contents.computed(np.minimum)),
     of_several("mod", integers=_remainders),
-    of_several("multiply", _multiply, factors=(LEFT, RIGHT), keeps_zero=always, integers=_products, lazy_adjoint=True),
+    of_several(
+        "multiply",
+        adjoint=broadcasting(_multiply),
+        factors=(IN_FIRST, IN_SECOND),
+        keeps_zero=always,
+        integers=_products,
+        lazy_adjoint=True,
+    ),
     of_several("not_equal"),
     of_several("or"),
-    of_several("power", _power),
-    of_several("squared_difference", _squared_difference, keeps_zero=together),
-    of_several("subtract", _subtract, addends=ALL, integers=contents.computed(np.subtract), lazy_adjoint=True),
-    of_several("where", _select, addends=(1, 2), selectors=LEFT, integers=_choices),
+    of_several("power", adjoint=broadcasting(_power)),
+    of_several("squared_difference", adjoint=broadcasting(_squared_difference), keeps_zero=together),
+    of_several(
+        "subtract", adjoint=broadcasting(_subtract), addends=ALL, integers=contents.computed(np.subtract), lazy_adjoint=True
+    ),
+    of_several("where", adjoint=broadcasting(_select), addends=(1, 2), selectors=IN_FIRST, integers=_choices),
     of_several("xor"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations import axes, contents, shapes
 from openvino_xai.operations.adjoint import Rule, Step, attribute, by_channel, refused
-from openvino_xai.operations.record import Constant, IntegerRule, Operation, ZeroRule, always, each, in_data, never
+from openvino_xai.operations.record import IN_FIRST, Constant, Operation, always, each, in_data
 
 
 def slope_times(slope: Callable[[Step], Value]) -> Rule:
@@ -159,66 +160,52 @@ def _clipped(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     return np.asarray(np.clip(operands[0].astype(float), limits["min"], limits["max"])).astype(object)
 
 
-def unary(
-    name: str, adjoint: Rule | None = None, *, keeps_zero: ZeroRule = never, integers: IntegerRule | None = None
-) -> Operation:
-    """A function of each element of one operand."""
-    return Operation(
-        name=name,
-        axes=axes.elementwise,
-        pointwise=True,
-        keeps_zero=keeps_zero,
-        macs=each,
-        shape=shapes.broadcast_of_all,
-        integers=integers,
-        adjoint=adjoint,
-    )
+# a function of each element of one operand
+unary = partial(Operation, axes=axes.elementwise, pointwise=True, macs=each, shape=shapes.broadcast_of_all)
 
 
 OPERATIONS = (
-    unary("abs", slope_times(lambda at: sign_of(at.xp, at.operand(0))), keeps_zero=always),
-    unary("asin", slope_times(_asin), keeps_zero=always),
+    unary("abs", adjoint=slope_times(lambda at: sign_of(at.xp, at.operand(0))), keeps_zero=always),
+    unary("asin", adjoint=slope_times(_asin), keeps_zero=always),
     unary("ceil", keeps_zero=always, integers=contents.computed(np.ceil)),
-    unary("clip", _clip, keeps_zero=_clips_around_zero, integers=_clipped),
+    unary("clip", adjoint=_clip, keeps_zero=_clips_around_zero, integers=_clipped),
     unary("cos"),
-    unary("elu", slope_times(_elu), keeps_zero=always),
-    unary("erf", slope_times(_erf), keeps_zero=always),
-    unary("exp", slope_times(lambda at: at.output())),
+    unary("elu", adjoint=slope_times(_elu), keeps_zero=always),
+    unary("erf", adjoint=slope_times(_erf), keeps_zero=always),
+    unary("exp", adjoint=slope_times(lambda at: at.output())),
     unary("floor", keeps_zero=always, integers=contents.computed(np.floor)),
-    unary("gelu", slope_times(_gelu), keeps_zero=always),
-    unary("hard_sigmoid", _hard_sigmoid),
-    unary("hard_swish", _hard_swish, keeps_zero=always),
+    unary("gelu", adjoint=slope_times(_gelu), keeps_zero=always),
+    unary("hard_sigmoid", adjoint=_hard_sigmoid),
+    unary("hard_swish", adjoint=_hard_swish, keeps_zero=always),
     unary("is_nan"),
-    unary("leaky_relu", slope_times(_leaky_relu), keeps_zero=always),
-    unary("log", slope_times(lambda at: at.xp.divide(np.ones((), at.operand(0).dtype), at.operand(0)))),
-    unary("mish", slope_times(_mish), keeps_zero=always),
+    unary("leaky_relu", adjoint=slope_times(_leaky_relu), keeps_zero=always),
+    unary("log", adjoint=slope_times(lambda at: at.xp.divide(np.ones((), at.operand(0).dtype), at.operand(0)))),
+    unary("mish", adjoint=slope_times(_mish), keeps_zero=always),
     unary("not"),
-    unary("reciprocal", slope_times(lambda at: at.xp.multiply(at.xp.multiply(at.output(), at.output()), -1.0))),
-    unary("relu", _where(lambda at: at.xp.greater(at.output(), 0.0)), keeps_zero=always, integers=contents.computed(_relu)),
+    unary("reciprocal", adjoint=slope_times(lambda at: at.xp.multiply(at.xp.multiply(at.output(), at.output()), -1.0))),
+    unary(
+        "relu", adjoint=_where(lambda at: at.xp.greater(at.output(), 0.0)), keeps_zero=always, integers=contents.computed(_relu)
+    ),
     unary("round", keeps_zero=always),
-    unary("selu", slope_times(_selu), keeps_zero=always),
-    unary("sigmoid", slope_times(_sigmoid)),
+    unary("selu", adjoint=slope_times(_selu), keeps_zero=always),
+    unary("sigmoid", adjoint=slope_times(_sigmoid)),
     unary("sign", keeps_zero=always),
-    unary("silu", slope_times(_silu), keeps_zero=always),
+    unary("silu", adjoint=slope_times(_silu), keeps_zero=always),
     unary("sin", keeps_zero=always),
-    unary("softplus", slope_times(lambda at: at.xp.sigmoid(at.operand(0)))),
-    unary("softsign", slope_times(_softsign), keeps_zero=always),
+    unary("softplus", adjoint=slope_times(lambda at: at.xp.sigmoid(at.operand(0)))),
+    unary("softsign", adjoint=slope_times(_softsign), keeps_zero=always),
     unary(
         "sqrt",
-        slope_times(_sqrt),
+        adjoint=slope_times(_sqrt),
         keeps_zero=always,
         integers=contents.computed(np.sqrt),
     ),
     unary("tan", keeps_zero=always),
-    unary("tanh", slope_times(_tanh), keeps_zero=always),
+    unary("tanh", adjoint=slope_times(_tanh), keeps_zero=always),
     unary("thresholded_relu"),
-    Operation(
-        name="negative",
-        axes=axes.elementwise,
-        factors=(frozenset({0}),),
-        pointwise=True,
-        macs=each,
-        shape=shapes.broadcast_of_all,
+    unary(
+        "negative",
+        factors=(IN_FIRST,),
         integers=contents.computed(np.negative),
         lazy_adjoint=True,
         adjoint=lambda at, index, g: at.xp.multiply(g, -1.0),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -11,15 +10,13 @@ from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import at_one
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations import axes, contents, shapes
-from openvino_xai.operations.adjoint import Rule, Step, refused, same
+from openvino_xai.operations.adjoint import Step, refused, same
 from openvino_xai.operations.families.arithmetic import broadcasting
 from openvino_xai.operations.record import (
     ALL,
-    AxesRule,
-    IntegerRule,
+    IN_FIRST,
+    IN_SECOND,
     Operation,
-    RankRule,
-    ShapeRule,
     each,
     mixed,
     nothing,
@@ -158,33 +155,8 @@ def _counted_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | Non
     return np.arange(*(int(operand.reshape(-1)[0]) for operand in operands)).astype(object)
 
 
-def picked(
-    name: str,
-    axes_rule: AxesRule,
-    adjoint: Rule | None = None,
-    *,
-    controls: Container[int] = (),
-    selectors: frozenset[int] = frozenset(),
-    takes_shape: bool = False,
-    rank: RankRule | None = None,
-    shape: ShapeRule | None = None,
-    integers: IntegerRule | None = None,
-) -> Operation:
-    """Some elements of the first operand, in other places."""
-    return Operation(
-        name=name,
-        axes=axes_rule,
-        factors=(frozenset({0}),),
-        moves="some",
-        controls=controls,
-        selectors=selectors,
-        takes_shape=takes_shape,
-        macs=each,
-        rank=rank,
-        shape=shape,
-        integers=integers,
-        adjoint=adjoint,
-    )
+# some elements of the first operand, in other places
+picked = partial(Operation, factors=(IN_FIRST,), moves="some", macs=each)
 
 
 BEHIND = range(1, 8)  # every operand but the first
@@ -192,19 +164,26 @@ BEHIND = range(1, 8)  # every operand but the first
 OPERATIONS = (
     picked(
         "broadcast",
-        axes.broadcast,
-        broadcasting(same),
+        axes=axes.broadcast,
+        adjoint=broadcasting(same),
         controls=(1,),
         takes_shape=True,
         shape=shapes.broadcast_to,
         integers=_broadcast_content,
     ),
-    picked("gather", axes.gathered, _gather, selectors=frozenset({1}), rank=shapes.rank_gathered, integers=_gathered_content),
-    picked("gather_elements", mixed, selectors=frozenset({1})),
-    picked("roll", axes.rolled, _roll, controls=BEHIND, shape=shapes.as_data),
-    picked("slice", axes.sliced, _slice, controls=BEHIND, shape=shapes.sliced, integers=_sliced_content),
+    picked(
+        "gather",
+        axes=axes.gathered,
+        adjoint=_gather,
+        selectors=IN_SECOND,
+        rank=shapes.rank_gathered,
+        integers=_gathered_content,
+    ),
+    picked("gather_elements", axes=mixed, selectors=IN_SECOND),
+    picked("roll", axes=axes.rolled, adjoint=_roll, controls=BEHIND, shape=shapes.as_data),
+    picked("slice", axes=axes.sliced, adjoint=_slice, controls=BEHIND, shape=shapes.sliced, integers=_sliced_content),
     # the adjoints of its parts come side by side
-    replace(picked("split", axes.split, same, controls=BEHIND, shape=shapes.split, integers=_split_content), splits=True),
+    picked("split", axes=axes.split, adjoint=same, controls=BEHIND, shape=shapes.split, integers=_split_content, splits=True),
     Operation(
         name="concat",
         axes=axes.joined,
@@ -218,14 +197,14 @@ OPERATIONS = (
     Operation(
         name="pad",
         axes=axes.padded,
-        factors=(frozenset({0}),),
+        factors=(IN_FIRST,),
         addends=(2, 3),  # the value, which an operand holds in one dialect or the other
         controls=(1,),
         macs=each,
         shape=shapes.padded,
         adjoint=_pad,
     ),
-    Operation(name="resize", axes=axes.resized, factors=(frozenset({0}),), controls=BEHIND, macs=each),
+    Operation(name="resize", axes=axes.resized, factors=(IN_FIRST,), controls=BEHIND, macs=each),
     Operation(name="full", axes=mixed, controls=(0,), macs=each, integers=_filled_content),
     Operation(name="non_zero", axes=mixed, macs=each),
     Operation(name="range", axes=mixed, macs=each, integers=_counted_content),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Shape, product
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations import axes, contents, shapes
-from openvino_xai.operations.adjoint import Rule, Step, same
-from openvino_xai.operations.record import AxesRule, Cost, IntegerRule, Operation, RankRule, ShapeRule, each, nothing
+from openvino_xai.operations.adjoint import Step, same
+from openvino_xai.operations.record import IN_FIRST, Operation, each, nothing
 
 
 def _reshape(at: Step, index: int, g: Value) -> Value:
@@ -86,42 +87,15 @@ def _reshaped_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | No
     return operands[0].reshape(sizes) if fits and sizes.count(-1) < 2 and min(sizes, default=0) >= -1 else None
 
 
-def change(
-    name: str,
-    axes_rule: AxesRule,
-    adjoint: Rule,
-    *,
-    macs: Cost = nothing,
-    pointwise: bool = False,
-    takes_shape: bool = False,
-    rank: RankRule | None = None,
-    shape: ShapeRule | None = None,
-    integers: IntegerRule | None = None,
-    lazy_adjoint: bool = True,
-) -> Operation:
-    """A change of layout or type."""
-    return Operation(
-        name=name,
-        axes=axes_rule,
-        factors=(frozenset({0}),),
-        pointwise=pointwise,
-        moves="all",
-        controls=(1,),
-        takes_shape=takes_shape,
-        macs=macs,
-        rank=rank,
-        shape=shape,
-        integers=integers,
-        lazy_adjoint=lazy_adjoint,
-        adjoint=adjoint,
-    )
+# elements in another place, or of another type; all but a reshape leave an adjoint as small as it is
+change = partial(Operation, factors=(IN_FIRST,), moves="all", controls=(1,), macs=nothing, lazy_adjoint=True)
 
 
 OPERATIONS = (
     change(
         "cast",
-        axes.elementwise,
-        same,
+        axes=axes.elementwise,
+        adjoint=same,
         macs=each,
         pointwise=True,
         shape=shapes.broadcast_of_all,
@@ -129,16 +103,16 @@ OPERATIONS = (
     ),
     change(
         "identity",
-        axes.elementwise,
-        same,
+        axes=axes.elementwise,
+        adjoint=same,
         pointwise=True,
         shape=shapes.broadcast_of_all,
         integers=contents.first,
     ),
     change(
         "reshape",
-        axes.reshaped,
-        _reshape,
+        axes=axes.reshaped,
+        adjoint=_reshape,
         takes_shape=True,
         rank=shapes.rank_of_target,
         shape=shapes.reshaped,
@@ -147,23 +121,23 @@ OPERATIONS = (
     ),
     change(
         "squeeze",
-        axes.squeezed,
-        _squeeze,
+        axes=axes.squeezed,
+        adjoint=_squeeze,
         rank=shapes.rank_less_axes,
         integers=lambda node, operands: np.squeeze(operands[0], axis=tuple(node.attributes["axes"])),
     ),
     change(
         "transpose",
-        axes.transposed,
-        _transpose,
+        axes=axes.transposed,
+        adjoint=_transpose,
         macs=each,
         rank=shapes.rank_as_before,
         integers=lambda node, operands: operands[0].transpose(node.attributes["perm"]),
     ),
     change(
         "unsqueeze",
-        axes.unsqueezed,
-        _unsqueeze,
+        axes=axes.unsqueezed,
+        adjoint=_unsqueeze,
         rank=shapes.rank_with_axes,
         shape=shapes.unsqueezed,
         integers=lambda node, operands: np.expand_dims(operands[0], axis=tuple(node.attributes["axes"])),

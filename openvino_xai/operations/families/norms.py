@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations import axes, shapes
-from openvino_xai.operations.adjoint import Rule, Step, attribute, by_channel, refused
+from openvino_xai.operations.adjoint import Step, attribute, by_channel, refused
 from openvino_xai.operations.families.reductions import reduced_axes
-from openvino_xai.operations.record import AxesRule, Operation, ZeroRule, always, each, never
+from openvino_xai.operations.record import IN_FIRST, Operation, always, each
 
 
 def of_softmax(xp: Trace, y: Value, g: Value, along: tuple[int, ...]) -> Value:
@@ -90,34 +92,22 @@ def _normalize_l2(at: Step, index: int, g: Value) -> Value:
     return xp.divide(xp.subtract(g, parallel), length)
 
 
-def norm(
-    name: str, adjoint: Rule | None = None, *, along: AxesRule = axes.except_axes, keeps_zero: ZeroRule = never
-) -> Operation:
-    """Elements, scaled by what is beside them."""
-    return Operation(
-        name=name,
-        axes=along,
-        keeps_zero=keeps_zero,
-        normalises=True,
-        macs=each,
-        rank=shapes.rank_as_before,
-        shape=shapes.as_data,
-        adjoint=adjoint,
-    )
+# elements, scaled by what is beside them
+norm = partial(Operation, axes=axes.except_axes, normalises=True, macs=each, rank=shapes.rank_as_before, shape=shapes.as_data)
 
 
 OPERATIONS = (
-    norm("group_norm", _group_norm, along=axes.group_norm),
-    norm("instance_norm", _instance_norm, along=axes.instance_norm),
-    norm("layer_norm", _layer_norm),
-    norm("log_softmax", _log_softmax),
+    norm("group_norm", adjoint=_group_norm, axes=axes.group_norm),
+    norm("instance_norm", adjoint=_instance_norm, axes=axes.instance_norm),
+    norm("layer_norm", adjoint=_layer_norm),
+    norm("log_softmax", adjoint=_log_softmax),
     norm("lrn", keeps_zero=always),
-    norm("normalize_l2", _normalize_l2),
-    norm("softmax", _softmax),
+    norm("normalize_l2", adjoint=_normalize_l2),
+    norm("softmax", adjoint=_softmax),
     Operation(
         name="batch_norm",
         axes=axes.as_data,
-        factors=(frozenset({0}),),
+        factors=(IN_FIRST,),
         addends=(2, 3),  # the bias and the mean
         macs=each,
         lazy_adjoint=True,

@@ -11,7 +11,7 @@ from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations import axes, shapes
 from openvino_xai.operations.adjoint import Step, refused
-from openvino_xai.operations.record import Operation, always, each
+from openvino_xai.operations.record import IN_FIRST, Operation, always, each
 from openvino_xai.operations.windows import Windows, put_back, spread, taken
 
 
@@ -60,7 +60,7 @@ OPERATIONS = (
     Operation(
         name="avg_pool",
         axes=axes.pool,
-        factors=(frozenset({0}),),
+        factors=(IN_FIRST,),
         reduces="mean",
         macs=_window,
         shape=shapes.windows,

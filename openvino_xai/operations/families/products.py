@@ -13,7 +13,7 @@ from openvino_xai.operations.adjoint import Rule, Step, refused
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.families.arithmetic import summed_to
 from openvino_xai.operations.families.norms import of_softmax
-from openvino_xai.operations.record import Operation, each, elements
+from openvino_xai.operations.record import IN_FIRST, IN_SECOND, Operation, each, elements
 
 
 def of_matrices(rule: Rule) -> Rule:
@@ -142,7 +142,7 @@ def _of_einsum(node: Node) -> int:
     return each(node) * prod(size for letter, size in sizes.items() if letter not in written)
 
 
-LEFT, RIGHT, VALUES = frozenset({0}), frozenset({1}), frozenset({2})
+VALUES = frozenset({2})
 
 OPERATIONS = (
     Operation(
@@ -155,7 +155,7 @@ OPERATIONS = (
     Operation(
         name="conv",
         axes=axes.convolution,
-        factors=(LEFT, RIGHT),
+        factors=(IN_FIRST, IN_SECOND),
         addends=(2,),
         weights=1,
         macs=_of_convolution,
@@ -165,16 +165,16 @@ OPERATIONS = (
     Operation(
         name="conv_transpose",
         axes=axes.transposed_convolution,
-        factors=(LEFT, RIGHT),
+        factors=(IN_FIRST, IN_SECOND),
         addends=(2,),
         weights=1,
         macs=_of_transposed_convolution,
     ),
-    Operation(name="einsum", axes=axes.einsum, factors=(LEFT, RIGHT, VALUES), macs=_of_einsum),
+    Operation(name="einsum", axes=axes.einsum, factors=(IN_FIRST, IN_SECOND, VALUES), macs=_of_einsum),
     Operation(
         name="matmul",
         axes=axes.matmul,
-        factors=(LEFT, RIGHT),
+        factors=(IN_FIRST, IN_SECOND),
         addends=(2,),
         weights=1,
         macs=_of_product,

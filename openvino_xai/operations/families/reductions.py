@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import product
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations import axes
-from openvino_xai.operations.adjoint import Rule, Step
+from openvino_xai.operations.adjoint import Step
 from openvino_xai.operations.families.elementwise import sign_of
-from openvino_xai.operations.record import IntegerRule, Operation, Reduction, ZeroRule, always, each, never
+from openvino_xai.operations.record import IN_FIRST, Operation, always, each
 
 
 def with_reduced(at: Step, value: Value) -> Value:
@@ -67,38 +69,18 @@ def _product_of_sizes(node: Node, operands: list[np.ndarray]) -> np.ndarray | No
     return result
 
 
-def reduction(
-    name: str,
-    adjoint: Rule | None = None,
-    *,
-    closed_form: Reduction | None = None,
-    linear: bool = False,
-    keeps_zero: ZeroRule = never,
-    integers: IntegerRule | None = None,
-) -> Operation:
-    """A number of all elements along some axes."""
-    return Operation(
-        name=name,
-        axes=axes.reduced,
-        factors=(frozenset({0}),) if linear else (),
-        keeps_zero=keeps_zero,
-        reduces=closed_form,
-        controls=(1,),
-        macs=each,
-        integers=integers,
-        lazy_adjoint=linear,
-        adjoint=adjoint,
-    )
+# a number of all elements along some axes
+reduction = partial(Operation, axes=axes.reduced, controls=(1,), macs=each)
 
 
 OPERATIONS = (
-    reduction("l1", _l1, keeps_zero=always),
-    reduction("l2", _l2, keeps_zero=always),
-    reduction("log_sum_exp", _log_sum_exp),
-    reduction("max", _extreme, closed_form="max", keeps_zero=always),
-    reduction("mean", _mean, closed_form="mean", linear=True),
-    reduction("min", _extreme, closed_form="min", keeps_zero=always),
+    reduction("l1", adjoint=_l1, keeps_zero=always),
+    reduction("l2", adjoint=_l2, keeps_zero=always),
+    reduction("log_sum_exp", adjoint=_log_sum_exp),
+    reduction("max", adjoint=_extreme, reduces="max", keeps_zero=always),
+    reduction("mean", adjoint=_mean, reduces="mean", factors=(IN_FIRST,), lazy_adjoint=True),
+    reduction("min", adjoint=_extreme, reduces="min", keeps_zero=always),
     reduction("prod", keeps_zero=always, integers=_product_of_sizes),
-    reduction("sum", _sum, closed_form="sum", linear=True),
-    reduction("sum_square", _sum_square, keeps_zero=always),
+    reduction("sum", adjoint=_sum, reduces="sum", factors=(IN_FIRST,), lazy_adjoint=True),
+    reduction("sum_square", adjoint=_sum_square, keeps_zero=always),
 )
