@@ -25,7 +25,7 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.integers import known_integers
-from openvino_xai.operations.table import data_operands, operation_of
+from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.target import Columns, Target
 from openvino_xai.tail.walk import between
@@ -83,15 +83,15 @@ class Backward:
             reached = [adjoints[value] for value in node.outputs if value in adjoints]
             if not reached:
                 continue
-            output_adjoint = self._of_parts(node, adjoints) if operation_of(node).splits else reached[0]
-            rule = operation_of(node).adjoint
-            if rule is None:
+            operation = operation_of(node)
+            output_adjoint = self._of_parts(node, adjoints) if operation.splits else reached[0]
+            if (rule := operation.adjoint) is None:
                 raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
             if output_adjoint.by_class and not self._stays_small(node):  # a row needs its image from here on
                 output_adjoint = self.as_rows(output_adjoint)
             step = _Step(self, node, output_adjoint)
             for index, operand in node.operands:
-                if operand in self.spans and operand in data_operands(node) and index not in operation_of(node).selectors:
+                if operand in self.spans and index not in operation.controls and index not in operation.selectors:
                     with understood(node):
                         adjoint = rule(step, index, output_adjoint.value)
                     operand_adjoint = Adjoint(adjoint, self.spans[operand], output_adjoint.by_class)
@@ -108,7 +108,8 @@ class Backward:
         # the rows of a class take the place of its image: if images were mixed, so would rows of other images
         spans = dict.fromkeys(self._cut, FIRST)
         for node in self._nodes:
-            inside = [(index, value) for index, value in node.operands if value in spans and value in data_operands(node)]
+            controls = operation_of(node).controls
+            inside = [(index, value) for index, value in node.operands if value in spans and index not in controls]
             output_spans = {follow(node, index, spans[value]) for index, value in inside}
             span = output_spans.pop() if len(output_spans) == 1 else None
             if span is None:

@@ -83,6 +83,13 @@ class Question:
     features: np.ndarray
     ids: Sequence[int]
 
+    def enlarged(self, maps: np.ndarray) -> np.ndarray:
+        """[B, H, W]: one map [N] of each image, enlarged to its pixels."""
+        layer, location = self.original.layer, self.original.location
+        grid = concrete(layer.cells, f"the cells of layer '{layer.name}'")
+        height, width = (self.inputs[location.image.name].shape[axis] for axis in location.image_place.cells)
+        return np.stack([cv2.resize(flat.reshape(grid), (width, height)) for flat in maps.astype(np.float32)])
+
     def of_features(self, features: np.ndarray) -> np.ndarray:
         """[B, K]: the scores for other features."""
         return self.original.target.reference(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END])
@@ -106,12 +113,10 @@ def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> f
     original, target = question.original, question.original.target.as_probability()
     image, place = original.location.image, original.location.image_place
     plain = question.inputs[image.name]
-    height, width = (plain.shape[axis] for axis in place.cells)
     running = original.probing(read={END: target.read})
-    grid = concrete(original.layer.cells, f"the cells of layer '{original.layer.name}'")
     worst = 0.0
     for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
-        large = _enlarged(maps[:, mask], grid, (height, width))
+        large = question.enlarged(maps[:, mask])
         large = np.expand_dims(large, tuple(axis for axis in range(1, plain.ndim) if axis not in place.cells))
         y = running({**question.inputs, image.name: (plain * large).astype(plain.dtype)})[END]
         worst = larger(worst, float(np.abs(target.reference(y)[:, question.ids] - answer[:, mask]).max()))
@@ -136,20 +141,12 @@ def _largest_channels(question: Question, weights: np.ndarray, indices: np.ndarr
 
 def _enlarged_range(question: Question, maps: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
     """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
-    image, place = question.original.location.image, question.original.location.image_place
-    height, width = (question.inputs[image.name].shape[axis] for axis in place.cells)
-    layer, worst = question.original.layer, 0.0
-    grid = concrete(layer.cells, f"the cells of layer '{layer.name}'")
+    worst = 0.0
     for mask in range(maps.shape[1]):
-        large = _enlarged(maps[:, mask], grid, (height, width))
+        large = question.enlarged(maps[:, mask])
         for end, answer in ((large.min(axis=(1, 2)), low), (large.max(axis=(1, 2)), high)):
             worst = larger(worst, float(np.abs(end - answer[:, 0, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
     return worst
-
-
-def _enlarged(maps: np.ndarray, grid: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """[B, H, W]: one map [N] of each image, enlarged to pixels."""
-    return np.stack([cv2.resize(flat.reshape(grid), size[::-1]) for flat in maps.astype(np.float32)])
 
 
 def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) -> float:
