@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-from operations.law_cases import CASES as LAWS
 
 from openvino_xai.graph.model import Node
 from openvino_xai.graph.vocabulary import numpy_namespace
@@ -264,13 +263,8 @@ UNREAD = {  # kinds that cannot be computed from their node, with the part that 
 }
 
 
-def by_law(kind: str) -> Meaning:
-    """The function that the kind's first case for the laws of operations computes."""
-    return lambda a, shapes, *xs: LAWS[kind][0].run(list(xs))
-
-
-def meant(node: Node, shapes: Shapes, operands: list[np.ndarray | None]) -> list[np.ndarray]:
-    """The outputs of a node, computed in f64.
+def meant(meaning: Meaning, node: Node, shapes: Shapes, operands: list[np.ndarray | None]) -> list[np.ndarray]:
+    """The outputs of a node by what its kind means, computed in f64.
 
     Of a node with further outputs, such as the indices of a max pool, only the first.
     """
@@ -278,5 +272,5 @@ def meant(node: Node, shapes: Shapes, operands: list[np.ndarray | None]) -> list
     while wide and wide[-1] is None:
         wide.pop()
     with np.errstate(divide="ignore", invalid="ignore"):
-        outputs = MEANINGS.get(node.kind, by_law(node.kind))(node.attributes, shapes, *wide)
+        outputs = meaning(node.attributes, shapes, *wide)
     return [np.asarray(item) for item in outputs] if isinstance(outputs, list) else [np.asarray(outputs)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
+from dialects.meanings import MEANINGS
 from operations.laws import AnyCase, Case, Native
 
 PLANE = "double[2,3,4,5] a"
@@ -32,19 +32,10 @@ def reduction(name: str, *, low: float = -2.0) -> list[Case]:
     ]
 
 
-def attended(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True) @ v)
-
-
-erf = np.vectorize(math.erf, otypes=[np.float64])
-
-
-def grouped(x: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    groups = x.reshape(len(x), 2, -1)
-    scaled = (groups - groups.mean(axis=2, keepdims=True)) / np.sqrt(groups.var(axis=2, keepdims=True) + 1e-5)
-    return np.asarray(scaled.reshape(x.shape) * scale[:, None] + bias[:, None])
+def by_meaning(kind: str, *shapes: tuple[int, ...], attributes: dict[str, Any] | None = None, **options: Any) -> Native:
+    """A case of a kind that the suite of dialects says the meaning of."""
+    a = attributes or {}
+    return Native(kind, shapes, lambda *operands: MEANINGS[kind](a, [], *operands), a, **options)
 
 
 def scattered(x: np.ndarray, places: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -53,14 +44,9 @@ def scattered(x: np.ndarray, places: np.ndarray, rows: np.ndarray) -> np.ndarray
     return result
 
 
-def quantised(x: np.ndarray, low: Any, high: Any, out_low: Any, out_high: Any) -> np.ndarray:
-    level = np.rint((np.clip(x, low, high) - low) / (high - low) * 4)
-    return np.asarray(level / 4 * (out_high - out_low) + out_low)
-
-
 def fake_quantize(low: float, high: float) -> Native:
     limits = tuple((i, np.array(value)) for i, value in enumerate((low, high, low, high), start=1))
-    return Native("fake_quantize", ((2, 3, 4), (), (), (), ()), quantised, {"levels": 5}, constants=limits)
+    return by_meaning("fake_quantize", (2, 3, 4), (), (), (), (), attributes={"levels": 5}, constants=limits)
 
 
 CASES: dict[str, list[AnyCase]] = {
@@ -88,9 +74,9 @@ CASES: dict[str, list[AnyCase]] = {
     "mod": [Case("y = Mod<fmod=1>(a, b)", "double[2,3,4] a, double[3,1] b", low=0.1)],
     **{kind: [binary(name, a="bool", b="bool")] for kind, name in named("and=And or=Or xor=Xor")},
     "not": [Case("y = Not(a)", "bool[2,3] a")],
-    "not_equal": [Native("not_equal", ((2, 3), (3,)), np.not_equal)],
-    "squared_difference": [Native("squared_difference", ((2, 3), (3,)), lambda a, b: (a - b) ** 2)],
-    "silu": [Native("silu", ((2, 3),), lambda x: x / (1 + np.exp(-x)))],
+    "not_equal": [by_meaning("not_equal", (2, 3), (3,))],
+    "squared_difference": [by_meaning("squared_difference", (2, 3), (3,))],
+    "silu": [by_meaning("silu", (2, 3), attributes={"alpha": 1.0})],
     "where": [Case("y = Where(c, a, b)", "bool[3,4] c, double[2,3,4] a, double[3,1] b")],
     **{
         kind: reduction(name)
@@ -108,16 +94,17 @@ CASES: dict[str, list[AnyCase]] = {
         )
     ],
     "group_norm": [
-        Native(
+        by_meaning(
             "group_norm",
-            ((2, 4, 5), (4,), (4,)),
-            grouped,
-            {"num_groups": 2.0, "epsilon": 1e-5},
+            (2, 4, 5),
+            (4,),
+            (4,),
+            attributes={"num_groups": 2.0, "epsilon": 1e-5},
             constants=((1, np.arange(1.0, 5.0)), (2, np.arange(4.0))),
         )
     ],
-    "erf": [Native("erf", ((2, 3),), erf)],
-    "gelu": [Native("gelu", ((2, 3),), lambda x: x / 2 * (1 + erf(x / math.sqrt(2))), {"by_tanh": False})],
+    "erf": [by_meaning("erf", (2, 3))],
+    "gelu": [by_meaning("gelu", (2, 3), attributes={"by_tanh": False})],
     "instance_norm": [Case("y = InstanceNormalization(a, s, s)", "double[2,3,4] a", "double[3] s = {1.0, 2.0, 3.0}")],
     "layer_norm": [Case("y = LayerNormalization(a, s)", "double[2,3,4] a", "double[4] s = {1.0, 2.0, 3.0, 0.5}")],
     "lrn": [Case("y = LRN<size=3>(a)", "double[2,5,4,4] a")],
@@ -128,7 +115,7 @@ CASES: dict[str, list[AnyCase]] = {
     ],
     "einsum": [Case('y = Einsum<equation="bij,jk->bik">(a, b)', "double[2,3,4] a, double[4,5] b")],
     "attention": [
-        Native("attention", ((2, 3, 4), (2, 5, 4), (2, 5, 6)), attended, {"causal": False}, cost=2 * 5 * 3 * (4 + 6))
+        by_meaning("attention", (2, 3, 4), (2, 5, 4), (2, 5, 6), attributes={"causal": False}, cost=2 * 5 * 3 * (4 + 6))
     ],
     "conv": [
         Case("y = Conv(a, b)", "double[2,3,5,4] a, double[2,3,3,2] b"),
@@ -145,7 +132,7 @@ CASES: dict[str, list[AnyCase]] = {
         Case("y = MaxPool<kernel_shape=[4,6]>(a)", "double[2,3,4,6] a"),
     ],
     "quantize": [Case("y = QuantizeLinear(a, s, z)", "double[2,3] a", "float s = {0.1}, uint8 z = {20}")],
-    "dequantize": [Native("dequantize", ((2, 3), (), ()), lambda q, s, z: (q - z) * s, {"axis": 1})],
+    "dequantize": [by_meaning("dequantize", (2, 3), (), (), attributes={"axis": 1})],
     "fake_quantize": [fake_quantize(-2.0, 2.0), fake_quantize(-1.0, 2.0)],
     "cast": [Case("y = Cast<to=11>(a)", "double[2,3] a")],
     "reshape": [Case("y = Reshape(a, x)", PLANE, "int64[3] x = {2, -1, 4}")],
@@ -174,13 +161,14 @@ CASES: dict[str, list[AnyCase]] = {
         )
     ],
     "roll": [
-        Native(
+        by_meaning(
             "roll",
-            ((2, 5), (1,), (1,)),
-            lambda x, s, a: np.roll(x, s[0], a[0]),
-            {"axes": [1]},
-            (np.float64, np.int64, np.int64),
-            ((1, np.array([2])), (2, np.array([1]))),
+            (2, 5),
+            (1,),
+            (1,),
+            attributes={"axes": [1]},
+            types=(np.float64, np.int64, np.int64),
+            constants=((1, np.array([2])), (2, np.array([1]))),
         )
     ],
     "slice": [
