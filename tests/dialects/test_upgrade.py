@@ -207,20 +207,20 @@ def test_a_number_that_changes_is_caught(rule: str, body: str, opset: int, monke
 
 @pytest.mark.parametrize("outcome", ["a value", "a shape", "a type", "NaN"])
 def test_what_differs_is_told(outcome: str) -> None:
-    def made(body: str, dtype: int = 1) -> ir.Model:
+    def native(body: str, dtype: int = 1) -> ir.Model:
         model = old_model(body, 12)
         model.graph.output[0].type.tensor_type.elem_type = dtype
         return ir.from_proto(model)
 
-    plain, zero = made("y = Relu(x)"), "z = Sub(x, x)"
+    plain, zero = native("y = Relu(x)"), "z = Sub(x, x)"
     inputs = OnnxModel(plain).graph.inputs
-    assert comparison.difference(plain, made("y = Relu(x)"), inputs) is None
-    nan = made(f"{zero} y = Div(z, z)")
+    assert comparison.difference(plain, native("y = Relu(x)"), inputs) is None
+    nan = native(f"{zero} y = Div(z, z)")
     assert comparison.difference(nan, nan, inputs) is None
     other, how = {
-        "a value": (made("y = LeakyRelu<alpha=0.00000001>(x)"), r"\d+ of 192 values differ"),
-        "a shape": (made("r = Relu(x) y = Flatten(r)"), r"it is float32 \[1, 192\] and was float32 \[1, 4, 6, 8\]"),
-        "a type": (made("r = Relu(x) y = Cast<to=11>(r)", dtype=11), "it is float64 .* and was float32"),
+        "a value": (native("y = LeakyRelu<alpha=0.00000001>(x)"), r"\d+ of 192 values differ"),
+        "a shape": (native("r = Relu(x) y = Flatten(r)"), r"it is float32 \[1, 192\] and was float32 \[1, 4, 6, 8\]"),
+        "a type": (native("r = Relu(x) y = Cast<to=11>(r)", dtype=11), "it is float64 .* and was float32"),
         "NaN": (nan, "192 of 192 values differ"),
     }[outcome]
     difference = comparison.difference(plain, other, inputs)
@@ -299,12 +299,12 @@ def test_functions_are_written_out_first() -> None:
 
 
 def test_initializers_that_are_inputs_stay_inputs_where_a_caller_may_give_them() -> None:
-    for opset, kept in ((8, ["x"]), (9, ["x", "four"])):
+    for opset, names in ((8, ["x"]), (9, ["x", "four"])):
         model = old_model("y = BatchNormalization(x, four, four, four, four)", opset)
         if opset == 9:
             model.graph.input.append(onnx.helper.make_tensor_value_info("four", 1, [4]))
         new = OnnxModel.of(model).object()
-        assert [item.name for item in new.graph.input] == kept
+        assert [item.name for item in new.graph.input] == names
         assert new.ir_version == 7
 
 
@@ -318,6 +318,16 @@ def test_names_are_whatever_they_are() -> None:
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.int64), f"{odd}/axes"))
     batch = np.random.default_rng(0).normal(0, 1, (1, 4, 6, 8)).astype(np.float32)
     assert_same(model, OnnxModel.of(model).object(), batch)
+
+
+@pytest.mark.parametrize("opset", [11, 13])
+def test_a_branch_that_makes_an_output_takes_the_place_of_its_if(opset: int) -> None:
+    branches = "then_branch = a () => (float[?] u) { u = Exp(x) }, else_branch = b () => (float[?] v) { v = Identity(x) }"
+    model = old_model(f"y = If<{branches}>(yes)", opset, ir_version=7)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    deployed = OnnxModel.of(model)
+    assert [node.op for node in deployed.graph.nodes] == ["Exp"]
+    assert_same(model, deployed.object(), np.ones((1, 4, 6, 8), np.float32))
 
 
 def test_an_open_batch_that_is_a_word_only_is_compared_at_one() -> None:

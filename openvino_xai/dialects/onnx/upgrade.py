@@ -228,13 +228,13 @@ def _flat_softmax(rewriting: _Rewriting, node: ir.Node) -> None:
     name, graph = _name(node), node.graph
     assert graph is not None
 
-    def made(op: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = ()) -> ir.Node:
+    def new_node(op: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = ()) -> ir.Node:
         output = ir.Value(name=rewriting.unused(f"{name}/{op.lower()}"))
         return ir.Node("", op, inputs, attributes, outputs=[output], name=output.name)
 
-    sizes, flat = made("Shape", [data]), made("Flatten", [data], [ir.AttrInt64("axis", axis)])
-    scores = made(node.op_type, flat.outputs, [ir.AttrInt64("axis", 1)])
-    reshaped = made("Reshape", [*scores.outputs, *sizes.outputs])
+    sizes, flat = new_node("Shape", [data]), new_node("Flatten", [data], [ir.AttrInt64("axis", axis)])
+    scores = new_node(node.op_type, flat.outputs, [ir.AttrInt64("axis", 1)])
+    reshaped = new_node("Reshape", [*scores.outputs, *sizes.outputs])
     scores.name = node.name
     ir.convenience.replace_nodes_and_values(
         graph, node, [node], [sizes, flat, scores, reshaped], node.outputs, reshaped.outputs
