@@ -136,8 +136,11 @@ def _refuse_incomplete(rewriting: _Rewriting, node: ir.Node, schema: onnx.defs.O
     missing = [name for name, attribute in schema.attributes.items() if attribute.required and name not in node.attributes]
     if missing:
         raise rewriting.refusal(node, f"has no {missing[0]}")
-    if not schema.min_input <= len(node.inputs) <= schema.max_input or None in node.inputs[: schema.min_input]:
-        raise rewriting.refusal(node, f"has {len(node.inputs)} operands; {schema.min_input} or more are expected")
+    required = [formal.option == onnx.defs.OpSchema.FormalParameterOption.Single for formal in schema.inputs]
+    left_out = any(value is None and needed for value, needed in zip(node.inputs, required, strict=False))
+    if left_out or not schema.min_input <= len(node.inputs) <= schema.max_input:
+        count = len([value for value in node.inputs if value is not None])
+        raise rewriting.refusal(node, f"has {count} operands; {schema.min_input} or more are expected")
 
 
 def _graphs(attribute: ir.Attr) -> Sequence[ir.Graph]:
@@ -284,6 +287,10 @@ def _choose_sizes(rewriting: _Rewriting, node: ir.Node) -> None:
         node.replace_input_with(3 if sizes is not None and not sizes.size else 2, None)
 
 
+def _scan(rewriting: _Rewriting, node: ir.Node) -> None:
+    raise rewriting.refusal(node, "goes through a batch of sequences")
+
+
 def _scatter(_rewriting: _Rewriting, node: ir.Node) -> None:
     node.op_type = "ScatterElements"
 
@@ -297,6 +304,7 @@ RULES: Mapping[str, tuple[int, Rule]] = {  # each with the first opset that says
     "Pad": (11, _pad),
     "ReduceSum": (13, _axes),
     "Resize": (13, _resize),
+    "Scan": (9, _scan),
     "Scatter": (11, _scatter),
     "Slice": (10, _slice),
     "Softmax": (13, _flat_softmax),
