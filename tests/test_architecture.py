@@ -16,7 +16,7 @@ MOST_FILES = 15
 ORDER = (  # what stands in one line knows of the lines above, and of none below
     "version errors contract",
     "json_text files graph",
-    "operations hooks",
+    "operations hooks boxes",
     "dialects probes",
     "locate",
     "tail",
