@@ -68,6 +68,7 @@ class Rows:
     `read` are values [B, ...] by the name of the output that holds them, or what is left of them: one, or one a level. Their
     elements, `size` of an image, are counted one value after the other. The log-odds of a row are the sum of those of its
     `factors`: its class's, and its objectness's, if it has one. `background` is the class that stands for none.
+    An `objectness` [A] that is not yet in the scores is elements of what is read, too.
     """
 
     read: Mapping[str, Value]
@@ -75,6 +76,7 @@ class Rows:
     size: int
     factors: tuple[Factor, ...]
     background: int | None
+    objectness: np.ndarray | None
 
     @property
     def name(self) -> str:
@@ -215,7 +217,11 @@ def _joined(levels: Sequence[Rows]) -> Rows:
     )
     read = {name: value for rows in levels for name, value in rows.read.items()}
     places = np.concatenate([rows.places + start for rows, start in zip(levels, starts, strict=False)])
-    return Rows(read, places, int(starts[-1]), factors, first.background)
+    objectness = None
+    if first.objectness is not None:
+        parts = [rows.objectness + start for rows, start in zip(levels, starts, strict=False) if rows.objectness is not None]
+        objectness = np.concatenate(parts)
+    return Rows(read, places, int(starts[-1]), factors, first.background, objectness)
 
 
 def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, output: Value) -> Rows:
@@ -274,12 +280,13 @@ class _Provenance:
         groups = self._groups(leaf, columns)
         classes = groups[-1]
         factors = [self._factor(leaf[:, group], element[:, group], placed) for group in groups[::-1]]
+        objectness = flat[:, groups[0][0]] if len(groups) == 2 else None
         if len(groups) == 1 and self._is_first_objectness(factors[0], axis, columns):
             factors = [self._factor(leaf[:, g], element[:, g], placed) for g in (classes[1:], classes[:1])]
-            classes = classes[1:]
+            objectness, classes = flat[:, classes[0]], classes[1:]
         probabilities = np.moveaxis(self.probabilities, axis, -1).reshape(leaf.shape)[:, classes]
         background = _background(probabilities) if factors[0].squash == "softmax" else None
-        return Rows({name: self.read}, flat[:, classes], flat.size, tuple(factors), background)
+        return Rows({name: self.read}, flat[:, classes], flat.size, tuple(factors), background, objectness)
 
     def _class_axis(self, placed: Mapping[Value, Place]) -> tuple[int, list[int]]:
         """The axis, without the batch, along which the classes of one row lie, and which of its indices are scores."""
@@ -315,7 +322,11 @@ class _Provenance:
         groups: dict[tuple[int, ...], list[int]] = {}
         for column in columns:
             groups.setdefault(tuple(np.unique(leaf[:, column])), []).append(column)
-        parts = sorted(groups.values(), key=lambda group: (len(group), group[0]))
+        # scores stand side by side; what does not is of points beside a box, as whether they are seen
+        parts = [group for group in groups.values() if group[-1] - group[0] == len(group) - 1]
+        parts = sorted(parts, key=lambda group: (len(group), group[0]))
+        if not parts:
+            raise ModelError("no scores stand side by side in it")
         if len(parts) > 2 or (len(parts) == 2 and len(parts[0]) > 1):
             raise ModelError(f"its columns are scores of {len(parts)} sorts, and classes with one objectness are expected")
         return parts
@@ -352,7 +363,12 @@ def _channels(head: Head) -> int:
 def _cell_axes(value: Value, place: Place | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The shape of one image's item of a head, and which of its axes are cells; all but the last, of queries."""
     shape = tuple(value.shape or ())[1:]
-    sizes = tuple(size if isinstance(size, int) else 0 for size in shape)
+    sizes = tuple(size for size in shape if isinstance(size, int))
+    if len(sizes) < len(shape):
+        raise ModelError(
+            f"where rows lie depends on the height and width of the image, which are open ('{value.name}' {text(value.shape)}): "
+            "give the model a fixed height and width"
+        )
     if place is not None:
         return sizes, tuple(axis - 1 for axis in place.cells)
     return sizes, tuple(range(len(shape) - 1))

@@ -69,7 +69,7 @@ class Backward:
         self._cut, self._end, self._target = tuple(cut), target.read, target
         self._nodes = between(graph, set(cut), self._end)
         self.items = batch * copies
-        self._again = forward or (_computed_again(trace, self._cut, self._nodes) if apart else {})
+        self._again = forward or (computed_again(trace, self._cut, self._nodes) if apart else {})
         self.spans = self._followed()
         self._rows: dict[tuple[Value, Span], Value] = {}
 
@@ -233,7 +233,7 @@ class Backward:
         return replace(new, value=self.xp.add(old.value, new.value))
 
 
-def _computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -> dict[Value, Value]:
+def computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -> dict[Value, Value]:
     """The values of nodes, computed once more from the cut on, by copies that no runtime merges with the nodes."""
     again: dict[Value, Value] = {}
     for value in cut:

@@ -20,12 +20,12 @@ from openvino_xai.graph.model import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Dim, Shape, Size, concrete
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.locate.positions import Place
+from openvino_xai.locate.row_table import HeadTable, Level, RowTable
 from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import tapped
-from openvino_xai.tail.row_table import HeadTable, Level, RowTable
 from openvino_xai.tail.walk import between
 from openvino_xai.tail.windows import Cells, Patch, Window
 
@@ -74,7 +74,7 @@ class RowStream:
             for places in (table.row, table.column)
         )
         self.cells = Cells(xp, row, column, picked.batch, picked.each)
-        self._nodes = _between(graph, set(cut), [head.value for head in level.heads])
+        self._nodes = between_all(graph, set(cut), [head.value for head in level.heads])
         self.spans = self._followed()
         self._read: dict[tuple[Value, Any], Value] = {}
 
@@ -394,7 +394,7 @@ class _Step:
         return None
 
 
-def _between(graph: Graph, start: set[Value], ends: Sequence[Value]) -> list[Node]:
+def between_all(graph: Graph, start: set[Value], ends: Sequence[Value]) -> list[Node]:
     """The nodes that carry data from `start` to any of `ends`, in the order of the graph."""
     path = {node for end in ends for node in between(graph, start, end)}
     return [node for node in graph.nodes if node in path]

@@ -1,0 +1,73 @@
+"""The plan of a hook in a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from openvino_xai.contract import CLASS, GRADIENT, INDEX, MAP, WANTED, WANTED_INDEX
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.hooks import SCALES
+from openvino_xai.locate.detector import RowLocation
+from openvino_xai.surgery.plan.hook import Plan, needed
+from openvino_xai.surgery.rows.decision import RowDecision
+from openvino_xai.surgery.rows.site import PlannedRowSite
+from openvino_xai.tail.row_pick import Boxes, RowsAtRunTime, batch_of, wanted_rows
+from openvino_xai.tail.row_reverse import Picked
+
+
+def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
+    """The plan that explains a location as it was decided. Raises PlanError, naming the node in the way."""
+    trace = Trace()
+    picked, there, outputs, inputs = _picked(trace, location, decision)
+    site = PlannedRowSite(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
+    maps = _scaled(trace, decision.traits.hook(trace, site), decision.scale, there)
+    outputs = {MAP: maps, **outputs}
+    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, inputs)
+
+
+def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> Plan:
+    """The plan that returns the gradients of `count` rows, which inputs tell, by each layer: `gradient 0` and so on."""
+    trace = Trace()
+    index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
+    picked = _flat(trace, index, label)
+    site = PlannedRowSite(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
+    outputs = {f"{GRADIENT} {i}": value for i, value in enumerate(site.gradients())}
+    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, {WANTED_INDEX: index, WANTED: label})
+
+
+def _picked(
+    trace: Trace, location: RowLocation, decision: RowDecision
+) -> tuple[Picked, Value | None, dict[str, Value], Mapping[str, Value]]:
+    """The rows that are explained, which of them are there, and what is returned and read of them."""
+    match decision.pick:
+        case RowsAtRunTime(count):
+            index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
+            return _flat(trace, index, label), None, {}, {WANTED_INDEX: index, WANTED: label}
+        case Boxes(count):
+            raise PlanError("boxes", node=str(count))
+    raise PlanError(f"{decision.method} explains no rows")
+
+
+def _flat(trace: Trace, index: Value, label: Value) -> Picked:
+    batch, each = shape_of(index)
+    assert isinstance(each, int)
+    rows = (batch * each,)
+    return Picked(trace.reshape(index, rows), trace.reshape(label, rows), batch, each)
+
+
+def _scaled(trace: Trace, maps: Value, scale: str, there: Value | None) -> Value:
+    """[B, D, H, W]: maps on their scale, 0 for rows that are not there."""
+    batch, each, height, width = shape_of(maps)
+    by_mask = trace.permute_dims(trace.reshape(maps, (batch, each, height * width)), (0, 2, 1))
+    scaled = SCALES[scale](trace, by_mask)
+    laid = trace.reshape(trace.permute_dims(scaled, (0, 2, 1)), (batch, each, height, width))
+    if there is None:
+        return laid
+    return trace.where(trace.reshape(there, (batch, each, 1, 1)), laid, np.zeros((), laid.dtype))
+
+
+__all__ = ["CLASS", "INDEX", "plan_gradients", "plan_rows"]
