@@ -94,7 +94,7 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     new = running({**inputs, **extra})
     _same_outputs(plain, new, runtime)
     if decision.gate != "off":
-        _gates(running, inputs, plain, new, batch, runtime)
+        _gates(running, inputs=inputs, plain=plain, new=new, batch=batch, runtime=runtime)
     for other in _more_batches(original.model, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
         _same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
@@ -144,6 +144,7 @@ def _wanted(decision: Decision, scores: np.ndarray) -> dict[str, np.ndarray]:
 
 def _gates(
     running: Running,
+    *,
     inputs: Mapping[str, np.ndarray],
     plain: dict[str, np.ndarray],
     new: dict[str, np.ndarray],

@@ -68,7 +68,7 @@ def hold_parts(
             quantised=quantised,
         )
     difference = reduce(larger, (ANSWERS[what](question, *answer) for what, answer in answers.items()), 0.0)
-    cells, maps_difference = _compare(original, features, gradients, answers, maps, chosen, ids)
+    cells, maps_difference = _compare(maps, question, gradients=gradients, answers=answers, chosen=chosen)
     return cells, larger(difference, maps_difference)
 
 
@@ -123,7 +123,7 @@ def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> f
     return worst
 
 
-def _largest_channels(question: Question, weights: np.ndarray, indices: np.ndarray) -> float:
+def _largest_channels(_question: Question, weights: np.ndarray, indices: np.ndarray) -> float:
     """By how much a channel that was left out weighs more than one that was picked, as a share of the largest weight."""
     count = weights.shape[2]
     if (
@@ -133,7 +133,7 @@ def _largest_channels(question: Question, weights: np.ndarray, indices: np.ndarr
     ):
         raise VerificationError("the channels that the method asks about are not there, or are picked twice")
     picked = np.zeros(weights.shape, bool)
-    np.put_along_axis(picked, indices, True, axis=2)
+    np.put_along_axis(picked, indices, values=True, axis=2)
     least = np.where(picked, weights, np.inf).min(axis=2)
     most = np.where(picked, -np.inf, weights).max(axis=2)
     return float(np.maximum(most - least, 0).max() / max(np.abs(weights).max(), SMALLEST))
@@ -174,22 +174,21 @@ ANSWERS: dict[str, Callable[..., float]] = {  # of a question, what the method g
 
 
 def _compare(
-    original: Reference,
-    features: np.ndarray,
+    maps: np.ndarray,
+    question: Question,
+    *,
     gradients: np.ndarray | None,
     answers: Mapping[str, tuple[np.ndarray, ...]],
-    maps: np.ndarray,
     chosen: Sequence[Sequence[tuple[int, int]]],
-    ids: Sequence[int],
 ) -> tuple[int, float]:
     """Hold maps to what their method makes of its parts, computed in f64."""
-    xp, place = numpy_namespace(), original.layer.place
+    xp, place, ids = numpy_namespace(), question.original.layer.place, question.ids
     slopes = None
     if gradients is not None:
         slopes = np.stack([by_cell(gradients[:, index], place) for index in range(len(ids))], axis=1)
-    decision = original.decision
+    decision = question.original.decision
     channels = None if decision.channels == "all" else decision.channels
-    site = cast(Any, ArraySite(by_cell(features, place), slopes, answers, channels))
+    site = cast(Any, ArraySite(by_cell(question.features, place), slopes, answers, channels))
     true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.traits.hook(cast(Any, xp), site)))
     worst = 0.0
     for image, pairs in enumerate(chosen):
