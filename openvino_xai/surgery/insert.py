@@ -205,7 +205,7 @@ def _drafted(located: Located, location: Location, request: Request, decision: D
 def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:
     """A decision and its plan, in as many chunks as it takes to stay below the limit, if any number does."""
     plan = make_plan(location, decision)
-    while decision.traits.few and decision.chunks < CHUNKS and largest(plan) > max_memory:
+    while decision.traits.per_class and decision.chunks < CHUNKS and largest(plan) > max_memory:
         decision = replace(decision, chunks=2 * decision.chunks)
         plan = make_plan(location, decision)
     return decision, plan

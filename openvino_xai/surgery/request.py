@@ -65,8 +65,8 @@ class Request:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(expected)} is expected")
         check_channels(channels, method)
         size = None if grid is None else rows_and_columns("grid", grid)
-        few = method is not None and METHODS[method].few
-        pick = parse_pick(targets if targets is not None else "top:1" if few else "all")
+        per_class = method is not None and METHODS[method].per_class
+        pick = parse_pick(targets if targets is not None else "top:1" if per_class else "all")
         if gate and isinstance(pick, AtRunTime):
             raise InputError("a gate says which images are explained, and `asked` which class of all of them: one of both")
         return cls(
