@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast, get_args
+from typing import cast
 
+from openvino_xai.contract import PLANS, SCORES, Kind, Scale, Score
 from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
-from openvino_xai.tail.target import All, AtRunTime, Pick, Score, Targets, parse_pick
+from openvino_xai.tail.target import All, AtRunTime, Pick, Targets, parse_pick
 
-Scale: TypeAlias = Literal["unit", "u8", "none"]
-Kind: TypeAlias = Literal["lazy", "direct"]
-
-SCORES = get_args(Score)
-PLANS = get_args(Kind)
 CHOOSY = "abs_cam"  # the method that can be told how many channels it asks about
 
 
