@@ -18,10 +18,10 @@ RECORD = "ovxai"  # the section of a model's own data where its hook is describe
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
 Scale: TypeAlias = Literal["unit", "u8", "none"]
-Kind: TypeAlias = Literal["lazy", "direct"]
+PlanKind: TypeAlias = Literal["lazy", "direct"]
 
 SCORES = get_args(Score)
-PLANS = get_args(Kind)
+PLANS = get_args(PlanKind)
 FALLBACKS = {  # what a hook does at more cost, where the runtime did not take the cheaper one, by the word in its record
     "apart": "it computes again what it would have joined to the model's own nodes, of which an output changed by that",
     "one": "it explains one image where none is asked for, since the runtime cannot run it on none",

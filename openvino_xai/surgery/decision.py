@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from openvino_xai.contract import Kind, Scale, Score
+from openvino_xai.contract import PlanKind, Scale, Score
 from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import NoneRefused, OutputsChanged
 from openvino_xai.graph.sizes import Size
@@ -34,7 +34,7 @@ class Decision:
     score: Score
     pick: Pick
     scale: Scale
-    plan: Kind
+    plan: PlanKind
     grid: tuple[Size, Size]
     kernel: str
     gate: Gate

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from openvino_xai.contract import PLANS, SCORES, Kind, Scale, Score
+from openvino_xai.contract import PLANS, SCORES, PlanKind, Scale, Score
 from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
@@ -28,7 +28,7 @@ class Request:
     score: Score | None = None
     pick: Pick = field(default_factory=All)
     scale: Scale = "unit"
-    plan: Kind = "lazy"
+    plan: PlanKind = "lazy"
     grid: tuple[int, int] | None = None
     kernel: str = "gaussian"
     gate: bool = False
@@ -70,7 +70,7 @@ class Request:
             cast("Score | None", score),
             pick,
             cast(Scale, scale),
-            cast(Kind, plan),
+            cast(PlanKind, plan),
             size,
             kernel,
             gate,
