@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from openvino_xai.contract import RECORD
-from openvino_xai.dialects.open import Model
-from openvino_xai.dialects.protocol import Deployed, Runtime
+from openvino_xai.dialects.open import Model, runtimes_of
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.files.paths import exists
 from openvino_xai.files.writing import check_output, written_whole
@@ -18,10 +18,10 @@ from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Location, Where, locate
-from openvino_xai.surgery.decision import Decision, Refusal, decide, grid_at, in_turn
+from openvino_xai.operations.cost import human, operations
+from openvino_xai.surgery.decision import Decision, Refusal, decide, in_turn
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.layers import Layer, priced
-from openvino_xai.surgery.plan.cost import human, largest, operations
 from openvino_xai.surgery.plan.gate import gated
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.plan.hook import plan as make_plan
@@ -135,7 +135,7 @@ def insert(
     )
     where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
     located = locate(model, where)
-    runtimes = _runtimes(located.deployed, runtime) if verify else ()
+    runtimes = runtimes_of(located.deployed, runtime) if verify else ()
     refuse_unknown(request.pick, located.scores.classes)
     location = located.at(located.choose(request.method))
     refusals: list[Refusal] = []
@@ -149,19 +149,6 @@ def insert(
                 if isinstance(refusal, OutputsChanged) and not draft.leans:
                     break
     raise refusals[-1]
-
-
-def _runtimes(original: Deployed, runtime: str | None) -> tuple[Runtime, ...]:
-    """The runtimes that a caller names, the model's own first. Raises InputError."""
-    if runtime is None:
-        return (original.runtime,)
-    runtimes = original.runtimes
-    if runtime == "both" and len(runtimes) > 1:
-        return runtimes
-    if runtime not in runtimes:
-        words = (*runtimes, "both") if len(runtimes) > 1 else runtimes
-        raise InputError(f"runtime '{runtime}' does not run {original.suffix} files: {' or '.join(words)} is expected")
-    return tuple(name for name in runtimes if name == runtime)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,10 +174,10 @@ def _drafted(located: Located, location: Location, request: Request, decision: D
     twin = located.deployed.twin()
     here = location.within(twin.graph)
     decision, plan = _fitting(here, decision, max_memory)
-    if largest(plan) > max_memory:
+    if plan.largest > max_memory:
         grid = request.grid
         fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
-        raise _too_large(location.layer, largest(plan), max_memory, fits)
+        raise _too_large(location.layer, plan.largest, max_memory, fits)
     layer = priced(twin.graph, here.layer, plan, operations(twin.graph.nodes))
     if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
         _refuse_shallow(layer, decision.method)
@@ -205,7 +192,7 @@ def _drafted(located: Located, location: Location, request: Request, decision: D
 def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:
     """A decision and its plan, in as many chunks as it takes to stay below the limit, if any number does."""
     plan = make_plan(location, decision)
-    while decision.traits.few and decision.chunks < CHUNKS and largest(plan) > max_memory:
+    while decision.traits.per_class and decision.chunks < CHUNKS and plan.largest > max_memory:
         decision = replace(decision, chunks=2 * decision.chunks)
         plan = make_plan(location, decision)
     return decision, plan
@@ -226,7 +213,7 @@ def _too_large(candidate: Candidate, needed: int, limit: int, fits: str | None) 
 def _fits(location: Location, decision: Decision, grid: tuple[int, int] | None, limit: int) -> bool:
     """Whether what was decided can be planned at another layer, below the limit."""
     try:
-        return largest(make_plan(location, replace(decision, grid=grid_at(location.layer, grid)))) <= limit
+        return make_plan(location, replace(decision, grid=location.layer.mask_grid(grid))).largest <= limit
     except PlanError:
         return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -94,9 +94,9 @@ class ArraySite:
         return results[0] if len(results) == 1 else tuple(results)
 
 
-def larger(a: float, b: float) -> float:
-    """The larger of two differences; NaN where one of them is: Python's `max` would leave it out."""
-    return float(np.maximum(a, b))
+def worst(differences: Iterable[float]) -> float:
+    """The largest of differences, 0 of none; NaN where one of them is: Python's `max` would leave it out."""
+    return float(np.max([0.0, *differences]))
 
 
 def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
