@@ -28,11 +28,12 @@ from openvino_xai.graph.trace import Trace, broadcast, shape_of
 from openvino_xai.locate.subaxis import Span, follow, trace_back
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
+from openvino_xai.tail.algebra import repeat_node, zeros
 from openvino_xai.tail.batching import of_one_image
 from openvino_xai.tail.class_token.dead_tokens import dead_token_nodes
 from openvino_xai.tail.class_token.selection import token_selectors
 from openvino_xai.tail.masked import Rows, WeightedTokens
-from openvino_xai.tail.token_masks import MaskedTokens, TokenRules, repeat_node, zeros
+from openvino_xai.tail.token_masks import MaskedTokens, TokenRules
 from openvino_xai.tail.walk import forward, inside
 
 
