@@ -43,6 +43,8 @@ NUMBERS: dict[str, Callable[[str], float]] = {
     "joined": int,
     "prefix_tokens": int,
     "channels": int,
+    "converted_from": int,
+    "converted_to": int,
 }
 LARGEST = 2.0**63
 

@@ -184,7 +184,7 @@ def _drafted(located: Located, location: Location, request: Request, decision: D
     if decision.gate != "off":
         plan = gated(plan, shape_of(here.layer.value)[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
-    record = entries(decision, here, layer, len(plan.splices))
+    record = entries(decision, here, layer, len(plan.splices), conversion=located.deployed.conversion)
     twin.set_info(RECORD, record)
     return _Draft(twin, decision, record, layer, bool(plan.splices) or decision.traits.masks == "nothing")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from openvino_xai.contract import CLASS, GATE, MAP, RECORD, WANTED, check_entries, reads, untrue
-from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.dialects.protocol import Conversion, Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import readable, text
@@ -22,8 +22,13 @@ from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 from openvino_xai.version import __version__
 
 
-def entries(decision: Decision, location: Location, layer: Layer, splices: int) -> dict[str, str]:
-    """What a hooked model tells of its hook, of which so many `splices` are read by the model's own nodes."""
+def entries(
+    decision: Decision, location: Location, layer: Layer, splices: int, *, conversion: Conversion | None
+) -> dict[str, str]:
+    """What a hooked model tells of its hook, of which so many `splices` are read by the model's own nodes.
+
+    `conversion` is how the model came to the version of its format that is written, None where its file has it.
+    """
     target, candidate = decision.target(location.scores), location.layer
     record = {
         "version": __version__,
@@ -51,6 +56,8 @@ def entries(decision: Decision, location: Location, layer: Layer, splices: int) 
         record["joined"] = str(splices)
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
+    if conversion is not None:
+        record.update(converted_from=str(conversion.before), converted_to=str(conversion.after))
     record["verified"] = ",".join(decision.runtimes) or "none"
     return record
 

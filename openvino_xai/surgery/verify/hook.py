@@ -78,7 +78,7 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     """Hold a hooked model to the original, both run by one runtime. Raises VerificationError."""
     decision, runtime, layer, scores = original.decision, original.runtime, original.layer, original.location.scores
     inputs = random_inputs(original.model)
-    reference, running = original.compiled(original.model), original.compiled(hooked)
+    reference, running = original.plain(), original.compiled(hooked)
     plain = reference(inputs)
     if np.isnan(plain[scores.name]).any():
         raise VerificationError(

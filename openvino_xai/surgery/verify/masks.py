@@ -47,6 +47,11 @@ class Reference:
         """The model with the values `read` as more outputs, and some of its values as `inputs`, ready to run."""
         return self.compiled(self.model.probing(read=read, inputs=inputs))
 
+    def plain(self) -> Running:
+        """The model as its file has it, ready to run: in the older version of its format, where it was converted."""
+        conversion = self.model.conversion
+        return self.compiled(self.model if conversion is None else conversion.original)
+
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
         return compile_for(model, self.runtime)
