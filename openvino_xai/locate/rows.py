@@ -19,6 +19,7 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.locate.positions import Place
+from openvino_xai.operations.record import IN_FIRST, IN_SECOND
 from openvino_xai.operations.table import operation_of
 
 SQUASHES = ("sigmoid", "softmax")
@@ -141,9 +142,9 @@ def _leaves(graph: Graph, output: Value) -> list[_Leaf]:
             pending.append((node.operand(0), node, read))
         elif node.kind in THINNING and squash is None:
             pending.append((node.operand(0), None, node.operand(0)))
-        elif operation.moves is not None or operation.joins or operation.splits or node.kind == "cast":
+        elif operation.moves is not None or operation.joins or operation.splits:
             pending += [(operand, squash, read) for index, operand in node.operands if not operation.tells(index)]
-        elif node.kind in ("multiply", "sqrt") and squash is None:
+        elif squash is None and _multiplies(node):
             pending += [(operand, None, read) for _, operand in node.operands]
     return list(leaves.values())
 
@@ -154,8 +155,16 @@ def _is_head(graph: Graph, node: Node) -> bool:
     if weights is not None:
         return graph.is_constant(node.operand(weights))
     inside = [operand for _, operand in node.operands if not graph.is_constant(operand)]
-    producer = inside[0].producer if len(inside) == 1 and node.kind in ("add", "subtract") else None
+    operation = operation_of(node)
+    adds = operation.pointwise and len(inside) == 1 and len(node.inputs) == 2 and all(i in operation.addends for i in (0, 1))
+    producer = inside[0].producer if adds else None
     return producer is not None and operation_of(producer).weights is not None
+
+
+def _multiplies(node: Node) -> bool:
+    """Whether a node multiplies two operands, element by element."""
+    operation = operation_of(node)
+    return operation.pointwise and operation.factors == (IN_FIRST, IN_SECOND)
 
 
 def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | None = None) -> Rows:
@@ -366,8 +375,8 @@ def _cell_axes(value: Value, place: Place | None) -> tuple[tuple[int, ...], tupl
     sizes = tuple(size for size in shape if isinstance(size, int))
     if len(sizes) < len(shape):
         raise ModelError(
-            f"where rows lie depends on the height and width of the image, which are open ('{value.name}' {text(value.shape)}): "
-            "give the model a fixed height and width"
+            f"where rows lie depends on the image's height and width, which are open ('{value.name}' {text(value.shape)}): "
+            "give the model fixed ones"
         )
     if place is not None:
         return sizes, tuple(axis - 1 for axis in place.cells)

@@ -56,7 +56,8 @@ def parse_row_pick(targets: str) -> RowPick:
     match = re.fullmatch(r"(boxes|asked)(?::([1-9]\d{0,3}))?", targets)
     if match is None or (match[1] == "boxes" and match[2] is None) or int(match[2] or 1) > MOST:
         raise InputError(
-            f"targets '{targets[:80]}' are not understood of a detector: boxes:D or asked:D for D up to {MOST}, or all is expected"
+            f"targets '{targets[:80]}' are not understood of a detector: "
+            f"boxes:D or asked:D for D up to {MOST}, or all is expected"
         )
     return Boxes(int(match[2])) if match[1] == "boxes" else RowsAtRunTime(int(match[2] or 1))
 

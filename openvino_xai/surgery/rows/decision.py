@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast, get_args
 
+from openvino_xai.contract import Scale
 from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import InputError
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.rows import ROW_METHODS, RowMethod
-from openvino_xai.surgery.request import Scale
 from openvino_xai.tail.row_pick import EveryClass, RowPick, parse_row_pick
 
 Cut: TypeAlias = Literal["backbone", "heads"]
