@@ -66,8 +66,8 @@ class Rows:
     """A rows of C classes: their scores are elements `places` [A, C] of what is read.
 
     `read` are values [B, ...] by the name of the output that holds them, or what is left of them: one, or one a level. Their
-    elements, `size` of an image, are counted one value after the other. The log-odds of a row are the sum of those of its `factors`: its class's, and its objectness's, if it has one. `background` is
-    the class that stands for none.
+    elements, `size` of an image, are counted one value after the other. The log-odds of a row are the sum of those of its
+    `factors`: its class's, and its objectness's, if it has one. `background` is the class that stands for none.
     """
 
     read: Mapping[str, Value]
