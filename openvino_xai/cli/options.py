@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.network import Network
-    from openvino_xai.surgery.insert import Hooked
+    from openvino_xai.surgery.hooked import Hooked
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (

@@ -9,6 +9,7 @@ from functools import cached_property
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import LayerError, ModelError, OvxaiError
 from openvino_xai.graph.model import Graph, Value
+from openvino_xai.locate.boxes import Boxes, find_boxes
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.levels import level_sets, set_of
@@ -26,6 +27,7 @@ class RowLocation:
     image: Value
     image_place: Place
     rows: Rows
+    boxes: Boxes | None
     placed: Mapping[Value, Place]
     layer: Candidate
 
@@ -48,6 +50,7 @@ class RowLocation:
             graph=twin,
             image=values[self.image],
             rows=self.rows.within(values),
+            boxes=None if self.boxes is None else self.boxes.within(values),
             placed=placed,
             layer=self.layer.within(values),
         )
@@ -77,7 +80,11 @@ class Detector:
         """The sets that are found by themselves: `backbone` and `heads`. Raises LayerError."""
         return level_sets(self.deployed.graph, self.image, self.rows, self.placed)
 
-    def at(self, cut: str) -> RowLocation:
+    def boxes(self, format_name: str | None = None) -> Boxes:
+        """The boxes of the rows. Raises ModelError where they are not found, or InputError."""
+        return find_boxes(self.deployed, self.rows, self.image, self.image_place, format_name=format_name)
+
+    def at(self, cut: str, boxes: Boxes | None = None) -> RowLocation:
         """The layers that a caller names, or the set `cut`. Raises LayerError."""
         graph = self.deployed.graph
         if self.where.layer is None:
@@ -86,7 +93,7 @@ class Detector:
             layer = set_of(graph, self.image, self.rows, self.placed, self.where.layer)
         if layer.reason is not None:
             raise LayerError(f"layers '{layer.name}' cannot carry a hook: {layer.reason}", node=layer.name, options=("layer",))
-        return RowLocation(graph, self.image, self.image_place, self.rows, self.placed, layer)
+        return RowLocation(graph, self.image, self.image_place, self.rows, boxes, self.placed, layer)
 
 
 def as_detector(deployed: Deployed, where: Where, error: ModelError) -> Detector:

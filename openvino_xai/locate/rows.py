@@ -19,11 +19,10 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.locate.positions import Place
+from openvino_xai.locate.scores import squashes
 from openvino_xai.operations.record import IN_FIRST, IN_SECOND
 from openvino_xai.operations.table import operation_of
 
-SQUASHES = ("sigmoid", "softmax")
-THINNING = ("top_k", "gather_elements", "max")  # what picks rows, or classes of rows
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
 SCORES = re.compile(r"class|score|conf|cls|prob|logit", re.IGNORECASE)  # what outputs with scores are called
@@ -138,9 +137,9 @@ def _leaves(graph: Graph, output: Value) -> list[_Leaf]:
         operation = operation_of(node)
         if _is_head(graph, node):
             leaves[value, read] = _Leaf(value, squash, read)
-        elif node.kind in SQUASHES and squash is None:
+        elif squashes(node) and squash is None:
             pending.append((node.operand(0), node, read))
-        elif node.kind in THINNING and squash is None:
+        elif squash is None and _thins(graph, node):
             pending.append((node.operand(0), None, node.operand(0)))
         elif operation.moves is not None or operation.joins or operation.splits:
             pending += [(operand, squash, read) for index, operand in node.operands if not operation.tells(index)]
@@ -159,6 +158,13 @@ def _is_head(graph: Graph, node: Node) -> bool:
     adds = operation.pointwise and len(inside) == 1 and len(node.inputs) == 2 and all(i in operation.addends for i in (0, 1))
     producer = inside[0].producer if adds else None
     return producer is not None and operation_of(producer).weights is not None
+
+
+def _thins(graph: Graph, node: Node) -> bool:
+    """Whether a node picks rows, or classes of rows, by what they hold."""
+    operation = operation_of(node)
+    by_content = any(index in operation.selectors and not graph.is_constant(value) for index, value in node.operands)
+    return node.kind == "top_k" or operation.reduces == "max" or (operation.moves == "some" and by_content)
 
 
 def _multiplies(node: Node) -> bool:

@@ -22,7 +22,8 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
-from openvino_xai.surgery.insert import MAX_MEMORY, Hooked
+from openvino_xai.surgery.hooked import Hooked
+from openvino_xai.surgery.insert import MAX_MEMORY
 from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,7 +20,7 @@ MOST = 300  # rows of an image that are explained
 
 
 @dataclass(frozen=True)
-class Boxes:
+class TopBoxes:
     """The `count` best boxes of each image, as a detector's own suppression keeps them."""
 
     count: int
@@ -46,7 +47,7 @@ class EveryClass:
         return "all"
 
 
-RowPick: TypeAlias = "Boxes | RowsAtRunTime | EveryClass"
+RowPick: TypeAlias = "TopBoxes | RowsAtRunTime | EveryClass"
 
 
 def parse_row_pick(targets: str) -> RowPick:
@@ -59,10 +60,15 @@ def parse_row_pick(targets: str) -> RowPick:
             f"targets '{targets[:80]}' are not understood of a detector: "
             f"boxes:D or asked:D for D up to {MOST}, or all is expected"
         )
-    return Boxes(int(match[2])) if match[1] == "boxes" else RowsAtRunTime(int(match[2] or 1))
+    return TopBoxes(int(match[2])) if match[1] == "boxes" else RowsAtRunTime(int(match[2] or 1))
 
 
-def probabilities(xp: Array, rows: Rows, read: dict[str, Array]) -> Array:
+def is_of_rows(targets: str) -> bool:
+    """Whether targets can be those of a detector alone."""
+    return targets.startswith(("boxes", "asked:"))
+
+
+def probabilities(xp: Array, rows: Rows, read: Mapping[str, Array]) -> Array:
     """[B, A, C] in [0, 1]: the probability of every row and class, of what was `read` by the names of `rows.read`."""
     arrays = [xp.astype(read[name], np.float32) for name in rows.read]
     flat = [(array, tuple(array.shape)) for array in arrays]

@@ -11,6 +11,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.rows import ROW_METHODS, RowMethod
 from openvino_xai.tail.row_pick import EveryClass, RowPick, parse_row_pick
+from openvino_xai.tail.target import Targets
 
 Cut: TypeAlias = Literal["backbone", "heads"]
 
@@ -21,6 +22,7 @@ DEFAULT_TARGETS = "boxes:8"
 @dataclass(frozen=True, kw_only=True)
 class RowDecision:
     """A method, the rows in `pick`, the scale of the maps, and the set of layers `cut`, unless a caller names layers.
+    `boxes` is the format that a caller names.
 
     An `isolated` hook computes again what it needs of the model behind its layers. It is verified in `runtimes`.
     """
@@ -29,6 +31,7 @@ class RowDecision:
     pick: RowPick
     scale: Scale
     cut: Cut
+    boxes: str | None = None
     isolated: bool = False
     gate: Literal["off", "any", "one"] = "off"
     runtimes: tuple[Runtime, ...] = ()
@@ -38,9 +41,10 @@ class RowDecision:
         cls,
         *,
         method: str | None,
-        targets: str | None,
+        targets: Targets | None,
         scale: str,
         cut: str | None,
+        boxes: str | None = None,
         gate: bool = False,
     ) -> RowDecision:
         """A decision from what a caller wrote. Raises InputError."""
@@ -54,6 +58,8 @@ class RowDecision:
         ):
             if value not in expected:
                 raise InputError(f"{word} '{value}' is not known of a detector: one of {', '.join(expected)} is expected")
+        if targets is not None and not isinstance(targets, str):
+            raise InputError("of a detector, boxes are explained: targets are boxes:D or asked:D", options=("targets",))
         explains = ROW_METHODS[method].explains
         pick = parse_row_pick(targets or ("all" if explains == "classes" else DEFAULT_TARGETS))
         if (explains == "classes") != isinstance(pick, EveryClass):
@@ -62,7 +68,7 @@ class RowDecision:
                 f"{method} explains {explains}, and targets are '{pick}': {wanted} is expected", options=("targets",)
             )
         words = cast(Scale, scale), cast(Cut, cut or "backbone")
-        return cls(method=method, pick=pick, scale=words[0], cut=words[1], gate="any" if gate else "off")
+        return cls(method=method, pick=pick, scale=words[0], cut=words[1], boxes=boxes, gate="any" if gate else "off")
 
     @property
     def traits(self) -> RowMethod:

@@ -7,7 +7,7 @@ Where gradients are read, they are held to differences of the original scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,19 +16,17 @@ import numpy as np
 from openvino_xai.contract import CLASS, GATE, MAP, WANTED, Scale
 from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
-from openvino_xai.dialects.random_inputs import BATCH, random_inputs
-from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, VerificationError
+from openvino_xai.dialects.random_inputs import random_inputs
+from openvino_xai.errors import ModelError, NoneRefused, VerificationError
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.locate.located import Location
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.verify.ingredients import hold_parts
 from openvino_xai.surgery.verify.masks import Definition, Reference, worst
+from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
 from openvino_xai.tail.target import All, AtRunTime, Ids, TopK
 
 MAPS = 3  # maps of an image that are held to the definition
-VALUES = 1000  # of the outputs, that are compared with the original's
-FEWEST, MOST = 3, 16  # batches for that
-AFFORDED = 200.0  # plain models that these may cost, beyond the fewest
 CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
 SMALLEST = 1e-30  # a score below this is none: f32 has no smaller normal numbers to hold it
 # Scores of the same rows differ between kernels by rounding; 3e-7 of the largest was seen on real f32 models.
@@ -88,12 +86,12 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     batch = len(plain[scores.name])
     extra = {**_gate(decision, np.ones(batch, bool)), **_wanted(decision, plain[scores.name])}
     new = running({**inputs, **extra})
-    _same_outputs(plain, new, runtime)
+    same_outputs(plain, new, runtime)
     if decision.gate != "off":
         _gates(running, inputs=inputs, plain=plain, new=new, batch=batch, runtime=runtime)
-    for other in _more_batches(original.model, plain, cost):
+    for other in more_batches(original.model, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
-        _same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
+        same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     maps = new[MAP]
     _declared(maps, decision, batch)
     chosen = _chosen_maps(plain[scores.name], new, decision)
@@ -112,18 +110,6 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
             options=("layer",),
         )
     return Verified(len(maps), cells, difference, (runtime,), {**inputs, **extra}, new)
-
-
-def _more_batches(original: Deployed, plain: Mapping[str, np.ndarray], cost: float) -> Iterator[dict[str, np.ndarray]]:
-    """More random batches; where the batch is open, every other one is a single image.
-
-    Kernels are chosen by the batch, and most clients send one image. Where a runtime fuses nodes in another way, the last bit
-    of a value changes for some images and not for others: a few logits of one batch may be the same by chance.
-    """
-    values = sum(array.size for array in plain.values())
-    count = min(max(-(-VALUES // max(values, 1)), FEWEST), MOST)
-    for seed in range(1, max(FEWEST, min(count, int(AFFORDED / max(cost, 1.0))))):
-        yield random_inputs(original, 1 if seed % 2 else BATCH, seed=seed)
 
 
 def _gate(decision: Decision, gates: np.ndarray) -> dict[str, np.ndarray]:
@@ -155,7 +141,7 @@ def _gates(
             if gates.any():
                 raise
             raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
-        _same_outputs(plain, outputs, runtime)
+        same_outputs(plain, outputs, runtime)
         for name in (MAP, CLASS):
             if name not in outputs:
                 continue
@@ -171,20 +157,6 @@ def verify_file(path: Path, verified: Verified) -> None:
     for name, array in verified.outputs.items():
         if name not in again or not np.array_equal(again[name], array, equal_nan=array.dtype.kind == "f"):
             raise VerificationError(f"output '{name}' of the written file is not what it was before it was written")
-
-
-def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runtime: Runtime) -> None:
-    names = [name for name in new if name not in (MAP, CLASS)]
-    if names != list(plain):
-        raise VerificationError(f"the hooked model's outputs are {list(new)}; {list(plain)} and {MAP} are expected")
-    for name, array in plain.items():
-        if not np.array_equal(array, new[name], equal_nan=array.dtype.kind == "f"):
-            change = float(np.max(np.abs(array.astype(np.float64) - new[name])))
-            raise OutputsChanged(
-                f"output '{name}' changed by up to {change:.3g} in {runtime} when the hook was inserted; it must not change by "
-                "a bit. The runtime fuses the model's nodes in another way when one of them is read: choose another layer",
-                options=("layer",),
-            )
 
 
 def _declared(maps: np.ndarray, decision: Decision, batch: int) -> None:
