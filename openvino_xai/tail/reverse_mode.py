@@ -26,6 +26,7 @@ from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.table import operation_of
+from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.target import Columns, Target
 from openvino_xai.tail.walk import between, forward, refused, reverse
@@ -71,7 +72,7 @@ class Backward:
         self._cut, self._end, self._target = tuple(cut), target.read, target
         self._nodes = between(graph, set(cut), self._end)
         self.items = batch * copies
-        self._again = forward or (_computed_again(trace, self._cut, self._nodes) if apart else {})
+        self._again = forward or (computed_again(trace, self._cut, self._nodes) if apart else {})
         self.spans = self._followed()
         self._rows: dict[tuple[Value, Span], Value] = {}
 
@@ -229,21 +230,6 @@ def _span_of_images(node: Node, operands: Mapping[int, Span]) -> list[Span]:
     if span is None:
         raise refused(node, DIFFERENTIATED, "it mixes images, or its shapes are not known")
     return [span] * len(node.outputs)
-
-
-def _computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -> dict[Value, Value]:
-    """The values of nodes, computed once more from the cut on, by copies that no runtime merges with the nodes."""
-
-    def copied(node: Node, operands: Mapping[int, Value]) -> Sequence[Value]:
-        inputs = [operands.get(index, value) for index, value in enumerate(node.inputs)]
-        return trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
-
-    hidden: dict[Value, Value] = {}
-    for value in cut:
-        assert value.dtype is not None
-        # changes nothing, but hides that copies read the same: runtimes merge nodes that do
-        hidden[value] = trace.maximum(tapped(trace, value), np.array(np.finfo(value.dtype).min, value.dtype))
-    return forward(nodes, hidden, copied)
 
 
 class _Step:

@@ -32,7 +32,7 @@ from openvino_xai.tail.algebra import repeat_node, zeros
 from openvino_xai.tail.batching import of_one_image
 from openvino_xai.tail.class_token.dead_tokens import dead_token_nodes
 from openvino_xai.tail.class_token.selection import token_selectors
-from openvino_xai.tail.masked import Rows, WeightedTokens
+from openvino_xai.tail.masked import MaskedCells, Rows
 from openvino_xai.tail.token_masks import MaskedTokens, TokenRules
 from openvino_xai.tail.walk import forward, inside
 
@@ -56,7 +56,7 @@ class AttentionLogits:
 
 
 class ClassTokenAttention:
-    """The tail of masked tokens, from `cuts` up to where tokens are selected for the scores.
+    """The tail of tokens under masks of `weights` [N, T], from `cuts` up to where tokens are selected for the scores.
 
     Unless it is `apart`, the copies of a single selected token take the places of dead tokens: `splices` then has operands of
     the model's nodes, and what these are to read.
@@ -66,21 +66,20 @@ class ClassTokenAttention:
         self,
         graph: Graph,
         trace: Trace,
-        cuts: Mapping[Value, WeightedTokens],
+        cuts: Mapping[Value, MaskedCells],
+        weights: np.ndarray,
         nodes: Sequence[Node],
         end: Value,
         *,
         apart: bool,
     ) -> None:
         self._graph, self._trace, self._nodes = graph, trace, nodes
-        self._cuts = cuts
-        first = next(iter(cuts.values()))
-        self._weights = first.weights
+        self._cuts, self._weights = cuts, weights
         self._selections: dict[tuple[Value, Span], SelectedTokens | AttentionLogits | None] = {}
         self._spreads: dict[AttentionLogits, SelectedTokens] = {}
         self._inside = inside(nodes, cuts)
         self._all = TokenRules(graph, trace, cuts, self._inside)
-        self._selectors = token_selectors(graph, cuts, nodes, end)
+        self._selectors = token_selectors(graph, cuts, weights, nodes, end)
         self._tokens = sorted({token for _, tokens in self._selectors.values() for token in tokens})
         self.splices: dict[tuple[Node, int], Value] = {}  # operands of the model's nodes, and what they are to read
         if len(self._tokens) == 1 and not apart:
