@@ -155,6 +155,7 @@ def linear_layer_of_channels(
     """
     batch, _ = sizes
     _, channels, *others = shape_of(value)
+    # T * C products an image, where masked copies of the features would be M * C numbers an image
     weights = _weights(trace, node, columns)
     each = trace.multiply(
         trace.reshape(weights, (*shape_of(weights), 1)), trace.reshape(value, (batch, 1, channels, product(others)))

@@ -93,8 +93,10 @@ class CellRules(MaskRules[MaskedCells]):
         if how in ("max", "min") and _differs(features):
             return None  # the largest rest elsewhere differs from mask to mask
         xp, masks = self._trace, self.mask.count
+        # sum over cells of copy n: v_n + sum of the rest over the cells but n; a mean divides this by the number of all cells
         rows = self._of_blocks(features.value, features.place, how)
         if how in ("max", "min"):
+            # a single mask keeps all cells, and leaves nothing to the rest
             rows = rows if masks == 1 else self._extreme(rows, features, how)
         else:
             sizes = shape_of(features.value)
@@ -225,6 +227,7 @@ class CellRules(MaskRules[MaskedCells]):
         split = xp.reshape(weights, (out_features, *sizes) if last == 0 else (*sizes, out_features))
         offset = -1 if last else 0
         axes = (*(axis + offset for axis in (*place.cells, *others)), last)
+        # x W is the sum over the cells of x_n W_n; with a rest of 0, copy n has only the term of cell n
         blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, out_features))
         moved = xp.permute_dims(tapped(xp, features.value), (*place.cells, 0, *others))
         rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)

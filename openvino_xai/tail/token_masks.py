@@ -109,6 +109,7 @@ class TokenRules(MaskRules[MaskedTokens]):
             return [MaskedTokens(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
         if first.rest is not None and shape_of(first.rest)[axis] != 1:
             return None  # there is no rule for a rest that differs from token to token
+        # tokens that are picked keep v, the rest and their weights: only which ones they are changes
         if "steps" in node.attributes:
             a = node.attributes
             return [

@@ -65,4 +65,5 @@ def _reached(
         return ((index, True) for index, _ in node.operands if node not in selectors)
 
     leads = reverse(nodes, {end: True}, read, lambda first, second: first and second)
+    # a way from the cut to the end past every selector makes all tokens matter
     return {} if leads.keys() & set(cuts) else used
