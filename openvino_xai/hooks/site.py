@@ -25,9 +25,9 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Channels:
-    """Mask m of image b keeps the channels that are true in `kept[b, m]`, of [B, M, C]."""
+    """Mask m of image b keeps the channels that are true in `masks[b, m]`, of [B, M, C]."""
 
-    kept: Any
+    masks: Any
 
 
 Mask: TypeAlias = Cells | Channels

@@ -31,9 +31,9 @@ class ProbedSite:
 
     def scores(self, mask: Channels, /) -> np.ndarray:
         """[1, M, K], f64: the logit of each class for the features with the channels alone that each mask keeps."""
-        logits = np.empty((mask.kept.shape[1], len(self._classes)))
+        logits = np.empty((mask.masks.shape[1], len(self._classes)))
         for chunk in in_chunks(len(logits), self._model.batch, self._settings.progress):
-            masked = np.where(mask.kept[0, chunk, :, None, None], self._features, np.float32(0))
+            masked = np.where(mask.masks[0, chunk, :, None, None], self._features, np.float32(0))
             logits[chunk] = self._model.logits_from(masked, self._image)[:, self._classes]
         return logits[None]
 

@@ -52,4 +52,4 @@ class ChannelRules(CellRules):
             return None
         # sum_c w_kc (m_c v_c) = sum_c m_c (w_kc v_c): the right side has no masked copy
         value, sizes = tapped(self._trace, features.value), (self.batch, masks)
-        return Rows(linear_layer_of_channels(self._trace, node, value, self.mask.kept, columns, sizes))
+        return Rows(linear_layer_of_channels(self._trace, node, value, self.mask.masks, columns, sizes))

@@ -92,18 +92,18 @@ class WeightMask:
 
 @dataclass(frozen=True, eq=False)
 class ChannelMask:
-    """Mask m of image b is 1 at the channels that are true in `kept[b, m]`, of [B, M, C], and 0 at the others."""
+    """Mask m of image b is 1 at the channels that are true in `masks[b, m]`, of [B, M, C], and 0 at the others."""
 
-    kept: Value
+    masks: Value
 
     @property
     def count(self) -> Size:
         """M."""
-        return shape_of(self.kept)[1]
+        return shape_of(self.masks)[1]
 
     def beside(self, xp: Trace, features: MaskedCells) -> Value:
         """[B, M, 1 ... C ... 1], boolean: C on the axis that holds the channels, which takes the place of the cells."""
         (axis,) = features.place.cells
-        batch, masks, channels = shape_of(self.kept)
+        batch, masks, channels = shape_of(self.masks)
         sizes = (channels if a == axis else 1 for a in range(1, len(shape_of(features.value))))
-        return xp.reshape(self.kept, (batch, masks, *sizes))
+        return xp.reshape(self.masks, (batch, masks, *sizes))

@@ -87,7 +87,7 @@ class ArraySite:
 
     def scores(self, mask: Mask) -> np.ndarray:
         if isinstance(mask, Channels):
-            masks = mask.kept[:, :, :, None, None]
+            masks = mask.masks[:, :, :, None, None]
         else:
             weights = np.eye(HEIGHT * WIDTH) if mask.weights is None else mask.weights
             masks = weights.reshape(1, -1, 1, HEIGHT, WIDTH)

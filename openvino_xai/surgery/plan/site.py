@@ -201,8 +201,8 @@ class PlannedSite:
         if isinstance(mask, Cells):
             return self._cell_scores(BlockMask(self.grid) if mask.weights is None else self._of_tokens(mask.weights))
         parts = [
-            self._channel_scores(ChannelMask(self._trace.take(mask.kept, part, axis=1)))
-            for part in self._parts(shape_of(mask.kept)[1])
+            self._channel_scores(ChannelMask(self._trace.take(mask.masks, part, axis=1)))
+            for part in self._parts(shape_of(mask.masks)[1])
         ]
         return self._trace.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
@@ -239,7 +239,7 @@ class PlannedSite:
         beside_cells = self._layer.place.beside(shape_of(value))
         start: dict[Value, Start] = {value: MaskedCells(value, None, Place(0, (axis,), (channels, 1)))}
         if beside_cells is not None:
-            start = {value: self._in_cells(mask.kept, beside_cells)}
+            start = {value: self._in_cells(mask.masks, beside_cells)}
         start.update({part.value: self._for_each(part.value, copies) for part in self._layer.cut[1:]})
         return self._read(tail.run(start, self._target.slice(self.columns)), copies)
 

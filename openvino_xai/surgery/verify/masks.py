@@ -90,7 +90,7 @@ class ArraySite:
     def _answer(self, question: str, argument: np.ndarray | Channels) -> Any:
         """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
         expected, *results = self.answers[question]
-        argument = argument.kept if isinstance(argument, Channels) else argument
+        argument = argument.masks if isinstance(argument, Channels) else argument
         if expected.shape != argument.shape or np.mean(~(np.abs(expected - argument) <= SAME)) > SAME:  # NaN differs
             raise VerificationError("what the method asks the model is not what it is defined to ask")
         return results[0] if len(results) == 1 else tuple(results)

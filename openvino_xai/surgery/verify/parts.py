@@ -33,8 +33,8 @@ class Spy:
 
     def _answer(self, question: str, answer: Callable[[Any], Any], argument: Value | Channels) -> Any:
         result = answer(argument)
-        given = argument.kept if isinstance(argument, Channels) else argument
-        self.answers[question] = given, *(result if isinstance(result, tuple) else (result,))
+        value = argument.masks if isinstance(argument, Channels) else argument
+        self.answers[question] = value, *(result if isinstance(result, tuple) else (result,))
         return result
 
 
