@@ -411,7 +411,10 @@ class _Evidence:
         cells = len(np.unique(np.concatenate([*self._grid.cells], axis=1), axis=0))
         checks = {
             "yolox": (squashes == ["sigmoid", "sigmoid"] and cells == rows.count, "its scores are no sigmoids of two parts"),
-            "fastestdet": (squashes == ["softmax", "sigmoid"] and cells == rows.count, "its scores are no softmax by a sigmoid"),
+            "fastestdet": (
+                squashes == ["softmax", "sigmoid"] and cells == rows.count,
+                "its scores are no softmax by a sigmoid",
+            ),
             "offsets": (len(squashes) == 1 and np.median(last) > 4 and (first < 0).any(), "its sizes are not those in pixels"),
             "distances": (bool((numbers >= 0).mean() >= ORDERED) and available == 4, "its distances are below 0"),
             "distances_pixels": (bool((numbers >= 0).mean() >= ORDERED) and available == 4, "its distances are below 0"),

@@ -19,10 +19,10 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.locate.positions import Place
+from openvino_xai.locate.scores import squashes
+from openvino_xai.operations.record import IN_FIRST, IN_SECOND
 from openvino_xai.operations.table import operation_of
 
-SQUASHES = ("sigmoid", "softmax")
-THINNING = ("top_k", "gather_elements", "max")  # what picks rows, or classes of rows
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
 SCORES = re.compile(r"class|score|conf|cls|prob|logit", re.IGNORECASE)  # what outputs with scores are called
@@ -68,6 +68,7 @@ class Rows:
     `read` are values [B, ...] by the name of the output that holds them, or what is left of them: one, or one a level. Their
     elements, `size` of an image, are counted one value after the other. The log-odds of a row are the sum of those of its
     `factors`: its class's, and its objectness's, if it has one. `background` is the class that stands for none.
+    An `objectness` [A] that is not yet in the scores is elements of what is read, too.
     """
 
     read: Mapping[str, Value]
@@ -75,6 +76,7 @@ class Rows:
     size: int
     factors: tuple[Factor, ...]
     background: int | None
+    objectness: np.ndarray | None
 
     @property
     def name(self) -> str:
@@ -135,13 +137,13 @@ def _leaves(graph: Graph, output: Value) -> list[_Leaf]:
         operation = operation_of(node)
         if _is_head(graph, node):
             leaves[value, read] = _Leaf(value, squash, read)
-        elif node.kind in SQUASHES and squash is None:
+        elif squashes(node) and squash is None:
             pending.append((node.operand(0), node, read))
-        elif node.kind in THINNING and squash is None:
+        elif squash is None and _thins(graph, node):
             pending.append((node.operand(0), None, node.operand(0)))
-        elif operation.moves is not None or operation.joins or operation.splits or node.kind == "cast":
+        elif operation.moves is not None or operation.joins or operation.splits:
             pending += [(operand, squash, read) for index, operand in node.operands if not operation.tells(index)]
-        elif node.kind in ("multiply", "sqrt") and squash is None:
+        elif squash is None and _multiplies(node):
             pending += [(operand, None, read) for _, operand in node.operands]
     return list(leaves.values())
 
@@ -152,8 +154,23 @@ def _is_head(graph: Graph, node: Node) -> bool:
     if weights is not None:
         return graph.is_constant(node.operand(weights))
     inside = [operand for _, operand in node.operands if not graph.is_constant(operand)]
-    producer = inside[0].producer if len(inside) == 1 and node.kind in ("add", "subtract") else None
+    operation = operation_of(node)
+    adds = operation.pointwise and len(inside) == 1 and len(node.inputs) == 2 and all(i in operation.addends for i in (0, 1))
+    producer = inside[0].producer if adds else None
     return producer is not None and operation_of(producer).weights is not None
+
+
+def _thins(graph: Graph, node: Node) -> bool:
+    """Whether a node picks rows, or classes of rows, by what they hold."""
+    operation = operation_of(node)
+    by_content = any(index in operation.selectors and not graph.is_constant(value) for index, value in node.operands)
+    return node.kind == "top_k" or operation.reduces == "max" or (operation.moves == "some" and by_content)
+
+
+def _multiplies(node: Node) -> bool:
+    """Whether a node multiplies two operands, element by element."""
+    operation = operation_of(node)
+    return operation.pointwise and operation.factors == (IN_FIRST, IN_SECOND)
 
 
 def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | None = None) -> Rows:
@@ -215,7 +232,11 @@ def _joined(levels: Sequence[Rows]) -> Rows:
     )
     read = {name: value for rows in levels for name, value in rows.read.items()}
     places = np.concatenate([rows.places + start for rows, start in zip(levels, starts, strict=False)])
-    return Rows(read, places, int(starts[-1]), factors, first.background)
+    objectness = None
+    if first.objectness is not None:
+        parts = [rows.objectness + start for rows, start in zip(levels, starts, strict=False) if rows.objectness is not None]
+        objectness = np.concatenate(parts)
+    return Rows(read, places, int(starts[-1]), factors, first.background, objectness)
 
 
 def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, output: Value) -> Rows:
@@ -274,12 +295,13 @@ class _Provenance:
         groups = self._groups(leaf, columns)
         classes = groups[-1]
         factors = [self._factor(leaf[:, group], element[:, group], placed) for group in groups[::-1]]
+        objectness = flat[:, groups[0][0]] if len(groups) == 2 else None
         if len(groups) == 1 and self._is_first_objectness(factors[0], axis, columns):
             factors = [self._factor(leaf[:, g], element[:, g], placed) for g in (classes[1:], classes[:1])]
-            classes = classes[1:]
+            objectness, classes = flat[:, classes[0]], classes[1:]
         probabilities = np.moveaxis(self.probabilities, axis, -1).reshape(leaf.shape)[:, classes]
         background = _background(probabilities) if factors[0].squash == "softmax" else None
-        return Rows({name: self.read}, flat[:, classes], flat.size, tuple(factors), background)
+        return Rows({name: self.read}, flat[:, classes], flat.size, tuple(factors), background, objectness)
 
     def _class_axis(self, placed: Mapping[Value, Place]) -> tuple[int, list[int]]:
         """The axis, without the batch, along which the classes of one row lie, and which of its indices are scores."""
@@ -315,7 +337,11 @@ class _Provenance:
         groups: dict[tuple[int, ...], list[int]] = {}
         for column in columns:
             groups.setdefault(tuple(np.unique(leaf[:, column])), []).append(column)
-        parts = sorted(groups.values(), key=lambda group: (len(group), group[0]))
+        # scores stand side by side; what does not is of points beside a box, as whether they are seen
+        parts = [group for group in groups.values() if group[-1] - group[0] == len(group) - 1]
+        parts = sorted(parts, key=lambda group: (len(group), group[0]))
+        if not parts:
+            raise ModelError("no scores stand side by side in it")
         if len(parts) > 2 or (len(parts) == 2 and len(parts[0]) > 1):
             raise ModelError(f"its columns are scores of {len(parts)} sorts, and classes with one objectness are expected")
         return parts
@@ -352,7 +378,12 @@ def _channels(head: Head) -> int:
 def _cell_axes(value: Value, place: Place | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The shape of one image's item of a head, and which of its axes are cells; all but the last, of queries."""
     shape = tuple(value.shape or ())[1:]
-    sizes = tuple(size if isinstance(size, int) else 0 for size in shape)
+    sizes = tuple(size for size in shape if isinstance(size, int))
+    if len(sizes) < len(shape):
+        raise ModelError(
+            f"where rows lie depends on the image's height and width, which are open ('{value.name}' {text(value.shape)}): "
+            "give the model fixed ones"
+        )
     if place is not None:
         return sizes, tuple(axis - 1 for axis in place.cells)
     return sizes, tuple(range(len(shape) - 1))

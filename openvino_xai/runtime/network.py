@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, MAP, WANTED
+from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import InputError
@@ -22,8 +22,9 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
-from openvino_xai.surgery.insert import MAX_MEMORY, Hooked
-from openvino_xai.surgery.record import reads, unhooked
+from openvino_xai.surgery.hooked import Hooked
+from openvino_xai.surgery.insert import MAX_MEMORY
+from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, GATE, MAP, RECORD, WANTED
-from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.contract import CLASS, GATE, MAP, RECORD, WANTED, check_entries, reads, untrue
+from openvino_xai.dialects.protocol import Conversion, Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import readable, text
 from openvino_xai.graph.vocabulary import JOIN
-from openvino_xai.hooks import KERNELS, METHODS, SCALES
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.layers import Layer
-from openvino_xai.surgery.request import PLANS, SCORES
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 from openvino_xai.version import __version__
 
-NEEDED = ("method", "layer", "scores", "targets")
-WORDS = {
-    "method": tuple(METHODS),
-    "score": (*SCORES, "none"),
-    "output": SCORES,
-    "scale": tuple(SCALES),
-    "plan": PLANS,
-    "kernel": tuple(KERNELS),
-    "gate": (GATE,),
-}
-FALLBACKS = {  # what a hook does at more cost, where the runtime did not take the cheaper one, by the word in its record
-    "apart": "it computes again what it would have joined to the model's own nodes, of which an output changed by that",
-    "one": "it explains one image where none is asked for, since the runtime cannot run it on none",
-}
-NUMBERS: dict[str, Callable[[str], float]] = {
-    "cost": float,
-    "memory": int,
-    "joined": int,
-    "prefix_tokens": int,
-    "channels": int,
-}
-LARGEST = 2.0**63
 
+def entries(
+    decision: Decision, location: Location, layer: Layer, splices: int, *, conversion: Conversion | None
+) -> dict[str, str]:
+    """What a hooked model tells of its hook, of which so many `splices` are read by the model's own nodes.
 
-def entries(decision: Decision, location: Location, layer: Layer, splices: int) -> dict[str, str]:
-    """What a hooked model tells of its hook, of which so many `splices` are read by the model's own nodes."""
+    `conversion` is how the model came to the version of its format that is written, None where its file has it.
+    """
     target, candidate = decision.target(location.scores), location.layer
     record = {
         "version": __version__,
@@ -77,6 +56,8 @@ def entries(decision: Decision, location: Location, layer: Layer, splices: int) 
         record["joined"] = str(splices)
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
+    if conversion is not None:
+        record.update(converted_from=str(conversion.before), converted_to=str(conversion.after))
     record["verified"] = ",".join(decision.runtimes) or "none"
     return record
 
@@ -89,31 +70,12 @@ def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque:
     record = dict(info(RECORD))
     if not record:
         return {}
-    for key in NEEDED:
-        if key not in record:
-            raise _untrue(record, key, "one that inserting a hook has written")
-    for key, words in WORDS.items():
-        if key in record and record[key] not in words:
-            raise _untrue(record, key, f"one of {', '.join(words)}")
-    unknown = [word for word in record.get("fallback", "").split(",") if word and word not in FALLBACKS]
-    if unknown:
-        raise _untrue(record, "fallback", f"any of {', '.join(FALLBACKS)}")
-    for key, number in NUMBERS.items():
-        if key in record and not _is_number(record[key], number):
-            raise _untrue(record, key, "a number that is not negative")
+    check_entries(record)
     names = {name for node in graph.nodes for value in node.outputs for name in (node.name, value.name, layer_name(value))}
     if not opaque and record["layer"] not in names:
-        raise _untrue(record, "layer", "a layer of the model")
+        raise untrue(record, "layer", "a layer of the model")
     _refuse_other_ends(graph, record)
     return record
-
-
-def _is_number(word: str, number: Callable[[str], float]) -> bool:
-    try:
-        value = number(word)
-    except (ValueError, OverflowError):
-        return False
-    return math.isfinite(value) and 0 <= value <= LARGEST
 
 
 def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
@@ -125,7 +87,7 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         pick = parse_pick(record["targets"])
         refuse_unknown(pick, classes)
     except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
-        raise _untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
+        raise untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
     explained = count_of(pick, classes)
     kinds = (np.uint8,) if record.get("scale") == "u8" else (np.float32,)
     _refuse_other(graph.outputs.get(MAP), MAP, 4, kinds, explained)
@@ -148,13 +110,6 @@ def _refuse_other(value: Value | None, name: str, rank: int, kinds: tuple[type, 
             f"the record of the model's hook is not true: '{name}', {wanted}, is expected, and {there}: insert anew",
             node=name,
         )
-
-
-def _untrue(record: Mapping[str, str], key: str, expected: str) -> ModelError:
-    there = f"is '{record[key][:80]}'" if key in record else "is not there"
-    return ModelError(
-        f"the record of the model's hook is not true: its entry '{key}' {there}; {expected} is expected: insert anew"
-    )
 
 
 def unhooked(deployed: Deployed) -> Deployed:
@@ -180,8 +135,3 @@ def _parted(deployed: Deployed, count: str) -> Deployed:
     for consumer, index, value in edges:
         twin.rewire(consumer, index, value.native)
     return twin
-
-
-def reads(record: Mapping[str, str], name: str) -> bool:
-    """Whether a hook, by its record, has an input of that name."""
-    return record.get("gate") == name or (name == WANTED and record.get("targets") == "asked")

@@ -8,7 +8,7 @@ where windows lie is a table over the cells of one head; rows of other levels ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,13 +20,14 @@ from openvino_xai.graph.model import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Dim, Shape, Size, concrete
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
+from openvino_xai.locate.row_table import HeadTable, Level, RowTable
+from openvino_xai.locate.subaxis import FIRST, Span, trace_back
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import tapped
-from openvino_xai.tail.row_table import HeadTable, Level, RowTable
-from openvino_xai.tail.walk import between
+from openvino_xai.tail.reverse_mode import DIFFERENTIATED, span_of_images
+from openvino_xai.tail.walk import between, forward, refused, reverse
 from openvino_xai.tail.windows import Cells, Patch, Window
 
 FAR = -1e30
@@ -74,8 +75,8 @@ class RowStream:
             for places in (table.row, table.column)
         )
         self.cells = Cells(xp, row, column, picked.batch, picked.each)
-        self._nodes = _between(graph, set(cut), [head.value for head in level.heads])
-        self.spans = self._followed()
+        self._nodes = between_all(graph, set(cut), [head.value for head in level.heads])
+        self.spans = forward(self._nodes, dict.fromkeys(self._cut, FIRST), span_of_images)
         self._read: dict[tuple[Value, Any], Value] = {}
 
     # ---- adjoints ----
@@ -85,14 +86,8 @@ class RowStream:
 
         Raises PlanError, which names the operation that has no derivative here.
         """
-        adjoints: dict[Value, PatchAdjoint] = {}
-        for head in self._level.heads:
-            adjoints[head.value] = PatchAdjoint(self._seed(head), self._single)
-        for node in reversed(self._nodes):
-            reached = [adjoints[value] for value in node.outputs if value in adjoints]
-            if reached:
-                adjoint = self._of_parts(node, adjoints) if operation_of(node).splits else reached[0]
-                self._back(node, adjoint, adjoints)
+        seeds = {head.value: PatchAdjoint(self._seed(head), self._single) for head in self._level.heads}
+        adjoints = reverse(self._nodes, seeds, self._back, self._added)
         gradients = {value: adjoints[value] for value in self._cut if value in adjoints}
         if not gradients:
             raise PlanError(f"the rows of '{self._level.heads[0].value.name}' do not depend on the layers")
@@ -104,36 +99,34 @@ class RowStream:
         full = self.xp.broadcast_to(adjoint.value, (self.cells.count, shape_of(value)[1], *patch.sides))
         return PatchAdjoint(full, patch)
 
-    def _back(self, node: Node, adjoint: PatchAdjoint, adjoints: dict[Value, PatchAdjoint]) -> None:
-        """Give the operands of a node their share of its adjoint."""
+    def _back(self, node: Node, outputs: Mapping[int, PatchAdjoint]) -> Iterator[tuple[int, PatchAdjoint]]:
+        """What a node gives its operands of the adjoints of its outputs. Raises PlanError."""
         operation = operation_of(node)
+        adjoint = self._of_parts(node, outputs) if operation.splits else next(iter(outputs.values()))
         inside = [
-            (index, value)
+            index
             for index, value in node.operands
             if value in self.spans and index not in operation.controls and index not in operation.selectors
         ]
-        if adjoint.patch is not None and node.kind == "conv" and not is_1x1(node) and not adjoint.patch.is_whole:
+        patch = adjoint.patch
+        if patch is not None and not patch.is_whole and node.kind == "conv" and not is_1x1(node):
+            if inside != [0]:
+                raise refused(node, DIFFERENTIATED, "its weights depend on the image")
             with understood(node):
-                shares = {0: self._of_convolution(node, adjoint)} if [index for index, _ in inside] == [0] else {}
-        elif adjoint.patch is not None and node.kind == "resize":
-            shares = {0: self._of_resize(node, adjoint)}
+                yield 0, self._of_convolution(node, adjoint)
+        elif patch is not None and node.kind == "resize":
+            yield 0, self._of_resize(node, adjoint)
         elif (rule := operation.adjoint) is None:
-            raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
+            raise refused(node, DIFFERENTIATED, "no rule knows the operation")
         else:
-            patch = adjoint.patch if adjoint.patch is not None and self._by_cell(node) else None
-            if patch is None and adjoint.patch is not None:
-                whole = self._whole(node.outputs[0])
-                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, adjoint.patch, whole), None)
-            step = _Step(self, node, patch)
-            shares = {}
-            for index, value in inside:
+            by_cell = patch if patch is not None and self._by_cell(node) else None
+            if patch is not None and by_cell is None:
+                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self._whole(node.outputs[0])), None)
+            step = _Step(self, node, by_cell)
+            for index in inside:
                 with understood(node):
                     share = rule(step, index, adjoint.value)
-                shares[index] = PatchAdjoint(share, self._patch_of(value, patch))
-        for index, value in inside:
-            if index not in shares:
-                raise PlanError(f"{node} cannot be differentiated: its weights depend on the image", node=node.name)
-            adjoints[value] = self._added(adjoints.get(value), shares[index])
+                yield index, PatchAdjoint(share, self._patch_of(node.operand(index), by_cell))
 
     def _patch_of(self, value: Value, patch: Patch | None) -> Patch | None:
         """The patch of an operand of a node that treats cells alike."""
@@ -141,10 +134,8 @@ class RowStream:
             return None
         return patch if self._grid(value) == (patch.rows.size, patch.columns.size) else None
 
-    def _added(self, old: PatchAdjoint | None, new: PatchAdjoint) -> PatchAdjoint:
+    def _added(self, old: PatchAdjoint, new: PatchAdjoint) -> PatchAdjoint:
         """The sum of the adjoints that two readers of a value give it."""
-        if old is None:
-            return new
         a, b = old.patch, new.patch
         if a is None or b is None:
             x, y = (p.value if p.patch is None else self.cells.moved(p.value, p.patch, p.patch.filled()) for p in (old, new))
@@ -152,28 +143,23 @@ class RowStream:
         both = a.joined(b)
         return PatchAdjoint(self.xp.add(self.cells.moved(old.value, a, both), self.cells.moved(new.value, b, both)), both)
 
-    def _of_parts(self, node: Node, adjoints: Mapping[Value, PatchAdjoint]) -> PatchAdjoint:
+    def _of_parts(self, node: Node, outputs: Mapping[int, PatchAdjoint]) -> PatchAdjoint:
         """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
-        reached = [adjoints[value] for value in node.outputs if value in adjoints]
-        patches = [adjoint.patch for adjoint in reached]
+        patches = [adjoint.patch for adjoint in outputs.values()]
         patch = patches[0] if self._by_cell(node) else None
         for other in patches[1:]:
             patch = patch.joined(other) if patch is not None and other is not None else None
         parts = []
-        for value in node.outputs:
+        for index, value in enumerate(node.outputs):
             shape = self.shape(value, patch)
-            if value not in adjoints:
+            if index not in outputs:
                 zero = np.zeros((1,) * len(shape), node.operand(0).dtype)
                 parts.append(self.xp.broadcast_to(zero, shape))
                 continue
-            adjoint = adjoints[value]
-            after = patch if patch is not None else None if adjoint.patch is None else adjoint.patch.filled()
-            moved = (
-                adjoint.value
-                if after is None or adjoint.patch is None
-                else self.cells.moved(adjoint.value, adjoint.patch, after)
-            )
-            parts.append(self.xp.broadcast_to(moved, shape))
+            part, before = outputs[index].value, outputs[index].patch
+            if before is not None:
+                part = self.cells.moved(part, before, patch or before.filled())
+            parts.append(self.xp.broadcast_to(part, shape))
         return PatchAdjoint(self.xp.concat(parts, axis=node.attributes["axis"]), patch)
 
     # ---- operations that read neighbours ----
@@ -205,7 +191,7 @@ class RowStream:
         for axis, window in enumerate((patch.rows, patch.columns), start=2):
             weights = resized_weights(node, axis)
             if weights is None:
-                raise PlanError(f"{node} cannot be differentiated: how it resizes is not known", node=node.name)
+                raise refused(node, DIFFERENTIATED, "how it resizes is not known")
             taken = weights[window.start[:, None] + np.arange(window.length)]  # [places, window, before]
             used = (taken != 0).any(axis=1)
             first, last = used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)
@@ -253,21 +239,6 @@ class RowStream:
             if not alike:
                 return False
         return True
-
-    def _followed(self) -> dict[Value, Span]:
-        """Where the images are in every value between the cut and the heads. Raises PlanError where they are mixed."""
-        spans = dict.fromkeys(self._cut, FIRST)
-        for node in self._nodes:
-            controls = operation_of(node).controls
-            inside = [(index, value) for index, value in node.operands if value in spans and index not in controls]
-            output_spans = {follow(node, index, spans[value]) for index, value in inside}
-            span = output_spans.pop() if len(output_spans) == 1 else None
-            if span is None:
-                raise PlanError(
-                    f"{node} cannot be differentiated: it mixes images, or its shapes are not known", node=node.name
-                )
-            spans.update(dict.fromkeys(node.outputs, span))
-        return spans
 
     def shape(self, value: Value, patch: Patch | None) -> Shape:
         """The shape of a value for every row, in a window where there is one."""
@@ -394,7 +365,7 @@ class _Step:
         return None
 
 
-def _between(graph: Graph, start: set[Value], ends: Sequence[Value]) -> list[Node]:
+def between_all(graph: Graph, start: set[Value], ends: Sequence[Value]) -> list[Node]:
     """The nodes that carry data from `start` to any of `ends`, in the order of the graph."""
     path = {node for end in ends for node in between(graph, start, end)}
     return [node for node in graph.nodes if node in path]
