@@ -49,7 +49,6 @@ SAMPLES: dict[str, Case] = {
     "product of elements": of("y = ReduceProd<axes=[1]>(x)", 48, opset=17),
     "max and min of three": of("r = Relu(x) n = Neg(x) a = Max(x, r, n) b = Min(x, r, n) y = Sub(a, b)"),
     "local response norm": of("y = LRN<size=3>(x)"),
-    "resize": of('y = Resize<mode="nearest">(x, none, s)', 768, none=normal(0), s=np.array([1, 1, 2, 2], np.float32)),
     "top k": of("v, i = TopK<axis=3>(x, k) y = Add(v, v)", 4 * 6 * 2, k=ints(2)),
     "einsum": of('y = Einsum<equation="bchw,wk->bchk">(x, w)', 4 * 6 * 3, w=normal(8, 3)),
     "swish": of("y = Swish<alpha=0.7>(x)", opset=24),

@@ -131,8 +131,18 @@ def _resize(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     ):
         return {"axes": None}
     if _has_operand(node, 3):
-        return resized_to(graph, node, 3, axes)
-    return resized_by(graph, node, min(len(node.inputs) - 1, 2), axes)
+        return _interpolation(a) | resized_to(graph, node, 3, axes)
+    return _interpolation(a) | resized_by(graph, node, min(len(node.inputs) - 1, 2), axes)
+
+
+def _interpolation(a: Attributes) -> dict[str, Any]:
+    """How new elements are made of old ones."""
+    return {
+        "mode": a.get("mode", "nearest"),
+        "coordinates": a.get("coordinate_transformation_mode", "half_pixel"),
+        "rounding": a.get("nearest_mode", "round_prefer_floor"),
+        "antialias": bool(a.get("antialias", 0)),
+    }
 
 
 def _gemm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:

@@ -125,18 +125,31 @@ def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     """The axes that are resized, by factors or to `sizes`, which is then the operand that tells them."""
     version = node.native.get_type_info().version_id
     if version == "opset1":
-        return {"axes": list(a["axes"])}
+        coordinates = "align_corners" if a["align_corners"] else "asymmetric"
+        how = _interpolation(a | {"coordinate_transformation_mode": coordinates, "nearest_mode": "simple"})
+        return how | {"axes": list(a["axes"])}
     scales, last = (2, 3) if version == "opset4" else (1, 2)
     axes = known_integers(graph, node, last) if len(node.inputs) > last else list(range(node.operand(0).rank or 0))
     if axes is None or any((*a["pads_begin"], *a["pads_end"])):
         return {"axes": None}
     if a["shape_calculation_mode"] == "sizes":
-        return resized_to(graph, node, 1, axes)
-    return resized_by(graph, node, scales, axes)
+        return _interpolation(a) | resized_to(graph, node, 1, axes)
+    return _interpolation(a) | resized_by(graph, node, scales, axes)
+
+
+def _interpolation(a: dict[str, Any]) -> dict[str, Any]:
+    """How new elements are made of old ones."""
+    mode = {"linear_onnx": "linear", "bilinear_pillow": "linear", "bicubic_pillow": "cubic"}.get(a["mode"], a["mode"])
+    return {
+        "mode": mode,
+        "coordinates": a["coordinate_transformation_mode"],
+        "rounding": a["nearest_mode"],
+        "antialias": a["antialias"] or a["mode"].endswith("_pillow"),
+    }
 
 
 def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
-    return {"axes": list(range(2, node.operand(0).rank or 2))}
+    return {"axes": list(range(2, node.operand(0).rank or 2)), "mode": "area"}
 
 
 def _by_tanh(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
