@@ -246,6 +246,7 @@ MEANINGS: dict[str, Meaning] = {
     "fake_quantize": fake_quantize,
     "full": lambda a, shapes, *_: np.full(shapes[0], a["value"]),
     "gather": lambda a, shapes, x, i, *_: np.take(x, i.astype(np.int64), axis=a["axis"]),
+    "gather_elements": lambda a, shapes, x, i: np.take_along_axis(x, i, axis=a["axis"]),
     "gelu": gelu,
     "group_norm": group_norm,
     "hard_sigmoid": lambda a, shapes, x, *_: np.clip(a["alpha"] * x + a["beta"], 0, 1),
@@ -294,7 +295,9 @@ MEANINGS: dict[str, Meaning] = {
     "xor": plain(np.logical_xor),
 }
 UNREAD = {  # kinds that cannot be computed from their node, with the part that a dialect does read
+    "detection_output": "that it is one",
     "lrn": "which axes it looks along, and not how far",
+    "non_max_suppression": "how boxes are told, and not what is counted and compared",
     "top_k": "that it is one",
 }
 

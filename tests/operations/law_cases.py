@@ -197,6 +197,12 @@ CASES: dict[str, list[AnyCase]] = {
     "split": [Case("y, z = Split<axis=1>(a, x)", "double[2,5] a", "int64[2] x = {2, 3}")],
     "full": [Native("full", ((3,),), np.zeros, {"value": 0.0}, (np.int64,), ((0, np.array([2, 3, 1])),))],
     "range": [Native("range", ((), (), ()), np.arange, constants=((0, np.array(0)), (2, np.array(1))), types=(np.int64,) * 3)],
+    "non_max_suppression": [
+        Native("non_max_suppression", ((1, 4, 4), (1, 1, 4)), lambda boxes, scores: np.argsort(-scores[0, 0])[:, None])
+    ],
+    "detection_output": [
+        Native("detection_output", ((1, 8), (1, 4), (1, 1, 8)), lambda offsets, scores, priors: np.sort(scores)[..., None])
+    ],
     "non_zero": [Native("non_zero", ((4,),), lambda x: np.stack(np.nonzero(x)), types=(np.bool_,))],
     "scatter_rows": [
         Native(

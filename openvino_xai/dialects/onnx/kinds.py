@@ -145,6 +145,11 @@ def _interpolation(a: Attributes) -> dict[str, Any]:
     }
 
 
+def _suppression(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """How boxes are told; the first output holds `triples` of image, class and box, for each box that is left."""
+    return {"encoding": "center" if a.get("center_point_box", 0) else "corner", "triples": True}
+
+
 def _gemm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {
         "transpose_a": bool(a.get("transA", 0)),
@@ -211,6 +216,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Flatten": ("reshape", None),
     "Floor": ("floor", None),
     "Gather": ("gather", _axis(0)),
+    "GatherElements": ("gather_elements", _axis(0)),
     "Gelu": ("gelu", lambda graph, node, a: {"by_tanh": a.get("approximate", "none") == "tanh"}),
     "Gemm": ("matmul", _gemm),
     "GlobalAveragePool": ("mean", _global_pool),
@@ -240,6 +246,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Mod": ("mod", None),
     "Mul": ("multiply", None),
     "Neg": ("negative", None),
+    "NonMaxSuppression": ("non_max_suppression", _suppression),
     "Not": ("not", None),
     "Or": ("or", None),
     "PRelu": ("prelu", lambda graph, node, a: {"by_channel": False}),

@@ -152,6 +152,11 @@ def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"axes": list(range(2, node.operand(0).rank or 2)), "mode": "area"}
 
 
+def _suppression(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """How boxes are told; the first output holds `triples` of image, class and box, or class, score and corners."""
+    return {"encoding": a.get("box_encoding", "corner"), "triples": node.op == "NonMaxSuppression"}
+
+
 def _by_tanh(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"by_tanh": str(a.get("approximation_mode", "erf")).lower() == "tanh"}
 
@@ -203,6 +208,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Convolution": ("conv", _conv),
     "ConvolutionBackpropData": ("conv_transpose", _conv),
     "Cos": ("cos", None),
+    "DetectionOutput": ("detection_output", None),
     "Divide": ("divide", None),
     "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
     "Elu": ("elu", _numbers("alpha")),
@@ -212,7 +218,8 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "FakeQuantize": ("fake_quantize", lambda graph, node, a: {"levels": int(a["levels"])}),
     "Floor": ("floor", None),
     "FloorMod": ("mod", None),
-    "Gather": ("gather", lambda graph, node, a: {"axis": None if a["batch_dims"] else _axis(graph, node, 2)}),
+    "Gather": ("gather", lambda graph, node, a: {"axis": None if a.get("batch_dims") else _axis(graph, node, 2)}),
+    "GatherElements": ("gather_elements", _axis_attribute),
     "Gelu": ("gelu", _by_tanh),
     "Greater": ("greater", None),
     "GreaterEqual": ("greater_equal", None),
@@ -236,12 +243,15 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "MVN": ("layer_norm", _mvn),
     "MatMul": ("matmul", lambda graph, node, a: {key: bool(a[key]) for key in ("transpose_a", "transpose_b")}),
     "MaxPool": ("max_pool", _pool),
+    "MatrixNms": ("non_max_suppression", _suppression),
     "Maximum": ("maximum", None),
     "Minimum": ("minimum", None),
     "Mish": ("mish", None),
     "Mod": ("mod", None),
+    "MulticlassNms": ("non_max_suppression", _suppression),
     "Multiply": ("multiply", None),
     "Negative": ("negative", None),
+    "NonMaxSuppression": ("non_max_suppression", _suppression),
     "NormalizeL2": ("normalize_l2", _normalize_l2),
     "NotEqual": ("not_equal", None),
     "PRelu": ("prelu", lambda graph, node, a: {"by_channel": True}),

@@ -244,6 +244,10 @@ OPERATIONS = (
         adjoint=_pad,
     ),
     Operation(name="resize", axes=axes.resized, factors=(IN_FIRST,), controls=BEHIND, macs=each, adjoint=_resize),
+    # boxes, scores, then counts and thresholds
+    Operation(name="non_max_suppression", axes=mixed, controls=range(2, 6), macs=each),
+    # offsets of boxes, scores, priors
+    Operation(name="detection_output", axes=mixed, macs=each),
     Operation(name="full", axes=mixed, controls=(0,), macs=each, integers=_filled_content),
     Operation(name="non_zero", axes=mixed, macs=each),
     Operation(name="range", axes=mixed, macs=each, integers=_counted_content),
