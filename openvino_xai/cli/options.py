@@ -46,6 +46,7 @@ _TARGETS = (
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
+_MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[
@@ -90,12 +91,12 @@ class LayerOptions:
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
 
-    def few(self, targets: str) -> str:
+    def few(self, targets: str | None) -> str:
         """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
         from openvino_xai.hooks import METHODS
 
         few = self.method in METHODS and METHODS[self.method].few
-        return ("asked" if targets == "all" else targets) if few else "all"
+        return ("asked" if targets == "all" else targets or "top:1") if few else "all"
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
@@ -125,12 +126,13 @@ class StyleOptions:
     colormap: Annotated[str, typer.Option(help="By matplotlib's name: jet, turbo, viridis, inferno, ...")] = "jet"
     opacity: Annotated[float, typer.Option(help="Of an overlay, from 0 to 1.")] = 0.5
     smoothing: Annotated[str, typer.Option(help="How cells become pixels: bilinear or nearest.")] = "bilinear"
+    each: Annotated[bool, typer.Option("--each", help="Detectors: a picture of each box, beside that of all.")] = False
 
     def to_style(self) -> Style:
         """The style. Raises InputError."""
         from openvino_xai.render.overlay import Kind, Smoothing, Style
 
-        return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing))
+        return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing), self.each)
 
 
 PROBES = "Probes (methods that ask a model without a hook again and again)"
@@ -172,6 +174,7 @@ class NetworkOptions:
     """How a model runs, and what it expects of an image."""
 
     labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None
+    min_score: Annotated[float | None, typer.Option(help=_MIN_SCORE)] = None
     device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU"
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32"
     mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None
@@ -183,7 +186,7 @@ class NetworkOptions:
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
     def load(
-        self, model: Model, options: LayerOptions, settings: Settings, *, targets: str = "all", verify: bool = True
+        self, model: Model, options: LayerOptions, settings: Settings, *, targets: str | None = "all", verify: bool = True
     ) -> Network:
         """The model, ready to explain `targets`; one without a hook gets one, or is probed, as `options` say.
 
@@ -192,7 +195,7 @@ class NetworkOptions:
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBES
-        from openvino_xai.runtime.network import load
+        from openvino_xai.runtime.loading import load
         from openvino_xai.runtime.probed import probe
 
         hooked = bool(open_model(model).info(RECORD))
@@ -214,15 +217,17 @@ class NetworkOptions:
                 device=self.device,
                 precision=self.precision,
             )
-        preprocessing = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
+        others = ("labels", "min_score", "device", "precision")
+        preprocessing = {name: value for name, value in asdict(self).items() if name not in others}
         network.configure(
             labels=_labels(self.labels) if self.labels else None,
             preprocessing={name: value for name, value in preprocessing.items() if value is not None},
+            min_score=self.min_score,
         )
         return network
 
     def loader(
-        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str = "all"
+        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str | None = "all"
     ) -> Callable[[], Network]:
         """A function that loads the model in any process. A model without a hook gets one now, once, in a file in `folder`."""
         from openvino_xai.contract import RECORD

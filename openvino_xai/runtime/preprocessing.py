@@ -114,7 +114,7 @@ class Preprocessing:
         return x0, y0, x1, y1
 
     def boxes(self, boxes: np.ndarray, photo: tuple[int, int]) -> np.ndarray:
-        """[D, 4], f64: boxes (x0, y0, x1, y1) in pixels of the input, in those of a photo (height, width), cut off at its edge."""
+        """[D, 4], f64: boxes x0 y0 x1 y1 of the input's pixels, in those of a photo (height, width), cut off at its edges."""
         rows, columns = self._placements(photo)
         height, width = photo
         x, y = columns.on_photo(boxes[:, 0::2]).clip(0, width), rows.on_photo(boxes[:, 1::2]).clip(0, height)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, GATE, MAP, RECORD, WANTED
+from openvino_xai.contract import BOX, CLASS, GATE, INDEX, MAP, RECORD, SCORE, WANTED, WANTED_INDEX
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
@@ -25,7 +26,10 @@ from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 from openvino_xai.version import __version__
 
 NEEDED = ("method", "layer", "scores", "targets")
+NEEDED_OF_BOXES = ("rows", "classes")
+BOXES = "boxes"  # the task of a hook on a detector: it explains rows of the model's output
 WORDS = {
+    "task": (BOXES,),
     "method": tuple(METHODS),
     "score": (*SCORES, "none"),
     "output": SCORES,
@@ -44,6 +48,8 @@ NUMBERS: dict[str, Callable[[str], float]] = {
     "joined": int,
     "prefix_tokens": int,
     "channels": int,
+    "rows": int,
+    "classes": int,
 }
 LARGEST = 2.0**63
 
@@ -89,7 +95,7 @@ def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque:
     record = dict(info(RECORD))
     if not record:
         return {}
-    for key in NEEDED:
+    for key in (*NEEDED, *(NEEDED_OF_BOXES if explains_boxes(record) else ())):
         if key not in record:
             raise _untrue(record, key, "one that inserting a hook has written")
     for key, words in WORDS.items():
@@ -102,10 +108,18 @@ def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque:
         if key in record and not _is_number(record[key], number):
             raise _untrue(record, key, "a number that is not negative")
     names = {name for node in graph.nodes for value in node.outputs for name in (node.name, value.name, layer_name(value))}
-    if not opaque and record["layer"] not in names:
+    layers = record["layer"].split(",") if explains_boxes(record) else [record["layer"]]
+    if not opaque and not names.issuperset(layers):
         raise _untrue(record, "layer", "a layer of the model")
-    _refuse_other_ends(graph, record)
+    if "image" in record:
+        find_image(graph, record["image"])
+    (_refuse_other_rows if explains_boxes(record) else _refuse_other_ends)(graph, record)
     return record
+
+
+def explains_boxes(record: Mapping[str, str]) -> bool:
+    """Whether a hook, by its record, is on a detector."""
+    return record.get("task") == BOXES
 
 
 def _is_number(word: str, number: Callable[[str], float]) -> bool:
@@ -117,9 +131,7 @@ def _is_number(word: str, number: Callable[[str], float]) -> bool:
 
 
 def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
-    """Raise ModelError where inputs and outputs are not those of the hook that a record tells of."""
-    if "image" in record:
-        find_image(graph, record["image"])
+    """Raise ModelError where inputs and outputs are not those of the hook of class scores that a record tells of."""
     classes = find_scores(graph, record["scores"]).classes
     try:
         pick = parse_pick(record["targets"])
@@ -127,23 +139,55 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise _untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
     explained = count_of(pick, classes)
-    kinds = (np.uint8,) if record.get("scale") == "u8" else (np.float32,)
-    _refuse_other(graph.outputs.get(MAP), MAP, 4, kinds, explained)
+    _refuse_other(graph.outputs.get(MAP), MAP, 4, _kinds_of_maps(record), count=explained)
     if isinstance(pick, TopK):
-        _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), explained)
+        _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), count=explained)
     inputs = {value.name: value for value in graph.inputs}
     for name, kind in ((GATE, np.bool_), (WANTED, np.int64)):
         if reads(record, name):
-            _refuse_other(inputs.get(name), name, 1, (kind,), None)
+            _refuse_other(inputs.get(name), name, 1, (kind,), count=None)
 
 
-def _refuse_other(value: Value | None, name: str, rank: int, kinds: tuple[type, ...], explained: int | None) -> None:
+def _refuse_other_rows(graph: Graph, record: Mapping[str, str]) -> None:
+    """Raise ModelError where inputs and outputs are not those of the hook on a detector that a record tells of."""
+    targets = re.fullmatch(r"all|asked|boxes:(?P<count>[1-9]\d{0,5})", record["targets"], re.ASCII)
+    if targets is None:
+        raise _untrue(record, "targets", "all, asked or boxes:D")
+    if record["scores"] not in graph.outputs:
+        raise _untrue(record, "scores", f"one of the outputs {', '.join(graph.outputs)}")
+    if record["targets"] == "all":
+        _refuse_other(graph.outputs.get(MAP), MAP, 4, _kinds_of_maps(record), count=int(record["classes"]))
+        return
+    count = None if targets["count"] is None else int(targets["count"])
+    integers, floats = (np.int64, np.int32), (np.float32,)
+    expected = {
+        MAP: (4, _kinds_of_maps(record)),
+        CLASS: (2, integers),
+        INDEX: (2, integers),
+        BOX: (3, floats),
+        SCORE: (2, floats),
+    }
+    for name, (rank, kinds) in expected.items():
+        _refuse_other(graph.outputs.get(name), name, rank, kinds, count=count, counted="boxes")
+    if record["targets"] == "asked":
+        inputs = {value.name: value for value in graph.inputs}
+        for name in (WANTED_INDEX, WANTED):
+            _refuse_other(inputs.get(name), name, 2, (np.int64,), count=None)
+
+
+def _kinds_of_maps(record: Mapping[str, str]) -> tuple[type, ...]:
+    return (np.uint8,) if record.get("scale") == "u8" else (np.float32,)
+
+
+def _refuse_other(
+    value: Value | None, name: str, rank: int, kinds: tuple[type, ...], *, count: int | None, counted: str = "classes"
+) -> None:
     """Raise ModelError where an input or output is not there, or of another kind than a hook's."""
     fits = value is not None and value.rank == rank and value.dtype is not None and value.dtype in map(np.dtype, kinds)
-    count = None if value is None or explained is None or not fits else (value.shape or ())[1]
-    if not fits or (isinstance(count, int) and count != explained):
+    size = None if value is None or count is None or not fits else (value.shape or ())[1]
+    if not fits or (isinstance(size, int) and size != count):
         there = "there is none" if value is None else f"it is {value.dtype} {text(value.shape)}"
-        wanted = f"{np.dtype(kinds[0])} of rank {rank}" + ("" if explained is None else f" with {explained} classes")
+        wanted = f"{np.dtype(kinds[0])} of rank {rank}" + ("" if count is None else f" with {count} {counted}")
         raise ModelError(
             f"the record of the model's hook is not true: '{name}', {wanted}, is expected, and {there}: insert anew",
             node=name,
@@ -162,7 +206,8 @@ def unhooked(deployed: Deployed) -> Deployed:
     record = record_of(deployed.graph, deployed.info)
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
-    return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED) if reads(record, name))))
+    outputs = (MAP, CLASS, INDEX, BOX, SCORE) if explains_boxes(record) else (MAP, CLASS)
+    return deployed.without((*outputs, *(name for name in (GATE, WANTED, WANTED_INDEX) if reads(record, name))))
 
 
 def _parted(deployed: Deployed, count: str) -> Deployed:
@@ -184,4 +229,5 @@ def _parted(deployed: Deployed, count: str) -> Deployed:
 
 def reads(record: Mapping[str, str], name: str) -> bool:
     """Whether a hook, by its record, has an input of that name."""
-    return record.get("gate") == name or (name == WANTED and record.get("targets") == "asked")
+    choices = (WANTED, WANTED_INDEX) if explains_boxes(record) else (WANTED,)
+    return record.get("gate") == name or (name in choices and record.get("targets") == "asked")
