@@ -185,6 +185,11 @@ class NetworkOptions:
     layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
+    def __post_init__(self) -> None:
+        """Raise InputError for a least score that is none."""
+        if self.min_score is not None and not 0 <= self.min_score <= 1:  # NaN is neither
+            raise InputError(f"{self.min_score} is no score of a box; 0 to 1 is expected", options=("min_score",))
+
     def load(
         self, model: Model, options: LayerOptions, settings: Settings, *, targets: str | None = "all", verify: bool = True
     ) -> Network:

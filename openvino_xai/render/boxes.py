@@ -26,6 +26,7 @@ COLOURS: tuple[Colour, ...] = (  # far from each other, and from what photos are
 )
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LETTERS = 40  # of a label
+DIMMED = 0.5  # of an overlay's opacity: how dark the photo is where no map is high, so that colours show
 SHARE = 3  # a label takes at most a third of a picture's height
 
 
@@ -70,7 +71,8 @@ def tinted(photo: np.ndarray, maps: np.ndarray, box: Box, colours: Sequence[Colo
     layers = [Spread(layer, photo.shape[:2], box, style.smoothing).bands() for layer in (highest, *np.moveaxis(tints, -1, 0))]
     for (place, cover), *channels in zip(*layers, strict=True):
         tint = np.stack([band for _, band in channels], axis=-1)
-        picture[place] = np.round(picture[place] * (1 - opacity * cover[..., None]) + tint * opacity)
+        covered = DIMMED + (1 - DIMMED) * cover[..., None]
+        picture[place] = np.round(picture[place] * (1 - opacity * covered) + tint * opacity)
     return picture
 
 
