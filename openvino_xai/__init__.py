@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.probed import probe
     from openvino_xai.runtime.wrapped import wrap
     from openvino_xai.serve.export import export
-    from openvino_xai.surgery.insert import Hooked, insert
+    from openvino_xai.surgery.hooked import Hooked
+    from openvino_xai.surgery.insert import insert
     from openvino_xai.surgery.layers import Layer, layers
 
 # OpenCV reads these when it is imported: the pixels of the largest image that is decoded, and what it says beside our errors
@@ -29,7 +30,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 _HOME = {
     "Explanation": "explanation",
-    "Hooked": "surgery.insert",
+    "Hooked": "surgery.hooked",
     "Layer": "surgery.layers",
     "Located": "locate",
     "Network": "runtime.network",

@@ -79,7 +79,7 @@ def detector(
     return _model(text, weights, {"targets": f"boxes:{count}", **(record or {})}, info)
 
 
-def by_row(count: int | str = "D") -> onnx.ModelProto:
+def by_row(count: int = 4) -> onnx.ModelProto:
     """A hooked detector that explains the rows that it is asked for: each with a score of a half, and the first of the maps."""
     text = f"""<ir_version: 8, opset_import: ["": 17]>
     seen (float[B,3,{SIDES[0]},{SIDES[1]}] image, int64[B,{count}] explain_index, int64[B,{count}] explain_class) => (
@@ -95,7 +95,7 @@ def by_row(count: int | str = "D") -> onnx.ModelProto:
         "axes": np.array([2], np.int64),
         "axes3": np.array([3], np.int64),
     }
-    return _model(text, weights, {"targets": "asked"}, None)
+    return _model(text, weights, {"targets": f"asked:{count}"}, None)
 
 
 def class_maps(scores: np.ndarray | None = None) -> onnx.ModelProto:

@@ -70,7 +70,7 @@ def explain(
     killed, the next run goes on where the files end.
     """
     from openvino_xai.files.writing import check_output
-    from openvino_xai.runtime.reserve import reserved
+    from openvino_xai.runtime.folders.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
     style = drawing.to_style()

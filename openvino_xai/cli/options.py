@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.network import Network
-    from openvino_xai.surgery.insert import Hooked
+    from openvino_xai.surgery.hooked import Hooked
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (
@@ -91,12 +91,12 @@ class LayerOptions:
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
 
-    def few(self, targets: str | None) -> str:
+    def hook_targets(self, targets: str | None) -> str:
         """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
         from openvino_xai.hooks import METHODS
 
-        few = self.method in METHODS and METHODS[self.method].few
-        return ("asked" if targets == "all" else targets or "top:1") if few else "all"
+        per_class = self.method in METHODS and METHODS[self.method].per_class
+        return ("asked" if targets == "all" else targets or "top:1") if per_class else "all"
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
@@ -218,7 +218,7 @@ class NetworkOptions:
             )
         else:
             network = load(
-                model if hooked else options.insert(model, verify=verify, targets=options.few(targets)),
+                model if hooked else options.insert(model, verify=verify, targets=options.hook_targets(targets)),
                 device=self.device,
                 precision=self.precision,
             )
@@ -248,7 +248,7 @@ class NetworkOptions:
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
-            options.insert(model, targets=options.few(targets)).save(path)
+            options.insert(model, targets=options.hook_targets(targets)).save(path)
         return partial(self.load, str(path), LayerOptions(), settings)
 
 
@@ -268,7 +268,7 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
 
     Where a folder or a pattern is searched, what runs wrote, and what lies in `outputs`, is left out.
     """
-    from openvino_xai.runtime.search import Search
+    from openvino_xai.runtime.folders.search import Search
 
     search = Search(outputs)
     photos: dict[Path, None] = {}

@@ -26,8 +26,8 @@ class ChannelSite(Features, Protocol):
         """[B, M, K]: the score of every explained class for features with the channels in `masks` [B, M, C] alone."""
 
 
-class Site(ChannelSite, Protocol):
-    """One layer of one model, with the scores that are explained there. N masks keep a cell each, or a block of cells."""
+class ImageSite(Features, Protocol):
+    """A layer, with the gradients of the K scores that are explained there; a site where the image is masked."""
 
     def gradients(self) -> Any:
         """[B, K, N, C]: the derivative of each explained score by the cells; [B, K, 1, C] where all cells have the same."""
@@ -44,6 +44,10 @@ class Site(ChannelSite, Protocol):
 
     def enlarged_range(self, maps: Any) -> Any:
         """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
+
+
+class Site(ChannelSite, ImageSite, Protocol):
+    """One layer of one model, with the scores that are explained there. N masks keep a cell each, or a block of cells."""
 
     def noisy_images(self, copies: int, level: float) -> Any:
         """[B, S, ...]: copies of the image with Gaussian noise of `level` times the image's range."""

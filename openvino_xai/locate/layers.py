@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from openvino_xai.errors import LayerError
+from openvino_xai.errors import LayerError, PlanError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Size, at_one, product, text
 from openvino_xai.locate.positions import Place
@@ -81,6 +81,25 @@ class Candidate:
                 options=("layer",),
             )
         return others[0]
+
+    def mask_grid(self, grid: tuple[int, int] | None) -> tuple[Size, Size]:
+        """The rows and columns of masks: those of `grid`, which must divide the cells, or one mask a cell. Raises PlanError."""
+        rows, columns = grid or self.cells
+        if grid is not None and any(len(part.place.cells) == 1 for part in self.cut):
+            raise PlanError(
+                f"layer '{self.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
+                options=("grid",),
+            )
+        for height, width in (part.place.grid for part in self.cut):
+            if (height, width) != (rows, columns) and not (_divides(rows, height) and _divides(columns, width)):
+                raise PlanError(
+                    f"layer '{self.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
+                )
+        return rows, columns
+
+
+def _divides(masks: Size, cells: Size) -> bool:
+    return isinstance(cells, int) and isinstance(masks, int) and cells % masks == 0
 
 
 def is_quantised(graph: Graph) -> bool:

@@ -93,13 +93,18 @@ def _can_be_scores(graph: Graph, value: Value) -> bool:
 def _activation(value: Value) -> Node | None:
     """The softmax or sigmoid that ends the model, looked for behind changes of layout and type."""
     while (node := value.producer) is not None:
-        if node.kind == "sigmoid" or (node.kind == "softmax" and _over_classes(node)):
+        if squashes(node) and (node.kind == "sigmoid" or _over_classes(node)):
             return node
         operation = operation_of(node)
         if operation.moves != "all" and not operation.quantises:
             return None
         value = node.operand(0)
     return None
+
+
+def squashes(node: Node) -> bool:
+    """Whether a node makes probabilities of logits."""
+    return node.kind in ("sigmoid", "softmax")
 
 
 def _over_classes(node: Node) -> bool:

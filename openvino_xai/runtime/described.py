@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from openvino_xai.contract import BOX
+from openvino_xai.contract import explains_boxes
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.scores import Scores, find_scores
-from openvino_xai.surgery.record import explains_boxes, record_of
+from openvino_xai.surgery.record import record_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +18,7 @@ class Described:
     """A model by its image input and scores, the record of its hook, and its `model_info`.
 
     `scale` is what the scores are on (`softmax`, `sigmoid`, `logit`), None where only their values can tell: of a compiled
-    model that somebody else made, and of a detector, whose scores are those of its rows. `boxes` is how many of these a hook
-    explains at once, None where any number.
+    model that somebody else made, and of a detector, whose scores are those of its rows.
     """
 
     image: Value
@@ -28,7 +27,6 @@ class Described:
     scale: str | None
     record: Mapping[str, str]
     info: Mapping[str, str]
-    boxes: int | None = None
 
     @property
     def is_detector(self) -> bool:
@@ -53,11 +51,10 @@ class Described:
         record = record_of(graph, info, opaque=opaque)
         image, place = find_image(graph, record.get("image", where.image))
         if explains_boxes(record):
-            name = record["scores"]
-            output = Scores(name, graph.outputs[name], int(record["classes"]), None)
-            size = None if record["targets"] == "all" else (graph.outputs[BOX].shape or (None, None))[1]
-            boxes = size if isinstance(size, int) else None
-            return cls(image, place.cells == (2, 3), output, None, record, info("model_info"), boxes)
-        output = find_scores(graph, record.get("scores", where.scores))
-        scale = record.get("output") if opaque else output.scale
-        return cls(image, place.cells == (2, 3), output, scale, record, info("model_info"))
+            names = record["scores"]
+            output = graph.outputs.get(names) or graph.outputs[names.partition(",")[0]]
+            scores = Scores(names, output, int(record["classes"]), None)
+            return cls(image, place.cells == (2, 3), scores, None, record, info("model_info"))
+        scores = find_scores(graph, record.get("scores", where.scores))
+        scale = record.get("output") if opaque else scores.scale
+        return cls(image, place.cells == (2, 3), scores, scale, record, info("model_info"))

@@ -58,7 +58,7 @@ def explain_all(
                 try:
                     photo = reading.popleft().result()
                     sizes.append(photo.pixels.nbytes)
-                    task = _writing_task(network, photo, manifest, targets, style, classes)
+                    task = _writing_task(photo, network, manifest, targets=targets, style=style, classes=classes)
                     writing.append((sizes[-1], pool.submit(task)))
                 except ImageError as error:
                     failed: Future[dict[str, Any]] = Future()
@@ -84,7 +84,7 @@ def _read(path: Path) -> _Photo:
 
 
 def _writing_task(
-    network: Network, photo: _Photo, manifest: Manifest, targets: str | None, style: Style, classes: Mapping[Path, int]
+    photo: _Photo, network: Network, manifest: Manifest, *, targets: str | None, style: Style, classes: Mapping[Path, int]
 ) -> Callable[[], dict[str, Any]]:
     """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
     shown = [classes[photo.path]] if photo.path in classes else []

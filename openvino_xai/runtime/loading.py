@@ -12,7 +12,7 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.insert import Hooked
+from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.record import unhooked
 
 DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, MAP, WANTED
+from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Prediction
@@ -23,7 +23,6 @@ from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
 from openvino_xai.surgery.insert import MAX_MEMORY
-from openvino_xai.surgery.record import reads
 from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids

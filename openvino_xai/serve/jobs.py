@@ -27,8 +27,8 @@ from openvino_xai.files.scratch import sweep
 from openvino_xai.files.writing import written_whole
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.render.faults import blamed_on
+from openvino_xai.runtime.folders.reserve import reserved
 from openvino_xai.runtime.network import Network
-from openvino_xai.runtime.reserve import reserved
 from openvino_xai.runtime.sources import digest_of
 from openvino_xai.serve.lifetime import end_with_parent
 from openvino_xai.serve.parts import State, arrow, state, write_rows

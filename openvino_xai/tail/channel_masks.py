@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-import numpy as np
-
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.graph.trace import Trace, shape_of
@@ -34,12 +32,9 @@ class ChannelRules(CellRules):
         masked = {index: value for index, value in operands.items() if isinstance(value, MaskedCells)}
         return self._alike(node, masked) if len(masked) == len(operands) else None
 
-    def _rest(self, features: MaskedCells) -> Value:
-        """The rest as a value, of every channel: a node may have parameters for each."""
-        if features.rest is not None:
-            return features.rest
-        shape = tuple(1 if axis == features.place.batch else at_one(size) for axis, size in enumerate(shape_of(features.value)))
-        return Value("zeros", shape, features.value.dtype, data=np.zeros(shape, features.value.dtype or np.float32))
+    def _sizes_of_rest(self, form: MaskedCells) -> tuple[int, ...]:
+        """The shape of a rest of zeros, of every channel: a node may have parameters for each."""
+        return tuple(1 if axis == form.place.batch else at_one(size) for axis, size in enumerate(shape_of(form.value)))
 
 
 class ChannelTail(Tail):

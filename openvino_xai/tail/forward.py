@@ -33,7 +33,7 @@ from openvino_xai.tail.class_token.attention import ClassTokenAttention
 from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, Start, WeightedTokens, tapped
 from openvino_xai.tail.spatial_masks import CellRules
 from openvino_xai.tail.target import Columns
-from openvino_xai.tail.walk import between
+from openvino_xai.tail.walk import between, forward
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +73,10 @@ class Tail:
 
         `start` has the values of the cut, and how each is masked. Raises PlanError, which names the operation in the way.
         """
-        values, splices = self._begun(start)
-        self._nodes = between(self._graph, values, self._end)
-        self._choose(columns, values)
-        for node in self._nodes:
-            operands = {index: values[value] for index, value in node.operands if value in values}
-            values.update(zip(node.outputs, self._step(node, operands), strict=True))
+        begun, splices = self._begun(start)
+        self._nodes = between(self._graph, begun, self._end)
+        self._choose(columns, begun)
+        values = forward(self._nodes, begun, self._step)
         return End(self._as_rows(values[self._end]), self._end in self._chosen, splices)
 
     def _begun(self, start: Mapping[Value, Start]) -> tuple[dict[Value, Masked], Mapping[tuple[Node, int], Value]]:
@@ -113,7 +111,7 @@ class Tail:
     def _can_differ(self, class_axis: Mapping[Value, int]) -> bool:
         return can_differ(self._nodes, class_axis)
 
-    def _step(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
+    def _step(self, node: Node, operands: Mapping[int, Masked]) -> list[Masked]:
         lazy = self._rules.step(node, operands) if self._rules else None
         # the model computes masked cells of all classes anyway: these are sliced where a rule ends them
         if node.outputs[0] in self._chosen and not (lazy and isinstance(lazy[0], MaskedCells)):
@@ -123,7 +121,7 @@ class Tail:
         rows = {index: self._as_rows(value) for index, value in operands.items()}
         return list(repeat_over_rows(self._graph, self._trace, node, rows))
 
-    def _step_of_classes(self, node: Node, operands: dict[int, Masked]) -> list[Masked]:
+    def _step_of_classes(self, node: Node, operands: Mapping[int, Masked]) -> list[Masked]:
         """The output of `node` for the selected classes."""
         columns, sizes = self._columns, (self._batch, product(self._grid))
         assert columns is not None
@@ -236,8 +234,4 @@ class Tail:
 
 def replayed(graph: Graph, trace: Trace, start: Mapping[Value, Rows], end: Value) -> dict[Value, Rows]:
     """The values between the start and the end as rows, for the rows that stand in place of the start. Raises PlanError."""
-    values = dict(start)
-    for node in between(graph, values, end):
-        rows = {index: values[value] for index, value in node.operands if value in values}
-        values.update(zip(node.outputs, repeat_over_rows(graph, trace, node, rows), strict=True))
-    return values
+    return forward(between(graph, start, end), start, lambda node, operands: repeat_over_rows(graph, trace, node, operands))

@@ -43,6 +43,11 @@ class MaskedCells:
     rest: Value | None
     place: Place
 
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Where the images and the cells are."""
+        return spans_of(self.place)
+
 
 @dataclass(frozen=True)
 class FlattenedCells:
@@ -59,6 +64,11 @@ class WeightedTokens:
     value: Value
     weights: np.ndarray
     place: Place
+
+
+def spans_of(place: Place) -> tuple[Span, ...]:
+    """Where the images and the cells are, as spans."""
+    return tuple(Span(axis) for axis in (place.batch, *place.cells))
 
 
 def tapped(trace: Trace, value: Value) -> Value:

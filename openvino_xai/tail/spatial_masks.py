@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
+from openvino_xai.graph.sizes import Dim, Shape, Size, product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
@@ -27,14 +27,15 @@ from openvino_xai.operations.axes import Axes
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.record import Reduction
 from openvino_xai.operations.table import axes_of, operation_of
-from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, tapped
+from openvino_xai.tail.algebra import MaskRules
+from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, spans_of, tapped
 
 
-class CellRules:
+class CellRules(MaskRules[MaskedCells]):
     """The rules for `batch` images and a `grid`, (H, W), of masks."""
 
     def __init__(self, graph: Graph, trace: Trace, batch: Size, grid: tuple[Size, Size]) -> None:
-        self._graph, self._trace = graph, trace
+        super().__init__(graph, trace)
         self._batch, self._grid = batch, grid
 
     def step(
@@ -57,72 +58,22 @@ class CellRules:
     def _alike(self, node: Node, masked: Mapping[int, MaskedCells]) -> list[Masked] | None:
         """The outputs of a node that treats every cell alike, beside operands that are the same for all images."""
         output_axes = axes_of(node)
-        if output_axes is None:
+        place = None if output_axes is None else _placed(output_axes[0], masked)
+        if output_axes is None or place is None or place.batch != 0:
             return None
-        placed = [_placed(axes, masked) for axes in output_axes]
-        beside = [(index, value) for index, value in node.operands if index not in masked]
-        for place, axes in zip(placed, output_axes, strict=True):
-            if place is None or place.batch != 0:
+        for index, value in node.operands:
+            if index in masked:
+                continue
+            # if one differed from image to image, the rest would
+            along = [source.axis for source in output_axes[0][place.batch] if source.operand == index]
+            if any(shape_of(value)[axis] != 1 for axis in along):
                 return None
-            for index, value in beside:  # if one differed from image to image, the rest would
-                along = [s.axis for s in axes[place.batch] if s.operand == index]
-                if any(shape_of(value)[axis] != 1 for axis in along):
-                    return None
-        if any(not is_fixed(self._graph, value) for index, value in beside if index not in operation_of(node).controls):
-            return None
+            if index not in operation_of(node).controls and not is_fixed(self._graph, value):
+                return None
         values = self._values(node, masked)
-        rests = self._rests(node, masked, [place for place in placed if place is not None], output_axes)
-        return [MaskedCells(v, r, p) for v, r, p in zip(values, rests, placed, strict=True) if p is not None]
-
-    def _values(self, node: Node, masked: Mapping[int, MaskedCells]) -> tuple[Value, ...]:
-        """What the model computes of the values: its own outputs, if its node reads these values."""
-        if all(features.value is node.operand(index) for index, features in masked.items()):
-            return node.outputs
-        if operation_of(node).takes_shape:
-            return (self._trace.shaped(node.kind, masked[0].value, shape_of(node.outputs[0])),)
-        inputs = [masked[i].value if i in masked else value for i, value in enumerate(node.inputs)]
-        return self._trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
-
-    def _rests(
-        self, node: Node, masked: Mapping[int, MaskedCells], places: list[Place], output_axes: list[Axes]
-    ) -> list[Value | None]:
-        """The operation applied to the rests of its operands; None, which stands for 0, if it makes zeros of zeros."""
-        zeros = all(features.rest is None for features in masked.values())
-        if zeros and operation_of(node).gives_zero(node, masked, self._graph.constant):
-            return [None] * len(node.outputs)
-        inputs = [self._rest(masked[i]) if i in masked else value for i, value in enumerate(node.inputs)]
-        shapes: list[Shape] = []
-        for value, place, axes in zip(node.outputs, places, output_axes, strict=True):
-            shape = list(shape_of(value))
-            shape[place.batch] = 1
-            for axis in place.cells:
-                sizes = [shape_of(operand)[s.axis] for s in axes[axis] if (operand := inputs[s.operand]) is not None]
-                shape[axis] = next((size for size in sizes if size != 1), 1)
-            shapes.append(tuple(shape))
-        if operation_of(node).joins:
-            inputs = [
-                self._stretched(operand, masked[i], shapes[0], places[0]) if i in masked else operand
-                for i, operand in enumerate(inputs)
-                if operand
-            ]
-        if operation_of(node).takes_shape:
-            return [self._trace.shaped(node.kind, self._rest(masked[0]), shapes[0])]
-        return list(self._trace.repeat(node, inputs, shapes))
-
-    def _stretched(self, rest: Value, features: MaskedCells, shape: Shape, place: Place) -> Value:
-        """A rest with as many cells as others: a join broadcasts nothing."""
-        sizes = list(shape_of(rest))
-        for rest_axis, axis in zip(features.place.cells, place.cells, strict=True):
-            sizes[rest_axis] = shape[axis]
-        return self._trace.broadcast_to(rest, tuple(sizes))
-
-    def _rest(self, features: MaskedCells) -> Value:
-        """The rest as a value, zeros where it is None."""
-        if features.rest is not None:
-            return features.rest
-        ones = (features.place.batch, *features.place.cells)
-        shape = tuple(1 if axis in ones else at_one(size) for axis, size in enumerate(shape_of(features.value)))
-        return Value("zeros", shape, features.value.dtype, data=np.zeros(shape, features.value.dtype or np.float32))
+        keeps_zero = operation_of(node).gives_zero(node, masked, self._graph.constant)
+        rests = self._rests(node, masked, spans_of(place), keeps_zero=keeps_zero)
+        return [MaskedCells(value, rest, place) for value, rest in zip(values, rests, strict=True)]
 
     # -- reductions over all cells
 

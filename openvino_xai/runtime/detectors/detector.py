@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from openvino_xai.contract import BOX, CLASS, INDEX, MAP, SCORE, WANTED, WANTED_INDEX
+from openvino_xai.contract import BOX, CLASS, INDEX, MAP, SCORE, WANTED, WANTED_INDEX, reads
 from openvino_xai.detection import Detection, DetectionExplanation
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import ImageError, InputError, ModelError
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.selection import BoxSelection
 from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of, unscaled
-from openvino_xai.surgery.record import reads
+from openvino_xai.tail.row_pick import count_of
 
 MIN_SCORE = 0.25  # of a box, where neither the model nor the caller says another
 NONE = -1  # the index where there are fewer boxes than a hook explains, and none is asked for
@@ -29,7 +29,7 @@ class Detector(Network):
     ) -> None:
         super().__init__(running, description, device, plain=plain)
         self.min_score = _least(description.info.get("confidence_threshold"))
-        self._boxes = description.boxes
+        self._boxes = count_of(description.record["targets"])
 
     def _set_min_score(self, min_score: float) -> None:
         self.min_score = _checked_score(min_score, "min_score", "the options")
@@ -55,16 +55,15 @@ class Detector(Network):
             raise InputError("the model is not asked for boxes: it explains its own; insert with targets='asked'")
         if (rows is None) != (classes is None):
             raise InputError("rows and classes go together: a box is explained as an object of a class")
-        nothing = np.full((images, self._boxes or 1), NONE, np.int64)
+        nothing = np.full((images, self._boxes), NONE, np.int64)
         inputs = {
             WANTED_INDEX: nothing if rows is None else np.asarray(rows, np.int64),
             WANTED: nothing if classes is None else np.asarray(classes, np.int64),
         }
         for (name, array), count in zip(inputs.items(), (int(self.record["rows"]), self.classes), strict=True):
-            if array.ndim != 2 or len(array) != images or array.shape[1] != (self._boxes or array.shape[1]):
-                sizes = f"[{images}, {self._boxes or 'D'}]"
+            if array.shape != nothing.shape:
                 raise InputError(
-                    f"'{name}' is {list(array.shape)}; {sizes} is expected, with -1 where there is no box to explain"
+                    f"'{name}' is {list(array.shape)}; {list(nothing.shape)} is expected, -1 where there is no box to explain"
                 )
             if array.size and not NONE <= array.min() <= array.max() < count:
                 raise InputError(f"'{name}' holds {array.min()} to {array.max()}; 0 to {count - 1}, or -1, are expected")
@@ -112,7 +111,7 @@ class Detector(Network):
         """What to tell a model that is asked for boxes, the same for each image; {} of others."""
         if not selection.rows:
             return {}
-        count = self._boxes or len(selection.rows)
+        count = self._boxes
         if len(selection.rows) > count:
             raise InputError(
                 f"the model explains {count} boxes at once, and {len(selection.rows)} are named", options=("targets",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -46,6 +46,11 @@ class Reference:
     def probing(self, *, read: Mapping[str, Value], inputs: Mapping[str, Value] = MappingProxyType({})) -> Running:
         """The model with the values `read` as more outputs, and some of its values as `inputs`, ready to run."""
         return self.compiled(self.model.probing(read=read, inputs=inputs))
+
+    def plain(self) -> Running:
+        """The model as its file has it, ready to run: in the older version of its format, where it was converted."""
+        conversion = self.model.conversion
+        return self.compiled(self.model if conversion is None else conversion.original)
 
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
@@ -94,9 +99,9 @@ class ArraySite:
         return results[0] if len(results) == 1 else tuple(results)
 
 
-def larger(a: float, b: float) -> float:
-    """The larger of two differences; NaN where one of them is: Python's `max` would leave it out."""
-    return float(np.maximum(a, b))
+def worst(differences: Iterable[float]) -> float:
+    """The largest of differences, 0 of none; NaN where one of them is: Python's `max` would leave it out."""
+    return float(np.max([0.0, *differences]))
 
 
 def by_cell(features: np.ndarray, place: Place) -> np.ndarray:

@@ -28,11 +28,13 @@ from openvino_xai.graph.trace import Trace, broadcast, shape_of
 from openvino_xai.locate.subaxis import Span, follow, trace_back
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
+from openvino_xai.tail.algebra import repeat_node, zeros
 from openvino_xai.tail.batching import of_one_image
 from openvino_xai.tail.class_token.dead_tokens import dead_token_nodes
 from openvino_xai.tail.class_token.selection import token_selectors
 from openvino_xai.tail.masked import Rows, WeightedTokens
-from openvino_xai.tail.token_masks import MaskedTokens, TokenRules, repeat_node, zeros
+from openvino_xai.tail.token_masks import MaskedTokens, TokenRules
+from openvino_xai.tail.walk import forward, inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,7 @@ class ClassTokenAttention:
         self._weights = first.weights
         self._selections: dict[tuple[Value, Span], SelectedTokens | AttentionLogits | None] = {}
         self._spreads: dict[AttentionLogits, SelectedTokens] = {}
-        self._inside = {value for node in nodes for value in node.outputs} | set(cuts)
+        self._inside = inside(nodes, cuts)
         self._all = TokenRules(graph, trace, cuts, self._inside)
         self._selectors = token_selectors(graph, cuts, nodes, end)
         self._tokens = sorted({token for _, tokens in self._selectors.values() for token in tokens})
@@ -426,10 +428,10 @@ class ClassTokenAttention:
     @cached_property
     def _batches(self) -> dict[Value, Span]:
         """Where the values that tokens are selected from hold the batch."""
-        spans = {value: Span(cut.place.batch) for value, cut in self._cuts.items()}
-        for node in self._nodes:
-            before = ((index, spans[item]) for index, item in node.operands if item in spans)
-            after = next((span for index, item in before if (span := follow(node, index, item)) is not None), None)
-            if after is not None:
-                spans.update((value, after) for value in node.outputs if value not in self._cuts)
-        return spans
+
+        def followed(node: Node, operands: Mapping[int, Span]) -> list[Span] | None:
+            spans = (follow(node, index, span) for index, span in operands.items())
+            span = next((span for span in spans if span is not None), None)
+            return None if span is None else [span] * len(node.outputs)
+
+        return forward(self._nodes, {value: Span(cut.place.batch) for value, cut in self._cuts.items()}, followed)
