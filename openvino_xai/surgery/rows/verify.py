@@ -241,7 +241,7 @@ class LogOdds:
 
 
 def log_odds(logits: np.ndarray, label: int, squash: str) -> float:
-    """log(p / (1 - p)) of one class: its logit for a sigmoid; of a softmax, less the log of the sum of the others' exponents."""
+    """log(p / (1 - p)) of one class: its logit for a sigmoid; of a softmax, less the log of the others' summed exponents."""
     if squash != "softmax" or len(logits) == 1:
         return float(logits[label if len(logits) > 1 else 0])
     others = np.delete(logits, label)
