@@ -20,7 +20,7 @@ from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.plan import plan_rows
 from openvino_xai.surgery.rows.verify import verify_rows
-from openvino_xai.tail.row_pick import TopBoxes
+from openvino_xai.tail.rows.pick import TopBoxes
 from openvino_xai.version import __version__
 
 

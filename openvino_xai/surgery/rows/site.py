@@ -16,7 +16,7 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.enlargement import enlarging
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
-from openvino_xai.tail.row_reverse import PatchAdjoint, Picked, RowStream, between_all
+from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, Picked, RowStream, between_all
 
 
 class Levels:
