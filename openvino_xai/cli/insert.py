@@ -39,8 +39,8 @@ def insert(
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
     `saliency_class` [B, K], the classes explained.
     """
+    from openvino_xai.contract import FALLBACKS
     from openvino_xai.files.writing import check_output
-    from openvino_xai.surgery.record import FALLBACKS
 
     source = Path(model)
     target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")

@@ -66,6 +66,13 @@ def ints(*numbers: int) -> np.ndarray:
     return np.array(numbers)
 
 
+def resized(attributes: str, tall: float, wide: float) -> Case:
+    """A resize by factors."""
+    factors = np.array([1, 1, tall, wide], np.float32)
+    size = math.prod(int(size * factor) for size, factor in zip(SHAPE, (1, tall, wide), strict=True))
+    return Case(f"y = Resize<{attributes}>(x, none, s)", size, weights={"none": np.zeros(0, np.float32), "s": factors})
+
+
 GELU = {
     "root": number(1.4142135624),
     "one": number(1),
@@ -225,6 +232,10 @@ CASES |= {
     "one token": Case("f = Reshape(x, s) y = Gather<axis=2>(f, i)", 4, weights={"s": ints(0, 4, 48), "i": np.array(5)}),
     "gather, some twice": Case("y = Gather<axis=1>(x, i)", 48 * 5, weights={"i": ints(2, 0, 2, -1, 2)}),
     "pad": Case("y = Pad(x, p)", 4 * 7 * 10, weights={"p": ints(0, 0, 1, 0, 0, 0, 0, 2)}),
+    "enlarged": resized('mode="nearest"', 2, 2),
+    "enlarged, one axis in three": resized('mode="nearest", coordinate_transformation_mode="asymmetric"', 1, 1.5),
+    "made smaller": resized('mode="linear"', 0.5, 0.7),
+    "enlarged by lines": resized('mode="linear", coordinate_transformation_mode="align_corners"', 1.5, 2),
     "pool, conv head, linear": Case(
         "m = GlobalAveragePool(x) c = Conv(m, w, b) h = HardSwish(c) y = Flatten(h)", 6,
         weights={"w": normal(6, 4, 1, 1), "b": normal(6)},

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -193,7 +194,9 @@ class OnnxModel:
         """A copy of `node` that reads `inputs`."""
         native: ir.Node = node.native
         copies = [self._own_constant(value) for value in inputs]
-        return self._append(native.op_type, copies, native.attributes, name, native.domain, len(native.outputs))
+        return self._append(
+            native.op_type, copies, name, attributes=native.attributes, domain=native.domain, outputs=len(native.outputs)
+        )
 
     def _own_constant(self, value: ir.Value | None) -> ir.Value | None:
         """A small initializer, copied; anything else as it is.
@@ -211,7 +214,7 @@ class OnnxModel:
         """A node of the vocabulary."""
         op, attributes, extra = EMIT[node.kind](node, self.opset or 0)
         operands = [*map(self._own_constant, inputs), *map(self.constant, extra)]
-        outputs = self._append(op, operands, attributes, name, "", 2 if op == "TopK" else 1)
+        outputs = self._append(op, operands, name, attributes=attributes, outputs=2 if op == "TopK" else 1)
         return outputs[-1]
 
     def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
@@ -235,18 +238,19 @@ class OnnxModel:
 
     def shape_of(self, native: ir.Value, axis: int, name: str) -> ir.Value:
         """The size of one axis, [1] i64."""
-        (shape,) = self._append("Shape", [native], {}, name, "", 1)
+        (shape,) = self._append("Shape", [native], name)
         index = self.constant(np.array([axis], np.int64))
-        return self._append("Gather", [shape, index], {"axis": 0}, name + "/axis", "", 1)[0]
+        return self._append("Gather", [shape, index], name + "/axis", attributes={"axis": 0})[0]
 
     def _append(
         self,
         op: str,
         inputs: Sequence[ir.Value | None],
-        attributes: Mapping[str, Any],
         name: str,
-        domain: str,
-        outputs: int,
+        *,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
+        domain: str = "",
+        outputs: int = 1,
     ) -> list[ir.Value]:
         name = self._unused(name)
         results = [ir.Value(name=name if i == 0 else f"{name}.{i}") for i in range(outputs)]
@@ -325,7 +329,7 @@ class OnnxModel:
                 use.node.replace_input_with(use.idx, replacement)
             twin.native.graph.inputs.append(replacement)
         for name, value in read.items():
-            (exposed,) = twin._append("Identity", [by_name[value.native.name]], {}, name, "", 1)
+            (exposed,) = twin._append("Identity", [by_name[value.native.name]], name)
             if value.shape is not None and value.dtype is not None:
                 _describe(exposed, value.shape, value.dtype)
             twin.native.graph.outputs.append(exposed)
