@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 from tiny import DIALECTS, in_dialect
-from tiny_detectors import CENTRES, FORMATS, HEIGHT, ROWS, STRIDES, WIDTH, decoding, returning
+from plain_detectors import CENTRES, FORMATS, HEIGHT, ROWS, STRIDES, WIDTH, decoding, returning
 
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError
