@@ -247,20 +247,11 @@ class _Reading:
         if not others:
             return
         numbers = self._numbers(rows.name, rows.read, places)
-        left = [i for i in range(len(others)) if not self._is_objectness(numbers.arrays[:, :, i])]
+        objectness = np.full(rows.count, -1) if rows.objectness is None else rows.objectness
+        left = [i for i in range(len(others)) if not np.array_equal(places[:, i], objectness.ravel())]
         for run in _neighbours(left, others):
             label = f"'{rows.name}', columns {others[run[0]]} to {others[run[-1]]}"
             yield replace(numbers, label=label, places=places[:, run], arrays=numbers.arrays[:, :, run])
-
-    def _is_objectness(self, column: np.ndarray) -> bool:
-        """Whether numbers [1 + I, A] are the objectness of the rows, squashed or not."""
-        for factor in self._rows.factors[1:]:
-            logits = logits_of(factor, [self._results[head.value] for head in factor.heads])[:, :, 0]
-            with np.errstate(over="ignore"):
-                squashed = numpy_namespace().sigmoid(logits)
-            if any(np.allclose(column, scale, atol=1e-4) for scale in (logits, squashed)):
-                return True
-        return False
 
     def _are_scores(self, numbers: np.ndarray) -> bool:
         """Whether numbers [1 + I, A, n] are those of the classes, squashed or not."""
