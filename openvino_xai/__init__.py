@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from openvino_xai.errors import OvxaiError
     from openvino_xai.explanation import Explanation, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
-    from openvino_xai.runtime.network import Network, load
+    from openvino_xai.runtime.loading import load
+    from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.probed import probe
     from openvino_xai.runtime.wrapped import wrap
     from openvino_xai.serve.export import export
-    from openvino_xai.surgery.insert import Hooked, insert
+    from openvino_xai.surgery.hooked import Hooked
+    from openvino_xai.surgery.insert import insert
     from openvino_xai.surgery.layers import Layer, layers
 
 # OpenCV reads these when it is imported: the pixels of the largest image that is decoded, and what it says beside our errors
@@ -28,7 +30,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 _HOME = {
     "Explanation": "explanation",
-    "Hooked": "surgery.insert",
+    "Hooked": "surgery.hooked",
     "Layer": "surgery.layers",
     "Located": "locate",
     "Network": "runtime.network",
@@ -39,7 +41,7 @@ _HOME = {
     "export": "serve.export",
     "insert": "surgery.insert",
     "layers": "surgery.layers",
-    "load": "runtime.network",
+    "load": "runtime.loading",
     "probe": "runtime.probed",
     "wrap": "runtime.wrapped",
 }

@@ -1,10 +1,102 @@
-"""What clients see: the names of a hooked model's inputs, outputs and record."""
+"""What clients see: the names of a hooked model's inputs and outputs, and the record in which it tells of its hook."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias, get_args
+
+from openvino_xai.errors import ModelError
+from openvino_xai.hooks import KERNELS, METHODS, SCALES
+from openvino_xai.hooks.rows import ROW_METHODS
+
 MAP = "saliency_map"  # [B, K, H, W]; Model API reads it by this name
 CLASS = "saliency_class"  # [B, K]: which classes the maps of `top:K` are of
+INDEX = "saliency_index"  # [B, D], i64: which rows of a detector's own output the maps are of; -1 where there are fewer
+BOX = "saliency_box"  # [B, D, 4]: x0 y0 x1 y1 of these rows, in pixels of the model's input
+SCORE = "saliency_score"  # [B, D]: their probabilities
 GRADIENT = "gradient"  # of a model that is differentiated
 GATE = "explain"  # an input [B], boolean: which images are explained
 WANTED = "explain_class"  # an input [B], i64: the class that is explained of each image
+WANTED_INDEX = "explain_index"  # an input [B, D], i64: the rows of a detector that are explained of each image
 RECORD = "ovxai"  # the section of a model's own data where its hook is described
+
+Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
+Scale: TypeAlias = Literal["unit", "u8", "none"]
+PlanKind: TypeAlias = Literal["lazy", "direct"]
+
+SCORES = get_args(Score)
+PLANS = get_args(PlanKind)
+FALLBACKS = {  # what a hook does at more cost, where the runtime did not take the cheaper one, by the word in its record
+    "apart": "it computes again what it would have joined to the model's own nodes, of which an output changed by that",
+    "one": "it explains one image where none is asked for, since the runtime cannot run it on none",
+}
+
+BOXES = "boxes"  # the task of a hook on a detector: it explains rows of the model's output
+NEEDED = ("method", "layer", "scores", "targets")
+NEEDED_OF_BOXES = ("rows", "classes")
+WORDS = {
+    "task": (BOXES,),
+    "score": (*SCORES, "none"),
+    "output": SCORES,
+    "scale": tuple(SCALES),
+    "plan": PLANS,
+    "kernel": tuple(KERNELS),
+    "gate": (GATE,),
+}
+NUMBERS: dict[str, Callable[[str], float]] = {
+    "cost": float,
+    "memory": int,
+    "joined": int,
+    "prefix_tokens": int,
+    "channels": int,
+    "rows": int,
+    "classes": int,
+    "converted_from": int,
+    "converted_to": int,
+}
+LARGEST = 2.0**63
+
+
+def check_entries(record: Mapping[str, str]) -> None:
+    """Raise ModelError, which names the entry, where a record is none that inserting a hook has written."""
+    of_boxes = explains_boxes(record)
+    for key in (*NEEDED, *(NEEDED_OF_BOXES if of_boxes else ())):
+        if key not in record:
+            raise untrue(record, key, "one that inserting a hook has written")
+    for key, words in {"method": tuple(ROW_METHODS if of_boxes else METHODS), **WORDS}.items():
+        if key in record and record[key] not in words:
+            raise untrue(record, key, f"one of {', '.join(words)}")
+    unknown = [word for word in record.get("fallback", "").split(",") if word and word not in FALLBACKS]
+    if unknown:
+        raise untrue(record, "fallback", f"any of {', '.join(FALLBACKS)}")
+    for key, number in NUMBERS.items():
+        if key in record and not _is_number(record[key], number):
+            raise untrue(record, key, "a number that is not negative")
+
+
+def _is_number(word: str, number: Callable[[str], float]) -> bool:
+    try:
+        value = number(word)
+    except (ValueError, OverflowError):
+        return False
+    return math.isfinite(value) and 0 <= value <= LARGEST
+
+
+def untrue(record: Mapping[str, str], key: str, expected: str) -> ModelError:
+    """What is said of an entry that is not what is expected of it."""
+    there = f"is '{record[key][:80]}'" if key in record else "is not there"
+    return ModelError(
+        f"the record of the model's hook is not true: its entry '{key}' {there}; {expected} is expected: insert anew"
+    )
+
+
+def explains_boxes(record: Mapping[str, str]) -> bool:
+    """Whether a hook, by its record, is on a detector."""
+    return record.get("task") == BOXES
+
+
+def reads(record: Mapping[str, str], name: str) -> bool:
+    """Whether a hook, by its record, has an input of that name."""
+    choices = (WANTED, WANTED_INDEX) if explains_boxes(record) else (WANTED,)
+    return record.get("gate") == name or (name in choices and record.get("targets", "").partition(":")[0] == "asked")

@@ -13,12 +13,12 @@ import openvino as ov
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import InputError, OutputsChanged, VerificationError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.positions import places
-from openvino_xai.surgery.verify.hook import random_inputs
 
 BATCH = 3
 CLEAR = 1.0  # a change is seen where a cell differs by twice what changes elsewhere make of it

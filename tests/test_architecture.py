@@ -14,14 +14,15 @@ from openvino_xai.operations.table import OPERATIONS
 PACKAGE = Path(openvino_xai.__file__).parent
 MOST_FILES = 15
 ORDER = (  # what stands in one line knows of the lines above, and of none below
-    "version errors contract",
+    "version errors",
     "json_text files graph",
-    "operations hooks",
-    "dialects probes",
+    "operations hooks boxes",
+    "contract dialects probes",
     "locate",
     "tail",
     "surgery render",
     "explanation",
+    "detection",
     "runtime benchmark",
     "evaluate serve",
     "cli",

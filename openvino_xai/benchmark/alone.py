@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openvino_xai.dialects.open import open_model
+from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import ModelError
 from openvino_xai.files.paths import exists
-from openvino_xai.surgery.verify.hook import random_inputs
 
 
 @dataclass(frozen=True)

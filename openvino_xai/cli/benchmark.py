@@ -67,7 +67,7 @@ def _check_batch(plain: Deployed, batch: int) -> None:
 
 
 def _print(rows: list[Row], batch: int, name: str) -> None:
-    from openvino_xai.surgery.plan.cost import human
+    from openvino_xai.operations.cost import human
 
     names = ("", "latency p50", "p95", "ratio", "images/s", "ratio", "compile", "peak memory", "file", "precision")
     cells = [

@@ -102,7 +102,7 @@ def evaluate(
     from openvino_xai.evaluate.run import evaluate as rows_of
     from openvino_xai.evaluate.run import some_of, which_target
     from openvino_xai.files.writing import check_output
-    from openvino_xai.runtime.reserve import reserved
+    from openvino_xai.runtime.folders.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
     if output is not None:
@@ -138,12 +138,7 @@ def evaluate(
         else:
             by_name, count = _in_turn(output, examples, partial(work, network), conditions, again)
         took = time.perf_counter() - start
-        failed = [by_name[str(example.path)]["error"] for example in examples if by_name[str(example.path)].get("error")]
-        for text in failed:
-            warn(f"skipped: {text}")
-        rows = [by_name[str(example.path)] for example in examples if not by_name[str(example.path)].get("error")]
-        if not rows:
-            raise InputError("none of the images can be read")
+        rows, all_read = _measured([by_name[str(example.path)] for example in examples])
         stages: list[Stage] = []
         if sanity:
             stages = _stages(
@@ -158,19 +153,33 @@ def evaluate(
     else:
         _print(result)
         _print_stages(stages)
-    if failed:
+    if not all_read:
         raise typer.Exit(1)
 
 
 def _examples(inputs: list[str], network: Network, output: Path | None) -> list[Example]:
     from openvino_xai.evaluate.examples import find_examples
-    from openvino_xai.runtime.search import Search
+    from openvino_xai.runtime.folders.search import Search
 
     search = Search([output])
     examples = find_examples(inputs, network.labels, network.classes, search)
     if search.left_out:
         warn(search.note)
     return examples
+
+
+def _measured(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+    """The rows of images that could be read, after a warning for each other one, and whether that is all of them.
+
+    Raises InputError where none could.
+    """
+    measured = [row for row in rows if not row.get("error")]
+    for row in rows:
+        if row.get("error"):
+            warn(f"skipped: {row['error']}")
+    if not measured:
+        raise InputError("none of the images can be read")
+    return measured, len(measured) == len(rows)
 
 
 def _result(

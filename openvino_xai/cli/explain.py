@@ -37,6 +37,10 @@ _REPORT = (
     "A page (.html) of all these images that needs no network: opacity, classes, filters, sorting, and what the wrong ones "
     "were taken for, where images are named after their class, as n01440764_tench.JPEG, or lie in a folder that is."
 )
+_TARGETS = (
+    "The classes to draw: top:K, all, or ID,ID,...; by default top:1. Of a detector, the boxes: all, boxes:N, or those of "
+    "classes, by ids or labels; by default all."
+)
 
 
 @takes_options
@@ -49,12 +53,14 @@ def explain(
     running: NetworkOptions,
     drawing: StyleOptions,
     working: EngineOptions,
-    targets: Annotated[str, typer.Option(help="The classes to draw: top:K, all, or ID,ID,...")] = "top:1",
+    targets: Annotated[str | None, typer.Option(help=_TARGETS)] = None,
     again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
     report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
     as_json: Json = False,
 ) -> None:
     """Explain images: for each an overlay in its own size (PNG), the raw map (.npy), and a line of what was seen.
+
+    Of a detector, one picture and one file of maps hold all boxes of an image; one without any is drawn as it is.
 
     A model without a hook gets one in memory. The lines are kept in OUTPUT/explanations.jsonl, and what is done is not done
     again, after Ctrl-C or with more images, unless the model, the labels or the image has changed. Files that no run here wrote
@@ -64,7 +70,7 @@ def explain(
     killed, the next run goes on where the files end.
     """
     from openvino_xai.files.writing import check_output
-    from openvino_xai.runtime.reserve import reserved
+    from openvino_xai.runtime.folders.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
     style = drawing.to_style()
@@ -93,7 +99,7 @@ def _in_turn(
     photos: list[Path],
     output: Path,
     load: Callable[[Callable[[int, int], None] | None], Network],
-    targets: str,
+    targets: str | None,
     style: Style,
     conditions: dict[str, Any],
     report: Path | None,
@@ -117,7 +123,8 @@ def _in_turn(
     with progress("explaining", shown=bool(todo)) as show:
         if todo:
             network = load((lambda done, total: show("asking", done, total)) if len(todo) == 1 else None)
-            classes = {} if report is None else known_classes(todo, network.labels, network.classes)
+            labelled = report is not None and not network.is_detector
+            classes = known_classes(todo, network.labels, network.classes) if labelled else {}
             start = time.perf_counter()
             explained = explain_all(network, todo, manifest, targets=targets, style=style, classes=classes)
             for count, outcome in enumerate(explained, start=1):
@@ -145,7 +152,7 @@ def _work_off(
     output: Path,
     working: EngineOptions,
     loader: Callable[[], Load],
-    targets: str,
+    targets: str | None,
     conditions: dict[str, Any],
     as_json: bool,
 ) -> None:
@@ -168,6 +175,14 @@ def _work_off(
 
 
 def _sentence(line: dict[str, Any]) -> str:
+    if "boxes" in line:
+        return f"{line['image']}: {_boxes(line)}; {line['overlay']}"
     best = line["predictions"][0]
     drawn = ", ".join(f"{target['label']} {target['overlay']}" for target in line["targets"])
     return f"{line['image']}: {best['label']} {best['probability']:.1%}; {drawn}"
+
+
+def _boxes(line: dict[str, Any]) -> str:
+    """Each box with its label, its score and its corners in whole pixels."""
+    boxes = [f"{box['label']} {box['score']:.1%} ({', '.join(f'{edge:.0f}' for edge in box['box'])})" for box in line["boxes"]]
+    return ", ".join(boxes) or f"no box to draw with a score of {line['min_score']:.1%} or more"

@@ -39,8 +39,8 @@ def insert(
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
     `saliency_class` [B, K], the classes explained.
     """
+    from openvino_xai.contract import FALLBACKS
     from openvino_xai.files.writing import check_output
-    from openvino_xai.surgery.record import FALLBACKS
 
     source = Path(model)
     target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")
@@ -66,6 +66,7 @@ def insert(
     if fallback:
         why = "; ".join(FALLBACKS[word] for word in fallback)
         warn(f"warning: the runtime did not take the cheaper hook: {why}")
+    converted = [int(record[f"converted_{end}"]) for end in ("from", "to")] if "converted_from" in record else None
     if as_json:
         result = {
             "model": model,
@@ -81,6 +82,7 @@ def insert(
             "targets": record["targets"],
             "scale": record["scale"],
             "fallback": fallback,
+            "converted": converted and dict(zip(("from", "to"), converted, strict=True)),
             "verified": hooked.verified is not None,
             "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
             "difference": None if hooked.verified is None else hooked.verified.difference,
@@ -92,5 +94,7 @@ def insert(
     checked = f"verified in {' and '.join(hooked.verified.runtimes)}" if hooked.verified else "not verified"
     say(
         f"{target}: {record['method']} at {chosen} '{place.name}' ({cells} cells), score {record['score']}, "
-        f"targets {record['targets']}, scale {record['scale']}, {place.cost:.2f} times the operations; {checked}"
+        f"targets {record['targets']}, scale {record['scale']}, {place.cost:.2f} times the operations; "
+        + (f"converted from opset {converted[0]} to {converted[1]}; " if converted else "")
+        + checked
     )

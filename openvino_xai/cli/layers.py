@@ -24,8 +24,8 @@ def layers(
     as_json: Json = False,
 ) -> None:
     """List where a hook can go, best first: name, shape, cells, what it costs, and why not elsewhere."""
+    from openvino_xai.operations.cost import human
     from openvino_xai.surgery.layers import layers as find
-    from openvino_xai.surgery.plan.cost import human
 
     candidates = find(model, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
     if as_json:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.network import Network
-    from openvino_xai.surgery.insert import Hooked
+    from openvino_xai.surgery.hooked import Hooked
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (
@@ -46,6 +46,7 @@ _TARGETS = (
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
+_MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[
@@ -90,12 +91,12 @@ class LayerOptions:
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
 
-    def few(self, targets: str) -> str:
+    def hook_targets(self, targets: str | None) -> str:
         """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
         from openvino_xai.hooks import METHODS
 
-        few = self.method in METHODS and METHODS[self.method].few
-        return ("asked" if targets == "all" else targets) if few else "all"
+        per_class = self.method in METHODS and METHODS[self.method].per_class
+        return ("asked" if targets == "all" else targets or "top:1") if per_class else "all"
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
@@ -125,12 +126,13 @@ class StyleOptions:
     colormap: Annotated[str, typer.Option(help="By matplotlib's name: jet, turbo, viridis, inferno, ...")] = "jet"
     opacity: Annotated[float, typer.Option(help="Of an overlay, from 0 to 1.")] = 0.5
     smoothing: Annotated[str, typer.Option(help="How cells become pixels: bilinear or nearest.")] = "bilinear"
+    each: Annotated[bool, typer.Option("--each", help="Detectors: a picture of each box, beside that of all.")] = False
 
     def to_style(self) -> Style:
         """The style. Raises InputError."""
         from openvino_xai.render.overlay import Kind, Smoothing, Style
 
-        return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing))
+        return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing), self.each)
 
 
 PROBES = "Probes (methods that ask a model without a hook again and again)"
@@ -172,17 +174,24 @@ class NetworkOptions:
     """How a model runs, and what it expects of an image."""
 
     labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None
+    min_score: Annotated[float | None, typer.Option(help=_MIN_SCORE)] = None
     device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU"
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32"
     mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None
     scale_values: Annotated[str | None, _flag("scale_values", "Each channel is divided by these.")] = None
     reverse_input_channels: Annotated[str | None, _flag("reverse_input_channels", "yes feeds RGB, no BGR.")] = None
     resize_type: Annotated[str | None, _flag("resize_type", "standard, crop, fit_to_window(_letterbox).")] = None
+    pad_value: Annotated[str | None, _flag("pad_value", "Of the pixels around a photo that fits a window, 0 to 255.")] = None
     layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
+    def __post_init__(self) -> None:
+        """Raise InputError for a least score that is none."""
+        if self.min_score is not None and not 0 <= self.min_score <= 1:  # NaN is neither
+            raise InputError(f"{self.min_score} is no score of a box; 0 to 1 is expected", options=("min_score",))
+
     def load(
-        self, model: Model, options: LayerOptions, settings: Settings, *, targets: str = "all", verify: bool = True
+        self, model: Model, options: LayerOptions, settings: Settings, *, targets: str | None = "all", verify: bool = True
     ) -> Network:
         """The model, ready to explain `targets`; one without a hook gets one, or is probed, as `options` say.
 
@@ -191,7 +200,7 @@ class NetworkOptions:
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBES
-        from openvino_xai.runtime.network import load
+        from openvino_xai.runtime.loading import load
         from openvino_xai.runtime.probed import probe
 
         hooked = bool(open_model(model).info(RECORD))
@@ -209,19 +218,21 @@ class NetworkOptions:
             )
         else:
             network = load(
-                model if hooked else options.insert(model, verify=verify, targets=options.few(targets)),
+                model if hooked else options.insert(model, verify=verify, targets=options.hook_targets(targets)),
                 device=self.device,
                 precision=self.precision,
             )
-        preprocessing = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
+        others = ("labels", "min_score", "device", "precision")
+        preprocessing = {name: value for name, value in asdict(self).items() if name not in others}
         network.configure(
             labels=_labels(self.labels) if self.labels else None,
             preprocessing={name: value for name, value in preprocessing.items() if value is not None},
+            min_score=self.min_score,
         )
         return network
 
     def loader(
-        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str = "all"
+        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str | None = "all"
     ) -> Callable[[], Network]:
         """A function that loads the model in any process. A model without a hook gets one now, once, in a file in `folder`."""
         from openvino_xai.contract import RECORD
@@ -237,7 +248,7 @@ class NetworkOptions:
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
-            options.insert(model, targets=options.few(targets)).save(path)
+            options.insert(model, targets=options.hook_targets(targets)).save(path)
         return partial(self.load, str(path), LayerOptions(), settings)
 
 
@@ -257,7 +268,7 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
 
     Where a folder or a pattern is searched, what runs wrote, and what lies in `outputs`, is left out.
     """
-    from openvino_xai.runtime.search import Search
+    from openvino_xai.runtime.folders.search import Search
 
     search = Search(outputs)
     photos: dict[Path, None] = {}

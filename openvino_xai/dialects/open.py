@@ -56,6 +56,19 @@ def _open_file(path: Path) -> Deployed:
     raise InputError(f"{path} is no model that is known here: .xml (OpenVINO IR), .onnx, or {', '.join(FRONTENDS)} is expected")
 
 
+def runtimes_of(deployed: Deployed, word: str | None) -> tuple[Runtime, ...]:
+    """The runtimes that a caller's word names (None is the model's own), the model's own first. Raises InputError."""
+    if word is None:
+        return (deployed.runtime,)
+    runtimes = deployed.runtimes
+    if word == "both" and len(runtimes) > 1:
+        return runtimes
+    if word not in runtimes:
+        words = (*runtimes, "both") if len(runtimes) > 1 else runtimes
+        raise InputError(f"runtime '{word}' does not run {deployed.suffix} files: {' or '.join(words)} is expected")
+    return tuple(name for name in runtimes if name == word)
+
+
 def compile_for(deployed: Deployed, runtime: Runtime) -> Running:
     """The model, ready to run in f32 on the CPU by one of its runtimes: an ONNX file may be served by OpenVINO.
 

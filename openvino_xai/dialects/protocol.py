@@ -52,13 +52,26 @@ class Adopted:
     info: Callable[[str], dict[str, str]]
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """How a model came to a newer version of its format, from `before` to `after`: the `original` is only there to be run."""
+
+    original: Deployed
+    before: int
+    after: int
+
+
 class Deployed(Protocol):
-    """A model in one dialect; `runtime` is the dialect's own, first of those in `runtimes` that run its files."""
+    """A model in one dialect; `runtime` is the dialect's own, first of those in `runtimes` that run its files.
+
+    `conversion` is None where the model is read as its file has it.
+    """
 
     suffix: str
     runtime: Runtime
     runtimes: tuple[Runtime, ...]
     native: Any
+    conversion: Conversion | None
 
     @property
     def graph(self) -> Graph:

@@ -36,7 +36,7 @@ class Method(NamedTuple):
     gradients: bool = False
 
     @property
-    def few(self) -> bool:
+    def per_class(self) -> bool:
         """Whether each class has its price, so that only the most probable one is explained unless a caller says more."""
         return self.masks == "nothing" and self.score != "none"
 

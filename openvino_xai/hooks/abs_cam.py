@@ -18,15 +18,15 @@ import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks.channels import quotient, weighed
-from openvino_xai.hooks.site import Site
+from openvino_xai.hooks.site import ImageSite
 
 
-def abs_cam_init(xp: Namespace, site: Site) -> Array:
+def abs_cam_init(xp: Namespace, site: ImageSite) -> Array:
     """Saliency [B, N, K], 0 or more: the channels, each weighed by the mean of its absolute gradient."""
     return weighed(xp, site, _weights(xp, site))
 
 
-def abs_cam(xp: Namespace, site: Site) -> Array:
+def abs_cam(xp: Namespace, site: ImageSite) -> Array:
     """Saliency [B, N, K]: the channels' masks, each weighed by the class's probability of the image under it."""
     cells, weights = site.cells(), _weights(xp, site)
     if site.channels is None or site.channels >= cells.shape[2]:
@@ -40,7 +40,7 @@ def abs_cam(xp: Namespace, site: Site) -> Array:
     return _sum_of_masks(xp, site, channels, xp.multiply(largest, np.repeat(np.eye(classes, dtype=np.float32), most, axis=1)))
 
 
-def _sum_of_masks(xp: Namespace, site: Site, channels: Array, weights: Array) -> Array:
+def _sum_of_masks(xp: Namespace, site: ImageSite, channels: Array, weights: Array) -> Array:
     """Saliency [B, N, K]: of `channels` [B, N, M], those of which the weight [B, K, M] is not 0."""
     low, high = site.enlarged_range(xp.permute_dims(channels, (0, 2, 1)))  # [B, 1, M]
     constant = xp.equal(xp.max(channels, axis=1, keepdims=True), xp.min(channels, axis=1, keepdims=True))
@@ -53,7 +53,7 @@ def _sum_of_masks(xp: Namespace, site: Site, channels: Array, weights: Array) ->
     return xp.matmul(masks, xp.permute_dims(counted, (0, 2, 1)))
 
 
-def _weights(xp: Namespace, site: Site) -> Array:
+def _weights(xp: Namespace, site: ImageSite) -> Array:
     """[B, K, C]: the mean over the cells of the absolute gradient."""
     slopes = site.gradients()
     return xp.mean(xp.maximum(slopes, xp.multiply(slopes, -1.0)), axis=2)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from openvino_xai.errors import LayerError
+from openvino_xai.errors import LayerError, PlanError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Size, at_one, product, text
 from openvino_xai.locate.positions import Place
@@ -67,6 +67,7 @@ class Candidate:
     @property
     def cells(self) -> tuple[Size, Size]:
         """(H, W), of the value that has the fewest."""
+        # one mask serves all values of a cut: a cell of the coarsest is a block of cells of the others
         return min((part.place.grid for part in self.cut), key=lambda grid: at_one(product(grid)))
 
     @property
@@ -82,6 +83,25 @@ class Candidate:
             )
         return others[0]
 
+    def mask_grid(self, grid: tuple[int, int] | None) -> tuple[Size, Size]:
+        """The rows and columns of masks: those of `grid`, which must divide the cells, or one mask a cell. Raises PlanError."""
+        rows, columns = grid or self.cells
+        if grid is not None and any(len(part.place.cells) == 1 for part in self.cut):
+            raise PlanError(
+                f"layer '{self.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
+                options=("grid",),
+            )
+        for height, width in (part.place.grid for part in self.cut):
+            if (height, width) != (rows, columns) and not (_divides(rows, height) and _divides(columns, width)):
+                raise PlanError(
+                    f"layer '{self.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
+                )
+        return rows, columns
+
+
+def _divides(masks: Size, cells: Size) -> bool:
+    return isinstance(cells, int) and isinstance(masks, int) and cells % masks == 0
+
 
 def is_quantised(graph: Graph) -> bool:
     """Whether a model rounds to levels somewhere."""
@@ -90,6 +110,7 @@ def is_quantised(graph: Graph) -> bool:
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
     """Every value with cells on the way from the image to the scores: those that can carry a hook first, the last ahead."""
+    # behind the logits there are classes, and no channels to make a map of
     end = scores.value if scores.activation is None else scores.activation.operand(0)
     separates = paths_through(graph, image, end)
     cuts = []
@@ -148,6 +169,7 @@ def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
 
 def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
     """The values that reach the end through a convolution or a linear layer."""
+    # nodes are in order, so whoever reads a value is gone through before the node that computes it
     reached, weighed = {end}, set[Value]()
     for node in reversed(graph.nodes):
         if not reached.isdisjoint(node.outputs):
@@ -167,6 +189,7 @@ def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Can
         for candidate in choices:
             if candidate.reason is None:
                 return candidate
+        # where none is usable, the first is the last of the network: the one that is most likely meant
         worst = choices[0] if choices else None
         raise LayerError(
             "no layer can carry a hook: "

@@ -93,8 +93,9 @@ def _can_be_scores(graph: Graph, value: Value) -> bool:
 def _activation(value: Value) -> Node | None:
     """The softmax or sigmoid that ends the model, looked for behind changes of layout and type."""
     while (node := value.producer) is not None:
-        if node.kind == "sigmoid" or (node.kind == "softmax" and _over_classes(node)):
+        if squashes(node) and (node.kind == "sigmoid" or _over_classes(node)):
             return node
+        # rounding and layout leave scores on their scale; what other arithmetic does to it is not known
         operation = operation_of(node)
         if operation.moves != "all" and not operation.quantises:
             return None
@@ -102,6 +103,12 @@ def _activation(value: Value) -> Node | None:
     return None
 
 
+def squashes(node: Node) -> bool:
+    """Whether a node makes probabilities of logits."""
+    return node.kind in ("sigmoid", "softmax")
+
+
 def _over_classes(node: Node) -> bool:
+    # a softmax over another axis, as over cells, makes no probabilities of classes
     shape = node.outputs[0].shape or ()
     return [axis % len(shape) for axis in node.attributes["axes"]] == [1] if shape else False

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from openvino_xai.hooks.ablation_cam import ablation_cam
-from openvino_xai.probes.abs_cam import abs_cam
+from openvino_xai.hooks.abs_cam import abs_cam
 from openvino_xai.probes.classifier import Classifier, Settings
 from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
 from openvino_xai.probes.group_cam import group_cam
@@ -32,7 +32,7 @@ class Probe(NamedTuple):
 PROBES: dict[str, Probe] = {
     "score_cam": Probe(score_cam, "layer"),
     "ablation_cam": Probe(partial(hook_maps, ablation_cam), "layer"),
-    "abs_cam": Probe(abs_cam, "layer gradients"),
+    "abs_cam": Probe(partial(hook_maps, abs_cam), "layer gradients"),
     "group_cam": Probe(group_cam, "layer gradients"),
     "rise": Probe(rise),
     "occlusion": Probe(occlusion),

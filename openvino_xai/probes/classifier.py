@@ -68,7 +68,7 @@ class Settings:
             raise InputError(f"a stride of {self.stride} pixels leaves some uncovered: a patch at least as large is expected")
 
 
-def in_chunks(count: int, size: int, progress: Callable[[int, int], None]) -> Iterator[slice]:
+def in_chunks(count: int, size: int, progress: Callable[[int, int], None] = _no_progress) -> Iterator[slice]:
     """Slices of at most `size` over `count` questions; `progress` hears of each when it is answered."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError, OutputError
-from openvino_xai.explanation import SUFFIXES, Explanation
+from openvino_xai.explanation import Explanation
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
@@ -32,7 +32,7 @@ def explain_all(
     photos: Sequence[Path],
     manifest: Manifest,
     *,
-    targets: str,
+    targets: str | None,
     style: Style,
     classes: Mapping[Path, int] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any] | ImageError]:
@@ -58,7 +58,7 @@ def explain_all(
                 try:
                     photo = reading.popleft().result()
                     sizes.append(photo.pixels.nbytes)
-                    task = _writing_task(network, photo, manifest, targets, style, classes)
+                    task = _writing_task(photo, network, manifest, targets=targets, style=style, classes=classes)
                     writing.append((sizes[-1], pool.submit(task)))
                 except ImageError as error:
                     failed: Future[dict[str, Any]] = Future()
@@ -84,14 +84,13 @@ def _read(path: Path) -> _Photo:
 
 
 def _writing_task(
-    network: Network, photo: _Photo, manifest: Manifest, targets: str, style: Style, classes: Mapping[Path, int]
+    photo: _Photo, network: Network, manifest: Manifest, *, targets: str | None, style: Style, classes: Mapping[Path, int]
 ) -> Callable[[], dict[str, Any]]:
     """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
     shown = [classes[photo.path]] if photo.path in classes else []
     with blamed_on(photo.path):
         explanation = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
-    endings = [ending + suffix for ending in explanation.endings for suffix in SUFFIXES]
-    name, claim = manifest.name(str(photo.path), photo.path.stem, endings)
+    name, claim = manifest.name(str(photo.path), photo.path.stem, explanation.file_endings(style))
     facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
     if shown:
         facts["label"] = {"id": shown[0], "label": network.label(shown[0])}
@@ -107,8 +106,7 @@ def _save_files(explanation: Explanation, folder: Path, facts: dict[str, Any], s
         raise
     except InputError as error:  # what cannot be drawn, or be a PNG
         raise ImageError(f"cannot draw {explanation.path}: {error}") from error
-    result = explanation.to_dict()
-    return {**result, **facts, "targets": [{**target, **paths} for target, paths in zip(result["targets"], files, strict=True)]}
+    return {**explanation.to_dict(files), **facts}
 
 
 def _outcome(item: Future[dict[str, Any]]) -> dict[str, Any] | ImageError:

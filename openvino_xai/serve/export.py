@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from openvino_xai.contract import WANTED
+from openvino_xai.contract import WANTED, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError
@@ -14,7 +14,7 @@ from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.literals import code_block, code_span
 from openvino_xai.serve.repository import written_repository
-from openvino_xai.surgery.record import reads, record_of
+from openvino_xai.surgery.record import record_of
 
 Server: TypeAlias = Literal["triton", "ovms", "kserve"]
 PRECISIONS = ("f32", "f16", "bf16", "default")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from openvino_xai.contract import PlanKind, Scale, Score
 from openvino_xai.dialects.protocol import Runtime
-from openvino_xai.errors import NoneRefused, OutputsChanged, PlanError
+from openvino_xai.errors import NoneRefused, OutputsChanged
 from openvino_xai.graph.sizes import Size
 from openvino_xai.hooks import METHODS, Method
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.scores import Scores
-from openvino_xai.surgery.request import Kind, Request, Scale
-from openvino_xai.tail.target import Pick, Score, Target
+from openvino_xai.surgery.request import Request
+from openvino_xai.tail.target import Pick, Target
 
 Gate: TypeAlias = Literal["off", "any", "one"]  # how many images a hook is run for: all, any number, or one at least
 Refusal: TypeAlias = "NoneRefused | OutputsChanged"
@@ -33,7 +34,7 @@ class Decision:
     score: Score
     pick: Pick
     scale: Scale
-    plan: Kind
+    plan: PlanKind
     grid: tuple[Size, Size]
     kernel: str
     gate: Gate
@@ -72,7 +73,7 @@ def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = (
         pick=request.pick,
         scale=request.scale,
         plan=request.plan,
-        grid=grid_at(layer, request.grid),
+        grid=layer.mask_grid(request.grid),
         kernel=request.kernel,
         gate="any" if request.gate else "off",
         isolated=False,
@@ -86,23 +87,3 @@ def in_turn(decision: Decision) -> tuple[Decision, ...]:
     """A decision, and those that are tried where the runtime does not take it, the cheapest first."""
     gates: tuple[Gate, ...] = ("any", "one") if decision.gate == "any" else (decision.gate,)
     return tuple(replace(decision, isolated=isolated, gate=gate) for isolated in (False, True) for gate in gates)
-
-
-def grid_at(layer: Candidate, grid: tuple[int, int] | None) -> tuple[Size, Size]:
-    """The rows and columns of masks: those asked for, which must divide the cells, or one mask a cell. Raises PlanError."""
-    rows, columns = grid or layer.cells
-    if grid is not None and any(len(part.place.cells) == 1 for part in layer.cut):
-        raise PlanError(
-            f"layer '{layer.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
-            options=("grid",),
-        )
-    for height, width in (part.place.grid for part in layer.cut):
-        if (height, width) != (rows, columns) and not (_divides(rows, height) and _divides(columns, width)):
-            raise PlanError(
-                f"layer '{layer.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
-            )
-    return rows, columns
-
-
-def _divides(masks: Size, cells: Size) -> bool:
-    return isinstance(cells, int) and isinstance(masks, int) and cells % masks == 0

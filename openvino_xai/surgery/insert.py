@@ -2,75 +2,38 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from openvino_xai.contract import RECORD
-from openvino_xai.dialects.open import Model
-from openvino_xai.dialects.protocol import Deployed, Runtime
-from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
-from openvino_xai.files.paths import exists
-from openvino_xai.files.writing import check_output, written_whole
+from openvino_xai.dialects.open import Model, open_model, runtimes_of
+from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.errors import LayerError, ModelError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
+from openvino_xai.locate.detector import Detector, as_detector
 from openvino_xai.locate.layers import Candidate
-from openvino_xai.locate.located import Located, Location, Where, locate
-from openvino_xai.surgery.decision import Decision, Refusal, decide, grid_at, in_turn
+from openvino_xai.locate.located import Located, Location, Where
+from openvino_xai.locate.scores import find_scores
+from openvino_xai.operations.cost import human, operations
+from openvino_xai.surgery.decision import Decision, Refusal, decide, in_turn
 from openvino_xai.surgery.emit import emit
+from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layers import Layer, priced
-from openvino_xai.surgery.plan.cost import human, largest, operations
 from openvino_xai.surgery.plan.gate import gated
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.plan.hook import plan as make_plan
 from openvino_xai.surgery.record import entries
 from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.verify.hook import Verified, verify_file, verify_hook
+from openvino_xai.surgery.rows.decision import RowDecision
+from openvino_xai.surgery.rows.insert import insert_rows
+from openvino_xai.surgery.verify.hook import verify_hook
+from openvino_xai.tail.rows.pick import is_of_rows
 from openvino_xai.tail.target import Targets, refuse_unknown
 
 MAX_MEMORY = 2 * 2**30
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
-
-
-class Hooked:
-    """A model that returns maps beside its outputs."""
-
-    def __init__(self, deployed: Deployed, record: Mapping[str, str], layer: Layer, verified: Verified | None) -> None:
-        self._deployed = deployed
-        self.record = dict(record)
-        self.layer = layer
-        self.verified = verified
-
-    @property
-    def deployed(self) -> Deployed:
-        """The model in its dialect."""
-        return self._deployed
-
-    @property
-    def model(self) -> Any:
-        """The model as an object, of the kind that came in: `ov.Model` or `onnx.ModelProto`."""
-        return self._deployed.object()
-
-    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
-        """Write the model, whole or not at all, and return its path.
-
-        Raises InputError where the path has another suffix than the model's kind or, without `force`, exists, and OutputError
-        where it cannot be written.
-        """
-        target = Path(path)
-        if target.suffix != self._deployed.suffix:
-            raise InputError(f"{target} does not end in {self._deployed.suffix}, which this model is written as")
-        check_output(target)
-        if exists(target) and not force:
-            raise InputError(f"{target} exists; choose another output or overwrite it with force", options=("force",))
-        with written_whole(target) as temporary:
-            self._deployed.save(temporary)
-            if self.verified is not None:
-                verify_file(temporary, self.verified)
-        return target
 
 
 def insert(
@@ -91,6 +54,8 @@ def insert(
     max_memory: int = MAX_MEMORY,
     gate: bool = False,
     channels: int | None = None,
+    cut: str | None = None,
+    boxes: str | None = None,
     verify: bool = True,
     runtime: str | None = None,
 ) -> Hooked:
@@ -117,11 +82,23 @@ def insert(
     `channels` is how many channels `abs_cam` asks about for each class, those of the largest mean absolute gradient; None is
     all. Where a layer has no more, all are asked about.
 
+    A detector has rows in place of classes. `targets` are then `boxes:D`, the D best boxes of each image, which come with
+    outputs `saliency_index`, `saliency_class`, `saliency_box` and `saliency_score`; or `asked:D`, rows that inputs
+    `explain_index` and `explain_class` [B, D] tell. `method` is `layer_cam` or `hires_cam`, of the gradient of a row's
+    log-odds; `cut` the set of layers, `backbone` (before levels mix) or `heads` (the inputs of the heads), where `layer` names
+    none, joined by commas; `boxes` the format of the boxes, where the model does not tell it.
+
     `verify` runs both models before anything is returned, by the `runtime` that will serve the file: `onnxruntime` or
     `openvino`, or `both`; None is the model's own. What holds to the bit in one may change a bit in the other.
 
     Raises an OvxaiError that names what is in the way.
     """
+    where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+    deployed = open_model(model)
+    detector = _detector(deployed, where, targets, of_rows=cut is not None or boxes is not None)
+    if detector is not None:
+        of_rows = RowDecision.parse(method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, gate=gate)
+        return insert_rows(detector, of_rows, runtimes_of(deployed, runtime) if verify else (), max_memory)
     request = Request.parse(
         method=method,
         score=score,
@@ -133,9 +110,8 @@ def insert(
         gate=gate,
         channels=channels,
     )
-    where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
-    located = locate(model, where)
-    runtimes = _runtimes(located.deployed, runtime) if verify else ()
+    located = Located.of(deployed, where)
+    runtimes = runtimes_of(located.deployed, runtime) if verify else ()
     refuse_unknown(request.pick, located.scores.classes)
     location = located.at(located.choose(request.method))
     refusals: list[Refusal] = []
@@ -151,17 +127,15 @@ def insert(
     raise refusals[-1]
 
 
-def _runtimes(original: Deployed, runtime: str | None) -> tuple[Runtime, ...]:
-    """The runtimes that a caller names, the model's own first. Raises InputError."""
-    if runtime is None:
-        return (original.runtime,)
-    runtimes = original.runtimes
-    if runtime == "both" and len(runtimes) > 1:
-        return runtimes
-    if runtime not in runtimes:
-        words = (*runtimes, "both") if len(runtimes) > 1 else runtimes
-        raise InputError(f"runtime '{runtime}' does not run {original.suffix} files: {' or '.join(words)} is expected")
-    return tuple(name for name in runtimes if name == runtime)
+def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_rows: bool) -> Detector | None:
+    """The model as a detector, where rows are asked for, or it is no classifier; else None. Raises ModelError."""
+    if of_rows or (isinstance(targets, str) and is_of_rows(targets)):
+        return Detector.of(deployed, where)
+    try:
+        find_scores(deployed.graph, where.scores)
+    except ModelError as error:
+        return as_detector(deployed, where, error)
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,17 +161,17 @@ def _drafted(located: Located, location: Location, request: Request, decision: D
     twin = located.deployed.twin()
     here = location.within(twin.graph)
     decision, plan = _fitting(here, decision, max_memory)
-    if largest(plan) > max_memory:
+    if plan.largest > max_memory:
         grid = request.grid
         fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
-        raise _too_large(location.layer, largest(plan), max_memory, fits)
+        raise _too_large(location.layer, plan.largest, max_memory, fits)
     layer = priced(twin.graph, here.layer, plan, operations(twin.graph.nodes))
     if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
         _refuse_shallow(layer, decision.method)
     if decision.gate != "off":
         plan = gated(plan, shape_of(here.layer.value)[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
-    record = entries(decision, here, layer, len(plan.splices))
+    record = entries(decision, here, layer, len(plan.splices), conversion=located.deployed.conversion)
     twin.set_info(RECORD, record)
     return _Draft(twin, decision, record, layer, bool(plan.splices) or decision.traits.masks == "nothing")
 
@@ -205,7 +179,7 @@ def _drafted(located: Located, location: Location, request: Request, decision: D
 def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:
     """A decision and its plan, in as many chunks as it takes to stay below the limit, if any number does."""
     plan = make_plan(location, decision)
-    while decision.traits.few and decision.chunks < CHUNKS and largest(plan) > max_memory:
+    while decision.traits.per_class and decision.chunks < CHUNKS and plan.largest > max_memory:
         decision = replace(decision, chunks=2 * decision.chunks)
         plan = make_plan(location, decision)
     return decision, plan
@@ -226,7 +200,7 @@ def _too_large(candidate: Candidate, needed: int, limit: int, fits: str | None) 
 def _fits(location: Location, decision: Decision, grid: tuple[int, int] | None, limit: int) -> bool:
     """Whether what was decided can be planned at another layer, below the limit."""
     try:
-        return largest(make_plan(location, replace(decision, grid=grid_at(location.layer, grid)))) <= limit
+        return make_plan(location, replace(decision, grid=location.layer.mask_grid(grid))).largest <= limit
     except PlanError:
         return False
 

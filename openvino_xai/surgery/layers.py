@@ -11,8 +11,8 @@ from openvino_xai.graph.model import Graph
 from openvino_xai.graph.sizes import readable
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Where, locate
+from openvino_xai.operations.cost import depth, operations
 from openvino_xai.surgery.decision import decide
-from openvino_xai.surgery.plan.cost import added, depth, largest, operations
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.plan.hook import plan as make_plan
 from openvino_xai.surgery.request import Request
@@ -82,8 +82,8 @@ def priced(graph: Graph, candidate: Candidate, plan: Plan | None, plain: int) ->
         candidate.name,
         readable(candidate.value.shape or ()),
         readable(candidate.cells),
-        None if plan is None else 1 + added(plan) / max(plain, 1),
-        None if plan is None else largest(plan),
+        None if plan is None else 1 + plan.operations / max(plain, 1),
+        None if plan is None else plan.largest,
         candidate.reason,
         candidate.method,
         depth(graph, candidate.value, plain),

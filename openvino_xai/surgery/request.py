@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast, get_args
+from typing import cast
 
+from openvino_xai.contract import PLANS, SCORES, PlanKind, Scale, Score
 from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
-from openvino_xai.tail.target import All, AtRunTime, Pick, Score, Targets, parse_pick
+from openvino_xai.tail.target import All, AtRunTime, Pick, Targets, parse_pick
 
-Scale: TypeAlias = Literal["unit", "u8", "none"]
-Kind: TypeAlias = Literal["lazy", "direct"]
-
-SCORES = get_args(Score)
-PLANS = get_args(Kind)
 CHOOSY = "abs_cam"  # the method that can be told how many channels it asks about
 
 
@@ -32,7 +28,7 @@ class Request:
     score: Score | None = None
     pick: Pick = field(default_factory=All)
     scale: Scale = "unit"
-    plan: Kind = "lazy"
+    plan: PlanKind = "lazy"
     grid: tuple[int, int] | None = None
     kernel: str = "gaussian"
     gate: bool = False
@@ -65,8 +61,8 @@ class Request:
                 raise InputError(f"{word} '{value}' is not known: one of {', '.join(expected)} is expected")
         check_channels(channels, method)
         size = None if grid is None else rows_and_columns("grid", grid)
-        few = method is not None and METHODS[method].few
-        pick = parse_pick(targets if targets is not None else "top:1" if few else "all")
+        per_class = method is not None and METHODS[method].per_class
+        pick = parse_pick(targets if targets is not None else "top:1" if per_class else "all")
         if gate and isinstance(pick, AtRunTime):
             raise InputError("a gate says which images are explained, and `asked` which class of all of them: one of both")
         return cls(
@@ -74,7 +70,7 @@ class Request:
             cast("Score | None", score),
             pick,
             cast(Scale, scale),
-            cast(Kind, plan),
+            cast(PlanKind, plan),
             size,
             kernel,
             gate,

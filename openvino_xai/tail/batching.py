@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, Size
 from openvino_xai.graph.trace import Trace, shape_of
@@ -21,6 +20,9 @@ from openvino_xai.operations.axes import Source
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import Rows
+from openvino_xai.tail.walk import refused
+
+REPEATED = "repeated over rows"
 
 
 def repeat_over_rows(
@@ -41,7 +43,7 @@ def repeat_over_rows(
     axes = axes_of(node)
     if axes is None:
         why = "its shapes are not known" if node.kind else "the operation is not one that is known to treat rows alike"
-        raise PlanError(f"{node} cannot be repeated over rows: {why}", node=node.name)
+        raise refused(node, REPEATED, why)
     count = next(iter(operands.values())).count
     span = _row_span(node, operands)
     shapes = [span.resized(shape(output), count) for output in node.outputs]
@@ -74,14 +76,9 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[So
     if along and shape[along[0]] != 1 and (single_image := of_one_image(graph, trace, value, along[0])) is not None:
         value, shape = single_image, shape_of(single_image)
     if along and shape[along[0]] != 1:
-        raise PlanError(
-            f"{node} cannot be repeated over rows: its operand '{value.name}' differs from image to image", node=node.name
-        )
+        raise refused(node, REPEATED, f"its operand '{value.name}' differs from image to image")
     if not is_fixed(graph, value):  # of a model for one image, this has size 1 along the batch, too
-        raise PlanError(
-            f"{node} cannot be repeated over rows: its operand '{value.name}' depends on the input beside the layer",
-            node=node.name,
-        )
+        raise refused(node, REPEATED, f"its operand '{value.name}' depends on the input beside the layer")
     if along and operation_of(node).joins:  # nothing broadcasts here: a join needs as many rows of each operand
         return trace.broadcast_to(value, (*shape[: along[0]], count, *shape[along[0] + 1 :]))
     return value
@@ -125,5 +122,5 @@ def _row_span(node: Node, operands: Mapping[int, Rows]) -> Span:
     spans = {follow(node, index, rows.span) for index, rows in operands.items()}
     span = spans.pop() if len(spans) == 1 else None
     if span is None:
-        raise PlanError(f"{node} cannot be repeated over rows: it mixes the items of a batch", node=node.name)
+        raise refused(node, REPEATED, "it mixes the items of a batch")
     return span

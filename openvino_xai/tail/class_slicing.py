@@ -9,7 +9,7 @@ If each image explains classes of its own, a linear layer multiplies the rows of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Size, product
@@ -18,6 +18,7 @@ from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import Rows
 from openvino_xai.tail.target import Columns
+from openvino_xai.tail.walk import inside, reverse
 
 
 def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], classes: int) -> dict[Value, int]:
@@ -26,39 +27,23 @@ def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], clas
     The end has `classes` classes on axis 1. No start value is among them: the model computes all of it. Nor is a value that
     some node reads for all classes.
     """
-    inside = {value for node in nodes for value in node.outputs} | set(start)
-    class_axis = {end: 1}
-    for node in reversed(nodes):
-        axis = class_axis.get(node.outputs[0])
-        axes = axes_of(node)
-        if axis is None or axes is None or len(node.outputs) > 1:
-            continue
-        sources = axes[0][axis]
+    computed, mixed = inside(nodes, start), set(start)
+
+    def axes_of_operands(node: Node, outputs: Mapping[int, int | None]) -> Iterator[tuple[int, int | None]]:
+        axis, axes = None if node.outputs[0] in mixed else outputs.get(0), axes_of(node)
+        if axis is not None and (axes is None or len(node.outputs) > 1):
+            return
+        sources = axes[0][axis] if axes is not None and axis is not None else []
         if not sources or any(not source.exact for source in sources):
-            del class_axis[node.outputs[0]]  # it mixes classes, and computes all of them
-            continue
-        for source in sources:
-            operand = node.operand(source.operand)
-            # an operand of another size broadcasts over the classes, and has none of its own
-            if operand in inside and shape_of(operand)[source.axis] == classes:
-                class_axis[operand] = source.axis
-    return _closed(nodes, class_axis, start)
+            mixed.add(node.outputs[0])  # the node mixes classes, so it computes all of them, and reads all
+            sources = []
+        # an operand of another size broadcasts over the classes, and has none of its own
+        operand_axis = {s.operand: s.axis for s in sources if shape_of(node.operand(s.operand))[s.axis] == classes}
+        yield from ((index, operand_axis.get(index)) for index, value in node.operands if value in computed)
 
-
-def _closed(nodes: Sequence[Node], class_axis: dict[Value, int], start: Collection[Value]) -> dict[Value, int]:
-    """Without the start values, and without each value of which some node reads all classes."""
-    for value in start:
-        class_axis.pop(value, None)
-    changed = True
-    while changed:  # a value that leaves makes its own node one that reads all classes
-        changed = False
-        for node in nodes:
-            reads_all = node.outputs[0] not in class_axis
-            for _, value in node.operands:
-                if reads_all and value in class_axis:
-                    del class_axis[value]
-                    changed = True
-    return class_axis
+    class_axis: dict[Value, int | None] = {end: 1}  # None: some node reads all classes
+    axis_of = reverse(nodes, class_axis, axes_of_operands, lambda first, second: None if first is None else second)
+    return {value: axis for value, axis in axis_of.items() if axis is not None and value not in mixed}
 
 
 def can_differ(nodes: Sequence[Node], class_axis: Mapping[Value, int], *, by_channel: bool = False) -> bool:
@@ -72,18 +57,18 @@ def can_differ(nodes: Sequence[Node], class_axis: Mapping[Value, int], *, by_cha
         is_linear_layer(layers[0]) if by_channel else layers[0].kind == "matmul" and is_linear_layer(layers[0])
     ):
         return False
-    inside = {value for node in nodes for value in node.outputs}
+    computed = inside(nodes, ())
     return all(
-        _treats_each_alone(node, pools=by_channel) and not _reads_all(node, inside, class_axis)
+        _treats_each_alone(node, pools=by_channel) and not _reads_all(node, computed, class_axis)
         for node in chosen
         if node is not layers[0]
     )
 
 
-def _reads_all(node: Node, inside: Collection[Value], class_axis: Mapping[Value, int]) -> bool:
+def _reads_all(node: Node, computed: Collection[Value], class_axis: Mapping[Value, int]) -> bool:
     """Whether a node takes the explained classes from a value of the tail that has all of them, as behind a softmax."""
     axis = class_axis[node.outputs[0]]
-    others = [index for index, value in node.operands if value in inside and value not in class_axis]
+    others = [index for index, value in node.operands if value in computed and value not in class_axis]
     return any(class_axis_of(node, index, axis) is not None for index in others)
 
 
@@ -170,6 +155,7 @@ def linear_layer_of_channels(
     """
     batch, _ = sizes
     _, channels, *others = shape_of(value)
+    # T * C products an image, where masked copies of the features would be M * C numbers an image
     weights = _weights(trace, node, columns)
     each = trace.multiply(
         trace.reshape(weights, (*shape_of(weights), 1)), trace.reshape(value, (batch, 1, channels, product(others)))

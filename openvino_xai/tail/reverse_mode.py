@@ -11,7 +11,7 @@ else. And an axis along which an adjoint is the same everywhere stays of size 1,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,9 +26,12 @@ from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.table import operation_of
+from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.target import Columns, Target
-from openvino_xai.tail.walk import between
+from openvino_xai.tail.walk import between, forward, refused, reverse
+
+DIFFERENTIATED = "differentiated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ class Backward:
         self._cut, self._end, self._target = tuple(cut), target.read, target
         self._nodes = between(graph, set(cut), self._end)
         self.items = batch * copies
-        self._again = forward or (_computed_again(trace, self._cut, self._nodes) if apart else {})
+        self._again = forward or (computed_again(trace, self._cut, self._nodes) if apart else {})
         self.spans = self._followed()
         self._rows: dict[tuple[Value, Span], Value] = {}
 
@@ -78,45 +81,33 @@ class Backward:
 
         Raises PlanError, which names the operation that has no derivative here, or the value that the scores do not depend on.
         """
-        adjoints: dict[Value, Adjoint] = {self._end: self._squashed(self._seed)}
-        for node in reversed(self._nodes):
-            reached = [adjoints[value] for value in node.outputs if value in adjoints]
-            if not reached:
-                continue
-            operation = operation_of(node)
-            output_adjoint = self._of_parts(node, adjoints) if operation.splits else reached[0]
-            if (rule := operation.adjoint) is None:
-                raise PlanError(f"{node} cannot be differentiated: no rule knows the operation", node=node.name)
-            if output_adjoint.by_class and not self._stays_small(node):  # a row needs its image from here on
-                output_adjoint = self.as_rows(output_adjoint)
-            step = _Step(self, node, output_adjoint)
-            for index, operand in node.operands:
-                if operand in self.spans and index not in operation.controls and index not in operation.selectors:
-                    with understood(node):
-                        adjoint = rule(step, index, output_adjoint.value)
-                    operand_adjoint = Adjoint(adjoint, self.spans[operand], output_adjoint.by_class)
-                    adjoints[operand] = self._added(adjoints.get(operand), operand_adjoint)
+        adjoints = reverse(self._nodes, {self._end: self._squashed(self._seed)}, self._pulled_back, self._added)
         for value in self._cut:
             if value not in adjoints:
                 raise PlanError(f"the scores do not depend on '{value.name}' in a way that has a derivative", node=value.name)
         return tuple(self.as_rows(adjoints[value]).value for value in self._cut)
+
+    def _pulled_back(self, node: Node, outputs: Mapping[int, Adjoint]) -> Iterator[tuple[int, Adjoint]]:
+        """The adjoint of each operand of a node, from those of its outputs. Raises PlanError."""
+        operation = operation_of(node)
+        output_adjoint = self._of_parts(node, outputs) if operation.splits else next(iter(outputs.values()))
+        if (rule := operation.adjoint) is None:
+            raise refused(node, DIFFERENTIATED, "no rule knows the operation")
+        if output_adjoint.by_class and not self._stays_small(node):  # a row needs its image from here on
+            output_adjoint = self.as_rows(output_adjoint)
+        step = _Step(self, node, output_adjoint)
+        for index, operand in node.operands:
+            if operand in self.spans and index not in operation.controls and index not in operation.selectors:
+                with understood(node):
+                    adjoint = rule(step, index, output_adjoint.value)
+                yield index, Adjoint(adjoint, self.spans[operand], output_adjoint.by_class)
 
     # ---- where rows are ----
 
     def _followed(self) -> dict[Value, Span]:
         """Where the images are in every value between the cut and the end. Raises PlanError where they are mixed."""
         # the rows of a class take the place of its image: if images were mixed, so would rows of other images
-        spans = dict.fromkeys(self._cut, FIRST)
-        for node in self._nodes:
-            controls = operation_of(node).controls
-            inside = [(index, value) for index, value in node.operands if value in spans and index not in controls]
-            output_spans = {follow(node, index, spans[value]) for index, value in inside}
-            span = output_spans.pop() if len(output_spans) == 1 else None
-            if span is None:
-                raise PlanError(
-                    f"{node} cannot be differentiated: it mixes images, or its shapes are not known", node=node.name
-                )
-            spans.update(dict.fromkeys(node.outputs, span))
+        spans = forward(self._nodes, dict.fromkeys(self._cut, FIRST), span_of_images)
         if spans[self._end] != FIRST:
             raise PlanError(f"'{self._end.name}' has its batch on axis {spans[self._end].axis}; axis 0 is expected, alone")
         return spans
@@ -212,41 +203,33 @@ class Backward:
         rows, y = self.as_rows(seed), self.read(self._end, FIRST)
         return replace(rows, value=self._target.adjoint(self.xp, y, rows.value))
 
-    def _of_parts(self, node: Node, adjoints: Mapping[Value, Adjoint]) -> Adjoint:
+    def _of_parts(self, node: Node, outputs: Mapping[int, Adjoint]) -> Adjoint:
         """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
         parts = []
-        for value in node.outputs:
+        for index, value in enumerate(node.outputs):
             shape = self.shape(value, self.spans[value], False)
-            if value in adjoints:
-                parts.append(self.xp.broadcast_to(self.as_rows(adjoints[value]).value, shape))
+            if index in outputs:
+                parts.append(self.xp.broadcast_to(self.as_rows(outputs[index]).value, shape))
             else:
                 zero = np.zeros((1,) * len(shape), node.operand(0).dtype)
                 parts.append(self.xp.broadcast_to(zero, shape))
         return Adjoint(self.xp.concat(parts, axis=node.attributes["axis"]), self.spans[node.outputs[0]], False)
 
-    def _added(self, old: Adjoint | None, new: Adjoint) -> Adjoint:
+    def _added(self, old: Adjoint, new: Adjoint) -> Adjoint:
         """The sum of the adjoints that two readers of a value give it."""
-        if old is None:
-            return new
         if old.by_class != new.by_class:
             old, new = self.as_rows(old), self.as_rows(new)
         return replace(new, value=self.xp.add(old.value, new.value))
 
 
-def _computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -> dict[Value, Value]:
-    """The values of nodes, computed once more from the cut on, by copies that no runtime merges with the nodes."""
-    again: dict[Value, Value] = {}
-    for value in cut:
-        assert value.dtype is not None
-        lowest = np.array(np.finfo(value.dtype).min, value.dtype)
-        again[value] = trace.maximum(
-            tapped(trace, value), lowest
-        )  # changes nothing, but hides that copies read the same: runtimes merge nodes that do
-    for node in nodes:
-        inputs = [value if value is None else again.get(value, value) for value in node.inputs]
-        copies = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
-        again.update(zip(node.outputs, copies, strict=True))
-    return again
+def span_of_images(node: Node, operands: Mapping[int, Span]) -> list[Span]:
+    """Where the images are in the outputs of a node. Raises PlanError where it mixes them, or has them in two places."""
+    controls = operation_of(node).controls
+    output_spans = {follow(node, index, span) for index, span in operands.items() if index not in controls}
+    span = output_spans.pop() if len(output_spans) == 1 else None
+    if span is None:
+        raise refused(node, DIFFERENTIATED, "it mixes images, or its shapes are not known")
+    return [span] * len(node.outputs)
 
 
 class _Step:

@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
+from openvino_xai.graph.sizes import Dim, Shape, Size, concrete, product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
@@ -27,15 +27,20 @@ from openvino_xai.operations.axes import Axes
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.record import Reduction
 from openvino_xai.operations.table import axes_of, operation_of
-from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, tapped
+from openvino_xai.tail.algebra import MaskRules
+from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, spans_of, tapped
+from openvino_xai.tail.masks import BlockMask, Mask
+from openvino_xai.tail.target import Columns
 
 
-class CellRules:
-    """The rules for `batch` images and a `grid`, (H, W), of masks."""
+class CellRules(MaskRules[MaskedCells]):
+    """The rules for `batch` images, of which each has a copy for each `mask`."""
 
-    def __init__(self, graph: Graph, trace: Trace, batch: Size, grid: tuple[Size, Size]) -> None:
-        self._graph, self._trace = graph, trace
-        self._batch, self._grid = batch, grid
+    by_channel = False
+
+    def __init__(self, graph: Graph, trace: Trace, batch: Size, mask: Mask) -> None:
+        super().__init__(graph, trace)
+        self.batch, self.mask = batch, mask
 
     def step(
         self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
@@ -52,77 +57,31 @@ class CellRules:
         flat = operands.get(0)
         return self._linear_layer(node, flat) if isinstance(flat, FlattenedCells) and len(operands) == 1 else None
 
+    def of_classes(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
+        """The output of a linear layer for these classes, for masks that can be a factor of its product; else None."""
+        return None
+
     # -- what treats every cell alike
 
     def _alike(self, node: Node, masked: Mapping[int, MaskedCells]) -> list[Masked] | None:
         """The outputs of a node that treats every cell alike, beside operands that are the same for all images."""
         output_axes = axes_of(node)
-        if output_axes is None:
+        place = None if output_axes is None else _placed(output_axes[0], masked)
+        if output_axes is None or place is None or place.batch != 0:
             return None
-        placed = [_placed(axes, masked) for axes in output_axes]
-        beside = [(index, value) for index, value in node.operands if index not in masked]
-        for place, axes in zip(placed, output_axes, strict=True):
-            if place is None or place.batch != 0:
+        for index, value in node.operands:
+            if index in masked:
+                continue
+            # if one differed from image to image, the rest would
+            along = [source.axis for source in output_axes[0][place.batch] if source.operand == index]
+            if any(shape_of(value)[axis] != 1 for axis in along):
                 return None
-            for index, value in beside:  # if one differed from image to image, the rest would
-                along = [s.axis for s in axes[place.batch] if s.operand == index]
-                if any(shape_of(value)[axis] != 1 for axis in along):
-                    return None
-        if any(not is_fixed(self._graph, value) for index, value in beside if index not in operation_of(node).controls):
-            return None
+            if index not in operation_of(node).controls and not is_fixed(self._graph, value):
+                return None
         values = self._values(node, masked)
-        rests = self._rests(node, masked, [place for place in placed if place is not None], output_axes)
-        return [MaskedCells(v, r, p) for v, r, p in zip(values, rests, placed, strict=True) if p is not None]
-
-    def _values(self, node: Node, masked: Mapping[int, MaskedCells]) -> tuple[Value, ...]:
-        """What the model computes of the values: its own outputs, if its node reads these values."""
-        if all(features.value is node.operand(index) for index, features in masked.items()):
-            return node.outputs
-        if operation_of(node).takes_shape:
-            return (self._trace.shaped(node.kind, masked[0].value, shape_of(node.outputs[0])),)
-        inputs = [masked[i].value if i in masked else value for i, value in enumerate(node.inputs)]
-        return self._trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
-
-    def _rests(
-        self, node: Node, masked: Mapping[int, MaskedCells], places: list[Place], output_axes: list[Axes]
-    ) -> list[Value | None]:
-        """The operation applied to the rests of its operands; None, which stands for 0, if it makes zeros of zeros."""
-        zeros = all(features.rest is None for features in masked.values())
-        if zeros and operation_of(node).gives_zero(node, masked, self._graph.constant):
-            return [None] * len(node.outputs)
-        inputs = [self._rest(masked[i]) if i in masked else value for i, value in enumerate(node.inputs)]
-        shapes: list[Shape] = []
-        for value, place, axes in zip(node.outputs, places, output_axes, strict=True):
-            shape = list(shape_of(value))
-            shape[place.batch] = 1
-            for axis in place.cells:
-                sizes = [shape_of(operand)[s.axis] for s in axes[axis] if (operand := inputs[s.operand]) is not None]
-                shape[axis] = next((size for size in sizes if size != 1), 1)
-            shapes.append(tuple(shape))
-        if operation_of(node).joins:
-            inputs = [
-                self._stretched(operand, masked[i], shapes[0], places[0]) if i in masked else operand
-                for i, operand in enumerate(inputs)
-                if operand
-            ]
-        if operation_of(node).takes_shape:
-            return [self._trace.shaped(node.kind, self._rest(masked[0]), shapes[0])]
-        return list(self._trace.repeat(node, inputs, shapes))
-
-    def _stretched(self, rest: Value, features: MaskedCells, shape: Shape, place: Place) -> Value:
-        """A rest with as many cells as others: a join broadcasts nothing."""
-        sizes = list(shape_of(rest))
-        for rest_axis, axis in zip(features.place.cells, place.cells, strict=True):
-            sizes[rest_axis] = shape[axis]
-        return self._trace.broadcast_to(rest, tuple(sizes))
-
-    def _rest(self, features: MaskedCells) -> Value:
-        """The rest as a value, zeros where it is None."""
-        if features.rest is not None:
-            return features.rest
-        ones = (features.place.batch, *features.place.cells)
-        shape = tuple(1 if axis in ones else at_one(size) for axis, size in enumerate(shape_of(features.value)))
-        return Value("zeros", shape, features.value.dtype, data=np.zeros(shape, features.value.dtype or np.float32))
+        keeps_zero = operation_of(node).gives_zero(node, masked, self._graph.constant)
+        rests = self._rests(node, masked, spans_of(place), keeps_zero=keeps_zero)
+        return [MaskedCells(value, rest, place) for value, rest in zip(values, rests, strict=True)]
 
     # -- reductions over all cells
 
@@ -133,9 +92,11 @@ class CellRules:
             return None
         if how in ("max", "min") and _differs(features):
             return None  # the largest rest elsewhere differs from mask to mask
-        xp, masks = self._trace, product(self._grid)
+        xp, masks = self._trace, self.mask.count
+        # sum over cells of copy n: v_n + sum of the rest over the cells but n; a mean divides this by the number of all cells
         rows = self._of_blocks(features.value, features.place, how)
         if how in ("max", "min"):
+            # a single mask keeps all cells, and leaves nothing to the rest
             rows = rows if masks == 1 else self._extreme(rows, features, how)
         else:
             sizes = shape_of(features.value)
@@ -148,7 +109,7 @@ class CellRules:
                     if isinstance(count, int)
                     else xp.divide(rows, self._number(count, features.value))
                 )
-        return [Rows(xp.reshape(rows, (self._batch * masks, *shape(node.outputs[0])[1:])))]
+        return [Rows(xp.reshape(rows, (self.batch * masks, *shape(node.outputs[0])[1:])))]
 
     def _extreme(self, rows: Value, features: MaskedCells, how: str) -> Value:
         """The larger (or smaller) of what a mask keeps and of the rest."""
@@ -162,23 +123,20 @@ class CellRules:
         moved = xp.permute_dims(tapped(xp, value), (place.batch, *place.cells, *others))
         sizes = [shape[axis] for axis in others]
         if not self._single(value, place):
-            (height, width), (grid_height, grid_width) = (shape[axis] for axis in place.cells), self._grid
-            assert (
-                isinstance(height, int)
-                and isinstance(width, int)
-                and isinstance(grid_height, int)
-                and isinstance(grid_width, int)
+            assert isinstance(self.mask, BlockMask)
+            height, width, grid_height, grid_width = concrete(
+                (*(shape[axis] for axis in place.cells), *self.mask.grid), f"the cells of '{value.name}'"
             )
             split = xp.reshape(
                 moved, (shape[place.batch], grid_height, height // grid_height, grid_width, width // grid_width, *sizes)
             )
             reduce = {"max": xp.max, "min": xp.min}.get(how, xp.sum)
             moved = reduce(split, axis=(2, 4))
-        return xp.reshape(moved, (shape[place.batch] * product(self._grid), *sizes))
+        return xp.reshape(moved, (shape[place.batch] * self.mask.count, *sizes))
 
     def _single(self, value: Value, place: Place) -> bool:
         """Whether a mask keeps one cell, and not a block of them."""
-        return product(self._grid) == product(shape_of(value)[axis] for axis in place.cells)
+        return self.mask.count == product(shape_of(value)[axis] for axis in place.cells)
 
     def _of_one_cell(self, rest: Value, place: Place) -> Value:
         """[1, ...]: a rest that is the same for all cells, without the axes of cells."""
@@ -186,7 +144,7 @@ class CellRules:
 
     def _rest_elsewhere(self, rest: Value, features: MaskedCells, count: Size) -> Value:
         """[1, ...], or [B * N, ...] if it depends on n: the sum of the rest over the cells that mask n does not keep."""
-        xp, place, masks = self._trace, features.place, product(self._grid)
+        xp, place, masks = self._trace, features.place, self.mask.count
         if not _differs(features):  # the sum is a multiple, and no node has to reduce
             cell_rest = self._of_one_cell(rest, place)
             if isinstance(count, int) and isinstance(masks, int):
@@ -200,8 +158,8 @@ class CellRules:
         everywhere = xp.sum(full_rest, axis=place.cells)
         elsewhere = xp.subtract(everywhere, self._of_blocks(full_rest, place, "sum"))  # [N, ...]
         others = shape_of(elsewhere)[1:]
-        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, masks, *others)), (self._batch, masks, *others))
-        return xp.reshape(one_each, (self._batch * masks, *others))
+        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, masks, *others)), (self.batch, masks, *others))
+        return xp.reshape(one_each, (self.batch * masks, *others))
 
     def _number(self, count: Size, like: Value) -> Value:
         """[1], in the type of `like`: a number of cells that only a run knows."""
@@ -238,7 +196,7 @@ class CellRules:
         """Masked cells that a reshape flattens to [B, everything else]."""
         shape = shape_of(node.outputs[0]) if operation_of(node).lays_out and node.outputs[0].shape else ()
         features = masked.get(0)
-        if features is None or len(shape) != 2 or features.place.batch != 0 or shape[0] != self._batch:
+        if features is None or len(shape) != 2 or features.place.batch != 0 or shape[0] != self.batch:
             return None
         return [FlattenedCells(features, node.outputs[0])]
 
@@ -263,16 +221,17 @@ class CellRules:
             return None
         xp, weights = self._trace, node.operand(1)
         others = [axis for axis in range(1, len(shape)) if axis not in place.cells]
-        masks, depth = product(self._grid), product(shape[axis] for axis in others)
+        masks, depth = self.mask.count, product(shape[axis] for axis in others)
         out_features = shape_of(node.outputs[0])[-1]
         last = 0 if attributes.get("transpose_b") else len(sizes)  # where the weights have their outputs
         split = xp.reshape(weights, (out_features, *sizes) if last == 0 else (*sizes, out_features))
         offset = -1 if last else 0
         axes = (*(axis + offset for axis in (*place.cells, *others)), last)
+        # x W is the sum over the cells of x_n W_n; with a rest of 0, copy n has only the term of cell n
         blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, out_features))
         moved = xp.permute_dims(tapped(xp, features.value), (*place.cells, 0, *others))
         rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)
-        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, out_features))
+        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self.batch * masks, out_features))
         # ONNX's Gemm scales the product by alpha, and what it adds by beta
         rows = rows if attributes.get("alpha", 1.0) == 1 else xp.multiply(rows, attributes["alpha"])
         if len(node.inputs) > 2 and node.inputs[2] is not None:

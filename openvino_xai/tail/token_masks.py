@@ -11,18 +11,17 @@ nothing up to the attention, where tokens meet.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Shape, Size, at_one
+from openvino_xai.graph.sizes import Size, at_one
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.locate.subaxis import Span, follow, trace_back
+from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
-from openvino_xai.tail.masked import WeightedTokens
+from openvino_xai.tail.algebra import MaskRules
+from openvino_xai.tail.masked import MaskedCells
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +37,20 @@ class MaskedTokens:
     tokens: Span
     index: tuple[int, ...]  # which tokens of the cut they are
 
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Where the images and the tokens are."""
+        return self.batch, self.tokens
 
-class TokenRules:
+
+class TokenRules(MaskRules[MaskedTokens]):
     """The masked tokens between `cuts` and the attention, where tokens meet; values `inside` depend on the cuts."""
 
-    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, WeightedTokens], inside: Collection[Value]) -> None:
-        self._graph, self._trace, self._inside = graph, trace, inside
+    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, MaskedCells], inside: Collection[Value]) -> None:
+        super().__init__(graph, trace)
+        self._inside = inside
         first = next(iter(cuts.values()))
-        self.all_tokens = tuple(range(first.weights.shape[1]))
+        self.all_tokens = tuple(range(at_one(shape_of(first.value)[first.place.cells[0]])))
         self._batch_size: Size = shape_of(first.value)[first.place.batch]
         self._masked: dict[Value, MaskedTokens | None] = {
             value: MaskedTokens(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self.all_tokens)
@@ -79,16 +84,11 @@ class TokenRules:
         # operands have to hold the same tokens: a rest and a weight belong to a token, not to a place
         if batch is None or tokens is None or len({masked.index for masked in operands.values()}) > 1:
             return None
-        beside = {index: value for index, value in node.operands if index not in operands}
-        if any(not is_fixed(self._graph, value) for index, value in beside.items() if not operation_of(node).tells(index)):
+        beside = [value for index, value in node.operands if index not in operands and not operation_of(node).tells(index)]
+        if any(not is_fixed(self._graph, value) for value in beside):
             return None
-        # the model's own outputs serve if its node reads these very values
-        is_original = all(masked.value is node.operand(index) for index, masked in operands.items())
-        inputs = [operands[i].value if i in operands else beside.get(i) for i in range(len(node.inputs))]
-        shapes = [shape_of(value) for value in node.outputs]
-        values = node.outputs if is_original else repeat_node(self._trace, node, inputs, shapes)
-        linear = how == "linear"
-        rests = self._rests(node, operands, beside, shapes, batch, tokens, linear=linear)
+        values = self._values(node, operands)
+        rests = self._rests(node, operands, (batch, tokens), keeps_zero=how == "linear")
         index = next(iter(operands.values())).index
         return [MaskedTokens(value, rest, batch, tokens, index) for value, rest in zip(values, rests, strict=True)]
 
@@ -102,10 +102,14 @@ class TokenRules:
             index = tuple(token for masked in operands.values() for token in masked.index)
             if all(masked.rest is None for masked in operands.values()):
                 return [replace(first, value=node.outputs[0], index=index)]
-            rests = [self._as_long(self._rest(masked), masked, per_token=True) for masked in operands.values()]
+            rests = [
+                self._stretched(self._rest(masked), (masked.tokens,), (masked.tokens.length(shape_of(masked.value)),))
+                for masked in operands.values()
+            ]
             return [MaskedTokens(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
         if first.rest is not None and shape_of(first.rest)[axis] != 1:
             return None  # there is no rule for a rest that differs from token to token
+        # tokens that are picked keep v, the rest and their weights: only which ones they are changes
         if "steps" in node.attributes:
             a = node.attributes
             return [
@@ -119,75 +123,12 @@ class TokenRules:
             start += size
         return parts
 
-    def _rests(
-        self,
-        node: Node,
-        operands: Mapping[int, MaskedTokens],
-        beside: Mapping[int, Value],
-        shapes: Sequence[Shape],
-        batch: Span,
-        tokens: Span,
-        *,
-        linear: bool,
-    ) -> list[Value | None]:
-        """What the node makes of the rests of its operands; None, which stands for 0, for a linear map of zeros."""
-        if linear and all(masked.rest is None for masked in operands.values()):
-            return [None] * len(node.outputs)
-        inputs: list[Value | None] = []
-        per_token = False  # whether the rest differs from token to token, as it does behind an embedding of positions
-        for index in range(len(node.inputs)):
-            masked = operands.get(index)
-            operand = beside.get(index) if masked is None else self._rest(masked)
-            inputs.append(operand)
-            if operand is not None and not operation_of(node).tells(index):
-                back = trace_back(node, index, tokens)
-                per_token = per_token or (back is not None and back.length(shape_of(operand)) != 1)
-        if operation_of(node).joins:
-            inputs = [
-                None if operand is None else self._as_long(operand, operands[i], per_token=per_token)
-                for i, operand in enumerate(inputs)
-            ]
-        rest_shapes = []
-        for shape in shapes:
-            sized = shape if per_token else tokens.resized(shape, 1)
-            rest_shapes.append(self._of_one_image(sized, batch))
-        return list(repeat_node(self._trace, node, inputs, rest_shapes))
-
-    def _rest(self, masked: MaskedTokens) -> Value:
-        if masked.rest is not None:
-            return masked.rest
-        shape = self._of_one_image(masked.tokens.resized(shape_of(masked.value), 1), masked.batch)
-        return zeros(tuple(at_one(size) for size in shape), masked.value)
-
-    def _of_one_image(self, shape: Shape, batch: Span) -> Shape:
-        return shape if self._batch_size == 1 else batch.resized(shape, 1)
-
-    def _as_long(self, rest: Value, masked: MaskedTokens, *, per_token: bool) -> Value:
-        """A rest with as many tokens as its value, if those that it is joined with have them: a join broadcasts nothing."""
-        shape = shape_of(rest)
-        if not per_token or masked.tokens.length(shape) != 1:
-            return rest
-        return self._trace.broadcast_to(rest, masked.tokens.resized(shape, masked.tokens.length(shape_of(masked.value))))
-
     def is_complete(self, masked: MaskedTokens) -> bool:
         """Whether these are all tokens of the cut, with a rest that broadcasts over images."""
         if masked.index != self.all_tokens:
             return False
         # on an axis that images share with others, a rest of one image does not broadcast
         return masked.rest is None or masked.batch.pure or self._batch_size == 1
-
-
-def repeat_node(trace: Trace, node: Node, inputs: Sequence[Value | None], shapes: Sequence[Shape]) -> tuple[Value, ...]:
-    """The outputs of a copy of the node that reads other operands and gives these shapes."""
-    if operation_of(node).takes_shape:
-        assert inputs[0] is not None
-        return (trace.shaped(node.kind, inputs[0], shapes[0]),)
-    return trace.repeat(node, inputs, shapes)
-
-
-def zeros(shape: tuple[int, ...], like: Value) -> Value:
-    """A constant of zeros, in the type of another value."""
-    return Value("zeros", shape, like.dtype, data=np.zeros(shape, like.dtype or np.float32))
 
 
 def _along(node: Node) -> int:

@@ -82,7 +82,7 @@ MALFORMED: dict[Callable[[onnx.ModelProto], None], str] = {
     unknown_type: "cannot read|does not fit",
     no_output: "nothing makes its output 'logits'",
     makes_nothing: r"node '.*' \(Relu\) makes nothing",
-    no_opset: "uses opset 0; 13 or newer is needed",
+    no_opset: "uses opset 0; 7 or newer is needed",
     future: "uses opset 1099511627776, and the onnx package here knows none beyond",
     conv_of_nothing: "0 inputs that can be an image",
 }

@@ -12,6 +12,7 @@ from tiny_transformers import Transformer
 
 import openvino_xai as xai
 from openvino_xai.hooks.ablation_cam import ablation_cam
+from openvino_xai.hooks.site import Channels
 from openvino_xai.probes import Settings
 from openvino_xai.probes.site import ProbedSite, hook_maps
 
@@ -68,7 +69,7 @@ def test_questions_come_in_batches_and_progress_is_told() -> None:
     settings = Settings(progress=lambda done, total: heard.append((done, total)))
     site = ProbedSite(classifier(calls), IMAGE, [0], settings)
     masks = np.random.default_rng(2).random((1, 10, CHANNELS)) < 0.5
-    scores = site.channel_scores(masks)
+    scores = site.scores(Channels(masks))
     assert [len(features) for features in calls] == [4, 4, 2]
     assert heard == [(4, 10), (8, 10), (10, 10)]
     assert all(features.dtype == np.float32 for features in calls)
@@ -86,4 +87,34 @@ def test_a_channel_without_a_number_is_left_out() -> None:
     model.features = lambda image: broken[None]
     masks = np.ones((1, 1, CHANNELS), bool)
     masks[0, 0, 2] = False
-    assert np.isfinite(ProbedSite(model, IMAGE, [0], Settings()).channel_scores(masks)).all()
+    assert np.isfinite(ProbedSite(model, IMAGE, [0], Settings()).scores(Channels(masks))).all()
+
+
+def test_maps_that_are_the_same_are_asked_about_once() -> None:
+    """Enlarged, a constant map is constant: the image times it has a mean that is known by hand."""
+    calls: list[np.ndarray] = []
+    heard: list[tuple[int, int]] = []
+    model = classifier([])
+
+    def scores(images: np.ndarray) -> np.ndarray:
+        calls.append(images)
+        return images.mean(axis=(1, 2, 3))[:, None] * np.arange(CLASSES)
+
+    model.scores = scores
+    settings = Settings(progress=lambda done, total: heard.append((done, total)))
+    levels = np.array([0.5, 0, 0.25, 0, 0.5, 1, 0.125, 0.75], np.float32)
+    maps = np.repeat(levels[None, :, None], HEIGHT * WIDTH, axis=2)
+    answers = ProbedSite(model, IMAGE, [4, 1], settings).image_scores(maps)
+    np.testing.assert_allclose(answers, levels[None, :, None] * np.array([4, 1]), atol=1e-6)
+    assert [len(images) for images in calls] == [4, 2]
+    assert heard == [(4, 6), (6, 6)]
+
+
+def test_the_range_of_enlarged_maps_is_told_without_asking_the_model() -> None:
+    """Between the corners a map rises or falls evenly: its extremes are at the corners, where pixels are as the cells."""
+    ends = np.random.default_rng(4).standard_normal((10, HEIGHT, 2)).astype(np.float32)
+    maps = np.insert(ends, 1, ends.mean(axis=2), axis=2).reshape(1, 10, HEIGHT * WIDTH)
+    low, high = ProbedSite(classifier([]), IMAGE, [0], Settings()).enlarged_range(maps)
+    assert low.shape == high.shape == (1, 1, 10)
+    np.testing.assert_allclose(low[0, 0], maps[0].min(axis=1), atol=1e-6)
+    np.testing.assert_allclose(high[0, 0], maps[0].max(axis=1), atol=1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,10 +13,11 @@ from tiny import CASES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import VerificationError
+from openvino_xai.hooks.site import Channels
 from openvino_xai.surgery.verify import hook as verify
 from openvino_xai.surgery.verify import ingredients as parts
 from openvino_xai.surgery.verify.finite_differences import step_along
-from openvino_xai.surgery.verify.masks import ArraySite, larger
+from openvino_xai.surgery.verify.masks import ArraySite, worst
 
 METHODS = ("reciprocam", "cam", "grad_cam", "ablation_cam", "smooth_grad_cam_plus_plus", "activation_map")
 
@@ -38,10 +39,11 @@ def test_a_model_whose_scores_are_no_numbers(method: str, dialect: str) -> None:
         xai.insert(in_dialect(model, dialect), method=method)
 
 
-def test_the_larger_of_a_difference_and_of_none() -> None:
-    assert larger(1, 2) == 2
-    assert np.isnan(larger(0, np.nan))
-    assert np.isnan(larger(np.nan, 0))
+def test_the_worst_of_differences_and_of_none() -> None:
+    assert worst([1, 2]) == 2
+    assert worst([]) == 0
+    assert np.isnan(worst([0, np.nan]))
+    assert np.isnan(worst([np.nan, 0]))
 
 
 @pytest.mark.parametrize("where", ["maps", "definition"])
@@ -65,21 +67,21 @@ def test_a_difference_that_is_no_number(attribute: str, value: object, monkeypat
 
 
 def test_what_a_method_asks() -> None:
-    site = ArraySite(np.ones((1, 4, 2)), answers={"channel_scores": (np.ones((1, 2, 2)), np.ones((1, 2, 3)))})
-    assert site.channel_scores(np.ones((1, 2, 2))).shape == (1, 2, 3)
+    site = ArraySite(np.ones((1, 4, 2)), answers={"scores": (np.ones((1, 2, 2)), np.ones((1, 2, 3)))})
+    assert site.scores(Channels(np.ones((1, 2, 2)))).shape == (1, 2, 3)
     with pytest.raises(VerificationError, match="not what it is defined to ask"):
-        site.channel_scores(nan_like(np.ones((1, 2, 2))))
+        site.scores(Channels(nan_like(np.ones((1, 2, 2)))))
 
 
-def spoilt(answer: Callable[..., float], monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
+def spoilt(answer: Callable[..., Iterator[float]], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Iterator[float]]:
     return lambda question, argument, *results: answer(question, argument, *map(nan_like, results))
 
 
 @pytest.mark.parametrize(
     ("method", "what"),
     [
-        ("ablation_cam", "channel_scores"),
-        ("fd_cam", "channel_scores"),
+        ("ablation_cam", "scores"),
+        ("fd_cam", "scores"),
         ("abs_cam", "image_scores"),
         ("abs_cam", "enlarged_range"),
         ("smooth_grad_cam_plus_plus", "gradients_at"),

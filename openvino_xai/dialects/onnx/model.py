@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,21 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInferencePass
 
+from openvino_xai.dialects.onnx import comparison
 from openvino_xai.dialects.onnx.emit import EMIT
 from openvino_xai.dialects.onnx.kinds import neutral
 from openvino_xai.dialects.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
+from openvino_xai.dialects.onnx.upgrade import OLDEST_READ, OLDEST_WRITTEN, WAY_OUT, upgrade
 from openvino_xai.dialects.onnx.weights import Mapped, native_of
 from openvino_xai.dialects.onnx.wellformed import refuse_malformed, refuse_mistyped, refuse_unreadable_constants
-from openvino_xai.dialects.protocol import Running, Runtime
+from openvino_xai.dialects.protocol import Conversion, Running, Runtime
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.files.reading import read_regular
-from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.model import Graph, Node, Value, opaque
 from openvino_xai.graph.sizes import Dim, Shape
 from openvino_xai.operations.integers import symbolic_content
 from openvino_xai.operations.refinement import settle
 
-OLDEST_OPSET = 13
 SMALL = 2**14  # bytes: biases and scales, but no weights
 CONSTANT = "ovxai/constant"  # what the hook's own constants are called
 _UNREADABLE = (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
@@ -40,8 +42,9 @@ class OnnxModel:
     runtime: Runtime = "onnxruntime"
     runtimes: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
-    def __init__(self, native: ir.Model) -> None:
+    def __init__(self, native: ir.Model, conversion: Conversion | None = None) -> None:
         self.native = native
+        self.conversion = conversion
 
     @classmethod
     def read(cls, path: Path) -> OnnxModel:
@@ -62,24 +65,22 @@ class OnnxModel:
         return model.checked("the ModelProto").settled("the ModelProto")
 
     def checked(self, source: str) -> OnnxModel:
-        """This model, or a ModelError where it is malformed, or of an opset that we do not emit."""
+        """This model, or a ModelError where it is malformed, or of an opset that is not read."""
         if not len(self.native.graph) or self.opset is None:
             raise ModelError(f"cannot read {source}: it holds no ONNX graph")
-        if self.opset < OLDEST_OPSET:
-            raise ModelError(
-                f"{source} uses opset {self.opset}; {OLDEST_OPSET} or newer is needed: "
-                "convert it with onnx.version_converter.convert_version"
-            )
+        if self.opset < OLDEST_READ:
+            raise ModelError(f"{source} uses opset {self.opset}; {OLDEST_READ} or newer is needed: {WAY_OUT}")
         if self.opset > (newest := onnx.defs.onnx_opset_version()):
             raise ModelError(f"{source} uses opset {self.opset}, and the onnx package here knows none beyond {newest}")
         refuse_malformed(self.native, source)
         return self
 
     def settled(self, source: str) -> OnnxModel:
-        """This model with its functions written out, and each `If` replaced by the branch that every run takes.
+        """This model with its functions written out, of a newer opset, and each `If` replaced by the branch that runs take.
 
         Raises ModelError.
         """
+        original = OnnxModel(self.native.clone()) if (self.opset or 0) < OLDEST_WRITTEN else None
         if self.native.functions:
             try:
                 InlinePass()(self.native)
@@ -88,8 +89,23 @@ class OnnxModel:
             refuse_malformed(self.native, source)
         refuse_unreadable_constants(self.native, source)
         refuse_mistyped(self.native, source)
+        if original is not None:
+            upgrade(self.native, _inferred(self.native), source)
         while any(node.op_type == "If" for node in self.native.graph) and (decision := self._decided()) is not None:
             _take_branch(self.native.graph, *decision)
+        return self if original is None else self._converted(original, source)
+
+    def _converted(self, original: OnnxModel, source: str) -> OnnxModel:
+        """This model, which was rewritten from another that it gives the same as, to the bit. Raises ModelError."""
+        conversion = Conversion(original, original.opset or 0, OLDEST_WRITTEN)
+        intro = f"{source} is of opset {conversion.before}, and converted to opset {conversion.after}"
+        try:
+            difference = comparison.difference(original.native, self.native, self.graph.inputs)
+        except ModelError as error:
+            raise ModelError(f"{intro} it cannot be held to what it was: {error}; {WAY_OUT}") from error
+        if difference is not None:
+            raise ModelError(f"{intro} its output '{difference.output}' is not what it was: {difference.how}; {WAY_OUT}")
+        self.conversion = conversion
         return self
 
     def _decided(self) -> tuple[ir.Node, ir.Graph] | None:
@@ -108,7 +124,10 @@ class OnnxModel:
 
     @cached_property
     def graph(self) -> Graph:
-        """The model in the neutral form; shapes inferred by onnx where the file does not tell them."""
+        """The model in the neutral form; shapes inferred by onnx where the file does not tell them.
+
+        Of a model of an older opset only its inputs and outputs are known.
+        """
         inferred = _inferred(self.native)
         values: dict[ir.Value, Value] = {}
         nodes: list[Node] = []
@@ -120,6 +139,8 @@ class OnnxModel:
 
         weights = set(self.native.graph.initializers.values())
         inputs = [value_of(native) for native in self.native.graph.inputs if native not in weights]
+        if self.opset is not None and self.opset < OLDEST_WRITTEN:
+            return opaque(inputs, [value_of(native) for native in self.native.graph.outputs])
         for native in self.native.graph:
             results = tuple(value_of(output) for output in native.outputs)
             if native.op_type == "Constant":
@@ -173,7 +194,9 @@ class OnnxModel:
         """A copy of `node` that reads `inputs`."""
         native: ir.Node = node.native
         copies = [self._own_constant(value) for value in inputs]
-        return self._append(native.op_type, copies, native.attributes, name, native.domain, len(native.outputs))
+        return self._append(
+            native.op_type, copies, name, attributes=native.attributes, domain=native.domain, outputs=len(native.outputs)
+        )
 
     def _own_constant(self, value: ir.Value | None) -> ir.Value | None:
         """A small initializer, copied; anything else as it is.
@@ -191,7 +214,7 @@ class OnnxModel:
         """A node of the vocabulary."""
         op, attributes, extra = EMIT[node.kind](node, self.opset or 0)
         operands = [*map(self._own_constant, inputs), *map(self.constant, extra)]
-        outputs = self._append(op, operands, attributes, name, "", 2 if op == "TopK" else 1)
+        outputs = self._append(op, operands, name, attributes=attributes, outputs=2 if op == "TopK" else 1)
         return outputs[-1]
 
     def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
@@ -215,18 +238,19 @@ class OnnxModel:
 
     def shape_of(self, native: ir.Value, axis: int, name: str) -> ir.Value:
         """The size of one axis, [1] i64."""
-        (shape,) = self._append("Shape", [native], {}, name, "", 1)
+        (shape,) = self._append("Shape", [native], name)
         index = self.constant(np.array([axis], np.int64))
-        return self._append("Gather", [shape, index], {"axis": 0}, name + "/axis", "", 1)[0]
+        return self._append("Gather", [shape, index], name + "/axis", attributes={"axis": 0})[0]
 
     def _append(
         self,
         op: str,
         inputs: Sequence[ir.Value | None],
-        attributes: Mapping[str, Any],
         name: str,
-        domain: str,
-        outputs: int,
+        *,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
+        domain: str = "",
+        outputs: int = 1,
     ) -> list[ir.Value]:
         name = self._unused(name)
         results = [ir.Value(name=name if i == 0 else f"{name}.{i}") for i in range(outputs)]
@@ -305,7 +329,7 @@ class OnnxModel:
                 use.node.replace_input_with(use.idx, replacement)
             twin.native.graph.inputs.append(replacement)
         for name, value in read.items():
-            (exposed,) = twin._append("Identity", [by_name[value.native.name]], {}, name, "", 1)
+            (exposed,) = twin._append("Identity", [by_name[value.native.name]], name)
             if value.shape is not None and value.dtype is not None:
                 _describe(exposed, value.shape, value.dtype)
             twin.native.graph.outputs.append(exposed)
@@ -372,7 +396,7 @@ def _take_branch(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
         del branch.initializers[str(value.name)]
         graph.register_initializer(value)
     nodes, outputs = list(branch), list(branch.outputs)
-    del branch.outputs[:]
+    branch.outputs.clear()  # deleting the items would leave them the graph's
     branch.remove(nodes)
     ir.convenience.replace_nodes_and_values(graph, node, [node], nodes, node.outputs, outputs)
 

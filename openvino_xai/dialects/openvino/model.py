@@ -17,7 +17,7 @@ from openvino.utils.node_factory import NodeFactory
 from openvino_xai.dialects.openvino.emit import EMIT, SIZES
 from openvino_xai.dialects.openvino.kinds import neutral
 from openvino_xai.dialects.openvino.run import Names, computed, core, dtype_of, first_line, name_of, running
-from openvino_xai.dialects.protocol import Running, Runtime
+from openvino_xai.dialects.protocol import Conversion, Running, Runtime
 from openvino_xai.errors import InputError, ModelError, PlanError
 from openvino_xai.files.external_data import data_beside, unchanged
 from openvino_xai.graph.model import Graph, Node, Value
@@ -33,6 +33,7 @@ class OpenVINOModel:
     suffix = ".xml"
     runtime: Runtime = "openvino"
     runtimes: tuple[Runtime, ...] = ("openvino",)
+    conversion: Conversion | None = None
 
     def __init__(self, native: ov.Model) -> None:
         self.native = native

@@ -13,6 +13,7 @@ from openvino_xai.graph.sizes import product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.hooks import SCALES
 from openvino_xai.locate.located import Location
+from openvino_xai.operations.cost import bytes_of, operations
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.linearity import refuse_nonlinear
 from openvino_xai.surgery.plan.site import PlannedSite
@@ -46,6 +47,17 @@ class Plan:
                 constant.add(node)
                 settled.update(node.outputs)
         return frozenset(constant)
+
+    @property
+    def operations(self) -> int:
+        """The operations that it adds to every inference."""
+        return operations(node for node in self.nodes if node not in self.constants)
+
+    @property
+    def largest(self) -> int:
+        """The bytes of the largest value that it makes, for one image; what is not stored (a reshaped view) counts, too."""
+        values = (value for node in self.nodes if node not in self.constants for value in node.outputs)
+        return max(map(bytes_of, values), default=0)
 
 
 def plan(location: Location, decision: Decision) -> Plan:

@@ -7,32 +7,26 @@ Where gradients are read, they are held to differences of the original scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, GATE, MAP, WANTED
+from openvino_xai.contract import CLASS, GATE, MAP, WANTED, Scale
 from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
-from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, VerificationError
-from openvino_xai.graph.model import Value
+from openvino_xai.dialects.random_inputs import random_inputs
+from openvino_xai.errors import ModelError, NoneRefused, VerificationError
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.locate.located import Location
 from openvino_xai.surgery.decision import Decision
-from openvino_xai.surgery.request import Scale
 from openvino_xai.surgery.verify.ingredients import hold_parts
-from openvino_xai.surgery.verify.masks import Definition, Reference, larger
+from openvino_xai.surgery.verify.masks import Definition, Reference, worst
+from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
 from openvino_xai.tail.target import All, AtRunTime, Ids, TopK
 
 MAPS = 3  # maps of an image that are held to the definition
-VALUES = 1000  # of the outputs, that are compared with the original's
-FEWEST, MOST = 3, 16  # batches for that
-AFFORDED = 200.0  # plain models that these may cost, beyond the fewest
-BATCH = 2  # images in a run, where the batch is dynamic: enough for one to disturb the other
-SIDE = 224  # pixels, where height and width are dynamic
 CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
 SMALLEST = 1e-30  # a score below this is none: f32 has no smaller normal numbers to hold it
 # Scores of the same rows differ between kernels by rounding; 3e-7 of the largest was seen on real f32 models.
@@ -74,7 +68,7 @@ def verify_hook(
     """
     references = [Reference(original, location, decision, runtime) for runtime in decision.runtimes]
     results = [_verify_in(reference, hooked, cost) for reference in references]
-    difference = reduce(larger, (result.difference for result in results))
+    difference = worst(result.difference for result in results)
     return replace(results[0], difference=difference, runtimes=decision.runtimes)
 
 
@@ -82,7 +76,7 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     """Hold a hooked model to the original, both run by one runtime. Raises VerificationError."""
     decision, runtime, layer, scores = original.decision, original.runtime, original.layer, original.location.scores
     inputs = random_inputs(original.model)
-    reference, running = original.compiled(original.model), original.compiled(hooked)
+    reference, running = original.plain(), original.compiled(hooked)
     plain = reference(inputs)
     if np.isnan(plain[scores.name]).any():
         raise VerificationError(
@@ -92,12 +86,12 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     batch = len(plain[scores.name])
     extra = {**_gate(decision, np.ones(batch, bool)), **_wanted(decision, plain[scores.name])}
     new = running({**inputs, **extra})
-    _same_outputs(plain, new, runtime)
+    same_outputs(plain, new, runtime)
     if decision.gate != "off":
-        _gates(running, inputs, plain, new, batch, runtime)
-    for other in _more_batches(original.model, plain, cost):
+        _gates(running, inputs=inputs, plain=plain, new=new, batch=batch, runtime=runtime)
+    for other in more_batches(original.model, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
-        _same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
+        same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     maps = new[MAP]
     _declared(maps, decision, batch)
     chosen = _chosen_maps(plain[scores.name], new, decision)
@@ -118,18 +112,6 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     return Verified(len(maps), cells, difference, (runtime,), {**inputs, **extra}, new)
 
 
-def _more_batches(original: Deployed, plain: Mapping[str, np.ndarray], cost: float) -> Iterator[dict[str, np.ndarray]]:
-    """More random batches; where the batch is open, every other one is a single image.
-
-    Kernels are chosen by the batch, and most clients send one image. Where a runtime fuses nodes in another way, the last bit
-    of a value changes for some images and not for others: a few logits of one batch may be the same by chance.
-    """
-    values = sum(array.size for array in plain.values())
-    count = min(max(-(-VALUES // max(values, 1)), FEWEST), MOST)
-    for seed in range(1, max(FEWEST, min(count, int(AFFORDED / max(cost, 1.0))))):
-        yield random_inputs(original, 1 if seed % 2 else BATCH, seed=seed)
-
-
 def _gate(decision: Decision, gates: np.ndarray) -> dict[str, np.ndarray]:
     return {GATE: gates} if decision.gate != "off" else {}
 
@@ -144,6 +126,7 @@ def _wanted(decision: Decision, scores: np.ndarray) -> dict[str, np.ndarray]:
 
 def _gates(
     running: Running,
+    *,
     inputs: Mapping[str, np.ndarray],
     plain: dict[str, np.ndarray],
     new: dict[str, np.ndarray],
@@ -158,7 +141,7 @@ def _gates(
             if gates.any():
                 raise
             raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
-        _same_outputs(plain, outputs, runtime)
+        same_outputs(plain, outputs, runtime)
         for name in (MAP, CLASS):
             if name not in outputs:
                 continue
@@ -174,35 +157,6 @@ def verify_file(path: Path, verified: Verified) -> None:
     for name, array in verified.outputs.items():
         if name not in again or not np.array_equal(again[name], array, equal_nan=array.dtype.kind == "f"):
             raise VerificationError(f"output '{name}' of the written file is not what it was before it was written")
-
-
-def random_inputs(model: Deployed, batch: int = BATCH, *, seed: int = 0) -> dict[str, np.ndarray]:
-    """Random images and the like, in the inputs' own shapes and types; a dynamic batch is `batch`."""
-    rng = np.random.default_rng(seed)
-    return {value.name: _random(value, batch, rng) for value in model.graph.inputs}
-
-
-def _random(value: Value, batch: int, rng: np.random.Generator) -> np.ndarray:
-    if value.shape is None or value.dtype is None:
-        raise ModelError(f"input '{value.name}' is no tensor of numbers with a known rank: nothing random can be given to it")
-    shape = [size if isinstance(size, int) else batch if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
-    if value.dtype.kind == "f":
-        return rng.standard_normal(shape).astype(value.dtype)
-    return rng.integers(0, 256 if value.dtype.itemsize == 1 else 2, shape).astype(value.dtype)
-
-
-def _same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runtime: Runtime) -> None:
-    names = [name for name in new if name not in (MAP, CLASS)]
-    if names != list(plain):
-        raise VerificationError(f"the hooked model's outputs are {list(new)}; {list(plain)} and {MAP} are expected")
-    for name, array in plain.items():
-        if not np.array_equal(array, new[name], equal_nan=array.dtype.kind == "f"):
-            worst = float(np.max(np.abs(array.astype(np.float64) - new[name])))
-            raise OutputsChanged(
-                f"output '{name}' changed by up to {worst:.3g} in {runtime} when the hook was inserted; it must not change by "
-                "a bit. The runtime fuses the model's nodes in another way when one of them is read: choose another layer",
-                options=("layer",),
-            )
 
 
 def _declared(maps: np.ndarray, decision: Decision, batch: int) -> None:
@@ -246,7 +200,7 @@ def _compare(maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: 
         ]
     )  # [B, runs]
     true = np.stack([definition.scores(run.tolist(), width, height) for run in cells.T], axis=1)  # [B, runs, K]
-    worst = 0.0
+    differences = []
     for image, pairs in enumerate(chosen):
         for place, (index, k) in enumerate(pairs):
             y, values = true[image, :, k], flat[image, index, cells[image]]
@@ -255,5 +209,5 @@ def _compare(maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: 
                 values = low + (high - low) * values / (255 if scale == "u8" else 1)
             rounding = (high - low) * 0.5 / 255 if scale == "u8" else 0.0
             error = float(np.max(np.abs(values - y))) - abs(rounding)
-            worst = larger(worst, error / max(float(np.max(np.abs(y))), SMALLEST))
-    return cells.shape[1], worst
+            differences.append(error / max(float(np.max(np.abs(y))), SMALLEST))
+    return cells.shape[1], worst(differences)

@@ -5,9 +5,8 @@ Parts are the layer's features, gradients, and what a method asks the model besi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any, cast
 
 import cv2
@@ -21,7 +20,7 @@ from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
-from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell, larger
+from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell, worst
 from openvino_xai.surgery.verify.parts import answers_of, plan_parts
 from openvino_xai.tail.target import Ids
 
@@ -67,9 +66,9 @@ def hold_parts(
             reads=original.target.scale,
             quantised=quantised,
         )
-    difference = reduce(larger, (ANSWERS[what](question, *answer) for what, answer in answers.items()), 0.0)
-    cells, maps_difference = _compare(original, features, gradients, answers, maps, chosen, ids)
-    return cells, larger(difference, maps_difference)
+    difference = worst(difference for what, answer in answers.items() for difference in ANSWERS[what](question, *answer))
+    cells, maps_difference = _compare(maps, question, gradients=gradients, answers=answers, chosen=chosen)
+    return cells, worst((difference, maps_difference))
 
 
 @dataclass(frozen=True)
@@ -95,35 +94,32 @@ class Question:
         return self.original.target.reference(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END])
 
 
-def _channel_scores(question: Question, masks: np.ndarray, answer: np.ndarray) -> float:
-    """The largest difference of what was told of some copies, which keep some channels, as a share of the scores."""
+def _channel_scores(question: Question, masks: np.ndarray, answer: np.ndarray) -> Iterator[float]:
+    """The differences of what was told of some copies, which keep some channels, as shares of the scores."""
     features, axis = question.features, question.original.layer.channels
-    worst, beside = 0.0, question.original.layer.place.beside(features.shape)
+    beside = question.original.layer.place.beside(features.shape)
     for mask in np.random.default_rng(3).integers(0, masks.shape[1], COPIES):
         sizes = [len(features), *(features.shape[axis] if a == axis else 1 for a in range(1, features.ndim))]
         mask_of_each = masks[:, mask].reshape(sizes)
         some = features * (mask_of_each if beside is None else np.where(beside, 1, mask_of_each))
         y = question.of_features(some)
-        worst = larger(worst, float(np.abs(y[:, question.ids] - answer[:, mask]).max() / max(np.abs(y).max(), SMALLEST)))
-    return worst
+        yield float(np.abs(y[:, question.ids] - answer[:, mask]).max() / max(np.abs(y).max(), SMALLEST))
 
 
-def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> float:
-    """The largest difference of what was told of images that are multiplied by maps, in probabilities."""
+def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> Iterator[float]:
+    """The differences of what was told of images that are multiplied by maps, in probabilities."""
     original, target = question.original, question.original.target.as_probability()
     image, place = original.location.image, original.location.image_place
     plain = question.inputs[image.name]
     running = original.probing(read={END: target.read})
-    worst = 0.0
     for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
         large = question.enlarged(maps[:, mask])
         large = np.expand_dims(large, tuple(axis for axis in range(1, plain.ndim) if axis not in place.cells))
         y = running({**question.inputs, image.name: (plain * large).astype(plain.dtype)})[END]
-        worst = larger(worst, float(np.abs(target.reference(y)[:, question.ids] - answer[:, mask]).max()))
-    return worst
+        yield float(np.abs(target.reference(y)[:, question.ids] - answer[:, mask]).max())
 
 
-def _largest_channels(question: Question, weights: np.ndarray, indices: np.ndarray) -> float:
+def _largest_channels(_question: Question, weights: np.ndarray, indices: np.ndarray) -> Iterator[float]:
     """By how much a channel that was left out weighs more than one that was picked, as a share of the largest weight."""
     count = weights.shape[2]
     if (
@@ -133,40 +129,37 @@ def _largest_channels(question: Question, weights: np.ndarray, indices: np.ndarr
     ):
         raise VerificationError("the channels that the method asks about are not there, or are picked twice")
     picked = np.zeros(weights.shape, bool)
-    np.put_along_axis(picked, indices, True, axis=2)
+    np.put_along_axis(picked, indices, values=True, axis=2)
     least = np.where(picked, weights, np.inf).min(axis=2)
     most = np.where(picked, -np.inf, weights).max(axis=2)
-    return float(np.maximum(most - least, 0).max() / max(np.abs(weights).max(), SMALLEST))
+    yield float(np.maximum(most - least, 0).max() / max(np.abs(weights).max(), SMALLEST))
 
 
-def _enlarged_range(question: Question, maps: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
-    """The largest difference of the least and largest pixels of enlarged maps, as a share of the largest value."""
-    worst = 0.0
+def _enlarged_range(question: Question, maps: np.ndarray, low: np.ndarray, high: np.ndarray) -> Iterator[float]:
+    """The differences of the least and largest pixels of enlarged maps, as shares of the largest value."""
     for mask in range(maps.shape[1]):
         large = question.enlarged(maps[:, mask])
         for end, answer in ((large.min(axis=(1, 2)), low), (large.max(axis=(1, 2)), high)):
-            worst = larger(worst, float(np.abs(end - answer[:, 0, mask]).max() / max(np.abs(maps).max(), SMALLEST)))
-    return worst
+            yield float(np.abs(end - answer[:, 0, mask]).max() / max(np.abs(maps).max(), SMALLEST))
 
 
-def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) -> float:
-    """The largest difference from gradients at the noisy images, as a share of the largest."""
+def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) -> Iterator[float]:
+    """The differences from gradients at the noisy images, as shares of the largest."""
     original = question.original
     image = original.location.image
-    plain, worst = question.inputs[image.name], 0.0
+    plain = question.inputs[image.name]
     for copy in range(images.shape[1]):
         noisy = images[:, copy].astype(plain.dtype)
         if not 0 < np.abs(noisy - plain).mean() < np.ptp(plain):
             raise VerificationError("the noisy copies of the image are not what they are meant to be")
         slopes = question.twin({**question.inputs, image.name: noisy})[GRADIENT]
         by_cells = np.stack([by_cell(slopes[:, index], original.layer.place) for index in range(len(question.ids))], axis=1)
-        worst = larger(worst, float(np.abs(by_cells - answer[:, copy]).max() / max(np.abs(by_cells).max(), SMALLEST)))
-    return worst
+        yield float(np.abs(by_cells - answer[:, copy]).max() / max(np.abs(by_cells).max(), SMALLEST))
 
 
-ANSWERS: dict[str, Callable[..., float]] = {  # of a question, what the method gave, and what it was told
+ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told
     "largest_channels": _largest_channels,
-    "channel_scores": _channel_scores,
+    "scores": _channel_scores,
     "image_scores": _image_scores,
     "enlarged_range": _enlarged_range,
     "gradients_at": _gradients_at,
@@ -174,28 +167,27 @@ ANSWERS: dict[str, Callable[..., float]] = {  # of a question, what the method g
 
 
 def _compare(
-    original: Reference,
-    features: np.ndarray,
+    maps: np.ndarray,
+    question: Question,
+    *,
     gradients: np.ndarray | None,
     answers: Mapping[str, tuple[np.ndarray, ...]],
-    maps: np.ndarray,
     chosen: Sequence[Sequence[tuple[int, int]]],
-    ids: Sequence[int],
 ) -> tuple[int, float]:
     """Hold maps to what their method makes of its parts, computed in f64."""
-    xp, place = numpy_namespace(), original.layer.place
+    xp, place, ids = numpy_namespace(), question.original.layer.place, question.ids
     slopes = None
     if gradients is not None:
         slopes = np.stack([by_cell(gradients[:, index], place) for index in range(len(ids))], axis=1)
-    decision = original.decision
+    decision = question.original.decision
     channels = None if decision.channels == "all" else decision.channels
-    site = cast(Any, ArraySite(by_cell(features, place), slopes, answers, channels))
+    site = cast(Any, ArraySite(by_cell(question.features, place), slopes, answers, channels))
     true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.traits.hook(cast(Any, xp), site)))
-    worst = 0.0
+    differences = []
     for image, pairs in enumerate(chosen):
         for index, k in pairs:
             column = min(ids.index(k), true.shape[2] - 1)  # one map may be for all classes
             values, expected = maps[image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
             error = float(np.abs(values - expected).max()) - (1 if decision.scale == "u8" else 0)
-            worst = larger(worst, error / max(float(np.abs(expected).max()), SMALLEST))
-    return true.shape[1], worst
+            differences.append(error / max(float(np.abs(expected).max()), SMALLEST))
+    return true.shape[1], worst(differences)

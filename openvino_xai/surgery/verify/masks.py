@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from openvino_xai.dialects.open import compile_for
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.model import Value
+from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
@@ -46,6 +47,11 @@ class Reference:
     def probing(self, *, read: Mapping[str, Value], inputs: Mapping[str, Value] = MappingProxyType({})) -> Running:
         """The model with the values `read` as more outputs, and some of its values as `inputs`, ready to run."""
         return self.compiled(self.model.probing(read=read, inputs=inputs))
+
+    def plain(self) -> Running:
+        """The model as its file has it, ready to run: in the older version of its format, where it was converted."""
+        conversion = self.model.conversion
+        return self.compiled(self.model if conversion is None else conversion.original)
 
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
@@ -80,23 +86,24 @@ class ArraySite:
             raise VerificationError(f"the method asked for {copies} noisy copies and was given {images.shape[1]}")
         return images
 
-    def __getattr__(self, question: str) -> Callable[[np.ndarray], Any]:
+    def __getattr__(self, question: str) -> Callable[[np.ndarray | Channels], Any]:
         """What answers a question."""
         if question not in vars(self).get("answers", {}):
             raise AttributeError(question)
         return partial(self._answer, question)
 
-    def _answer(self, question: str, argument: np.ndarray) -> Any:
+    def _answer(self, question: str, argument: np.ndarray | Channels) -> Any:
         """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
         expected, *results = self.answers[question]
+        argument = argument.masks if isinstance(argument, Channels) else argument
         if expected.shape != argument.shape or np.mean(~(np.abs(expected - argument) <= SAME)) > SAME:  # NaN differs
             raise VerificationError("what the method asks the model is not what it is defined to ask")
         return results[0] if len(results) == 1 else tuple(results)
 
 
-def larger(a: float, b: float) -> float:
-    """The larger of two differences; NaN where one of them is: Python's `max` would leave it out."""
-    return float(np.maximum(a, b))
+def worst(differences: Iterable[float]) -> float:
+    """The largest of differences, 0 of none; NaN where one of them is: Python's `max` would leave it out."""
+    return float(np.max([0.0, *differences]))
 
 
 def by_cell(features: np.ndarray, place: Place) -> np.ndarray:

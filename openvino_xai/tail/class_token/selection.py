@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,26 +10,27 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.integers import known_integers
-from openvino_xai.tail.masked import WeightedTokens
+from openvino_xai.tail.masked import MaskedCells
+from openvino_xai.tail.walk import forward, reverse
 
 
 def token_selectors(
-    graph: Graph, cuts: Mapping[Value, WeightedTokens], nodes: Sequence[Node], end: Value
+    graph: Graph, cuts: Mapping[Value, MaskedCells], weights: np.ndarray, nodes: Sequence[Node], end: Value
 ) -> dict[Node, tuple[Span, list[int]]]:
-    """The nodes that select tokens which no mask weighs, each with the axis of tokens and the indices of those it selects.
+    """The nodes that select tokens which no mask of `weights` [N, T] changes, each with the axis and their indices.
 
     There are none if `end` depends on masked tokens in any other way.
     """
-    weights = next(iter(cuts.values())).weights
-    spans: dict[Value, set[Span]] = {value: {Span(cut.place.cells[0])} for value, cut in cuts.items()}
     selectors: dict[Node, tuple[Span, list[int]]] = {}
-    for node in nodes:
-        if (selection := _selection(graph, node, spans.get(node.operand(0), set()), weights)) is not None:
+
+    def followed(node: Node, operands: Mapping[int, set[Span]]) -> list[set[Span]] | None:
+        if (selection := _selection(graph, node, operands.get(0, ()), weights)) is not None:
             selectors[node] = selection
-        else:
-            after = {follow(node, index, span) for index, value in node.operands for span in spans.get(value, ())}
-            for value in node.outputs:
-                spans[value] = {span for span in after if span is not None}
+            return None
+        after = {follow(node, index, span) for index, spans in operands.items() for span in spans}
+        return [{span for span in after if span is not None}] * len(node.outputs)
+
+    forward(nodes, {value: {Span(cut.place.cells[0])} for value, cut in cuts.items()}, followed)
     return _reached(selectors, cuts, nodes, end)
 
 
@@ -56,11 +57,13 @@ def _reached(
     selectors: Mapping[Node, tuple[Span, list[int]]], cuts: Collection[Value], nodes: Sequence[Node], end: Value
 ) -> dict[Node, tuple[Span, list[int]]]:
     """The selectors that lead to the end; none if the end is reached past them."""
-    wanted, used = {end}, {}
-    for node in reversed(nodes):
-        if any(value in wanted for value in node.outputs):
-            if node in selectors:
-                used[node] = selectors[node]
-            else:
-                wanted.update(value for _, value in node.operands)
-    return {} if wanted & set(cuts) else used
+    used = {}
+
+    def read(node: Node, _: Mapping[int, bool]) -> Iterable[tuple[int, bool]]:
+        if node in selectors:
+            used[node] = selectors[node]
+        return ((index, True) for index, _ in node.operands if node not in selectors)
+
+    leads = reverse(nodes, {end: True}, read, lambda first, second: first and second)
+    # a way from the cut to the end past every selector makes all tokens matter
+    return {} if leads.keys() & set(cuts) else used

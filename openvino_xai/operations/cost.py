@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.operations.record import elements
 from openvino_xai.operations.table import operation_of
-from openvino_xai.surgery.plan.hook import Plan
 
 
 def operations(nodes: Iterable[Node]) -> int:
@@ -28,17 +27,6 @@ def depth(graph: Graph, value: Value, plain: int) -> float:
 def bytes_of(value: Value) -> int:
     """The bytes that a value takes for one image."""
     return elements(value.shape) * (value.dtype.itemsize if value.dtype is not None else 4)
-
-
-def added(plan: Plan) -> int:
-    """The operations that a plan adds to every inference."""
-    return operations(node for node in plan.nodes if node not in plan.constants)
-
-
-def largest(plan: Plan) -> int:
-    """The bytes of the largest value that a plan makes, for one image; what is not stored (a reshaped view) counts, too."""
-    sizes = (bytes_of(value) for node in plan.nodes if node not in plan.constants for value in node.outputs)
-    return max(sizes, default=0)
 
 
 def human(count: int) -> str:

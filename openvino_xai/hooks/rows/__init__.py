@@ -1,0 +1,24 @@
+"""Methods that explain the rows of a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from openvino_xai.hooks.rows.first_order import hires_cam, layer_cam
+from openvino_xai.hooks.rows.site import RowSite
+
+
+class RowMethod(NamedTuple):
+    """A method of rows, and what it explains: single `rows`, or every class of `classes` by all rows at once."""
+
+    hook: Callable[[Any, RowSite], Any]
+    explains: Literal["rows", "classes"] = "rows"
+
+
+ROW_METHODS: dict[str, RowMethod] = {
+    "layer_cam": RowMethod(layer_cam),
+    "hires_cam": RowMethod(hires_cam),
+}
+
+__all__ = ["ROW_METHODS", "RowMethod", "RowSite"]

@@ -1,0 +1,104 @@
+"""A detector, located: its image, its rows, and the sets of layers where it can be explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.errors import LayerError, ModelError, OvxaiError
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.locate.boxes import Boxes, find_boxes
+from openvino_xai.locate.image import find_image
+from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.levels import level_sets, set_of
+from openvino_xai.locate.located import Where, counterparts, refuse_hooked
+from openvino_xai.locate.positions import Place, places
+from openvino_xai.locate.row_table import RowTable
+from openvino_xai.locate.rows import Rows, find_rows
+
+
+@dataclass(frozen=True, eq=False)
+class RowLocation:
+    """A set of layers of a detector, with the image on the one side and its rows on the other."""
+
+    graph: Graph
+    image: Value
+    image_place: Place
+    rows: Rows
+    boxes: Boxes | None
+    placed: Mapping[Value, Place]
+    layer: Candidate
+
+    @property
+    def cut(self) -> tuple[Value, ...]:
+        """The values of the layers, the finest first."""
+        return tuple(part.value for part in self.layer.cut)
+
+    @cached_property
+    def table(self) -> RowTable:
+        """Where each row lies. Raises PlanError."""
+        return RowTable.of(self.rows)
+
+    def within(self, twin: Graph) -> RowLocation:
+        """The same in a twin of the model, where every node has its counterpart. Raises PlanError."""
+        values = counterparts(self.graph, twin)
+        placed = {values[value]: place for value, place in self.placed.items() if value in values}
+        return replace(
+            self,
+            graph=twin,
+            image=values[self.image],
+            rows=self.rows.within(values),
+            boxes=None if self.boxes is None else self.boxes.within(values),
+            placed=placed,
+            layer=self.layer.within(values),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """The image and the rows of a model, and its `sets` of layers by name."""
+
+    deployed: Deployed
+    where: Where
+    image: Value
+    image_place: Place
+    rows: Rows
+    placed: Mapping[Value, Place]
+
+    @classmethod
+    def of(cls, deployed: Deployed, where: Where) -> Detector:
+        """An open model, located. Raises AlreadyHooked, ModelError."""
+        refuse_hooked(deployed)
+        image, place = find_image(deployed.graph, where.image)
+        placed = places(deployed.graph, image, place)
+        return cls(deployed, where, image, place, find_rows(deployed, placed, where.scores), placed)
+
+    @cached_property
+    def sets(self) -> dict[str, Candidate]:
+        """The sets that are found by themselves: `backbone` and `heads`. Raises LayerError."""
+        return level_sets(self.deployed.graph, self.image, self.rows, self.placed)
+
+    def boxes(self, format_name: str | None = None) -> Boxes:
+        """The boxes of the rows. Raises ModelError where they are not found, or InputError."""
+        return find_boxes(self.deployed, self.rows, self.image, self.image_place, format_name=format_name)
+
+    def at(self, cut: str, boxes: Boxes | None = None) -> RowLocation:
+        """The layers that a caller names, or the set `cut`. Raises LayerError."""
+        graph = self.deployed.graph
+        if self.where.layer is None:
+            layer = self.sets[cut]
+        else:
+            layer = set_of(graph, self.image, self.rows, self.placed, self.where.layer)
+        if layer.reason is not None:
+            raise LayerError(f"layers '{layer.name}' cannot carry a hook: {layer.reason}", node=layer.name, options=("layer",))
+        return RowLocation(graph, self.image, self.image_place, self.rows, boxes, self.placed, layer)
+
+
+def as_detector(deployed: Deployed, where: Where, error: ModelError) -> Detector:
+    """The model as a detector, where it is no classifier for the reason of an `error`. Raises ModelError with both reasons."""
+    try:
+        return Detector.of(deployed, where)
+    except OvxaiError as other:
+        raise ModelError(f"{error}; nor is it a detector whose rows can be followed: {other}", options=error.options) from other

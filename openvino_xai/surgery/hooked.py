@@ -1,0 +1,53 @@
+"""What inserting a hook returns: a model that can be asked, and written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.errors import InputError
+from openvino_xai.files.paths import exists
+from openvino_xai.files.writing import check_output, written_whole
+from openvino_xai.surgery.layers import Layer
+from openvino_xai.surgery.verify.hook import Verified, verify_file
+
+
+class Hooked:
+    """A model that returns maps beside its outputs."""
+
+    def __init__(self, deployed: Deployed, record: Mapping[str, str], layer: Layer, verified: Verified | None) -> None:
+        self._deployed = deployed
+        self.record = dict(record)
+        self.layer = layer
+        self.verified = verified
+
+    @property
+    def deployed(self) -> Deployed:
+        """The model in its dialect."""
+        return self._deployed
+
+    @property
+    def model(self) -> Any:
+        """The model as an object, of the kind that came in: `ov.Model` or `onnx.ModelProto`."""
+        return self._deployed.object()
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write the model, whole or not at all, and return its path.
+
+        Raises InputError where the path has another suffix than the model's kind or, without `force`, exists, and OutputError
+        where it cannot be written.
+        """
+        target = Path(path)
+        if target.suffix != self._deployed.suffix:
+            raise InputError(f"{target} does not end in {self._deployed.suffix}, which this model is written as")
+        check_output(target)
+        if exists(target) and not force:
+            raise InputError(f"{target} exists; choose another output or overwrite it with force", options=("force",))
+        with written_whole(target) as temporary:
+            self._deployed.save(temporary)
+            if self.verified is not None:
+                verify_file(temporary, self.verified)
+        return target

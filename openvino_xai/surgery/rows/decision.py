@@ -1,0 +1,94 @@
+"""What a hook in a detector is: every choice made by the caller, by the model, or because a runtime did not take another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, cast, get_args
+
+from openvino_xai.contract import Scale
+from openvino_xai.dialects.protocol import Runtime
+from openvino_xai.errors import InputError
+from openvino_xai.hooks import SCALES
+from openvino_xai.hooks.rows import ROW_METHODS, RowMethod
+from openvino_xai.tail.rows.pick import EveryClass, RowPick, parse_row_pick
+from openvino_xai.tail.target import Targets
+
+Cut: TypeAlias = Literal["backbone", "heads"]
+
+DEFAULT = "layer_cam"
+DEFAULT_TARGETS = "boxes:8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowDecision:
+    """A method, the rows in `pick`, the scale of the maps, and the set of layers `cut`, unless a caller names layers.
+    `boxes` is the format that a caller names.
+
+    An `isolated` hook computes again what it needs of the model behind its layers. It is verified in `runtimes`.
+    """
+
+    method: str
+    pick: RowPick
+    scale: Scale
+    cut: Cut
+    boxes: str | None = None
+    isolated: bool = False
+    gate: Literal["off", "any", "one"] = "off"
+    runtimes: tuple[Runtime, ...] = ()
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        method: str | None,
+        targets: Targets | None,
+        scale: str,
+        cut: str | None,
+        boxes: str | None = None,
+        gate: bool = False,
+    ) -> RowDecision:
+        """A decision from what a caller wrote. Raises InputError."""
+        if method in REFUSED:
+            raise InputError(f"{method} is not for the rows of a detector: {REFUSED[method]}", options=("method",))
+        method = method or DEFAULT
+        for word, value, expected in (
+            ("method", method, tuple(ROW_METHODS)),
+            ("scale", scale, tuple(SCALES)),
+            ("cut", cut or "backbone", get_args(Cut)),
+        ):
+            if value not in expected:
+                raise InputError(f"{word} '{value}' is not known of a detector: one of {', '.join(expected)} is expected")
+        if targets is not None and not isinstance(targets, str):
+            raise InputError("of a detector, boxes are explained: targets are boxes:D or asked:D", options=("targets",))
+        explains = ROW_METHODS[method].explains
+        pick = parse_row_pick(targets or ("all" if explains == "classes" else DEFAULT_TARGETS))
+        if (explains == "classes") != isinstance(pick, EveryClass):
+            wanted = "all" if explains == "classes" else "boxes:D or asked:D"
+            raise InputError(
+                f"{method} explains {explains}, and targets are '{pick}': {wanted} is expected", options=("targets",)
+            )
+        words = cast(Scale, scale), cast(Cut, cut or "backbone")
+        return cls(method=method, pick=pick, scale=words[0], cut=words[1], boxes=boxes, gate="any" if gate else "off")
+
+    @property
+    def traits(self) -> RowMethod:
+        """What the method explains."""
+        return ROW_METHODS[self.method]
+
+    @property
+    def fallback(self) -> tuple[str, ...]:
+        """What the hook does at more cost, by the words of its record."""
+        words = (("apart", self.isolated), ("one", self.gate == "one"))
+        return tuple(word for word, is_taken in words if is_taken)
+
+    def in_turn(self) -> list[RowDecision]:
+        """This decision, and what is tried where a runtime does not take it."""
+        gates: list[Literal["off", "any", "one"]] = ["off"] if self.gate == "off" else ["any", "one"]
+        return [replace(self, isolated=isolated, gate=gate) for isolated in (False, True) for gate in gates]
+
+
+MEAN = (
+    "it weighs channels by their mean gradient over the whole layer, which says next to nothing of one box "
+    "(measured: no better than random maps); layer_cam or hires_cam weigh each cell by its own"
+)
+REFUSED = dict.fromkeys(("grad_cam", "grad_cam_plus_plus", "smooth_grad_cam_plus_plus", "xgrad_cam"), MEAN)

@@ -1,0 +1,107 @@
+"""Insert a hook into a detector: the whole way from its location to a hooked model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from openvino_xai.contract import RECORD
+from openvino_xai.dialects.protocol import Runtime
+from openvino_xai.errors import NoneRefused, OutputsChanged, TooLarge
+from openvino_xai.graph.sizes import readable, text
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.locate.detector import Detector, RowLocation
+from openvino_xai.locate.layers import layer_name
+from openvino_xai.operations.cost import depth, human, operations
+from openvino_xai.surgery.emit import emit
+from openvino_xai.surgery.hooked import Hooked
+from openvino_xai.surgery.layers import Layer
+from openvino_xai.surgery.plan.gate import gated
+from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.surgery.rows.decision import RowDecision
+from openvino_xai.surgery.rows.plan import plan_rows
+from openvino_xai.surgery.rows.verify import verify_rows
+from openvino_xai.tail.rows.pick import TopBoxes
+from openvino_xai.version import __version__
+
+
+def insert_rows(detector: Detector, decision: RowDecision, runtimes: tuple[Runtime, ...], max_memory: int) -> Hooked:
+    """The detector with a hook, verified in `runtimes`. Raises an OvxaiError that names what is in the way."""
+    boxes = detector.boxes(decision.boxes) if isinstance(decision.pick, TopBoxes) else None
+    location = detector.at(decision.cut, boxes)
+    refusals: list[NoneRefused | OutputsChanged] = []
+    for attempt in replace(decision, runtimes=runtimes).in_turn():
+        if any((attempt.gate == "any") if isinstance(e, NoneRefused) else not attempt.isolated for e in refusals):
+            continue
+        try:
+            return _hooked(detector, location, attempt, max_memory)
+        except (NoneRefused, OutputsChanged) as refusal:
+            refusals.append(refusal)
+    raise refusals[-1]
+
+
+def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, max_memory: int) -> Hooked:
+    twin = detector.deployed.twin()
+    here = location.within(twin.graph)
+    plan = plan_rows(here, decision)
+    layer = priced_set(here, plan)
+    if layer.memory is not None and layer.memory > max_memory:
+        raise TooLarge(
+            f"a hook at layers '{location.layer.name}' makes a value of {human(layer.memory)} for every image, more than the "
+            f"limit of {human(max_memory)}: fewer rows take less; a higher limit of memory allows it",
+            needed=layer.memory,
+            fits=None,
+        )
+    if decision.gate != "off":
+        plan = gated(plan, shape_of(here.cut[0])[0], one_at_least=decision.gate == "one")
+    emit(plan, twin)
+    record = _entries(decision, here, layer)
+    twin.set_info(RECORD, record)
+    verified = None
+    if decision.runtimes:
+        verified = verify_rows(detector.deployed, twin, location, decision, cost=layer.cost or 1.0)
+    return Hooked(twin.reread(), record, layer, verified)
+
+
+def priced_set(location: RowLocation, plan: Plan) -> Layer:
+    """A set of layers with what a plan costs there."""
+    plain = operations(location.graph.nodes)
+    finest = location.cut[0]
+    return Layer(
+        location.layer.name,
+        readable(shape_of(finest)),
+        readable(location.layer.cut[0].place.grid),
+        1 + plan.operations / max(plain, 1),
+        plan.largest,
+        None,
+        "layer_cam",
+        max(depth(location.graph, value, plain) for value in location.cut),
+    )
+
+
+def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict[str, str]:
+    """What a hooked detector tells of its hook."""
+    rows = location.rows
+    record = {
+        "version": __version__,
+        "task": "boxes",
+        "method": decision.method,
+        "layer": ",".join(map(layer_name, location.cut)),
+        "score": "logit",
+        "scores": rows.name,
+        "rows": str(rows.count),
+        "classes": str(rows.classes),
+        "targets": str(decision.pick),
+        "image": location.image.name,
+        "scale": decision.scale,
+        "grid": text(location.layer.cut[0].place.grid).strip("[]").replace(", ", "x"),
+        "cost": f"{layer.cost:.2f}",
+        "memory": str(layer.memory),
+    }
+    if location.boxes is not None:
+        record["boxes"] = location.boxes.format.name
+    if decision.gate != "off":
+        record["gate"] = "explain"
+    if decision.fallback:
+        record["fallback"] = ",".join(decision.fallback)
+    record["verified"] = ",".join(decision.runtimes) or "none"
+    return record

@@ -1,0 +1,94 @@
+"""The plan of a hook in a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from openvino_xai.boxes.suppression import Detections, Threshold, suppressed
+from openvino_xai.contract import BOX, CLASS, GRADIENT, INDEX, MAP, SCORE, WANTED, WANTED_INDEX
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.hooks import SCALES
+from openvino_xai.locate.detector import RowLocation
+from openvino_xai.surgery.plan.hook import Plan, needed
+from openvino_xai.surgery.rows.decision import RowDecision
+from openvino_xai.surgery.rows.site import PlannedRowSite
+from openvino_xai.tail.rows.pick import RowsAtRunTime, TopBoxes, batch_of, probabilities, wanted_rows
+from openvino_xai.tail.rows.reverse_mode import Picked
+
+
+def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
+    """The plan that explains a location as it was decided. Raises PlanError, naming the node in the way."""
+    trace = Trace()
+    picked, there, outputs, inputs = _picked(trace, location, decision)
+    site = PlannedRowSite(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
+    maps = _scaled(trace, decision.traits.hook(trace, site), decision.scale, there)
+    outputs = {MAP: maps, **outputs}
+    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, inputs)
+
+
+def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> Plan:
+    """The plan that returns the gradients of `count` rows, which inputs tell, by each layer: `gradient 0` and so on."""
+    trace = Trace()
+    index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
+    picked = _flat(trace, index, label)
+    site = PlannedRowSite(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
+    outputs = {f"{GRADIENT} {i}": value for i, value in enumerate(site.gradients())}
+    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, {WANTED_INDEX: index, WANTED: label})
+
+
+def selected(
+    xp: Namespace, location: RowLocation, read: Mapping[str, Array], numbers: Mapping[str, Array], count: int
+) -> Detections:
+    """The `count` best detections of each image, of what was read for scores and for boxes. Raises PlanError without boxes."""
+    rows, boxes = location.rows, location.boxes
+    if boxes is None:
+        raise PlanError(f"the boxes of '{rows.name}' are not known")
+    decoded = boxes.decoded(xp, [numbers[name] for name in boxes.read])
+    p = probabilities(xp, rows, read)
+    return suppressed(xp, decoded, p, count=count, threshold=Threshold(), background=rows.background)
+
+
+def _picked(
+    trace: Trace, location: RowLocation, decision: RowDecision
+) -> tuple[Picked, Value | None, dict[str, Value], Mapping[str, Value]]:
+    """The rows that are explained, which of them are there, and what is returned and read of them."""
+    match decision.pick:
+        case RowsAtRunTime(count):
+            index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
+            return _flat(trace, index, label), None, {}, {WANTED_INDEX: index, WANTED: label}
+        case TopBoxes(count) if location.boxes is not None:
+            best = selected(trace, location, location.rows.read, location.boxes.read, count)
+            there = trace.greater(best.index, np.int64(-1))
+            index, label = (trace.maximum(ids, np.int64(0)) for ids in (best.index, best.classes))
+            outputs = {CLASS: best.classes, INDEX: best.index, BOX: best.boxes, SCORE: best.scores}
+            return _flat(trace, index, label), there, outputs, {}
+        case TopBoxes():
+            raise PlanError(
+                f"which boxes there are is not known: the boxes of '{location.rows.name}' are not found, or have no known "
+                "format; asked:D explains rows that a client names",
+                node=location.rows.name,
+            )
+    raise PlanError(f"{decision.method} explains no rows")
+
+
+def _flat(trace: Trace, index: Value, label: Value) -> Picked:
+    batch, each = shape_of(index)
+    assert isinstance(each, int)
+    rows = (batch * each,)
+    return Picked(trace.reshape(index, rows), trace.reshape(label, rows), batch, each)
+
+
+def _scaled(trace: Trace, maps: Value, scale: str, there: Value | None) -> Value:
+    """[B, D, H, W]: maps on their scale, 0 for rows that are not there."""
+    batch, each, height, width = shape_of(maps)
+    by_mask = trace.permute_dims(trace.reshape(maps, (batch, each, height * width)), (0, 2, 1))
+    scaled = SCALES[scale](trace, by_mask)
+    laid = trace.reshape(trace.permute_dims(scaled, (0, 2, 1)), (batch, each, height, width))
+    if there is None:
+        return laid
+    return trace.where(trace.reshape(there, (batch, each, 1, 1)), laid, np.zeros((), laid.dtype))

@@ -1,0 +1,372 @@
+"""Reverse mode from rows: the derivatives of a few rows' log-odds by the values of a set of layers, window by window.
+
+Row r = (a, c) of an image has the log-odds z of class c at anchor a. One element of a head is all that z reads for a sigmoid;
+its own anchor's logits for a softmax: d z / d x_k = 1 for k = c, and -softmax_k over the others. So an adjoint starts as a
+window of one cell of a head, and grows by what convolutions read. For each level of heads there is a stream of its own, since
+where windows lie is a table over the cells of one head; rows of other levels are 0 in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Graph, Node, Value, understood
+from openvino_xai.graph.sizes import Dim, Shape, Size, concrete
+from openvino_xai.graph.trace import Trace, as_value, shape_of
+from openvino_xai.locate.positions import Place
+from openvino_xai.locate.row_table import HeadTable, Level, RowTable
+from openvino_xai.locate.subaxis import FIRST, Span, trace_back
+from openvino_xai.operations.axes import is_1x1
+from openvino_xai.operations.integers import known_integers
+from openvino_xai.operations.resizing import weights_along
+from openvino_xai.operations.table import axes_of, operation_of
+from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.reverse_mode import DIFFERENTIATED, span_of_images
+from openvino_xai.tail.rows.windows import Cells, Patch, Window
+from openvino_xai.tail.walk import between, forward, refused, reverse
+
+FAR = -1e30
+
+
+@dataclass(frozen=True, eq=False)
+class PatchAdjoint:
+    """The derivative of each of R rows by a value: by the cells in `patch`, or by all of it, where `patch` is None."""
+
+    value: Value
+    patch: Patch | None
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """The rows that are explained: `anchor` and `label` [B * D], i64, the indices of a row and of its class."""
+
+    anchor: Value
+    label: Value
+    batch: Size
+    each: int
+
+
+class RowStream:
+    """The way back from the heads of one level to a `cut`, for the rows that are picked."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        xp: Trace,
+        table: RowTable,
+        level: Level,
+        picked: Picked,
+        cut: Sequence[Value],
+        placed: Mapping[Value, Place],
+        again: Mapping[Value, Value],
+    ) -> None:
+        self.graph, self.xp, self.placed, self.picked, self._again = graph, xp, placed, picked, again
+        self._table, self._level, self._cut = table, level, tuple(cut)
+        self._index = table.levels.index(level)
+        here = xp.equal(xp.take(as_value(table.level, []), picked.anchor, axis=0), np.int64(self._index))
+        self._here = xp.astype(here, np.float32)
+        row, column = (
+            xp.where(here, xp.take(as_value(places, []), picked.anchor, axis=0), np.int64(0))
+            for places in (table.row, table.column)
+        )
+        self.cells = Cells(xp, row, column, picked.batch, picked.each)
+        self._nodes = between_all(graph, set(cut), [head.value for head in level.heads])
+        self.spans = forward(self._nodes, dict.fromkeys(self._cut, FIRST), span_of_images)
+        self._read: dict[tuple[Value, Any], Value] = {}
+
+    # ---- adjoints ----
+
+    def gradients(self) -> dict[Value, PatchAdjoint]:
+        """For each value of the cut that the level's rows depend on, the derivative [R, C, h, w] of each by its window.
+
+        Raises PlanError, which names the operation that has no derivative here.
+        """
+        seeds = {head.value: PatchAdjoint(self._seed(head), self._single) for head in self._level.heads}
+        adjoints = reverse(self._nodes, seeds, self._back, self._added)
+        gradients = {value: adjoints[value] for value in self._cut if value in adjoints}
+        if not gradients:
+            raise PlanError(f"the rows of '{self._level.heads[0].value.name}' do not depend on the layers")
+        return {value: self._laid(value, adjoint) for value, adjoint in gradients.items()}
+
+    def _laid(self, value: Value, adjoint: PatchAdjoint) -> PatchAdjoint:
+        """The adjoint of a value of the cut, with a patch in any case, in its full size."""
+        patch = adjoint.patch or self._whole(value)
+        full = self.xp.broadcast_to(adjoint.value, (self.cells.count, shape_of(value)[1], *patch.sides))
+        return PatchAdjoint(full, patch)
+
+    def _back(self, node: Node, outputs: Mapping[int, PatchAdjoint]) -> Iterator[tuple[int, PatchAdjoint]]:
+        """What a node gives its operands of the adjoints of its outputs. Raises PlanError."""
+        operation = operation_of(node)
+        adjoint = self._of_parts(node, outputs) if operation.splits else next(iter(outputs.values()))
+        inside = [
+            index
+            for index, value in node.operands
+            if value in self.spans and index not in operation.controls and index not in operation.selectors
+        ]
+        patch = adjoint.patch
+        if patch is not None and not patch.is_whole and node.kind == "conv" and not is_1x1(node):
+            if inside != [0]:
+                raise refused(node, DIFFERENTIATED, "its weights depend on the image")
+            with understood(node):
+                yield 0, self._of_convolution(node, adjoint)
+        elif patch is not None and node.kind == "resize":
+            yield 0, self._of_resize(node, adjoint)
+        elif (rule := operation.adjoint) is None:
+            raise refused(node, DIFFERENTIATED, "no rule knows the operation")
+        else:
+            by_cell = patch if patch is not None and self._by_cell(node) else None
+            if patch is not None and by_cell is None:
+                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self._whole(node.outputs[0])), None)
+            step = _Step(self, node, by_cell)
+            for index in inside:
+                with understood(node):
+                    share = rule(step, index, adjoint.value)
+                yield index, PatchAdjoint(share, self._patch_of(node.operand(index), by_cell))
+
+    def _patch_of(self, value: Value, patch: Patch | None) -> Patch | None:
+        """The patch of an operand of a node that treats cells alike."""
+        if patch is None or self._grid(value) is None:
+            return None
+        return patch if self._grid(value) == (patch.rows.size, patch.columns.size) else None
+
+    def _added(self, old: PatchAdjoint, new: PatchAdjoint) -> PatchAdjoint:
+        """The sum of the adjoints that two readers of a value give it."""
+        a, b = old.patch, new.patch
+        if a is None or b is None:
+            x, y = (p.value if p.patch is None else self.cells.moved(p.value, p.patch, p.patch.filled()) for p in (old, new))
+            return PatchAdjoint(self.xp.add(x, y), None)
+        both = a.joined(b)
+        return PatchAdjoint(self.xp.add(self.cells.moved(old.value, a, both), self.cells.moved(new.value, b, both)), both)
+
+    def _of_parts(self, node: Node, outputs: Mapping[int, PatchAdjoint]) -> PatchAdjoint:
+        """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
+        patches = [adjoint.patch for adjoint in outputs.values()]
+        patch = patches[0] if self._by_cell(node) else None
+        for other in patches[1:]:
+            patch = patch.joined(other) if patch is not None and other is not None else None
+        parts = []
+        for index, value in enumerate(node.outputs):
+            shape = self.shape(value, patch)
+            if index not in outputs:
+                zero = np.zeros((1,) * len(shape), node.operand(0).dtype)
+                parts.append(self.xp.broadcast_to(zero, shape))
+                continue
+            part, before = outputs[index].value, outputs[index].patch
+            if before is not None:
+                part = self.cells.moved(part, before, patch or before.filled())
+            parts.append(self.xp.broadcast_to(part, shape))
+        return PatchAdjoint(self.xp.concat(parts, axis=node.attributes["axis"]), patch)
+
+    # ---- operations that read neighbours ----
+
+    def _of_convolution(self, node: Node, adjoint: PatchAdjoint) -> PatchAdjoint:
+        """The adjoint of what a convolution reads: the window grows by the kernel, and is cut off outside the value."""
+        a, patch = node.attributes, adjoint.patch
+        assert patch is not None
+        height, width = self._sizes(node.operand(0))
+        raw = self.xp.conv_transpose(
+            self.xp.broadcast_to(adjoint.value, self.shape(node.outputs[0], patch)),
+            node.operand(1),
+            strides=a["strides"],
+            pads=[0, 0, 0, 0],
+            dilations=a["dilations"],
+            groups=a["groups"],
+            output_padding=[0, 0],
+        )
+        starts = [window.start * a["strides"][i] - a["pads"][i] for i, window in enumerate((patch.rows, patch.columns))]
+        tall, wide = concrete(shape_of(raw)[2:], f"the window of {node}")
+        after = Patch(Window.around(height, starts[0], tall), Window.around(width, starts[1], wide))
+        return PatchAdjoint(self.cells.placed(raw, (starts[0], starts[1]), after), after)
+
+    def _of_resize(self, node: Node, adjoint: PatchAdjoint) -> PatchAdjoint:
+        """The adjoint of what is resized: the weights of each item of the window, by the window that they reach."""
+        patch = adjoint.patch
+        assert patch is not None
+        after, tables = [], []
+        for axis, window in enumerate((patch.rows, patch.columns), start=2):
+            weights = weights_along(node, axis)
+            if weights is None:
+                raise refused(node, DIFFERENTIATED, "how it resizes is not known")
+            taken = weights[window.start[:, None] + np.arange(window.length)]  # [places, window, before]
+            used = (taken != 0).any(axis=1)
+            first, last = used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)
+            before = Window.around(weights.shape[1], first, int((last - first).max()))
+            items = before.start[:, None] + np.arange(before.length)
+            tables.append(np.take_along_axis(taken, items[:, None, :], axis=2).astype(adjoint.value.dtype))
+            after.append(before)
+        full = self.xp.broadcast_to(adjoint.value, self.shape(node.outputs[0], patch))
+        return PatchAdjoint(self.cells.times(tables[0].transpose(0, 2, 1), tables[1], full), Patch(*after))
+
+    # ---- where things are ----
+
+    @property
+    def _single(self) -> Patch:
+        return Patch(*(self._of_head(axis) for axis in (0, 1)))
+
+    def _of_head(self, axis: int) -> Window:
+        return Window.single(self._level.grid[axis])
+
+    def _whole(self, value: Value) -> Patch:
+        height, width = self._sizes(value)
+        return Patch(Window.whole(height, self._level.grid[0]), Window.whole(width, self._level.grid[1]))
+
+    def _sizes(self, value: Value) -> tuple[int, int]:
+        height, width = concrete(shape_of(value)[2:], f"the cells of '{value.name}'")
+        return height, width
+
+    def _grid(self, value: Value) -> tuple[Size, Size] | None:
+        """(H, W) of a value [B, C, H, W]."""
+        place = self.placed.get(value)
+        return place.grid if place is not None and place.cells == (2, 3) and value.rank == 4 else None
+
+    def _by_cell(self, node: Node) -> bool:
+        """Whether a node treats cells alike, so that a window of its operands is all that a window of it depends on."""
+        grid, axes = self._grid(node.outputs[0]), axes_of(node)
+        if grid is None or axes is None:
+            return False
+        for index, value in node.operands:
+            if value not in self.spans or index in operation_of(node).controls:
+                continue
+            if self._grid(value) == grid:
+                alike = all(any(s.operand == index and s.axis == axis and s.exact for s in axes[0][axis]) for axis in (2, 3))
+            else:  # as in a gate of channels, one value for all cells
+                alike = value.rank == 4 and shape_of(value)[2:] == (1, 1) and operation_of(node).pointwise
+            if not alike:
+                return False
+        return True
+
+    def shape(self, value: Value, patch: Patch | None) -> Shape:
+        """The shape of a value for every row, in a window where there is one."""
+        shape = self.spans.get(value, FIRST).resized(shape_of(value), self.cells.count)
+        if patch is not None and self._grid(value) == (patch.rows.size, patch.columns.size):
+            return (*shape[:2], *patch.sides)
+        return shape
+
+    def read(self, value: Value, span: Span | None, patch: Patch | None) -> Value:
+        """A value of the forward pass, for every row, in a window where there is one."""
+        if span is None or self.graph.is_constant(value):
+            return self._constant_in(value, patch)
+        key = (value, None if patch is None else id(patch))
+        if key not in self._read:
+            source = self._again.get(value) or tapped(self.xp, value)
+            within = patch is not None and self._grid(value) == (patch.rows.size, patch.columns.size)
+            self._read[key] = self.cells.gathered(source, patch) if within and patch is not None else self._spread(source, span)
+        return self._read[key]
+
+    def _constant_in(self, value: Value, patch: Patch | None) -> Value:
+        """A constant as it is; in a window, what it holds there."""
+        shape = value.shape or ()
+        if patch is None or patch.is_whole or len(shape) < 2 or set(shape[-2:]) == {1}:
+            return value
+        if len(shape) != 4 or (shape[2], shape[3]) != (patch.rows.size, patch.columns.size):
+            raise PlanError(f"constant '{value.name}' differs from cell to cell in a way that is not followed", node=value.name)
+        spread = self.xp.broadcast_to(value, (self.picked.batch, *shape[1:]))
+        return self.cells.gathered(spread, patch)
+
+    def _spread(self, value: Value, span: Span) -> Value:
+        """[..., R, ...] of [..., B, ...]: each image, once for each of its rows."""
+        shape, each = shape_of(value), self.picked.each
+        if each == 1 or span.length(shape) != self.picked.batch:
+            return value
+        ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
+        outer = span.outer * self.picked.batch
+        apart = self.xp.reshape(value, (*ahead, outer, 1, span.inner, *behind))
+        repeated = self.xp.broadcast_to(apart, (*ahead, outer, each, span.inner, *behind))
+        return self.xp.reshape(repeated, (*ahead, outer * each * span.inner, *behind))
+
+    # ---- seeds ----
+
+    def _seed(self, head: HeadTable) -> Value:
+        """[R, C, 1, 1]: the derivative of each row's log-odds by the head at its own cell; 0 for rows of other levels."""
+        xp, count, channels = self.xp, self.cells.count, shape_of(head.value)[1]
+        assert isinstance(channels, int)
+        of_row = xp.take(as_value(head.channels, []), xp.take(as_value(head.slot, []), self.picked.anchor, axis=0), axis=0)
+        classes = head.channels.shape[1]  # of_row: [R, C], the channel of each class
+        if head.squash == "softmax" and classes > 1:
+            weights = self._of_softmax(head, of_row, classes)
+        elif classes > 1:
+            weights = xp.astype(xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes)), np.float32)
+        else:
+            weights = xp.broadcast_to(np.ones((1, 1), np.float32), (count, 1))
+        weights = xp.multiply(weights, xp.reshape(self._here, (count, 1)))
+        if head.channels.shape[0] == 1 and np.array_equal(head.channels[0], np.arange(channels)):
+            seed = weights
+        else:
+            there = xp.equal(xp.reshape(of_row, (count, classes, 1)), np.arange(channels).reshape(1, 1, -1))
+            seed = xp.sum(xp.multiply(xp.reshape(weights, (count, classes, 1)), xp.astype(there, np.float32)), axis=1)
+        return xp.astype(xp.reshape(seed, (count, channels, 1, 1)), head.value.dtype or np.float32)
+
+    def _of_softmax(self, head: HeadTable, of_row: Value, classes: int) -> Value:
+        """[R, C]: 1 at the class itself, and minus the share of each other class among the others."""
+        xp, count, channels = self.xp, self.cells.count, shape_of(head.value)[1]
+        at_cell = self.cells.gathered(tapped(xp, head.value), self._single)
+        logits = xp.take_along_axis(xp.reshape(at_cell, (count, channels)), of_row, axis=1)
+        own = xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes))
+        others = xp.softmax(xp.where(own, np.float32(FAR), xp.astype(logits, np.float32)), axis=1)
+        return xp.subtract(xp.astype(own, np.float32), others)
+
+
+class _Step:
+    """A node on the way back, as rules see it: in a window, or as a whole."""
+
+    def __init__(self, stream: RowStream, node: Node, patch: Patch | None) -> None:
+        self._stream, self._patch = stream, patch
+        self.xp, self.node = stream.xp, node
+        self._span = stream.spans[node.outputs[0]]
+
+    def _span_of(self, index: int) -> Span | None:
+        value = self.node.operand(index)
+        if value in self._stream.spans:
+            return self._stream.spans[value]
+        span = trace_back(self.node, index, self._span)
+        return span if span is not None and span.fits(shape_of(value)) else None
+
+    def operand(self, index: int) -> Value:
+        return self._stream.read(self.node.operand(index), self._span_of(index), self._patch)
+
+    def output(self) -> Value:
+        return self._stream.read(self.node.outputs[0], self._span, self._patch)
+
+    def operand_shape(self, index: int) -> Shape:
+        value, span = self.node.operand(index), self._span_of(index)
+        if span is None or self._stream.graph.is_constant(value) or span.length(shape_of(value)) != self._stream.picked.batch:
+            return shape_of(value)
+        return self._stream.shape(value, self._patch)
+
+    @cached_property
+    def _output_shape(self) -> Shape:
+        if operation_of(self.node).splits:  # the adjoints of its parts come side by side
+            return self.operand_shape(0)
+        return self._stream.shape(self.node.outputs[0], self._patch)
+
+    def output_shape(self) -> Shape:
+        return self._output_shape
+
+    def constant(self, index: int) -> np.ndarray | None:
+        return self._stream.graph.constant(self.node.inputs[index])
+
+    def integers(self, index: int) -> list[int] | None:
+        return known_integers(self._stream.graph, self.node, index)
+
+    def number(self, size: Size) -> Any:
+        return self.xp.astype(self.xp.size(size), np.float32) if isinstance(size, Dim) else float(size)
+
+    def full(self, g: Value, axes: tuple[int, ...] | None = None) -> Value:
+        sizes = self.output_shape()
+        wanted = range(len(sizes)) if axes is None else axes
+        return self.xp.broadcast_to(g, tuple(sizes[a] if a in wanted else size for a, size in enumerate(shape_of(g))))
+
+    def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
+        return None
+
+
+def between_all(graph: Graph, start: set[Value], ends: Sequence[Value]) -> list[Node]:
+    """The nodes that carry data from `start` to any of `ends`, in the order of the graph."""
+    path = {node for end in ends for node in between(graph, start, end)}
+    return [node for node in graph.nodes if node in path]
