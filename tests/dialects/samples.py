@@ -59,11 +59,6 @@ SAMPLES: dict[str, Case] = {
     ),
     "einsum": of('y = Einsum<equation="bchw,wk->bchk">(x, w)', 4 * 6 * 3, w=normal(8, 3)),
     "swish": of("y = Swish<alpha=0.7>(x)", opset=24),
-    "a turned convolution": of("y = ConvTranspose<strides=[2, 2], pads=[1, 0, 0, 1]>(x, w)", 3 * 12 * 16, w=normal(4, 3, 3, 3)),
-    "a turned convolution of groups": of(
-        "y = ConvTranspose<strides=[2, 1], group=2, output_padding=[1, 0]>(x, w, b)",
-        6 * 13 * 9, w=normal(4, 3, 2, 2), b=normal(6),
-    ),
     "pooled past its end": of("y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),
     "averaged past its end": of("y = AveragePool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),
     "pooled to the same": of('y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER">(x)', 4 * 12),

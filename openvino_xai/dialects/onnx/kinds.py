@@ -75,6 +75,11 @@ def _conv(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {**_window(node, kernel, a), "groups": int(a.get("group", 1))}
 
 
+def _conv_transpose(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """As a convolution; `resolved` where its padding is told as such, and does not follow from the size of the output."""
+    return {**_conv(graph, node, a), "resolved": a.get("auto_pad", "NOTSET") == "NOTSET" and "output_shape" not in a}
+
+
 def _pool(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     exclude = not a.get("count_include_pad", 0)
     return {**_window(node, list(a["kernel_shape"]), a), "exclude_pad": exclude, "ceil": bool(a.get("ceil_mode", 0))}
@@ -202,7 +207,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Concat": ("concat", _axis(0)),
     "ConstantOfShape": ("full", lambda graph, node, a: {"value": a["value"].numpy().item() if "value" in a else 0.0}),
     "Conv": ("conv", _conv),
-    "ConvTranspose": ("conv_transpose", _conv),
+    "ConvTranspose": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
     "DequantizeLinear": ("dequantize", _axis(1)),
     "Div": ("divide", None),

@@ -72,6 +72,11 @@ def _conv(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {**_window(node, kernel, a), "groups": weights[0] if grouped else 1}
 
 
+def _conv_transpose(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """As a convolution; `resolved` where its padding is told as such, and does not follow from the size of the output."""
+    return {**_conv(graph, node, a), "resolved": a["auto_pad"] == "explicit" and len(node.inputs) == 2}
+
+
 def _pool(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     exclude = a.get("exclude-pad", a.get("exclude_pad", False))
     ceil = a.get("rounding_type", "floor") != "floor"
@@ -206,7 +211,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Convert": ("cast", None),
     "ConvertLike": ("cast", None),
     "Convolution": ("conv", _conv),
-    "ConvolutionBackpropData": ("conv_transpose", _conv),
+    "ConvolutionBackpropData": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
     "DetectionOutput": ("detection_output", None),
     "Divide": ("divide", None),
@@ -224,6 +229,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Greater": ("greater", None),
     "GreaterEqual": ("greater_equal", None),
     "GroupConvolution": ("conv", _conv),
+    "GroupConvolutionBackpropData": ("conv_transpose", _conv_transpose),
     "GroupNormalization": ("group_norm", _numbers("epsilon", "num_groups")),
     "HSigmoid": ("hard_sigmoid", lambda graph, node, a: {"alpha": 1 / 6, "beta": 0.5}),
     "HSwish": ("hard_swish", None),

@@ -243,7 +243,15 @@ OPERATIONS = (
         shape=shapes.padded,
         adjoint=_pad,
     ),
-    Operation(name="resize", axes=axes.resized, factors=(IN_FIRST,), controls=BEHIND, macs=each, adjoint=_resize),
+    Operation(
+        name="resize",
+        axes=axes.resized,
+        factors=(IN_FIRST,),
+        controls=BEHIND,
+        macs=each,
+        shape=shapes.resized,
+        adjoint=_resize,
+    ),
     # boxes, scores, then counts and thresholds
     Operation(name="non_max_suppression", axes=mixed, controls=range(2, 6), macs=each),
     # offsets of boxes, scores, priors
