@@ -214,7 +214,7 @@ class RowStream:
 
     def _whole(self, value: Value) -> Patch:
         height, width = self._sizes(value)
-        return Patch(Window.whole(height, self._level.grid[0]), Window.whole(width, self._level.grid[1]))
+        return Patch(Window.full(height, self._level.grid[0]), Window.full(width, self._level.grid[1]))
 
     def _sizes(self, value: Value) -> tuple[int, int]:
         height, width = concrete(shape_of(value)[2:], f"the cells of '{value.name}'")
@@ -307,9 +307,9 @@ class RowStream:
         xp, count, channels = self.xp, self.cells.count, shape_of(head.value)[1]
         at_cell = self.cells.gathered(tapped(xp, head.value), self._single)
         logits = xp.take_along_axis(xp.reshape(at_cell, (count, channels)), of_row, axis=1)
-        own = xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes))
-        others = xp.softmax(xp.where(own, np.float32(FAR), xp.astype(logits, np.float32)), axis=1)
-        return xp.subtract(xp.astype(own, np.float32), others)
+        of_label = xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes))
+        others = xp.softmax(xp.where(of_label, np.float32(FAR), xp.astype(logits, np.float32)), axis=1)
+        return xp.subtract(xp.astype(of_label, np.float32), others)
 
 
 class _Step:
