@@ -51,6 +51,7 @@ SAMPLES: dict[str, Case] = {
     "local response norm": of("y = LRN<size=3>(x)"),
     "resize": of('y = Resize<mode="nearest">(x, none, s)', 768, none=normal(0), s=np.array([1, 1, 2, 2], np.float32)),
     "top k": of("v, i = TopK<axis=3>(x, k) y = Add(v, v)", 4 * 6 * 2, k=ints(2)),
+    "gather elements": of("v, i = TopK<axis=3>(x, k) n = Neg(x) y = GatherElements<axis=3>(n, i)", 4 * 6 * 2, k=ints(2)),
     "einsum": of('y = Einsum<equation="bchw,wk->bchk">(x, w)', 4 * 6 * 3, w=normal(8, 3)),
     "swish": of("y = Swish<alpha=0.7>(x)", opset=24),
     "a turned convolution": of("y = ConvTranspose<strides=[2, 2], pads=[1, 0, 0, 1]>(x, w)", 3 * 12 * 16, w=normal(4, 3, 3, 3)),

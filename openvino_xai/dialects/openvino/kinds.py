@@ -200,6 +200,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Floor": ("floor", None),
     "FloorMod": ("mod", None),
     "Gather": ("gather", lambda graph, node, a: {"axis": None if a["batch_dims"] else _axis(graph, node, 2)}),
+    "GatherElements": ("gather_elements", _axis_attribute),
     "Gelu": ("gelu", _by_tanh),
     "Greater": ("greater", None),
     "GreaterEqual": ("greater_equal", None),
