@@ -20,6 +20,8 @@ class Truth:
 
     Rows lie level by level, and in a level as the letters of `order` say, the last the fastest: `a` is the anchor, `y` and `x`
     the cell. `channel` tells the channel of the head that holds a class of an anchor, `objectness` that of its objectness.
+    Scores are read from the outputs `scores`, or from the values `read`, where those are thinned out: classes along `axis`,
+    from column `first` on, with the objectness in `column`.
     """
 
     grids: tuple[tuple[int, int], ...]
@@ -34,6 +36,27 @@ class Truth:
     backbone: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
     boxes: str | None = None  # the format, None where the file has none
+    read: tuple[str, ...] = ()
+    axis: int = 2
+    first: int = 0
+    column: int | None = None
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values that hold scores of all rows."""
+        return self.read or self.scores
+
+    def log_odds(self, arrays: Sequence[np.ndarray], rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """[B, D], of rows [B, D] and their classes, from what `values` hold."""
+        tables = [np.moveaxis(array, self.axis, -1) for array in arrays]
+        table = np.concatenate([array.reshape(len(array), -1, array.shape[-1]) for array in tables], axis=1)
+        image = np.arange(len(table))[:, None]
+        p = table[image, rows, self.first + labels]
+        z = np.log(p / (1 - p))
+        if self.column is not None:
+            p = table[image, rows, self.column]
+            z += np.log(p / (1 - p))
+        return np.asarray(z)
 
     def rows(self) -> Iterator[tuple[int, int, int, int]]:
         """The level, row, column and anchor of each row."""
@@ -288,7 +311,7 @@ def one_convolution(net: Net, levels: Sequence[str], classes: int = CLASSES, anc
     net.node("Concat", *parts, name="scores", axis=1)
     truth = Truth(
         grids(net, levels), "ayx", anchors, classes, lambda anchor, label: anchor * width + 5 + label,
-        lambda anchor: anchor * width + 4, boxes="xywh", heads=tuple(levels),
+        lambda anchor: anchor * width + 4, boxes="xywh", heads=tuple(levels), first=5, column=4,
     )  # fmt: skip
     return Tiny(net.model({"scores": (sum(anchors * h * w for h, w in truth.grids), width)}), truth)
 
@@ -305,7 +328,7 @@ def separate_heads(net: Net, levels: Sequence[str], classes: int = CLASSES) -> T
         parts.append(net.flat(joined, 5 + classes, height * width))
         heads.append(stem)
     net.node("Transpose", net.node("Concat", *parts, axis=2), name="scores", perm=[0, 2, 1])
-    truth = Truth(grids(net, levels), classes=classes, objectness=lambda anchor: 0, boxes="yolox", heads=tuple(heads))
+    truth = Truth(grids(net, levels), classes=classes, objectness=lambda anchor: 0, boxes="yolox", heads=tuple(heads), first=5, column=4)
     return Tiny(net.model({"scores": (sum(h * w for h, w in truth.grids), 5 + classes)}), truth)
 
 
@@ -322,7 +345,7 @@ def joined_heads(net: Net, levels: Sequence[str], classes: int = CLASSES) -> tup
 def columns_first(net: Net, levels: Sequence[str], classes: int = CLASSES) -> Tiny:
     """[B, 4 + C, A]"""
     net.node("Concat", *joined_heads(net, levels, classes), name="scores", axis=1)
-    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels))
+    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels), axis=1, first=4)
     return Tiny(net.model({"scores": (4 + classes, sum(h * w for h, w in truth.grids))}), truth)
 
 
@@ -339,6 +362,7 @@ def two_outputs(net: Net, levels: Sequence[str], classes: int = CLASSES) -> Tiny
 def end_to_end(net: Net, levels: Sequence[str], classes: int = CLASSES, most: int = 20) -> Tiny:
     """As YOLOv10: the best rows alone, [B, D, 6]: a box, a score and a class."""
     boxes, scores = (net.moved(value, 0, 2, 1) for value in joined_heads(net, levels, classes))
+    unsorted = scores
     best = net.node("ReduceMax", scores, axes=[2], keepdims=0)
     _, rows = _top(net, best, most)
     boxes, scores = _rows_of(net, boxes, rows, 4), _rows_of(net, scores, rows, classes)
@@ -347,17 +371,18 @@ def end_to_end(net: Net, levels: Sequence[str], classes: int = CLASSES, most: in
     label = net.node("Cast", net.node("Mod", where, net.weight([classes])), to=1)
     columns = [net.node("Unsqueeze", value, net.weight([2])) for value in (values, label)]
     net.node("Concat", boxes, *columns, name="scores", axis=2)
-    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels))
+    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels), read=(unsorted,))
     return Tiny(net.model({"scores": (most, 6)}), truth)
 
 
 def best_rows(net: Net, levels: Sequence[str], classes: int = CLASSES, most: int = 20) -> Tiny:
     """The best rows with the scores of all of their classes, [B, D, 4] and [B, D, C]."""
     boxes, scores = (net.moved(value, 0, 2, 1) for value in joined_heads(net, levels, classes))
+    unsorted = scores
     _, rows = _top(net, net.node("ReduceMax", scores, axes=[2], keepdims=0), most)
     net.node("Identity", _rows_of(net, boxes, rows, 4), name="boxes")
     net.node("Identity", _rows_of(net, scores, rows, classes), name="scores")
-    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels))
+    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels), read=(unsorted,))
     return Tiny(net.model({"boxes": (most, 4), "scores": (most, classes)}), truth)
 
 
@@ -428,7 +453,7 @@ def map_of_one_level(net: Net, levels: Sequence[str], classes: int = CLASSES) ->
     ]
     net.node("Concat", *parts, name="scores", axis=1)
     truth = Truth(
-        grids(net, levels), classes=classes, objectness=lambda anchor: 0, squash="softmax", boxes="fastestdet", heads=(x,)
+        grids(net, levels), classes=classes, objectness=lambda anchor: 0, squash="softmax", boxes="fastestdet", heads=(x,), axis=1, first=5, column=0
     )
     return Tiny(net.model({"scores": (5 + classes, *truth.grids[0])}), truth)
 
