@@ -52,6 +52,10 @@ _BOXES = (
     "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
     "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner."
 )
+_CUT = (
+    "Detectors: where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "
+    "inputs of the heads: nearly free, and a blob around the middle of the box. By default backbone."
+)
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[
@@ -73,6 +77,7 @@ Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weigh
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
 BoxFormat: TypeAlias = Annotated[str | None, typer.Option("--boxes", help=_BOXES)]
+CutName: TypeAlias = Annotated[str | None, typer.Option("--cut", help=_CUT)]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
@@ -97,13 +102,20 @@ class LayerOptions:
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
     boxes: BoxFormat = None
+    cut: CutName = None
 
-    def hook_targets(self, targets: str | None) -> str:
-        """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
+    def hook_targets(self, targets: str | None) -> str | None:
+        """What a hook in memory explains: all classes, where they come nearly for nothing, else those asked for.
+
+        None leaves that to the model: of a detector, its best boxes.
+        """
         from openvino_xai.hooks import METHODS
+        from openvino_xai.tail.rows.pick import is_of_rows
 
         per_class = self.method in METHODS and METHODS[self.method].per_class
-        return ("asked" if targets == "all" else targets or "top:1") if per_class else "all"
+        if targets is not None and (is_of_rows(targets) or (per_class and targets != "all")):
+            return targets
+        return "asked" if per_class and targets == "all" else None
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
