@@ -91,12 +91,19 @@ class LayerOptions:
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
 
-    def hook_targets(self, targets: str | None) -> str:
-        """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
+    def hook_targets(self, targets: str | None) -> str | None:
+        """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.
+
+        Of a detector, its best boxes, as many as `boxes:N` says; or rows that it is told, as many as `ROW:CLASS,...` names.
+        """
         from openvino_xai.hooks import METHODS
 
+        if targets is None or re.fullmatch(r"boxes:\d+", targets, re.ASCII):
+            return targets
+        if re.fullmatch(r"\d+:\d+(,\d+:\d+)*", targets, re.ASCII):
+            return f"asked:{targets.count(':')}"
         per_class = self.method in METHODS and METHODS[self.method].per_class
-        return ("asked" if targets == "all" else targets or "top:1") if per_class else "all"
+        return ("asked" if targets == "all" else targets) if per_class else None
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
