@@ -32,7 +32,7 @@ from openvino_xai.locate.located import Location
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.layers import Layer
-from openvino_xai.tail.row_pick import EveryClass, RowsAtRunTime, parse_row_pick
+from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, parse_row_pick
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 from openvino_xai.version import __version__
 
@@ -72,7 +72,7 @@ def entries(
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
     if conversion is not None:
-        record.update(converted_from=str(conversion.before), converted_to=str(conversion.after))
+        record.update(conversion.entries)
     record["verified"] = ",".join(decision.runtimes) or "none"
     return record
 

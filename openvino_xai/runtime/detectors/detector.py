@@ -15,7 +15,7 @@ from openvino_xai.errors import ImageError, InputError, ModelError
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.selection import BoxSelection
 from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of, unscaled
-from openvino_xai.tail.row_pick import count_of
+from openvino_xai.tail.rows.pick import count_of
 
 MIN_SCORE = 0.25  # of a box, where neither the model nor the caller says another
 NONE = -1  # the index where there are fewer boxes than a hook explains, and none is asked for
