@@ -22,7 +22,7 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.rows import Rows
 from openvino_xai.probes.d_rise import Proposals
-from openvino_xai.tail.row_pick import probabilities
+from openvino_xai.tail.rows.pick import probabilities
 
 XP = numpy_namespace()
 MOST = 64  # boxes of an image that are explained
