@@ -105,17 +105,17 @@ class LayerOptions:
     cut: CutName = None
 
     def hook_targets(self, targets: str | None) -> str | None:
-        """What a hook in memory explains: all classes, where they come nearly for nothing, else those asked for.
+        """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.
 
-        None leaves that to the model: of a detector, its best boxes.
+        Of a detector, its best boxes, as many as `boxes:N` says; or rows that it is told, as many as `ROW:CLASS,...` names.
         """
         from openvino_xai.hooks import METHODS
-        from openvino_xai.tail.rows.pick import is_of_rows
-
-        per_class = self.method in METHODS and METHODS[self.method].per_class
-        if targets is not None and (is_of_rows(targets) or (per_class and targets != "all")):
+        if targets is None or re.fullmatch(r"boxes:\d+", targets, re.ASCII):
             return targets
-        return "asked" if per_class and targets == "all" else None
+        if re.fullmatch(r"\d+:\d+(,\d+:\d+)*", targets, re.ASCII):
+            return f"asked:{targets.count(':')}"
+        per_class = self.method in METHODS and METHODS[self.method].per_class
+        return ("asked" if targets == "all" else targets) if per_class else None
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
