@@ -54,10 +54,10 @@ class DetectionExplanation(Explanation):
     def overview(self, *, style: Style = OVERLAY) -> np.ndarray:
         """[H, W, 3] RGB bytes: the photo with all boxes, each with its map in its own colour, its label and its score.
 
-        The photo alone where there is no box.
+        A single box is as `drawn`; where there is none, it is the photo alone.
         """
-        if not self.targets:
-            return self.image
+        if len(self.targets) < 2:
+            return self.drawn(style) if self.targets else self.image
         marks = [self._mark(index) for index in range(len(self.targets))]
         return marked(tinted(self.image, self.maps, self.box, [mark.colour for mark in marks], style), marks)
 

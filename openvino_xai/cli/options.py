@@ -32,7 +32,8 @@ _METHOD = (
     "mean and linear layers end the model); activation_map (whatever the class); ablation_cam; by gradients grad_cam, "
     "grad_cam_plus_plus, smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without "
     "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, abs_cam, group_cam, rise, "
-    "occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
+    "occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad; explain "
+    "takes d_rise and occlusion for boxes."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
@@ -47,6 +48,10 @@ _TARGETS = (
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
+_BOXES = (
+    "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
+    "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner."
+)
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[
@@ -67,6 +72,7 @@ Grid: TypeAlias = Annotated[str | None, typer.Option(help="Masks that keep a blo
 Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weighs neighbours: gaussian (3x3) or cell.")]
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
+BoxFormat: TypeAlias = Annotated[str | None, typer.Option("--boxes", help=_BOXES)]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
@@ -90,6 +96,7 @@ class LayerOptions:
     token_grid: TokenGrid = None
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
+    boxes: BoxFormat = None
 
     def hook_targets(self, targets: str | None) -> str:
         """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
@@ -101,10 +108,10 @@ class LayerOptions:
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
         from openvino_xai.hooks import METHODS
-        from openvino_xai.probes import PROBES
+        from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.surgery.insert import insert
 
-        if self.method in PROBES and self.method not in METHODS:
+        if self.method in PROBE_NAMES and self.method not in METHODS:
             raise InputError(f"{self.method} asks a model without a hook: `ovxai explain`, `compare` and `evaluate` take it")
         return insert(model, **{**asdict(self), "max_memory": parse_bytes(self.max_memory), **changed})
 
@@ -143,7 +150,7 @@ class ProbeOptions:
     """The settings of probes, which ask a model without a hook again and again."""
 
     seed: Annotated[int, typer.Option(help="Of what is random.", rich_help_panel=PROBES)] = 0
-    masks: Annotated[int, typer.Option(help="rise: how many random masks.", rich_help_panel=PROBES)] = 4000
+    masks: Annotated[int, typer.Option(help="rise, d_rise: how many random masks.", rich_help_panel=PROBES)] = 4000
     groups: Annotated[int, typer.Option(help="group_cam: how many groups of channels.", rich_help_panel=PROBES)] = 32
     patch: Annotated[
         int | None, typer.Option(help="occlusion: pixels that are covered; a seventh.", rich_help_panel=PROBES)
@@ -199,7 +206,7 @@ class NetworkOptions:
         """
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.open import open_model
-        from openvino_xai.probes import PROBES
+        from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.loading import load
         from openvino_xai.runtime.probed import probe
 
@@ -207,11 +214,14 @@ class NetworkOptions:
         if hooked and options != LayerOptions():
             raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
         network: Network
-        if options.method in PROBES:
+        if options.method in PROBE_NAMES:
             network = probe(
                 model,
                 options.method,
-                **{name: getattr(options, name) for name in ("layer", "scores", "image_input", "prefix_tokens", "token_grid")},
+                **{
+                    name: getattr(options, name)
+                    for name in ("layer", "scores", "image_input", "prefix_tokens", "token_grid", "boxes")
+                },
                 settings=replace(settings, channels=options.channels),
                 device=self.device,
                 precision=self.precision,
@@ -238,12 +248,12 @@ class NetworkOptions:
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.digest import model_digest
         from openvino_xai.dialects.open import open_model
-        from openvino_xai.probes import PROBES
+        from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.sources import digest_of
         from openvino_xai.version import __version__
 
         deployed = open_model(model)
-        if options.method in PROBES or deployed.info(RECORD):
+        if options.method in PROBE_NAMES or deployed.info(RECORD):
             return partial(self.load, model, options, settings)
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"

@@ -26,6 +26,7 @@ from openvino_xai.operations.table import data_operands, operation_of
 SLOPE = 0.5  # how far from 1 a box's movement with its cell may be, and from 0 its growth
 ORDERED = 0.98  # the share of boxes whose far sides are beyond the near ones
 REACH = 6.0  # cells, from a row's cell to the middle of its box, at the median
+SMALL = 2.0  # pixels, of a box that is none
 OUTSIDE = 0.25  # images, that a box of shares may reach beyond the image
 PEAKS = (1.0, 255.0)  # of the images that a format is held with
 STILL = 0.5  # what weights are said to give in every cell
@@ -246,20 +247,11 @@ class _Reading:
         if not others:
             return
         numbers = self._numbers(rows.name, rows.read, places)
-        left = [i for i in range(len(others)) if not self._is_objectness(numbers.arrays[:, :, i])]
+        objectness = np.full(rows.count, -1) if rows.objectness is None else rows.objectness
+        left = [i for i in range(len(others)) if not np.array_equal(places[:, i], objectness.ravel())]
         for run in _neighbours(left, others):
             label = f"'{rows.name}', columns {others[run[0]]} to {others[run[-1]]}"
             yield replace(numbers, label=label, places=places[:, run], arrays=numbers.arrays[:, :, run])
-
-    def _is_objectness(self, column: np.ndarray) -> bool:
-        """Whether numbers [1 + I, A] are the objectness of the rows, squashed or not."""
-        for factor in self._rows.factors[1:]:
-            logits = logits_of(factor, [self._results[head.value] for head in factor.heads])[:, :, 0]
-            with np.errstate(over="ignore"):
-                squashed = numpy_namespace().sigmoid(logits)
-            if any(np.allclose(column, scale, atol=1e-4) for scale in (logits, squashed)):
-                return True
-        return False
 
     def _are_scores(self, numbers: np.ndarray) -> bool:
         """Whether numbers [1 + I, A, n] are those of the classes, squashed or not."""
@@ -289,12 +281,12 @@ class _Reading:
         rows = self._rows
         sizes = [int(np.prod(self._results[value].shape[1:])) for value in rows.read.values() if value in self._results]
         counts = np.histogram(rows.places[:, 0], bins=np.cumsum([0, *sizes]))[0].tolist()
-        found: dict[int, list[tuple[str, np.ndarray]]] = {}
+        by_width: dict[int, list[tuple[str, np.ndarray]]] = {}
         for count in counts:
             for name, value in self._outputs.items():
                 for places in _rows_and_columns(self._results[value].shape[1:], count) if value in self._results else ():
-                    found.setdefault(places.shape[1], []).append((name, places))
-        for width, parts in found.items():
+                    by_width.setdefault(places.shape[1], []).append((name, places))
+        for width, parts in by_width.items():
             names = [name for name, _ in parts]
             if len(set(names)) == len(names) == len(counts):
                 ends = np.cumsum([0, *(part.size for _, part in parts)])
@@ -350,6 +342,11 @@ def _neighbours(indices: Sequence[int], columns: Sequence[int]) -> list[list[int
         else:
             runs.append([index])
     return [run for run in runs if len(run) >= 4]
+
+
+def _without_size(boxes: np.ndarray) -> str | None:
+    ordered = float((boxes[:, 2:] >= boxes[:, :2]).all(axis=-1).mean())
+    return f"{1 - ordered:.0%} of boxes have no size" if ordered < ORDERED else None
 
 
 def _other_columns(places: np.ndarray, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
@@ -409,12 +406,10 @@ class _Evidence:
         if not candidate.absolute and not named and (why := self._unlike(candidate.name, numbers, available)):
             return why
         boxes = self._decoded(candidate, numbers)
-        ordered = float((boxes[..., 2:] >= boxes[..., :2]).all(axis=-1).mean()) if len(boxes) else 0
-        if ordered < ORDERED:
-            return f"{1 - ordered:.0%} of boxes have no size"
-        if self._grid.centres is None:
-            return self._off_image(candidate, boxes)
-        reasons = [why for image in boxes if (why := self._off_cells(image))]
+        check = self._off_image if self._grid.centres is None else self._off_cells
+        reasons = [why for image in boxes if (why := _without_size(image) or check(image))]
+        if len(boxes) <= len(numbers) / 2:
+            return "boxes are not finite"
         return reasons[0] if len(reasons) > len(boxes) / 2 else None
 
     def _decoded(self, candidate: Format, numbers: np.ndarray) -> np.ndarray:
@@ -423,14 +418,13 @@ class _Evidence:
             boxes = np.asarray(candidate.decode(numpy_namespace(), numbers, self._grid), np.float64)
         return np.asarray(boxes[np.isfinite(boxes).all(axis=(1, 2))])
 
-    def _off_image(self, candidate: Format, boxes: np.ndarray) -> str | None:
-        """Whether the boxes of queries are not those of an image of this size."""
+    def _off_image(self, boxes: np.ndarray) -> str | None:
+        """Whether the boxes [Q, 4] of queries are not those of an image of this size."""
         shares = boxes / np.tile(self._grid.pixels, 2)
         inside = float(((shares > -OUTSIDE) & (shares < 1 + OUTSIDE)).all(axis=-1).mean())
         if inside < ORDERED:
             return f"{1 - inside:.0%} of boxes reach beyond the image"
-        sizes = np.median(shares[..., 2:] - shares[..., :2])
-        if not candidate.name.endswith("01") and sizes < 2 / min(self._grid.size):
+        if np.median(boxes[:, 2:] - boxes[:, :2]) < SMALL:
             return "boxes have the size of a pixel"
         return None
 

@@ -27,6 +27,7 @@ COLOURS: tuple[Colour, ...] = (  # far from each other, and from what photos are
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LETTERS = 40  # of a label
 DIMMED = 0.5  # of an overlay's opacity: how dark the photo is where no map is high, so that colours show
+LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue are
 SHARE = 3  # a label takes at most a third of a picture's height
 
 
@@ -57,8 +58,8 @@ def marked(picture: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
 def tinted(photo: np.ndarray, maps: np.ndarray, box: Box, colours: Sequence[Colour], style: Style = OVERLAY) -> np.ndarray:
     """[H, W, 3] RGB bytes: maps [D, h, w], each in a colour of its own, over the part of the photo that the model saw.
 
-    Where several maps are high their colours mix. Contours have no colours of boxes: they are those of the highest map
-    anywhere. Raises InputError for a map with NaN.
+    Where several maps are high their colours mix; the photo itself is paler and darker the more opaque maps are. Contours have
+    no colours of boxes: they are those of the highest map anywhere. Raises InputError for a map with NaN.
     """
     scaled = np.stack([stretch(saliency) for saliency in maps])
     highest = scaled.max(axis=0)
@@ -71,9 +72,14 @@ def tinted(photo: np.ndarray, maps: np.ndarray, box: Box, colours: Sequence[Colo
     layers = [Spread(layer, photo.shape[:2], box, style.smoothing).bands() for layer in (highest, *np.moveaxis(tints, -1, 0))]
     for (place, cover), *channels in zip(*layers, strict=True):
         tint = np.stack([band for _, band in channels], axis=-1)
-        covered = DIMMED + (1 - DIMMED) * cover[..., None]
-        picture[place] = np.round(picture[place] * (1 - opacity * covered) + tint * opacity)
+        dimmed = 1 - opacity * (DIMMED + (1 - DIMMED) * cover[..., None])
+        picture[place] = np.round(_paled(picture[place], opacity) * dimmed + tint * opacity)
     return picture
+
+
+def _paled(pixels: np.ndarray, share: float) -> np.ndarray:
+    """Pixels [h, w, 3], f64, with a share of their colour gone, so that it is not taken for a map's."""
+    return np.asarray(pixels * (1 - share) + (pixels @ np.array(LUMA))[..., None] * share)
 
 
 def _outline(picture: np.ndarray, mark: Mark) -> None:
@@ -102,6 +108,6 @@ def _write(picture: np.ndarray, mark: Mark) -> None:
     x0, y0 = (round(edge) for edge in mark.box[:2])
     left, top = max(0, min(x0, width - wide)), y0 - tall if y0 >= tall else min(y0, height - tall)
     picture[top : top + tall, left : left + wide] = mark.colour
-    dark = np.dot(mark.colour, (0.299, 0.587, 0.114)) > 110
+    dark = np.dot(mark.colour, LUMA) > 110
     ink = (0, 0, 0) if dark else (255, 255, 255)
     cv2.putText(picture, line, (left + margin, top + tall - below), FONT, scale, ink, thick, cv2.LINE_AA)

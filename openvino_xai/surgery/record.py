@@ -72,7 +72,7 @@ def entries(
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
     if conversion is not None:
-        record.update(converted_from=str(conversion.before), converted_to=str(conversion.after))
+        record.update(conversion.entries)
     record["verified"] = ",".join(decision.runtimes) or "none"
     return record
 

@@ -348,6 +348,19 @@ def test_an_open_batch_that_is_a_word_only_is_compared_at_one() -> None:
     assert OnnxModel.of(model).conversion
 
 
+@pytest.mark.parametrize("body", ['s = Constant<value_strings=["1", "2"]>() y = Clip(s)', "y = Resize(x, index)"])
+def test_operands_of_other_types_are_refused(body: str) -> None:
+    model = old_model(body, 10)
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            words = onnx.helper.make_tensor("words", onnx.TensorProto.STRING, [1], [b"one"])
+            node.CopyFrom(onnx.helper.make_node("Constant", [], ["s"], value=words))
+        if node.op_type == "Clip":
+            node.attribute.append(onnx.helper.make_attribute("min", 0.5))
+    with pytest.raises(ModelError, match="it cannot be held to what it was|by scales that only a run knows"):
+        OnnxModel.of(model)
+
+
 def test_a_model_that_does_not_run_is_refused() -> None:
     model = old_model("s = Constant<value = int64[2] {5, 5}>() y = Reshape(x, s)", 9)
     with pytest.raises(ModelError, match="converted to opset 13 it cannot be held to what it was: ONNX Runtime"):

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
+from plain_detectors import CENTRES, FORMATS, HEIGHT, ROWS, STRIDES, WIDTH, decoding, returning
 from tiny import DIALECTS, in_dialect
-from tiny_detectors import CENTRES, FORMATS, HEIGHT, ROWS, STRIDES, WIDTH, decoding, returning
 
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError

@@ -74,9 +74,9 @@ class _Rewriting:
         return None if shape is None else tuple(shape)
 
     def dtype(self, value: ir.Value) -> np.dtype:
-        """The type of a value: f32 where nothing is known of it, which a runtime then refuses where it is another."""
+        """The type of a value: f32 where it is no float, or nothing is known of it; a runtime refuses what does not fit."""
         dtype = self.inferred.get(value, value).dtype
-        return np.dtype(np.float32) if dtype in (None, ir.DataType.UNDEFINED) else dtype.numpy()
+        return dtype.numpy() if dtype is not None and dtype.is_floating_point() else np.dtype(np.float32)
 
     def refusal(self, node: ir.Node, why: str) -> ModelError:
         """A ModelError that names a node."""
@@ -259,7 +259,7 @@ def _resize(rewriting: _Rewriting, node: ir.Node) -> None:
     nearest = "floor"
     if "mode" not in node.attributes or node.attributes["mode"].as_string() == "nearest":
         scales = ir.convenience.get_const_tensor(_operand(node, 1))
-        if scales is None:
+        if scales is None or scales.dtype != ir.DataType.FLOAT:
             raise rewriting.refusal(node, "takes the nearest point by scales that only a run knows")
         if (scales.numpy() < 1).any():  # where it makes an axis smaller, it took the next point, not the last
             nearest = "ceil"

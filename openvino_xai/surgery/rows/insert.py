@@ -55,6 +55,8 @@ def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, ma
         plan = gated(plan, shape_of(here.cut[0])[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
     record = _entries(decision, here, layer)
+    if (conversion := detector.deployed.conversion) is not None:
+        record.update(conversion.entries)
     twin.set_info(RECORD, record)
     verified = None
     if decision.runtimes:
