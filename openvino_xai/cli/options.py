@@ -110,6 +110,7 @@ class LayerOptions:
         Of a detector, its best boxes, as many as `boxes:N` says; or rows that it is told, as many as `ROW:CLASS,...` names.
         """
         from openvino_xai.hooks import METHODS
+
         if targets is None or re.fullmatch(r"boxes:\d+", targets, re.ASCII):
             return targets
         if re.fullmatch(r"\d+:\d+(,\d+:\d+)*", targets, re.ASCII):
