@@ -421,19 +421,19 @@ class _Probe:
     def run(self, values: Mapping[Value, np.ndarray], *read: Value) -> list[np.ndarray]:
         """The values `read`, where `values` hold the arrays that are put in."""
         names = {value: f"ovxai_in_{i}" for i, value in enumerate(values)}
-        outputs = {f"ovxai_out_{i}": value for i, value in enumerate(read)}
-        if all(value in values for value in read):
+        outputs = {value: f"ovxai_out_{i}" for i, value in enumerate(read) if value not in values}
+        if not outputs:
             return [values[value] for value in read]
         key = (tuple(values), read)
         if key not in self._compiled:
             # the shapes and types are those of a run: what a model tells of its values may be less
             inputs = {name: replace(v, shape=values[v].shape, dtype=values[v].dtype) for v, name in names.items()}
-            probing = self._deployed.probing(read=outputs, inputs=inputs)
+            probing = self._deployed.probing(read={name: value for value, name in outputs.items()}, inputs=inputs)
             self._compiled[key] = probing.compile(), {value.name for value in probing.reread().graph.inputs}
         running, expected = self._compiled[key]
         arrays = {**self._inputs, **{names[value]: array for value, array in values.items()}}
         results = running({name: array for name, array in arrays.items() if name in expected})
-        return [values[value] if value in values else results[name] for name, value in outputs.items()]
+        return [values[value] if value in values else results[outputs[value]] for value in read]
 
     def followed(self, sources: Sequence[Value], read: Value) -> tuple[np.ndarray, np.ndarray]:
         """For each element of `read`, of one image: the index of the source that it is moved from, and its element there.

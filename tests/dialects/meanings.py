@@ -246,7 +246,7 @@ MEANINGS: dict[str, Meaning] = {
     "fake_quantize": fake_quantize,
     "full": lambda a, shapes, *_: np.full(shapes[0], a["value"]),
     "gather": lambda a, shapes, x, i, *_: np.take(x, i.astype(np.int64), axis=a["axis"]),
-    "gather_elements": lambda a, shapes, x, i: np.take_along_axis(x, i.astype(np.int64), axis=a["axis"]),
+    "gather_elements": lambda a, shapes, x, i: np.take_along_axis(x, i, axis=a["axis"]),
     "gelu": gelu,
     "group_norm": group_norm,
     "hard_sigmoid": lambda a, shapes, x, *_: np.clip(a["alpha"] * x + a["beta"], 0, 1),
