@@ -42,9 +42,10 @@ _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw score
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
 _TARGETS = (
     "The classes to explain: all, top:K of each image, ID,ID,..., or asked, by an input `explain_class`. By default all, and "
-    "top:1 where each class has its price."
+    "top:1 where each class has its price. Or vector: how much the model's vector is like that of an input `explain_vector`."
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
+_SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
@@ -67,6 +68,7 @@ Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weigh
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
+Similarity: TypeAlias = Annotated[str | None, typer.Option("--similarity", help=_SIMILARITY)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
 Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]
@@ -91,9 +93,12 @@ class LayerOptions:
     channels: Channels = None
 
     def hook_targets(self, targets: str) -> str:
-        """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
+        """What a hook in memory explains: all classes, where they come nearly for nothing, else those asked for; or vectors."""
+        from openvino_xai.contract import VECTOR_TARGETS
         from openvino_xai.hooks import METHODS
 
+        if targets == VECTOR_TARGETS:
+            return targets
         per_class = self.method in METHODS and METHODS[self.method].per_class
         return ("asked" if targets == "all" else targets) if per_class else "all"
 
@@ -115,6 +120,7 @@ class HookOptions(LayerOptions):
     targets: TargetClasses = None
     scale: Scale = "unit"
     gate: Gate = False
+    similarity: Similarity = None
 
 
 @dataclass(frozen=True)
@@ -182,9 +188,18 @@ class NetworkOptions:
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
     def load(
-        self, model: Model, options: LayerOptions, settings: Settings, *, targets: str = "all", verify: bool = True
+        self,
+        model: Model,
+        options: LayerOptions,
+        settings: Settings,
+        *,
+        targets: str = "all",
+        similarity: str | None = None,
+        verify: bool = True,
     ) -> Network:
         """The model, ready to explain `targets`; one without a hook gets one, or is probed, as `options` say.
+
+        The `similarity` is for targets `vector`, None for that of the hook, or the cosine.
 
         Raises an OvxaiError.
         """
@@ -209,7 +224,9 @@ class NetworkOptions:
             )
         else:
             network = load(
-                model if hooked else options.insert(model, verify=verify, targets=options.hook_targets(targets)),
+                model
+                if hooked
+                else options.insert(model, verify=verify, targets=options.hook_targets(targets), similarity=similarity),
                 device=self.device,
                 precision=self.precision,
             )

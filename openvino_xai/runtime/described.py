@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
-from openvino_xai.locate.located import Where
-from openvino_xai.locate.scores import Scores, find_scores
+from openvino_xai.locate.located import FINDERS, Where, task_of
+from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.record import record_of
 
 
@@ -44,6 +44,6 @@ class Described:
         where = where or Where()
         record = record_of(graph, info, opaque=opaque)
         image, place = find_image(graph, record.get("image", where.image))
-        output = find_scores(graph, record.get("scores", where.scores))
+        output = FINDERS[task_of(record) if record else where.task](graph, record.get("scores", where.scores))
         scale = record.get("output") if opaque else output.scale
         return cls(image, place.cells == (2, 3), output, scale, record, info("model_info"))

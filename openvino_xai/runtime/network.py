@@ -13,7 +13,7 @@ from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import InputError
-from openvino_xai.explanation import Explanation, Prediction
+from openvino_xai.explanation import Explanation, Match, Prediction
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.locate.scores import Scores
@@ -52,6 +52,10 @@ def load(
     def compiled(variant: Deployed) -> Running:
         return variant.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
 
+    if description.record.get("task") == "vector":
+        from openvino_xai.runtime.matcher import Matcher
+
+        return Matcher(compiled(deployed), description, device, deployed, compiled)
     dear = float(description.record.get("cost", 1)) > DEAR
     return Network(compiled(deployed), description, device, plain=(lambda: compiled(unhooked(deployed))) if dear else None)
 
@@ -151,7 +155,7 @@ class Network:
         the hook explains them. Raises InputError for an image that cannot be read, a class that the hook does not explain, or a
         model without a hook.
         """
-        photo = read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
+        photo = photo_of(image)
         sample = self.prepare(photo)
         results = next(self._results(sample) if not reads(self.record, WANTED) else self._predictions(sample))
         y = self._read(results)[0]
@@ -168,6 +172,10 @@ class Network:
             record={**self.record, "precision": self.precision, "device": self.device},
             path=None if isinstance(image, np.ndarray) else Path(image),
         )
+
+    def match(self, image: str | os.PathLike[str] | np.ndarray, other: str | os.PathLike[str] | np.ndarray) -> Match:
+        """Two images, explained to each other, where the hook explains vectors. Raises InputError where it does not."""
+        raise InputError("the model's hook explains no vectors: insert with targets='vector'")
 
     def prepare(self, photo: np.ndarray) -> np.ndarray:
         """The image [1, C, H, W], f32, that the model sees of a photo [H, W, 3], whatever layout and type it takes."""
@@ -289,7 +297,10 @@ def _default_preprocessing(image: Value, *, channels_first: bool) -> Preprocessi
     )
 
 
-def _checked_photo(image: np.ndarray) -> np.ndarray:
+def photo_of(image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
+    """[H, W, 3], RGB bytes, of a path or of such bytes. Raises InputError."""
+    if isinstance(image, (str, os.PathLike)):
+        return read_photo(Path(image))
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError(f"an image is RGB bytes [H, W, 3]; this is {image.dtype} {list(image.shape)}")
     return image

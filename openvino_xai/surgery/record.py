@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, GATE, MAP, RECORD, WANTED, check_entries, reads, untrue
+from openvino_xai.contract import CLASS, GATE, MAP, RECORD, VECTOR, WANTED, check_entries, reads, untrue
 from openvino_xai.dialects.protocol import Conversion, Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
@@ -14,8 +14,7 @@ from openvino_xai.graph.sizes import readable, text
 from openvino_xai.graph.vocabulary import JOIN
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
-from openvino_xai.locate.located import Location
-from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.located import FINDERS, Location, task_of
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.layers import Layer
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
@@ -82,7 +81,7 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     """Raise ModelError where inputs and outputs are not those of the hook that a record tells of."""
     if "image" in record:
         find_image(graph, record["image"])
-    classes = find_scores(graph, record["scores"]).classes
+    classes = FINDERS[task_of(record)](graph, record["scores"]).classes
     try:
         pick = parse_pick(record["targets"])
         refuse_unknown(pick, classes)
@@ -94,9 +93,9 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     if isinstance(pick, TopK):
         _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), explained)
     inputs = {value.name: value for value in graph.inputs}
-    for name, kind in ((GATE, np.bool_), (WANTED, np.int64)):
+    for name, kind, length in ((GATE, np.bool_, None), (WANTED, np.int64, None), (VECTOR, np.float32, classes)):
         if reads(record, name):
-            _refuse_other(inputs.get(name), name, 1, (kind,), None)
+            _refuse_other(inputs.get(name), name, 1 if length is None else 2, (kind,), length)
 
 
 def _refuse_other(value: Value | None, name: str, rank: int, kinds: tuple[type, ...], explained: int | None) -> None:
@@ -117,7 +116,7 @@ def unhooked(deployed: Deployed) -> Deployed:
     record = record_of(deployed.graph, deployed.info)
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
-    return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED) if reads(record, name))))
+    return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED, VECTOR) if reads(record, name))))
 
 
 def _parted(deployed: Deployed, count: str) -> Deployed:

@@ -39,7 +39,7 @@ class PlannedSite:
         isolated, lazy = decision.isolated or decision.gate != "off", decision.plan == "lazy"
         end = self._target.read
         self._tail = Tail(self._graph, trace, end, batch=self.batch, grid=self.grid, lazy=lazy, apart=isolated)
-        self.columns = self._target.columns(trace, self.batch)
+        self.selection = self._target.selection(trace, self.batch)
         self.splices: Mapping[tuple[Node, int], Value] = {}  # of the tail, once scores were asked of it
 
     @property
@@ -80,7 +80,7 @@ class PlannedSite:
             self._trace,
             (self._layer.value,),
             self._target,
-            self.columns.repeated(self._trace, self.batch, copies),
+            self.selection.repeated(self._trace, self.batch, copies),
             batch=self.batch,
             apart=self._decision.isolated,
             copies=copies,
@@ -151,7 +151,7 @@ class PlannedSite:
         covered = xp.multiply(xp.reshape(image, (self.batch, 1, *shape)), xp.reshape(large, (self.batch, count, *sizes)))
         target, rows = self._target.as_probability(), Rows(xp.reshape(covered, (self.batch * count, *shape)))
         end = replayed(self._graph, xp, {image: rows}, target.read)[target.read]
-        return target.scores_of(xp, end.value, self.columns, (self.batch, count))
+        return target.scores_of(xp, end.value, self.selection, (self.batch, count))
 
     def _image(self) -> tuple[Value, Place, int, int]:
         """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
@@ -209,7 +209,7 @@ class PlannedSite:
 
     def scores(self, masked: Mapping[Value, Start]) -> Value:
         """[B, N, K]: the score of every explained class for every copy of masked features."""
-        end = self._tail.run(masked, self._target.slice(self.columns))
+        end = self._tail.run(masked, self._target.slice(self.selection))
         self.splices = end.splices
         return self._read(end, product(self.grid))
 
@@ -235,7 +235,7 @@ class PlannedSite:
         if beside_cells is not None:
             start = {value: self._in_cells(masks, beside_cells)}
         start.update({part.value: self._for_each(part.value, copies) for part in self._layer.cut[1:]})
-        return self._read(tail.run(start, self._target.slice(self.columns)), copies)
+        return self._read(tail.run(start, self._target.slice(self.selection)), copies)
 
     def _in_cells(self, masks: Value, beside: np.ndarray) -> Rows:
         """The layer's value once for every mask, with the channels in `masks` [B, M, C]; tokens that are no cells keep all."""
@@ -259,4 +259,4 @@ class PlannedSite:
             name = self._target.scores.name
             raise PlanError(f"output '{name}' has its batch on axis {span.axis}; axis 0 is expected, alone")
         sizes = (self.batch, masks)
-        return self._target.scores_of(self._trace, end.rows.value, self.columns, sizes, is_slice=end.is_slice)
+        return self._target.scores_of(self._trace, end.rows.value, self.selection, sizes, is_slice=end.is_slice)
