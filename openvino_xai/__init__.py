@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from openvino_xai.errors import OvxaiError
     from openvino_xai.explanation import Explanation, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
-    from openvino_xai.runtime.network import Network, load
+    from openvino_xai.runtime.loading import load
+    from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.probed import probe
     from openvino_xai.runtime.wrapped import wrap
     from openvino_xai.serve.export import export
@@ -40,7 +41,7 @@ _HOME = {
     "export": "serve.export",
     "insert": "surgery.insert",
     "layers": "surgery.layers",
-    "load": "runtime.network",
+    "load": "runtime.loading",
     "probe": "runtime.probed",
     "wrap": "runtime.wrapped",
 }

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from openvino_xai.errors import ModelError
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
+from openvino_xai.hooks.rows import ROW_METHODS
 
 MAP = "saliency_map"  # [B, K, H, W]; Model API reads it by this name
 CLASS = "saliency_class"  # [B, K]: which classes the maps of `top:K` are of
@@ -35,9 +36,11 @@ FALLBACKS = {  # what a hook does at more cost, where the runtime did not take t
     "one": "it explains one image where none is asked for, since the runtime cannot run it on none",
 }
 
+BOXES = "boxes"  # the task of a hook on a detector: it explains rows of the model's output
 NEEDED = ("method", "layer", "scores", "targets")
+NEEDED_OF_BOXES = ("rows", "classes")
 WORDS = {
-    "method": tuple(METHODS),
+    "task": (BOXES, VECTOR_TARGETS),
     "score": (*SCORES, *MEASURES, "none"),
     "output": SCORES,
     "scale": tuple(SCALES),
@@ -51,6 +54,8 @@ NUMBERS: dict[str, Callable[[str], float]] = {
     "joined": int,
     "prefix_tokens": int,
     "channels": int,
+    "rows": int,
+    "classes": int,
     "converted_from": int,
     "converted_to": int,
 }
@@ -59,10 +64,11 @@ LARGEST = 2.0**63
 
 def check_entries(record: Mapping[str, str]) -> None:
     """Raise ModelError, which names the entry, where a record is none that inserting a hook has written."""
-    for key in NEEDED:
+    of_boxes = explains_boxes(record)
+    for key in (*NEEDED, *(NEEDED_OF_BOXES if of_boxes else ())):
         if key not in record:
             raise untrue(record, key, "one that inserting a hook has written")
-    for key, words in WORDS.items():
+    for key, words in {"method": tuple(ROW_METHODS if of_boxes else METHODS), **WORDS}.items():
         if key in record and record[key] not in words:
             raise untrue(record, key, f"one of {', '.join(words)}")
     unknown = [word for word in record.get("fallback", "").split(",") if word and word not in FALLBACKS]
@@ -89,7 +95,13 @@ def untrue(record: Mapping[str, str], key: str, expected: str) -> ModelError:
     )
 
 
+def explains_boxes(record: Mapping[str, str]) -> bool:
+    """Whether a hook, by its record, is on a detector."""
+    return record.get("task") == BOXES
+
+
 def reads(record: Mapping[str, str], name: str) -> bool:
     """Whether a hook, by its record, has an input of that name."""
-    by_targets = {WANTED: "asked", VECTOR: VECTOR_TARGETS}
-    return record.get("gate") == name or (name in by_targets and record.get("targets") == by_targets[name])
+    targets = record.get("targets", "").partition(":")[0]
+    by_targets = {"asked": (WANTED, WANTED_INDEX) if explains_boxes(record) else (WANTED,), VECTOR_TARGETS: (VECTOR,)}
+    return record.get("gate") == name or name in by_targets.get(targets, ())

@@ -6,7 +6,7 @@ import math
 import re
 import tempfile
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,15 +82,15 @@ class Explanation:
 
     def grid(self, *others: Explanation, style: Style = OVERLAY) -> np.ndarray:
         """[H, W, 3] RGB bytes: a row for this explanation and each other: the image, then each target with its probability."""
-        rows = [explanation._row(style) for explanation in (self, *others)]
+        rows = [row for explanation in (self, *others) for row in explanation._rows(style)]
         longest = max(map(len, rows))
         return sheet([[*row, *[(np.full_like(row[0][0], 255), "")] * (longest - len(row))] for row in rows])
 
-    def _row(self, style: Style) -> list[tuple[np.ndarray, str]]:
+    def _rows(self, style: Style) -> list[list[tuple[np.ndarray, str]]]:
         drawn_targets = [
             (self.drawn(style, index), f"{target.label} {target.probability:.1%}") for index, target in enumerate(self.targets)
         ]
-        return [(self.image, self.path.name if self.path else ""), *drawn_targets]
+        return [[(self.image, self.path.name if self.path else ""), *drawn_targets]]
 
     def show(self) -> None:
         """Open the grid in the system's viewer; in a notebook the explanation shows itself."""
@@ -107,6 +107,10 @@ class Explanation:
         """What a name gets behind it for the files of each target, but for their suffixes."""
         return [f"_{k.id}_{_safe(k.label)}" if k.label != str(k.id) else f"_{k.id}" for k in self.targets]
 
+    def file_endings(self, style: Style = OVERLAY) -> list[str]:
+        """What a name gets behind it for each file that `save` writes."""
+        return [ending + suffix for ending in self.endings for suffix in SUFFIXES]
+
     def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
         """Write a picture (PNG) and a map (`.npy`) for each target; for each, the two paths."""
         stem = name or (self.path.stem if self.path else "image")
@@ -115,15 +119,30 @@ class Explanation:
             for index, ending in enumerate(self.endings)
         ]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it, without pixels."""
+    def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+        """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""
+        paths = files or [{} for _ in self.targets]
         return {
             "image": None if self.path is None else str(self.path),
             "predictions": [prediction.to_dict() for prediction in self.predictions],
-            "targets": [target.to_dict() for target in self.targets],
+            "targets": [{**target.to_dict(), **path} for target, path in zip(self.targets, paths, strict=True)],
             "cells": list(self.maps.shape[1:]),
             "box": [round(edge, 2) for edge in self.box],
             "hook": dict(self.record),
+        }
+
+    def to_row(self) -> dict[str, Any]:
+        """As a row of a table holds it: what is predicted, and the maps."""
+        best = self.predictions[0]
+        return {
+            "predicted": best.id,
+            "label": best.label,
+            "probability": best.probability,
+            "targets": [target.id for target in self.targets],
+            "probabilities": [target.probability for target in self.targets],
+            "cells": list(self.maps.shape[1:]),
+            "box": list(self.box),
+            "maps": self.maps,
         }
 
 
@@ -173,6 +192,10 @@ class Match:
         other = _safe(self.against.stem) if self.against else "other"
         return [f"_like_{other}", f"_in_{other}"]
 
+    def file_endings(self, style: Style = OVERLAY) -> list[str]:
+        """What a name gets behind it for each file that `save` writes."""
+        return [ending + suffix for ending in self.endings for suffix in SUFFIXES]
+
     def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
         """Write a picture (PNG) and a map (`.npy`) for each image; for each, the two paths."""
         stem = name or (self.path.stem if self.path else "image")
@@ -181,18 +204,18 @@ class Match:
             for side, ending in enumerate(self.endings)
         ]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it, without pixels."""
+    def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+        """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""
         paths = [None if path is None else str(path) for path in (self.path, self.against)]
-        sides = zip(paths, self.maps, self.boxes, strict=True)
+        sides = zip(paths, self.maps, self.boxes, files or ({}, {}), strict=True)
         return {
             "image": paths[0],
             "against": paths[1],
             "similarity": round(self.similarity, 6),
             "measure": self.measure,
             "targets": [
-                {"image": path, "cells": list(saliency.shape), "box": [round(edge, 2) for edge in box]}
-                for path, saliency, box in sides
+                {"image": path, "cells": list(saliency.shape), "box": [round(edge, 2) for edge in box], **written}
+                for path, saliency, box, written in sides
             ],
             "hook": dict(self.record),
         }

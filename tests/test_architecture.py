@@ -22,6 +22,7 @@ ORDER = (  # what stands in one line knows of the lines above, and of none below
     "tail",
     "surgery render",
     "explanation",
+    "detection",
     "runtime benchmark",
     "evaluate serve",
     "cli",

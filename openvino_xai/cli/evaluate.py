@@ -102,7 +102,7 @@ def evaluate(
     from openvino_xai.evaluate.run import evaluate as rows_of
     from openvino_xai.evaluate.run import some_of, which_target
     from openvino_xai.files.writing import check_output
-    from openvino_xai.runtime.reserve import reserved
+    from openvino_xai.runtime.folders.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
     if output is not None:
@@ -159,7 +159,7 @@ def evaluate(
 
 def _examples(inputs: list[str], network: Network, output: Path | None) -> list[Example]:
     from openvino_xai.evaluate.examples import find_examples
-    from openvino_xai.runtime.search import Search
+    from openvino_xai.runtime.folders.search import Search
 
     search = Search([output])
     examples = find_examples(inputs, network.labels, network.classes, search)

@@ -39,6 +39,10 @@ _REPORT = (
     "A page (.html) of all these images that needs no network: opacity, classes, filters, sorting, and what the wrong ones "
     "were taken for, where images are named after their class, as n01440764_tench.JPEG, or lie in a folder that is."
 )
+_TARGETS = (
+    "The classes to draw: top:K, all, or ID,ID,...; by default top:1. Of a detector, the boxes: all, boxes:N, or those of "
+    "classes, by ids or labels; by default all."
+)
 
 _AGAINST = (
     "Another photo, for models whose output is a vector: for each image its similarity, and two pictures, of where it is like "
@@ -56,7 +60,7 @@ def explain(
     running: NetworkOptions,
     drawing: StyleOptions,
     working: EngineOptions,
-    targets: Annotated[str, typer.Option(help="The classes to draw: top:K, all, or ID,ID,...")] = "top:1",
+    targets: Annotated[str | None, typer.Option(help=_TARGETS)] = None,
     against: Annotated[Path | None, typer.Option(help=_AGAINST)] = None,
     similarity: Similarity = None,
     again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
@@ -64,6 +68,8 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Explain images: for each an overlay in its own size (PNG), the raw map (.npy), and a line of what was seen.
+
+    Of a detector, one picture and one file of maps hold all boxes of an image; one without any is drawn as it is.
 
     A model without a hook gets one in memory. The lines are kept in OUTPUT/explanations.jsonl, and what is done is not done
     again, after Ctrl-C or with more images, unless the model, the labels or the image has changed. Files that no run here wrote
@@ -73,11 +79,11 @@ def explain(
     killed, the next run goes on where the files end.
     """
     from openvino_xai.files.writing import check_output
-    from openvino_xai.runtime.reserve import reserved
+    from openvino_xai.runtime.folders.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
     style = drawing.to_style()
-    if against is not None and (targets != "top:1" or report is not None or working.engine is not None):
+    if against is not None and (targets is not None or report is not None or working.engine is not None):
         raise InputError(
             "photos are explained against another by their vectors: --targets, --report and --engine are for classes"
         )
@@ -114,7 +120,7 @@ def _in_turn(
     photos: list[Path],
     output: Path,
     load: Callable[[Callable[[int, int], None] | None], Explainer],
-    targets: str,
+    targets: str | None,
     style: Style,
     conditions: dict[str, Any],
     report: Path | None,
@@ -139,7 +145,9 @@ def _in_turn(
     with progress("explaining", shown=bool(todo)) as show:
         if todo:
             network = load((lambda done, total: show("asking", done, total)) if len(todo) == 1 else None)
-            classes = known_classes(todo, network.labels, network.classes) if isinstance(network, Network) and report else {}
+            classes = {}
+            if report is not None and isinstance(network, Network) and not network.is_detector:
+                classes = known_classes(todo, network.labels, network.classes)
             start = time.perf_counter()
             explained = explain_all(network, todo, manifest, targets=targets, style=style, classes=classes)
             for count, outcome in enumerate(explained, start=1):
@@ -167,7 +175,7 @@ def _work_off(
     output: Path,
     working: EngineOptions,
     loader: Callable[[], Load],
-    targets: str,
+    targets: str | None,
     conditions: dict[str, Any],
     as_json: bool,
 ) -> None:
@@ -218,6 +226,14 @@ def _sentence(line: dict[str, Any]) -> str:
     if "similarity" in line:
         pictures = ", ".join(target["overlay"] for target in line["targets"])
         return f"{line['image']}: {line['measure']} {line['similarity']:.4f} to {line['against']}; {pictures}"
+    if "boxes" in line:
+        return f"{line['image']}: {_boxes(line)}; {line['overlay']}"
     best = line["predictions"][0]
     drawn = ", ".join(f"{target['label']} {target['overlay']}" for target in line["targets"])
     return f"{line['image']}: {best['label']} {best['probability']:.1%}; {drawn}"
+
+
+def _boxes(line: dict[str, Any]) -> str:
+    """Each box with its label, its score and its corners in whole pixels."""
+    boxes = [f"{box['label']} {box['score']:.1%} ({', '.join(f'{edge:.0f}' for edge in box['box'])})" for box in line["boxes"]]
+    return ", ".join(boxes) or f"no box to draw with a score of {line['min_score']:.1%} or more"

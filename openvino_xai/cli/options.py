@@ -32,7 +32,8 @@ _METHOD = (
     "mean and linear layers end the model); activation_map (whatever the class); ablation_cam; by gradients grad_cam, "
     "grad_cam_plus_plus, smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without "
     "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, abs_cam, group_cam, rise, "
-    "occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad."
+    "occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad; explain "
+    "takes d_rise and occlusion for boxes."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
@@ -47,6 +48,11 @@ _TARGETS = (
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
+_MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
+_BOXES = (
+    "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
+    "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner."
+)
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[
@@ -67,6 +73,7 @@ Grid: TypeAlias = Annotated[str | None, typer.Option(help="Masks that keep a blo
 Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weighs neighbours: gaussian (3x3) or cell.")]
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
+BoxFormat: TypeAlias = Annotated[str | None, typer.Option("--boxes", help=_BOXES)]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
 Similarity: TypeAlias = Annotated[str | None, typer.Option("--similarity", help=_SIMILARITY)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
@@ -91,8 +98,9 @@ class LayerOptions:
     token_grid: TokenGrid = None
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
+    boxes: BoxFormat = None
 
-    def hook_targets(self, targets: str) -> str:
+    def hook_targets(self, targets: str | None) -> str:
         """What a hook in memory explains: all classes, where they come nearly for nothing, else those asked for; or vectors."""
         from openvino_xai.contract import VECTOR_TARGETS
         from openvino_xai.hooks import METHODS
@@ -100,15 +108,15 @@ class LayerOptions:
         if targets == VECTOR_TARGETS:
             return targets
         per_class = self.method in METHODS and METHODS[self.method].per_class
-        return ("asked" if targets == "all" else targets) if per_class else "all"
+        return ("asked" if targets == "all" else targets or "top:1") if per_class else "all"
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
         from openvino_xai.hooks import METHODS
-        from openvino_xai.probes import PROBES
+        from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.surgery.insert import insert
 
-        if self.method in PROBES and self.method not in METHODS:
+        if self.method in PROBE_NAMES and self.method not in METHODS:
             raise InputError(f"{self.method} asks a model without a hook: `ovxai explain`, `compare` and `evaluate` take it")
         return insert(model, **{**asdict(self), "max_memory": parse_bytes(self.max_memory), **changed})
 
@@ -131,12 +139,13 @@ class StyleOptions:
     colormap: Annotated[str, typer.Option(help="By matplotlib's name: jet, turbo, viridis, inferno, ...")] = "jet"
     opacity: Annotated[float, typer.Option(help="Of an overlay, from 0 to 1.")] = 0.5
     smoothing: Annotated[str, typer.Option(help="How cells become pixels: bilinear or nearest.")] = "bilinear"
+    each: Annotated[bool, typer.Option("--each", help="Detectors: a picture of each box, beside that of all.")] = False
 
     def to_style(self) -> Style:
         """The style. Raises InputError."""
         from openvino_xai.render.overlay import Kind, Smoothing, Style
 
-        return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing))
+        return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing), self.each)
 
 
 PROBES = "Probes (methods that ask a model without a hook again and again)"
@@ -147,7 +156,7 @@ class ProbeOptions:
     """The settings of probes, which ask a model without a hook again and again."""
 
     seed: Annotated[int, typer.Option(help="Of what is random.", rich_help_panel=PROBES)] = 0
-    masks: Annotated[int, typer.Option(help="rise: how many random masks.", rich_help_panel=PROBES)] = 4000
+    masks: Annotated[int, typer.Option(help="rise, d_rise: how many random masks.", rich_help_panel=PROBES)] = 4000
     groups: Annotated[int, typer.Option(help="group_cam: how many groups of channels.", rich_help_panel=PROBES)] = 32
     patch: Annotated[
         int | None, typer.Option(help="occlusion: pixels that are covered; a seventh.", rich_help_panel=PROBES)
@@ -178,14 +187,21 @@ class NetworkOptions:
     """How a model runs, and what it expects of an image."""
 
     labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None
+    min_score: Annotated[float | None, typer.Option(help=_MIN_SCORE)] = None
     device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU"
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32"
     mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None
     scale_values: Annotated[str | None, _flag("scale_values", "Each channel is divided by these.")] = None
     reverse_input_channels: Annotated[str | None, _flag("reverse_input_channels", "yes feeds RGB, no BGR.")] = None
     resize_type: Annotated[str | None, _flag("resize_type", "standard, crop, fit_to_window(_letterbox).")] = None
+    pad_value: Annotated[str | None, _flag("pad_value", "Of the pixels around a photo that fits a window, 0 to 255.")] = None
     layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a least score that is none."""
+        if self.min_score is not None and not 0 <= self.min_score <= 1:  # NaN is neither
+            raise InputError(f"{self.min_score} is no score of a box; 0 to 1 is expected", options=("min_score",))
 
     def load(
         self,
@@ -193,7 +209,7 @@ class NetworkOptions:
         options: LayerOptions,
         settings: Settings,
         *,
-        targets: str = "all",
+        targets: str | None = "all",
         similarity: str | None = None,
         verify: bool = True,
     ) -> Network:
@@ -205,19 +221,22 @@ class NetworkOptions:
         """
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.open import open_model
-        from openvino_xai.probes import PROBES
-        from openvino_xai.runtime.network import load
+        from openvino_xai.probes import PROBE_NAMES
+        from openvino_xai.runtime.loading import load
         from openvino_xai.runtime.probed import probe
 
         hooked = bool(open_model(model).info(RECORD))
         if hooked and options != LayerOptions():
             raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
         network: Network
-        if options.method in PROBES:
+        if options.method in PROBE_NAMES:
             network = probe(
                 model,
                 options.method,
-                **{name: getattr(options, name) for name in ("layer", "scores", "image_input", "prefix_tokens", "token_grid")},
+                **{
+                    name: getattr(options, name)
+                    for name in ("layer", "scores", "image_input", "prefix_tokens", "token_grid", "boxes")
+                },
                 settings=replace(settings, channels=options.channels),
                 device=self.device,
                 precision=self.precision,
@@ -230,26 +249,28 @@ class NetworkOptions:
                 device=self.device,
                 precision=self.precision,
             )
-        preprocessing = {name: value for name, value in asdict(self).items() if name not in ("labels", "device", "precision")}
+        others = ("labels", "min_score", "device", "precision")
+        preprocessing = {name: value for name, value in asdict(self).items() if name not in others}
         network.configure(
             labels=_labels(self.labels) if self.labels else None,
             preprocessing={name: value for name, value in preprocessing.items() if value is not None},
+            min_score=self.min_score,
         )
         return network
 
     def loader(
-        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str = "all"
+        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str | None = "all"
     ) -> Callable[[], Network]:
         """A function that loads the model in any process. A model without a hook gets one now, once, in a file in `folder`."""
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.digest import model_digest
         from openvino_xai.dialects.open import open_model
-        from openvino_xai.probes import PROBES
+        from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.sources import digest_of
         from openvino_xai.version import __version__
 
         deployed = open_model(model)
-        if options.method in PROBES or deployed.info(RECORD):
+        if options.method in PROBE_NAMES or deployed.info(RECORD):
             return partial(self.load, model, options, settings)
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
@@ -274,7 +295,7 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
 
     Where a folder or a pattern is searched, what runs wrote, and what lies in `outputs`, is left out.
     """
-    from openvino_xai.runtime.search import Search
+    from openvino_xai.runtime.folders.search import Search
 
     search = Search(outputs)
     photos: dict[Path, None] = {}

@@ -60,6 +60,11 @@ class Conversion:
     before: int
     after: int
 
+    @property
+    def entries(self) -> dict[str, str]:
+        """What the record of a hook says of it."""
+        return {"converted_from": str(self.before), "converted_to": str(self.after)}
+
 
 class Deployed(Protocol):
     """A model in one dialect; `runtime` is the dialect's own, first of those in `runtimes` that run its files.

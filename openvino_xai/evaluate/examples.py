@@ -20,7 +20,7 @@ from openvino_xai.files.paths import is_folder
 from openvino_xai.files.reading import read_regular
 from openvino_xai.json_text import from_json
 from openvino_xai.render.overlay import Box
-from openvino_xai.runtime.search import Search
+from openvino_xai.runtime.folders.search import Search
 
 MOST = 2**30  # bytes of a list: COCO's largest has 470 million
 FARTHEST = 1e9  # pixels: what is told farther away is no place in a photo

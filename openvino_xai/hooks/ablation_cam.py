@@ -12,7 +12,7 @@ import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks.channels import weighed
-from openvino_xai.hooks.site import ChannelSite
+from openvino_xai.hooks.site import Channels, ChannelSite
 
 SMALLEST = 1e-12
 
@@ -22,7 +22,7 @@ def ablation_cam(xp: Namespace, site: ChannelSite) -> Array:
     cells = site.cells()
     batch, channels = cells.shape[0], cells.shape[2]
     masks = np.concatenate([np.ones((1, channels), bool), ~np.eye(channels, dtype=bool)])
-    scores = site.channel_scores(xp.broadcast_to(masks[None], (batch, channels + 1, channels)))  # [B, 1 + C, K]
+    scores = site.scores(Channels(xp.broadcast_to(masks[None], (batch, channels + 1, channels))))  # [B, 1 + C, K]
     baseline = xp.take(scores, np.array([0]), axis=1)
     lost = xp.subtract(baseline, xp.take(scores, np.arange(channels) + 1, axis=1))
     size = xp.maximum(xp.maximum(baseline, xp.multiply(baseline, -1.0)), SMALLEST)

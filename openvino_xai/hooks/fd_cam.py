@@ -19,7 +19,7 @@ from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks.channels import quotient, weighed
 from openvino_xai.hooks.scale import unit
 from openvino_xai.hooks.selection import largest
-from openvino_xai.hooks.site import Site
+from openvino_xai.hooks.site import Channels, Site
 
 THETA = 0.95  # the quantile of similarities above which a channel belongs to the group
 BASE = 0.5
@@ -30,7 +30,7 @@ def fd_cam(xp: Namespace, site: Site) -> Array:
     group = groups(xp, site.cells())
     channels = group.shape[2]
     others = xp.equal(group, np.zeros((), bool))
-    scores = site.channel_scores(xp.concat([group, others], axis=1))  # [B, 2 C, K]
+    scores = site.scores(Channels(xp.concat([group, others], axis=1)))  # [B, 2 C, K]
     on, off = (xp.take(scores, np.arange(channels) + start, axis=1) for start in (0, channels))
     switched = unit(xp, xp.multiply(xp.subtract(on, off), 0.5))  # [B, C, K]
     alpha = unit(xp, xp.permute_dims(xp.mean(site.gradients(), axis=2), (0, 2, 1)))

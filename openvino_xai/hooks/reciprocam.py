@@ -6,9 +6,9 @@ Byun and Lee, "Recipro-CAM: Fast gradient-free visual explanations for convoluti
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.site import Site
+from openvino_xai.hooks.site import Cells, Site
 
 
 def reciprocam(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K] on the scale of the scores: y_n[k], where mask n keeps one cell."""
-    return site.scores(site.mask_cells())
+    return site.scores(Cells())

@@ -7,9 +7,30 @@ probe. Each type says what some methods read, so that what answers these alone i
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Mask n keeps cell n alone, or block n of the grid; or multiplies cell i by `weights[n, i]`, of [N, H * W].
+
+    Real weights are soft masks, as those of a kernel. Tokens that are no cells keep their values under them.
+    """
+
+    weights: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """Mask m of image b keeps the channels that are true in `masks[b, m]`, of [B, M, C]."""
+
+    masks: Any
+
+
+Mask: TypeAlias = Cells | Channels
 
 
 class Features(Protocol):
@@ -22,8 +43,8 @@ class Features(Protocol):
 class ChannelSite(Features, Protocol):
     """A layer, with the K scores that are explained there; a site where only channels are masked."""
 
-    def channel_scores(self, masks: Any) -> Any:
-        """[B, M, K]: the score of every explained class for features with the channels in `masks` [B, M, C] alone."""
+    def scores(self, mask: Channels, /) -> Any:
+        """[B, M, K]: the score of every explained class for the features under each mask."""
 
 
 class ImageSite(Features, Protocol):
@@ -55,9 +76,6 @@ class Site(ChannelSite, ImageSite, Protocol):
     def gradients_at(self, images: Any) -> Any:
         """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
 
-    def mask_cells(self) -> Any:
-        """The features masked N times: copy n keeps cell n, or block n, and is 0 elsewhere."""
-
     @property
     def token_grid(self) -> tuple[int, int]:
         """(H, W) of an attention block, where it is known before the model runs."""
@@ -66,8 +84,5 @@ class Site(ChannelSite, ImageSite, Protocol):
     def kernel(self) -> str:
         """How a mask weighs the neighbours of a cell."""
 
-    def mask_tokens(self, weights: np.ndarray) -> Any:
-        """What enters an attention block and what it attends to, masked N times by `weights` [N, H * W]; others are kept."""
-
-    def scores(self, masked: Any) -> Any:
-        """[B, N, K]: the score of every explained class for every copy of masked features."""
+    def scores(self, mask: Mask, /) -> Any:
+        """[B, N, K]: the score of every explained class for the features under each of N masks."""

@@ -12,14 +12,14 @@ from collections.abc import Callable
 import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.site import Site
+from openvino_xai.hooks.site import Cells, Site
 
 GAUSSIAN = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
 
 
 def vit_reciprocam(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K] on the scale of the scores: y_n[k], where mask n keeps one neighbourhood."""
-    return site.scores(site.mask_tokens(KERNELS[site.kernel](*site.token_grid)))
+    return site.scores(Cells(KERNELS[site.kernel](*site.token_grid)))
 
 
 def gaussian(height: int, width: int) -> np.ndarray:

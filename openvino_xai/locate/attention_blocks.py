@@ -131,6 +131,7 @@ def _read_by_projections(entry: Value, inside: list[Node], separates: Mapping[Va
     for node in inside:
         later = any(value in after for _, value in node.operands)
         projects = operation_of(node).weights is not None or node.kind == "attention"
+        # what is behind a projection is a query, a key or a value: weights there project no tokens of the block
         if projects and not later:
             first.append(node)
         if later or projects:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,13 +21,15 @@ from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.rows import Factor, Rows
-from openvino_xai.operations.table import operation_of
+from openvino_xai.operations.table import data_operands, operation_of
 
 SLOPE = 0.5  # how far from 1 a box's movement with its cell may be, and from 0 its growth
 ORDERED = 0.98  # the share of boxes whose far sides are beyond the near ones
 REACH = 6.0  # cells, from a row's cell to the middle of its box, at the median
+SMALL = 2.0  # pixels, of a box that is none
 OUTSIDE = 0.25  # images, that a box of shares may reach beyond the image
-PEAK = {"height": 255.0, "unit": 1.0}  # of the images that a format is held with
+PEAKS = (1.0, 255.0)  # of the images that a format is held with
+STILL = 0.5  # what weights are said to give in every cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +72,14 @@ def gathered(xp: Namespace, arrays: Sequence[Array], places: np.ndarray) -> Arra
 def find_boxes(deployed: Deployed, rows: Rows, image: Value, place: Place, *, format_name: str | None = None) -> Boxes:
     """The boxes of rows in a model with this image, in the format that is named, or in the one that fits.
 
+    A format that is named need not look like one: it is taken of the numbers that it fits, or of the first that are enough.
     Raises InputError for a format that is not known, and ModelError where none fits, or several do, with what was tried.
     """
     if format_name is not None and format_name not in FORMATS:
         raise InputError(f"format '{format_name}' of boxes is not known: one of {', '.join(FORMATS)} is expected")
     grid = grid_of(rows, place)
     reasons: list[str] = []
+    possible: list[Boxes] = []  # of the format that is named, by their number alone
     for numbers in _Reading(deployed, rows, image).candidates():
         evidence = _Evidence(rows, grid, numbers)
         names = [format_name] if format_name is not None else list(FORMATS)
@@ -84,19 +89,35 @@ def find_boxes(deployed: Deployed, rows: Rows, image: Value, place: Place, *, fo
         if len(fitting) > 1:
             several = ", ".join(fit.name for fit in fitting)
             raise ModelError(
-                f"the boxes of '{numbers.label}' can be of several formats: {several}; name the one that they have",
+                f"the boxes of {numbers.label} can be of several formats: {several}; name the one that they have",
                 options=("boxes",),
             )
         if fitting:
-            width = fitting[0].width(numbers.places.shape[1])
-            return Boxes(numbers.read, numbers.places[:, :width], fitting[0], grid)
-        reasons.append(f"{numbers.label}: " + "; ".join(f"{name}, {why}" for name, why in refusals.items() if why))
+            return _boxes(numbers, fitting[0], grid)
+        if format_name is not None and numbers.returned and FORMATS[format_name].width(numbers.places.shape[1]):
+            possible.append(_boxes(numbers, FORMATS[format_name], grid))
+        reasons.append(f"{numbers.label}: {_by_reason(refusals)}")
+    if possible and (possible[0].format.absolute or grid.centres is not None):
+        return possible[0]
     raise ModelError(
         "no numbers of the outputs are boxes of the rows in a format that is known"
-        + (f" ({' | '.join(reasons[:4])})" if reasons else ": nothing has 4 numbers or more for each row")
+        + (f" ({' | '.join(reasons[:2])})" if reasons else ": nothing has 4 numbers or more for each row")
         + "; ask for rows by their index instead",
         options=("boxes",),
     )
+
+
+def _boxes(numbers: _Numbers, of_format: Format, grid: Grid) -> Boxes:
+    width = of_format.width(numbers.places.shape[1])
+    return Boxes(numbers.read, numbers.places[:, :width], of_format, grid)
+
+
+def _by_reason(refusals: Mapping[str, str | None]) -> str:
+    """What speaks against formats, each reason once."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in refusals.items():
+        by_reason.setdefault(why or "", []).append(name)
+    return "; ".join(f"not {' or '.join(names)}, as {why}" for why, names in by_reason.items())
 
 
 def grid_of(rows: Rows, place: Place) -> Grid:
@@ -128,12 +149,16 @@ def grid_of(rows: Rows, place: Place) -> Grid:
 
 @dataclass(frozen=True, eq=False)
 class _Numbers:
-    """Numbers of rows that may be boxes: where they are, and what they hold for each of I images, [I, A, n]."""
+    """Numbers of rows that may be boxes: where they are, and what they hold, [1 + I, A, n], as in `_Reading`.
+
+    They are `returned` where outputs hold them, or a value that rows are picked from.
+    """
 
     label: str
     read: Mapping[str, Value]
     places: np.ndarray
     arrays: np.ndarray
+    returned: bool = True
 
 
 class _Reading:
@@ -143,8 +168,7 @@ class _Reading:
         self._deployed, self._rows, self._image = deployed, rows, image
         graph = deployed.graph
         self._outputs = {name: value for name, value in graph.outputs.items() if value not in rows.read.values()}
-        objectness = [head.value for factor in rows.factors[1:] for head in factor.heads]
-        read = [*rows.read.values(), *self._outputs.values(), *objectness]
+        read = [*rows.read.values(), *self._outputs.values(), *(head.value for head in rows.heads)]
         self._results = self._run(list(dict.fromkeys(read)))
 
     def candidates(self) -> Iterator[_Numbers]:
@@ -154,16 +178,45 @@ class _Reading:
         yield from self._inside()
 
     def _run(self, values: Sequence[Value]) -> dict[Value, np.ndarray]:
-        """What values hold for each image, [I, ...] where they have a batch of 1; others are left out."""
-        names = {f"ovxai_out_{i}": value for i, value in enumerate(values)}
-        running = self._deployed.probing(read=names, inputs={}).compile()
-        runs = [running(inputs) for inputs in _images(self._deployed.graph, self._image)]
+        """What values hold, [1 + I, ...]: where all that is learned gives the same in every cell, and for each image.
+
+        Values without a batch of 1 are left out.
+        """
+        runs = [self._run_still(values), *self._run_images(values)]
         stacked: dict[Value, np.ndarray] = {}
-        for name, value in names.items():
-            arrays = [result[name] for result in runs]
+        for value in values:
+            arrays = [run[value] for run in runs]
             if all(array.ndim > 1 and array.shape == arrays[0].shape and len(array) == 1 for array in arrays):
                 stacked[value] = np.concatenate(arrays)
         return stacked
+
+    def _run_images(self, values: Sequence[Value]) -> list[dict[Value, np.ndarray]]:
+        names = {f"ovxai_out_{i}": value for i, value in enumerate(values)}
+        running = self._deployed.probing(read=names, inputs={}).compile()
+        runs = [running(inputs) for inputs in _images(self._deployed.graph, self._image)]
+        return [{value: results[name] for name, value in names.items()} for results in runs]
+
+    def _run_still(self, values: Sequence[Value]) -> dict[Value, np.ndarray]:
+        ends = self._ends
+        names = {f"ovxai_out_{i}": value for i, value in enumerate(values) if value not in ends}
+        inputs = {
+            f"ovxai_in_{i}": replace(value, shape=array.shape, dtype=array.dtype)
+            for i, (value, array) in enumerate(ends.items())
+        }
+        arrays = {f"ovxai_in_{i}": array for i, array in enumerate(ends.values())}
+        arrays |= next(_images(self._deployed.graph, self._image))
+        if not names:
+            return {value: ends[value] for value in values}
+        probing = self._deployed.probing(read=names, inputs=inputs)
+        expected = {value.name for value in probing.reread().graph.inputs}
+        results = probing.compile()({name: array for name, array in arrays.items() if name in expected})
+        return ends | {value: results[name] for name, value in names.items()}
+
+    @cached_property
+    def _ends(self) -> dict[Value, np.ndarray]:
+        """What the last weights give, each the same in all of its elements."""
+        values = _last_weighed(self._deployed.graph)[0]
+        return {value: np.full_like(array, STILL) for value, array in self._run_images(values)[0].items()}
 
     def _numbers(self, label: str, read: Mapping[str, Value], places: np.ndarray) -> _Numbers:
         arrays = gathered(numpy_namespace(), [self._results[value] for value in read.values()], places)
@@ -194,25 +247,21 @@ class _Reading:
         if not others:
             return
         numbers = self._numbers(rows.name, rows.read, places)
-        left = [i for i in range(len(others)) if not self._is_objectness(numbers.arrays[:, :, i])]
-        run: list[int] = []
-        for i in [*left, None]:
-            if run and (i is None or others[i] != others[run[-1]] + 1):
-                label = f"'{rows.name}', columns {others[run[0]]} to {others[run[-1]]}"
-                if len(run) >= 4:
-                    yield replace(numbers, label=label, places=places[:, run], arrays=numbers.arrays[:, :, run])
-                run = []
-            if i is not None:
-                run.append(i)
+        objectness = np.full(rows.count, -1) if rows.objectness is None else rows.objectness
+        left = [i for i in range(len(others)) if not np.array_equal(places[:, i], objectness.ravel())]
+        for run in _neighbours(left, others):
+            label = f"'{rows.name}', columns {others[run[0]]} to {others[run[-1]]}"
+            yield replace(numbers, label=label, places=places[:, run], arrays=numbers.arrays[:, :, run])
 
-    def _is_objectness(self, column: np.ndarray) -> bool:
-        """Whether numbers [I, A] are the objectness of the rows, squashed or not."""
-        for factor in self._rows.factors[1:]:
-            logits = logits_of(factor, [self._results[head.value] for head in factor.heads])[:, :, 0]
-            xp = numpy_namespace()
-            if any(np.allclose(column, scale, atol=1e-4) for scale in (logits, xp.sigmoid(logits))):
-                return True
-        return False
+    def _are_scores(self, numbers: np.ndarray) -> bool:
+        """Whether numbers [1 + I, A, n] are those of the classes, squashed or not."""
+        factor, xp = self._rows.of_classes, numpy_namespace()
+        if numbers.shape[2] != self._rows.classes:
+            return False
+        logits = logits_of(factor, [self._results[head.value] for head in factor.heads])
+        with np.errstate(over="ignore"):
+            scales = (logits, xp.sigmoid(logits), xp.softmax(logits, axis=2))
+        return any(np.allclose(numbers, scale, atol=1e-4) for scale in scales)
 
     def _of_outputs(self) -> Iterator[_Numbers]:
         """Other outputs with numbers of all rows, and sets of outputs with those of one level each."""
@@ -224,7 +273,9 @@ class _Reading:
         for name, value in values.items():
             if value in self._results:
                 for places in _rows_and_columns(self._results[value].shape[1:], self._rows.count):
-                    yield self._numbers(f"'{name}'", {name: value}, places)
+                    numbers = self._numbers(f"'{name}'", {name: value}, places)
+                    if not self._are_scores(numbers.arrays):
+                        yield numbers
 
     def _of_levels(self) -> Iterator[_Numbers]:
         rows = self._rows
@@ -245,11 +296,11 @@ class _Reading:
 
     def _inside(self) -> Iterator[_Numbers]:
         """Values that lead to outputs and hold numbers of all rows, from the outputs on."""
-        values = [value for value in _inner(self._deployed.graph) if value not in self._results]
+        values = [value for value in _last_weighed(self._deployed.graph)[1] if value not in self._results]
         for value, array in self._run(values).items() if values else ():
             if self._rows.count in array.shape[1:]:
                 self._results[value] = array
-                yield from self._with_rows({value.name: value})
+                yield from (replace(numbers, returned=False) for numbers in self._with_rows({value.name: value}))
 
 
 def _images(graph: Graph, image: Value) -> Iterator[dict[str, np.ndarray]]:
@@ -263,21 +314,39 @@ def _images(graph: Graph, image: Value) -> Iterator[dict[str, np.ndarray]]:
         if value is not image
     }
     for picture in (rng.random(shape), slope, np.full(shape, 0.5)):
-        for peak in PEAK.values():
+        for peak in PEAKS:
             yield {**others, image.name: (picture * peak).astype(image.dtype)}
 
 
-def _inner(graph: Graph) -> list[Value]:
-    """The values behind all weights, from the outputs on."""
-    values, weighed = [], set()
+def _last_weighed(graph: Graph) -> tuple[list[Value], list[Value]]:
+    """What the last weights give on the way to the outputs, and what is computed of it, both from the outputs on."""
+    ends, behind, leading = [], [], set(graph.outputs.values())
     for node in graph.nodes[::-1]:
-        if operation_of(node).weights is not None:
-            weighed.update(value for _, value in node.operands)
-        if any(value in weighed for value in node.outputs):
-            weighed.update(value for _, value in node.operands)
+        if leading.isdisjoint(node.outputs) or all(graph.is_constant(value) for value in node.outputs):
+            continue
+        weights = operation_of(node).weights
+        if weights is not None and graph.is_constant(node.operand(weights)):
+            ends.append(node.outputs[0])
         else:
-            values += [v for v in node.outputs if not graph.is_constant(v) and v.dtype is not None and v.dtype.kind == "f"]
-    return values
+            behind += [value for value in node.outputs if value.dtype is not None and value.dtype.kind == "f"]
+            leading.update(data_operands(node))
+    return ends, behind
+
+
+def _neighbours(indices: Sequence[int], columns: Sequence[int]) -> list[list[int]]:
+    """The indices in runs of 4 and more whose columns follow on each other."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and columns[runs[-1][-1]] + 1 == columns[index]:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return [run for run in runs if len(run) >= 4]
+
+
+def _without_size(boxes: np.ndarray) -> str | None:
+    ordered = float((boxes[:, 2:] >= boxes[:, :2]).all(axis=-1).mean())
+    return f"{1 - ordered:.0%} of boxes have no size" if ordered < ORDERED else None
 
 
 def _other_columns(places: np.ndarray, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
@@ -325,40 +394,46 @@ class _Evidence:
         width = candidate.width(available)
         if width is None:
             return f"it has {available} numbers a row"
+        if not self._numbers.returned and not candidate.absolute:
+            return "it is no output"
         if self._grid.centres is None and not candidate.absolute:
             return "its rows have no cells"
         numbers = self._numbers.arrays[:, :, :width]
-        if not np.isfinite(numbers).all():
-            return "some numbers are not finite"
+        if candidate.absolute and self._grid.centres is not None:
+            boxes = self._decoded(candidate, numbers[:1])
+            return self._off_cells(boxes[0]) if len(boxes) else "boxes are not finite"
+        numbers = numbers[1:]
         if not candidate.absolute and not named and (why := self._unlike(candidate.name, numbers, available)):
             return why
-        boxes = np.asarray(candidate.decode(numpy_namespace(), numbers, self._grid), np.float64)
-        sizes = boxes[..., 2:] - boxes[..., :2]
-        ordered = float((sizes >= 0).all(axis=-1).mean())
-        if ordered < ORDERED:
-            return f"{1 - ordered:.0%} of boxes have no size"
-        if self._grid.centres is None:
-            return self._off_image(candidate, boxes)
-        return self._off_cells(boxes, sizes)
+        boxes = self._decoded(candidate, numbers)
+        check = self._off_image if self._grid.centres is None else self._off_cells
+        reasons = [why for image in boxes if (why := _without_size(image) or check(image))]
+        if len(boxes) <= len(numbers) / 2:
+            return "boxes are not finite"
+        return reasons[0] if len(reasons) > len(boxes) / 2 else None
 
-    def _off_image(self, candidate: Format, boxes: np.ndarray) -> str | None:
-        """Whether the boxes of queries are not those of an image of this size."""
+    def _decoded(self, candidate: Format, numbers: np.ndarray) -> np.ndarray:
+        """The boxes [I, A, 4] of those images for which all are finite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            boxes = np.asarray(candidate.decode(numpy_namespace(), numbers, self._grid), np.float64)
+        return np.asarray(boxes[np.isfinite(boxes).all(axis=(1, 2))])
+
+    def _off_image(self, boxes: np.ndarray) -> str | None:
+        """Whether the boxes [Q, 4] of queries are not those of an image of this size."""
         shares = boxes / np.tile(self._grid.pixels, 2)
         inside = float(((shares > -OUTSIDE) & (shares < 1 + OUTSIDE)).all(axis=-1).mean())
         if inside < ORDERED:
             return f"{1 - inside:.0%} of boxes reach beyond the image"
-        sizes = np.median(shares[..., 2:] - shares[..., :2])
-        if not candidate.name.endswith("01") and sizes < 2 / min(self._grid.size):
+        if np.median(boxes[:, 2:] - boxes[:, :2]) < SMALL:
             return "boxes have the size of a pixel"
         return None
 
-    def _off_cells(self, boxes: np.ndarray, sizes: np.ndarray) -> str | None:
-        """Whether the boxes do not go along with the cells of their rows."""
+    def _off_cells(self, boxes: np.ndarray) -> str | None:
+        """Whether the boxes [A, 4] of an image do not go along with the cells of their rows."""
         centres, strides = self._grid.cells
-        middles = (boxes[..., :2] + boxes[..., 2:]) / 2
+        middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
         for axis, name in enumerate("xy"):
-            moved = self._slope(middles.mean(axis=0)[:, axis], centres[:, axis])
-            grown = self._slope(sizes.mean(axis=0)[:, axis], centres[:, axis])
+            moved, grown = (self._slope(values[:, axis], centres[:, axis]) for values in (middles, sizes))
             if abs(moved - 1) > SLOPE:
                 return f"a box moves by {moved:.2g} along {name} where its cell moves by 1"
             if abs(grown) > SLOPE:

@@ -7,7 +7,7 @@ from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.locate.positions import Place
 
-IMAGE_CHANNELS = (1, 3, 4)
+IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, and RGB with alpha or depth
 
 
 def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:

@@ -67,6 +67,7 @@ class Candidate:
     @property
     def cells(self) -> tuple[Size, Size]:
         """(H, W), of the value that has the fewest."""
+        # one mask serves all values of a cut: a cell of the coarsest is a block of cells of the others
         return min((part.place.grid for part in self.cut), key=lambda grid: at_one(product(grid)))
 
     @property
@@ -109,6 +110,7 @@ def is_quantised(graph: Graph) -> bool:
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
     """Every value with cells on the way from the image to the scores: those that can carry a hook first, the last ahead."""
+    # behind the logits there are classes, and no channels to make a map of
     end = scores.value if scores.activation is None else scores.activation.operand(0)
     separates = paths_through(graph, image, end)
     cuts = []
@@ -167,6 +169,7 @@ def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
 
 def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
     """The values that reach the end through a convolution or a linear layer."""
+    # nodes are in order, so whoever reads a value is gone through before the node that computes it
     reached, weighed = {end}, set[Value]()
     for node in reversed(graph.nodes):
         if not reached.isdisjoint(node.outputs):
@@ -186,6 +189,7 @@ def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Can
         for candidate in choices:
             if candidate.reason is None:
                 return candidate
+        # where none is usable, the first is the last of the network: the one that is most likely meant
         worst = choices[0] if choices else None
         raise LayerError(
             "no layer can carry a hook: "

@@ -144,6 +144,7 @@ class Located:
         if layer is not None:
             return choose(self.usable if is_among(self.usable, layer, self.graph) else self.candidates, layer, self.graph)
         if method is not None and METHODS[method].per_class:
+            # behind the last weights each channel is a class, and weighing channels by a class's gradient picks that class's
             return choose(self._ahead_of_weights() or self.candidates, None, self.graph)
         # a block behind all that is usable is likely what is meant: it is refused with what is missing, and not passed over
         grid_unknown = [block for block in self.blocks if block.grid_unknown]

@@ -142,6 +142,7 @@ def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
     """The blocks that a reshape splits the height or the width into, as windows do: the cells from there on."""
     if not span.fits(before):
         return None
+    # windows of h rows: [..., H, ...] becomes [..., H / h, h, ...], and the blocks stand where the rows stood
     items, ahead = span.length(before), product(before[: span.axis]) * span.outer
     for axis, size in enumerate(after):
         outer = quotient(ahead, product(after[:axis]))
@@ -159,6 +160,7 @@ def _blocks(before: Shape, after: Shape, span: Span) -> Span | None:
 
 def _split_anew(before: Shape, after: Shape, span: Span) -> Span | None:
     """The blocks of rows or columns, for a reshape that merges them with what was split off, and splits them in another way."""
+    # the rows lie where they lay if as many elements as before are ahead of them, and of what follows the split
     ahead = product(before[: span.axis])
     ends = [product(before[:axis]) for axis in range(span.axis + 2, len(before) + 1)]
     for axis, size in enumerate(after):

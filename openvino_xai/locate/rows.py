@@ -407,14 +407,16 @@ class _Probe:
     def run(self, values: Mapping[Value, np.ndarray], *read: Value) -> list[np.ndarray]:
         """The values `read`, where `values` hold the arrays that are put in."""
         names = {value: f"ovxai_in_{i}" for i, value in enumerate(values)}
-        outputs = {f"ovxai_out_{i}": value for i, value in enumerate(read)}
+        outputs = {value: f"ovxai_out_{i}" for i, value in enumerate(read) if value not in values}
+        if not outputs:
+            return [values[value] for value in read]
         # the shapes and types are those of a run: what a model tells of its values may be less
         inputs = {name: replace(value, shape=values[value].shape, dtype=values[value].dtype) for value, name in names.items()}
-        probing = self._deployed.probing(read=outputs, inputs=inputs)
+        probing = self._deployed.probing(read={name: value for value, name in outputs.items()}, inputs=inputs)
         arrays = {**self._inputs, **{names[value]: array for value, array in values.items()}}
         expected = {value.name for value in probing.reread().graph.inputs}
         results = probing.compile()({name: array for name, array in arrays.items() if name in expected})
-        return [results[name] for name in outputs]
+        return [values[value] if value in values else results[outputs[value]] for value in read]
 
     def followed(self, sources: Sequence[Value], read: Value) -> tuple[np.ndarray, np.ndarray]:
         """For each element of `read`, of one image: the index of the source that it is moved from, and its element there.

@@ -95,6 +95,7 @@ def _activation(value: Value) -> Node | None:
     while (node := value.producer) is not None:
         if squashes(node) and (node.kind == "sigmoid" or _over_classes(node)):
             return node
+        # rounding and layout leave scores on their scale; what other arithmetic does to it is not known
         operation = operation_of(node)
         if operation.moves != "all" and not operation.quantises:
             return None
@@ -108,5 +109,6 @@ def squashes(node: Node) -> bool:
 
 
 def _over_classes(node: Node) -> bool:
+    # a softmax over another axis, as over cells, makes no probabilities of classes
     shape = node.outputs[0].shape or ()
     return [axis % len(shape) for axis in node.attributes["axes"]] == [1] if shape else False

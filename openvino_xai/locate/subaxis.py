@@ -51,6 +51,7 @@ def follow(node: Node, index: int, span: Span) -> Span | None:
     axes = axes_of(node)
     if axes is None:
         return None
+    # a reshape merges and splits axes, so its items are found by how many elements lie ahead of them
     if operation_of(node).lays_out:  # the other operand of a reshape is a shape
         return laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
     targets = [target for target, sources in enumerate(axes[0]) if Source(index, span.axis) in sources]
@@ -64,6 +65,7 @@ def trace_back(node: Node, index: int, span: Span) -> Span | None:
         return None
     if operation_of(node).lays_out:
         return laid_out(shape_of(node.outputs[0]), shape_of(node.operand(0)), span) if index == 0 else None
+    # where a source is not exact, as under a window, an item is made of its neighbours, too
     sources = [source.axis for source in axes[0][span.axis] if source.operand == index and source.exact]
     return Span(sources[0], span.outer, span.inner) if len(sources) == 1 else None
 

@@ -35,11 +35,12 @@ def known_integers(graph: Graph, node: Node, index: int) -> list[int] | None:
 
 
 def resized_by(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> dict[str, Any]:
-    """The `axes` that a node resizes, of those whose factors the operand at `index` tells; None where it is no constant."""
+    """The `axes` that a node resizes and their `factors`, which the operand at `index` tells; None where it is no constant."""
     factors = graph.constant(node.inputs[index])
     if factors is None or factors.size != len(axes):
         return {"axes": None}
-    return {"axes": [axis for axis, factor in zip(axes, factors.reshape(-1), strict=True) if factor != 1]}
+    resized = {axis: float(factor) for axis, factor in zip(axes, factors.reshape(-1), strict=True) if factor != 1}
+    return {"axes": list(resized), "factors": list(resized.values())}
 
 
 def resized_to(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from openvino_xai.graph.model import Node
 from openvino_xai.graph.sizes import Dim, Shape, Size, product, quotient
 from openvino_xai.graph.trace import shape_of
@@ -145,6 +147,22 @@ def windows(node: Node, content: Contents) -> list[Shape] | None:
             reach = (a["kernel"][i] - 1) * a["dilations"][i] + 1
             sizes[i + 2] = int((old + a["pads"][i] + a["pads"][i + n] - reach) // a["strides"][i] + 1)
     return [tuple(sizes)]
+
+
+def resized(node: Node, content: Contents) -> list[Shape] | None:
+    """Open sizes as an operand tells them, or by the factor from a size that is known."""
+    before, after, a = shape_of(node.operand(0)), shape_of(node.outputs[0]), node.attributes
+    if len(before) != len(after):
+        return None
+    sizes = list(after)
+    target = content(a["sizes"]) if "sizes" in a else None
+    for axis, new in zip(a.get("along", ()), target or (), strict=False):
+        sizes[axis] = new
+    for axis, factor in zip(a["axes"], a.get("factors", ()), strict=False):
+        old = before[axis]
+        if isinstance(old, int):
+            sizes[axis] = int(np.float32(old) * np.float32(factor))  # as runtimes round
+    return [tuple(old if isinstance(old, int) else new for old, new in zip(after, sizes, strict=True))]
 
 
 def rank_as_before(node: Node, content: Contents) -> int:

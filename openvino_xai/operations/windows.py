@@ -12,7 +12,7 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Shape
 from openvino_xai.graph.trace import Trace, shape_of
 
-FAR = -np.finfo(np.float32).max
+FAR = float(np.finfo(np.float32).min)
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Windows:
         return np.asarray(self.reads.reshape(-1, 1) == np.arange(self.size))
 
 
-def taken(xp: Trace, x: Value, height: Windows, width: Windows) -> Value:
-    """[R, C, h, kh, w, kw] of x [R, C, H, W]; padding is the lowest number there is."""
+def taken(xp: Trace, x: Value, height: Windows, width: Windows, *, padding: float = FAR) -> Value:
+    """[R, C, h, kh, w, kw] of x [R, C, H, W]; `padding` is the lowest number there is, where it is not told."""
     shape = shape_of(x)
     sizes: Shape = (*shape[:2], *height.reads.shape, *width.reads.shape)
     if height.tiles and width.tiles:
@@ -54,7 +54,7 @@ def taken(xp: Trace, x: Value, height: Windows, width: Windows) -> Value:
     tall = xp.take(x, np.maximum(height.reads, 0), axis=2)
     patches = xp.take(tall, np.maximum(width.reads, 0), axis=4)
     inside = height.inside[:, :, None, None] & width.inside
-    return patches if inside.all() else xp.where(inside[None, None], patches, np.array(FAR, x.dtype))
+    return patches if inside.all() else xp.where(inside[None, None], patches, np.array(padding, x.dtype))
 
 
 def put_back(xp: Trace, parts: Value, height: Windows, width: Windows) -> Value:

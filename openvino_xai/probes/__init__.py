@@ -1,6 +1,6 @@
 """Saliency methods that ask a model again and again: one a file, or a hook on a plain model. They know no graph.
 
-A new method is a line in `PROBES`.
+A new method is a line in `PROBES`, or in `BOX_PROBES` for a detector's boxes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 
 from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.hooks.abs_cam import abs_cam
-from openvino_xai.probes.classifier import Classifier, Settings
+from openvino_xai.probes.classifier import Classifier, Scorer, Settings
+from openvino_xai.probes.d_rise import d_rise
 from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
 from openvino_xai.probes.group_cam import group_cam
 from openvino_xai.probes.occlusion import occlusion
@@ -42,4 +43,11 @@ PROBES: dict[str, Probe] = {
     "smooth_grad": Probe(smooth_grad, "gradients"),
 }
 
-__all__ = ["PROBES", "Classifier", "Probe", "Settings"]
+# of a detector, whose detections are given as if they were classes
+BOX_PROBES: dict[str, Callable[[Scorer, np.ndarray, Sequence[int], Settings], np.ndarray]] = {
+    "d_rise": d_rise,
+    "occlusion": occlusion,
+}
+PROBE_NAMES = tuple(dict.fromkeys([*PROBES, *BOX_PROBES]))
+
+__all__ = ["BOX_PROBES", "PROBES", "PROBE_NAMES", "Classifier", "Probe", "Scorer", "Settings"]

@@ -12,15 +12,19 @@ import numpy as np
 from openvino_xai.errors import InputError
 
 
-class Classifier(Protocol):
-    """A deployed model: images in, scores out, and one layer in between. Images are [N, C, H, W], as the model expects them."""
+class Scorer(Protocol):
+    """What gives scores to images [N, C, H, W], as a model expects them: of classes, or of whatever else is explained."""
 
     @property
     def batch(self) -> int:
         """The number of images, or features, to run at once."""
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """[N, K] in [0, 1], f64: the probabilities of images."""
+        """[N, K] in [0, 1], f64: the scores of images, which are probabilities of classes."""
+
+
+class Classifier(Scorer, Protocol):
+    """A deployed model: images in, probabilities of classes out, and one layer in between."""
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """[N, C, h, w]: what the layer holds for images."""
@@ -43,9 +47,9 @@ def _no_progress(done: int, total: int) -> None:
 class Settings:
     """The settings of probes, each of which reads its own.
 
-    `seed` of random masks; `masks`, how many of them (RISE); `groups` of channels (Group-CAM); `patch` and `stride` in pixels
-    (occlusion; None is a seventh of the image, moved by half); `steps` of integrated gradients; noisy `copies` (SmoothGrad);
-    how many `channels` are asked about for each class (Abs-CAM; None is all).
+    `seed` of random masks; `masks`, how many of them (RISE, D-RISE); `groups` of channels (Group-CAM); `patch` and `stride`
+    in pixels (occlusion; None is a seventh of the image, moved by half); `steps` of integrated gradients; noisy `copies`
+    (SmoothGrad); how many `channels` are asked about for each class (Abs-CAM; None is all).
     `progress` hears how many questions are asked, and of how many.
     """
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from openvino_xai.probes.classifier import Classifier, Settings, in_chunks
+from openvino_xai.probes.classifier import Scorer, Settings, in_chunks
 
 
-def occlusion(model: Classifier, image: np.ndarray, classes: Sequence[int], settings: Settings) -> np.ndarray:
+def occlusion(model: Scorer, image: np.ndarray, classes: Sequence[int], settings: Settings) -> np.ndarray:
     """Maps [K, H, W], f32, in the image's pixels: the mean loss over the patches that cover a pixel."""
     height, width = image.shape[2:]
     patch = settings.patch or max(1, -(-min(height, width) // 7))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.graph.vocabulary import numpy_namespace
+from openvino_xai.hooks.site import Channels
 from openvino_xai.probes.classifier import Classifier, Settings, enlarged, in_chunks
 
 
@@ -28,11 +29,11 @@ class ProbedSite:
         """[1, N, C], f32: the channels of each cell."""
         return np.asarray(self._features.reshape(1, len(self._features), -1).transpose(0, 2, 1))
 
-    def channel_scores(self, masks: np.ndarray) -> np.ndarray:
-        """[1, M, K], f64: the logit of each class for features with the channels in `masks` [1, M, C] alone."""
-        logits = np.empty((masks.shape[1], len(self._classes)))
+    def scores(self, mask: Channels, /) -> np.ndarray:
+        """[1, M, K], f64: the logit of each class for the features with the channels alone that each mask keeps."""
+        logits = np.empty((mask.masks.shape[1], len(self._classes)))
         for chunk in in_chunks(len(logits), self._model.batch, self._settings.progress):
-            masked = np.where(masks[0, chunk, :, None, None], self._features, np.float32(0))
+            masked = np.where(mask.masks[0, chunk, :, None, None], self._features, np.float32(0))
             logits[chunk] = self._model.logits_from(masked, self._image)[:, self._classes]
         return logits[None]
 

@@ -35,6 +35,7 @@ LEVELS = (0.25, 0.5, 0.75)  # of the map, at which contours are drawn
 class Style:
     """How a map is drawn: over the photo with an `opacity` in [0, 1], alone, or as contours at a quarter, a half and three
     quarters of its height; `colormap` is one of matplotlib's names that OpenCV has, `smoothing` how cells become pixels.
+    `each` asks for a picture of each box beside that of all.
 
     Raises InputError for what is not known.
     """
@@ -43,6 +44,7 @@ class Style:
     colormap: str = "jet"
     opacity: float = 0.5
     smoothing: Smoothing = "bilinear"
+    each: bool = False
 
     def __post_init__(self) -> None:
         words = (("style", self.kind, get_args(Kind)), ("smoothing", self.smoothing, get_args(Smoothing)))

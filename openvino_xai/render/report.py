@@ -18,6 +18,7 @@ from openvino_xai.errors import ImageError, InputError
 from openvino_xai.files.reading import read_regular
 from openvino_xai.files.writing import written_whole
 from openvino_xai.json_text import to_json
+from openvino_xai.render.boxes import colour_of
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style, colour, stretch
 from openvino_xai.render.photo import read_photo
@@ -78,31 +79,64 @@ def _image_data(line: Mapping[str, Any], folder: str) -> dict[str, Any]:
         "name": os.path.relpath(line["image"], folder),
         "photo": "data:image/jpeg;base64," + _text(jpeg),
         "size": size,
-        "box": [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
-        "predictions": line["predictions"],
+        "box": _shares((x0, y0, x1, y1), width, height),
         "label": None if label is None else label["id"],
         "labelled": None if label is None else label["label"],
-        "correct": None if label is None else label["id"] == line["predictions"][0]["id"],
-        "targets": [_target(target) for target in line["targets"]],
+        **(_boxes(line, width, height) if "boxes" in line else _classes(line)),
     }
 
 
-def _target(target: Mapping[str, Any]) -> dict[str, Any]:
-    saliency = stretch(_map(Path(target["map"])))
+def _classes(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What is shown of an image whose classes are explained."""
+    label = line.get("label")
+    shown = [{name: target[name] for name in ("id", "label", "probability")} for target in line["targets"]]
+    maps = [_map(Path(target["map"]), rank=2) for target in line["targets"]]
+    return {
+        "predictions": line["predictions"],
+        "correct": None if label is None else label["id"] == line["predictions"][0]["id"],
+        "targets": [{**target, "map": _cells(saliency)} for target, saliency in zip(shown, maps, strict=True)],
+    }
+
+
+def _boxes(line: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
+    """What is shown of an image whose boxes are explained: each is a prediction and a target."""
+    path, boxes = Path(line["map"]), line["boxes"]
+    maps = _map(path, rank=3) if boxes else np.zeros((0, 1, 1), np.float32)
+    if len(maps) != len(boxes):
+        raise ImageError(
+            f"the file {path} holds maps of {len(maps)} boxes, and there are {len(boxes)}; {ANEW}", options=("again",)
+        )
+    shown = [{"id": box["id"], "label": box["label"], "probability": box["score"]} for box in boxes]
+    colours = ["#" + bytes(colour_of(index)).hex() for index in range(len(boxes))]
+    targets = [
+        {**target, "map": _cells(saliency), "place": _shares(box["box"], width, height), "colour": colour}
+        for target, saliency, box, colour in zip(shown, maps, boxes, colours, strict=True)
+    ]
+    return {"predictions": shown, "correct": None, "targets": targets, "boxes": True}
+
+
+def _shares(box: Sequence[float], width: int, height: int) -> list[float]:
+    """Left, top, width and height of a box, as shares of a photo's sides."""
+    x0, y0, x1, y1 = box
+    return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+
+
+def _cells(saliency: np.ndarray) -> dict[str, Any]:
+    """A map [h, w], scaled, with few enough cells."""
+    saliency = stretch(saliency)
     if max(saliency.shape) > CELLS:
         saliency = cv2.resize(saliency, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
     values = np.round(saliency * 255).astype(np.uint8)
-    shown = {name: target[name] for name in ("id", "label", "probability")}
-    return {**shown, "map": {"cells": list(saliency.shape), "values": _text(values)}}
+    return {"cells": list(saliency.shape), "values": _text(values)}
 
 
-def _map(path: Path) -> np.ndarray:
-    """A map [h, w] as it was written. Raises ImageError for what is none."""
+def _map(path: Path, *, rank: int) -> np.ndarray:
+    """A map [h, w], or maps [D, h, w], as written. Raises ImageError for what is none."""
     try:
         saliency = np.load(io.BytesIO(read_regular(path, most=LARGEST)), allow_pickle=False)
     except (InputError, ValueError, EOFError) as error:
         raise ImageError(f"the map {path} is none any more: {error}; {ANEW}", options=("again",)) from error
-    if saliency.ndim != 2 or saliency.dtype.kind != "f" or not saliency.size or not np.isfinite(saliency).all():
+    if saliency.ndim != rank or saliency.dtype.kind != "f" or not saliency.size or not np.isfinite(saliency).all():
         raise ImageError(
             f"the map {path} is none any more: it holds {saliency.dtype} {list(saliency.shape)}; {ANEW}", options=("again",)
         )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from openvino_xai.render.lettering import lettered
+
 COLUMN, LINE, EDGE = 220, 20, 3
 TALL = 4 * COLUMN  # at most: what is taller is made narrower
 LETTERS = 31  # that fit into a column
@@ -28,8 +30,9 @@ def _captioned(picture: np.ndarray, text: str) -> np.ndarray:
     small = cv2.resize(picture, shown, interpolation=cv2.INTER_AREA)
     right = EDGE + wide - shown[0]
     tile = cv2.copyMakeBorder(small, EDGE, LINE, EDGE, right, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-    line = text if len(text) <= LETTERS else text[: LETTERS - 3] + "..."
-    cv2.putText(tile, line, (EDGE + 1, tile.shape[0] - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(
+        tile, lettered(text, LETTERS), (EDGE + 1, tile.shape[0] - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA
+    )
     return np.asarray(tile)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from openvino_xai.contract import explains_boxes
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import FINDERS, Where, task_of
@@ -17,7 +18,7 @@ class Described:
     """A model by its image input and scores, the record of its hook, and its `model_info`.
 
     `scale` is what the scores are on (`softmax`, `sigmoid`, `logit`), None where only their values can tell: of a compiled
-    model that somebody else made.
+    model that somebody else made, and of a detector, whose scores are those of its rows.
     """
 
     image: Value
@@ -26,6 +27,16 @@ class Described:
     scale: str | None
     record: Mapping[str, str]
     info: Mapping[str, str]
+
+    @property
+    def explains_vectors(self) -> bool:
+        """Whether the hook explains the likeness of vectors."""
+        return task_of(self.record) == "vector"
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether boxes are explained, and no classes of the image; only a hook says so."""
+        return explains_boxes(self.record)
 
     @classmethod
     def of(
@@ -44,6 +55,11 @@ class Described:
         where = where or Where()
         record = record_of(graph, info, opaque=opaque)
         image, place = find_image(graph, record.get("image", where.image))
-        output = FINDERS[task_of(record) if record else where.task](graph, record.get("scores", where.scores))
-        scale = record.get("output") if opaque else output.scale
-        return cls(image, place.cells == (2, 3), output, scale, record, info("model_info"))
+        if explains_boxes(record):
+            names = record["scores"]
+            output = graph.outputs.get(names) or graph.outputs[names.partition(",")[0]]
+            scores = Scores(names, output, int(record["classes"]), None)
+            return cls(image, place.cells == (2, 3), scores, None, record, info("model_info"))
+        scores = FINDERS[task_of(record) if record else where.task](graph, record.get("scores", where.scores))
+        scale = record.get("output") if opaque else scores.scale
+        return cls(image, place.cells == (2, 3), scores, scale, record, info("model_info"))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError, OutputError
-from openvino_xai.explanation import SUFFIXES, Explanation, Match
+from openvino_xai.explanation import Explanation, Match
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
@@ -29,7 +29,7 @@ IN_FLIGHT = 2**28  # bytes of decoded photos at a time, but where one alone has 
 class Explainer(Protocol):
     """What explains photos: a network, or one with a photo that others are explained against."""
 
-    def explain(self, image: np.ndarray, *, targets: str, also: Sequence[int]) -> Explanation | Match:
+    def explain(self, image: np.ndarray, *, targets: str | None, also: Sequence[int]) -> Explanation | Match:
         """A photo, RGB bytes [H, W, 3], explained."""
 
     def label(self, k: int) -> str:
@@ -41,7 +41,7 @@ def explain_all(
     photos: Sequence[Path],
     manifest: Manifest,
     *,
-    targets: str,
+    targets: str | None,
     style: Style,
     classes: Mapping[Path, int] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any] | ImageError]:
@@ -93,14 +93,13 @@ def _read(path: Path) -> _Photo:
 
 
 def _writing_task(
-    photo: _Photo, network: Explainer, manifest: Manifest, *, targets: str, style: Style, classes: Mapping[Path, int]
+    photo: _Photo, network: Explainer, manifest: Manifest, *, targets: str | None, style: Style, classes: Mapping[Path, int]
 ) -> Callable[[], dict[str, Any]]:
     """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
     shown = [classes[photo.path]] if photo.path in classes else []
     with blamed_on(photo.path):
         explanation: Explanation | Match = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
-    endings = [ending + suffix for ending in explanation.endings for suffix in SUFFIXES]
-    name, claim = manifest.name(str(photo.path), photo.path.stem, endings)
+    name, claim = manifest.name(str(photo.path), photo.path.stem, explanation.file_endings(style))
     facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
     if shown:
         facts["label"] = {"id": shown[0], "label": network.label(shown[0])}
@@ -116,8 +115,7 @@ def _save_files(explanation: Explanation | Match, folder: Path, facts: dict[str,
         raise
     except InputError as error:  # what cannot be drawn, or be a PNG
         raise ImageError(f"cannot draw {explanation.path}: {error}") from error
-    result = explanation.to_dict()
-    return {**result, **facts, "targets": [{**target, **paths} for target, paths in zip(result["targets"], files, strict=True)]}
+    return {**explanation.to_dict(files), **facts}
 
 
 def _outcome(item: Future[dict[str, Any]]) -> dict[str, Any] | ImageError:

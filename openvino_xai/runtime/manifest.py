@@ -148,9 +148,9 @@ def _key(file: str) -> str:
 
 
 def _files(line: Mapping[str, Any]) -> list[str]:
-    targets = line.get("targets", ())
-    entries = [target for target in targets if isinstance(target, dict)] if isinstance(targets, list) else []
-    files = [target.get(kind) for target in entries for kind in ("overlay", "map")]
+    lists = [entries for key in ("targets", "boxes") if isinstance(entries := line.get(key), list)]
+    entries = [line, *(entry for entries in lists for entry in entries if isinstance(entry, dict))]
+    files = [entry.get(kind) for entry in entries for kind in ("overlay", "map")]
     return [file for file in files if isinstance(file, str) and "\0" not in file]
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from openvino_xai.contract import MAP, VECTOR, Measure
-from openvino_xai.dialects.protocol import Deployed, Running
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Match
 from openvino_xai.locate.vector import find_vector
-from openvino_xai.runtime.described import Described
-from openvino_xai.runtime.network import Network, photo_of, unscaled
+from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of, unscaled
 from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.tasks.likeness import likeness
 
@@ -27,12 +25,6 @@ class Matcher(Network):
 
     Called with a batch it returns every output by name, the maps among them.
     """
-
-    def __init__(
-        self, running: Running, description: Described, device: str, deployed: Deployed, compiled: Callable[[Deployed], Running]
-    ) -> None:
-        super().__init__(running, description, device)
-        self._deployed, self._compiled = deployed, compiled
 
     @property
     def measure(self) -> Measure:
@@ -62,7 +54,7 @@ class Matcher(Network):
         return self._running({self._input.name: batch, VECTOR: others})
 
     def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: str | Sequence[int] = "top:1", also: Sequence[int] = ()
+        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> Explanation:
         """Raises InputError: a vector is explained against another."""
         raise InputError("the model explains vectors, an image against another: match(image, other)", options=("against",))
@@ -90,20 +82,19 @@ class Matcher(Network):
 
     def vectors(self, images: np.ndarray) -> np.ndarray:
         """[N, E], f64: the vectors of images [N, C, H, W], as `prepare` makes them: floats, whatever the model returns."""
-        runs = self._images.runs(self._images.laid_out(images))
-        parts = [self._plain_vectors({self._input.name: part})[VECTOR][:count] for part, count in runs]
-        return np.concatenate([part.reshape(len(part), -1) for part in parts]).astype(np.float64)
+        outputs = [result[VECTOR if VECTOR in result else self._scores.name] for result in self._predictions(images)]
+        return np.concatenate([part.reshape(len(part), -1) for part in outputs]).astype(np.float64)
 
     def _of_one(self, sample: np.ndarray, vector: np.ndarray) -> np.ndarray:
         """[h, w]: the map of one image [C, H, W], likened to a vector [E]."""
         ((batch, _),) = self._images.runs(self._images.laid_out(sample[None]))
         return np.asarray(self(batch, vectors=np.repeat(vector[None], len(batch), axis=0))[MAP][0, 0])
 
-    @cached_property
-    def _plain_vectors(self) -> Running:
-        """The model without its hook, which returns the vector as it is ahead of what rounds it."""
-        plain = unhooked(self._deployed)
-        return self._compiled(plain.probing(read={VECTOR: find_vector(plain.graph, self.record["scores"]).value}, inputs={}))
+
+def vector_model(hooked: Deployed, record: Mapping[str, str]) -> Deployed:
+    """The model without its hook, with its vector ahead of what rounds it as one more output, `explain_vector`."""
+    plain = unhooked(hooked)
+    return plain.probing(read={VECTOR: find_vector(plain.graph, record["scores"]).value}, inputs={})
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +109,7 @@ class Against:
         return str(k)
 
     def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: str | Sequence[int] = "", also: Sequence[int] = ()
+        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> Match:
         """The image and the photo, explained to each other. Raises InputError."""
         return self.network.match(image, self.other)

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from openvino_xai.contract import CLASS, MAP, WANTED, reads
-from openvino_xai.dialects.open import Model, open_model
-from openvino_xai.dialects.protocol import Deployed, Running
+from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Match, Prediction
 from openvino_xai.graph.model import Value
@@ -22,42 +22,11 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
-from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.insert import MAX_MEMORY
-from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
-DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook
-
-
-def load(
-    model: Model | Hooked,
-    *,
-    device: str = "CPU",
-    precision: str = "f32",
-    hint: str = "LATENCY",
-    cache_dir: str | os.PathLike[str] | None = None,
-) -> Network:
-    """A model, hooked or not, compiled for OpenVINO or ONNX Runtime.
-
-    `precision` is `f32`, so that explanations do not depend on the machine, or `f16`, `bf16`, or `default` for what the
-    device prefers; ONNX Runtime runs a model as it is written. `device` is one of OpenVINO's (CPU, GPU, NPU, AUTO, HETERO:...),
-    or CPU, CUDA or OPENVINO for ONNX Runtime, whose provider must be the one that runs. `hint` and `cache_dir` are OpenVINO's
-    performance hint and the folder where it keeps compiled models. Raises InputError, ModelError.
-    """
-    deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
-    description = Described.of(deployed.graph, deployed.info)
-
-    def compiled(variant: Deployed) -> Running:
-        return variant.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
-
-    if description.record.get("task") == "vector":
-        from openvino_xai.runtime.matcher import Matcher
-
-        return Matcher(compiled(deployed), description, device, deployed, compiled)
-    dear = float(description.record.get("cost", 1)) > DEAR
-    return Network(compiled(deployed), description, device, plain=(lambda: compiled(unhooked(deployed))) if dear else None)
+TargetsOfImage: TypeAlias = "str | Sequence[int]"
 
 
 class Network:
@@ -69,6 +38,7 @@ class Network:
         self._running = running
         self._input, self._scores, self._scale = description.image, description.scores, description.scale
         self._compile_plain = plain
+        self.is_detector = description.is_detector
         self.device = device
         self.record = dict(description.record)
         self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
@@ -116,13 +86,29 @@ class Network:
     def preprocessing(self, preprocessing: Preprocessing) -> None:
         self._preprocessing = preprocessing
 
-    def configure(self, *, labels: Sequence[str] | None = None, preprocessing: Mapping[str, str] | None = None) -> None:
-        """Set the labels, and preprocessing by the names of `model_info`. Raises InputError."""
+    def configure(
+        self,
+        *,
+        labels: Sequence[str] | None = None,
+        preprocessing: Mapping[str, str] | None = None,
+        min_score: float | None = None,
+    ) -> None:
+        """Set the labels, preprocessing by the names of `model_info`, and the least score of a detector's boxes.
+
+        Raises InputError.
+        """
+        if min_score is not None:
+            self._set_min_score(min_score)
         if labels is not None:
             self.labels = list(labels)
         if self.labels and len(self.labels) != self._scores.classes:
             raise InputError(f"there are {len(self.labels)} labels for {self._scores.classes} classes")
         self._preprocessing = self._preprocessing.updated(preprocessing or {})
+
+    def _set_min_score(self, min_score: float) -> None:
+        raise InputError(
+            f"a least score of {min_score} is for boxes, and this model explains classes of images", options=("min_score",)
+        )
 
     def __call__(
         self, batch: np.ndarray, explain: np.ndarray | None = None, classes: np.ndarray | None = None
@@ -132,28 +118,37 @@ class Network:
         `explain` [B], boolean, tells a model with a gate which images to explain; None is all. `classes` [B] tells a model
         whose class is asked for which one to explain of each image; None is the first.
         """
+        return self._running({**self._inputs(batch, explain), **self._class_input(len(batch), classes)})
+
+    def _inputs(self, batch: np.ndarray, explain: np.ndarray | None) -> dict[str, np.ndarray]:
+        """What any hook has to be told: the images, and which of them to explain."""
         self._check(batch)
         inputs = {self._input.name: batch}
         if gate := self.record.get("gate"):
             inputs[gate] = np.ones(len(batch), bool) if explain is None else np.asarray(explain, bool)
         elif explain is not None:
             raise InputError("the model has no gate: all images are explained; insert with gate=True for one that asks which")
+        return inputs
+
+    def _class_input(self, images: int, classes: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Which class to explain of each image, where the hook asks for it."""
         if reads(self.record, WANTED):
-            inputs[WANTED] = np.zeros(len(batch), np.int64) if classes is None else np.asarray(classes, np.int64)
-        elif classes is not None:
+            return {WANTED: np.zeros(images, np.int64) if classes is None else np.asarray(classes, np.int64)}
+        if classes is not None:
             raise InputError(
                 "the model is not asked for a class: it explains those of its targets; insert with targets='asked'"
             )
-        return self._running(inputs)
+        return {}
 
     def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: str | Sequence[int] = "top:1", also: Sequence[int] = ()
+        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> Explanation:
         """The explanation of one image: a path, or RGB bytes [H, W, 3].
 
-        `targets` are `top:K`, the K most probable classes, `all`, or class ids; `also` are classes that come behind them where
-        the hook explains them. Raises InputError for an image that cannot be read, a class that the hook does not explain, or a
-        model without a hook.
+        `targets` are `top:K`, the K most probable classes, `all`, or class ids; by default the most probable class. Of a
+        detector they are `all`, `boxes:N`, the N best boxes, or classes by ids or labels; by default all boxes. `also` are
+        classes that come behind them where the hook explains them. Raises InputError for an image that cannot be read, a class
+        that the hook does not explain, or a model without a hook.
         """
         photo = photo_of(image)
         sample = self.prepare(photo)
@@ -161,7 +156,7 @@ class Network:
         y = self._read(results)[0]
         ranked = np.argsort(-y, kind="stable")
         explained = self._mapped_classes(results)
-        ids = self._target_ids(targets, ranked, explained)
+        ids = self._target_ids("top:1" if targets is None else targets, ranked, explained)
         ids += [k for k in also if k in explained and k not in ids]
         return Explanation(
             image=photo,
@@ -298,9 +293,11 @@ def _default_preprocessing(image: Value, *, channels_first: bool) -> Preprocessi
 
 
 def photo_of(image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
-    """[H, W, 3], RGB bytes, of a path or of such bytes. Raises InputError."""
-    if isinstance(image, (str, os.PathLike)):
-        return read_photo(Path(image))
+    """[H, W, 3] RGB bytes of a file, or of an array that holds them. Raises InputError."""
+    return read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
+
+
+def _checked_photo(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError(f"an image is RGB bytes [H, W, 3]; this is {image.dtype} {list(image.shape)}")
     return image

@@ -47,8 +47,12 @@ class Placed(NamedTuple):
     @property
     def edges(self) -> tuple[float, float]:
         """Where the input begins and ends, in the photo's pixels."""
-        before, after = self.at * self.length / self.filled, (self.size - self.at) * self.length / self.filled
-        return self.start - before, self.start + after
+        begin, end = self.on_photo(np.array([0, self.size]))
+        return float(begin), float(end)
+
+    def on_photo(self, places: np.ndarray) -> np.ndarray:
+        """Places along the input, in its pixels, in the photo's pixels; f64."""
+        return np.asarray(self.start + (places - self.at) * self.length / self.filled, np.float64)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Preprocessing:
 
     As in OpenVINO's tools a photo is BGR unless `reverse_input_channels`, which feeds RGB; means and scales are in the
     order that the model sees. `resize_type`: `standard` stretches, `crop` cuts the centre out, `fit_to_window` pads at the
-    right and below, `fit_to_window_letterbox` pads around.
+    right and below, `fit_to_window_letterbox` pads around, both with pixels of `pad_value`.
     """
 
     size: tuple[int, int]  # height, width
@@ -68,6 +72,7 @@ class Preprocessing:
     scale_values: tuple[float, ...] = (1.0,)
     reverse_input_channels: bool = False
     resize_type: Resize = "standard"
+    pad_value: int = 0
 
     def updated(self, values: Mapping[str, object], *, source: str = "the options") -> Preprocessing:
         """With values, as text or what Python prints as such, in place of these; names that are not known are passed over.
@@ -89,6 +94,8 @@ class Preprocessing:
         if texts.get("resize_type"):
             kind = _one_of("resize_type", texts["resize_type"], source, get_args(Resize))
             changed = replace(changed, resize_type=cast(Resize, kind))
+        if texts.get("pad_value"):
+            changed = replace(changed, pad_value=_level(texts["pad_value"], source))
         if texts.get("layout"):
             letters = re.sub(r"[^A-Z]", "", texts["layout"].rpartition(":")[2].upper())
             changed = replace(changed, layout=cast(Layout, _one_of("layout", letters, source, get_args(Layout))))
@@ -106,6 +113,13 @@ class Preprocessing:
         (y0, y1), (x0, x1) = rows.edges, columns.edges
         return x0, y0, x1, y1
 
+    def boxes(self, boxes: np.ndarray, photo: tuple[int, int]) -> np.ndarray:
+        """[D, 4], f64: boxes x0 y0 x1 y1 of the input's pixels, in those of a photo (height, width), cut off at its edges."""
+        rows, columns = self._placements(photo)
+        height, width = photo
+        x, y = columns.on_photo(boxes[:, 0::2]).clip(0, width), rows.on_photo(boxes[:, 1::2]).clip(0, height)
+        return np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)
+
     def __call__(self, photo: np.ndarray) -> np.ndarray:
         """The input for a photo [H, W, 3], RGB bytes: [1, C, H, W] or [1, H, W, C]; integers are rounded to what there is.
 
@@ -114,7 +128,7 @@ class Preprocessing:
         if self.channels not in (1, 3):
             raise InputError(f"the model's input has {self.channels} channels; a photo fills 3, or 1 with its grey values")
         rows, columns = self._placements((photo.shape[0], photo.shape[1]))
-        canvas = np.zeros((*self.size, 3), np.uint8)
+        canvas = np.full((*self.size, 3), self.pad_value, np.uint8)
         canvas[rows.inside, columns.inside] = _resized(photo[rows.shown, columns.shown], (rows.filled, columns.filled))
         ordered = canvas if self.reverse_input_channels else canvas[..., ::-1]
         if self.channels == 1:
@@ -170,6 +184,12 @@ def _sides(text: str, source: str) -> tuple[int, int]:
     if not (1 <= height <= LONGEST and 1 <= width <= LONGEST):
         raise InputError(f"input_size is '{text}' in {source}; HxW is expected, two whole numbers from 1 to {LONGEST}")
     return height, width
+
+
+def _level(text: str, source: str) -> int:
+    if not re.fullmatch(r"\d{1,3}", text, re.ASCII) or int(text) > 255:
+        raise InputError(f"pad_value is '{text}' in {source}; a whole number from 0 to 255 is expected")
+    return int(text)
 
 
 def _one_of(name: str, text: str, source: str, words: tuple[str, ...]) -> str:

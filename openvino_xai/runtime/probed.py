@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from openvino_xai.dialects.open import Model, open_model
-from openvino_xai.errors import InputError
+from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.errors import InputError, ModelError
 from openvino_xai.locate.located import Located, Where, refuse_hooked
-from openvino_xai.probes import PROBES, Settings
+from openvino_xai.locate.scores import find_scores
+from openvino_xai.probes import BOX_PROBES, PROBE_NAMES, PROBES, Settings
 from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
 from openvino_xai.runtime.described import Described
+from openvino_xai.runtime.detectors.probed import ProbedDetector
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.request import check_channels
 
+_NO_LAYER = "{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out"
 CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look where it does
 
 
@@ -27,32 +31,40 @@ def probe(
     image_input: str | None = None,
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
+    boxes: str | None = None,
     settings: Settings | None = None,
     device: str = "CPU",
     precision: str = "f32",
-) -> Probed:
+) -> Probed | ProbedDetector:
     """A model without a hook that explains by a probe: what `load` returns for a hooked one, and slower.
 
     `method` is `score_cam`, `ablation_cam`, `abs_cam` or `group_cam`, which look at `layer`, the last two at gradients there;
     `rise` or `occlusion`, which look at images alone; or `saliency`, `input_x_gradient`, `integrated_gradients` or
-    `smooth_grad`, which differentiate the whole network.
+    `smooth_grad`, which differentiate the whole network. A detector's boxes are explained by `d_rise` or `occlusion`; `boxes`
+    is their format, where the model does not tell it.
     `settings` is what it is told. The other options are those of `insert` and `load`.
 
     Raises InputError, ModelError, LayerError where a method needs a layer that is not there, PlanError where an operation has
     no derivative, and VerificationError where a gradient is not the slope of the score.
     """
-    if method not in PROBES:
-        raise InputError(f"probe '{method}' is not known: one of {', '.join(PROBES)} is expected")
+    if method not in PROBE_NAMES:
+        raise InputError(f"probe '{method}' is not known: one of {', '.join(PROBE_NAMES)} is expected")
     check_channels(None if settings is None else settings.channels, method)
     deployed = open_model(model)
     refuse_hooked(deployed)
     where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+    if method in BOX_PROBES and _is_detector(deployed, where, method, boxes):
+        if layer is not None:
+            raise InputError(_NO_LAYER.format(method=method, layer=layer))
+        return ProbedDetector(deployed, where, method, settings, boxes=boxes, compiled=(device, precision))
+    if boxes is not None:
+        raise InputError(f"{method} explains classes of images: leave the format '{boxes}' of boxes out")
     location = None
     if PROBES[method].looks_at in ("layer", "layer gradients"):
         located = Located.of(deployed, where)
         location = located.at(located.choose(CHANNELS))
     elif layer is not None:
-        raise InputError(f"{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out")
+        raise InputError(_NO_LAYER.format(method=method, layer=layer))
     description = Described.of(deployed.graph, deployed.info, where=where)
     network = Network(deployed.compile(device, precision), description, device)
     if PROBES[method].looks_at == "gradients":
@@ -65,6 +77,17 @@ def probe(
     if PROBES[method].looks_at == "layer gradients":
         layered.hold_gradients()
     return Probed(network, description, method, layered, settings)
+
+
+def _is_detector(deployed: Deployed, where: Where, method: str, boxes: str | None) -> bool:
+    """Whether boxes are explained: by a method for boxes alone, where a format of boxes is named, or no class has a score."""
+    if method not in PROBES or boxes is not None:
+        return True
+    try:
+        find_scores(deployed.graph, where.scores)
+    except ModelError:
+        return True
+    return False
 
 
 class Probed(Network):

@@ -17,6 +17,7 @@ from openvino_xai.explanation import Explanation
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import ImageClassifier
 from openvino_xai.runtime.described import Described
+from openvino_xai.runtime.loading import network_of
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import Probed
 
@@ -50,7 +51,7 @@ def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
         description = Described.of(deployed.graph, deployed.info)
         _same(description, handle)
     wrapper = drop_in(compiled, _Explaining)
-    wrapper.network = Network(handle.running, description, handle.device)
+    wrapper.network = network_of(handle.running, description, handle.device)
     wrapper.hooked = MAP in handle.graph.outputs
     wrapper.description = description
     return wrapper

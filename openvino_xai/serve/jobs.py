@@ -27,8 +27,8 @@ from openvino_xai.files.scratch import sweep
 from openvino_xai.files.writing import written_whole
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.render.faults import blamed_on
+from openvino_xai.runtime.folders.reserve import reserved
 from openvino_xai.runtime.network import Network
-from openvino_xai.runtime.reserve import reserved
 from openvino_xai.runtime.sources import digest_of
 from openvino_xai.serve.lifetime import end_with_parent
 from openvino_xai.serve.parts import State, arrow, state, write_rows
@@ -311,8 +311,8 @@ def _by_ray(running: _Running, left: list[Shard]) -> None:
 # ---- what is done with images
 
 
-def explained(network: Network, photos: Sequence[Path], *, targets: str) -> Iterator[dict[str, Any] | ImageError]:
-    """For each photo what is predicted, and the maps [K, h, w] of its targets."""
+def explained(network: Network, photos: Sequence[Path], *, targets: str | None) -> Iterator[dict[str, Any] | ImageError]:
+    """For each photo what is predicted, or the boxes that are seen, and the maps [K, h, w] of its targets."""
     for photo in photos:
         try:
             with blamed_on(photo):
@@ -320,19 +320,9 @@ def explained(network: Network, photos: Sequence[Path], *, targets: str) -> Iter
         except ImageError as error:
             yield error
             continue
-        best = explanation.predictions[0]
-        yield {
-            "predicted": best.id,
-            "label": best.label,
-            "probability": best.probability,
-            "targets": [target.id for target in explanation.targets],
-            "probabilities": [target.probability for target in explanation.targets],
-            "cells": list(explanation.maps.shape[1:]),
-            "box": list(explanation.box),
-            "maps": explanation.maps,
-        }
+        yield explanation.to_row()
 
 
-def explaining(targets: str) -> Work:
+def explaining(targets: str | None) -> Work:
     """The work of explaining photos for `targets`."""
     return partial(explained, targets=targets)

@@ -28,7 +28,7 @@ from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.insert import insert_rows
 from openvino_xai.surgery.verify.hook import verify_hook
-from openvino_xai.tail.row_pick import is_of_rows
+from openvino_xai.tail.rows.pick import is_of_rows
 from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
 
 MAX_MEMORY = 2 * 2**30

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, GATE, MAP, RECORD, VECTOR, WANTED, check_entries, reads, untrue
+from openvino_xai.contract import (
+    BOX,
+    CLASS,
+    GATE,
+    INDEX,
+    MAP,
+    RECORD,
+    SCORE,
+    VECTOR,
+    WANTED,
+    WANTED_INDEX,
+    check_entries,
+    explains_boxes,
+    reads,
+    untrue,
+)
 from openvino_xai.dialects.protocol import Conversion, Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
@@ -17,6 +32,7 @@ from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.located import FINDERS, Location, task_of
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.layers import Layer
+from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, parse_row_pick
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 from openvino_xai.version import __version__
 
@@ -56,7 +72,7 @@ def entries(
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
     if conversion is not None:
-        record.update(converted_from=str(conversion.before), converted_to=str(conversion.after))
+        record.update(conversion.entries)
     record["verified"] = ",".join(decision.runtimes) or "none"
     return record
 
@@ -71,16 +87,21 @@ def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque:
         return {}
     check_entries(record)
     names = {name for node in graph.nodes for value in node.outputs for name in (node.name, value.name, layer_name(value))}
-    if not opaque and record["layer"] not in names:
+    if not opaque and not _all_there(record, "layer", names):
         raise untrue(record, "layer", "a layer of the model")
-    _refuse_other_ends(graph, record)
+    if "image" in record:
+        find_image(graph, record["image"])
+    (_refuse_other_rows if explains_boxes(record) else _refuse_other_ends)(graph, record)
     return record
 
 
+def _all_there(record: Mapping[str, str], key: str, names: Collection[str]) -> bool:
+    """Whether an entry is one of these names, or, of a hook on a detector, several with commas between."""
+    return record[key] in names or (explains_boxes(record) and all(name in names for name in record[key].split(",")))
+
+
 def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
-    """Raise ModelError where inputs and outputs are not those of the hook that a record tells of."""
-    if "image" in record:
-        find_image(graph, record["image"])
+    """Raise ModelError where inputs and outputs are not those of the hook of classes or a vector that a record tells of."""
     classes = FINDERS[task_of(record)](graph, record["scores"]).classes
     try:
         pick = parse_pick(record["targets"])
@@ -88,23 +109,55 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
     explained = count_of(pick, classes)
-    kinds = (np.uint8,) if record.get("scale") == "u8" else (np.float32,)
-    _refuse_other(graph.outputs.get(MAP), MAP, 4, kinds, explained)
+    _refuse_other(graph.outputs.get(MAP), MAP, 4, _kinds_of_maps(record), count=explained)
     if isinstance(pick, TopK):
-        _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), explained)
+        _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), count=explained)
     inputs = {value.name: value for value in graph.inputs}
     for name, kind, length in ((GATE, np.bool_, None), (WANTED, np.int64, None), (VECTOR, np.float32, classes)):
         if reads(record, name):
-            _refuse_other(inputs.get(name), name, 1 if length is None else 2, (kind,), length)
+            _refuse_other(inputs.get(name), name, 1 if length is None else 2, (kind,), count=length, counted="numbers")
 
 
-def _refuse_other(value: Value | None, name: str, rank: int, kinds: tuple[type, ...], explained: int | None) -> None:
+def _refuse_other_rows(graph: Graph, record: Mapping[str, str]) -> None:
+    """Raise ModelError where inputs and outputs are not those of the hook on a detector that a record tells of."""
+    try:
+        pick = parse_row_pick(record["targets"])
+    except InputError as error:
+        raise untrue(record, "targets", "boxes:D, asked:D or all") from error
+    if not _all_there(record, "scores", graph.outputs):
+        raise untrue(record, "scores", f"outputs of the model, as {', '.join(graph.outputs)}")
+    if isinstance(pick, EveryClass):
+        _refuse_other(graph.outputs.get(MAP), MAP, 4, _kinds_of_maps(record), count=int(record["classes"]))
+        return
+    integers, floats = (np.int64, np.int32), (np.float32,)
+    expected = {
+        MAP: (4, _kinds_of_maps(record)),
+        CLASS: (2, integers),
+        INDEX: (2, integers),
+        BOX: (3, floats),
+        SCORE: (2, floats),
+    }
+    for name, (rank, kinds) in expected.items():
+        _refuse_other(graph.outputs.get(name), name, rank, kinds, count=pick.count, counted="boxes")
+    if isinstance(pick, RowsAtRunTime):
+        inputs = {value.name: value for value in graph.inputs}
+        for name in (WANTED_INDEX, WANTED):
+            _refuse_other(inputs.get(name), name, 2, (np.int64,), count=pick.count, counted="boxes")
+
+
+def _kinds_of_maps(record: Mapping[str, str]) -> tuple[type, ...]:
+    return (np.uint8,) if record.get("scale") == "u8" else (np.float32,)
+
+
+def _refuse_other(
+    value: Value | None, name: str, rank: int, kinds: tuple[type, ...], *, count: int | None, counted: str = "classes"
+) -> None:
     """Raise ModelError where an input or output is not there, or of another kind than a hook's."""
     fits = value is not None and value.rank == rank and value.dtype is not None and value.dtype in map(np.dtype, kinds)
-    count = None if value is None or explained is None or not fits else (value.shape or ())[1]
-    if not fits or (isinstance(count, int) and count != explained):
+    size = None if value is None or count is None or not fits else (value.shape or ())[1]
+    if not fits or (isinstance(size, int) and size != count):
         there = "there is none" if value is None else f"it is {value.dtype} {text(value.shape)}"
-        wanted = f"{np.dtype(kinds[0])} of rank {rank}" + ("" if explained is None else f" with {explained} classes")
+        wanted = f"{np.dtype(kinds[0])} of rank {rank}" + ("" if count is None else f" with {count} {counted}")
         raise ModelError(
             f"the record of the model's hook is not true: '{name}', {wanted}, is expected, and {there}: insert anew",
             node=name,
@@ -116,7 +169,9 @@ def unhooked(deployed: Deployed) -> Deployed:
     record = record_of(deployed.graph, deployed.info)
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
-    return deployed.without((MAP, CLASS, *(name for name in (GATE, WANTED, VECTOR) if reads(record, name))))
+    outputs = (MAP, CLASS, INDEX, BOX, SCORE) if explains_boxes(record) else (MAP, CLASS)
+    inputs = (name for name in (GATE, WANTED, WANTED_INDEX, VECTOR) if reads(record, name))
+    return deployed.without((*outputs, *inputs))
 
 
 def _parted(deployed: Deployed, count: str) -> Deployed:

@@ -51,6 +51,7 @@ class MaskRules(Generic[F]):
 
     def _values(self, node: Node, operands: Mapping[int, F]) -> tuple[Value, ...]:
         """f(v): the model's own outputs, if its node reads these values."""
+        # a copy of the node would cost as much as the node
         if all(form.value is node.operand(index) for index, form in operands.items()):
             return node.outputs
         inputs = [operands[i].value if i in operands else value for i, value in enumerate(node.inputs)]
@@ -88,6 +89,7 @@ class MaskRules(Generic[F]):
         shape: Shape = shape_of(form.value)
         for span in form.spans:
             shape = span.resized(shape, 1)
+        # sizes that only a run knows count 1: zeros broadcast
         return tuple(at_one(size) for size in shape)
 
     def _stretched(self, rest: Value, items: Sequence[Span], counts: Sequence[Size]) -> Value:

@@ -29,7 +29,7 @@ def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], clas
     """
     computed, mixed = inside(nodes, start), set(start)
 
-    def held_by_operands(node: Node, outputs: Mapping[int, int | None]) -> Iterator[tuple[int, int | None]]:
+    def axes_of_operands(node: Node, outputs: Mapping[int, int | None]) -> Iterator[tuple[int, int | None]]:
         axis, axes = None if node.outputs[0] in mixed else outputs.get(0), axes_of(node)
         if axis is not None and (axes is None or len(node.outputs) > 1):
             return
@@ -38,11 +38,11 @@ def class_axes(nodes: Sequence[Node], end: Value, start: Collection[Value], clas
             mixed.add(node.outputs[0])  # the node mixes classes, so it computes all of them, and reads all
             sources = []
         # an operand of another size broadcasts over the classes, and has none of its own
-        held = {s.operand: s.axis for s in sources if shape_of(node.operand(s.operand))[s.axis] == classes}
-        yield from ((index, held.get(index)) for index, value in node.operands if value in computed)
+        operand_axis = {s.operand: s.axis for s in sources if shape_of(node.operand(s.operand))[s.axis] == classes}
+        yield from ((index, operand_axis.get(index)) for index, value in node.operands if value in computed)
 
     class_axis: dict[Value, int | None] = {end: 1}  # None: some node reads all classes
-    axis_of = reverse(nodes, class_axis, held_by_operands, lambda first, second: None if first is None else second)
+    axis_of = reverse(nodes, class_axis, axes_of_operands, lambda first, second: None if first is None else second)
     return {value: axis for value, axis in axis_of.items() if axis is not None and value not in mixed}
 
 
@@ -155,6 +155,7 @@ def linear_layer_of_channels(
     """
     batch, _ = sizes
     _, channels, *others = shape_of(value)
+    # T * C products an image, where masked copies of the features would be M * C numbers an image
     weights = _weights(trace, node, columns)
     each = trace.multiply(
         trace.reshape(weights, (*shape_of(weights), 1)), trace.reshape(value, (batch, 1, channels, product(others)))

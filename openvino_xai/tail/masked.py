@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import Trace, shape_of
@@ -33,8 +31,9 @@ class Rows:
 
 @dataclass(frozen=True)
 class MaskedCells:
-    """Copy n of image b equals `value` of image b at the cells that mask n keeps, and `rest` at all other cells.
+    """Copy n of image b is `rest + m[n] (value - rest)`: for a mask m of 0 and 1, `value` where it keeps a cell, else `rest`.
 
+    The axes of cells in `place` are those that m is for, and so that of the channels where channels are masked.
     `rest` is the same for all images, and has size 1 along the batch. It has size 1 along the cells, too, unless it depends on
     the position. None stands for 0.
     """
@@ -57,15 +56,6 @@ class FlattenedCells:
     value: Value
 
 
-@dataclass(frozen=True, eq=False)
-class WeightedTokens:
-    """Copy n of image b is `value` of image b with token t multiplied by `weights[n, t]`, of [N, T]; 1 keeps a token."""
-
-    value: Value
-    weights: np.ndarray
-    place: Place
-
-
 def spans_of(place: Place) -> tuple[Span, ...]:
     """Where the images and the cells are, as spans."""
     return tuple(Span(axis) for axis in (place.batch, *place.cells))
@@ -84,4 +74,4 @@ def tapped(trace: Trace, value: Value) -> Value:
 
 
 Masked: TypeAlias = "Rows | MaskedCells | FlattenedCells"
-Start: TypeAlias = "MaskedCells | WeightedTokens | Rows"
+Start: TypeAlias = "MaskedCells | Rows"

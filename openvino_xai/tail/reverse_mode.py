@@ -26,6 +26,7 @@ from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.table import operation_of
+from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.target import Columns, Selection, Target
 from openvino_xai.tail.walk import between, forward, refused, reverse
@@ -241,21 +242,6 @@ def span_of_images(node: Node, operands: Mapping[int, Span]) -> list[Span]:
     if span is None:
         raise refused(node, DIFFERENTIATED, "it mixes images, or its shapes are not known")
     return [span] * len(node.outputs)
-
-
-def computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -> dict[Value, Value]:
-    """The values of nodes, computed once more from the cut on, by copies that no runtime merges with the nodes."""
-
-    def copied(node: Node, operands: Mapping[int, Value]) -> Sequence[Value]:
-        inputs = [operands.get(index, value) for index, value in enumerate(node.inputs)]
-        return trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
-
-    hidden: dict[Value, Value] = {}
-    for value in cut:
-        assert value.dtype is not None
-        # changes nothing, but hides that copies read the same: runtimes merge nodes that do
-        hidden[value] = trace.maximum(tapped(trace, value), np.array(np.finfo(value.dtype).min, value.dtype))
-    return forward(nodes, hidden, copied)
 
 
 class _Step:

@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Dim, Shape, Size, product
+from openvino_xai.graph.sizes import Dim, Shape, Size, concrete, product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
@@ -29,14 +29,18 @@ from openvino_xai.operations.record import Reduction
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.algebra import MaskRules
 from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, spans_of, tapped
+from openvino_xai.tail.masks import BlockMask, Mask
+from openvino_xai.tail.target import Columns
 
 
 class CellRules(MaskRules[MaskedCells]):
-    """The rules for `batch` images and a `grid`, (H, W), of masks."""
+    """The rules for `batch` images, of which each has a copy for each `mask`."""
 
-    def __init__(self, graph: Graph, trace: Trace, batch: Size, grid: tuple[Size, Size]) -> None:
+    by_channel = False
+
+    def __init__(self, graph: Graph, trace: Trace, batch: Size, mask: Mask) -> None:
         super().__init__(graph, trace)
-        self._batch, self._grid = batch, grid
+        self.batch, self.mask = batch, mask
 
     def step(
         self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
@@ -52,6 +56,10 @@ class CellRules(MaskRules[MaskedCells]):
             return self._gated(node, masked, operands)
         flat = operands.get(0)
         return self._linear_layer(node, flat) if isinstance(flat, FlattenedCells) and len(operands) == 1 else None
+
+    def of_classes(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
+        """The output of a linear layer for these classes, for masks that can be a factor of its product; else None."""
+        return None
 
     # -- what treats every cell alike
 
@@ -84,9 +92,11 @@ class CellRules(MaskRules[MaskedCells]):
             return None
         if how in ("max", "min") and _differs(features):
             return None  # the largest rest elsewhere differs from mask to mask
-        xp, masks = self._trace, product(self._grid)
+        xp, masks = self._trace, self.mask.count
+        # sum over cells of copy n: v_n + sum of the rest over the cells but n; a mean divides this by the number of all cells
         rows = self._of_blocks(features.value, features.place, how)
         if how in ("max", "min"):
+            # a single mask keeps all cells, and leaves nothing to the rest
             rows = rows if masks == 1 else self._extreme(rows, features, how)
         else:
             sizes = shape_of(features.value)
@@ -99,7 +109,7 @@ class CellRules(MaskRules[MaskedCells]):
                     if isinstance(count, int)
                     else xp.divide(rows, self._number(count, features.value))
                 )
-        return [Rows(xp.reshape(rows, (self._batch * masks, *shape(node.outputs[0])[1:])))]
+        return [Rows(xp.reshape(rows, (self.batch * masks, *shape(node.outputs[0])[1:])))]
 
     def _extreme(self, rows: Value, features: MaskedCells, how: str) -> Value:
         """The larger (or smaller) of what a mask keeps and of the rest."""
@@ -113,23 +123,20 @@ class CellRules(MaskRules[MaskedCells]):
         moved = xp.permute_dims(tapped(xp, value), (place.batch, *place.cells, *others))
         sizes = [shape[axis] for axis in others]
         if not self._single(value, place):
-            (height, width), (grid_height, grid_width) = (shape[axis] for axis in place.cells), self._grid
-            assert (
-                isinstance(height, int)
-                and isinstance(width, int)
-                and isinstance(grid_height, int)
-                and isinstance(grid_width, int)
+            assert isinstance(self.mask, BlockMask)
+            height, width, grid_height, grid_width = concrete(
+                (*(shape[axis] for axis in place.cells), *self.mask.grid), f"the cells of '{value.name}'"
             )
             split = xp.reshape(
                 moved, (shape[place.batch], grid_height, height // grid_height, grid_width, width // grid_width, *sizes)
             )
             reduce = {"max": xp.max, "min": xp.min}.get(how, xp.sum)
             moved = reduce(split, axis=(2, 4))
-        return xp.reshape(moved, (shape[place.batch] * product(self._grid), *sizes))
+        return xp.reshape(moved, (shape[place.batch] * self.mask.count, *sizes))
 
     def _single(self, value: Value, place: Place) -> bool:
         """Whether a mask keeps one cell, and not a block of them."""
-        return product(self._grid) == product(shape_of(value)[axis] for axis in place.cells)
+        return self.mask.count == product(shape_of(value)[axis] for axis in place.cells)
 
     def _of_one_cell(self, rest: Value, place: Place) -> Value:
         """[1, ...]: a rest that is the same for all cells, without the axes of cells."""
@@ -137,7 +144,7 @@ class CellRules(MaskRules[MaskedCells]):
 
     def _rest_elsewhere(self, rest: Value, features: MaskedCells, count: Size) -> Value:
         """[1, ...], or [B * N, ...] if it depends on n: the sum of the rest over the cells that mask n does not keep."""
-        xp, place, masks = self._trace, features.place, product(self._grid)
+        xp, place, masks = self._trace, features.place, self.mask.count
         if not _differs(features):  # the sum is a multiple, and no node has to reduce
             cell_rest = self._of_one_cell(rest, place)
             if isinstance(count, int) and isinstance(masks, int):
@@ -151,8 +158,8 @@ class CellRules(MaskRules[MaskedCells]):
         everywhere = xp.sum(full_rest, axis=place.cells)
         elsewhere = xp.subtract(everywhere, self._of_blocks(full_rest, place, "sum"))  # [N, ...]
         others = shape_of(elsewhere)[1:]
-        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, masks, *others)), (self._batch, masks, *others))
-        return xp.reshape(one_each, (self._batch * masks, *others))
+        one_each = xp.broadcast_to(xp.reshape(elsewhere, (1, masks, *others)), (self.batch, masks, *others))
+        return xp.reshape(one_each, (self.batch * masks, *others))
 
     def _number(self, count: Size, like: Value) -> Value:
         """[1], in the type of `like`: a number of cells that only a run knows."""
@@ -189,7 +196,7 @@ class CellRules(MaskRules[MaskedCells]):
         """Masked cells that a reshape flattens to [B, everything else]."""
         shape = shape_of(node.outputs[0]) if operation_of(node).lays_out and node.outputs[0].shape else ()
         features = masked.get(0)
-        if features is None or len(shape) != 2 or features.place.batch != 0 or shape[0] != self._batch:
+        if features is None or len(shape) != 2 or features.place.batch != 0 or shape[0] != self.batch:
             return None
         return [FlattenedCells(features, node.outputs[0])]
 
@@ -214,16 +221,17 @@ class CellRules(MaskRules[MaskedCells]):
             return None
         xp, weights = self._trace, node.operand(1)
         others = [axis for axis in range(1, len(shape)) if axis not in place.cells]
-        masks, depth = product(self._grid), product(shape[axis] for axis in others)
+        masks, depth = self.mask.count, product(shape[axis] for axis in others)
         out_features = shape_of(node.outputs[0])[-1]
         last = 0 if attributes.get("transpose_b") else len(sizes)  # where the weights have their outputs
         split = xp.reshape(weights, (out_features, *sizes) if last == 0 else (*sizes, out_features))
         offset = -1 if last else 0
         axes = (*(axis + offset for axis in (*place.cells, *others)), last)
+        # x W is the sum over the cells of x_n W_n; with a rest of 0, copy n has only the term of cell n
         blocks = xp.reshape(xp.permute_dims(split, axes), (masks, depth, out_features))
         moved = xp.permute_dims(tapped(xp, features.value), (*place.cells, 0, *others))
         rows = xp.matmul(xp.reshape(moved, (masks, shape[0], depth)), blocks)
-        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self._batch * masks, out_features))
+        rows = xp.reshape(xp.permute_dims(rows, (1, 0, 2)), (self.batch * masks, out_features))
         # ONNX's Gemm scales the product by alpha, and what it adds by beta
         rows = rows if attributes.get("alpha", 1.0) == 1 else xp.multiply(rows, attributes["alpha"])
         if len(node.inputs) > 2 and node.inputs[2] is not None:

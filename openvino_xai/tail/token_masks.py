@@ -15,13 +15,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Size
+from openvino_xai.graph.sizes import Size, at_one
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.algebra import MaskRules
-from openvino_xai.tail.masked import WeightedTokens
+from openvino_xai.tail.masked import MaskedCells
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,11 @@ class MaskedTokens:
 class TokenRules(MaskRules[MaskedTokens]):
     """The masked tokens between `cuts` and the attention, where tokens meet; values `inside` depend on the cuts."""
 
-    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, WeightedTokens], inside: Collection[Value]) -> None:
+    def __init__(self, graph: Graph, trace: Trace, cuts: Mapping[Value, MaskedCells], inside: Collection[Value]) -> None:
         super().__init__(graph, trace)
         self._inside = inside
         first = next(iter(cuts.values()))
-        self.all_tokens = tuple(range(first.weights.shape[1]))
+        self.all_tokens = tuple(range(at_one(shape_of(first.value)[first.place.cells[0]])))
         self._batch_size: Size = shape_of(first.value)[first.place.batch]
         self._masked: dict[Value, MaskedTokens | None] = {
             value: MaskedTokens(value, None, Span(cut.place.batch), Span(cut.place.cells[0]), self.all_tokens)
@@ -109,6 +109,7 @@ class TokenRules(MaskRules[MaskedTokens]):
             return [MaskedTokens(node.outputs[0], self._trace.concat(rests, axis=axis), first.batch, first.tokens, index)]
         if first.rest is not None and shape_of(first.rest)[axis] != 1:
             return None  # there is no rule for a rest that differs from token to token
+        # tokens that are picked keep v, the rest and their weights: only which ones they are changes
         if "steps" in node.attributes:
             a = node.attributes
             return [

@@ -54,6 +54,16 @@ def tiny_model(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_file_of_an_older_opset_is_said_to_be_converted(ovxai: Said, tmp_path: Path, tiny_model: Path) -> None:
+    old = tmp_path / "old.onnx"
+    onnx.save(CASES["pool and linear"].build("B", 11), old)
+    assert "f " in ovxai("layers", "-m", old)
+    assert "; converted from opset 11 to 13; verified in onnxruntime" in ovxai("insert", "-m", old)
+    assert json.loads(ovxai("insert", "-m", old, "--force", "--json"))["converted"] == {"from": 11, "to": 13}
+    assert "converted" not in ovxai("insert", "-m", tiny_model)
+    assert json.loads(ovxai("insert", "-m", tiny_model, "--force", "--json"))["converted"] is None
+
+
 @pytest.mark.parametrize("dialect", MODELS)
 def test_layers_insert_explain(dialect: str, ovxai: Said, tmp_path: Path) -> None:
     model = MODELS[dialect]

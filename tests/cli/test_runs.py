@@ -16,7 +16,7 @@ import pytest
 from command import ovxai as in_process
 from tiny import CASES
 
-from openvino_xai.runtime.reserve import reserved
+from openvino_xai.runtime.folders.reserve import reserved
 
 pytestmark = pytest.mark.slow
 

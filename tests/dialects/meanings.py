@@ -179,6 +179,42 @@ def rolled(a: Attributes, shapes: Shapes, x: np.ndarray, shifts: np.ndarray, *_:
     return np.roll(x, tuple(shifts.reshape(-1).tolist()), tuple(a["axes"]))
 
 
+def resized(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
+    for axis in a["axes"]:
+        rows = [resized_row(a, axis, x.shape[axis], shapes[0][axis], i) for i in range(shapes[0][axis])]
+        x = np.moveaxis(np.moveaxis(x, axis, -1) @ np.array(rows).T, -1, axis)
+    return x
+
+
+def resized_row(a: Attributes, axis: int, before: int, after: int, i: int) -> np.ndarray:
+    """The shares of each element [before] in element `i` along an axis."""
+    places = np.arange(before)
+    if a["mode"] == "area":
+        start, end = i * before // after, math.ceil((i + 1) * before / after)
+        return np.where((places >= start) & (places < end), 1 / (end - start), 0)
+    factor = a["factors"][a["axes"].index(axis)] if "factors" in a else after / before
+    place = {
+        "half_pixel": (i + 0.5) / factor - 0.5,
+        "half_pixel_symmetric": (i + 0.5 + (factor * before - after) / 2) / factor - 0.5,
+        "pytorch_half_pixel": (i + 0.5) / factor - 0.5 if after > 1 else 0.0,
+        "asymmetric": i / factor,
+        "align_corners": i * (before - 1) / max(after - 1, 1),
+        "tf_half_pixel_for_nn": (i + 0.5) / factor,
+    }[a["coordinates"]]
+    if a["mode"] == "linear":
+        place = min(max(place, 0), before - 1)
+        return np.maximum(1 - abs(places - place), 0)
+    place = round(place, 5)  # where f64 and the f32 of runtimes differ
+    nearest = {
+        "round_prefer_floor": math.ceil(place - 0.5),
+        "round_prefer_ceil": math.floor(place + 0.5),
+        "floor": math.floor(place),
+        "ceil": math.ceil(place),
+        "simple": math.ceil(place) if factor < 1 else math.floor(place),
+    }[a["rounding"]]
+    return np.asarray(places == min(max(nearest, 0), before - 1), np.float64)
+
+
 def log_softmax(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(XP.softmax(x, axis=a["axes"][0])))
 
@@ -210,6 +246,7 @@ MEANINGS: dict[str, Meaning] = {
     "fake_quantize": fake_quantize,
     "full": lambda a, shapes, *_: np.full(shapes[0], a["value"]),
     "gather": lambda a, shapes, x, i, *_: np.take(x, i.astype(np.int64), axis=a["axis"]),
+    "gather_elements": lambda a, shapes, x, i: np.take_along_axis(x, i, axis=a["axis"]),
     "gelu": gelu,
     "group_norm": group_norm,
     "hard_sigmoid": lambda a, shapes, x, *_: np.clip(a["alpha"] * x + a["beta"], 0, 1),
@@ -236,6 +273,7 @@ MEANINGS: dict[str, Meaning] = {
     "range": plain(np.arange),
     "relu": plain(lambda x: np.maximum(x, 0)),
     "reshape": as_the_output,
+    "resize": resized,
     "roll": rolled,
     "round": plain(np.rint),
     "selu": lambda a, shapes, x, *_: a["gamma"] * np.where(x > 0, x, a["alpha"] * np.expm1(x)),
@@ -257,8 +295,9 @@ MEANINGS: dict[str, Meaning] = {
     "xor": plain(np.logical_xor),
 }
 UNREAD = {  # kinds that cannot be computed from their node, with the part that a dialect does read
+    "detection_output": "that it is one",
     "lrn": "which axes it looks along, and not how far",
-    "resize": "which axes it resizes, and not how it interpolates",
+    "non_max_suppression": "how boxes are told, and not what is counted and compared",
     "top_k": "that it is one",
 }
 

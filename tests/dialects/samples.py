@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
+from openvino import opset1
 from operations.law_cases import CASES as LAWS
 from operations.laws import Case as Law
-from tails import CASES, SHAPE, Case, channels, ints, normal, number
+from tails import CASES, RNG, SHAPE, Case, channels, ints, normal, number
 
 from openvino_xai.operations.table import OPERATIONS
 
@@ -49,15 +50,15 @@ SAMPLES: dict[str, Case] = {
     "product of elements": of("y = ReduceProd<axes=[1]>(x)", 48, opset=17),
     "max and min of three": of("r = Relu(x) n = Neg(x) a = Max(x, r, n) b = Min(x, r, n) y = Sub(a, b)"),
     "local response norm": of("y = LRN<size=3>(x)"),
-    "resize": of('y = Resize<mode="nearest">(x, none, s)', 768, none=normal(0), s=np.array([1, 1, 2, 2], np.float32)),
     "top k": of("v, i = TopK<axis=3>(x, k) y = Add(v, v)", 4 * 6 * 2, k=ints(2)),
+    "gathered by elements": of("y = GatherElements<axis=3>(x, i)", i=RNG.integers(0, 8, (2, 4, 6, 8))),
+    "suppressed": of(
+        "b = Reshape(x, t) m = ReduceMean<axes=[1]>(x) s = Reshape(m, r) n = NonMaxSuppression(b, s, k, o) f = Cast<to=1>(n) "
+        "c = ReduceMean<keepdims=0>(f) y = Add(x, c)",
+        opset=17, t=ints(2, 48, 4), r=ints(2, 1, 48), k=ints(5), o=np.array([0.5], np.float32),
+    ),
     "einsum": of('y = Einsum<equation="bchw,wk->bchk">(x, w)', 4 * 6 * 3, w=normal(8, 3)),
     "swish": of("y = Swish<alpha=0.7>(x)", opset=24),
-    "a turned convolution": of("y = ConvTranspose<strides=[2, 2], pads=[1, 0, 0, 1]>(x, w)", 3 * 12 * 16, w=normal(4, 3, 3, 3)),
-    "a turned convolution of groups": of(
-        "y = ConvTranspose<strides=[2, 1], group=2, output_padding=[1, 0]>(x, w, b)",
-        6 * 13 * 9, w=normal(4, 3, 2, 2), b=normal(6),
-    ),
     "pooled past its end": of("y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),
     "averaged past its end": of("y = AveragePool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),
     "pooled to the same": of('y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER">(x)', 4 * 12),
@@ -90,9 +91,30 @@ def attended(x: ov.Output, *, causal: bool) -> ov.Node:
     return opset.scaled_dot_product_attention(x, x, x, *(() if causal else (mask, scale)), causal=causal)
 
 
+def boxes_and_scores(x: ov.Output) -> tuple[ov.Node, ov.Node]:
+    """[2, 48, 4] and [2, 1, 48], of an image."""
+    scores = opset.reduce_mean(x, np.array([1]), keep_dims=False)
+    return opset.reshape(x, np.array([2, 48, 4]), False), opset.reshape(scores, np.array([2, 1, 48]), False)
+
+
+def detections(x: ov.Output) -> ov.Node:
+    """Of 48 priors, for two classes."""
+    offsets, scores = boxes_and_scores(x)
+    flat = opset.reshape(offsets, np.array([2, 192]), False)
+    both = opset.reshape(opset.concat([scores, scores], 2), np.array([2, 96]), False)
+    priors = np.full((1, 2, 192), 0.1, np.float32)
+    return opset.detection_output(flat, both, priors, {"keep_top_k": [5], "nms_threshold": 0.5, "normalized": True})
+
+
 NATIVE: dict[str, dict[str, Callable[[], Any]]] = {  # by dialect: operations that no conversion from ONNX gives
     "openvino": {
         "attention": lambda: native(lambda x: attended(x, causal=False), lambda x: attended(x, causal=True)),
+        "detections": lambda: native(detections),
+        "suppressed by class": lambda: native(
+            lambda x: opset.multiclass_nms(*boxes_and_scores(x), keep_top_k=5),
+            lambda x: opset.matrix_nms(*boxes_and_scores(x), keep_top_k=5),
+        ),
+        "gathered, as it was first": lambda: native(lambda x: opset1.gather(x, np.array([2, 0]), np.array(1))),
         "limits": lambda: native(lambda x: opset.clamp(x, -0.4, 0.6), opset.hsigmoid),
         "average to a size": lambda: native(lambda x: opset.adaptive_avg_pool(x, np.array([3, 4]))),
         "l2 norms": lambda: native(

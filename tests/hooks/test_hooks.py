@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from openvino_xai.graph.vocabulary import WORDS, numpy_namespace
 from openvino_xai.hooks import METHODS, SCALES
 from openvino_xai.hooks.selection import largest
+from openvino_xai.hooks.site import Channels, Mask
 
 BATCH, CHANNELS, HEIGHT, WIDTH, CLASSES = 2, 24, 3, 5, 6
 RNG = np.random.default_rng(5)
@@ -60,10 +61,6 @@ class ArraySite:
     def gradients(self) -> np.ndarray:
         return SLOPES.reshape(BATCH, CLASSES, CHANNELS, -1).transpose(0, 1, 3, 2)
 
-    def channel_scores(self, masks: np.ndarray) -> np.ndarray:
-        rows = tail((self.features[:, None] * masks[:, :, :, None, None]).reshape(-1, *self.features.shape[1:]))
-        return rows.reshape(BATCH, -1, CLASSES)
-
     def largest_channels(self, weights: np.ndarray) -> np.ndarray:
         return np.argsort(-weights, axis=2, kind="stable")[:, :, : self.channels]
 
@@ -80,10 +77,6 @@ class ArraySite:
     def gradients_at(self, images: np.ndarray) -> np.ndarray:
         return NOISY.reshape(*images.shape, CLASSES, CHANNELS, -1).transpose(0, 1, 2, 4, 3)
 
-    def mask_cells(self) -> np.ndarray:
-        masks = np.eye(HEIGHT * WIDTH).reshape(1, -1, 1, HEIGHT, WIDTH)
-        return self.features[:, None] * masks
-
     @property
     def token_grid(self) -> tuple[int, int]:
         return self.grid
@@ -92,12 +85,14 @@ class ArraySite:
     def kernel(self) -> str:
         return "gaussian"
 
-    def mask_tokens(self, weights: np.ndarray) -> np.ndarray:
-        return self.features[:, None] * weights.reshape(1, -1, 1, HEIGHT, WIDTH)
-
-    def scores(self, masked: np.ndarray) -> np.ndarray:
-        rows = tail(masked.reshape(-1, *self.features.shape[1:]))
-        return rows.reshape(BATCH, HEIGHT * WIDTH, CLASSES)
+    def scores(self, mask: Mask) -> np.ndarray:
+        if isinstance(mask, Channels):
+            masks = mask.masks[:, :, :, None, None]
+        else:
+            weights = np.eye(HEIGHT * WIDTH) if mask.weights is None else mask.weights
+            masks = weights.reshape(1, -1, 1, HEIGHT, WIDTH)
+        rows = tail((self.features[:, None] * masks).reshape(-1, *self.features.shape[1:]))
+        return rows.reshape(BATCH, -1, CLASSES)
 
 
 def slow_maps(features: np.ndarray, kernel: list[list[int]]) -> np.ndarray:
@@ -171,7 +166,7 @@ def slow_abs_cam(most: int = CHANNELS) -> np.ndarray:
 
 GROUPS = slow_groups(FEATURES)
 SWITCHED = (
-    ArraySite(FEATURES).channel_scores(GROUPS), ArraySite(FEATURES).channel_scores(~GROUPS), tail(FEATURES)
+    ArraySite(FEATURES).scores(Channels(GROUPS)), ArraySite(FEATURES).scores(Channels(~GROUPS)), tail(FEATURES)
 )  # fmt: skip
 RAW = {
     "reciprocam": ONE_CELL,

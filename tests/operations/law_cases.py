@@ -44,6 +44,15 @@ def scattered(x: np.ndarray, places: np.ndarray, rows: np.ndarray) -> np.ndarray
     return result
 
 
+def resized(attributes: str, *factors: float) -> Case:
+    """A resize of the last three axes of four."""
+    return Case(
+        f"y = Resize<{attributes}>(a, none, s)",
+        "double[1,3,4,5] a",
+        f"float[0] none = {{}}, float[4] s = {{1.0, {', '.join(map(str, factors))}}}",
+    )
+
+
 def fake_quantize(low: float, high: float) -> Native:
     limits = tuple((i, np.array(value)) for i, value in enumerate((low, high, low, high), start=1))
     return by_meaning("fake_quantize", (2, 3, 4), (), (), (), (), attributes={"levels": 5}, constants=limits)
@@ -154,11 +163,17 @@ CASES: dict[str, list[AnyCase]] = {
     ],
     "pad": [Case("y = Pad(a, x)", "double[2,3] a", "int64[4] x = {0, 1, 0, 2}")],
     "resize": [
-        Case(
-            'y = Resize<mode="nearest">(a, r, s)',
-            "double[1,2,3] a",
-            "float[6] r = {0.0, 0.0, 0.0, 1.0, 1.0, 1.0}, float[3] s = {1.0, 1.0, 2.0}",
-        )
+        resized('mode="nearest"', 1.0, 1.0, 2.0),
+        resized('mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="ceil"', 1.0, 1.5, 0.7),
+        resized('mode="linear"', 1.0, 0.5, 2.0),
+        resized('mode="linear", coordinate_transformation_mode="align_corners"', 1.0, 2.5, 1.0),
+        resized('mode="cubic"', 1.0, 2.0, 1.0),
+        Native(
+            "resize",
+            ((1, 2, 5, 3),),
+            lambda x: MEANINGS["resize"]({"axes": [2, 3], "mode": "area"}, [(1, 2, 3, 4)], x),
+            {"axes": [2, 3], "mode": "area"},
+        ),
     ],
     "roll": [
         by_meaning(
@@ -182,6 +197,12 @@ CASES: dict[str, list[AnyCase]] = {
     "split": [Case("y, z = Split<axis=1>(a, x)", "double[2,5] a", "int64[2] x = {2, 3}")],
     "full": [Native("full", ((3,),), np.zeros, {"value": 0.0}, (np.int64,), ((0, np.array([2, 3, 1])),))],
     "range": [Native("range", ((), (), ()), np.arange, constants=((0, np.array(0)), (2, np.array(1))), types=(np.int64,) * 3)],
+    "non_max_suppression": [
+        Native("non_max_suppression", ((1, 4, 4), (1, 1, 4)), lambda boxes, scores: np.argsort(-scores[0, 0])[:, None])
+    ],
+    "detection_output": [
+        Native("detection_output", ((1, 8), (1, 4), (1, 1, 8)), lambda offsets, scores, priors: np.sort(scores)[..., None])
+    ],
     "non_zero": [Native("non_zero", ((4,),), lambda x: np.stack(np.nonzero(x)), types=(np.bool_,))],
     "scatter_rows": [
         Native(

@@ -152,3 +152,10 @@ def test_a_norm_of_absolute_values_has_no_derivative_here(order: int, is_refused
             xai.insert(model, method="layer_cam", layer="x")
     else:
         assert xai.insert(model, method="layer_cam", layer="x").verified
+
+
+def test_a_turned_convolution_whose_padding_follows_from_its_size_has_no_derivative_here() -> None:
+    weights = CASES["turned convolution"].weights
+    model = Case('y = ConvTranspose<strides=[2, 2], auto_pad="SAME_UPPER">(x, w)', 3 * 12 * 16, weights)
+    with pytest.raises(PlanError, match=r"'y' \(ConvTranspose\) cannot be differentiated: its padding"):
+        gradient(open_model(model.model()).twin(), Columns(CLASSES), Trace())

@@ -66,6 +66,13 @@ def ints(*numbers: int) -> np.ndarray:
     return np.array(numbers)
 
 
+def resized(attributes: str, tall: float, wide: float) -> Case:
+    """A resize by factors."""
+    factors = np.array([1, 1, tall, wide], np.float32)
+    size = math.prod(int(size * factor) for size, factor in zip(SHAPE, (1, tall, wide), strict=True))
+    return Case(f"y = Resize<{attributes}>(x, none, s)", size, weights={"none": np.zeros(0, np.float32), "s": factors})
+
+
 GELU = {
     "root": number(1.4142135624),
     "one": number(1),
@@ -73,6 +80,8 @@ GELU = {
     "cubed": number(0.044715),
     "steep": number(0.7978845608),
 }
+SPREAD = "strides=[2, 1], dilations=[1, 2], output_padding=[1, 0]"  # of a turned convolution
+GROUPS = normal(4, 3, 2, 2)
 UNARY = {
     "relu": "Relu(x)",
     "leaky relu": "LeakyRelu<alpha=0.2>(x)",
@@ -185,6 +194,18 @@ CASES |= {
         "y = Conv<group=4, dilations=[2, 1], pads=[2, 1, 2, 1]>(x, w)", weights={"w": normal(4, 1, 3, 3)}
     ),
     "same padding": Case('y = Conv<strides=[2, 2], auto_pad="SAME_UPPER">(x, w)', 5 * 12, weights={"w": normal(5, 4, 3, 3)}),
+    "turned convolution": Case(
+        "y = ConvTranspose<strides=[2, 2], pads=[1, 0, 0, 1]>(x, w)", 3 * 12 * 16, weights={"w": normal(4, 3, 3, 3)}
+    ),
+    "turned convolution side by side": Case(
+        "y = ConvTranspose<strides=[2, 2]>(x, w, b)", 3 * 12 * 16, weights={"w": normal(4, 3, 2, 2), "b": normal(3)}
+    ),
+    "turned convolution of groups": Case(
+        f"y = ConvTranspose<{SPREAD}, group=2>(x, w)", 6 * 13 * 10,
+        weights={"w": GROUPS, "u": GROUPS[:2], "v": GROUPS[2:], "two": ints(2, 2)},
+        oracle=f"p, q = Split<axis=1>(x, two) c = ConvTranspose<{SPREAD}>(p, u) d = ConvTranspose<{SPREAD}>(q, v) "
+        "y = Concat<axis=1>(c, d)",
+    ),
     "max pool": Case("y = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(x)", 4 * 12),
     "max pool, overlapping": Case("y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]>(x)", 4 * 12),
     "max pool behind a relu": Case("r = Relu(x) y = MaxPool<kernel_shape=[3, 2], strides=[1, 2], pads=[1, 0, 1, 0]>(r)", 96),
@@ -225,6 +246,10 @@ CASES |= {
     "one token": Case("f = Reshape(x, s) y = Gather<axis=2>(f, i)", 4, weights={"s": ints(0, 4, 48), "i": np.array(5)}),
     "gather, some twice": Case("y = Gather<axis=1>(x, i)", 48 * 5, weights={"i": ints(2, 0, 2, -1, 2)}),
     "pad": Case("y = Pad(x, p)", 4 * 7 * 10, weights={"p": ints(0, 0, 1, 0, 0, 0, 0, 2)}),
+    "enlarged": resized('mode="nearest"', 2, 2),
+    "enlarged, one axis in three": resized('mode="nearest", coordinate_transformation_mode="asymmetric"', 1, 1.5),
+    "made smaller": resized('mode="linear"', 0.5, 0.7),
+    "enlarged by lines": resized('mode="linear", coordinate_transformation_mode="align_corners"', 1.5, 2),
     "pool, conv head, linear": Case(
         "m = GlobalAveragePool(x) c = Conv(m, w, b) h = HardSwish(c) y = Flatten(h)", 6,
         weights={"w": normal(6, 4, 1, 1), "b": normal(6)},

@@ -12,6 +12,7 @@ from tiny_transformers import Transformer
 
 import openvino_xai as xai
 from openvino_xai.hooks.ablation_cam import ablation_cam
+from openvino_xai.hooks.site import Channels
 from openvino_xai.probes import Settings
 from openvino_xai.probes.site import ProbedSite, hook_maps
 
@@ -68,7 +69,7 @@ def test_questions_come_in_batches_and_progress_is_told() -> None:
     settings = Settings(progress=lambda done, total: heard.append((done, total)))
     site = ProbedSite(classifier(calls), IMAGE, [0], settings)
     masks = np.random.default_rng(2).random((1, 10, CHANNELS)) < 0.5
-    scores = site.channel_scores(masks)
+    scores = site.scores(Channels(masks))
     assert [len(features) for features in calls] == [4, 4, 2]
     assert heard == [(4, 10), (8, 10), (10, 10)]
     assert all(features.dtype == np.float32 for features in calls)
@@ -86,7 +87,7 @@ def test_a_channel_without_a_number_is_left_out() -> None:
     model.features = lambda image: broken[None]
     masks = np.ones((1, 1, CHANNELS), bool)
     masks[0, 0, 2] = False
-    assert np.isfinite(ProbedSite(model, IMAGE, [0], Settings()).channel_scores(masks)).all()
+    assert np.isfinite(ProbedSite(model, IMAGE, [0], Settings()).scores(Channels(masks))).all()
 
 
 def test_maps_that_are_the_same_are_asked_about_once() -> None:

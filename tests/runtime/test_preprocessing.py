@@ -58,6 +58,28 @@ def test_what_the_input_shows_of_a_wide_photo(resize: str, box: tuple[float, ...
             np.testing.assert_allclose(planes[:, row, column], [x, y, 7] if inside else [0, 0, 0], atol=0.51)
 
 
+@pytest.mark.parametrize("resize", ["fit_to_window", "fit_to_window_letterbox"])
+def test_what_is_beside_the_photo_is_as_grey_as_said(resize: str) -> None:
+    planes = PLAIN.updated({"resize_type": resize, "pad_value": "114"})(photo(8, 16))[0]
+    beside = [2, 3] if resize == "fit_to_window" else [0, 3]
+    assert (planes[:, beside] == 114).all() and not (planes[:, 1] == 114).any()
+
+
+@pytest.mark.parametrize(
+    ("resize", "expected"),
+    [
+        ("standard", [4, 2, 12, 6]),
+        ("crop", [6, 2, 10, 6]),
+        ("fit_to_window", [4, 4, 12, 8]),
+        ("fit_to_window_letterbox", [4, 0, 12, 8]),
+    ],
+)
+def test_boxes_come_back_to_the_photo(resize: str, expected: list[float]) -> None:
+    prepare = PLAIN.updated({"resize_type": resize})
+    boxes = np.array([[1, 1, 3, 3], [-9, -9, 99, 99]], np.float32)
+    np.testing.assert_allclose(prepare.boxes(boxes, (8, 16)), [expected, [0, 0, 16, 8]])
+
+
 def test_an_input_size_from_text() -> None:
     assert PLAIN.updated({"input_size": "6x5"})(photo(9, 9)).shape == (1, 3, 6, 5)
 
@@ -66,6 +88,7 @@ STRANGE = {
     "mean_values": ["a", "1 2", "nan", "inf 0 0", "1e300", "1,2,3,4", "1;2;3", "1,,2;3"],
     "scale_values": ["1 0 1", "0", "-0.0", "nan", "inf", "1e-300", "1e-7", "-inf", "1e7", "None"],
     "reverse_input_channels": ["maybe", "2", "none"],
+    "pad_value": ["256", "-1", "1.5", "nan", "\u0664", "9" * 5000, "None", "114,114,114"],
     "resize_type": ["squash", "Crop!", "crop,standard"],
     "layout": ["NCWH", "CHW", "?"],
     "input_size": ["3", "0x0", "0,5", "-4x4", "4x-4", "1.5x2", "1000000000x1000000000", "8193x1", "9" * 5000 + "x1", "nanxnan",
@@ -95,7 +118,7 @@ def test_values_as_python_has_them() -> None:
     )
     assert (changed.mean_values, changed.scale_values) == ((1, 2.5, 3), (-255,))
     assert changed.reverse_input_channels and changed.size == (6, 5)
-    assert PLAIN.updated({"mean_values": None, "labels": "a b", "pad_value": "nan", "layout": ""}) == PLAIN
+    assert PLAIN.updated({"mean_values": None, "labels": "a b", "embedded_processing": "nan", "layout": ""}) == PLAIN
 
 
 def test_bytes_are_rounded_and_end_at_their_bounds() -> None:

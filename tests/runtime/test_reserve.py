@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from openvino_xai.errors import InputError
-from openvino_xai.runtime import reserve
-from openvino_xai.runtime.reserve import LOCK, reserved
+from openvino_xai.runtime.folders import reserve
+from openvino_xai.runtime.folders.reserve import LOCK, reserved
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from openvino_xai.runtime.reserve import reserved
+from openvino_xai.runtime.folders.reserve import reserved
 with reserved(Path(sys.argv[1])):
     print("ready", flush=True)
     time.sleep(100)

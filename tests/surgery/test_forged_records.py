@@ -35,6 +35,7 @@ FORGED = {
     "joined": ["abc", "-1"],
     "prefix_tokens": ["few"],
     "kernel": ["square"],
+    "converted_from": ["nine"],
     "fallback": ["dearer"],
 }
 

@@ -13,6 +13,7 @@ from tiny import CASES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import VerificationError
+from openvino_xai.hooks.site import Channels
 from openvino_xai.surgery.verify import hook as verify
 from openvino_xai.surgery.verify import ingredients as parts
 from openvino_xai.surgery.verify.finite_differences import step_along
@@ -66,10 +67,10 @@ def test_a_difference_that_is_no_number(attribute: str, value: object, monkeypat
 
 
 def test_what_a_method_asks() -> None:
-    site = ArraySite(np.ones((1, 4, 2)), answers={"channel_scores": (np.ones((1, 2, 2)), np.ones((1, 2, 3)))})
-    assert site.channel_scores(np.ones((1, 2, 2))).shape == (1, 2, 3)
+    site = ArraySite(np.ones((1, 4, 2)), answers={"scores": (np.ones((1, 2, 2)), np.ones((1, 2, 3)))})
+    assert site.scores(Channels(np.ones((1, 2, 2)))).shape == (1, 2, 3)
     with pytest.raises(VerificationError, match="not what it is defined to ask"):
-        site.channel_scores(nan_like(np.ones((1, 2, 2))))
+        site.scores(Channels(nan_like(np.ones((1, 2, 2)))))
 
 
 def spoilt(answer: Callable[..., Iterator[float]], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Iterator[float]]:
@@ -79,8 +80,8 @@ def spoilt(answer: Callable[..., Iterator[float]], monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("method", "what"),
     [
-        ("ablation_cam", "channel_scores"),
-        ("fd_cam", "channel_scores"),
+        ("ablation_cam", "scores"),
+        ("fd_cam", "scores"),
         ("abs_cam", "image_scores"),
         ("abs_cam", "enlarged_range"),
         ("smooth_grad_cam_plus_plus", "gradients_at"),

@@ -61,9 +61,8 @@ class VectorOracle(Oracle):
         part = extractor.extract_model([self.layer], [self.output])
         for weights in part.graph.initializer:  # in f64, for differences
             array = onnx.numpy_helper.to_array(weights)
-            weights.CopyFrom(
-                onnx.numpy_helper.from_array(array.astype(np.float64) if array.dtype.kind == "f" else array, weights.name)
-            )
+            wide = array.astype(np.float64) if array.dtype.kind == "f" else array
+            weights.CopyFrom(onnx.numpy_helper.from_array(wide, weights.name))
         y = ReferenceEvaluator(part).run(None, {self.layer: features.astype(np.float64)})[0].reshape(-1)
         product = float(y @ self.vector)
         lengths = float(np.linalg.norm(y) * np.linalg.norm(self.vector))

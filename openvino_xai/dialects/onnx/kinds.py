@@ -75,6 +75,11 @@ def _conv(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {**_window(node, kernel, a), "groups": int(a.get("group", 1))}
 
 
+def _conv_transpose(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """As a convolution; `resolved` where its padding is told as such, and does not follow from the size of the output."""
+    return {**_conv(graph, node, a), "resolved": a.get("auto_pad", "NOTSET") == "NOTSET" and "output_shape" not in a}
+
+
 def _pool(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     exclude = not a.get("count_include_pad", 0)
     return {**_window(node, list(a["kernel_shape"]), a), "exclude_pad": exclude, "ceil": bool(a.get("ceil_mode", 0))}
@@ -131,8 +136,23 @@ def _resize(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     ):
         return {"axes": None}
     if _has_operand(node, 3):
-        return resized_to(graph, node, 3, axes)
-    return resized_by(graph, node, min(len(node.inputs) - 1, 2), axes)
+        return _interpolation(a) | resized_to(graph, node, 3, axes)
+    return _interpolation(a) | resized_by(graph, node, min(len(node.inputs) - 1, 2), axes)
+
+
+def _interpolation(a: Attributes) -> dict[str, Any]:
+    """How new elements are made of old ones."""
+    return {
+        "mode": a.get("mode", "nearest"),
+        "coordinates": a.get("coordinate_transformation_mode", "half_pixel"),
+        "rounding": a.get("nearest_mode", "round_prefer_floor"),
+        "antialias": bool(a.get("antialias", 0)),
+    }
+
+
+def _suppression(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """How boxes are told; the first output holds `triples` of image, class and box, for each box that is left."""
+    return {"encoding": "center" if a.get("center_point_box", 0) else "corner", "triples": True}
 
 
 def _gemm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
@@ -187,7 +207,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Concat": ("concat", _axis(0)),
     "ConstantOfShape": ("full", lambda graph, node, a: {"value": a["value"].numpy().item() if "value" in a else 0.0}),
     "Conv": ("conv", _conv),
-    "ConvTranspose": ("conv_transpose", _conv),
+    "ConvTranspose": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
     "DequantizeLinear": ("dequantize", _axis(1)),
     "Div": ("divide", None),
@@ -201,6 +221,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Flatten": ("reshape", None),
     "Floor": ("floor", None),
     "Gather": ("gather", _axis(0)),
+    "GatherElements": ("gather_elements", _axis(0)),
     "Gelu": ("gelu", lambda graph, node, a: {"by_tanh": a.get("approximate", "none") == "tanh"}),
     "Gemm": ("matmul", _gemm),
     "GlobalAveragePool": ("mean", _global_pool),
@@ -230,6 +251,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Mod": ("mod", None),
     "Mul": ("multiply", None),
     "Neg": ("negative", None),
+    "NonMaxSuppression": ("non_max_suppression", _suppression),
     "Not": ("not", None),
     "Or": ("or", None),
     "PRelu": ("prelu", lambda graph, node, a: {"by_channel": False}),

@@ -19,7 +19,7 @@ from openvino_xai.dialects.onnx import comparison
 from openvino_xai.dialects.onnx.emit import EMIT
 from openvino_xai.dialects.onnx.kinds import neutral
 from openvino_xai.dialects.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
-from openvino_xai.dialects.onnx.upgrade import NEWEST, OLDEST, WAY_OUT, upgrade
+from openvino_xai.dialects.onnx.upgrade import OLDEST_READ, OLDEST_WRITTEN, WAY_OUT, upgrade
 from openvino_xai.dialects.onnx.weights import Mapped, native_of
 from openvino_xai.dialects.onnx.wellformed import refuse_malformed, refuse_mistyped, refuse_unreadable_constants
 from openvino_xai.dialects.protocol import Conversion, Running, Runtime
@@ -68,8 +68,8 @@ class OnnxModel:
         """This model, or a ModelError where it is malformed, or of an opset that is not read."""
         if not len(self.native.graph) or self.opset is None:
             raise ModelError(f"cannot read {source}: it holds no ONNX graph")
-        if self.opset < OLDEST:
-            raise ModelError(f"{source} uses opset {self.opset}; {OLDEST} or newer is needed: {WAY_OUT}")
+        if self.opset < OLDEST_READ:
+            raise ModelError(f"{source} uses opset {self.opset}; {OLDEST_READ} or newer is needed: {WAY_OUT}")
         if self.opset > (newest := onnx.defs.onnx_opset_version()):
             raise ModelError(f"{source} uses opset {self.opset}, and the onnx package here knows none beyond {newest}")
         refuse_malformed(self.native, source)
@@ -80,7 +80,7 @@ class OnnxModel:
 
         Raises ModelError.
         """
-        original = OnnxModel(self.native.clone()) if (self.opset or 0) < NEWEST else None
+        original = OnnxModel(self.native.clone()) if (self.opset or 0) < OLDEST_WRITTEN else None
         if self.native.functions:
             try:
                 InlinePass()(self.native)
@@ -97,14 +97,14 @@ class OnnxModel:
 
     def _converted(self, original: OnnxModel, source: str) -> OnnxModel:
         """This model, which was rewritten from another that it gives the same as, to the bit. Raises ModelError."""
-        conversion = Conversion(original, original.opset or 0, NEWEST)
+        conversion = Conversion(original, original.opset or 0, OLDEST_WRITTEN)
         intro = f"{source} is of opset {conversion.before}, and converted to opset {conversion.after}"
         try:
             difference = comparison.difference(original.native, self.native, self.graph.inputs)
         except ModelError as error:
             raise ModelError(f"{intro} it cannot be held to what it was: {error}; {WAY_OUT}") from error
         if difference is not None:
-            raise ModelError(f"{intro} its output '{difference.output}' changes: {difference.amount}; {WAY_OUT}")
+            raise ModelError(f"{intro} its output '{difference.output}' is not what it was: {difference.how}; {WAY_OUT}")
         self.conversion = conversion
         return self
 
@@ -139,7 +139,7 @@ class OnnxModel:
 
         weights = set(self.native.graph.initializers.values())
         inputs = [value_of(native) for native in self.native.graph.inputs if native not in weights]
-        if self.opset is not None and self.opset < NEWEST:
+        if self.opset is not None and self.opset < OLDEST_WRITTEN:
             return opaque(inputs, [value_of(native) for native in self.native.graph.outputs])
         for native in self.native.graph:
             results = tuple(value_of(output) for output in native.outputs)

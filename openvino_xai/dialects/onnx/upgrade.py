@@ -15,12 +15,12 @@ import onnx_ir as ir
 
 from openvino_xai.errors import ModelError
 
-OLDEST = 7  # before, operands were stretched to each other's shapes by attributes
-NEWEST = 13  # the opset that is written
+OLDEST_READ = 7  # before, operands were stretched to each other's shapes by attributes
+OLDEST_WRITTEN = 13  # hooks are emitted in this opset, or in a newer one where the file has it
 IR_VERSION = 7  # the version of the format that came with it
 WITH_OVERRIDES = 4  # from this version of the format on, an initializer that is an input may be given by a caller
 DEFAULT_DOMAINS = ("", "ai.onnx")
-WAY_OUT = f"export it again with opset {NEWEST} or newer"
+WAY_OUT = f"export it again with opset {OLDEST_WRITTEN} or newer"
 # Of a newer version in opset 13, by more types, more ranks or more that may be left out: what could be written before means
 # the same.
 WIDENED = frozenset(
@@ -74,14 +74,14 @@ class _Rewriting:
         return None if shape is None else tuple(shape)
 
     def dtype(self, value: ir.Value) -> np.dtype:
-        """The type of a value: f32 where nothing is known of it, which a runtime then refuses where it is another."""
+        """The type of a value: f32 where it is no float, or nothing is known of it; a runtime refuses what does not fit."""
         dtype = self.inferred.get(value, value).dtype
-        return np.dtype(np.float32) if dtype is None else dtype.numpy()
+        return dtype.numpy() if dtype is not None and dtype.is_floating_point() else np.dtype(np.float32)
 
     def refusal(self, node: ir.Node, why: str) -> ModelError:
         """A ModelError that names a node."""
         return ModelError(
-            f"{self.source} is of opset {self.version} and cannot be converted to opset {NEWEST}: '{_name(node)}' "
+            f"{self.source} is of opset {self.version} and cannot be converted to opset {OLDEST_WRITTEN}: '{_name(node)}' "
             f"({node.op_type}) {why}; {WAY_OUT}",
             node=_name(node),
         )
@@ -103,8 +103,8 @@ def upgrade(native: ir.Model, inferred: Mapping[str, ir.Value], source: str) -> 
             for graph in _graphs(attribute):
                 values += [*graph.inputs, *graph.initializers.values()]
     names = {str(value.name) for value in values} | {str(node.name) for node in nodes}
-    shown = {value: inferred[str(value.name)] for node in native.graph for value in node.outputs if value.name in inferred}
-    rewriting = _Rewriting(native, native.opset_imports[""], source, names, shown)
+    inferences = {value: inferred[str(value.name)] for node in native.graph for value in node.outputs if value.name in inferred}
+    rewriting = _Rewriting(native, native.opset_imports[""], source, names, inferences)
     for node in nodes:
         if node.domain in DEFAULT_DOMAINS:
             _upgrade_node(rewriting, node)
@@ -113,13 +113,13 @@ def upgrade(native: ir.Model, inferred: Mapping[str, ir.Value], source: str) -> 
         native.graph.inputs.clear()
         native.graph.inputs.extend(inputs)
     native.ir_version = max(native.ir_version, IR_VERSION)
-    native.opset_imports[""] = NEWEST
+    native.opset_imports[""] = OLDEST_WRITTEN
 
 
 def _upgrade_node(rewriting: _Rewriting, node: ir.Node) -> None:
     try:
         before = onnx.defs.get_schema(node.op_type, rewriting.version, "")
-        after = onnx.defs.get_schema(node.op_type, NEWEST, "")
+        after = onnx.defs.get_schema(node.op_type, OLDEST_WRITTEN, "")
     except onnx.defs.SchemaError as error:
         raise rewriting.refusal(node, "is no operation of that opset") from error
     if before.deprecated:
@@ -136,8 +136,11 @@ def _refuse_incomplete(rewriting: _Rewriting, node: ir.Node, schema: onnx.defs.O
     missing = [name for name, attribute in schema.attributes.items() if attribute.required and name not in node.attributes]
     if missing:
         raise rewriting.refusal(node, f"has no {missing[0]}")
-    if not schema.min_input <= len(node.inputs) <= schema.max_input or None in node.inputs[: schema.min_input]:
-        raise rewriting.refusal(node, f"has {len(node.inputs)} operands; {schema.min_input} or more are expected")
+    required = [formal.option == onnx.defs.OpSchema.FormalParameterOption.Single for formal in schema.inputs]
+    left_out = any(value is None and needed for value, needed in zip(node.inputs, required, strict=False))
+    if left_out or not schema.min_input <= len(node.inputs) <= schema.max_input:
+        count = len([value for value in node.inputs if value is not None])
+        raise rewriting.refusal(node, f"has {count} operands; {schema.min_input} or more are expected")
 
 
 def _graphs(attribute: ir.Attr) -> Sequence[ir.Graph]:
@@ -228,13 +231,13 @@ def _flat_softmax(rewriting: _Rewriting, node: ir.Node) -> None:
     name, graph = _name(node), node.graph
     assert graph is not None
 
-    def made(op: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = ()) -> ir.Node:
+    def new_node(op: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = ()) -> ir.Node:
         output = ir.Value(name=rewriting.unused(f"{name}/{op.lower()}"))
         return ir.Node("", op, inputs, attributes, outputs=[output], name=output.name)
 
-    sizes, flat = made("Shape", [data]), made("Flatten", [data], [ir.AttrInt64("axis", axis)])
-    scores = made(node.op_type, flat.outputs, [ir.AttrInt64("axis", 1)])
-    reshaped = made("Reshape", [*scores.outputs, *sizes.outputs])
+    sizes, flat = new_node("Shape", [data]), new_node("Flatten", [data], [ir.AttrInt64("axis", axis)])
+    scores = new_node(node.op_type, flat.outputs, [ir.AttrInt64("axis", 1)])
+    reshaped = new_node("Reshape", [*scores.outputs, *sizes.outputs])
     scores.name = node.name
     ir.convenience.replace_nodes_and_values(
         graph, node, [node], [sizes, flat, scores, reshaped], node.outputs, reshaped.outputs
@@ -256,7 +259,7 @@ def _resize(rewriting: _Rewriting, node: ir.Node) -> None:
     nearest = "floor"
     if "mode" not in node.attributes or node.attributes["mode"].as_string() == "nearest":
         scales = ir.convenience.get_const_tensor(_operand(node, 1))
-        if scales is None:
+        if scales is None or scales.dtype != ir.DataType.FLOAT:
             raise rewriting.refusal(node, "takes the nearest point by scales that only a run knows")
         if (scales.numpy() < 1).any():  # where it makes an axis smaller, it took the next point, not the last
             nearest = "ceil"
@@ -284,6 +287,10 @@ def _choose_sizes(rewriting: _Rewriting, node: ir.Node) -> None:
         node.replace_input_with(3 if sizes is not None and not sizes.size else 2, None)
 
 
+def _scan(rewriting: _Rewriting, node: ir.Node) -> None:
+    raise rewriting.refusal(node, "goes through a batch of sequences")
+
+
 def _scatter(_rewriting: _Rewriting, node: ir.Node) -> None:
     node.op_type = "ScatterElements"
 
@@ -297,6 +304,7 @@ RULES: Mapping[str, tuple[int, Rule]] = {  # each with the first opset that says
     "Pad": (11, _pad),
     "ReduceSum": (13, _axes),
     "Resize": (13, _resize),
+    "Scan": (9, _scan),
     "Scatter": (11, _scatter),
     "Slice": (10, _slice),
     "Softmax": (13, _flat_softmax),

@@ -68,8 +68,12 @@ def refuse_unreadable_constants(native: ir.Model, source: str) -> None:
 
 
 def refuse_mistyped(native: ir.Model, source: str) -> None:
-    """Raise ModelError for an attribute of another type than ONNX gives it; where functions have been written out."""
+    """Raise ModelError for an attribute of no type, or of another than ONNX gives it; where functions have been written out."""
     for node in ir.traversal.RecursiveGraphIterator(native.graph):
+        if any(attribute.type == ir.AttributeType.UNDEFINED for attribute in node.attributes.values()):
+            raise ModelError(
+                f"{source} is malformed: an attribute of '{node.name}' ({node.op_type}) has no type", node=node.name
+            )
         domain = "" if node.domain == "ai.onnx" else node.domain
         try:
             schema = onnx.defs.get_schema(node.op_type, native.opset_imports.get(domain, 1), domain)

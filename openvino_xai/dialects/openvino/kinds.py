@@ -72,6 +72,11 @@ def _conv(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {**_window(node, kernel, a), "groups": weights[0] if grouped else 1}
 
 
+def _conv_transpose(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """As a convolution; `resolved` where its padding is told as such, and does not follow from the size of the output."""
+    return {**_conv(graph, node, a), "resolved": a["auto_pad"] == "explicit" and len(node.inputs) == 2}
+
+
 def _pool(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     exclude = a.get("exclude-pad", a.get("exclude_pad", False))
     ceil = a.get("rounding_type", "floor") != "floor"
@@ -125,18 +130,36 @@ def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     """The axes that are resized, by factors or to `sizes`, which is then the operand that tells them."""
     version = node.native.get_type_info().version_id
     if version == "opset1":
-        return {"axes": list(a["axes"])}
+        coordinates = "align_corners" if a["align_corners"] else "asymmetric"
+        how = _interpolation(a | {"coordinate_transformation_mode": coordinates, "nearest_mode": "simple"})
+        return how | {"axes": list(a["axes"])}
     scales, last = (2, 3) if version == "opset4" else (1, 2)
     axes = known_integers(graph, node, last) if len(node.inputs) > last else list(range(node.operand(0).rank or 0))
     if axes is None or any((*a["pads_begin"], *a["pads_end"])):
         return {"axes": None}
     if a["shape_calculation_mode"] == "sizes":
-        return resized_to(graph, node, 1, axes)
-    return resized_by(graph, node, scales, axes)
+        return _interpolation(a) | resized_to(graph, node, 1, axes)
+    return _interpolation(a) | resized_by(graph, node, scales, axes)
+
+
+def _interpolation(a: dict[str, Any]) -> dict[str, Any]:
+    """How new elements are made of old ones."""
+    mode = {"linear_onnx": "linear", "bilinear_pillow": "linear", "bicubic_pillow": "cubic"}.get(a["mode"], a["mode"])
+    return {
+        "mode": mode,
+        "coordinates": a["coordinate_transformation_mode"],
+        "rounding": a["nearest_mode"],
+        "antialias": a["antialias"] or a["mode"].endswith("_pillow"),
+    }
 
 
 def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
-    return {"axes": list(range(2, node.operand(0).rank or 2))}
+    return {"axes": list(range(2, node.operand(0).rank or 2)), "mode": "area"}
+
+
+def _suppression(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """How boxes are told; the first output holds `triples` of image, class and box, or class, score and corners."""
+    return {"encoding": a.get("box_encoding", "corner"), "triples": node.op == "NonMaxSuppression"}
 
 
 def _by_tanh(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
@@ -188,8 +211,9 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Convert": ("cast", None),
     "ConvertLike": ("cast", None),
     "Convolution": ("conv", _conv),
-    "ConvolutionBackpropData": ("conv_transpose", _conv),
+    "ConvolutionBackpropData": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
+    "DetectionOutput": ("detection_output", None),
     "Divide": ("divide", None),
     "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
     "Elu": ("elu", _numbers("alpha")),
@@ -199,11 +223,13 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "FakeQuantize": ("fake_quantize", lambda graph, node, a: {"levels": int(a["levels"])}),
     "Floor": ("floor", None),
     "FloorMod": ("mod", None),
-    "Gather": ("gather", lambda graph, node, a: {"axis": None if a["batch_dims"] else _axis(graph, node, 2)}),
+    "Gather": ("gather", lambda graph, node, a: {"axis": None if a.get("batch_dims") else _axis(graph, node, 2)}),
+    "GatherElements": ("gather_elements", _axis_attribute),
     "Gelu": ("gelu", _by_tanh),
     "Greater": ("greater", None),
     "GreaterEqual": ("greater_equal", None),
     "GroupConvolution": ("conv", _conv),
+    "GroupConvolutionBackpropData": ("conv_transpose", _conv_transpose),
     "GroupNormalization": ("group_norm", _numbers("epsilon", "num_groups")),
     "HSigmoid": ("hard_sigmoid", lambda graph, node, a: {"alpha": 1 / 6, "beta": 0.5}),
     "HSwish": ("hard_swish", None),
@@ -223,12 +249,15 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "MVN": ("layer_norm", _mvn),
     "MatMul": ("matmul", lambda graph, node, a: {key: bool(a[key]) for key in ("transpose_a", "transpose_b")}),
     "MaxPool": ("max_pool", _pool),
+    "MatrixNms": ("non_max_suppression", _suppression),
     "Maximum": ("maximum", None),
     "Minimum": ("minimum", None),
     "Mish": ("mish", None),
     "Mod": ("mod", None),
+    "MulticlassNms": ("non_max_suppression", _suppression),
     "Multiply": ("multiply", None),
     "Negative": ("negative", None),
+    "NonMaxSuppression": ("non_max_suppression", _suppression),
     "NormalizeL2": ("normalize_l2", _normalize_l2),
     "NotEqual": ("not_equal", None),
     "PRelu": ("prelu", lambda graph, node, a: {"by_channel": True}),

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import at_one
+from openvino_xai.graph.sizes import Size, at_one
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations import axes, contents, shapes
 from openvino_xai.operations.adjoint import Step, refused, same
@@ -21,6 +21,7 @@ from openvino_xai.operations.record import (
     mixed,
     nothing,
 )
+from openvino_xai.operations.resizing import repetition, weights_along
 
 
 def _concat(at: Step, index: int, g: Value) -> Value:
@@ -47,9 +48,7 @@ def _moved(xp: Trace, g: Value, axis: int, places: np.ndarray, size: int) -> Val
     """`g` with item i at `places[i]` of `size` along an axis, 0 where nothing is put; items at one place are summed."""
     rank = len(shape_of(g))
     if len(np.unique(places)) < len(places):
-        order = (*(a for a in range(rank) if a != axis), axis)
-        there = (places[:, None] == np.arange(size)).astype(g.dtype)
-        return xp.permute_dims(xp.matmul(xp.permute_dims(g, order), there), tuple(int(i) for i in np.argsort(order)))
+        return _back_along(xp, g, axis, places[:, None] == np.arange(size))
     source = np.full(size, len(places))
     source[places] = np.arange(len(places))
     if (source == len(places)).any():
@@ -104,6 +103,46 @@ def _roll(at: Step, index: int, g: Value) -> Value:
         axis %= len(at.operand_shape(0))
         g = moved(at, g, axis, (np.arange(_length(at, 0, axis)) - shift) % _length(at, 0, axis))
     return g
+
+
+def _resize(at: Step, index: int, g: Value) -> Value:
+    """Each axis goes back by its own weights; elements that are only repeated are summed."""
+    weights = {axis: weights_along(at.node, axis) for axis in at.node.attributes["axes"]}
+    g = at.full(g, tuple(weights))
+    repeats: dict[int, int] = {}
+    for axis, matrix in weights.items():
+        if matrix is None:
+            raise refused(at, f"how it interpolates along axis {axis} is not known")
+        count = repetition(matrix)
+        if count is None:
+            g = _back_along(at.xp, g, axis, matrix)
+        else:
+            repeats[axis] = count
+    return _summed(at.xp, g, repeats)
+
+
+def _back_along(xp: Trace, g: Value, axis: int, weights: np.ndarray) -> Value:
+    """`g` [..., after, ...] times `weights` [after, before] along an axis."""
+    rank, weights = len(shape_of(g)), weights.astype(g.dtype)
+    if axis == rank - 2:
+        return xp.matmul(np.ascontiguousarray(weights.T), g)
+    order = (*(a for a in range(rank) if a != axis), axis)
+    back = tuple(int(i) for i in np.argsort(order))
+    return xp.permute_dims(xp.matmul(xp.permute_dims(g, order), weights), back)
+
+
+def _summed(xp: Trace, g: Value, repeats: dict[int, int]) -> Value:
+    """`g` with the sums of so many neighbours along some axes."""
+    sizes: list[Size] = []
+    summed: list[int] = []
+    for axis, size in enumerate(shape_of(g)):
+        if axis in repeats:
+            assert isinstance(size, int)
+            summed.append(len(sizes) + 1)
+            sizes += [size // repeats[axis], repeats[axis]]
+        else:
+            sizes.append(size)
+    return xp.sum(xp.reshape(g, tuple(sizes)), axis=tuple(summed)) if summed else g
 
 
 def _gathered_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
@@ -204,7 +243,19 @@ OPERATIONS = (
         shape=shapes.padded,
         adjoint=_pad,
     ),
-    Operation(name="resize", axes=axes.resized, factors=(IN_FIRST,), controls=BEHIND, macs=each),
+    Operation(
+        name="resize",
+        axes=axes.resized,
+        factors=(IN_FIRST,),
+        controls=BEHIND,
+        macs=each,
+        shape=shapes.resized,
+        adjoint=_resize,
+    ),
+    # boxes, scores, then counts and thresholds
+    Operation(name="non_max_suppression", axes=mixed, controls=range(2, 6), macs=each),
+    # offsets of boxes, scores, priors
+    Operation(name="detection_output", axes=mixed, macs=each),
     Operation(name="full", axes=mixed, controls=(0,), macs=each, integers=_filled_content),
     Operation(name="non_zero", axes=mixed, macs=each),
     Operation(name="range", axes=mixed, macs=each, integers=_counted_content),

@@ -14,6 +14,7 @@ from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.families.arithmetic import summed_to
 from openvino_xai.operations.families.norms import of_softmax
 from openvino_xai.operations.record import IN_FIRST, IN_SECOND, Operation, each, elements
+from openvino_xai.operations.windows import Windows, taken
 
 
 def of_matrices(rule: Rule) -> Rule:
@@ -83,6 +84,23 @@ def _left_over(at: Step, axis: int, before: Size, after: Size) -> int:
     if stride == 1 and before == after:
         return 0
     raise refused(at, "the sizes that it reads are known only when the model runs; give the model a fixed height and width")
+
+
+def _conv_transpose(at: Step, index: int, g: Value) -> Value:
+    """A convolution by the same weights: each element gathers what it was spread to."""
+    xp, a, before, after = at.xp, at.node.attributes, at.operand_shape(0), at.output_shape()
+    if index:
+        raise refused(at, "its weights depend on the image")
+    if len(before) != 4 or not a["resolved"]:
+        raise refused(at, "its padding is known only for images, and where it is told as such")
+    sizes, counts = (concrete(shape[2:], f"the sizes of {at.node}") for shape in (after, before))
+    height, width = (Windows.along(a, axis, sizes[axis], counts[axis]) for axis in (0, 1))
+    g = at.full(g)
+    patches = xp.permute_dims(taken(xp, g, height, width, padding=0.0), (0, 1, 3, 5, 2, 4))
+    weights, groups, (channels,) = at.operand(1), a["groups"], concrete(before[1:2], f"the channels of {at.node}")
+    reads = elements(shape_of(weights)) // channels
+    flat = xp.reshape(patches, (shape_of(g)[0], groups, reads, prod(counts)))
+    return xp.reshape(xp.matmul(xp.reshape(weights, (groups, channels // groups, reads)), flat), before)
 
 
 def _attention(at: Step, index: int, g: Value) -> Value:
@@ -169,6 +187,7 @@ OPERATIONS = (
         addends=(2,),
         weights=1,
         macs=_of_transposed_convolution,
+        adjoint=_conv_transpose,
     ),
     Operation(name="einsum", axes=axes.einsum, factors=(IN_FIRST, IN_SECOND, VALUES), macs=_of_einsum),
     Operation(

@@ -11,15 +11,18 @@ from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.hooks.site import Cells, Mask
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.enlargement import enlarging
-from openvino_xai.tail.channel_masks import ChannelTail
+from openvino_xai.tail.channel_masks import ChannelRules
 from openvino_xai.tail.forward import End, Tail, replayed
-from openvino_xai.tail.masked import MaskedCells, Rows, Start, WeightedTokens, tapped
+from openvino_xai.tail.masked import MaskedCells, Rows, Start, tapped
+from openvino_xai.tail.masks import BlockMask, ChannelMask, WeightMask
 from openvino_xai.tail.reverse_mode import Backward
+from openvino_xai.tail.spatial_masks import CellRules
 
 SEED = 0  # of noise
 
@@ -36,9 +39,6 @@ class PlannedSite:
                 raise PlanError(f"{named} has its batch on axis {part.place.batch}; axis 0 is expected")
         self.batch: Size = shape_of(location.layer.value)[0]
         self.grid = decision.grid
-        isolated, lazy = decision.isolated or decision.gate != "off", decision.plan == "lazy"
-        end = self._target.read
-        self._tail = Tail(self._graph, trace, end, batch=self.batch, grid=self.grid, lazy=lazy, apart=isolated)
         self.selection = self._target.selection(trace, self.batch)
         self.splices: Mapping[tuple[Node, int], Value] = {}  # of the tail, once scores were asked of it
 
@@ -181,10 +181,6 @@ class PlannedSite:
         channels, cells = product(shape[axis] for axis in others), 1 if alike else product(place.grid)
         return trace.astype(trace.reshape(laid, (rows, cells, channels)), np.float32)
 
-    def mask_cells(self) -> dict[Value, Start]:
-        """The features masked N times, as far as that is known: a value where a mask keeps it, 0 elsewhere."""
-        return {part.value: MaskedCells(part.value, None, part.place) for part in self._layer.cut}
-
     @property
     def token_grid(self) -> tuple[int, int]:
         """(H, W) of an attention block."""
@@ -197,43 +193,53 @@ class PlannedSite:
         """How a mask weighs the neighbours of a cell."""
         return self._decision.kernel
 
-    def mask_tokens(self, weights: np.ndarray) -> dict[Value, Start]:
-        """What enters the block, and what its projections read, with the weight that each mask gives each token."""
-        layer = self._layer
-        tokens = shape_of(layer.value)[layer.place.cells[0]]
-        if not isinstance(tokens, int) or not layer.attends:
-            raise PlanError(f"layer '{layer.name}' is no attention block of which the tokens are known", node=layer.name)
-        token_weights = np.ones((len(weights), tokens))
-        token_weights[:, layer.place.prefix : layer.place.prefix + weights.shape[1]] = weights
-        return {part.value: WeightedTokens(part.value, token_weights, part.place) for part in reversed(layer.cut)}
+    def scores(self, mask: Mask, /) -> Value:
+        """[B, N, K]: the score of every explained class for the features under each of N masks.
 
-    def scores(self, masked: Mapping[Value, Start]) -> Value:
-        """[B, N, K]: the score of every explained class for every copy of masked features."""
-        end = self._tail.run(masked, self._target.slice(self.selection))
-        self.splices = end.splices
-        return self._read(end, product(self.grid))
-
-    def channel_scores(self, masks: Value) -> Value:
-        """[B, M, K]: the score of every explained class for features of which copy m keeps the channels in `masks` [B, M, C].
-
-        Tokens that are no cells, as the class token, keep all their channels.
+        Tokens that are no cells, as the class token, are kept by masks of weights and of channels.
         """
-        parts = [self._channel_scores(self._trace.take(masks, part, axis=1)) for part in self._parts(shape_of(masks)[1])]
+        if isinstance(mask, Cells):
+            return self._cell_scores(BlockMask(self.grid) if mask.weights is None else self._of_tokens(mask.weights))
+        parts = [
+            self._channel_scores(ChannelMask(self._trace.take(mask.masks, part, axis=1)))
+            for part in self._parts(shape_of(mask.masks)[1])
+        ]
         return self._trace.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def _cell_scores(self, mask: BlockMask | WeightMask) -> Value:
+        """[B, N, K]: for masks of cells, at all values of the cut."""
+        start = {part.value: MaskedCells(part.value, None, part.place) for part in reversed(self._layer.cut)}
+        isolated, lazy = self._decision.isolated or self._decision.gate != "off", self._decision.plan == "lazy"
+        rules = CellRules(self._graph, self._trace, self.batch, mask)
+        tail = Tail(self._graph, self._trace, self._target.read, rules, lazy=lazy, apart=isolated)
+        end = tail.run(start, self._target.slice(self.selection))
+        self.splices = end.splices
+        return self._read(end, mask.count)
+
+    def _of_tokens(self, weights: np.ndarray) -> WeightMask:
+        """Weights of all tokens, or cells, of weights [N, H * W]: 1 for a token that is no cell. Raises PlanError."""
+        layer = self._layer
+        count, ahead = product(shape_of(layer.value)[axis] for axis in layer.place.cells), layer.place.prefix
+        if not isinstance(count, int):
+            raise PlanError(f"the number of cells of layer '{layer.name}' depends on the input", node=layer.name)
+        token_weights = np.ones((len(weights), count))
+        token_weights[:, ahead : ahead + weights.shape[1]] = weights
+        return WeightMask(token_weights)
 
     def _parts(self, count: Size) -> list[np.ndarray]:
         """`count` indices, in as many chunks as are asked for."""
         assert isinstance(count, int)
         return np.array_split(np.arange(count), min(self._decision.chunks, count))
 
-    def _channel_scores(self, masks: Value) -> Value:
+    def _channel_scores(self, mask: ChannelMask) -> Value:
         value, axis = self._layer.value, self._layer.channels
-        channels, copies = shape_of(value)[axis], shape_of(masks)[1]
-        tail = ChannelTail(self._graph, self._trace, self._target.read, masks, batch=self.batch)
+        channels, copies = shape_of(value)[axis], mask.count
+        rules = ChannelRules(self._graph, self._trace, self.batch, mask)
+        tail = Tail(self._graph, self._trace, self._target.read, rules, lazy=True)
         beside_cells = self._layer.place.beside(shape_of(value))
         start: dict[Value, Start] = {value: MaskedCells(value, None, Place(0, (axis,), (channels, 1)))}
         if beside_cells is not None:
-            start = {value: self._in_cells(masks, beside_cells)}
+            start = {value: self._in_cells(mask.masks, beside_cells)}
         start.update({part.value: self._for_each(part.value, copies) for part in self._layer.cut[1:]})
         return self._read(tail.run(start, self._target.slice(self.selection)), copies)
 

@@ -10,7 +10,7 @@ from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import InputError
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.rows import ROW_METHODS, RowMethod
-from openvino_xai.tail.row_pick import EveryClass, RowPick, parse_row_pick
+from openvino_xai.tail.rows.pick import EveryClass, RowPick, parse_row_pick
 from openvino_xai.tail.target import Targets
 
 Cut: TypeAlias = Literal["backbone", "heads"]

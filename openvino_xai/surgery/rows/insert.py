@@ -20,7 +20,7 @@ from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.plan import plan_rows
 from openvino_xai.surgery.rows.verify import verify_rows
-from openvino_xai.tail.row_pick import TopBoxes
+from openvino_xai.tail.rows.pick import TopBoxes
 from openvino_xai.version import __version__
 
 
@@ -55,6 +55,8 @@ def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, ma
         plan = gated(plan, shape_of(here.cut[0])[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
     record = _entries(decision, here, layer)
+    if (conversion := detector.deployed.conversion) is not None:
+        record.update(conversion.entries)
     twin.set_info(RECORD, record)
     verified = None
     if decision.runtimes:

@@ -17,8 +17,8 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.site import PlannedRowSite
-from openvino_xai.tail.row_pick import RowsAtRunTime, TopBoxes, batch_of, probabilities, wanted_rows
-from openvino_xai.tail.row_reverse import Picked
+from openvino_xai.tail.rows.pick import RowsAtRunTime, TopBoxes, batch_of, probabilities, wanted_rows
+from openvino_xai.tail.rows.reverse_mode import Picked
 
 
 def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:

@@ -14,9 +14,9 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.enlargement import enlarging
+from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
-from openvino_xai.tail.reverse_mode import computed_again
-from openvino_xai.tail.row_reverse import PatchAdjoint, Picked, RowStream, between_all
+from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, Picked, RowStream, between_all
 
 
 class Levels:

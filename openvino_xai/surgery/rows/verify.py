@@ -28,7 +28,7 @@ from openvino_xai.surgery.rows.site import Levels
 from openvino_xai.surgery.verify.finite_differences import step_along
 from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, TOLERANCE, Verified
 from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
-from openvino_xai.tail.row_pick import RowsAtRunTime, TopBoxes
+from openvino_xai.tail.rows.pick import RowsAtRunTime, TopBoxes
 
 CHECKED = 4  # rows of an image whose maps and gradients are held to the original model
 SMALLEST = 1e-30
@@ -241,7 +241,7 @@ class LogOdds:
 
 
 def log_odds(logits: np.ndarray, label: int, squash: str) -> float:
-    """log(p / (1 - p)) of one class: its logit for a sigmoid; of a softmax, less the log of the sum of the others' exponents."""
+    """log(p / (1 - p)) of one class: its logit for a sigmoid; of a softmax, less the log of the others' summed exponents."""
     if squash != "softmax" or len(logits) == 1:
         return float(logits[label if len(logits) > 1 else 0])
     others = np.delete(logits, label)

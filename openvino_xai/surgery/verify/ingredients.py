@@ -163,7 +163,7 @@ def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) ->
 
 ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told
     "largest_channels": _largest_channels,
-    "channel_scores": _channel_scores,
+    "scores": _channel_scores,
     "image_scores": _image_scores,
     "enlarged_range": _enlarged_range,
     "gradients_at": _gradients_at,

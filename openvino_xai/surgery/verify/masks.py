@@ -14,6 +14,7 @@ from openvino_xai.dialects.open import compile_for
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.model import Value
+from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
@@ -89,15 +90,16 @@ class ArraySite:
             raise VerificationError(f"the method asked for {copies} noisy copies and was given {images.shape[1]}")
         return images
 
-    def __getattr__(self, question: str) -> Callable[[np.ndarray], Any]:
+    def __getattr__(self, question: str) -> Callable[[np.ndarray | Channels], Any]:
         """What answers a question."""
         if question not in vars(self).get("answers", {}):
             raise AttributeError(question)
         return partial(self._answer, question)
 
-    def _answer(self, question: str, argument: np.ndarray) -> Any:
+    def _answer(self, question: str, argument: np.ndarray | Channels) -> Any:
         """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
         expected, *results = self.answers[question]
+        argument = argument.masks if isinstance(argument, Channels) else argument
         if expected.shape != argument.shape or np.mean(~(np.abs(expected - argument) <= SAME)) > SAME:  # NaN differs
             raise VerificationError("what the method asks the model is not what it is defined to ask")
         return results[0] if len(results) == 1 else tuple(results)

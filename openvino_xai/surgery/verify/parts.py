@@ -11,6 +11,7 @@ import numpy as np
 from openvino_xai.contract import GRADIENT
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
+from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.located import Location
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.hook import Plan, needed
@@ -30,9 +31,10 @@ class Spy:
         attribute = getattr(self._site, name)
         return attribute if name in PARTS or not callable(attribute) else partial(self._answer, name, attribute)
 
-    def _answer(self, question: str, answer: Callable[[Value], Any], argument: Value) -> Any:
+    def _answer(self, question: str, answer: Callable[[Any], Any], argument: Value | Channels) -> Any:
         result = answer(argument)
-        self.answers[question] = argument, *(result if isinstance(result, tuple) else (result,))
+        value = argument.masks if isinstance(argument, Channels) else argument
+        self.answers[question] = value, *(result if isinstance(result, tuple) else (result,))
         return result
 
 

@@ -5,11 +5,7 @@ needed for one token of each masked copy. The N copies of S selected tokens stan
 queries of the same image.
 
 Keys and values are needed of all tokens. They come from the model's own, as token masks rest + w (v - rest), which affine maps
-keep (`token_masks`). For a query q, the attention logit of a key in that form has that form, too, as q times a key is linear in
-the key. Let p be the attention weights of a copy. They sum to one, so with a rest that is the same for all tokens the attended
-value is
-
-    sum_t p_t (rest + w_t (v_t - rest)) = rest + sum_t p_t w_t (v_t - rest)
+keep (`token_masks`), and so do the logits of attention and the values that it sums up (`logits`).
 
 The model computes the residual sums and the MLP for every token, and nobody reads the others. Copies take the places of those
 dead tokens in the model's own nodes, and cost nothing there.
@@ -18,45 +14,28 @@ dead tokens in the model's own nodes, and cost nothing there.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.trace import Trace, broadcast, shape_of
+from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import Span, follow, trace_back
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.algebra import repeat_node, zeros
 from openvino_xai.tail.batching import of_one_image
 from openvino_xai.tail.class_token.dead_tokens import dead_token_nodes
+from openvino_xai.tail.class_token.logits import AttentionLogits, SelectedTokens, attended, elementwise, of_copies, scale_of
 from openvino_xai.tail.class_token.selection import token_selectors
-from openvino_xai.tail.masked import Rows, WeightedTokens
+from openvino_xai.tail.masked import MaskedCells, Rows
 from openvino_xai.tail.token_masks import MaskedTokens, TokenRules
 from openvino_xai.tail.walk import forward, inside
 
 
-@dataclass(frozen=True, eq=False)
-class SelectedTokens:
-    """The selected tokens along `span`: S of each image, or S * N if `spread`, the N copies of the first token first."""
-
-    value: Value
-    span: Span
-    spread: bool
-    normalised: bool = False  # the last axis sums to one, as a softmax leaves it
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionLogits:
-    """What each selected token, along `queries`, is to each token, ahead of the softmax: the token masks `logits`."""
-
-    logits: MaskedTokens
-    queries: Span
-
-
 class ClassTokenAttention:
-    """The tail of masked tokens, from `cuts` up to where tokens are selected for the scores.
+    """The tail of tokens under masks of `weights` [N, T], from `cuts` up to where tokens are selected for the scores.
 
     Unless it is `apart`, the copies of a single selected token take the places of dead tokens: `splices` then has operands of
     the model's nodes, and what these are to read.
@@ -66,21 +45,20 @@ class ClassTokenAttention:
         self,
         graph: Graph,
         trace: Trace,
-        cuts: Mapping[Value, WeightedTokens],
+        cuts: Mapping[Value, MaskedCells],
+        weights: np.ndarray,
         nodes: Sequence[Node],
         end: Value,
         *,
         apart: bool,
     ) -> None:
         self._graph, self._trace, self._nodes = graph, trace, nodes
-        self._cuts = cuts
-        first = next(iter(cuts.values()))
-        self._weights = first.weights
+        self._cuts, self._weights = cuts, weights
         self._selections: dict[tuple[Value, Span], SelectedTokens | AttentionLogits | None] = {}
         self._spreads: dict[AttentionLogits, SelectedTokens] = {}
         self._inside = inside(nodes, cuts)
         self._all = TokenRules(graph, trace, cuts, self._inside)
-        self._selectors = token_selectors(graph, cuts, nodes, end)
+        self._selectors = token_selectors(graph, cuts, weights, nodes, end)
         self._tokens = sorted({token for _, tokens in self._selectors.values() for token in tokens})
         self.splices: dict[tuple[Node, int], Value] = {}  # operands of the model's nodes, and what they are to read
         if len(self._tokens) == 1 and not apart:
@@ -284,7 +262,7 @@ class ClassTokenAttention:
         tokens = len(shape_of(node.operand(1))) - (2 if transposed else 1)
         if other.tokens == Span(tokens):
             return self._compared(node, first, other, span)
-        return self._gathered(first, other, span, transposed)
+        return self._attended(first, other, span, transposed=transposed)
 
     def _compared(
         self, node: Node, queries: SelectedTokens | AttentionLogits, keys: MaskedTokens, span: Span
@@ -315,64 +293,28 @@ class ClassTokenAttention:
             if beside is None and other != index:
                 return None
             inputs[other] = item.logits.value if beside is None else beside
-        value, rest = self._elementwise(node, inputs), item.logits.rest
+        value, rest = elementwise(self._trace, node, inputs), item.logits.rest
         if rest is not None or how == "affine":
             base = rest if rest is not None else zeros((1,) * len(shape_of(item.logits.value)), item.logits.value)
-            rest = self._elementwise(node, {**inputs, index: base})
+            rest = elementwise(self._trace, node, {**inputs, index: base})
         return AttentionLogits(replace(item.logits, value=value, rest=rest), span)
 
-    def _elementwise(self, node: Node, inputs: Mapping[int, Value]) -> Value:
-        shape = reduce(broadcast, (shape_of(value) for value in inputs.values()))
-        return self._trace.repeat(node, [inputs[index] for index in sorted(inputs)], [shape])[0]
-
     def _spread_out(self, item: AttentionLogits) -> SelectedTokens | None:
-        """[..., S * N, T]: rest + w (v - rest), the logits of every copy of the selected tokens."""
-        if item in self._spreads:
-            return self._spreads[item]
-        xp, logits, axis = self._trace, item.logits, item.queries.axis
-        shape = shape_of(logits.value)
-        if axis != len(shape) - 2 or logits.tokens != Span(len(shape) - 1):
-            return None
+        """The logits of every copy, computed once however many nodes read them."""
+        if item not in self._spreads and (selection := of_copies(self._trace, item, self._weights)) is not None:
+            self._spreads[item] = selection
+        return self._spreads.get(item)
 
-        def with_axis_of_copies(value: Value) -> Value:  # [..., S, 1, T], to stand beside [N, T]
-            return xp.reshape(value, (*shape_of(value)[:-1], 1, shape_of(value)[-1]))
-
-        value, weights = with_axis_of_copies(logits.value), self._weights.astype(logits.value.dtype)
-        if logits.rest is None:
-            spread = xp.multiply(value, weights)
-        else:
-            rest = with_axis_of_copies(logits.rest)
-            spread = xp.add(rest, xp.multiply(xp.subtract(value, rest), weights))
-        selection = SelectedTokens(
-            xp.reshape(spread, (*shape[:-2], self._count(spread=True), shape[-1])), item.queries, spread=True
-        )
-        self._spreads[item] = selection
-        return selection
-
-    def _gathered(
-        self, weights: SelectedTokens | AttentionLogits, values: MaskedTokens, span: Span, transposed: bool
+    def _attended(
+        self, weights: SelectedTokens | AttentionLogits, values: MaskedTokens, span: Span, *, transposed: bool = False
     ) -> SelectedTokens | None:
-        """[..., S * N, D]: the sum over the tokens of p (rest + w (v - rest)), for attention weights p."""
+        """[..., S * N, D]: what the copies attend to; None for attention weights that are not those of every copy."""
         if not isinstance(weights, SelectedTokens) or not weights.spread:
             return None
-        xp, rank = self._trace, len(shape_of(values.value))
-        if values.tokens != Span(rank - (1 if transposed else 2)):
-            return None
-
-        def turned(value: Value) -> Value:
-            return xp.permute_dims(value, (*range(rank - 2), rank - 1, rank - 2)) if transposed else value
-
-        # one row of weights for each row of attention: those of all copies, once for each selected token
-        masks = np.tile(self._weights, (len(self._tokens), 1)).astype(weights.value.dtype)
-        masked = xp.multiply(weights.value, masks)
-        if values.rest is None:
-            return SelectedTokens(xp.matmul(masked, turned(values.value)), span, spread=True)
-        weighted_sum = xp.matmul(masked, turned(xp.subtract(values.value, values.rest)))
-        rest = turned(values.rest)
-        if not weights.normalised or shape_of(rest)[-2] != 1:  # else the sum of p times the rest is the rest
-            sizes = (*shape_of(rest)[:-2], shape_of(weights.value)[-1], shape_of(rest)[-1])
-            rest = xp.matmul(weights.value, xp.broadcast_to(rest, sizes))
-        return SelectedTokens(xp.add(weighted_sum, rest), span, spread=True)
+        # one row of masks for each row of attention: those of all copies, once for each selected token
+        return attended(
+            self._trace, weights, values, np.tile(self._weights, (len(self._tokens), 1)), span, transposed=transposed
+        )
 
     def _fused(self, node: Node, queries: SelectedTokens | AttentionLogits, span: Span) -> SelectedTokens | None:
         """Attention in one operation: softmax(scale * queries keys + mask) values."""
@@ -389,7 +331,7 @@ class ClassTokenAttention:
             return None
         xp, rank = self._trace, span.axis + 2
         swap = (*range(rank - 2), rank - 1, rank - 2)
-        scale = self._scale(node)
+        scale = scale_of(self._graph, node)
         mask = self._mask(node, span)
         if scale is None or mask is False:
             return None
@@ -406,15 +348,7 @@ class ClassTokenAttention:
         if spread is None:
             return None
         weights = replace(spread, value=xp.softmax(spread.value, axis=rank - 1), normalised=True)
-        return self._gathered(weights, values, span, transposed=False)
-
-    def _scale(self, node: Node) -> float | None:
-        """The factor of the logits; None if only a run knows it."""
-        depth = shape_of(node.operand(0))[-1]
-        if len(node.inputs) > 4 and node.inputs[4] is not None:
-            scale = self._graph.constant(node.operand(4))
-            return None if scale is None else float(scale.reshape(-1)[0])
-        return 1 / float(np.sqrt(depth)) if isinstance(depth, int) else None
+        return self._attended(weights, values, span)
 
     def _mask(self, node: Node, span: Span) -> Value | bool:
         """What is added to the logits of the selected tokens; True for nothing, False if it is not known."""

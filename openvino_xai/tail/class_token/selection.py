@@ -10,18 +10,17 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.integers import known_integers
-from openvino_xai.tail.masked import WeightedTokens
+from openvino_xai.tail.masked import MaskedCells
 from openvino_xai.tail.walk import forward, reverse
 
 
 def token_selectors(
-    graph: Graph, cuts: Mapping[Value, WeightedTokens], nodes: Sequence[Node], end: Value
+    graph: Graph, cuts: Mapping[Value, MaskedCells], weights: np.ndarray, nodes: Sequence[Node], end: Value
 ) -> dict[Node, tuple[Span, list[int]]]:
-    """The nodes that select tokens which no mask weighs, each with the axis of tokens and the indices of those it selects.
+    """The nodes that select tokens which no mask of `weights` [N, T] changes, each with the axis and their indices.
 
     There are none if `end` depends on masked tokens in any other way.
     """
-    weights = next(iter(cuts.values())).weights
     selectors: dict[Node, tuple[Span, list[int]]] = {}
 
     def followed(node: Node, operands: Mapping[int, set[Span]]) -> list[set[Span]] | None:
@@ -66,4 +65,5 @@ def _reached(
         return ((index, True) for index, _ in node.operands if node not in selectors)
 
     leads = reverse(nodes, {end: True}, read, lambda first, second: first and second)
+    # a way from the cut to the end past every selector makes all tokens matter
     return {} if leads.keys() & set(cuts) else used

@@ -88,8 +88,8 @@ class VectorTarget:
 
     def selection(self, xp: Trace, batch: Size) -> Vectors:
         """The vectors of an input [B, E]."""
-        told = Value(VECTOR, (batch, self.scores.classes), np.dtype(np.float32))
-        return Vectors(told, told)
+        vectors = Value(VECTOR, (batch, self.scores.classes), np.dtype(np.float32))
+        return Vectors(vectors, vectors)
 
     def outputs(self, selection: Vectors) -> dict[str, Value]:
         """None: who asks knows."""

@@ -24,11 +24,12 @@ from openvino_xai.locate.row_table import HeadTable, Level, RowTable
 from openvino_xai.locate.subaxis import FIRST, Span, trace_back
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.integers import known_integers
+from openvino_xai.operations.resizing import weights_along
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.reverse_mode import DIFFERENTIATED, span_of_images
+from openvino_xai.tail.rows.windows import Cells, Patch, Window
 from openvino_xai.tail.walk import between, forward, refused, reverse
-from openvino_xai.tail.windows import Cells, Patch, Window
 
 FAR = -1e30
 
@@ -189,7 +190,7 @@ class RowStream:
         assert patch is not None
         after, tables = [], []
         for axis, window in enumerate((patch.rows, patch.columns), start=2):
-            weights = resized_weights(node, axis)
+            weights = weights_along(node, axis)
             if weights is None:
                 raise refused(node, DIFFERENTIATED, "how it resizes is not known")
             taken = weights[window.start[:, None] + np.arange(window.length)]  # [places, window, before]
@@ -369,11 +370,3 @@ def between_all(graph: Graph, start: set[Value], ends: Sequence[Value]) -> list[
     """The nodes that carry data from `start` to any of `ends`, in the order of the graph."""
     path = {node for end in ends for node in between(graph, start, end)}
     return [node for node in graph.nodes if node in path]
-
-
-def resized_weights(node: Node, axis: int) -> np.ndarray | None:
-    """[after, before]: what an axis that is resized by a whole factor takes, nearest."""
-    before, after = shape_of(node.operand(0))[axis], shape_of(node.outputs[0])[axis]
-    if not isinstance(before, int) or not isinstance(after, int) or after % before:
-        return None
-    return np.asarray(np.arange(after)[:, None] // (after // before) == np.arange(before)).astype(np.float64)

@@ -63,6 +63,12 @@ def parse_row_pick(targets: str) -> RowPick:
     return TopBoxes(int(match[2])) if match[1] == "boxes" else RowsAtRunTime(int(match[2] or 1))
 
 
+def count_of(targets: str) -> int:
+    """D, the number of rows of each image that are explained; 0 where classes are. Raises InputError."""
+    pick = parse_row_pick(targets)
+    return 0 if isinstance(pick, EveryClass) else pick.count
+
+
 def is_of_rows(targets: str) -> bool:
     """Whether targets can be those of a detector alone."""
     return targets.startswith(("boxes", "asked:"))

@@ -1,0 +1,137 @@
+"""The explanation of a detector's boxes: which parts of the image carry each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.explanation import SUFFIXES, Explanation, Prediction
+from openvino_xai.render.boxes import Mark, colour_of, marked, tinted
+from openvino_xai.render.overlay import OVERLAY, Box, Style
+from openvino_xai.render.photo import write_array, write_picture
+
+ENDING = "_boxes"  # of the files that hold all boxes
+COLUMNS = 5  # of a grid
+
+
+@dataclass(frozen=True)
+class Detection(Prediction):
+    """A box (x0, y0, x1, y1) in the photo's pixels, its class and its score in [0, 1], which is its `probability`.
+
+    `index` is the row of the model's own output.
+    """
+
+    box: Box
+    index: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "id": self.id,
+            "label": self.label,
+            "score": round(self.probability, 6),
+            "box": [round(edge, 2) for edge in self.box],
+            "index": self.index,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionExplanation(Explanation):
+    """One image, its boxes explained.
+
+    `predictions` are all detections of at least `min_score`, best first; `targets` those explained; `maps` [D, h, w], one for
+    each target. The rest is as of any explanation.
+    """
+
+    predictions: tuple[Detection, ...]
+    targets: tuple[Detection, ...]
+    min_score: float = 0.0
+
+    def overview(self, *, style: Style = OVERLAY) -> np.ndarray:
+        """[H, W, 3] RGB bytes: the photo with all boxes, each with its map in its own colour, its label and its score.
+
+        A single box is as `drawn`; where there is none, it is the photo alone.
+        """
+        if len(self.targets) < 2:
+            return self.drawn(style) if self.targets else self.image
+        marks = [self._mark(index) for index in range(len(self.targets))]
+        return marked(tinted(self.image, self.maps, self.box, [mark.colour for mark in marks], style), marks)
+
+    def drawn(self, style: Style, target: int = 0) -> np.ndarray:
+        """[H, W, 3] RGB bytes: the map of a target in a style, and its box with label and score."""
+        return marked(super().drawn(style, target), [self._mark(target)])
+
+    def _mark(self, index: int) -> Mark:
+        target = self.targets[index]
+        return Mark(target.box, _caption(target), colour_of(index))
+
+    def _rows(self, style: Style) -> list[list[tuple[np.ndarray, str]]]:
+        name = self.path.name if self.path else ""
+        alone = [(self.drawn(style, index), _caption(target)) for index, target in enumerate(self.targets)]
+        tiles = [(self.overview(style=style), name), *alone]
+        return [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
+
+    def file_endings(self, style: Style = OVERLAY) -> list[str]:
+        """What a name gets behind it for each file that `save` writes."""
+        boxes = [f"{ENDING}{suffix}" for suffix in SUFFIXES]
+        return boxes + [f"{ending}{SUFFIXES[0]}" for ending in self._endings_of_each(style)]
+
+    def _endings_of_each(self, style: Style) -> list[str]:
+        if not style.each:
+            return []
+        return [f"_{rank}{ending}" for rank, ending in enumerate(self.endings, start=1)]
+
+    def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
+        """Write a picture of all boxes (PNG) and their maps [D, h, w] (`.npy`); where the style says so, a picture of each.
+
+        Returns the paths: of what holds all boxes, and of each box where it has a file.
+        """
+        stem = name or (self.path.stem if self.path else "image")
+        picture, array = (folder / f"{stem}{ENDING}{suffix}" for suffix in SUFFIXES)
+        write_picture(picture, self.overview(style=style))
+        write_array(array, self.maps)
+        files = [{"overlay": str(picture), "map": str(array)}]
+        for index, ending in enumerate(self._endings_of_each(style)):
+            path = folder / f"{stem}{ending}{SUFFIXES[0]}"
+            write_picture(path, self.drawn(style, index))
+            files.append({"overlay": str(path)})
+        return files
+
+    def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+        """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""
+        of_all, *of_each = files or [{}]
+        boxes = [detection.to_dict() for detection in self.targets]
+        if of_each:
+            boxes = [{**box, **paths} for box, paths in zip(boxes, of_each, strict=True)]
+        return {
+            "image": None if self.path is None else str(self.path),
+            "boxes": boxes,
+            "min_score": self.min_score,
+            "cells": list(self.maps.shape[1:]),
+            "box": [round(edge, 2) for edge in self.box],
+            **of_all,
+            "hook": dict(self.record),
+        }
+
+    def to_row(self) -> dict[str, Any]:
+        """As a row of a table holds it: the boxes, their corners one after the other, and the maps.
+
+        Arrays, so that columns have their types where no image has a box.
+        """
+        return {
+            "targets": np.array([target.id for target in self.targets], np.int64),
+            "probabilities": np.array([target.probability for target in self.targets], np.float64),
+            "indices": np.array([target.index for target in self.targets], np.int64),
+            "boxes": np.array([target.box for target in self.targets], np.float64).reshape(-1),
+            "cells": list(self.maps.shape[1:]),
+            "box": list(self.box),
+            "maps": self.maps,
+        }
+
+
+def _caption(detection: Detection) -> str:
+    return f"{detection.label} {detection.probability:.0%}"

@@ -1,0 +1,1 @@
+"""Detectors: their boxes, or where they see each class."""

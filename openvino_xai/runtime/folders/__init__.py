@@ -1,0 +1,1 @@
+"""Folders of photos, and of what runs write."""
