@@ -281,12 +281,12 @@ class _Reading:
         rows = self._rows
         sizes = [int(np.prod(self._results[value].shape[1:])) for value in rows.read.values() if value in self._results]
         counts = np.histogram(rows.places[:, 0], bins=np.cumsum([0, *sizes]))[0].tolist()
-        found: dict[int, list[tuple[str, np.ndarray]]] = {}
+        by_width: dict[int, list[tuple[str, np.ndarray]]] = {}
         for count in counts:
             for name, value in self._outputs.items():
                 for places in _rows_and_columns(self._results[value].shape[1:], count) if value in self._results else ():
-                    found.setdefault(places.shape[1], []).append((name, places))
-        for width, parts in found.items():
+                    by_width.setdefault(places.shape[1], []).append((name, places))
+        for width, parts in by_width.items():
             names = [name for name, _ in parts]
             if len(set(names)) == len(names) == len(counts):
                 ends = np.cumsum([0, *(part.size for _, part in parts)])

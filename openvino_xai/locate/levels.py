@@ -78,7 +78,7 @@ def _inputs_of_heads(graph: Graph, image: Value, rows: Rows, placed: Placed) -> 
     order = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
     inputs = []
     for ends in by_grid.values():
-        through = [{value for value, every in paths_through(graph, image, end).items() if every} - ends for end in ends]
+        through = [{value for value, separates in paths_through(graph, image, end).items() if separates} - ends for end in ends]
         common = [value for value in set.intersection(*through) if value in placed and value in order]
         if not common:
             raise LayerError("no value leads to all heads of a level", node=next(iter(ends)).name)

@@ -440,9 +440,9 @@ class _Probe:
                 self.run({source: sign * array for source, array in values.items()}, read)[0].reshape(self.batch, -1)[0]
                 for sign in (1, -1)
             )
-            whole = (forward == np.round(forward)) & (forward == -back)
-            part = np.where(whole, forward, 0).astype(np.int64) * base**digit
-            numbers, moved = (numbers + part, moved & whole) if digit else (part, whole)
+            is_number = (forward == np.round(forward)) & (forward == -back)
+            part = np.where(is_number, forward, 0).astype(np.int64) * base**digit
+            numbers, moved = (numbers + part, moved & is_number) if digit else (part, is_number)
         there = moved & (numbers >= 1) & (numbers <= total)
         index = np.where(there, np.searchsorted(starts, np.where(there, numbers - 1, 0), side="right") - 1, -1)
         return index, np.where(there, numbers - 1 - starts[np.maximum(index, 0)], -1)

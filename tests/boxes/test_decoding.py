@@ -96,13 +96,13 @@ def test_another_format_is_seen(name: str) -> None:
 def test_a_broken_word_is_seen(word: str) -> None:
     real = getattr(XP, word)
     broken = SimpleNamespace(**{**vars(XP), word: lambda *operands, **options: real(*operands, **options) * 1.01})
-    seen = 0
+    boxes_read = 0
     for name, entry in FORMATS.items():
         try:
             hold(name, entry.decode(broken, numbers(name), GRID))
         except AssertionError:
-            seen += 1
-    assert seen
+            boxes_read += 1
+    assert boxes_read
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -36,10 +36,12 @@ def scene(seed: int, rows: int, classes: int, batch: int = 1) -> tuple[np.ndarra
 
 def hold_to_loop(boxes: np.ndarray, probabilities: np.ndarray, count: int, background: int | None, result: Any) -> None:
     for image in range(len(boxes)):
-        kept = greedy(boxes[image], probabilities[image], count=count, overlap=OVERLAP, score=SCORE, background=background)
-        index, classes, scores = (np.array(column) for column in zip(*kept, strict=True)) if kept else (np.zeros(0),) * 3
+        standing = greedy(boxes[image], probabilities[image], count=count, overlap=OVERLAP, score=SCORE, background=background)
+        index, classes, scores = (
+            (np.array(column) for column in zip(*standing, strict=True)) if standing else (np.zeros(0),) * 3
+        )
         there = result.index[image] >= 0
-        assert there.tolist() == [True] * len(kept) + [False] * (count - len(kept))
+        assert there.tolist() == [True] * len(standing) + [False] * (count - len(standing))
         np.testing.assert_array_equal(result.index[image][there], index)
         np.testing.assert_array_equal(result.classes[image][there], classes)
         np.testing.assert_array_equal(result.scores[image][there], np.float32(scores))
@@ -97,14 +99,14 @@ def test_a_broken_word_is_seen(word: str) -> None:
         "take_along_axis": lambda x, index, axis: real(x, index * 0, axis=axis),
     }
     broken = SimpleNamespace(**{**vars(XP), word: {**wrong, **other}[word]})
-    seen = 0
+    noticed = 0
     for seed in range(5):
         boxes, probabilities = scene(seed, 11, 3)
         try:
             hold_to_loop(boxes, probabilities, 6, 0, run(boxes, probabilities, 6, 0, broken))
         except AssertionError:
-            seen += 1
-    assert seen
+            noticed += 1
+    assert noticed
 
 
 def test_a_loop_that_drops_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

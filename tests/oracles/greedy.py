@@ -12,13 +12,13 @@ def greedy(
     objects = probabilities.copy()
     if background is not None:
         objects[:, background] = -1
-    kept: list[tuple[int, int, float]] = []
+    standing: list[tuple[int, int, float]] = []
     for row in sorted(range(len(boxes)), key=lambda row: -objects[row].max()):
         k = int(objects[row].argmax())
-        rivals = [other for other, other_class, _ in kept if other_class == k]
+        rivals = [other for other, other_class, _ in standing if other_class == k]
         if objects[row, k] > score and not any(same_object(boxes[row], boxes[other], overlap) for other in rivals):
-            kept.append((row, k, float(objects[row, k])))
-    return kept[:count]
+            standing.append((row, k, float(objects[row, k])))
+    return standing[:count]
 
 
 def same_object(a: np.ndarray, b: np.ndarray, overlap: float) -> bool:

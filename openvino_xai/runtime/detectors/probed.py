@@ -47,8 +47,8 @@ class ProbedDetector(Detector):
     ) -> None:
         """As of any network; of a model that lists its detections, labels say how many classes there are."""
         if isinstance(self._proposing, Listing):
-            known = self.labels if labels is None else labels
-            self._scores = replace(self._scores, classes=len(known) or LISTED_CLASSES)
+            names = self.labels if labels is None else labels
+            self._scores = replace(self._scores, classes=len(names) or LISTED_CLASSES)
         super().configure(labels=labels, preprocessing=preprocessing, min_score=min_score)
 
     def __call__(

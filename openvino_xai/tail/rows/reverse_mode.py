@@ -96,7 +96,7 @@ class RowStream:
 
     def _laid(self, value: Value, adjoint: PatchAdjoint) -> PatchAdjoint:
         """The adjoint of a value of the cut, with a patch in any case, in its full size."""
-        patch = adjoint.patch or self._whole(value)
+        patch = adjoint.patch or self._full(value)
         full = self.xp.broadcast_to(adjoint.value, (self.cells.count, shape_of(value)[1], *patch.sides))
         return PatchAdjoint(full, patch)
 
@@ -122,7 +122,7 @@ class RowStream:
         else:
             by_cell = patch if patch is not None and self._by_cell(node) else None
             if patch is not None and by_cell is None:
-                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self._whole(node.outputs[0])), None)
+                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self._full(node.outputs[0])), None)
             step = _Step(self, node, by_cell)
             for index in inside:
                 with understood(node):
@@ -212,9 +212,9 @@ class RowStream:
     def _of_head(self, axis: int) -> Window:
         return Window.single(self._level.grid[axis])
 
-    def _whole(self, value: Value) -> Patch:
+    def _full(self, value: Value) -> Patch:
         height, width = self._sizes(value)
-        return Patch(Window.whole(height, self._level.grid[0]), Window.whole(width, self._level.grid[1]))
+        return Patch(Window.full(height, self._level.grid[0]), Window.full(width, self._level.grid[1]))
 
     def _sizes(self, value: Value) -> tuple[int, int]:
         height, width = concrete(shape_of(value)[2:], f"the cells of '{value.name}'")
@@ -307,9 +307,9 @@ class RowStream:
         xp, count, channels = self.xp, self.cells.count, shape_of(head.value)[1]
         at_cell = self.cells.gathered(tapped(xp, head.value), self._single)
         logits = xp.take_along_axis(xp.reshape(at_cell, (count, channels)), of_row, axis=1)
-        own = xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes))
-        others = xp.softmax(xp.where(own, np.float32(FAR), xp.astype(logits, np.float32)), axis=1)
-        return xp.subtract(xp.astype(own, np.float32), others)
+        of_label = xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes))
+        others = xp.softmax(xp.where(of_label, np.float32(FAR), xp.astype(logits, np.float32)), axis=1)
+        return xp.subtract(xp.astype(of_label, np.float32), others)
 
 
 class _Step:

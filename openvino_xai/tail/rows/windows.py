@@ -31,7 +31,7 @@ class Window:
         return cls(size, 1, np.arange(size))
 
     @classmethod
-    def whole(cls, size: int, places: int) -> Window:
+    def full(cls, size: int, places: int) -> Window:
         """All items, for every place."""
         return cls(size, size, np.zeros(places, np.int64))
 
@@ -89,7 +89,7 @@ class Patch:
 
     def filled(self) -> Patch:
         """All rows and columns."""
-        return Patch(*(Window.whole(window.size, len(window.start)) for window in (self.rows, self.columns)))
+        return Patch(*(Window.full(window.size, len(window.start)) for window in (self.rows, self.columns)))
 
 
 @dataclass(frozen=True, eq=False)
