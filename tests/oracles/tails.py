@@ -19,7 +19,7 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
 from openvino_xai.locate.scores import Scores
 from openvino_xai.tail.reverse_mode import Backward
-from openvino_xai.tail.target import All, Columns, Score, Target
+from openvino_xai.tail.target import All, ClassTarget, Columns, Score
 
 STEP = 1e-6
 SHAPE = (4, 6, 8)  # [C, H, W] of the image, and of the features `x` that gradients are taken at
@@ -366,7 +366,7 @@ def gradient(deployed: Deployed, columns: Columns, trace: Trace, score: Score = 
     """The gradient [B, K, C, H, W] of a score by `x`, as nodes of the trace."""
     cut, end = value_called(deployed, "x"), deployed.graph.outputs["logits"]
     assert cut.shape is not None
-    target = Target(Scores("logits", end, CLASSES, None), All(), score)
+    target = ClassTarget(Scores("logits", end, CLASSES, None), All(), score)
     back = Backward(deployed.graph, trace, (cut,), target, columns, batch=cut.shape[0])
     array = trace.broadcast_to(back.gradients()[0], (back.rows, *cut.shape[1:]))
     return trace.reshape(array, (cut.shape[0], columns.count, *cut.shape[1:]))
