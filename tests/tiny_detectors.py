@@ -328,7 +328,9 @@ def separate_heads(net: Net, levels: Sequence[str], classes: int = CLASSES) -> T
         parts.append(net.flat(joined, 5 + classes, height * width))
         heads.append(stem)
     net.node("Transpose", net.node("Concat", *parts, axis=2), name="scores", perm=[0, 2, 1])
-    truth = Truth(grids(net, levels), classes=classes, objectness=lambda anchor: 0, boxes="yolox", heads=tuple(heads), first=5, column=4)
+    truth = Truth(
+        grids(net, levels), classes=classes, objectness=lambda anchor: 0, boxes="yolox", heads=tuple(heads), first=5, column=4
+    )
     return Tiny(net.model({"scores": (sum(h * w for h, w in truth.grids), 5 + classes)}), truth)
 
 
@@ -453,7 +455,15 @@ def map_of_one_level(net: Net, levels: Sequence[str], classes: int = CLASSES) ->
     ]
     net.node("Concat", *parts, name="scores", axis=1)
     truth = Truth(
-        grids(net, levels), classes=classes, objectness=lambda anchor: 0, squash="softmax", boxes="fastestdet", heads=(x,), axis=1, first=5, column=0
+        grids(net, levels),
+        classes=classes,
+        objectness=lambda anchor: 0,
+        squash="softmax",
+        boxes="fastestdet",
+        heads=(x,),
+        axis=1,
+        first=5,
+        column=0,
     )
     return Tiny(net.model({"scores": (5 + classes, *truth.grids[0])}), truth)
 

@@ -91,7 +91,10 @@ def test_scores_are_the_squashed_elements_of_heads(name: str) -> None:
 
 def test_a_size_that_is_open_is_refused() -> None:
     model = with_open_sizes(CASES["two outputs"]("B").model)
-    with pytest.raises(ModelError, match=r"the image's height and width, which are open \('image' \[B, 3, height, width\]\): give the model fixed"):
+    with pytest.raises(
+        ModelError,
+        match=r"the image's height and width, which are open \('image' \[B, 3, height, width\]\): give the model fixed",
+    ):
         located(model)
 
 
