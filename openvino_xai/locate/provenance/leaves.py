@@ -9,6 +9,8 @@ from openvino_xai.locate.scores import squashes
 from openvino_xai.operations.record import IN_FIRST, IN_SECOND
 from openvino_xai.operations.table import data_operands, operation_of
 
+# the dialects' own names
+SUPPRESSIONS = ("NonMaxSuppression", "MatrixNms", "MulticlassNms", "DetectionOutput")  # their second operand is the scores
 REGIONS = ("RoiAlign", "ROIAlign", "MaxRoiPool", "ROIPooling", "PSROIPooling", "ExperimentalDetectronROIFeatureExtractor")
 
 
@@ -63,7 +65,7 @@ def followed_leaves(graph: Graph, output: Value) -> list[Leaf]:
 
 def suppressed_scores(graph: Graph) -> Value | None:
     """The scores that the model's only suppression of boxes looks at."""
-    nodes = [node for node in graph.nodes if node.kind in ("non_max_suppression", "detection_output")]
+    nodes = [node for node in graph.nodes if node.op in SUPPRESSIONS]
     return nodes[0].operand(1) if len(nodes) == 1 else None
 
 
@@ -94,7 +96,8 @@ def _steps_back(carrying: set[Value], node: Node, step: _Step) -> list[_Step]:
     """What a node makes its output of, where it is followed."""
     operation = operation_of(node)
     first = node.operand(0)
-    if (step.squash is None or step.squash.kind == "sigmoid") and _thins(carrying, node):  # a sigmoid keeps their order
+    keeps_order = step.squash is None or operation_of(step.squash).pointwise
+    if keeps_order and _thins(carrying, node):
         return [_Step(first, first)] if step.product is None and not step.rooted else []
     if step.squash is None:
         if squashes(node):
