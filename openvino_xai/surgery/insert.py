@@ -11,7 +11,7 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import LayerError, ModelError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.locate.detector import Detector, as_detector
+from openvino_xai.locate.detector import Detector, as_detector, has_boxes
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Location, Where
 from openvino_xai.locate.scores import find_scores
@@ -146,10 +146,12 @@ def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_r
     if where.task != "classes":
         return None
     try:
-        find_scores(deployed.graph, where.scores)
+        scores = find_scores(deployed.graph, where.scores)
     except ModelError as error:
+        if "scores" in error.options:  # a classifier with several heads is none
+            raise
         return as_detector(deployed, where, error)
-    return None
+    return Detector.of(deployed, where) if where.scores is None and has_boxes(deployed.graph, scores) else None
 
 
 @dataclass(frozen=True, eq=False)
