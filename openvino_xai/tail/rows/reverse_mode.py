@@ -96,7 +96,7 @@ class RowStream:
 
     def _laid(self, value: Value, adjoint: PatchAdjoint) -> PatchAdjoint:
         """The adjoint of a value of the cut, with a patch in any case, in its full size."""
-        patch = adjoint.patch or self._whole(value)
+        patch = adjoint.patch or self._full(value)
         full = self.xp.broadcast_to(adjoint.value, (self.cells.count, shape_of(value)[1], *patch.sides))
         return PatchAdjoint(full, patch)
 
@@ -122,7 +122,7 @@ class RowStream:
         else:
             by_cell = patch if patch is not None and self._by_cell(node) else None
             if patch is not None and by_cell is None:
-                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self._whole(node.outputs[0])), None)
+                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self._full(node.outputs[0])), None)
             step = _Step(self, node, by_cell)
             for index in inside:
                 with understood(node):
@@ -212,7 +212,7 @@ class RowStream:
     def _of_head(self, axis: int) -> Window:
         return Window.single(self._level.grid[axis])
 
-    def _whole(self, value: Value) -> Patch:
+    def _full(self, value: Value) -> Patch:
         height, width = self._sizes(value)
         return Patch(Window.full(height, self._level.grid[0]), Window.full(width, self._level.grid[1]))
 
