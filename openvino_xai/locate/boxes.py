@@ -7,7 +7,7 @@ is not decoded is told by how many numbers a row has, by what its scores are mad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,6 +30,8 @@ SMALL = 2.0  # pixels, of a box that is none
 OUTSIDE = 0.25  # images, that a box of shares may reach beyond the image
 PICTURES = 4  # that a format is looked at for
 PEAKS = (1.0, 255.0)  # of the images that a format is held with
+NOT_FINITE = "boxes are not finite"
+ONLY_NAMED = "it is taken where it is named alone"
 STILL = 0.5  # what weights are said to give in every cell
 
 
@@ -415,20 +417,32 @@ class _Evidence:
             return f"it has {available} numbers a row"
         if not self.numbers.returned and not candidate.absolute:
             return "it is no output"
-        if self.grid.centres is None and not candidate.absolute:
-            return "its rows have no cells"
         numbers = self.numbers.arrays[:, :, :width]
-        if candidate.absolute and self.grid.centres is not None:
+        if self.grid.centres is None:
+            return self._unlike_queries(candidate, numbers[1:], named=named)
+        if candidate.absolute:
             boxes = self._decoded(candidate, numbers[:1])
-            return self._off_cells(boxes[0]) if len(boxes) else "boxes are not finite"
-        numbers = numbers[1:]
-        if not candidate.absolute and not named and (why := self._unlike(candidate.name, numbers, available)):
+            return self._off_cells(boxes[0]) if len(boxes) else NOT_FINITE
+        if not named and (why := self._unlike(candidate.name, numbers[1:], available)):
             return why
+        return self._in_most_images(candidate, numbers[1:], lambda boxes: _without_size(boxes) or self._off_cells(boxes))
+
+    def _unlike_queries(self, candidate: Format, numbers: np.ndarray, *, named: bool) -> str | None:
+        """Whether numbers [I, Q, 4] are not the boxes of queries: those lie in the image, wherever that is."""
+        if not candidate.absolute:
+            return "its rows have no cells"
+        if candidate.name.startswith("yxyx") and not named:
+            return ONLY_NAMED  # without cells x and y look the same
+        if candidate.name.startswith("xywh") and all(_without_size(image) is None for image in numbers):
+            return "its last two numbers are never below the first two, as far corners are"
+        return self._in_most_images(candidate, numbers, lambda boxes: _without_size(boxes) or self._off_image(boxes))
+
+    def _in_most_images(self, candidate: Format, numbers: np.ndarray, check: Callable[[np.ndarray], str | None]) -> str | None:
+        """What a check says of more than half of the images whose boxes are finite, or that too few are."""
         boxes = self._decoded(candidate, numbers)
-        check = self._off_image if self.grid.centres is None else self._off_cells
-        reasons = [why for image in boxes if (why := _without_size(image) or check(image))]
+        reasons = [why for image in boxes if (why := check(image))]
         if len(boxes) <= len(numbers) / 2:
-            return "boxes are not finite"
+            return NOT_FINITE
         return reasons[0] if len(reasons) > len(boxes) / 2 else None
 
     def _decoded(self, candidate: Format, numbers: np.ndarray) -> np.ndarray:
@@ -482,7 +496,7 @@ class _Evidence:
             "distances": (bool((numbers >= 0).mean() >= ORDERED) and available == 4, "its distances are below 0"),
             "distances_pixels": (bool((numbers >= 0).mean() >= ORDERED) and available == 4, "its distances are below 0"),
             "dfl": (cells == rows.count, "several rows share a cell"),
-            "dfl_corner": (False, "it is taken where it is named alone"),
+            "dfl_corner": (False, ONLY_NAMED),
         }
         fits, why = checks[name]
         return None if fits else why
