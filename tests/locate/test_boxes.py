@@ -90,6 +90,15 @@ def test_boxes_of_queries_are_told_by_the_image_that_they_lie_in(dialect: str, n
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+def test_boxes_that_are_squashed_are_no_scores(dialect: str) -> None:
+    """DETR squashes its boxes, and leaves its scores as they are."""
+    model = queries(QUERIES["xywh01"])
+    scores = next(node for node in model.graph.node if node.output[0] == "scores")
+    scores.op_type = "Identity"
+    assert boxes_of(model, dialect).name == "boxes"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_of_two_formats_one_is_named(dialect: str) -> None:
     model = returning("boxes = Exp(raw) ", 4)
     with pytest.raises(ModelError, match="several formats: distances, distances_pixels; name the one") as raised:
