@@ -26,6 +26,7 @@ from openvino_xai.operations.table import data_operands, operation_of
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
 SCORES = re.compile(r"class|score|conf|cls|prob|logit", re.IGNORECASE)  # what outputs with scores are called
+BOXES = re.compile(r"box|coord|regress", re.IGNORECASE)  # and those with boxes, which DETR squashes and its scores it does not
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53}  # whole numbers that floats of so many bytes tell apart
 
 
@@ -211,8 +212,9 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
 
 
 def _scores_among(possible: Sequence[Rows]) -> Sequence[Rows]:
-    """Of outputs that may all be scores, those that are: squashed ones, then not those of four numbers, then by their names."""
-    chosen = [rows for rows in possible if rows.of_classes.squash != "logit"] or possible
+    """Of outputs that may all be scores, those that are: no boxes by their names, squashed ones, not those of four numbers."""
+    chosen = [rows for rows in possible if SCORES.search(rows.name) or not BOXES.search(rows.name)] or possible
+    chosen = [rows for rows in chosen if rows.of_classes.squash != "logit"] or chosen
     if len({rows.classes for rows in chosen}) > 1:
         chosen = [rows for rows in chosen if rows.classes != BOX] or chosen
     if len({rows.classes for rows in chosen}) > 1:

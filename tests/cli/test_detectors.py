@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from plain_detectors import decoding, returning
 from tiny_detector import by_row, class_maps, detector
 
 from openvino_xai.cli.app import main
@@ -102,6 +103,22 @@ def test_rows_that_are_asked_for(explain: Explain) -> None:
 def test_maps_of_classes_are_drawn_as_a_classifiers(explain: Explain) -> None:
     assert explain(class_maps(), "--targets", "dog") == "photo.png: old tree 90.0%; dog out/photo_1_dog.png\n"
     assert names() == ["explanations.jsonl", "photo_1_dog.npy", "photo_1_dog.png"]
+
+
+@pytest.mark.parametrize("method", ["d_rise", "occlusion"])
+def test_a_detector_without_a_hook_is_asked_again_and_again(explain: Explain, method: str) -> None:
+    options = ["--method", method, "--masks", "4", "--targets", "boxes:2", "--min-score", "0.4"]
+    line = json.loads(explain(decoding("xyxy"), *options, "--json"))
+    assert len(line["boxes"]) == 2 and line["cells"] == [16, 24]
+    assert line["hook"]["method"] == method
+    assert names() == ["explanations.jsonl", "photo_boxes.npy", "photo_boxes.png"]
+
+
+def test_formats_of_boxes_are_named_where_several_fit(explain: Explain) -> None:
+    model, options = returning("boxes = Exp(raw) ", 4), ["--method", "d_rise", "--masks", "4", "--min-score", "0.4"]
+    assert "several formats: distances, distances_pixels; name the one" in explain(model, *options, status=2)
+    assert "(--boxes)" in explain(model, *options, status=2)
+    assert explain(model, *options, "--boxes", "distances").startswith("photo.png: ")
 
 
 @pytest.mark.slow
