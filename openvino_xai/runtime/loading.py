@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from openvino_xai.contract import WANTED_INDEX, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
+from openvino_xai.locate.located import Where
 from openvino_xai.runtime.described import Described
+from openvino_xai.runtime.detectors.by_row import Propose, RowDetector
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
+from openvino_xai.runtime.detectors.proposals import proposing_rows
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.record import unhooked
@@ -41,15 +45,33 @@ def load(
 
     dear = float(description.record.get("cost", 1)) > DEAR
     plain = (lambda: compiled(unhooked(deployed))) if dear else None
-    return network_of(compiled(deployed), description, device, plain=plain)
+    if not description.is_detector:
+        return network_of(compiled(deployed), description, device, plain=plain)
+    where = Where.parse(scores=description.scores.name, image_input=description.image.name)
+    formats = description.record.get("boxes")
+    return network_of(
+        compiled(deployed),
+        description,
+        device,
+        propose=lambda: proposing_rows(unhooked(deployed), where, formats, (device, precision)),
+    )
 
 
-def network_of(running: Running, description: Described, device: str, *, plain: Callable[[], Running] | None = None) -> Network:
+def network_of(
+    running: Running,
+    description: Described,
+    device: str,
+    *,
+    plain: Callable[[], Running] | None = None,
+    propose: Propose | None = None,
+) -> Network:
     """A compiled model as what its hook explains: classes of images, boxes, or where a detector sees its classes.
 
-    `plain` compiles it without the hook. Raises InputError for a `model_info` that makes no sense.
+    `plain` compiles it without the hook, `propose` as what tells boxes and scores of a detector's rows. Raises InputError for a
+    `model_info` that makes no sense.
     """
-    kind = Network
-    if description.is_detector:
-        kind = ClassMaps if description.record["targets"] == "all" else Detector
-    return kind(running, description, device, plain=plain)
+    if not description.is_detector:
+        return Network(running, description, device, plain=plain)
+    if reads(description.record, WANTED_INDEX):
+        return RowDetector(running, description, device, propose=propose)
+    return (ClassMaps if description.record["targets"] == "all" else Detector)(running, description, device)
