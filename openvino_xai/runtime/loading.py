@@ -45,16 +45,14 @@ def load(
 
     dear = float(description.record.get("cost", 1)) > DEAR
     plain = (lambda: compiled(unhooked(deployed))) if dear else None
-    if not description.is_detector:
-        return network_of(compiled(deployed), description, device, plain=plain)
+    rows = rows_of(deployed, description, (device, precision))
+    return network_of(compiled(deployed), description, device, plain=plain, propose=rows)
+
+
+def rows_of(deployed: Deployed, description: Described, compiled: tuple[str, str]) -> Propose:
+    """What finds the rows of a hooked detector, with their boxes and scores, and compiles it without the hook."""
     where = Where.parse(scores=description.scores.name, image_input=description.image.name)
-    formats = description.record.get("boxes")
-    return network_of(
-        compiled(deployed),
-        description,
-        device,
-        propose=lambda: proposing_rows(unhooked(deployed), where, formats, (device, precision)),
-    )
+    return lambda: proposing_rows(unhooked(deployed), where, description.record.get("boxes"), compiled)
 
 
 def network_of(
