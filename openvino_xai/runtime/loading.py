@@ -15,6 +15,7 @@ from openvino_xai.runtime.detectors.by_row import Propose, RowDetector
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.detectors.proposals import proposing_rows
+from openvino_xai.runtime.matcher import Matcher, vector_model
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.record import unhooked
@@ -44,7 +45,9 @@ def load(
         return variant.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
 
     dear = float(description.record.get("cost", 1)) > DEAR
-    plain = (lambda: compiled(unhooked(deployed))) if dear else None
+    plain: Callable[[], Running] | None = (lambda: compiled(unhooked(deployed))) if dear else None
+    if description.explains_vectors:
+        plain = lambda: compiled(vector_model(deployed, description.record))  # noqa: E731
     rows = rows_of(deployed, description, (device, precision))
     return network_of(compiled(deployed), description, device, plain=plain, propose=rows)
 
@@ -63,11 +66,13 @@ def network_of(
     plain: Callable[[], Running] | None = None,
     propose: Propose | None = None,
 ) -> Network:
-    """A compiled model as what its hook explains: classes of images, boxes, or where a detector sees its classes.
+    """A compiled model as what its hook explains: classes of images, vectors, boxes, or where a detector sees its classes.
 
-    `plain` compiles it without the hook, `propose` as what tells boxes and scores of a detector's rows. Raises InputError for a
-    `model_info` that makes no sense.
+    `plain` compiles it without the hook; of vectors, it returns them as they are read. `propose` tells boxes and scores of a
+    detector's rows. Raises InputError for a `model_info` that makes no sense.
     """
+    if description.explains_vectors:
+        return Matcher(running, description, device, plain=plain)
     if not description.is_detector:
         return Network(running, description, device, plain=plain)
     if reads(description.record, WANTED_INDEX):
