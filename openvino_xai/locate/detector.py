@@ -73,6 +73,11 @@ class Detector:
     def of(cls, deployed: Deployed, where: Where) -> Detector:
         """An open model, located. Raises AlreadyHooked, ModelError."""
         refuse_hooked(deployed)
+        return cls.without_hook(deployed, where)
+
+    @classmethod
+    def without_hook(cls, deployed: Deployed, where: Where) -> Detector:
+        """A model, located, of which a hook was taken off if it had one. Raises ModelError."""
         image, place = find_image(deployed.graph, where.image)
         if not all(isinstance(size, int) for size in place.grid):
             raise ModelError(

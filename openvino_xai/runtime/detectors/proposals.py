@@ -74,6 +74,15 @@ def proposing(
             raise ModelError(f"{error}; nor do its outputs list boxes: {other}", options=error.options) from other
 
 
+def proposing_rows(
+    deployed: Deployed, where: Where, format_name: str | None, compiled: tuple[str, str]
+) -> tuple[ProposedRows, Running]:
+    """The rows of a model whose hook was taken off, and what runs it. Raises ModelError where their boxes are not found."""
+    detector = Detector.without_hook(deployed, where)
+    rows = ProposedRows.of(detector.rows, detector.boxes(format_name))
+    return rows, deployed.probing(read=rows.read, inputs={}).compile(*compiled)
+
+
 @dataclass(frozen=True, eq=False)
 class ProposedRows:
     """A detector whose rows are followed: each row is proposed, as an object of each class."""
