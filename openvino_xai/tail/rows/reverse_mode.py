@@ -87,7 +87,10 @@ class RowStream:
 
         Raises PlanError, which names the operation that has no derivative here.
         """
-        seeds = {head.value: PatchAdjoint(self._seed(head), self._single) for head in self._level.heads}
+        seeds: dict[Value, PatchAdjoint] = {}
+        for head in self._level.heads:  # one convolution may make both classes and their objectness
+            seed = PatchAdjoint(self._seed(head), self._single)
+            seeds[head.value] = self._added(seeds[head.value], seed) if head.value in seeds else seed
         adjoints = reverse(self._nodes, seeds, self._back, self._added)
         gradients = {value: adjoints[value] for value in self._cut if value in adjoints}
         if not gradients:
@@ -115,8 +118,9 @@ class RowStream:
                 raise refused(node, DIFFERENTIATED, "its weights depend on the image")
             with understood(node):
                 yield 0, self._of_convolution(node, adjoint)
-        elif patch is not None and node.kind == "resize":
-            yield 0, self._of_resize(node, adjoint)
+        elif node.kind == "resize":
+            with understood(node):
+                yield 0, self._of_resize(node, PatchAdjoint(adjoint.value, patch or self._whole(node.outputs[0])))
         elif (rule := operation.adjoint) is None:
             raise refused(node, DIFFERENTIATED, "no rule knows the operation")
         else:
