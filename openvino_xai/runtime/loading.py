@@ -8,11 +8,13 @@ from pathlib import Path
 
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
+from openvino_xai.locate.located import task_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
-from openvino_xai.runtime.matcher import Matcher, vector_model
 from openvino_xai.runtime.network import Network
+from openvino_xai.runtime.tasks.matcher import Matcher, vector_model
+from openvino_xai.runtime.tasks.segmenter import Segmenter
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.record import unhooked
 
@@ -53,7 +55,7 @@ def network_of(running: Running, description: Described, device: str, *, plain: 
     `plain` compiles it without the hook; of vectors, it returns them as they are read. Raises InputError for a `model_info`
     that makes no sense.
     """
-    kind: type[Network] = Matcher if description.explains_vectors else Network
+    kind: type[Network] = {"vector": Matcher, "regions": Segmenter}.get(task_of(description.record), Network)
     if description.is_detector:
         kind = ClassMaps if description.record["targets"] == "all" else Detector
     return kind(running, description, device, plain=plain)
