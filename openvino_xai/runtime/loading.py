@@ -9,14 +9,15 @@ from pathlib import Path
 from openvino_xai.contract import WANTED_INDEX, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
-from openvino_xai.locate.located import Where
+from openvino_xai.locate.located import Where, task_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.by_row import Propose, RowDetector
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.detectors.proposals import proposing_rows
-from openvino_xai.runtime.matcher import Matcher, vector_model
 from openvino_xai.runtime.network import Network
+from openvino_xai.runtime.tasks.matcher import Matcher, vector_model
+from openvino_xai.runtime.tasks.segmenter import Segmenter
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.record import unhooked
 
@@ -71,10 +72,9 @@ def network_of(
     `plain` compiles it without the hook; of vectors, it returns them as they are read. `propose` tells boxes and scores of a
     detector's rows. Raises InputError for a `model_info` that makes no sense.
     """
-    if description.explains_vectors:
-        return Matcher(running, description, device, plain=plain)
-    if not description.is_detector:
-        return Network(running, description, device, plain=plain)
     if reads(description.record, WANTED_INDEX):
         return RowDetector(running, description, device, propose=propose)
-    return (ClassMaps if description.record["targets"] == "all" else Detector)(running, description, device)
+    kind: type[Network] = {"vector": Matcher, "regions": Segmenter}.get(task_of(description.record), Network)
+    if description.is_detector:
+        kind = ClassMaps if description.record["targets"] == "all" else Detector
+    return kind(running, description, device, plain=plain)
