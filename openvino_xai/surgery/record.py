@@ -165,12 +165,14 @@ def _refuse_other(
 
 
 def unhooked(deployed: Deployed) -> Deployed:
-    """A twin without the hook, its outputs and its inputs. Raises ModelError."""
+    """A twin without the hook, its outputs, its inputs and its record. Raises ModelError."""
     record = record_of(deployed.graph, deployed.info)
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
     outputs = (MAP, CLASS, INDEX, BOX, SCORE) if explains_boxes(record) else (MAP, CLASS)
-    return deployed.without((*outputs, *(name for name in (GATE, WANTED, WANTED_INDEX) if reads(record, name))))
+    twin = deployed.without((*outputs, *(name for name in (GATE, WANTED, WANTED_INDEX) if reads(record, name))))
+    twin.remove_info(RECORD)
+    return twin
 
 
 def _parted(deployed: Deployed, count: str) -> Deployed:
