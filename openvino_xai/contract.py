@@ -19,13 +19,17 @@ GRADIENT = "gradient"  # of a model that is differentiated
 GATE = "explain"  # an input [B], boolean: which images are explained
 WANTED = "explain_class"  # an input [B], i64: the class that is explained of each image
 WANTED_INDEX = "explain_index"  # an input [B, D], i64: the rows of a detector that are explained of each image
+VECTOR = "explain_vector"  # an input [B, E], f32: the vector that the model's own is likened to, of each image
+VECTOR_TARGETS = "vector"  # what the targets of a hook are called that explains a likeness
 RECORD = "ovxai"  # the section of a model's own data where its hook is described
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
 Scale: TypeAlias = Literal["unit", "u8", "none"]
 PlanKind: TypeAlias = Literal["lazy", "direct"]
+Measure: TypeAlias = Literal["cosine", "dot"]
 
 SCORES = get_args(Score)
+MEASURES = get_args(Measure)
 PLANS = get_args(PlanKind)
 FALLBACKS = {  # what a hook does at more cost, where the runtime did not take the cheaper one, by the word in its record
     "apart": "it computes again what it would have joined to the model's own nodes, of which an output changed by that",
@@ -36,8 +40,8 @@ BOXES = "boxes"  # the task of a hook on a detector: it explains rows of the mod
 NEEDED = ("method", "layer", "scores", "targets")
 NEEDED_OF_BOXES = ("rows", "classes")
 WORDS = {
-    "task": (BOXES,),
-    "score": (*SCORES, "none"),
+    "task": (BOXES, VECTOR_TARGETS),
+    "score": (*SCORES, *MEASURES, "none"),
     "output": SCORES,
     "scale": tuple(SCALES),
     "plan": PLANS,
@@ -98,5 +102,6 @@ def explains_boxes(record: Mapping[str, str]) -> bool:
 
 def reads(record: Mapping[str, str], name: str) -> bool:
     """Whether a hook, by its record, has an input of that name."""
-    choices = (WANTED, WANTED_INDEX) if explains_boxes(record) else (WANTED,)
-    return record.get("gate") == name or (name in choices and record.get("targets", "").partition(":")[0] == "asked")
+    targets = record.get("targets", "").partition(":")[0]
+    by_targets = {"asked": (WANTED, WANTED_INDEX) if explains_boxes(record) else (WANTED,), VECTOR_TARGETS: (VECTOR,)}
+    return record.get("gate") == name or name in by_targets.get(targets, ())

@@ -114,13 +114,10 @@ class Explanation:
     def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
         """Write a picture (PNG) and a map (`.npy`) for each target; for each, the two paths."""
         stem = name or (self.path.stem if self.path else "image")
-        files = []
-        for index, ending in enumerate(self.endings):
-            picture, array = (folder / f"{stem}{ending}{suffix}" for suffix in SUFFIXES)
-            write_picture(picture, self.drawn(style, index))
-            write_array(array, self.maps[index])
-            files.append({"overlay": str(picture), "map": str(array)})
-        return files
+        return [
+            _written(folder, stem + ending, self.drawn(style, index), self.maps[index])
+            for index, ending in enumerate(self.endings)
+        ]
 
     def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
         """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""
@@ -147,6 +144,89 @@ class Explanation:
             "box": list(self.box),
             "maps": self.maps,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """Two photos, explained to each other by a model whose output is a vector.
+
+    `images` are two of [H, W, 3] RGB bytes; `maps` two of [h, w], on the scale that the hook was inserted with: where the first
+    is like the second, and where the second is like the first. `similarity` is that of their vectors by the `measure`, `dot` or
+    `cosine`, which is in [-1, 1]. `boxes` (x0, y0, x1, y1) are what the model saw of each, in its pixels; `record` is how the
+    hook was inserted and what ran.
+    """
+
+    images: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    maps: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    similarity: float
+    measure: str
+    boxes: tuple[Box, Box]
+    record: Mapping[str, str] = field(repr=False)
+    path: Path | None = None
+    against: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ImageError where a map or the similarity is no number."""
+        if not all(np.isfinite(saliency).all() for saliency in self.maps) or not math.isfinite(self.similarity):
+            raise ImageError(
+                "the maps or the similarity hold numbers that are not finite: does the model run in this precision?"
+            )
+
+    def drawn(self, style: Style, side: int = 0) -> np.ndarray:
+        """[H, W, 3] RGB bytes: the first image (0) or the second (1) with its map, in a style."""
+        return drawn(self.images[side], self.maps[side], self.boxes[side], style)
+
+    def grid(self, *, style: Style = OVERLAY) -> np.ndarray:
+        """[H, W, 3] RGB bytes: a row for each image, as it is and with its map."""
+        names = [path.name if path else "" for path in (self.path, self.against)]
+        captions = [f"like {names[1]} {self.similarity:.3f}", f"like {names[0]} {self.similarity:.3f}"]
+        return sheet([[(self.images[i], names[i]), (self.drawn(style, i), captions[i])] for i in (0, 1)])
+
+    def _repr_png_(self) -> bytes:
+        """The grid as PNG, which notebooks show."""
+        return png(self.grid())
+
+    @property
+    def endings(self) -> list[str]:
+        """What the first image's name gets behind it for the files of each image, but for their suffixes."""
+        other = _safe(self.against.stem) if self.against else "other"
+        return [f"_like_{other}", f"_in_{other}"]
+
+    def file_endings(self, style: Style = OVERLAY) -> list[str]:
+        """What a name gets behind it for each file that `save` writes."""
+        return [ending + suffix for ending in self.endings for suffix in SUFFIXES]
+
+    def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
+        """Write a picture (PNG) and a map (`.npy`) for each image; for each, the two paths."""
+        stem = name or (self.path.stem if self.path else "image")
+        return [
+            _written(folder, stem + ending, self.drawn(style, side), self.maps[side])
+            for side, ending in enumerate(self.endings)
+        ]
+
+    def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+        """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""
+        paths = [None if path is None else str(path) for path in (self.path, self.against)]
+        sides = zip(paths, self.maps, self.boxes, files or ({}, {}), strict=True)
+        return {
+            "image": paths[0],
+            "against": paths[1],
+            "similarity": round(self.similarity, 6),
+            "measure": self.measure,
+            "targets": [
+                {"image": path, "cells": list(saliency.shape), "box": [round(edge, 2) for edge in box], **written}
+                for path, saliency, box, written in sides
+            ],
+            "hook": dict(self.record),
+        }
+
+
+def _written(folder: Path, name: str, picture: np.ndarray, saliency: np.ndarray) -> dict[str, str]:
+    """The paths of a picture and a map, written."""
+    overlay, array = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+    write_picture(overlay, picture)
+    write_array(array, saliency)
+    return {"overlay": str(overlay), "map": str(array)}
 
 
 def _safe(label: str) -> str:

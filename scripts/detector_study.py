@@ -52,8 +52,10 @@ SOURCES = (  # methods with the layers that they explain at; what this version h
     ("hires_cam", "heads"),
     ("reciprocam", "backbone"),
     ("reciprocam", "heads"),
+    ("class_map", "backbone"),
 )
 PROBE = "d_rise"
+SLOW = (PROBE, "random")  # maps that are measured on a few boxes
 COLUMNS = {
     "pointing_game": "pointing",
     "energy": "energy",
@@ -124,7 +126,8 @@ class Study:
         else:
             path = self.folder / f"{method}_{cut}.onnx"
             if not path.exists():
-                xai.insert(self.model, method=method, cut=cut, targets="boxes:16").save(path)
+                targets = "boxes:16" if ROW_METHODS[method].explains == "rows" else "all"
+                xai.insert(self.model, method=method, cut=cut, targets=targets).save(path)
             network = xai.load(path)
         network.configure(preprocessing=YOLOX)
         return self._networks.setdefault((method, cut), network)
@@ -167,18 +170,23 @@ class Study:
         scene = scene or scene_of(network, self.propose, explanation, Choices())
         for target, _, case in cases_of(explanation, scene, photo):
             if (target.index, target.id) == (box.index, box.label):
-                return replace(case, scene=scene)
+                return case
         raise SystemExit(f"{method} at {cut} does not explain {box.name}")
+
+    def class_map(self, box: Chosen, method: str, cut: str) -> np.ndarray:
+        """The map of a box's class, by a method that explains classes."""
+        return np.asarray(self.network(method, cut).explain(self.photos[box.photo].path, targets=[box.label]).maps[0])
 
     def measure(self) -> None:
         """Measure every box with every map, and append a line for each."""
         boxes, done = self.boxes(), self.results()
         few = [box for box in boxes if box.group == "true_positive"][: self.options.few]
-        turns = [(box, [*(f"{method}, {cut}" for method, cut in self.sources), *BASELINES]) for box in boxes]
-        turns += [(box, [PROBE]) for box in few]
+        names = [f"{method}, {cut}" for method, cut in self.sources]
+        turns = [(box, [*names, *(name for name in BASELINES if name not in SLOW)]) for box in boxes]
+        turns += [(box, list(SLOW)) for box in few]
         with self.lines.open("a") as file, Progress() as bar:
-            for box, names in bar.track(turns, description="measuring boxes"):
-                left = [name for name in names if (box.name, name) not in done]
+            for box, wanted in bar.track(turns, description="measuring boxes"):
+                left = [name for name in wanted if (box.name, name) not in done]
                 for name, case in self.cases(box, left):
                     row = {"box": box.name, "map": name, "metrics": measured(case, list(BOX_METRICS))}
                     file.write(json.dumps(row) + "\n")
@@ -191,10 +199,12 @@ class Study:
         first = self.case(box, *self.sources[0])
         rng = np.random.default_rng([SEED, box.index, box.label])
         for name in names:
+            method, _, cut = name.partition(", ")
             if name in BASELINES:
                 yield name, replace(first, saliency=BASELINES[name](first, rng))
+            elif method in ROW_METHODS and ROW_METHODS[method].explains == "classes":
+                yield name, replace(first, saliency=self.class_map(box, method, cut))
             else:
-                method, _, cut = name.partition(", ")
                 yield name, self.case(box, method, cut, first.scene)
 
     def tables(self) -> dict[str, str]:
@@ -260,9 +270,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="the folder with models/ and images/")
-    parser.add_argument("--limit", type=int, default=100, help="true positives at most")
+    parser.add_argument("--limit", type=int, default=60, help="true positives at most")
     parser.add_argument("--false", type=int, default=50, help="boxes that are mislocalised or of no object, at most")
-    parser.add_argument("--few", type=int, default=20, help="boxes that the probe explains, at most")
+    parser.add_argument("--few", type=int, default=20, help="boxes, at most, that the probe and the random map are measured on")
     parser.add_argument("--masks", type=int, default=400, help="the probe's random masks")
     parser.add_argument("--table", action="store_true", help="measure nothing more: the tables of what is there")
     parser.add_argument("--write", action="store_true", help="replace the tables in docs/detectors.md")

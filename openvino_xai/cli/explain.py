@@ -19,6 +19,7 @@ from openvino_xai.cli.options import (
     ModelPath,
     NetworkOptions,
     ProbeOptions,
+    Similarity,
     StyleOptions,
     find_photos,
     takes_options,
@@ -29,8 +30,9 @@ from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
+    from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
-    from openvino_xai.runtime.network import Network
+    from openvino_xai.runtime.folder import Explainer
     from openvino_xai.serve.jobs import Load
 
 _REPORT = (
@@ -40,6 +42,11 @@ _REPORT = (
 _TARGETS = (
     "The classes to draw: top:K, all, or ID,ID,...; by default top:1. Of a detector, the boxes: all, boxes:N, or those of "
     "classes, by ids or labels; by default all."
+)
+
+_AGAINST = (
+    "Another photo, for models whose output is a vector: for each image its similarity, and two pictures, of where it is like "
+    "the other photo and where that is like it."
 )
 
 
@@ -54,6 +61,8 @@ def explain(
     drawing: StyleOptions,
     working: EngineOptions,
     targets: Annotated[str | None, typer.Option(help=_TARGETS)] = None,
+    against: Annotated[Path | None, typer.Option(help=_AGAINST)] = None,
+    similarity: Similarity = None,
     again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
     report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
     as_json: Json = False,
@@ -74,19 +83,31 @@ def explain(
     from openvino_xai.runtime.sources import sources
 
     style = drawing.to_style()
+    if against is not None and (targets is not None or report is not None or working.engine is not None):
+        raise InputError(
+            "photos are explained against another by their vectors: --targets, --report and --engine are for classes"
+        )
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
     check_output(output / "explanations.jsonl")
     photos = find_photos(inputs, output)
     network_conditions = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
     network_conditions |= sources(model, running.labels)
+    if against is not None:
+        network_conditions |= _condition_of(against, similarity)
+    elif similarity is not None:
+        raise InputError(
+            f"similarity '{similarity}' is for vectors, which are explained against another photo", options=("against",)
+        )
     if working.engine is not None:
         loader = partial(running.loader, model, options, probing.settings(), output, targets=targets)
         _work_off(photos, output, working, loader, targets, network_conditions, as_json)
         return
 
-    def load(tell: Callable[[int, int], None] | None) -> Network:
-        return running.load(model, options, probing.settings(tell), targets=targets)
+    def load(tell: Callable[[int, int], None] | None) -> Explainer:
+        if against is None:
+            return running.load(model, options, probing.settings(tell), targets=targets)
+        return _against(running, model, options, probing.settings(tell), against, similarity)
 
     conditions = {**network_conditions, "report": report is not None, **asdict(drawing)}
     with reserved(output):
@@ -98,7 +119,7 @@ def explain(
 def _in_turn(
     photos: list[Path],
     output: Path,
-    load: Callable[[Callable[[int, int], None] | None], Network],
+    load: Callable[[Callable[[int, int], None] | None], Explainer],
     targets: str | None,
     style: Style,
     conditions: dict[str, Any],
@@ -112,6 +133,7 @@ def _in_turn(
     from openvino_xai.render.report import write_report
     from openvino_xai.runtime.folder import explain_all
     from openvino_xai.runtime.manifest import Manifest
+    from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.sources import stamps
 
     manifest = Manifest.read(output / "explanations.jsonl", conditions, stamps(photos))
@@ -123,8 +145,9 @@ def _in_turn(
     with progress("explaining", shown=bool(todo)) as show:
         if todo:
             network = load((lambda done, total: show("asking", done, total)) if len(todo) == 1 else None)
-            labelled = report is not None and not network.is_detector
-            classes = known_classes(todo, network.labels, network.classes) if labelled else {}
+            classes = {}
+            if report is not None and isinstance(network, Network) and not network.is_detector:
+                classes = known_classes(todo, network.labels, network.classes)
             start = time.perf_counter()
             explained = explain_all(network, todo, manifest, targets=targets, style=style, classes=classes)
             for count, outcome in enumerate(explained, start=1):
@@ -174,7 +197,35 @@ def _work_off(
         raise typer.Exit(1)
 
 
+def _condition_of(against: Path, similarity: str | None) -> dict[str, Any]:
+    """What a photo that others are explained against adds to the conditions of a run. Raises InputError where it is none."""
+    from openvino_xai.files.digest import file_digest
+    from openvino_xai.render.photo import read_photo
+
+    read_photo(against)
+    return {"against": str(against), "against_digest": file_digest(against), "similarity": similarity}
+
+
+def _against(
+    running: NetworkOptions, model: str, options: LayerOptions, settings: Settings, against: Path, similarity: str | None
+) -> Explainer:
+    """What explains photos against another. Raises InputError where the model's hook explains no vectors, or by other means."""
+    from openvino_xai.contract import VECTOR_TARGETS
+    from openvino_xai.runtime.matcher import Against, Matcher
+
+    network = running.load(model, options, settings, targets=VECTOR_TARGETS, similarity=similarity)
+    if not isinstance(network, Matcher):
+        method = network.record.get("method")
+        raise InputError(f"{method} of {model} explains classes, and no photo against another: leave --against out")
+    if similarity not in (None, network.measure):
+        raise InputError(f"the hook of {model} explains the {network.measure}: --similarity {similarity} needs another")
+    return Against(network, against)
+
+
 def _sentence(line: dict[str, Any]) -> str:
+    if "similarity" in line:
+        pictures = ", ".join(target["overlay"] for target in line["targets"])
+        return f"{line['image']}: {line['measure']} {line['similarity']:.4f} to {line['against']}; {pictures}"
     if "boxes" in line:
         return f"{line['image']}: {_boxes(line)}; {line['overlay']}"
     best = line["predictions"][0]

@@ -37,7 +37,8 @@ def insert(
     """Write a model that returns, beside its outputs, the saliency maps.
 
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
-    `saliency_class` [B, K], the classes explained.
+    `saliency_class` [B, K], the classes explained. With `--targets vector` the output is a vector, and what is explained is how
+    much it is like another, which clients give as `explain_vector` [B, E].
     """
     from openvino_xai.contract import FALLBACKS
     from openvino_xai.files.writing import check_output

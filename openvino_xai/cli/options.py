@@ -43,14 +43,19 @@ _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw score
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
 _TARGETS = (
     "The classes to explain: all, top:K of each image, ID,ID,..., or asked, by an input `explain_class`. By default all, and "
-    "top:1 where each class has its price."
+    "top:1 where each class has its price. Or vector: how much the model's vector is like that of an input `explain_vector`."
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
+_SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
 _BOXES = (
     "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
     "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner."
+)
+_CUT = (
+    "Detectors: where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "
+    "inputs of the heads: nearly free, and a blob around the middle of the box. By default backbone."
 )
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
@@ -73,7 +78,9 @@ Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weigh
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
 BoxFormat: TypeAlias = Annotated[str | None, typer.Option("--boxes", help=_BOXES)]
+CutName: TypeAlias = Annotated[str | None, typer.Option("--cut", help=_CUT)]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
+Similarity: TypeAlias = Annotated[str | None, typer.Option("--similarity", help=_SIMILARITY)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
 Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]
@@ -97,13 +104,22 @@ class LayerOptions:
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
     boxes: BoxFormat = None
+    cut: CutName = None
 
-    def hook_targets(self, targets: str | None) -> str:
-        """The classes that a hook in memory explains: all, where they come nearly for nothing, else those asked for."""
+    def hook_targets(self, targets: str | None) -> str | None:
+        """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.
+
+        Of a detector, its best boxes, as many as `boxes:N` says; or rows that it is told, as many as `ROW:CLASS,...` names.
+        """
+        from openvino_xai.contract import VECTOR_TARGETS
         from openvino_xai.hooks import METHODS
 
+        if targets in (None, VECTOR_TARGETS) or re.fullmatch(r"boxes:\d+", targets or "", re.ASCII):
+            return targets
+        if targets is not None and re.fullmatch(r"\d+:\d+(,\d+:\d+)*", targets, re.ASCII):
+            return f"asked:{targets.count(':')}"
         per_class = self.method in METHODS and METHODS[self.method].per_class
-        return ("asked" if targets == "all" else targets or "top:1") if per_class else "all"
+        return ("asked" if targets == "all" else targets) if per_class else None
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
@@ -123,6 +139,7 @@ class HookOptions(LayerOptions):
     targets: TargetClasses = None
     scale: Scale = "unit"
     gate: Gate = False
+    similarity: Similarity = None
 
 
 @dataclass(frozen=True)
@@ -198,9 +215,18 @@ class NetworkOptions:
             raise InputError(f"{self.min_score} is no score of a box; 0 to 1 is expected", options=("min_score",))
 
     def load(
-        self, model: Model, options: LayerOptions, settings: Settings, *, targets: str | None = "all", verify: bool = True
+        self,
+        model: Model,
+        options: LayerOptions,
+        settings: Settings,
+        *,
+        targets: str | None = "all",
+        similarity: str | None = None,
+        verify: bool = True,
     ) -> Network:
         """The model, ready to explain `targets`; one without a hook gets one, or is probed, as `options` say.
+
+        The `similarity` is for targets `vector`, None for that of the hook, or the cosine.
 
         Raises an OvxaiError.
         """
@@ -228,7 +254,9 @@ class NetworkOptions:
             )
         else:
             network = load(
-                model if hooked else options.insert(model, verify=verify, targets=options.hook_targets(targets)),
+                model
+                if hooked
+                else options.insert(model, verify=verify, targets=options.hook_targets(targets), similarity=similarity),
                 device=self.device,
                 precision=self.precision,
             )

@@ -111,6 +111,9 @@ class Trace:
     def exp(self, x: Value, /) -> Value:
         return self._unary("exp", x)
 
+    def log(self, x: Value, /) -> Value:
+        return self._unary("log", x)
+
     def sqrt(self, x: Value, /) -> Value:
         return self._unary("sqrt", x)
 

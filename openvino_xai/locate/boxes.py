@@ -69,6 +69,7 @@ def gathered(xp: Namespace, arrays: Sequence[Array], places: np.ndarray) -> Arra
     return xp.take(flat[0] if len(flat) == 1 else xp.concat(flat, axis=1), places, axis=1)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is no box, decoded as one, may be any number
 def find_boxes(deployed: Deployed, rows: Rows, image: Value, place: Place, *, format_name: str | None = None) -> Boxes:
     """The boxes of rows in a model with this image, in the format that is named, or in the one that fits.
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import LayerError, ModelError, OvxaiError
 from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import text
 from openvino_xai.locate.boxes import Boxes, find_boxes
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
@@ -72,6 +73,12 @@ class Detector:
         """An open model, located. Raises AlreadyHooked, ModelError."""
         refuse_hooked(deployed)
         image, place = find_image(deployed.graph, where.image)
+        if not all(isinstance(size, int) for size in place.grid):
+            raise ModelError(
+                f"where rows lie depends on the image's height and width, which are open ('{image.name}' {text(image.shape)}): "
+                "give the model fixed ones",
+                node=image.name,
+            )
         placed = places(deployed.graph, image, place)
         return cls(deployed, where, image, place, find_rows(deployed, placed, where.scores), placed)
 

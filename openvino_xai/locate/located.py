@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal, TypeAlias
 
 from openvino_xai.contract import RECORD
 from openvino_xai.dialects.open import Model, open_model
@@ -18,19 +19,30 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate, ahead_of_weights, candidates, choose, is_among
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.scores import Scores, find_scores
+from openvino_xai.locate.vector import find_vector
+
+Task: TypeAlias = Literal["classes", "vector"]
+FINDERS: Mapping[Task, Callable[[Graph, str | None], Scores]] = {"classes": find_scores, "vector": find_vector}
+
+
+def task_of(record: Mapping[str, str]) -> Task:
+    """The task of a hook, by its record: `classes` where that names none."""
+    return "vector" if record.get("task") == "vector" else "classes"
 
 
 @dataclass(frozen=True)
 class Where:
     """What a caller says of a model that the model may not tell: names, and its tokens; None is for the model to tell.
 
-    `layer` is the name of a node or a tensor, `scores` that of the output with the classes, `image` that of an input.
+    `layer` is the name of a node or a tensor, `scores` that of the output that is explained, `image` that of an input. The
+    `task` says what this output holds: scores of classes, or a vector.
     """
 
     layer: str | None = None
     scores: str | None = None
     image: str | None = None
     tokens: TokenHint = field(default_factory=TokenHint)
+    task: Task = "classes"
 
     @classmethod
     def parse(
@@ -41,12 +53,13 @@ class Where:
         image_input: str | None = None,
         prefix_tokens: int | None = None,
         token_grid: str | Sequence[int] | None = None,
+        task: Task = "classes",
     ) -> Where:
         """What a caller wrote, as `14x14` for the rows and columns of tokens. Raises InputError."""
         if prefix_tokens is not None and prefix_tokens < 0:
             raise InputError(f"prefix tokens are {prefix_tokens}; 0 or more are expected")
         grid = None if token_grid is None else rows_and_columns("token grid", token_grid)
-        return cls(layer, scores, image_input, TokenHint(grid, prefix_tokens))
+        return cls(layer, scores, image_input, TokenHint(grid, prefix_tokens), task)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +107,7 @@ class Located:
         refuse_hooked(deployed)  # first: what a hook adds may look like class scores
         graph = deployed.graph
         image, place = find_image(graph, where.image)
-        scores = find_scores(graph, where.scores)
+        scores = FINDERS[where.task](graph, where.scores)
         placed = places(graph, image, place)
         cells = tuple(candidates(graph, image, scores, placed))
         return cls(deployed, where, image, place, scores, cells, tuple(blocks(graph, image, scores, placed, where.tokens)))

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import text
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.scores import squashes
 from openvino_xai.operations.record import IN_FIRST, IN_SECOND
-from openvino_xai.operations.table import operation_of
+from openvino_xai.operations.table import data_operands, operation_of
 
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
@@ -123,19 +123,29 @@ class _Leaf:
         return self.head if self.squash is None else self.squash.outputs[0]
 
 
+def _carrying(graph: Graph) -> set[Value]:
+    """The values that hold data of an input: a constant that is laid out as a shape of data says holds none."""
+    reached = set(graph.inputs)
+    for node in graph.nodes:
+        if not reached.isdisjoint(data_operands(node)):
+            reached.update(node.outputs)
+    return reached
+
+
 def _leaves(graph: Graph, output: Value) -> list[_Leaf]:
     """The heads that an output is made of, by what moves, squashes, joins, multiplies and thins out alone."""
+    carrying = _carrying(graph)
     leaves: dict[tuple[Value, Value], _Leaf] = {}
     visited = set()
     pending: list[tuple[Value, Node | None, Value]] = [(output, None, output)]
     while pending:
         value, squash, read = pending.pop()
         node = value.producer
-        if (value, squash, read) in visited or node is None or graph.is_constant(value):
+        if (value, squash, read) in visited or node is None or value not in carrying:
             continue
         visited.add((value, squash, read))
         operation = operation_of(node)
-        if _is_head(graph, node):
+        if _is_head(carrying, node):
             leaves[value, read] = _Leaf(value, squash, read)
         elif squashes(node) and squash is None:
             pending.append((node.operand(0), node, read))
@@ -148,12 +158,12 @@ def _leaves(graph: Graph, output: Value) -> list[_Leaf]:
     return list(leaves.values())
 
 
-def _is_head(graph: Graph, node: Node) -> bool:
+def _is_head(carrying: set[Value], node: Node) -> bool:
     """Whether a node is a convolution or a linear layer, or adds what one lacks."""
     weights = operation_of(node).weights
     if weights is not None:
-        return graph.is_constant(node.operand(weights))
-    inside = [operand for _, operand in node.operands if not graph.is_constant(operand)]
+        return node.operand(weights) not in carrying
+    inside = [operand for _, operand in node.operands if operand in carrying]
     operation = operation_of(node)
     adds = operation.pointwise and len(inside) == 1 and len(node.inputs) == 2 and all(i in operation.addends for i in (0, 1))
     producer = inside[0].producer if adds else None
@@ -292,6 +302,8 @@ class _Provenance:
         leaf = np.moveaxis(self.leaf, axis, -1).reshape(-1, self.leaf.shape[axis])
         element = np.moveaxis(self.element, axis, -1).reshape(leaf.shape)
         flat = np.moveaxis(np.arange(self.leaf.size).reshape(self.leaf.shape), axis, -1).reshape(leaf.shape)
+        if len(leaf) == 1 and not any(item.head in placed for item in self.leaves):
+            raise ModelError("it is a single row, as a classifier gives")
         groups = self._groups(leaf, columns)
         classes = groups[-1]
         factors = [self._factor(leaf[:, group], element[:, group], placed) for group in groups[::-1]]
@@ -300,7 +312,8 @@ class _Provenance:
             factors = [self._factor(leaf[:, g], element[:, g], placed) for g in (classes[1:], classes[:1])]
             objectness, classes = flat[:, classes[0]], classes[1:]
         probabilities = np.moveaxis(self.probabilities, axis, -1).reshape(leaf.shape)[:, classes]
-        background = _background(probabilities) if factors[0].squash == "softmax" else None
+        # beside an objectness, no class stands for none
+        background = _background(probabilities) if factors[0].squash == "softmax" and len(factors) == 1 else None
         return Rows({name: self.read}, flat[:, classes], flat.size, tuple(factors), background, objectness)
 
     def _class_axis(self, placed: Mapping[Value, Place]) -> tuple[int, list[int]]:
@@ -402,6 +415,7 @@ class _Probe:
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
         self._inputs = dict(_random(deployed))
+        self._compiled: dict[tuple[tuple[Value, ...], tuple[Value, ...]], tuple[Running, set[str]]] = {}
         self.batch = max((len(array) for array in self._inputs.values() if array.ndim), default=1)
 
     def run(self, values: Mapping[Value, np.ndarray], *read: Value) -> list[np.ndarray]:
@@ -410,40 +424,48 @@ class _Probe:
         outputs = {value: f"ovxai_out_{i}" for i, value in enumerate(read) if value not in values}
         if not outputs:
             return [values[value] for value in read]
-        # the shapes and types are those of a run: what a model tells of its values may be less
-        inputs = {name: replace(value, shape=values[value].shape, dtype=values[value].dtype) for value, name in names.items()}
-        probing = self._deployed.probing(read={name: value for value, name in outputs.items()}, inputs=inputs)
+        key = (tuple(values), read)
+        if key not in self._compiled:
+            # the shapes and types are those of a run: what a model tells of its values may be less
+            inputs = {name: replace(v, shape=values[v].shape, dtype=values[v].dtype) for v, name in names.items()}
+            probing = self._deployed.probing(read={name: value for value, name in outputs.items()}, inputs=inputs)
+            self._compiled[key] = probing.compile(), {value.name for value in probing.reread().graph.inputs}
+        running, expected = self._compiled[key]
         arrays = {**self._inputs, **{names[value]: array for value, array in values.items()}}
-        expected = {value.name for value in probing.reread().graph.inputs}
-        results = probing.compile()({name: array for name, array in arrays.items() if name in expected})
+        results = running({name: array for name, array in arrays.items() if name in expected})
         return [values[value] if value in values else results[outputs[value]] for value in read]
 
     def followed(self, sources: Sequence[Value], read: Value) -> tuple[np.ndarray, np.ndarray]:
         """For each element of `read`, of one image: the index of the source that it is moved from, and its element there.
 
         -1 stands for none. Every element of a source is given a number, digit by digit where floats are short; what does not
-        come out as it was put in, with either sign, was not only moved.
+        come out as it was put in, with either sign, was not only moved. Nor was what is scaled by a whole number, which comes
+        out as another element's number: so elements are counted from the last on, too.
         """
         arrays = self.run({}, *sources)
         plain = [array.reshape(self.batch, -1) for array in arrays]
         starts = np.cumsum([0, *(array.shape[1] for array in plain)])
         total, base = int(starts[-1]), EXACT[min(array.dtype.itemsize for array in plain)] // 2
         digits = max(1, int(np.ceil(np.log(total + 1) / np.log(base))))
-        numbers, moved = np.zeros(0, np.int64), np.ones(0, bool)
-        for digit in range(digits):
-            ids = np.arange(1, total + 1) // base**digit % base
+        first_to_last = np.arange(1, total + 1)
+
+        def come_out(ids: np.ndarray) -> np.ndarray:
             values = {}
             for i, (source, array) in enumerate(zip(sources, arrays, strict=True)):
                 of_source = np.broadcast_to(ids[starts[i] : starts[i + 1]], plain[i].shape)
                 values[source] = of_source.reshape(array.shape).astype(array.dtype)
-            forward, back = (
-                self.run({source: sign * array for source, array in values.items()}, read)[0].reshape(self.batch, -1)[0]
-                for sign in (1, -1)
+            return np.asarray(self.run(values, read)[0].reshape(self.batch, -1)[0])
+
+        moved, numbers, from_last = np.ones(1, bool), np.zeros(1, np.int64), np.zeros(1, np.int64)
+        for power in base ** np.arange(digits):
+            forward, back, other = (
+                come_out(sign * (ids // power % base))
+                for sign, ids in ((1, first_to_last), (-1, first_to_last), (1, first_to_last[::-1]))
             )
-            is_number = (forward == np.round(forward)) & (forward == -back)
-            part = np.where(is_number, forward, 0).astype(np.int64) * base**digit
-            numbers, moved = (numbers + part, moved & is_number) if digit else (part, is_number)
-        there = moved & (numbers >= 1) & (numbers <= total)
+            moved = moved & (forward == np.round(forward)) & (forward == -back) & (other == np.round(other))
+            numbers = numbers + np.where(moved, forward, 0).astype(np.int64) * power
+            from_last = from_last + np.where(moved, other, 0).astype(np.int64) * power
+        there = moved & (numbers >= 1) & (numbers <= total) & (numbers + from_last == total + 1)
         index = np.where(there, np.searchsorted(starts, np.where(there, numbers - 1, 0), side="right") - 1, -1)
         return index, np.where(there, numbers - 1 - starts[np.maximum(index, 0)], -1)
 

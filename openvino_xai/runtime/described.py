@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from openvino_xai.contract import explains_boxes
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
-from openvino_xai.locate.located import Where
-from openvino_xai.locate.scores import Scores, find_scores
+from openvino_xai.locate.located import FINDERS, Where, task_of
+from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.record import record_of
 
 
@@ -27,6 +27,11 @@ class Described:
     scale: str | None
     record: Mapping[str, str]
     info: Mapping[str, str]
+
+    @property
+    def explains_vectors(self) -> bool:
+        """Whether the hook explains the likeness of vectors."""
+        return task_of(self.record) == "vector"
 
     @property
     def is_detector(self) -> bool:
@@ -55,6 +60,6 @@ class Described:
             output = graph.outputs.get(names) or graph.outputs[names.partition(",")[0]]
             scores = Scores(names, output, int(record["classes"]), None)
             return cls(image, place.cells == (2, 3), scores, None, record, info("model_info"))
-        scores = find_scores(graph, record.get("scores", where.scores))
+        scores = FINDERS[task_of(record) if record else where.task](graph, record.get("scores", where.scores))
         scale = record.get("output") if opaque else scores.scale
         return cls(image, place.cells == (2, 3), scores, scale, record, info("model_info"))

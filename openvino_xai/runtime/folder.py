@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError, OutputError
-from openvino_xai.explanation import Explanation
+from openvino_xai.explanation import Explanation, Match
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.manifest import Manifest
-from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.sources import stamp
 
 AHEAD = 8  # images that are decoded, or written, while others are inferred
@@ -27,8 +26,18 @@ THREADS = 4
 IN_FLIGHT = 2**28  # bytes of decoded photos at a time, but where one alone has more
 
 
+class Explainer(Protocol):
+    """What explains photos: a network, or one with a photo that others are explained against."""
+
+    def explain(self, image: np.ndarray, *, targets: str | None, also: Sequence[int]) -> Explanation | Match:
+        """A photo, RGB bytes [H, W, 3], explained."""
+
+    def label(self, k: int) -> str:
+        """The label of a class."""
+
+
 def explain_all(
-    network: Network,
+    network: Explainer,
     photos: Sequence[Path],
     manifest: Manifest,
     *,
@@ -84,12 +93,12 @@ def _read(path: Path) -> _Photo:
 
 
 def _writing_task(
-    photo: _Photo, network: Network, manifest: Manifest, *, targets: str | None, style: Style, classes: Mapping[Path, int]
+    photo: _Photo, network: Explainer, manifest: Manifest, *, targets: str | None, style: Style, classes: Mapping[Path, int]
 ) -> Callable[[], dict[str, Any]]:
     """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
     shown = [classes[photo.path]] if photo.path in classes else []
     with blamed_on(photo.path):
-        explanation = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
+        explanation: Explanation | Match = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
     name, claim = manifest.name(str(photo.path), photo.path.stem, explanation.file_endings(style))
     facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
     if shown:
@@ -97,7 +106,7 @@ def _writing_task(
     return partial(_save_files, explanation, manifest.path.parent, facts, style)
 
 
-def _save_files(explanation: Explanation, folder: Path, facts: dict[str, Any], style: Style) -> dict[str, Any]:
+def _save_files(explanation: Explanation | Match, folder: Path, facts: dict[str, Any], style: Style) -> dict[str, Any]:
     assert explanation.path is not None
     try:
         with blamed_on(explanation.path):

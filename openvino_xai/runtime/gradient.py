@@ -13,7 +13,7 @@ from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.tail.reverse_mode import Backward
-from openvino_xai.tail.target import AtRunTime, Target
+from openvino_xai.tail.target import AtRunTime, ClassTarget
 
 
 def gradient_by_image(deployed: Deployed, image: Value, scores: Scores) -> Deployed:
@@ -45,8 +45,8 @@ def _gradient_by(deployed: Deployed, value: Value, scores: Scores) -> Deployed:
     twin = deployed.twin()
     values, trace = counterparts(deployed.graph, twin.graph), Trace()
     cut, batch = values[value], shape_of(value)[0]
-    target = Target.of(scores.within(values), AtRunTime(), "logit")
-    columns = target.columns(trace, batch)
+    target = ClassTarget.of(scores.within(values), AtRunTime(), "logit")
+    columns = target.selection(trace, batch)
     assert columns.input is not None
     back = Backward(twin.graph, trace, (cut,), target, columns, batch=batch)
     gradient = trace.broadcast_to(back.gradients()[0], shape_of(cut))

@@ -11,6 +11,7 @@ from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
+from openvino_xai.runtime.matcher import Matcher, vector_model
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.record import unhooked
@@ -40,16 +41,19 @@ def load(
         return variant.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
 
     dear = float(description.record.get("cost", 1)) > DEAR
-    plain = (lambda: compiled(unhooked(deployed))) if dear else None
+    plain: Callable[[], Running] | None = (lambda: compiled(unhooked(deployed))) if dear else None
+    if description.explains_vectors:
+        plain = lambda: compiled(vector_model(deployed, description.record))  # noqa: E731
     return network_of(compiled(deployed), description, device, plain=plain)
 
 
 def network_of(running: Running, description: Described, device: str, *, plain: Callable[[], Running] | None = None) -> Network:
-    """A compiled model as what its hook explains: classes of images, boxes, or where a detector sees its classes.
+    """A compiled model as what its hook explains: classes of images, vectors, boxes, or where a detector sees its classes.
 
-    `plain` compiles it without the hook. Raises InputError for a `model_info` that makes no sense.
+    `plain` compiles it without the hook; of vectors, it returns them as they are read. Raises InputError for a `model_info`
+    that makes no sense.
     """
-    kind = Network
+    kind: type[Network] = Matcher if description.explains_vectors else Network
     if description.is_detector:
         kind = ClassMaps if description.record["targets"] == "all" else Detector
     return kind(running, description, device, plain=plain)

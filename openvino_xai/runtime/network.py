@@ -13,7 +13,7 @@ import numpy as np
 from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError
-from openvino_xai.explanation import Explanation, Prediction
+from openvino_xai.explanation import Explanation, Match, Prediction
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.locate.scores import Scores
@@ -167,6 +167,10 @@ class Network:
             record={**self.record, "precision": self.precision, "device": self.device},
             path=None if isinstance(image, np.ndarray) else Path(image),
         )
+
+    def match(self, image: str | os.PathLike[str] | np.ndarray, other: str | os.PathLike[str] | np.ndarray) -> Match:
+        """Two images, explained to each other, where the hook explains vectors. Raises InputError where it does not."""
+        raise InputError("the model's hook explains no vectors: insert with targets='vector'")
 
     def prepare(self, photo: np.ndarray) -> np.ndarray:
         """The image [1, C, H, W], f32, that the model sees of a photo [H, W, 3], whatever layout and type it takes."""

@@ -14,6 +14,7 @@ from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.request import Request
 from openvino_xai.tail.target import Pick, Target
+from openvino_xai.tail.tasks import target_of
 
 Gate: TypeAlias = Literal["off", "any", "one"]  # how many images a hook is run for: all, any number, or one at least
 Refusal: TypeAlias = "NoneRefused | OutputsChanged"
@@ -50,7 +51,7 @@ class Decision:
 
     def target(self, scores: Scores) -> Target:
         """What is explained of a model's scores."""
-        return Target.of(scores, self.pick, self.score)
+        return target_of(scores, self.pick, self.score)
 
     @property
     def fallback(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from openvino_xai.contract import RECORD
+from openvino_xai.contract import RECORD, VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import LayerError, ModelError, NoneRefused, OutputsChanged, PlanError, TooLarge
@@ -29,7 +29,7 @@ from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.insert import insert_rows
 from openvino_xai.surgery.verify.hook import verify_hook
 from openvino_xai.tail.rows.pick import is_of_rows
-from openvino_xai.tail.target import Targets, refuse_unknown
+from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
 
 MAX_MEMORY = 2 * 2**30
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
@@ -54,6 +54,7 @@ def insert(
     max_memory: int = MAX_MEMORY,
     gate: bool = False,
     channels: int | None = None,
+    similarity: str | None = None,
     cut: str | None = None,
     boxes: str | None = None,
     verify: bool = True,
@@ -82,6 +83,9 @@ def insert(
     `channels` is how many channels `abs_cam` asks about for each class, those of the largest mean absolute gradient; None is
     all. Where a layer has no more, all are asked about.
 
+    With `targets="vector"` the output is a vector [B, E], as of a model for retrieval, and an input `explain_vector` [B, E],
+    f32, tells another of each image. What is explained is the `similarity` of the two, `cosine` (the default) or `dot`.
+
     A detector has rows in place of classes. `targets` are then `boxes:D`, the D best boxes of each image, which come with
     outputs `saliency_index`, `saliency_class`, `saliency_box` and `saliency_score`; or `asked:D`, rows that inputs
     `explain_index` and `explain_class` [B, D] tell. `method` is `layer_cam` or `hires_cam`, of the gradient of a row's
@@ -93,7 +97,14 @@ def insert(
 
     Raises an OvxaiError that names what is in the way.
     """
-    where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+    where = Where.parse(
+        layer,
+        scores=scores,
+        image_input=image_input,
+        prefix_tokens=prefix_tokens,
+        token_grid=token_grid,
+        task="vector" if targets == VECTOR_TARGETS or isinstance(targets, Likeness) else "classes",
+    )
     deployed = open_model(model)
     detector = _detector(deployed, where, targets, of_rows=cut is not None or boxes is not None)
     if detector is not None:
@@ -109,6 +120,7 @@ def insert(
         kernel=kernel,
         gate=gate,
         channels=channels,
+        similarity=similarity,
     )
     located = Located.of(deployed, where)
     runtimes = runtimes_of(located.deployed, runtime) if verify else ()
@@ -131,6 +143,8 @@ def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_r
     """The model as a detector, where rows are asked for, or it is no classifier; else None. Raises ModelError."""
     if of_rows or (isinstance(targets, str) and is_of_rows(targets)):
         return Detector.of(deployed, where)
+    if where.task != "classes":
+        return None
     try:
         find_scores(deployed.graph, where.scores)
     except ModelError as error:

@@ -14,6 +14,7 @@ from openvino_xai.contract import (
     MAP,
     RECORD,
     SCORE,
+    VECTOR,
     WANTED,
     WANTED_INDEX,
     check_entries,
@@ -28,8 +29,7 @@ from openvino_xai.graph.sizes import readable, text
 from openvino_xai.graph.vocabulary import JOIN
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
-from openvino_xai.locate.located import Location
-from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.located import FINDERS, Location, task_of
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.layers import Layer
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, parse_row_pick
@@ -101,8 +101,8 @@ def _all_there(record: Mapping[str, str], key: str, names: Collection[str]) -> b
 
 
 def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
-    """Raise ModelError where inputs and outputs are not those of the hook of class scores that a record tells of."""
-    classes = find_scores(graph, record["scores"]).classes
+    """Raise ModelError where inputs and outputs are not those of the hook of classes or a vector that a record tells of."""
+    classes = FINDERS[task_of(record)](graph, record["scores"]).classes
     try:
         pick = parse_pick(record["targets"])
         refuse_unknown(pick, classes)
@@ -113,9 +113,9 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     if isinstance(pick, TopK):
         _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), count=explained)
     inputs = {value.name: value for value in graph.inputs}
-    for name, kind in ((GATE, np.bool_), (WANTED, np.int64)):
+    for name, kind, length in ((GATE, np.bool_, None), (WANTED, np.int64, None), (VECTOR, np.float32, classes)):
         if reads(record, name):
-            _refuse_other(inputs.get(name), name, 1, (kind,), count=None)
+            _refuse_other(inputs.get(name), name, 1 if length is None else 2, (kind,), count=length, counted="numbers")
 
 
 def _refuse_other_rows(graph: Graph, record: Mapping[str, str]) -> None:
@@ -170,7 +170,8 @@ def unhooked(deployed: Deployed) -> Deployed:
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
     outputs = (MAP, CLASS, INDEX, BOX, SCORE) if explains_boxes(record) else (MAP, CLASS)
-    twin = deployed.without((*outputs, *(name for name in (GATE, WANTED, WANTED_INDEX) if reads(record, name))))
+    inputs = (name for name in (GATE, WANTED, WANTED_INDEX, VECTOR) if reads(record, name))
+    twin = deployed.without((*outputs, *inputs))
     twin.remove_info(RECORD)
     return twin
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from openvino_xai.contract import PLANS, SCORES, PlanKind, Scale, Score
+from openvino_xai.contract import MEASURES, PLANS, SCORES, Measure, PlanKind, Scale, Score
 from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
-from openvino_xai.tail.target import All, AtRunTime, Pick, Targets, parse_pick
+from openvino_xai.tail.target import All, AtRunTime, Likeness, Pick, Targets, parse_pick
 
 CHOOSY = "abs_cam"  # the method that can be told how many channels it asks about
 
@@ -47,6 +47,7 @@ class Request:
         kernel: str = "gaussian",
         gate: bool = False,
         channels: int | None = None,
+        similarity: str | None = None,
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
         words: list[tuple[str, str | None, Iterable[str]]] = [
@@ -55,6 +56,7 @@ class Request:
             ("scale", scale, SCALES),
             ("plan", plan, PLANS),
             ("kernel", kernel, KERNELS),
+            ("similarity", similarity, MEASURES),
         ]
         for word, value, expected in words:
             if value is not None and value not in expected:
@@ -63,8 +65,15 @@ class Request:
         size = None if grid is None else rows_and_columns("grid", grid)
         per_class = method is not None and METHODS[method].per_class
         pick = parse_pick(targets if targets is not None else "top:1" if per_class else "all")
-        if gate and isinstance(pick, AtRunTime):
-            raise InputError("a gate says which images are explained, and `asked` which class of all of them: one of both")
+        if isinstance(pick, Likeness):
+            pick = _likeness(score, method, similarity)
+        elif similarity is not None:
+            raise InputError(
+                f"similarity is '{similarity}', which is for vectors alone: leave it out, or ask for targets vector",
+                options=("similarity", "targets"),
+            )
+        if gate and isinstance(pick, (AtRunTime, Likeness)):
+            raise InputError(f"a gate says which images are explained, and `{pick}` what of all of them: one of both")
         return cls(
             method,
             cast("Score | None", score),
@@ -76,6 +85,18 @@ class Request:
             gate,
             channels,
         )
+
+
+def _likeness(score: str | None, method: str | None, similarity: str | None) -> Likeness:
+    """A pick of vectors. Raises InputError for a score that vectors have not, or a method that takes another similarity."""
+    if score is not None:
+        raise InputError(f"score '{score}' is for classes: a vector has a similarity in its place", options=("similarity",))
+    measure = similarity or "cosine"
+    if measure == "cosine" and method is not None and METHODS[method].linear:
+        raise InputError(
+            f"{method} is for what is linear in the features, as dot is and a cosine is not", options=("similarity",)
+        )
+    return Likeness(cast(Measure, measure))
 
 
 def check_channels(channels: int | None, method: str | None) -> None:

@@ -28,7 +28,7 @@ from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
-from openvino_xai.tail.target import Columns, Target
+from openvino_xai.tail.target import Columns, Selection, Target
 from openvino_xai.tail.walk import between, forward, refused, reverse
 
 DIFFERENTIATED = "differentiated"
@@ -48,11 +48,11 @@ class Adjoint:
 
 
 class Backward:
-    """The derivatives of `columns` of a `target` by the values of a `cut`, for `batch` images.
+    """The derivatives of a `selection` of a `target` by the values of a `cut`, for `batch` images.
 
     Rules that need values of the forward pass read the model's own. If it is `apart`, they read values that are computed once
     more from the cut on: a runtime that fuses the model's own would fuse them no more, and return other scores. `forward` has
-    values to read instead, for a number of `copies` of each image; `columns` are then those of the copies.
+    values to read instead, for a number of `copies` of each image; the `selection` is then that of the copies.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class Backward:
         trace: Trace,
         cut: Sequence[Value],
         target: Target,
-        columns: Columns,
+        selection: Selection,
         *,
         batch: Size,
         apart: bool = False,
         copies: int = 1,
         forward: Mapping[Value, Value] | None = None,
     ) -> None:
-        self.graph, self.xp, self.batch, self.columns = graph, trace, batch, columns
+        self.graph, self.xp, self.batch, self._selection = graph, trace, batch, selection
         self._cut, self._end, self._target = tuple(cut), target.read, target
         self._nodes = between(graph, set(cut), self._end)
         self.items = batch * copies
@@ -113,9 +113,15 @@ class Backward:
         return spans
 
     @property
+    def columns(self) -> Columns:
+        """The columns that are selected, where adjoints are by class."""
+        assert isinstance(self._selection, Columns)
+        return self._selection
+
+    @property
     def rows(self) -> Size:
         """B * K, or B * S * K for S copies."""
-        return self.items * self.columns.count
+        return self.items * self._selection.count
 
     def shape(self, value: Value, span: Span, by_class: bool) -> Shape:
         """The shape of a value with rows in place of images: one for each class, or for each class of each image."""
@@ -131,7 +137,7 @@ class Backward:
 
     def _spread(self, value: Value, span: Span) -> Value:
         """[..., B * K, ...] of [..., B, ...]: each image, once for each of its classes."""
-        shape, count = shape_of(value), self.columns.count
+        shape, count = shape_of(value), self._selection.count
         if count == 1 or span.length(shape) != self.items:
             return value
         ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
@@ -143,7 +149,7 @@ class Backward:
         """The adjoint with a row for each class of each image."""
         if not adjoint.by_class:
             return adjoint
-        xp, axis, columns = self.xp, adjoint.span.axis, self.columns
+        xp, axis, columns = self.xp, adjoint.span.axis, self.columns  # only columns make adjoints by class
         # the seed for all columns is a square, total x total: rows of it are computed, and not taken from it
         if adjoint.value is self._seed.value and columns.of_each_image:
             return replace(adjoint, value=self._picked_by_image(adjoint.value), by_class=False)
@@ -180,10 +186,16 @@ class Backward:
 
     @cached_property
     def _seed(self) -> Adjoint:
-        """[T, total, ...]: the derivative of each column of the end by the end, which is 1 at the column itself."""
+        """[T, total, ...]: the derivative of each column of the end by the end, which is 1 at the column itself.
+
+        Or [B * K, ...], where what is selected differs from image to image.
+        """
         xp, end = self.xp, self._end
         # the end of a quantised model may hold bytes, and derivatives are no whole numbers
         dtype = end.dtype if end.dtype is not None and end.dtype.kind == "f" else np.dtype(np.float32)
+        if not isinstance(self._selection, Columns):
+            seed = self._selection.seed_of_rows(xp, self.rows, dtype)
+            return Adjoint(xp.reshape(seed, (self.rows, *shape_of(end)[1:])), FIRST, False)
         seed = self.columns.seed(xp, dtype)
         return Adjoint(xp.reshape(seed, (len(self.columns.shared), *shape_of(end)[1:])), FIRST, True)
 
@@ -289,9 +301,9 @@ class _Step:
 
     def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
         """What a product of the seed and weights is: an item of the weights for each row; None if `g` is not the seed."""
-        columns = self._backward.columns
         if not self._by_class or not self._backward.is_seed(g):
             return None
+        columns = self._backward.columns
         rank = len(shape_of(weights))
         first = self.xp.permute_dims(weights, (axis, *(a for a in range(rank) if a != axis)))
         identity = np.array_equal(columns.shared, np.arange(columns.total))

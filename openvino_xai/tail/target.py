@@ -1,20 +1,22 @@
 """What is explained: which of a model's scores, where they are read, and what squashes them.
 
-A `Target` answers whoever needs to know: the forward way (`scores_of`), reverse mode (`adjoint`), class slicing (`slice`), the
-reference in NumPy (`reference`), the record, and the second axis of maps. Which scores are explained is a `Pick`, one of a few
-small records. `Columns` are a pick once a graph says where its ids come from.
+A `Target` answers whoever needs to know: the forward way (`scores_of`), reverse mode (`adjoint`), class slicing
+(`slice`), the reference in NumPy (`reference`), the record, and the second axis of maps. Which scores are explained is a
+`Pick`, one of a few small records. A `Selection` is a pick once a graph says where it comes from.
+
+A task is a target in a file of its own: classes here, others in `tasks`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, WANTED
+from openvino_xai.contract import CLASS, VECTOR_TARGETS, WANTED, Measure
 from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Size
@@ -62,21 +64,32 @@ class AtRunTime:
         return "asked"
 
 
-Pick: TypeAlias = "All | Ids | TopK | AtRunTime"
+@dataclass(frozen=True)
+class Likeness:
+    """The likeness of the model's vector to one of each image, which an input tells."""
+
+    measure: Measure = "cosine"
+
+    def __str__(self) -> str:
+        return VECTOR_TARGETS
+
+
+Pick: TypeAlias = "All | Ids | TopK | AtRunTime | Likeness"
 Targets: TypeAlias = "str | int | Sequence[int] | Pick"
+NAMED: dict[str, Pick] = {str(pick): pick for pick in (All(), AtRunTime(), Likeness())}
 
 
 def parse_pick(targets: Targets) -> Pick:
-    """A pick from `all`, `top:K`, `asked`, `ID,ID,...`, or the ids themselves. Raises InputError."""
-    if isinstance(targets, (All, Ids, TopK, AtRunTime)):
+    """A pick from `all`, `top:K`, `asked`, `vector`, `ID,ID,...`, or the ids themselves. Raises InputError."""
+    if isinstance(targets, (All, Ids, TopK, AtRunTime, Likeness)):
         return targets
     if isinstance(targets, str):
-        if targets in ("all", "asked"):
-            return All() if targets == "all" else AtRunTime()
+        if targets in NAMED:
+            return NAMED[targets]
         if match := re.fullmatch(r"top:([1-9]\d*)", targets):
             return TopK(int(match[1]))
         if not re.fullmatch(r"\d+(,\d+)*", targets):
-            raise InputError(f"targets '{targets}' are not understood: all, top:K, asked or ID,ID,... is expected")
+            raise InputError(f"targets '{targets}' are not understood: all, top:K, asked, vector or ID,ID,... is expected")
         targets = [int(item) for item in targets.split(",")]
     ids = (targets,) if isinstance(targets, int) else tuple(targets)
     if len(set(ids)) != len(ids) or not ids:
@@ -102,8 +115,91 @@ def count_of(pick: Pick, classes: int) -> int:
             return len(ids)
         case TopK(k):
             return k
-        case AtRunTime():
+        case AtRunTime() | Likeness():
             return 1
+
+
+class Selection(Protocol):
+    """What a pick comes to in a graph, for each image of a batch."""
+
+    @property
+    def count(self) -> int:
+        """K, of each image."""
+
+    @property
+    def inputs(self) -> Mapping[str, Value]:
+        """The inputs that tell it, where a run does, by name."""
+
+    def repeated(self, xp: Trace, batch: Size, copies: int) -> Selection:
+        """The same for a number of copies of each image."""
+
+    def seed_of_rows(self, xp: Trace, rows: Size, dtype: Any) -> Value:
+        """[B * K, ...]: the derivative of each score by the end's value, before anything squashes it."""
+
+
+class Target(Protocol):
+    """Which scores of a model are explained, and what each of those who compute with them needs to know."""
+
+    @property
+    def scores(self) -> Scores:
+        """What is read of the model."""
+
+    @property
+    def read(self) -> Value:
+        """The value that holds what is explained: the end of the tail."""
+
+    @property
+    def scale(self) -> str:
+        """What a score is at last, as `logit` or `cosine`."""
+
+    @property
+    def count(self) -> int:
+        """K, the length of the second axis of maps."""
+
+    def as_probability(self) -> Target:
+        """The same, on a scale that images which cover each other share."""
+
+    def record(self) -> dict[str, str]:
+        """What a hook's record tells of it."""
+
+    def selection(self, xp: Trace, batch: Size) -> Selection:
+        """Where what it picks comes from, for `batch` images."""
+
+    def outputs(self, selection: Any) -> dict[str, Value]:
+        """The outputs that tell what maps are of, where no client knows it."""
+
+    def slice(self, selection: Any) -> Columns | None:
+        """The columns that a tail may compute alone; None where it needs all, or all are explained."""
+
+    def scores_of(self, xp: Trace, y: Value, selection: Any, sizes: tuple[Size, Size], *, is_slice: bool = False) -> Value:
+        """[B, N, K], f32: the scores of the end's value [B * N, ...], or of a slice; `sizes` are (B, N)."""
+
+    @property
+    def squash(self) -> str:
+        """What has yet to squash the value that is read, which `adjoint` differentiates: `logit` for nothing."""
+
+    def adjoint(self, xp: Trace, y: Value, g: Value) -> Value:
+        """[R, ...]: the derivative by the end's value `y`, where `g` is the derivative ahead of what squashes it."""
+
+    def reference(self, y: np.ndarray, beside: Mapping[str, np.ndarray]) -> np.ndarray:
+        """[B, J], f64: the scores of all J that could be picked, of what a run returned as the end's value [B, ...].
+
+        `beside` has what the hook reads beside the image, as `examples` gives it.
+        """
+
+    def examples(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What a hook may be given beside images to verify it, by the names of inputs, for the `outputs` of the plain model."""
+
+    def explained(
+        self, outputs: Mapping[str, np.ndarray], hooked: Mapping[str, np.ndarray], beside: Mapping[str, np.ndarray]
+    ) -> list[list[tuple[int, int]]]:
+        """For each image the maps as (index, column of the reference), those ahead that matter most.
+
+        `outputs` are the plain model's, `hooked` those with the maps, and `beside` what the hook reads beside the image.
+        """
+
+    def alone(self, columns: Sequence[int]) -> Pick:
+        """A pick of some columns of the reference, in this order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +212,11 @@ class Columns:
     total: int
     ids: Array = None
     input: Value | None = None
+
+    @property
+    def inputs(self) -> Mapping[str, Value]:
+        """The input, by its name."""
+        return {} if self.input is None else {WANTED: self.input}
 
     @property
     def count(self) -> int:
@@ -164,7 +265,7 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class ClassTarget:
     """`pick` of the `scores` of a model, each read as `score` says."""
 
     scores: Scores
@@ -172,7 +273,7 @@ class Target:
     score: Score
 
     @classmethod
-    def of(cls, scores: Scores, pick: Pick, score: Score) -> Target:
+    def of(cls, scores: Scores, pick: Pick, score: Score) -> ClassTarget:
         """The target; of a single class, a softmax would always be 1, and it is read through a sigmoid."""
         return cls(scores, pick, "sigmoid" if scores.classes == 1 and score == "softmax" else score)
 
@@ -196,16 +297,16 @@ class Target:
         """T, the length of the second axis of maps."""
         return count_of(self.pick, self.scores.classes)
 
-    def as_probability(self) -> Target:
+    def as_probability(self) -> ClassTarget:
         """The same classes, read as probabilities."""
-        return Target.of(self.scores, self.pick, "sigmoid" if self.score == "sigmoid" else "softmax")
+        return ClassTarget.of(self.scores, self.pick, "sigmoid" if self.score == "sigmoid" else "softmax")
 
     def record(self) -> dict[str, str]:
         """What a hook's record tells of it."""
         scores = {"score": self.scale, "scores": self.scores.name, "output": self.scores.scale}
         return {**scores, "targets": str(self.pick)}
 
-    def columns(self, xp: Trace, batch: Size) -> Columns:
+    def selection(self, xp: Trace, batch: Size) -> Columns:
         """Where the ids of its classes come from, for `batch` images."""
         classes = self.scores.classes
         match self.pick:
@@ -219,6 +320,10 @@ class Target:
             case AtRunTime():
                 column = Value(WANTED, (batch,), np.dtype(np.int64))
                 return Columns(classes, xp.reshape(column, (batch, 1)), column)
+            case Likeness():
+                raise InputError(
+                    f"'{self.scores.name}' is read as class scores, and targets are 'vector': classes are expected"
+                )
 
     def outputs(self, columns: Columns) -> dict[str, Value]:
         """The output that tells the classes of maps, where no client knows them."""
@@ -254,10 +359,44 @@ class Target:
             case "logit":
                 return g
 
-    def reference(self, y: np.ndarray) -> np.ndarray:
+    def reference(self, y: np.ndarray, beside: Mapping[str, np.ndarray]) -> np.ndarray:
         """[B, K], f64: the scores of all classes of what a run returned as the end's value [B, K, ...]."""
         flat = y.astype(np.float64).reshape(len(y), self.scores.classes)
         return np.asarray(_squashed(numpy_namespace(), flat, self.squash, axis=1))
+
+    def examples(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The class that a hook may be asked for: the most probable of every other image, the least of those between."""
+        if not isinstance(self.pick, AtRunTime):
+            return {}
+        order = np.argsort(-self._flat(outputs), axis=1)
+        return {WANTED: np.where(np.arange(len(order)) % 2, order[:, -1], order[:, 0]).astype(np.int64)}
+
+    def explained(
+        self, outputs: Mapping[str, np.ndarray], hooked: Mapping[str, np.ndarray], beside: Mapping[str, np.ndarray]
+    ) -> list[list[tuple[int, int]]]:
+        """For each image the maps as (index, class), the most probable ahead."""
+        flat = self._flat(outputs)
+        ids: Iterable[Iterable[int]]
+        match self.pick:
+            case TopK():
+                ids = hooked[CLASS]
+            case AtRunTime():
+                ids = beside[WANTED][:, None]
+            case Ids(some):
+                ids = [some] * len(flat)
+            case _:
+                ids = [range(flat.shape[1])] * len(flat)
+        pairs = [[(index, int(k)) for index, k in enumerate(row)] for row in ids]
+        return [sorted(row, key=lambda pair: -flat[image, pair[1]]) for image, row in enumerate(pairs)]
+
+    def alone(self, columns: Sequence[int]) -> Pick:
+        """Some classes."""
+        return Ids(tuple(columns))
+
+    def _flat(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """[B, K], f64: the scores that the model returned."""
+        scores = outputs[self.scores.name]
+        return scores.reshape(len(scores), -1).astype(np.float64)
 
 
 def _squashed(xp: Any, y: Array, squash: Score, *, axis: int) -> Any:

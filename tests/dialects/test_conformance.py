@@ -43,7 +43,7 @@ CALLS: dict[str, list[Call]] = {  # each word with its operands
     },
     **{
         word: [(lambda xp, x, word=word: getattr(xp, word)(x), (HALVES + shift,))]
-        for word, shift in (("exp", 0), ("sqrt", 3), ("tanh", 0), ("round", 0), ("sigmoid", 0), ("erf", 0))
+        for word, shift in (("exp", 0), ("log", 3), ("sqrt", 3), ("tanh", 0), ("round", 0), ("sigmoid", 0), ("erf", 0))
     },
     **{
         word: [

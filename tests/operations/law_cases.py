@@ -139,6 +139,7 @@ CASES: dict[str, list[AnyCase]] = {
     "max_pool": [
         Case("y = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)", "double[2,3,4,6] a"),
         Case("y = MaxPool<kernel_shape=[4,6]>(a)", "double[2,3,4,6] a"),
+        Case("y = MaxPool<kernel_shape=[2,2], strides=[1,2], ceil_mode=1>(a)", "double[2,3,4,6] a"),
     ],
     "quantize": [Case("y = QuantizeLinear(a, s, z)", "double[2,3] a", "float s = {0.1}, uint8 z = {20}")],
     "dequantize": [by_meaning("dequantize", (2, 3), (), (), attributes={"axis": 1})],

@@ -19,7 +19,7 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
 from openvino_xai.locate.scores import Scores
 from openvino_xai.tail.reverse_mode import Backward
-from openvino_xai.tail.target import All, Columns, Score, Target
+from openvino_xai.tail.target import All, ClassTarget, Columns, Score
 
 STEP = 1e-6
 SHAPE = (4, 6, 8)  # [C, H, W] of the image, and of the features `x` that gradients are taken at
@@ -81,6 +81,7 @@ GELU = {
     "steep": number(0.7978845608),
 }
 SPREAD = "strides=[2, 1], dilations=[1, 2], output_padding=[1, 0]"  # of a turned convolution
+PYRAMID = "kernel_shape=[5, 5], pads=[2, 2, 2, 2]"
 GROUPS = normal(4, 3, 2, 2)
 UNARY = {
     "relu": "Relu(x)",
@@ -209,6 +210,9 @@ CASES |= {
     "max pool": Case("y = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(x)", 4 * 12),
     "max pool, overlapping": Case("y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]>(x)", 4 * 12),
     "max pool behind a relu": Case("r = Relu(x) y = MaxPool<kernel_shape=[3, 2], strides=[1, 2], pads=[1, 0, 1, 0]>(r)", 96),
+    "max pools, one behind the other": Case(
+        f"p = MaxPool<{PYRAMID}>(x) q = MaxPool<{PYRAMID}>(p) y = Concat<axis=1>(x, p, q)", 3 * 4 * 48
+    ),
     "average pool": Case("y = AveragePool<kernel_shape=[2, 4], strides=[2, 4]>(x)", 4 * 6),
     "average pool, padded": Case("y = AveragePool<kernel_shape=[3, 3], strides=[2, 1], pads=[1, 1, 1, 1]>(x)", 96),
     "average pool, padding counts": Case(
@@ -362,7 +366,7 @@ def gradient(deployed: Deployed, columns: Columns, trace: Trace, score: Score = 
     """The gradient [B, K, C, H, W] of a score by `x`, as nodes of the trace."""
     cut, end = value_called(deployed, "x"), deployed.graph.outputs["logits"]
     assert cut.shape is not None
-    target = Target(Scores("logits", end, CLASSES, None), All(), score)
+    target = ClassTarget(Scores("logits", end, CLASSES, None), All(), score)
     back = Backward(deployed.graph, trace, (cut,), target, columns, batch=cut.shape[0])
     array = trace.broadcast_to(back.gradients()[0], (back.rows, *cut.shape[1:]))
     return trace.reshape(array, (cut.shape[0], columns.count, *cut.shape[1:]))

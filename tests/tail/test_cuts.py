@@ -22,7 +22,7 @@ from openvino_xai.surgery.plan.hook import Plan, plan
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.verify.hook import verify_hook
 from openvino_xai.tail.reverse_mode import Backward
-from openvino_xai.tail.target import All, Target
+from openvino_xai.tail.target import All, ClassTarget
 
 # two levels, `f` of 6 x 8 cells and `g` of 3 x 4; neither alone separates the image from the scores
 BODY = """c = Conv<pads=[1,1,1,1]>(image, w0) f = Relu(c) d = Conv<strides=[2,2], pads=[1,1,1,1]>(c, w1) g = Relu(d)
@@ -92,8 +92,8 @@ def test_gradients_by_each_value_are_slopes(dialect: str) -> None:
     original = open_model(in_dialect(model("convolution, pools", 2), dialect))
     here, twin, trace = location(original), original.twin(), Trace()
     there = here.within(twin.graph)
-    target, cut = Target.of(there.scores, All(), "logit"), [part.value for part in there.layer.cut]
-    back = Backward(twin.graph, trace, cut, target, target.columns(trace, 2), batch=2)
+    target, cut = ClassTarget.of(there.scores, All(), "logit"), [part.value for part in there.layer.cut]
+    back = Backward(twin.graph, trace, cut, target, target.selection(trace, 2), batch=2)
     outputs = {
         f"by_{index}": trace.broadcast_to(gradient, (back.rows, *shape_of(item)[1:]))
         for index, (item, gradient) in enumerate(zip(cut, back.gradients(), strict=True))

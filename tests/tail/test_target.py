@@ -14,7 +14,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.trace import Trace
 from openvino_xai.locate.scores import Scores
-from openvino_xai.tail.target import All, AtRunTime, Ids, Pick, Score, Target, TopK, count_of, parse_pick, refuse_unknown
+from openvino_xai.tail.target import All, AtRunTime, ClassTarget, Ids, Pick, Score, TopK, count_of, parse_pick, refuse_unknown
 
 BATCH, COPIES, CLASSES = 2, 3, 5
 PICKS: dict[str, Pick] = {"all": All(), "3,0": Ids((3, 0)), "top:2": TopK(2), "asked": AtRunTime()}
@@ -66,52 +66,52 @@ def test_what_is_no_pick_is_refused() -> None:
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("word", PICKS)
 def test_what_is_computed_is_the_reference(word: str, score: Score) -> None:
-    target, trace = Target.of(scores(), PICKS[word], score), Trace()
-    columns = target.columns(trace, BATCH)
+    target, trace = ClassTarget.of(scores(), PICKS[word], score), Trace()
+    columns = target.selection(trace, BATCH)
     y = Value("y", (BATCH * COPIES, CLASSES), np.dtype(np.float64), native="y")
     rows = target.scores_of(trace, y, columns, (BATCH, COPIES))
     assert rows.shape == (BATCH, COPIES, columns.count)
     inputs = {y: Y, target.scores.value: PLAIN}
     if columns.input is not None:
         inputs[columns.input] = QUESTION
-    true = target.reference(Y).reshape(BATCH, COPIES, CLASSES)
+    true = target.reference(Y, {}).reshape(BATCH, COPIES, CLASSES)
     values = computed(trace.nodes, inputs, {})[rows]
     np.testing.assert_allclose(values, np.take_along_axis(true, picked(PICKS[word])[:, None], axis=2), rtol=1e-5)
 
 
 @pytest.mark.parametrize("score", SCORES)
 def test_its_adjoint_is_the_slope_of_the_reference(score: Score) -> None:
-    target, trace = Target.of(scores(), All(), score), Trace()
+    target, trace = ClassTarget.of(scores(), All(), score), Trace()
     y, g = (Value(name, Y.shape, np.dtype(np.float64), native=name) for name in "yg")
     weights, step = np.random.default_rng(7).normal(size=Y.shape), 1e-6
     adjoint = target.adjoint(trace, y, g)
     gradient = weights if adjoint is g else computed(trace.nodes, {y: Y, g: weights}, {})[adjoint]
     for k in range(CLASSES):
         moved = np.where(np.arange(CLASSES) == k, step, 0)
-        slope = ((target.reference(Y + moved) - target.reference(Y - moved)) * weights).sum(axis=1) / (2 * step)
+        slope = ((target.reference(Y + moved, {}) - target.reference(Y - moved, {})) * weights).sum(axis=1) / (2 * step)
         np.testing.assert_allclose(gradient[:, k], slope, atol=1e-8)
 
 
 def test_a_slice_is_taken_where_no_score_needs_the_others() -> None:
     for pick in PICKS.values():
         for score in SCORES:
-            target = Target.of(scores(), pick, score)
-            columns = target.columns(Trace(), BATCH)
+            target = ClassTarget.of(scores(), pick, score)
+            columns = target.selection(Trace(), BATCH)
             assert (target.slice(columns) is None) == (score == "softmax" or pick == All())
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_a_model_that_squashes_is_read_behind_or_ahead_of_it(activation: Score) -> None:
-    of_logits = Target.of(scores(activation=activation), All(), "logit")
+    of_logits = ClassTarget.of(scores(activation=activation), All(), "logit")
     assert (of_logits.read.name, of_logits.squash, of_logits.scale) == ("logits", "logit", "logit")
     for score in ("softmax", "sigmoid"):
-        target = Target.of(scores(activation=activation), All(), score)
+        target = ClassTarget.of(scores(activation=activation), All(), score)
         assert (target.read.name, target.squash, target.scale) == ("probabilities", "logit", activation)
 
 
 def test_one_class_is_read_through_a_sigmoid() -> None:
-    assert Target.of(scores(1), All(), "softmax").squash == "sigmoid"
-    assert Target.of(scores(1), All(), "logit").as_probability().squash == "sigmoid"
+    assert ClassTarget.of(scores(1), All(), "softmax").squash == "sigmoid"
+    assert ClassTarget.of(scores(1), All(), "logit").as_probability().squash == "sigmoid"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

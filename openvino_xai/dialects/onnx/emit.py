@@ -54,6 +54,7 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "greater": _plain("Greater"),
     "where": _plain("Where"),
     "exp": _plain("Exp"),
+    "log": _plain("Log"),
     "sqrt": _plain("Sqrt"),
     "tanh": _plain("Tanh"),
     "erf": _plain("Erf"),

@@ -47,6 +47,7 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "greater": lambda node, a, b: opset.greater(a, b),
     "where": lambda node, condition, a, b: opset.select(condition, a, b),
     "exp": lambda node, x: opset.exp(x),
+    "log": lambda node, x: opset.log(x),
     "sqrt": lambda node, x: opset.sqrt(x),
     "tanh": lambda node, x: opset.tanh(x),
     "erf": lambda node, x: opset.erf(x),

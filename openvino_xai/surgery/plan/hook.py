@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from openvino_xai.contract import MAP, WANTED
+from openvino_xai.contract import MAP
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product
@@ -81,11 +81,9 @@ def _plan(location: Location, decision: Decision) -> Plan:
     if shape_of(saliency)[2] != site.classes:  # one map for all
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
-    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(site.columns)}
+    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(site.selection)}
     ends = [*outputs.values(), *site.splices.values()]
-    ids = site.columns.input
-    inputs = {} if ids is None else {WANTED: ids}
-    return Plan(graph, needed(trace.nodes, ends), outputs, inputs, splices=site.splices)
+    return Plan(graph, needed(trace.nodes, ends), outputs, site.selection.inputs, splices=site.splices)
 
 
 def needed(nodes: Sequence[Node], outputs: Iterable[Value]) -> tuple[Node, ...]:

@@ -39,7 +39,7 @@ class PlannedSite:
                 raise PlanError(f"{named} has its batch on axis {part.place.batch}; axis 0 is expected")
         self.batch: Size = shape_of(location.layer.value)[0]
         self.grid = decision.grid
-        self.columns = self._target.columns(trace, self.batch)
+        self.selection = self._target.selection(trace, self.batch)
         self.splices: Mapping[tuple[Node, int], Value] = {}  # of the tail, once scores were asked of it
 
     @property
@@ -80,7 +80,7 @@ class PlannedSite:
             self._trace,
             (self._layer.value,),
             self._target,
-            self.columns.repeated(self._trace, self.batch, copies),
+            self.selection.repeated(self._trace, self.batch, copies),
             batch=self.batch,
             apart=self._decision.isolated,
             copies=copies,
@@ -151,7 +151,7 @@ class PlannedSite:
         covered = xp.multiply(xp.reshape(image, (self.batch, 1, *shape)), xp.reshape(large, (self.batch, count, *sizes)))
         target, rows = self._target.as_probability(), Rows(xp.reshape(covered, (self.batch * count, *shape)))
         end = replayed(self._graph, xp, {image: rows}, target.read)[target.read]
-        return target.scores_of(xp, end.value, self.columns, (self.batch, count))
+        return target.scores_of(xp, end.value, self.selection, (self.batch, count))
 
     def _image(self) -> tuple[Value, Place, int, int]:
         """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
@@ -212,7 +212,7 @@ class PlannedSite:
         isolated, lazy = self._decision.isolated or self._decision.gate != "off", self._decision.plan == "lazy"
         rules = CellRules(self._graph, self._trace, self.batch, mask)
         tail = Tail(self._graph, self._trace, self._target.read, rules, lazy=lazy, apart=isolated)
-        end = tail.run(start, self._target.slice(self.columns))
+        end = tail.run(start, self._target.slice(self.selection))
         self.splices = end.splices
         return self._read(end, mask.count)
 
@@ -241,7 +241,7 @@ class PlannedSite:
         if beside_cells is not None:
             start = {value: self._in_cells(mask.masks, beside_cells)}
         start.update({part.value: self._for_each(part.value, copies) for part in self._layer.cut[1:]})
-        return self._read(tail.run(start, self._target.slice(self.columns)), copies)
+        return self._read(tail.run(start, self._target.slice(self.selection)), copies)
 
     def _in_cells(self, masks: Value, beside: np.ndarray) -> Rows:
         """The layer's value once for every mask, with the channels in `masks` [B, M, C]; tokens that are no cells keep all."""
@@ -265,4 +265,4 @@ class PlannedSite:
             name = self._target.scores.name
             raise PlanError(f"output '{name}' has its batch on axis {span.axis}; axis 0 is expected, alone")
         sizes = (self.batch, masks)
-        return self._target.scores_of(self._trace, end.rows.value, self.columns, sizes, is_slice=end.is_slice)
+        return self._target.scores_of(self._trace, end.rows.value, self.selection, sizes, is_slice=end.is_slice)

@@ -16,14 +16,20 @@ from openvino_xai.hooks import SCALES
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
+from openvino_xai.surgery.rows.levels import ClassLevels
 from openvino_xai.surgery.rows.site import PlannedRowSite
-from openvino_xai.tail.rows.pick import RowsAtRunTime, TopBoxes, batch_of, probabilities, wanted_rows
+from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes, batch_of, probabilities, wanted_rows
 from openvino_xai.tail.rows.reverse_mode import Picked
 
 
 def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
     """The plan that explains a location as it was decided. Raises PlanError, naming the node in the way."""
     trace = Trace()
+    if isinstance(decision.pick, EveryClass):
+        site_of_classes = ClassLevels(trace, location.table, lambda head: tapped(trace, head))
+        maps = _scaled(trace, decision.traits.hook(trace, site_of_classes), decision.scale, None)
+        return Plan(location.graph, needed(trace.nodes, [maps]), {MAP: maps})
     picked, there, outputs, inputs = _picked(trace, location, decision)
     site = PlannedRowSite(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
     maps = _scaled(trace, decision.traits.hook(trace, site), decision.scale, there)

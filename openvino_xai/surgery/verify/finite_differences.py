@@ -40,7 +40,7 @@ def step_along(
     """
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
     images, here = range(len(features)), scores_at(features)
-    scale = np.abs(here).max(axis=1) if reads == "logit" else (here * (1 - here))[images, classes]
+    scale = (here * (1 - here))[images, classes] if reads in ("softmax", "sigmoid") else np.abs(here).max(axis=1)
     scale = np.maximum(scale, SMALLEST)
     rng = np.random.default_rng(2)
     flat = (len(features), -1)

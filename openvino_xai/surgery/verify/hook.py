@@ -7,13 +7,13 @@ Where gradients are read, they are held to differences of the original scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, GATE, MAP, WANTED, Scale
+from openvino_xai.contract import CLASS, GATE, MAP, Scale
 from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
@@ -24,7 +24,6 @@ from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.verify.ingredients import hold_parts
 from openvino_xai.surgery.verify.masks import Definition, Reference, worst
 from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
-from openvino_xai.tail.target import All, AtRunTime, Ids, TopK
 
 MAPS = 3  # maps of an image that are held to the definition
 CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
@@ -84,7 +83,8 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
             "its weights what they should be?"
         )
     batch = len(plain[scores.name])
-    extra = {**_gate(decision, np.ones(batch, bool)), **_wanted(decision, plain[scores.name])}
+    original = replace(original, beside=original.target.examples(plain))
+    extra = {**_gate(decision, np.ones(batch, bool)), **original.beside}
     new = running({**inputs, **extra})
     same_outputs(plain, new, runtime)
     if decision.gate != "off":
@@ -94,7 +94,8 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     maps = new[MAP]
     _declared(maps, decision, batch)
-    chosen = _chosen_maps(plain[scores.name], new, decision)
+    explained = original.target.explained(plain, new, original.beside)
+    chosen = [[*pairs[: MAPS - 1], *pairs[MAPS - 1 :][-1:]] for pairs in explained]  # those that matter most, and the least
     quantised = is_quantised(original.model.graph)
     if decision.traits.masks == "nothing":
         cells, difference = hold_parts(original, inputs, maps, chosen, quantised=quantised)
@@ -114,14 +115,6 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
 
 def _gate(decision: Decision, gates: np.ndarray) -> dict[str, np.ndarray]:
     return {GATE: gates} if decision.gate != "off" else {}
-
-
-def _wanted(decision: Decision, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """The class that is asked for: the most probable one of every other image, the least of those between."""
-    if not isinstance(decision.pick, AtRunTime):
-        return {}
-    order = np.argsort(-scores.reshape(len(scores), -1).astype(np.float64), axis=1)
-    return {WANTED: np.where(np.arange(len(order)) % 2, order[:, -1], order[:, 0]).astype(np.int64)}
 
 
 def _gates(
@@ -166,25 +159,6 @@ def _declared(maps: np.ndarray, decision: Decision, batch: int) -> None:
         raise VerificationError(f"the maps have shape {list(maps.shape)}; [{batch}, K, {cells[0]}, {cells[1]}] is expected")
     if not np.isfinite(maps).all():
         raise VerificationError("the maps hold values that are not finite")
-
-
-def _chosen_maps(plain: np.ndarray, new: dict[str, np.ndarray], decision: Decision) -> list[list[tuple[int, int]]]:
-    """For each image, `MAPS` of its maps as (index, class): the most probable classes explained, and the least."""
-    explained: Iterable[int]
-    chosen = []
-    for image, row in enumerate(plain.reshape(len(plain), -1)):
-        match decision.pick:
-            case TopK():
-                explained = new[CLASS][image]
-            case AtRunTime():
-                explained = _wanted(decision, plain)[WANTED][image : image + 1]
-            case Ids(ids):
-                explained = ids
-            case All():
-                explained = range(row.size)
-        ranked = sorted(enumerate(explained), key=lambda pair: -float(row[pair[1]]))
-        chosen.append([*ranked[: MAPS - 1], *ranked[MAPS - 1 :][-1:]])
-    return chosen
 
 
 def _compare(maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: Definition, scale: Scale) -> tuple[int, float]:

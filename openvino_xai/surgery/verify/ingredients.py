@@ -22,7 +22,6 @@ from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell, worst
 from openvino_xai.surgery.verify.parts import answers_of, plan_parts
-from openvino_xai.tail.target import Ids
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
 
@@ -42,9 +41,13 @@ def hold_parts(
     """
     ids = sorted({k for pairs in chosen for _, k in pairs})
     grown = original.model.twin()
-    plan = plan_parts(original.location.within(grown.graph), replace(original.decision, pick=Ids(tuple(ids))))
+    plan = plan_parts(original.location.within(grown.graph), replace(original.decision, pick=original.target.alone(ids)))
     emit(plan, grown)
-    twin = original.compiled(grown)
+    running, beside = original.compiled(grown), {name: original.beside[name] for name in plan.inputs}
+
+    def twin(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return running({**images, **beside})
+
     outputs = {name: x if x.dtype.kind in "iu" else x.astype(np.float64) for name, x in twin(inputs).items()}
     answers = answers_of(plan, outputs)
     features = original.probing(read={CUT: original.layer.value})(inputs)[CUT]
@@ -77,7 +80,7 @@ class Question:
 
     original: Reference
     tail: Running
-    twin: Running
+    twin: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
     inputs: Mapping[str, np.ndarray]
     features: np.ndarray
     ids: Sequence[int]
@@ -91,7 +94,8 @@ class Question:
 
     def of_features(self, features: np.ndarray) -> np.ndarray:
         """[B, K]: the scores for other features."""
-        return self.original.target.reference(self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END])
+        y = self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END]
+        return self.original.target.reference(y, self.original.beside)
 
 
 def _channel_scores(question: Question, masks: np.ndarray, answer: np.ndarray) -> Iterator[float]:
@@ -116,7 +120,7 @@ def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> I
         large = question.enlarged(maps[:, mask])
         large = np.expand_dims(large, tuple(axis for axis in range(1, plain.ndim) if axis not in place.cells))
         y = running({**question.inputs, image.name: (plain * large).astype(plain.dtype)})[END]
-        yield float(np.abs(target.reference(y)[:, question.ids] - answer[:, mask]).max())
+        yield float(np.abs(target.reference(y, original.beside)[:, question.ids] - answer[:, mask]).max())
 
 
 def _largest_channels(_question: Question, weights: np.ndarray, indices: np.ndarray) -> Iterator[float]:

@@ -27,12 +27,16 @@ CUT, END = "ovxai_cut", "ovxai_end"  # names of values that are read out or put 
 
 @dataclass(frozen=True)
 class Reference:
-    """The model without a hook, what was decided of the hook at a location of it, and the runtime that is asked."""
+    """The model without a hook, what was decided of the hook at a location of it, and the runtime that is asked.
+
+    `beside` is what the hook is given beside the image, by the names of inputs.
+    """
 
     model: Deployed
     location: Location
     decision: Decision
     runtime: Runtime
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def layer(self) -> Candidate:
@@ -127,7 +131,7 @@ class Definition:
         self._features = {name: (outputs[name], part.place) for name, part in cut.items()}
         self._weighs_neighbours = original.layer.attends and original.decision.kernel == "gaussian"
         self._inputs = inputs
-        self._target = original.target
+        self._target, self._beside = original.target, original.beside
         self._tail = original.probing(read={END: self._target.read}, inputs=values)
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
@@ -136,7 +140,7 @@ class Definition:
         for name, (features, place) in self._features.items():
             weights = np.stack([self._weights(mask, columns, rows, features.shape, place) for mask in masks])
             masked[name] = features * weights.astype(features.dtype)
-        return self._target.reference(self._tail({**self._inputs, **masked})[END])
+        return self._target.reference(self._tail({**self._inputs, **masked})[END], self._beside)
 
     def _weights(self, mask: int, columns: int, rows: int, sizes: tuple[int, ...], place: Place) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""

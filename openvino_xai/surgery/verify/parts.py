@@ -51,7 +51,7 @@ def plan_parts(location: Location, decision: Decision) -> Plan:
     for question, (argument, *results) in spy.answers.items():
         values = trace.astype(argument, np.float32), *results
         outputs.update({f"{question} {index}": value for index, value in enumerate(values)})
-    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs)
+    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, site.selection.inputs)
 
 
 def answers_of(plan: Plan, outputs: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, ...]]:
