@@ -52,10 +52,10 @@ SOURCES = (  # methods with the layers that they explain at; what this version h
     ("hires_cam", "heads"),
     ("reciprocam", "backbone"),
     ("reciprocam", "heads"),
-    ("class_map", "backbone"),
+    ("class_map", "heads"),
 )
 PROBE = "d_rise"
-SLOW = (PROBE, "random")  # maps that are measured on a few boxes
+ON_FEW = (PROBE, "random", "class_probability, heads")  # maps that are measured on a few boxes
 COLUMNS = {
     "pointing_game": "pointing",
     "energy": "energy",
@@ -182,8 +182,8 @@ class Study:
         boxes, done = self.boxes(), self.results()
         few = [box for box in boxes if box.group == "true_positive"][: self.options.few]
         names = [f"{method}, {cut}" for method, cut in self.sources]
-        turns = [(box, [*names, *(name for name in BASELINES if name not in SLOW)]) for box in boxes]
-        turns += [(box, list(SLOW)) for box in few]
+        turns = [(box, [*names, *(name for name in BASELINES if name not in ON_FEW)]) for box in boxes]
+        turns += [(box, list(ON_FEW)) for box in few]
         with self.lines.open("a") as file, Progress() as bar:
             for box, wanted in bar.track(turns, description="measuring boxes"):
                 left = [name for name in wanted if (box.name, name) not in done]
