@@ -13,7 +13,7 @@ from tracing import computed
 
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
-from openvino_xai.tail.windows import Cells, Patch, Window
+from openvino_xai.tail.rows.windows import Cells, Patch, Window
 
 PLACES = 5  # rows, or columns, of a head
 
