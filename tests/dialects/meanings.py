@@ -306,6 +306,7 @@ UNREAD = {  # kinds that cannot be computed from their node, with the part that 
     "detection_output": "that it is one",
     "lrn": "which axes it looks along, and not how far",
     "non_max_suppression": "how boxes are told, and not what is counted and compared",
+    "argmax": "that it is one",
     "top_k": "that it is one",
 }
 

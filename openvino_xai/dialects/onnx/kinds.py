@@ -198,6 +198,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Add": ("add", None),
     "And": ("and", None),
     "Asin": ("asin", None),
+    "ArgMax": ("argmax", None),
     "AveragePool": ("avg_pool", _pool),
     "BatchNormalization": ("batch_norm", _numbers(epsilon=1e-5)),
     "Cast": ("cast", None),

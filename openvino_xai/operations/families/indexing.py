@@ -263,5 +263,6 @@ OPERATIONS = (
     Operation(name="scatter_rows", axes=mixed, macs=each),
     Operation(name="shape", axes=mixed, controls=(0,), macs=nothing),
     Operation(name="size", axes=mixed, controls=(0,), macs=each),
-    Operation(name="top_k", axes=mixed, controls=(1,), macs=each),
+    Operation(name="top_k", axes=mixed, controls=(1,), ranks=True, macs=each),
+    Operation(name="argmax", axes=mixed, ranks=True, macs=each),
 )
