@@ -18,6 +18,7 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels
+from openvino_xai.surgery.rows.own import anchors_of, best_own
 from openvino_xai.surgery.rows.site import PlannedRowSite
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.pick import (
@@ -94,11 +95,19 @@ def _picked(
     match decision.pick:
         case RowsAtRunTime(count):
             index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
-            return _flat(trace, index, label), None, {}, {WANTED_INDEX: index, WANTED: label}
+            inputs = {WANTED_INDEX: index, WANTED: label}
+            if (own := location.rows.own) is not None:
+                index = trace.take_along_axis(anchors_of(trace, own), index, axis=1)
+            return _flat(trace, index, label), None, {}, inputs
         case TopBoxes(count) if location.boxes is not None:
-            best = _selected_among_best(trace, location, count)
+            if (own := location.rows.own) is not None:
+                decoded = location.boxes.decoded(trace, list(location.boxes.read.values()))
+                best, anchor = best_own(trace, own, (own.output, anchors_of(trace, own)), boxes=decoded, count=count)
+            else:
+                best = _selected_among_best(trace, location, count)
+                anchor = best.index
             there = trace.greater(best.index, np.int64(-1))
-            index, label = (trace.maximum(ids, np.int64(0)) for ids in (best.index, best.classes))
+            index, label = (trace.maximum(ids, np.int64(0)) for ids in (anchor, best.classes))
             outputs = {CLASS: best.classes, INDEX: best.index, BOX: best.boxes, SCORE: best.scores}
             return _flat(trace, index, label), there, outputs, {}
         case TopBoxes():
