@@ -62,6 +62,7 @@ def insert(
     similarity: str | None = None,
     cut: str | None = None,
     boxes: str | None = None,
+    mask: str | None = None,
     verify: bool = True,
     runtime: str | None = None,
 ) -> Hooked:
@@ -113,7 +114,9 @@ def insert(
     deployed = open_model(model)
     detector = _detector(deployed, where, targets, of_rows=cut is not None or boxes is not None)
     if detector is not None:
-        of_rows = RowDecision.parse(method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, gate=gate)
+        of_rows = RowDecision.parse(
+            method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, mask=mask, kernel=kernel, grid=grid, gate=gate
+        )
         return insert_rows(detector, of_rows, runtimes_of(deployed, runtime) if verify else (), max_memory)
     asking = partial(
         Request.parse,
