@@ -15,10 +15,12 @@ from openvino_xai.locate.layers import Candidate, CutValue, layer_name
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.rows import Rows
 from openvino_xai.locate.separators import paths_through
+from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.table import data_operands, operation_of
 
 Placed = Mapping[Value, Place]
 NAMES = ("backbone", "heads")
+GROWN = 1.5  # times as many cells: what is enlarged, and not only padded
 
 
 def level_sets(graph: Graph, image: Value, rows: Rows, placed: Placed) -> dict[str, Candidate]:
@@ -126,15 +128,28 @@ def _before_mixing(graph: Graph, heads: Sequence[Value], placed: Placed) -> list
             pending += data_operands(value.producer)
         else:
             cut.append(value)
-    cut = [value for value in cut if value in placed]
+    cut = [_ahead_of_lateral(graph, value, placed) for value in dict.fromkeys(cut) if value in placed]
     return [value for value in cut if not _is_behind(graph, value, [v for v in cut if v is not value], placed)]
 
 
+def _ahead_of_lateral(graph: Graph, value: Value, placed: Placed) -> Value:
+    """What a linear layer of each cell by itself is made of: it belongs to what mixes levels, as in a feature pyramid."""
+    node = value.producer
+    inside = [] if node is None else [operand for _, operand in node.operands if not graph.is_constant(operand)]
+    if node is None or len(inside) != 1 or inside[0] not in placed or placed[inside[0]].grid != placed[value].grid:
+        return value
+    operation = operation_of(node)
+    adds = operation.pointwise and all(index in operation.addends for index in (0, 1)) and len(node.inputs) == 2
+    if not adds and not (operation.weights is not None and node.attributes.get("strides") and is_1x1(node)):
+        return value
+    return _ahead_of_lateral(graph, inside[0], placed)
+
+
 def _enlarges(placed: Placed, operands: Iterable[Value], outputs: Iterable[Value]) -> bool:
-    """Whether more cells come out than the most that went in."""
+    """Whether many more cells come out than the most that went in: a border is no new level."""
     before = [at_one(product(placed[value].grid)) for value in operands if value in placed]
     after = [at_one(product(placed[value].grid)) for value in outputs if value in placed]
-    return bool(before and after) and max(after) > max(before)
+    return bool(before and after) and max(after) > GROWN * max(before)
 
 
 def _is_behind(graph: Graph, value: Value, others: Sequence[Value], placed: Placed) -> bool:
