@@ -54,6 +54,10 @@ _BOXES = (
     "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
     "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner."
 )
+_CUT = (
+    "Detectors: where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "
+    "inputs of the heads: nearly free, and a blob around the middle of the box. By default backbone."
+)
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 ModelPath: TypeAlias = Annotated[
@@ -75,6 +79,7 @@ Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weigh
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
 BoxFormat: TypeAlias = Annotated[str | None, typer.Option("--boxes", help=_BOXES)]
+CutName: TypeAlias = Annotated[str | None, typer.Option("--cut", help=_CUT)]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
 Similarity: TypeAlias = Annotated[str | None, typer.Option("--similarity", help=_SIMILARITY)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
@@ -100,16 +105,22 @@ class LayerOptions:
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
     boxes: BoxFormat = None
+    cut: CutName = None
 
-    def hook_targets(self, targets: str | None) -> str:
-        """What a hook in memory explains: all classes, where they come nearly for nothing, else those asked for; or vectors."""
+    def hook_targets(self, targets: str | None) -> str | None:
+        """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.
+
+        Of a detector, its best boxes, as many as `boxes:N` says; or rows that it is told, as many as `ROW:CLASS,...` names.
+        """
         from openvino_xai.contract import VECTOR_TARGETS
         from openvino_xai.hooks import METHODS
 
-        if targets == VECTOR_TARGETS:
+        if targets in (None, VECTOR_TARGETS) or re.fullmatch(r"boxes:\d+", targets or "", re.ASCII):
             return targets
+        if targets is not None and re.fullmatch(r"\d+:\d+(,\d+:\d+)*", targets, re.ASCII):
+            return f"asked:{targets.count(':')}"
         per_class = self.method in METHODS and METHODS[self.method].per_class
-        return ("asked" if targets == "all" else targets or "top:1") if per_class else "all"
+        return ("asked" if targets == "all" else targets) if per_class else None
 
     def where(self) -> Where:
         """What is said of the model."""

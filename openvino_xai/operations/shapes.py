@@ -137,15 +137,16 @@ def padded(node: Node, content: Contents) -> list[Shape] | None:
 
 
 def windows(node: Node, content: Contents) -> list[Shape] | None:
-    """Open sizes by how many windows fit."""
+    """Open sizes by how many windows fit; with windows that end beyond the padding, where there are none."""
     before, after, a = shape_of(node.operand(0)), shape_of(node.outputs[0]), node.attributes
     if len(before) != len(after):
         return None
     n, sizes = len(before) - 2, list(after)
     for i, (old, new) in enumerate(zip(before[2:], after[2:], strict=True)):
-        if isinstance(new, Dim) and isinstance(old, int) and not a.get("ceil"):
+        if isinstance(new, Dim) and isinstance(old, int):
             reach = (a["kernel"][i] - 1) * a["dilations"][i] + 1
-            sizes[i + 2] = int((old + a["pads"][i] + a["pads"][i + n] - reach) // a["strides"][i] + 1)
+            steps, rest = divmod(old + a["pads"][i] + a["pads"][i + n] - reach, a["strides"][i])
+            sizes[i + 2] = new if rest and a.get("ceil") else int(steps + 1)
     return [tuple(sizes)]
 
 

@@ -30,6 +30,11 @@ class Described:
     info: Mapping[str, str]
 
     @property
+    def score_names(self) -> list[str]:
+        """The outputs that hold the scores: several, where a detector has one for each level."""
+        return self.scores.name.split(",") if self.is_detector else [self.scores.name]
+
+    @property
     def explains_vectors(self) -> bool:
         """Whether the hook explains the likeness of vectors."""
         return task_of(self.record) == "vector"

@@ -12,7 +12,7 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import LayerError, ModelError, NoneRefused, OutputsChanged, OvxaiError, PlanError, TooLarge
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.locate.detector import Detector, as_detector
+from openvino_xai.locate.detector import Detector, as_detector, has_boxes
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Location, Where
@@ -154,10 +154,12 @@ def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_r
     if where.task is not None:
         return None
     try:
-        find_scores(deployed.graph, where.scores)
+        scores = find_scores(deployed.graph, where.scores)
     except ModelError as error:
+        if "scores" in error.options:  # a classifier with several heads is none
+            raise
         return None if tells_pixels(deployed, where) else as_detector(deployed, where, error)
-    return None
+    return Detector.of(deployed, where) if where.scores is None and has_boxes(deployed.graph, scores) else None
 
 
 def tells_pixels(deployed: Deployed, where: Where) -> bool:

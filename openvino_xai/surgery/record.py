@@ -36,7 +36,7 @@ from openvino_xai.locate.scores import find_scores
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.layers import Layer
-from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, parse_row_pick
+from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes, parse_row_pick
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 from openvino_xai.version import __version__
 
@@ -160,13 +160,9 @@ def _refuse_other_rows(graph: Graph, record: Mapping[str, str]) -> None:
         _refuse_other(graph.outputs.get(MAP), MAP, 4, _kinds_of_maps(record), count=int(record["classes"]))
         return
     integers, floats = (np.int64, np.int32), (np.float32,)
-    expected = {
-        MAP: (4, _kinds_of_maps(record)),
-        CLASS: (2, integers),
-        INDEX: (2, integers),
-        BOX: (3, floats),
-        SCORE: (2, floats),
-    }
+    expected: dict[str, tuple[int, tuple[type, ...]]] = {MAP: (4, _kinds_of_maps(record))}
+    if isinstance(pick, TopBoxes):
+        expected |= {CLASS: (2, integers), INDEX: (2, integers), BOX: (3, floats), SCORE: (2, floats)}
     for name, (rank, kinds) in expected.items():
         _refuse_other(graph.outputs.get(name), name, rank, kinds, count=pick.count, counted="boxes")
     if isinstance(pick, RowsAtRunTime):

@@ -59,6 +59,7 @@ SAMPLES: dict[str, Case] = {
         opset=17, t=ints(2, 48, 4), r=ints(2, 1, 48), k=ints(5), o=np.array([0.5], np.float32),
     ),
     "einsum": of('y = Einsum<equation="bchw,wk->bchk">(x, w)', 4 * 6 * 3, w=normal(8, 3)),
+    "gathered by places": of("y = GatherND<batch_dims=1>(x, i)", 3, i=np.array([[[0, 1, 2], [3, 5, 7], [1, 1, 1]]] * 2)),
     "swish": of("y = Swish<alpha=0.7>(x)", opset=24),
     "pooled past its end": of("y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),
     "averaged past its end": of("y = AveragePool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),

@@ -139,6 +139,7 @@ CASES: dict[str, list[AnyCase]] = {
     "max_pool": [
         Case("y = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)", "double[2,3,4,6] a"),
         Case("y = MaxPool<kernel_shape=[4,6]>(a)", "double[2,3,4,6] a"),
+        Case("y = MaxPool<kernel_shape=[2,2], strides=[1,2], ceil_mode=1>(a)", "double[2,3,4,6] a"),
     ],
     "quantize": [Case("y = QuantizeLinear(a, s, z)", "double[2,3] a", "float s = {0.1}, uint8 z = {20}")],
     "dequantize": [by_meaning("dequantize", (2, 3), (), (), attributes={"axis": 1})],
@@ -151,6 +152,16 @@ CASES: dict[str, list[AnyCase]] = {
     "broadcast": [Case("y = Expand(a, x)", "double[3,1] a", "int64[3] x = {2, 1, 4}")],
     "concat": [Case("y = Concat<axis=1>(a, b)", "double[2,3,4] a, double[2,1,4] b")],
     "gather": [Case("y = Gather<axis=1>(a, x)", "double[2,3,4] a", "int64[2] x = {2, -1}")],
+    "gather_nd": [
+        Native(
+            "gather_nd",
+            ((2, 3), (4, 2)),
+            lambda x, i: MEANINGS["gather_nd"]({"batch_dims": 0}, [], x, i),
+            {"batch_dims": 0},
+            (np.float64, np.int64),
+            ((1, np.array([[1, 0], [0, 2], [1, 1], [0, 2]])),),
+        )
+    ],
     "gather_elements": [
         Native(
             "gather_elements",

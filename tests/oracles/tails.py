@@ -81,6 +81,7 @@ GELU = {
     "steep": number(0.7978845608),
 }
 SPREAD = "strides=[2, 1], dilations=[1, 2], output_padding=[1, 0]"  # of a turned convolution
+PYRAMID = "kernel_shape=[5, 5], pads=[2, 2, 2, 2]"
 GROUPS = normal(4, 3, 2, 2)
 UNARY = {
     "relu": "Relu(x)",
@@ -209,6 +210,9 @@ CASES |= {
     "max pool": Case("y = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(x)", 4 * 12),
     "max pool, overlapping": Case("y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]>(x)", 4 * 12),
     "max pool behind a relu": Case("r = Relu(x) y = MaxPool<kernel_shape=[3, 2], strides=[1, 2], pads=[1, 0, 1, 0]>(r)", 96),
+    "max pools, one behind the other": Case(
+        f"p = MaxPool<{PYRAMID}>(x) q = MaxPool<{PYRAMID}>(p) y = Concat<axis=1>(x, p, q)", 3 * 4 * 48
+    ),
     "average pool": Case("y = AveragePool<kernel_shape=[2, 4], strides=[2, 4]>(x)", 4 * 6),
     "average pool, padded": Case("y = AveragePool<kernel_shape=[3, 3], strides=[2, 1], pads=[1, 1, 1, 1]>(x)", 96),
     "average pool, padding counts": Case(

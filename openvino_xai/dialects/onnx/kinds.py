@@ -223,6 +223,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Floor": ("floor", None),
     "Gather": ("gather", _axis(0)),
     "GatherElements": ("gather_elements", _axis(0)),
+    "GatherND": ("gather_nd", lambda graph, node, a: {"batch_dims": a.get("batch_dims", 0)}),
     "Gelu": ("gelu", lambda graph, node, a: {"by_tanh": a.get("approximate", "none") == "tanh"}),
     "Gemm": ("matmul", _gemm),
     "GlobalAveragePool": ("mean", _global_pool),

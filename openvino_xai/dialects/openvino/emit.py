@@ -27,6 +27,12 @@ def _top_k(node: Node, x: ov.Output) -> ov.Output:
     return top.output(1)
 
 
+def _conv(node: Node, x: ov.Output, weights: ov.Output) -> ov.Node:
+    a, n = node.attributes, len(node.attributes["strides"])
+    make = opset.group_convolution if len(weights.get_partial_shape()) == n + 3 else opset.convolution
+    return make(x, weights, a["strides"], a["pads"][:n], a["pads"][n:], a["dilations"])
+
+
 def _conv_transpose(node: Node, x: ov.Output, weights: ov.Output) -> ov.Node:
     a, n = node.attributes, len(node.attributes["strides"])
     grouped = len(weights.get_partial_shape()) == n + 3
@@ -47,9 +53,11 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "greater": lambda node, a, b: opset.greater(a, b),
     "where": lambda node, condition, a, b: opset.select(condition, a, b),
     "exp": lambda node, x: opset.exp(x),
+    "log": lambda node, x: opset.log(x),
     "sqrt": lambda node, x: opset.sqrt(x),
     "tanh": lambda node, x: opset.tanh(x),
     "erf": lambda node, x: opset.erf(x),
+    "conv": _conv,
     "conv_transpose": _conv_transpose,
     "round": lambda node, x: opset.round(x, "half_to_even"),
     "sigmoid": lambda node, x: opset.sigmoid(x),

@@ -1,4 +1,4 @@
-"""What a method of rows is given: the layers of a detector, level by level, with the rows that are explained."""
+"""What a method of rows is given: the layers or the heads of a detector, level by level."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ class RowSite(Protocol):
 
     def repeated(self, maps: Array) -> Array:
         """[B, D, H, W] of the finest layer, of a layer's maps [B, D, h, w]: each cell as often as it is larger."""
+
+
+class ClassSite(Protocol):
+    """The heads of a detector of C classes, level by level, the finest first."""
+
+    def logits(self) -> list[Array]:
+        """For each level [B, C, h, w]: the largest logit of a class among the rows of a cell."""
+
+    def log_odds(self) -> list[Array]:
+        """For each level [B, C, h, w]: the largest log-odds of a class, objectness included, among the rows of a cell."""
+
+    def repeated(self, maps: Array) -> Array:
+        """[B, C, H, W] of the finest level, of a level's maps [B, C, h, w]: each cell as often as it is larger."""
+
+    def resized(self, maps: Array, grid: tuple[int, int]) -> Array:
+        """[B, C, *grid], of a level's maps [B, C, h, w]: linear between the centres of cells."""

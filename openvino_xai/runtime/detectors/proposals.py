@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,12 @@ MOST = 64  # boxes of an image that are explained
 LABELS = re.compile("label|class|cls|categor", re.IGNORECASE)  # what outputs with classes are called
 LISTED_CLASSES = 10**4  # ids that a list of detections may hold, where nobody says how many classes there are
 SHARES = 1.5  # what coordinates stay below that are shares of the image
+LAYOUTS = {  # of tables by their width: where boxes begin, and the columns of scores and labels
+    7: ((3, 2, 1), (1, 6, 5)),
+    6: ((0, 4, 5), (2, 1, 0)),
+}
+Column: TypeAlias = "tuple[str, int | None]"
+ROWS_FIRST = ("detection_boxes",)  # what TensorFlow's detectors call corners that begin with y, as shares of the image
 ORDERED = 0.98  # the share of boxes that have a size
 
 
@@ -66,6 +72,15 @@ def proposing(
             return Listing.of(deployed, where, format_name, running), running
         except ModelError as other:
             raise ModelError(f"{error}; nor do its outputs list boxes: {other}", options=error.options) from other
+
+
+def proposing_rows(
+    deployed: Deployed, where: Where, format_name: str | None, compiled: tuple[str, str]
+) -> tuple[ProposedRows, Running]:
+    """The rows of a model whose hook was taken off, and what runs it. Raises ModelError where their boxes are not found."""
+    detector = Detector.without_hook(deployed, where)
+    rows = ProposedRows.of(detector.rows, detector.boxes(format_name))
+    return rows, deployed.probing(read=rows.read, inputs={}).compile(*compiled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +132,8 @@ class Listing:
     """
 
     boxes: tuple[str, int]
-    score: tuple[str, int | None]
-    label: tuple[str, int | None]
+    score: Column
+    label: Column
     format: Format
     grid: Grid
     classes: int = LISTED_CLASSES
@@ -139,11 +154,11 @@ class Listing:
         rng = np.random.default_rng(0)
         pictures = [rng.random(shape) * peak for peak in (1, 255)]
         runs = [running({image.name: picture.astype(image.dtype)}) for picture in pictures]
-        boxes, score, label = _columns(runs[0])
-        relative = _tail(runs[0][boxes[0]]).shape[1] == 7
-        listing = cls(boxes, score, label, FORMATS["xyxy"], Grid((width, height)))
+        listing = cls(*_columns(runs), FORMATS["xyxy"], Grid((width, height)))
         numbers = np.concatenate([listing._listed(results)[0] for results in runs])
-        return cls(boxes, score, label, _format(numbers, format_name, relative=relative), listing.grid)
+        if format_name is None and listing.boxes[0] in ROWS_FIRST:
+            format_name = "yxyx01"
+        return replace(listing, format=_format(numbers, format_name))
 
     def proposals(self, results: Mapping[str, np.ndarray]) -> list[Proposals]:
         """What is listed, for one image: each with the probability of its own class."""
@@ -180,28 +195,35 @@ def _column(results: Mapping[str, np.ndarray], name: str, column: int | None) ->
     return results[name].ravel() if column is None else _tail(results[name])[:, column]
 
 
-def _columns(
-    results: Mapping[str, np.ndarray],
-) -> tuple[tuple[str, int], tuple[str, int | None], tuple[str, int | None]]:
+def _columns(runs: Sequence[Mapping[str, np.ndarray]]) -> tuple[tuple[str, int], Column, Column]:
     """Where boxes, scores and labels are. Raises ModelError."""
+    results = runs[0]
     tables = {n: array.shape for n, array in results.items() if array.ndim > 1 and int(np.prod(array.shape[:-2])) == 1}
-    by_width = {width: [name for name, shape in tables.items() if shape[-1] == width] for width in (4, 5, 6, 7)}
-    match [by_width[width] for width in (7, 6, 5, 4)]:
-        case [[name], _, _, _]:
-            return (name, 3), (name, 2), (name, 1)
-        case [[], [name], _, _]:
-            return (name, 0), (name, 4), (name, 5)
-        case [[], [], [name], _]:
-            (label,) = _vectors(results, results[name].shape[-2], 1)
-            return (name, 0), (name, 4), (label, None)
-        case [[], [], [], [name]]:
-            score, label = _vectors(results, results[name].shape[-2], 2)
-            return (name, 0), (score, None), (label, None)
+    for width, layouts in LAYOUTS.items():
+        names = [name for name, shape in tables.items() if shape[-1] == width]
+        if len(names) == 1:
+            rows = np.concatenate([_tail(results[names[0]]) for results in runs])
+            fitting = [layout for layout in layouts if _is_laid_out(rows, *layout[1:])]
+            if len(fitting) == 1:
+                start, score, label = fitting[0]
+                return (names[0], start), (names[0], score), (names[0], label)
+    for width in (5, 4):
+        names = [name for name, shape in tables.items() if shape[-1] == width]
+        if len(names) == 1:
+            *scores, labels = _vectors(results, tables[names[0]][-2], 6 - width)
+            beside: Column = (scores[0], None) if scores else (names[0], 4)
+            return (names[0], 0), beside, (labels, None)
     shapes = ", ".join(f"'{name}' {list(array.shape)}" for name, array in results.items())
     raise ModelError(
         "[N, 4] with scores [N] and labels [N], [N, 5] with labels [N], [N, 6] or [1, 1, N, 7] is expected, and there is "
         f"{shapes}"
     )
+
+
+def _is_laid_out(rows: np.ndarray, score: int, label: int) -> bool:
+    """Whether a column of rows [N, n] holds whole numbers, as labels are, and one shares, as scores are."""
+    scores, labels = rows[:, score], rows[:, label]
+    return bool(len(rows) and (labels == np.rint(labels)).all() and ((scores >= 0) & (scores <= 1))[labels >= 0].all())
 
 
 def _vectors(results: Mapping[str, np.ndarray], length: int, count: int) -> list[str]:
@@ -214,17 +236,17 @@ def _vectors(results: Mapping[str, np.ndarray], length: int, count: int) -> list
     return [*(name for name in names if name not in labels), *labels]
 
 
-def _format(numbers: np.ndarray, format_name: str | None, *, relative: bool) -> Format:
+def _format(numbers: np.ndarray, format_name: str | None) -> Format:
     """The format of listed boxes [N, 4]. Raises ModelError where they do not tell it, or are no boxes."""
     if format_name is not None:
         if not FORMATS[format_name].absolute:
             raise ModelError(f"boxes that are listed have no cells, and are not '{format_name}'", options=("boxes",))
         return FORMATS[format_name]
-    if not len(numbers) and not relative:
+    if not len(numbers):
         raise ModelError("no box is listed for random images: name the format of the boxes", options=("boxes",))
-    ordered = float((numbers[:, 2:] >= numbers[:, :2]).all(axis=1).mean()) if len(numbers) else 1.0
+    ordered = float((numbers[:, 2:] >= numbers[:, :2]).all(axis=1).mean())
     if ordered < ORDERED:
         raise ModelError(
             f"{1 - ordered:.0%} of the boxes that are listed are no corners: name their format", options=("boxes",)
         )
-    return FORMATS["xyxy01" if relative or np.abs(numbers).max() < SHARES else "xyxy"]
+    return FORMATS["xyxy01" if np.abs(numbers).max() < SHARES else "xyxy"]

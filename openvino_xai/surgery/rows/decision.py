@@ -50,7 +50,7 @@ class RowDecision:
         """A decision from what a caller wrote. Raises InputError."""
         if method in REFUSED:
             raise InputError(f"{method} is not for the rows of a detector: {REFUSED[method]}", options=("method",))
-        method = method or DEFAULT
+        method = method or ("class_map" if targets == "all" else DEFAULT)
         for word, value, expected in (
             ("method", method, tuple(ROW_METHODS)),
             ("scale", scale, tuple(SCALES)),
@@ -67,7 +67,11 @@ class RowDecision:
             raise InputError(
                 f"{method} explains {explains}, and targets are '{pick}': {wanted} is expected", options=("targets",)
             )
-        words = cast(Scale, scale), cast(Cut, cut or "backbone")
+        if explains == "classes" and (gate or cut == "backbone"):
+            raise InputError(
+                f"{method} reads the heads alone, for every image: leave cut and gate out", options=("cut", "gate")
+            )
+        words = cast(Scale, scale), cast(Cut, cut or ("heads" if explains == "classes" else "backbone"))
         return cls(method=method, pick=pick, scale=words[0], cut=words[1], boxes=boxes, gate="any" if gate else "off")
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -11,40 +11,12 @@ import numpy as np
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.detector import RowLocation
-from openvino_xai.surgery.plan.enlargement import enlarging
+from openvino_xai.surgery.rows.levels import Levels
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, Picked, RowStream, between_all
-
-
-class Levels:
-    """The layers of a detector as maps of cells, on arrays or values: how maps of one layer come to the finest layer's grid."""
-
-    def __init__(self, xp: Namespace, grids: Sequence[tuple[int, int]]) -> None:
-        self.xp, self.grids = xp, grids
-
-    def enlarged(self, maps: Array) -> Array:
-        """[B, D, H, W] of the finest layer, of a layer's maps [B, D, h, w]: bilinear between the centres of cells."""
-        return self._times(maps, enlarging)
-
-    def repeated(self, maps: Array) -> Array:
-        """[B, D, H, W] of the finest layer, of a layer's maps [B, D, h, w]: each cell as often as it is larger."""
-        return self._times(maps, nearest)
-
-    def _times(self, maps: Array, weights: Callable[[int, int], np.ndarray]) -> Array:
-        (height, width), (h, w) = self.grids[0], maps.shape[2:]
-        if (h, w) == (height, width):
-            return maps
-        wide = self.xp.matmul(maps, np.ascontiguousarray(weights(w, width).T)[None, None])
-        return self.xp.matmul(weights(h, height)[None, None], wide)
-
-
-def nearest(cells: int, pixels: int) -> np.ndarray:
-    """[pixels, cells], f32: 1 at the cell that a pixel lies in."""
-    inside = (np.arange(pixels) * 2 + 1) * cells // (2 * pixels)
-    return np.asarray(inside[:, None] == np.arange(cells), np.float32)
 
 
 class PlannedRowSite(Levels):

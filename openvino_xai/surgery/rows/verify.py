@@ -23,15 +23,16 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.rows.decision import RowDecision
+from openvino_xai.surgery.rows.levels import ClassLevels, Levels
 from openvino_xai.surgery.rows.plan import plan_gradients, selected
-from openvino_xai.surgery.rows.site import Levels
 from openvino_xai.surgery.verify.finite_differences import step_along
 from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, TOLERANCE, Verified
 from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
-from openvino_xai.tail.rows.pick import RowsAtRunTime, TopBoxes
+from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes
 
 CHECKED = 4  # rows of an image whose maps and gradients are held to the original model
 SMALLEST = 1e-30
+CLASS_TOLERANCE = 1e-3  # log-odds near the ends of what f32 tells apart
 TIES = 1e-5  # probabilities nearer than that may change places
 
 
@@ -78,6 +79,8 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
         _hold_gates(running, inputs=inputs, extra=extra, plain=plain, new=new, runtime=runtime)
     if not np.isfinite(new[MAP]).all():
         raise VerificationError("the maps hold values that are not finite")
+    if isinstance(decision.pick, EveryClass):
+        return Verified(len(new[MAP]), new[MAP][0].size, _held_classes(original, inputs, new[MAP]), (runtime,), inputs, new)
     if isinstance(decision.pick, TopBoxes):
         _hold_selection(original, inputs, new, decision.pick.count)
         index, label = new[INDEX], new[CLASS]
@@ -163,6 +166,26 @@ def _hold_selection(original: _Reference, inputs: Mapping[str, np.ndarray], new:
             raise VerificationError(f"'{name}' is not what the model's own outputs say: the rows that are explained are others")
 
 
+def _held_classes(original: _Reference, inputs: Mapping[str, np.ndarray], maps: np.ndarray) -> float:
+    """Hold maps of classes to what the original model's heads say: the largest difference. Raises VerificationError."""
+    decision, table, xp = original.decision, original.location.table, numpy_namespace()
+    names = {head.value: f"ovxai_head_{i}" for i, head in enumerate(original.location.rows.heads)}
+    outputs = original.compiled(original.model.probing(read={name: v for v, name in names.items()}, inputs={}))(inputs)
+    site = ClassLevels(xp, table, lambda head: outputs[names[head]])
+    expected = scaled(decision.traits.hook(xp, site), decision)
+    error = np.maximum(np.abs(maps.astype(np.float64) - expected).max(axis=(2, 3)) - (1 if decision.scale == "u8" else 0), 0)
+    difference = float((error / np.maximum(np.abs(expected).max(axis=(2, 3)), SMALLEST)).max())
+    if not difference <= CLASS_TOLERANCE:
+        raise VerificationError(f"the maps of classes differ by {difference:.2g} from what the model's heads say")
+    return difference
+
+
+def scaled(maps: np.ndarray, decision: RowDecision) -> np.ndarray:
+    """[B, D, H, W], f64: maps on the scale that was decided."""
+    by_mask = SCALES[decision.scale](numpy_namespace(), maps.reshape(*maps.shape[:2], -1).transpose(0, 2, 1))
+    return np.asarray(by_mask.transpose(0, 2, 1).reshape(maps.shape), np.float64)
+
+
 def _hold_maps(
     original: _Reference, inputs: dict[str, np.ndarray], maps: np.ndarray, index: np.ndarray, label: np.ndarray
 ) -> float:
@@ -192,8 +215,7 @@ def _hold_maps(
         )
     site = ArrayRowSite(tail.arrays, slopes)
     true = decision.traits.hook(numpy_namespace(), site)
-    scaled = SCALES[decision.scale](numpy_namespace(), true.reshape(*true.shape[:2], -1).transpose(0, 2, 1))
-    expected = scaled.transpose(0, 2, 1).reshape(true.shape).astype(np.float64) * there[:, :, None, None]
+    expected = scaled(true, decision) * there[:, :, None, None]
     error = np.maximum(np.abs(maps - expected).max(axis=(2, 3)) - (1 if decision.scale == "u8" else 0), 0)
     return float((error / np.maximum(np.abs(expected).max(axis=(2, 3)), SMALLEST))[there].max(initial=0))
 

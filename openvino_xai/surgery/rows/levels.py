@@ -1,0 +1,94 @@
+"""Maps of several levels, on arrays or values: how they come to one grid, and what the heads say of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.locate.row_table import HeadTable, Level, RowTable
+from openvino_xai.surgery.plan.enlargement import enlarging
+
+Weights = Callable[[int, int], np.ndarray]
+
+
+class Levels:
+    """Levels with (H, W) cells each, `grids`, the finest first."""
+
+    def __init__(self, xp: Namespace, grids: Sequence[tuple[int, int]]) -> None:
+        self.xp, self.grids = xp, grids
+
+    def enlarged(self, maps: Array) -> Array:
+        """[B, D, H, W] of the finest level, of a level's maps [B, D, h, w]: bilinear between the centres of cells."""
+        return self._times(maps, self.grids[0], enlarging)
+
+    def repeated(self, maps: Array) -> Array:
+        """[B, D, H, W] of the finest level, of a level's maps [B, D, h, w]: each cell as often as it is larger."""
+        return self._times(maps, self.grids[0], nearest)
+
+    def resized(self, maps: Array, grid: tuple[int, int]) -> Array:
+        """[B, D, *grid], of a level's maps [B, D, h, w]: linear between the centres of cells."""
+        return self._times(maps, grid, enlarging)
+
+    def _times(self, maps: Array, grid: tuple[int, int], weights: Weights) -> Array:
+        (height, width), (h, w) = grid, maps.shape[2:]
+        if (h, w) == (height, width):
+            return maps
+        # the smaller product first; a matrix of two axes makes it one product for all maps
+        wide = self.xp.matmul(maps, np.ascontiguousarray(weights(w, width).T))
+        return self.xp.matmul(weights(h, height), wide)
+
+
+def nearest(cells: int, pixels: int) -> np.ndarray:
+    """[pixels, cells], f32: 1 at the cell that a pixel lies in."""
+    inside = (np.arange(pixels) * 2 + 1) * cells // (2 * pixels)
+    return np.asarray(inside[:, None] == np.arange(cells), np.float32)
+
+
+class ClassLevels(Levels):
+    """The `ClassSite` of a detector's rows; `read` tells what a head holds."""
+
+    def __init__(self, xp: Namespace, table: RowTable, read: Callable[[Value], Array]) -> None:
+        levels = sorted(table.levels, key=lambda level: -level.grid[0] * level.grid[1])
+        super().__init__(xp, [level.grid for level in levels])
+        self._levels, self._read = levels, read
+
+    def logits(self) -> list[Array]:
+        """For each level [B, C, h, w]: the largest logit of a class among the rows of a cell."""
+        return [self._largest(self._by_slot(level.heads[0])) for level in self._levels]
+
+    def log_odds(self) -> list[Array]:
+        """For each level [B, C, h, w]: the largest log-odds of a class, objectness included, among the rows of a cell."""
+        return [self._largest(self._odds(level)) for level in self._levels]
+
+    def _largest(self, by_slot: Array) -> Array:
+        """[B, C, h, w]: of S anchors of a cell, [B, S, C, h, w]."""
+        batch, slots, *sizes = by_slot.shape
+        return self.xp.max(by_slot, axis=1) if slots > 1 else self.xp.reshape(by_slot, (batch, *sizes))
+
+    def _odds(self, level: Level) -> Array:
+        """[B, S, C, h, w]: the log-odds of each class at each of S anchors of a cell."""
+        xp = self.xp
+        of_class, *others = level.heads
+        z = self._by_slot(of_class)
+        if of_class.squash == "softmax" and of_class.channels.shape[1] > 1:
+            p = xp.minimum(xp.maximum(xp.softmax(z, axis=2), TINY), 1 - EPSILON)
+            z = xp.subtract(xp.log(p), xp.log(xp.subtract(np.float32(1), p)))
+        for head in others:
+            z = xp.add(z, self._by_slot(head))
+        return z
+
+    def _by_slot(self, head: HeadTable) -> Array:
+        """[B, S, C, h, w], f32: what a head holds for each of S anchors of a cell."""
+        value: Any = self._read(head.value)
+        batch, count, height, width = value.shape
+        taken, channels = self.xp.astype(value, np.float32), head.channels.reshape(-1)
+        if not np.array_equal(channels, np.arange(count)):
+            taken = self.xp.take(taken, channels, axis=1)
+        return self.xp.reshape(taken, (batch, *head.channels.shape, height, width))
+
+
+TINY, EPSILON = np.float32(1e-30), np.float32(1e-7)  # probabilities nearer to 0 and 1 are no numbers of log-odds
