@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -205,9 +206,9 @@ def main() -> None:
         write(tables)
 
 
-def write(tables: dict[str, str]) -> None:
+def write(tables: dict[str, str], places: Sequence[Path] = PAGES) -> None:
     """Put tables between their markers in the pages. Raises SystemExit where a table has no place in any of them."""
-    pages = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    pages = {page: page.read_text(encoding="utf-8") for page in places}
     for name, lines in tables.items():
         pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not any(pattern.search(text) for text in pages.values()):

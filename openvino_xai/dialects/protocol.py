@@ -94,6 +94,9 @@ class Deployed(Protocol):
     def set_info(self, section: str, values: Mapping[str, str]) -> None:
         """Write `values` under `section`."""
 
+    def remove_info(self, section: str) -> None:
+        """Remove what the model carries under `section`, if anything."""
+
     def constant(self, array: np.ndarray) -> Any:
         """A native value that holds `array`."""
 

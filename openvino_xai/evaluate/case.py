@@ -64,6 +64,13 @@ class Choices:
             raise InputError(f"a step is {self.step} pixels; 1 or more are expected")
 
 
+def cover(image: np.ndarray, black: np.ndarray, covered: Covered) -> np.ndarray:
+    """[1, C, H, W]: what covers an image [1, C, H, W] where it is masked; `black` [1, C, 1, 1] is what is seen of black."""
+    if covered == "blur":
+        return blurred(image, KERNEL, SIGMA, cv2.BORDER_CONSTANT)
+    return np.broadcast_to(black if covered == "black" else np.zeros_like(black), image.shape)
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """One photo, explained for one class.
@@ -124,15 +131,12 @@ class Case:
     @property
     def cover(self) -> np.ndarray:
         """[1, C, H, W]: what a mask leaves where it is 0."""
-        if self.choices.covered == "blur":
-            return self.blurred
-        colour = self.black if self.choices.covered == "black" else np.zeros_like(self.black)
-        return np.broadcast_to(colour, self.image.shape)
+        return self.blurred if self.choices.covered == "blur" else cover(self.image, self.black, self.choices.covered)
 
     @cached_property
     def blurred(self) -> np.ndarray:
         """[1, C, H, W]: the image under a Gaussian of 11 x 11 pixels, sigma 5; beyond its edges is 0."""
-        return blurred(self.image, KERNEL, SIGMA, cv2.BORDER_CONSTANT)
+        return cover(self.image, self.black, "blur")
 
     @cached_property
     def masked_result(self) -> tuple[float, np.ndarray]:

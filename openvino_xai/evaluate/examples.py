@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +14,24 @@ import cv2
 import numpy as np
 
 from openvino_xai.errors import InputError
+from openvino_xai.evaluate.lists import (
+    WNID,
+    Classes,
+    Coco,
+    coco_corners,
+    json_of,
+    list_of,
+    numbers_of,
+    photo_of,
+    size_of,
+    text_of,
+)
 from openvino_xai.files.paths import is_folder
-from openvino_xai.files.reading import read_regular
-from openvino_xai.json_text import from_json
 from openvino_xai.render.overlay import Box
 from openvino_xai.runtime.folders.search import Search
 
-MOST = 2**30  # bytes of a list: COCO's largest has 470 million
-FARTHEST = 1e9  # pixels: what is told farther away is no place in a photo
 # pixels on any side of a photo, at which outlines are cut off: OpenCV counts in 32 bits, of which 16 are a fraction's
 BEYOND = 2**20
-WNID = re.compile(r"^n\d{8}(?:[_ -]|$)")
 
 
 @dataclass(frozen=True)
@@ -65,40 +70,6 @@ class Example:
     def _scale(self, photo: tuple[int, int]) -> tuple[float, float]:
         height, width = photo
         return (width / self.size[0], height / self.size[1]) if self.size else (1.0, 1.0)
-
-
-class Classes:
-    """Names of classes, found by what files call them: an id, a label, or one of the names that a label lists."""
-
-    def __init__(self, labels: Sequence[str], count: int) -> None:
-        self.count = count
-        self._by_name: dict[str, set[int]] = {}
-        for index, label in enumerate(labels):
-            for name in {label, *label.split(",")}:
-                self._by_name.setdefault(_plain(name), set()).add(index)
-
-    def find(self, label: object, where: str) -> int:
-        """The id of a class. Raises InputError for one that is not known, or is not one alone."""
-        text = str(label).strip()
-        if re.fullmatch(r"\d{1,18}", text):
-            if int(text) >= self.count:
-                raise InputError(f"{where} is of class {text}; the model has {self.count} classes, from 0")
-            return int(text)
-        ids = self._by_name.get(_plain(WNID.sub("", text)), set())
-        if len(ids) != 1:
-            what = f"classes {', '.join(map(str, sorted(ids)))} are all" if ids else "no class is"
-            raise InputError(
-                f"{where} is of class '{text}', and {what} called so: name it by its id, or give labels", options=("labels",)
-            )
-        return next(iter(ids))
-
-    def knows(self, label: str) -> bool:
-        """Whether a name stands for one class."""
-        return len(self._by_name.get(_plain(WNID.sub("", label)), ())) == 1
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", " ", name).strip().lower()
 
 
 def find_examples(inputs: Iterable[str], labels: Sequence[str], count: int, search: Search | None = None) -> list[Example]:
@@ -166,7 +137,7 @@ def _class_in_name(photo: Path, classes: Classes) -> int | None:
 
 def _from_csv(path: Path, classes: Classes) -> list[Example]:
     try:
-        rows = [row for row in csv.reader(io.StringIO(_text(path), newline="")) if row]
+        rows = [row for row in csv.reader(io.StringIO(text_of(path), newline="")) if row]
     except csv.Error as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if rows and [cell.strip().lower() for cell in rows[0]] == ["path", "label"]:
@@ -177,119 +148,46 @@ def _from_csv(path: Path, classes: Classes) -> list[Example]:
             hint = "; cells are separated by commas, not semicolons" if len(row) == 1 and ";" in row[0] else ""
             raise InputError(f"{path}, row {number}, holds {len(row)} cells; a path and a label are expected{hint}")
         where = f"{path}, row {number},"
-        examples.append(Example(_photo(path, row[0].strip(), where), classes.find(row[1], where)))
+        examples.append(Example(photo_of(path, row[0].strip(), where), classes.find(row[1], where)))
     return examples
-
-
-def _text(path: Path) -> str:
-    """The text of a list, with or without a byte order mark. Raises InputError."""
-    data = read_regular(path, most=MOST)
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InputError(f"{path} is written in UTF-16; UTF-8 is expected: save it as 'CSV UTF-8', or JSON in UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {path}: it is no UTF-8 ({error})") from error
-
-
-def _photo(path: Path, name: object, where: str) -> Path:
-    """The path of a photo that a list names. Raises InputError."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise InputError(f"{where} names no photo: {name!r}")
-    return path.parent / name
 
 
 def _from_json(path: Path, classes: Classes) -> list[Example]:
     """COCO's annotations, or {photo: {"label": ..., "boxes": [[x0, y0, x1, y1], ...], "size": [width, height]}}."""
-    try:
-        content = from_json(_text(path))
-    except ValueError as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+    content = json_of(path)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
-        return _from_coco(_Coco.of(content, path), path, classes)
+        return _from_coco(Coco.of(content, path), path, classes)
     if not isinstance(content, dict) or not all(isinstance(item, dict) for item in content.values()):
         raise InputError(
             f"cannot read {path}: COCO's annotations are expected, or "
             '{"photo.jpg": {"label": ..., "boxes": [[x0, y0, x1, y1]]}}'
         )
     return [
-        _simple(_photo(path, name, f"{path}, {name},"), item, f"{path}, {name},", classes) for name, item in content.items()
+        _simple(photo_of(path, name, f"{path}, {name},"), item, f"{path}, {name},", classes) for name, item in content.items()
     ]
 
 
 def _simple(photo: Path, item: Mapping[str, Any], where: str, classes: Classes) -> Example:
-    boxes = tuple(_box(box, where) for box in _list(item.get("boxes", []), where, "boxes"))
+    boxes = tuple(_box(box, where) for box in list_of(item.get("boxes", []), where, "boxes"))
     label = None if item.get("label") is None else classes.find(item["label"], where)
-    return Example(photo, label, boxes, size=_size(item.get("size"), where))
-
-
-def _list(value: object, where: str, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InputError(f"{where} has {what} that are no list: {value!r:.80}")
-    return value
-
-
-def _numbers(value: object, where: str, what: str) -> list[float]:
-    """Finite numbers. Raises InputError."""
-    numbers = _list(value, where, what)
-    if not all(isinstance(item, (int, float)) and not isinstance(item, bool) and abs(item) < FARTHEST for item in numbers):
-        raise InputError(f"{where} has {what} that are no numbers of pixels, below {FARTHEST:g}: {value!r:.80}")
-    return [float(item) for item in numbers]
+    return Example(photo, label, boxes, size=size_of(item.get("size"), where))
 
 
 def _box(value: object, where: str) -> Box:
     """A box of corners. Raises InputError for one that holds no pixel."""
-    numbers = _numbers(value, where, "a box")
+    numbers = numbers_of(value, where, "a box")
     if len(numbers) != 4 or numbers[0] >= numbers[2] or numbers[1] >= numbers[3]:
         raise InputError(f"{where} has a box {value!r:.80}; x0, y0, x1, y1 are expected, with x0 < x1 and y0 < y1")
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
-def _size(value: object, where: str) -> tuple[int, int] | None:
-    """Width and height. Raises InputError."""
-    if value is None:
-        return None
-    numbers = _numbers(value, where, "a size")
-    if len(numbers) != 2 or min(numbers) < 1:
-        raise InputError(f"{where} has a size of {value!r:.80}; a width and a height in pixels are expected")
-    return int(numbers[0]), int(numbers[1])
-
-
-@dataclass(frozen=True)
-class _Coco:
-    """The tables of COCO's annotations that we read, each a list of objects."""
-
-    images: list[dict[str, Any]]
-    annotations: list[dict[str, Any]]
-    categories: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, content: Mapping[str, Any], path: Path) -> _Coco:
-        """The tables of a file. Raises InputError where something else is in them."""
-        needed = {
-            "images": ("id", "file_name"),
-            "annotations": ("image_id", "category_id", "bbox"),
-            "categories": ("id", "name"),
-        }
-        for table, names in needed.items():
-            for number, item in enumerate(_list(content.get(table, []), str(path), table)):
-                lacking = [name for name in names if not isinstance(item, dict) or name not in item]
-                if lacking:
-                    raise InputError(f"{path}, {table}[{number}], has no {lacking[0]}: COCO's annotations are expected")
-                if not all(isinstance(item[name], (int, float, str)) for name in names if name.endswith("id")):
-                    raise InputError(
-                        f"{path}, {table}[{number}], has an id that is no number or text: COCO's annotations are expected"
-                    )
-        return cls(content["images"], content["annotations"], content.get("categories", []))
-
-
-def _from_coco(coco: _Coco, path: Path, classes: Classes) -> list[Example]:
+def _from_coco(coco: Coco, path: Path, classes: Classes) -> list[Example]:
     """Each image with the category that covers most of it, and all that there is of that."""
     names = {item["id"]: item["name"] for item in coco.categories}
     of_image: dict[Any, list[tuple[Box, str, dict[str, Any]]]] = {}
     for number, item in enumerate(coco.annotations):
         where = f"{path}, annotations[{number}],"
-        if (box := _corners(item["bbox"], where)) is not None:
+        if (box := coco_corners(item["bbox"], where)) is not None:
             of_image.setdefault(item["image_id"], []).append((box, where, item))
     examples = []
     for number, image in enumerate(coco.images):
@@ -301,20 +199,11 @@ def _from_coco(coco: _Coco, path: Path, classes: Classes) -> list[Example]:
         same = [item for item in items if item[2]["category_id"] == best]
         outlines = [_outlines(item.get("segmentation"), there) for _, there, item in same]
         flat = tuple(outline for several in outlines for outline in several) if all(outlines) else ()
-        size = _size([image["width"], image.get("height")], where) if "width" in image else None
+        size = size_of([image["width"], image.get("height")], where) if "width" in image else None
         label = classes.find(names.get(best, best), f"{path}, category {best},")
-        photo = _photo(path, image["file_name"], where)
+        photo = photo_of(path, image["file_name"], where)
         examples.append(Example(photo, label, tuple(box for box, _, _ in same), flat, size))
     return examples
-
-
-def _corners(value: object, where: str) -> Box | None:
-    """A box from COCO's x, y, width and height; None for one without a pixel, as COCO itself has some. Raises InputError."""
-    numbers = _numbers(value, where, "a bbox")
-    if len(numbers) != 4 or min(numbers[2:]) < 0:
-        raise InputError(f"{where} has a bbox {value!r:.80}; x, y, width and height are expected, none of the latter below 0")
-    x, y, width, height = numbers
-    return (x, y, x + width, y + height) if width and height else None
 
 
 def _outlines(value: object, where: str) -> list[tuple[float, ...]]:
@@ -324,7 +213,7 @@ def _outlines(value: object, where: str) -> list[tuple[float, ...]]:
     """
     if value is None or isinstance(value, dict):
         return []
-    outlines = [tuple(_numbers(outline, where, "a polygon")) for outline in _list(value, where, "segmentation")]
+    outlines = [tuple(numbers_of(outline, where, "a polygon")) for outline in list_of(value, where, "segmentation")]
     for outline in outlines:
         if len(outline) % 2:
             raise InputError(f"{where} has a polygon of {len(outline)} numbers; x, y, x, y, ... are expected")

@@ -181,8 +181,8 @@ def _mixed(graph: Graph, rows: Rows) -> str | None:
     if not several:
         return None
     return (
-        f"'{rows.name}' holds {rows.classes} numbers a row that nothing squashes, and nothing else is an output: they are of boxes "
-        "and of scores, and which are scores is not told"
+        f"'{rows.name}' holds {rows.classes} numbers a row that nothing squashes, and there is no other output: they are of "
+        "boxes and of scores, and which are scores is not told"
     )
 
 

@@ -72,9 +72,9 @@ def network_of(
     `plain` compiles it without the hook; of vectors, it returns them as they are read. `propose` tells boxes and scores of a
     detector's rows. Raises InputError for a `model_info` that makes no sense.
     """
-    if not description.is_detector:
-        kind: type[Network] = {"vector": Matcher, "regions": Segmenter}.get(task_of(description.record), Network)
-        return kind(running, description, device, plain=plain)
     if reads(description.record, WANTED_INDEX):
         return RowDetector(running, description, device, propose=propose)
-    return (ClassMaps if description.record["targets"] == "all" else Detector)(running, description, device)
+    kind: type[Network] = {"vector": Matcher, "regions": Segmenter}.get(task_of(description.record), Network)
+    if description.is_detector:
+        kind = ClassMaps if description.record["targets"] == "all" else Detector
+    return kind(running, description, device, plain=plain)

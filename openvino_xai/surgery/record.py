@@ -196,14 +196,16 @@ def _refuse_other(
 
 
 def unhooked(deployed: Deployed) -> Deployed:
-    """A twin without the hook, its outputs and its inputs. Raises ModelError."""
+    """A twin without the hook, its outputs, its inputs and its record. Raises ModelError."""
     record = record_of(deployed.graph, deployed.info)
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
     outputs = (MAP, CLASS, INDEX, BOX, SCORE) if explains_boxes(record) else (MAP, CLASS)
     outputs = (*outputs, FEATURES) if "feature_vector" in record else outputs
     inputs = (name for name in (GATE, WANTED, WANTED_INDEX, VECTOR, MASK) if reads(record, name))
-    return deployed.without((*outputs, *inputs))
+    twin = deployed.without((*outputs, *inputs))
+    twin.remove_info(RECORD)
+    return twin
 
 
 def _parted(deployed: Deployed, count: str) -> Deployed:

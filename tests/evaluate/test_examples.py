@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openvino_xai.errors import InputError
-from openvino_xai.evaluate.examples import MOST, Example, find_examples
+from openvino_xai.evaluate.examples import Example, find_examples
+from openvino_xai.evaluate.lists import MOST
 
 WORDS = ["images", "annotations", "categories", "id", "file_name", "image_id", "category_id", "bbox", "segmentation", "label"]
 WORDS += ["boxes", "size", "width", "height", "name"]

@@ -1,4 +1,4 @@
-"""A detector's explanations, slowly: slopes of log-odds by finite differences, in f64, with onnx's reference."""
+"""What explains a detector by definition: slopes of log-odds by finite differences, in f64, by onnx's reference."""
 
 from __future__ import annotations
 

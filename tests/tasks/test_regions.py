@@ -236,6 +236,8 @@ def test_what_cannot_be_regions_is_refused() -> None:
     with pytest.raises(InputError, match="class 7 is not there"):
         xai.insert(segmenter(), targets="7")
     network = xai.load(xai.insert(segmenter(), targets="1,2", layer="f"))
+    with pytest.raises(InputError, match="explains regions, and what is asked for is of classes of images"):
+        network.predict(images(segmenter(), 2))
     with pytest.raises(InputError, match="class 4 is not explained"):
         network.explain(np.zeros((6, 8, 3), np.uint8), targets="4")
 

@@ -183,6 +183,11 @@ class OnnxModel:
         """Write entries of `metadata_props`."""
         self.native.metadata_props.update({f"{section} {key}": text for key, text in values.items()})
 
+    def remove_info(self, section: str) -> None:
+        """Remove the entries of `metadata_props` under `section`."""
+        for key in self.info(section):
+            del self.native.metadata_props[f"{section} {key}"]
+
     def constant(self, array: np.ndarray) -> ir.Value:
         """An initializer with `array`."""
         name = self._unused(CONSTANT)

@@ -128,6 +128,11 @@ class OpenVINOModel:
                 f"'{section}' of its rt_info is no section with entries: remove it ({first_line(error)})"
             ) from error
 
+    def remove_info(self, section: str) -> None:
+        """Remove the entries of `rt_info` under `section`."""
+        if self.native.has_rt_info([section]):
+            del self.native.rt_info[section]
+
     def constant(self, array: np.ndarray) -> ov.Output:
         """A Constant with `array`."""
         return opset.constant(array).output(0)

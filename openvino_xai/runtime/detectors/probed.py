@@ -15,10 +15,11 @@ from openvino_xai.locate.located import Where
 from openvino_xai.locate.scores import Scores
 from openvino_xai.probes import BOX_PROBES, Settings
 from openvino_xai.probes.classifier import unit
-from openvino_xai.probes.d_rise import BoxScorer, Proposals
+from openvino_xai.probes.d_rise import BoxScorer
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.detectors.proposals import LISTED_CLASSES, MOST, Listing, Proposing, proposing
+from openvino_xai.runtime.detectors.proposer import Proposer
 
 
 class ProbedDetector(Detector):
@@ -36,6 +37,7 @@ class ProbedDetector(Detector):
     ) -> None:
         self._proposing, running = proposing(deployed, where, boxes, compiled)
         super().__init__(running, _described(deployed, where, self._proposing, method), compiled[0])
+        self.propose = Proposer(self._proposing, running, self._images)
         self._method, self.settings = method, settings or Settings()
 
     def configure(
@@ -64,7 +66,7 @@ class ProbedDetector(Detector):
             raise InputError("the model has no gate: all images are explained")
         self._box_inputs(len(batch), rows, classes)
         images = self._images.planes(batch)
-        proposals = self._propose(images)
+        proposals = self.propose(images)
         detections = [self._proposing.detections(image, self.min_score) for image in proposals]
         count = max(map(len, detections))
         outputs = {
@@ -78,20 +80,12 @@ class ProbedDetector(Detector):
             if pairs:
                 index, label = np.array(pairs).T
                 boxes = proposals[item].boxes[index]
-                scorer = BoxScorer(self._images.at_once, self._propose, boxes, label)
+                scorer = BoxScorer(self._images.at_once, self.propose, boxes, label)
                 maps = BOX_PROBES[self._method](scorer, images[item : item + 1], range(len(pairs)), self.settings)
                 filled = (unit(maps), label, index, boxes, proposals[item].probabilities[index, label])
                 for name, values in zip((MAP, CLASS, INDEX, BOX, SCORE), filled, strict=True):
                     outputs[name][item, : len(pairs)] = values
         return outputs
-
-    def _propose(self, images: np.ndarray) -> list[Proposals]:
-        """What is proposed for images [N, C, H, W]. What lists its detections runs for one image at a time."""
-        at_once = 1 if isinstance(self._proposing, Listing) else self._images.at_once
-        proposals: list[Proposals] = []
-        for part, count in self._images.runs(self._images.laid_out(images), at_once):
-            proposals += self._proposing.proposals(self._running({self._input.name: part}))[:count]
-        return proposals
 
 
 def _described(deployed: Deployed, where: Where, source: Proposing, method: str) -> Described:

@@ -120,7 +120,7 @@ class RowStream:
                 yield 0, self._of_convolution(node, adjoint)
         elif node.kind == "resize":
             with understood(node):
-                yield 0, self._of_resize(node, PatchAdjoint(adjoint.value, patch or self._whole(node.outputs[0])))
+                yield 0, self._of_resize(node, PatchAdjoint(adjoint.value, patch or self._full(node.outputs[0])))
         elif (rule := operation.adjoint) is None:
             raise refused(node, DIFFERENTIATED, "no rule knows the operation")
         else:

@@ -1,0 +1,1 @@
+"""Explanations of a detector's boxes, measured."""

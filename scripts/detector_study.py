@@ -1,0 +1,294 @@
+"""Methods for boxes compared on a detector: every metric, beside maps that explain nothing.
+
+    python scripts/detector_study.py --work FOLDER --data DATA [--limit N] [--false N] [--few N] [--masks N] [--write] [--sheet]
+
+DATA holds models/yolox_nano.onnx and images/coco/ with boxes.json. Boxes are chosen at random, as many true positives as
+`--limit` and as many others as `--false`, and measured one after the other with every method, so that a run that was stopped
+goes on where it was, and one that is not at its end has a table all the same. `--write` replaces the tables in
+docs/detectors.md, between `<!-- table: NAME -->` and `<!-- end -->`; `--sheet` draws twenty boxes as each method explains them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from methods import code, versions, write
+from rich.progress import Progress
+
+import openvino_xai as xai
+from openvino_xai.detection import DetectionExplanation
+from openvino_xai.evaluate.boxes.annotations import Annotated, read_annotations
+from openvino_xai.evaluate.boxes.baselines import BASELINES
+from openvino_xai.evaluate.boxes.case import BoxCase, Scene
+from openvino_xai.evaluate.boxes.metrics import BOX_METRICS, measured, overall
+from openvino_xai.evaluate.boxes.run import cases_of, scene_of
+from openvino_xai.evaluate.case import Choices
+from openvino_xai.files.writing import written_whole
+from openvino_xai.hooks.rows import ROW_METHODS
+from openvino_xai.probes import Settings
+from openvino_xai.render.boxes import Mark, marked
+from openvino_xai.render.overlay import OVERLAY, drawn
+from openvino_xai.render.photo import read_photo, write_picture
+from openvino_xai.render.sheet import sheet
+from openvino_xai.runtime.detectors.detector import Detector
+from openvino_xai.runtime.detectors.proposer import Proposer
+
+PAGE = Path(__file__).parents[1] / "docs" / "detectors.md"
+YOLOX = {"resize_type": "fit_to_window", "pad_value": "114"}
+SEED = 0
+DRAWN = 20  # boxes of a sheet
+SOURCES = (  # methods with the layers that they explain at; what this version has none of is left out
+    ("layer_cam", "backbone"),
+    ("layer_cam", "heads"),
+    ("hires_cam", "backbone"),
+    ("hires_cam", "heads"),
+    ("reciprocam", "backbone"),
+    ("reciprocam", "heads"),
+    ("class_map", "heads"),
+)
+PROBE = "d_rise"
+ON_FEW = (PROBE, "random", "class_probability, heads")  # maps that are measured on a few boxes
+COLUMNS = {
+    "pointing_game": "pointing",
+    "energy": "energy",
+    "object_discrimination": "ODI",
+    "box_deletion": "box deletion",
+    "box_insertion": "box insertion",
+    "deletion": "deletion",
+    "insertion": "insertion",
+}
+TITLES = {
+    "all": "All boxes",
+    "true_positive": "True positives",
+    "mislocalised": "Mislocalised boxes",
+    "false_positive": "False positives",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A box that is measured: its photo, the row and class of the detector, and what it is."""
+
+    photo: str
+    index: int
+    label: int
+    group: str
+    others: int
+
+    @property
+    def name(self) -> str:
+        """What lines of results call it."""
+        return f"{self.photo} {self.index} {self.label}"
+
+
+class Study:
+    """A detector, its photos, and what is measured of them in a folder of this version of the code."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.model = options.data / "models" / "yolox_nano.onnx"
+        self.folder = options.work / code()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._networks: dict[tuple[str, str], Any] = {}
+        self.lines = self.folder / f"lines_{options.masks}.jsonl"
+
+    @cached_property
+    def photos(self) -> dict[str, Annotated]:
+        """The photos by name, with their objects."""
+        network = self.network(*SOURCES[0])
+        listed = read_annotations(self.options.data / "images" / "coco" / "boxes.json", network.labels, network.classes)
+        return {photo.path.name: photo for photo in listed}
+
+    @cached_property
+    def propose(self) -> Proposer:
+        """The detector without a hook."""
+        return Proposer.of(self.model)
+
+    @property
+    def sources(self) -> list[tuple[str, str]]:
+        """The methods and layers that there are."""
+        return [(method, cut) for method, cut in SOURCES if method in ROW_METHODS]
+
+    def network(self, method: str, cut: str) -> Detector:
+        """The detector with a hook, which is made once, or with the probe."""
+        if (method, cut) in self._networks:
+            return self._networks[method, cut]
+        if method == PROBE:
+            network: Any = xai.probe(self.model, PROBE, settings=Settings(masks=self.options.masks, seed=SEED))
+        else:
+            path = self.folder / f"{method}_{cut}.onnx"
+            if not path.exists():
+                targets = "boxes:16" if ROW_METHODS[method].explains == "rows" else "all"
+                xai.insert(self.model, method=method, cut=cut, targets=targets).save(path)
+            network = xai.load(path)
+        network.configure(preprocessing=YOLOX)
+        return self._networks.setdefault((method, cut), network)
+
+    def boxes(self) -> list[Chosen]:
+        """The boxes that are measured, in the order of their turn."""
+        path = self.folder / "boxes.json"
+        if not path.exists():
+            network = self.network(*SOURCES[0])
+            rows = []
+            for name, photo in self.photos.items():
+                explanation = network.explain(photo.path)
+                scene = scene_of(network, self.propose, explanation, Choices())
+                rows += [
+                    [name, target.index, target.id, match.group, len(match.others)]
+                    for target, match, _ in cases_of(explanation, scene, photo)
+                ]
+            with written_whole(path) as temporary:
+                temporary.write_text(json.dumps(rows))
+        boxes = [Chosen(*row) for row in json.loads(path.read_text())]
+        order = np.random.default_rng(SEED).permutation(len(boxes))
+        shuffled = [boxes[place] for place in order]
+        right = [box for box in shuffled if box.group == "true_positive"][: self.options.limit]
+        wrong = [box for box in shuffled if box.group != "true_positive"][: self.options.false]
+        chosen = {*right, *wrong}
+        return [box for box in shuffled if box in chosen]
+
+    def results(self) -> dict[tuple[str, str], dict[str, float | None]]:
+        """What is measured so far, by box and map."""
+        if not self.lines.exists():
+            return {}
+        rows = [json.loads(line) for line in self.lines.read_text().splitlines() if line.endswith("}")]
+        return {(row["box"], row["map"]): row["metrics"] for row in rows}
+
+    def case(self, box: Chosen, method: str, cut: str, scene: Scene | None = None) -> BoxCase:
+        """A box as a method explains it."""
+        photo = self.photos[box.photo]
+        network = self.network(method, cut)
+        explanation = _explanation(network, str(photo.path))
+        scene = scene or scene_of(network, self.propose, explanation, Choices())
+        for target, _, case in cases_of(explanation, scene, photo):
+            if (target.index, target.id) == (box.index, box.label):
+                return case
+        raise SystemExit(f"{method} at {cut} does not explain {box.name}")
+
+    def class_map(self, box: Chosen, method: str, cut: str) -> np.ndarray:
+        """The map of a box's class, by a method that explains classes."""
+        return np.asarray(self.network(method, cut).explain(self.photos[box.photo].path, targets=[box.label]).maps[0])
+
+    def measure(self) -> None:
+        """Measure every box with every map, and append a line for each."""
+        boxes, done = self.boxes(), self.results()
+        few = [box for box in boxes if box.group == "true_positive"][: self.options.few]
+        names = [f"{method}, {cut}" for method, cut in self.sources]
+        turns = [(box, [*names, *(name for name in BASELINES if name not in ON_FEW)]) for box in boxes]
+        turns += [(box, list(ON_FEW)) for box in few]
+        with self.lines.open("a") as file, Progress() as bar:
+            for box, wanted in bar.track(turns, description="measuring boxes"):
+                left = [name for name in wanted if (box.name, name) not in done]
+                for name, case in self.cases(box, left):
+                    row = {"box": box.name, "map": name, "metrics": measured(case, list(BOX_METRICS))}
+                    file.write(json.dumps(row) + "\n")
+                    file.flush()
+
+    def cases(self, box: Chosen, names: Sequence[str]) -> Iterator[tuple[str, BoxCase]]:
+        """The box with each of the maps that are named."""
+        if not names:
+            return
+        first = self.case(box, *self.sources[0])
+        rng = np.random.default_rng([SEED, box.index, box.label])
+        for name in names:
+            method, _, cut = name.partition(", ")
+            if name in BASELINES:
+                yield name, replace(first, saliency=BASELINES[name](first, rng))
+            elif method in ROW_METHODS and ROW_METHODS[method].explains == "classes":
+                yield name, replace(first, saliency=self.class_map(box, method, cut))
+            else:
+                yield name, self.case(box, method, cut, first.scene)
+
+    def tables(self) -> dict[str, str]:
+        """The tables by name: what they were measured with, and a table for each group of boxes and for all."""
+        results = self.results()
+        names = list(dict.fromkeys(name for _, name in results))
+        boxes = self.boxes()
+        rows: dict[str, dict[str, Any]] = {}
+        for name in names:
+            entries = [
+                {"group": box.group, "others": box.others, "metrics": {name: results[box.name, name]}}
+                for box in boxes
+                if (box.name, name) in results
+            ]
+            for group, means in overall(entries).items():
+                rows.setdefault(group, {})[name] = means
+        of_groups = [_table(TITLES[group], rows[group]) for group in TITLES if group in rows]
+        return {"detector_conditions": self.conditions(), "detector_study": "\n\n".join(of_groups)}
+
+    def conditions(self) -> str:
+        """What the figures were measured with."""
+        return (
+            "YOLOX-nano (416 x 416) on photos of COCO, boxes with a score of 25 % or more, drawn at random;\n"
+            f"`{PROBE}` with {self.options.masks} masks. {versions()}; {platform.system()}."
+        )
+
+    def draw(self) -> None:
+        """A sheet of boxes: a row for each, a column for each map."""
+        boxes = self.boxes()
+        few = [box for box in boxes if box.group == "true_positive"][: DRAWN - DRAWN // 4]
+        few += [box for box in boxes if box.group != "true_positive"][: DRAWN // 4]
+        rows = []
+        for box in few:
+            pictures = []
+            photo = read_photo(self.photos[box.photo].path)
+            names = [*(f"{method}, {cut}" for method, cut in self.sources), "gaussian"]
+            for name, case in self.cases(box, names):
+                picture = drawn(photo, case.saliency, case.scene.view, OVERLAY)
+                pictures.append((marked(picture, [Mark(case.box, box.group, (255, 255, 255))]), name))
+            rows.append(pictures)
+        write_picture(self.options.work / "sheet.png", sheet(rows))
+
+
+@lru_cache(maxsize=32)
+def _explanation(network: Detector, path: str) -> DetectionExplanation:
+    return network.explain(path)
+
+
+def _table(title: str, rows: dict[str, Any]) -> str:
+    """A table of one group: a line for each map."""
+    head = ["map", "boxes", *COLUMNS.values()]
+    lines = [f"**{title}**", "", "| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for name, row in rows.items():
+        values = [row["metrics"][name][metric] for metric in COLUMNS]
+        cells = ["" if value is None else f"{value:.3f}" for value in values]
+        place = list(COLUMNS).index("object_discrimination")
+        cells[place] += f" ({row['n_others']})" if cells[place] else ""
+        lines.append("| " + " | ".join([name, str(row["n"]), *cells]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with models/ and images/")
+    parser.add_argument("--limit", type=int, default=60, help="true positives at most")
+    parser.add_argument("--false", type=int, default=50, help="boxes that are mislocalised or of no object, at most")
+    parser.add_argument("--few", type=int, default=20, help="boxes, at most, that the probe and the random map are measured on")
+    parser.add_argument("--masks", type=int, default=400, help="the probe's random masks")
+    parser.add_argument("--table", action="store_true", help="measure nothing more: the tables of what is there")
+    parser.add_argument("--write", action="store_true", help="replace the tables in docs/detectors.md")
+    parser.add_argument("--sheet", action="store_true", help="draw WORK/sheet.png")
+    options = parser.parse_args()
+    study = Study(options)
+    if not options.table:
+        study.measure()
+    tables = study.tables()
+    text = "".join(f"<!-- table: {name} -->\n\n{lines}\n\n<!-- end -->\n\n" for name, lines in tables.items())
+    (options.work / "detectors.md").write_text(text)
+    if options.write:
+        write(tables, [PAGE])
+    if options.sheet:
+        study.draw()
+
+
+if __name__ == "__main__":
+    main()
