@@ -12,6 +12,7 @@ from openvino_xai.hooks.rows import ROW_METHODS
 
 MAP = "saliency_map"  # [B, K, H, W]; Model API reads it by this name
 CLASS = "saliency_class"  # [B, K]: which classes the maps of `top:K` are of
+FEATURES = "feature_vector"  # [B, C]: the mean over the cells of the layer; Model API reads it by this name
 INDEX = "saliency_index"  # [B, D], i64: which rows of a detector's own output the maps are of; -1 where there are fewer
 BOX = "saliency_box"  # [B, D, 4]: x0 y0 x1 y1 of these rows, in pixels of the model's input
 SCORE = "saliency_score"  # [B, D]: their probabilities
@@ -49,6 +50,7 @@ WORDS = {
     "plan": PLANS,
     "kernel": tuple(KERNELS),
     "gate": (GATE,),
+    "feature_vector": (FEATURES,),
 }
 NUMBERS: dict[str, Callable[[str], float]] = {
     "cost": float,

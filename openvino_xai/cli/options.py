@@ -48,6 +48,7 @@ _TARGETS = (
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
+_FEATURES = "Add an output `feature_vector` [B, C]: the mean over the cells of the layer."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
 _BOXES = (
@@ -87,6 +88,7 @@ MaskName: TypeAlias = Annotated[str | None, typer.Option("--mask", help=_MASK)]
 CutName: TypeAlias = Annotated[str | None, typer.Option("--cut", help=_CUT)]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
 Similarity: TypeAlias = Annotated[str | None, typer.Option("--similarity", help=_SIMILARITY)]
+FeatureVector: TypeAlias = Annotated[bool, typer.Option("--feature-vector", help=_FEATURES)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
 Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]
@@ -153,6 +155,7 @@ class HookOptions(LayerOptions):
     scale: Scale = "unit"
     gate: Gate = False
     similarity: Similarity = None
+    feature_vector: FeatureVector = False
 
 
 @dataclass(frozen=True)
