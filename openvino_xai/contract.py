@@ -20,6 +20,7 @@ GATE = "explain"  # an input [B], boolean: which images are explained
 WANTED = "explain_class"  # an input [B], i64: the class that is explained of each image
 WANTED_INDEX = "explain_index"  # an input [B, D], i64: the rows of a detector that are explained of each image
 VECTOR = "explain_vector"  # an input [B, E], f32: the vector that the model's own is likened to, of each image
+MASK = "explain_mask"  # an input [B, H, W], boolean: the pixels whose class is explained of each image
 VECTOR_TARGETS = "vector"  # what the targets of a hook are called that explains a likeness
 RECORD = "ovxai"  # the section of a model's own data where its hook is described
 
@@ -37,10 +38,11 @@ FALLBACKS = {  # what a hook does at more cost, where the runtime did not take t
 }
 
 BOXES = "boxes"  # the task of a hook on a detector: it explains rows of the model's output
+REGIONS = "regions"  # the task of a hook on a model that tells a class of each pixel
 NEEDED = ("method", "layer", "scores", "targets")
 NEEDED_OF_BOXES = ("rows", "classes")
 WORDS = {
-    "task": (BOXES, VECTOR_TARGETS),
+    "task": (BOXES, REGIONS, VECTOR_TARGETS),
     "score": (*SCORES, *MEASURES, "none"),
     "output": SCORES,
     "scale": tuple(SCALES),
@@ -103,5 +105,6 @@ def explains_boxes(record: Mapping[str, str]) -> bool:
 def reads(record: Mapping[str, str], name: str) -> bool:
     """Whether a hook, by its record, has an input of that name."""
     targets = record.get("targets", "").partition(":")[0]
-    by_targets = {"asked": (WANTED, WANTED_INDEX) if explains_boxes(record) else (WANTED,), VECTOR_TARGETS: (VECTOR,)}
+    beside_classes = {BOXES: (WANTED, WANTED_INDEX), REGIONS: (WANTED, MASK)}
+    by_targets = {"asked": beside_classes.get(record.get("task", ""), (WANTED,)), VECTOR_TARGETS: (VECTOR,)}
     return record.get("gate") == name or name in by_targets.get(targets, ())

@@ -84,3 +84,35 @@ def returning(raw: str, width: int, *, objectness: bool = False) -> onnx.ModelPr
     else:
         outputs = f"float[1,{ROWS},{CLASSES}] scores, float[1,{ROWS},{width}] boxes"
     return detector(body, outputs, **weights)
+
+
+def queries(ending: str) -> onnx.ModelProto:
+    """A detector of 30 queries, which have no cells; `ending` says what `boxes` are of `raw` [1, 30, 4], in [0, 1]."""
+    rng = np.random.default_rng(4)
+    body = (
+        "f = Reshape(p0, tokens) mixed = MatMul(f, mixing) q = Transpose<perm = [0, 2, 1]>(mixed) "
+        "logits = MatMul(q, w) scores = Sigmoid(logits) v = MatMul(q, u) raw = Sigmoid(v) " + ending
+    )
+    return detector(
+        body,
+        f"float[1,{ROWS},{CLASSES}] scores, float[1,{ROWS},4] boxes",
+        tokens=np.array([1, 4, 24]),
+        mixing=rng.normal(0, 0.5, (24, ROWS)).astype(np.float32),
+        w=rng.normal(0, 0.5, (4, CLASSES)).astype(np.float32),
+        u=rng.normal(0, 2, (4, 4)).astype(np.float32),
+        **{name: weights for name, weights in QUERY_WEIGHTS.items() if name in ending},
+    )
+
+
+QUERY_WEIGHTS = {
+    "most": np.float32([0.7, 0.7, 0.3, 0.3]),
+    "small": np.float32([1, 1, 0.2, 0.2]),
+    "scale": np.float32([WIDTH, HEIGHT, WIDTH, HEIGHT]),
+}
+CORNERS = "parts = Mul(raw, most) low, size = Split<axis = 2, num_outputs = 2>(parts) high = Add(low, size)"
+QUERIES = {
+    "xywh01": "boxes = Mul(raw, small)",
+    "xywh": "shares = Mul(raw, small) boxes = Mul(shares, scale)",
+    "xyxy01": f"{CORNERS} boxes = Concat<axis = 2>(low, high)",
+    "xyxy": f"{CORNERS} shares = Concat<axis = 2>(low, high) boxes = Mul(shares, scale)",
+}

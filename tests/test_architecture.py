@@ -22,7 +22,7 @@ ORDER = (  # what stands in one line knows of the lines above, and of none below
     "tail",
     "surgery render",
     "explanation",
-    "detection",
+    "detection segmentation",
     "runtime benchmark",
     "evaluate serve",
     "cli",

@@ -29,19 +29,6 @@ OF_BOXES = """
     saliency_box = Add(z3, boxes)
     saliency_score = Add(z2, scores)
 """
-OF_ROWS = """
-    z4 = Mul(nothing, zero)
-    mean = ReduceMean<axes=[1], keepdims=1>(z4)
-    there = GreaterOrEqual(explain_index, none)
-    weight = Cast<to=1>(there)
-    saliency_score = Mul(weight, half)
-    spread = Unsqueeze(weight, axes)
-    saliency_box = Mul(spread, corners)
-    saliency_class = Identity(explain_class)
-    saliency_index = Identity(explain_index)
-    spread_more = Unsqueeze(spread, axes3)
-    saliency_map = Mul(spread_more, maps)
-"""
 
 
 def maps_of(count: int) -> np.ndarray:
@@ -77,25 +64,6 @@ def detector(
         "maps": maps_of(count),
     }
     return _model(text, weights, {"targets": f"boxes:{count}", **(record or {})}, info)
-
-
-def by_row(count: int = 4) -> onnx.ModelProto:
-    """A hooked detector that explains the rows that it is asked for: each with a score of a half, and the first of the maps."""
-    text = f"""<ir_version: 8, opset_import: ["": 17]>
-    seen (float[B,3,{SIDES[0]},{SIDES[1]}] image, int64[B,{count}] explain_index, int64[B,{count}] explain_class) => (
-        float[B,{ROWS},{CLASSES}] rows, float[B,{count},{CELLS[0]},{CELLS[1]}] saliency_map,
-        int64[B,{count}] saliency_class, int64[B,{count}] saliency_index, float[B,{count},4] saliency_box,
-        float[B,{count}] saliency_score)
-    {{ {BODY} {OF_ROWS} }}"""
-    weights = {
-        "maps": maps_of(1),
-        "corners": np.array([[[4, 4, 20, 12]]], np.float32),
-        "half": np.float32(0.5),
-        "none": np.int64(0),
-        "axes": np.array([2], np.int64),
-        "axes3": np.array([3], np.int64),
-    }
-    return _model(text, weights, {"targets": f"asked:{count}"}, None)
 
 
 def class_maps(scores: np.ndarray | None = None) -> onnx.ModelProto:

@@ -41,7 +41,7 @@ _REPORT = (
 )
 _TARGETS = (
     "The classes to draw: top:K, all, or ID,ID,...; by default top:1. Of a detector, the boxes: all, boxes:N, or those of "
-    "classes, by ids or labels; by default all."
+    "classes, by ids or labels; by default all. Of pixels, classes, by default the three with the largest regions."
 )
 
 _AGAINST = (
@@ -135,6 +135,7 @@ def _in_turn(
     from openvino_xai.runtime.manifest import Manifest
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.sources import stamps
+    from openvino_xai.runtime.tasks.segmenter import Segmenter
 
     manifest = Manifest.read(output / "explanations.jsonl", conditions, stamps(photos))
     todo = [photo for photo in photos if again or str(photo) not in manifest.done]
@@ -146,6 +147,10 @@ def _in_turn(
         if todo:
             network = load((lambda done, total: show("asking", done, total)) if len(todo) == 1 else None)
             classes = {}
+            if report is not None and isinstance(network, Segmenter):
+                raise InputError(
+                    "the report shows classes of images and boxes, and this model tells those of pixels: leave it out"
+                )
             if report is not None and isinstance(network, Network) and not network.is_detector:
                 classes = known_classes(todo, network.labels, network.classes)
             start = time.perf_counter()
@@ -211,7 +216,7 @@ def _against(
 ) -> Explainer:
     """What explains photos against another. Raises InputError where the model's hook explains no vectors, or by other means."""
     from openvino_xai.contract import VECTOR_TARGETS
-    from openvino_xai.runtime.matcher import Against, Matcher
+    from openvino_xai.runtime.tasks.matcher import Against, Matcher
 
     network = running.load(model, options, settings, targets=VECTOR_TARGETS, similarity=similarity)
     if not isinstance(network, Matcher):
@@ -229,6 +234,9 @@ def _sentence(line: dict[str, Any]) -> str:
     if "boxes" in line:
         return f"{line['image']}: {_boxes(line)}; {line['overlay']}"
     best = line["predictions"][0]
+    if "area" in best:
+        regions = ", ".join(f"{target['label']} {target['area']:.1%} {target['overlay']}" for target in line["targets"])
+        return f"{line['image']}: {regions or 'no class to draw'}"
     drawn = ", ".join(f"{target['label']} {target['overlay']}" for target in line["targets"])
     return f"{line['image']}: {best['label']} {best['probability']:.1%}; {drawn}"
 

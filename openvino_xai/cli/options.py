@@ -21,6 +21,7 @@ from openvino_xai.files.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from openvino_xai.dialects.open import Model
+    from openvino_xai.locate.located import Where
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.network import Network
@@ -121,6 +122,12 @@ class LayerOptions:
             return f"asked:{targets.count(':')}"
         per_class = self.method in METHODS and METHODS[self.method].per_class
         return ("asked" if targets == "all" else targets) if per_class else None
+
+    def where(self) -> Where:
+        """What is said of the model."""
+        from openvino_xai.locate.located import Where
+
+        return Where(self.layer, self.scores, self.image_input)
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
@@ -236,8 +243,11 @@ class NetworkOptions:
         from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.loading import load
         from openvino_xai.runtime.probed import probe
+        from openvino_xai.surgery.insert import tells_pixels
 
-        hooked = bool(open_model(model).info(RECORD))
+        deployed = open_model(model)
+        hooked = bool(deployed.info(RECORD))
+        hook_targets = targets if not hooked and tells_pixels(deployed, options.where()) else options.hook_targets(targets)
         if hooked and options != LayerOptions():
             raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
         network: Network
@@ -255,9 +265,7 @@ class NetworkOptions:
             )
         else:
             network = load(
-                model
-                if hooked
-                else options.insert(model, verify=verify, targets=options.hook_targets(targets), similarity=similarity),
+                model if hooked else options.insert(model, verify=verify, targets=hook_targets, similarity=similarity),
                 device=self.device,
                 precision=self.precision,
             )

@@ -9,7 +9,7 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import Shape, Size, concrete, text
+from openvino_xai.graph.sizes import Shape, Size, concrete, product, text
 from openvino_xai.graph.vocabulary import JOIN, Array, Axis
 
 
@@ -194,6 +194,34 @@ class Trace:
         axis = axis % len(shape_of(x))
         shape = tuple(k if i == axis else size for i, size in enumerate(shape_of(x)))
         return self.record("top_k", [x], shape, np.int64, {"axis": axis, "k": k, "ordered": ordered})
+
+    def conv(
+        self,
+        x: Value,
+        weights: Array,
+        /,
+        *,
+        strides: Sequence[int],
+        pads: Sequence[int],
+        dilations: Sequence[int],
+        groups: int,
+    ) -> Value:
+        shape, n = shape_of(x), len(shape_of(x)) - 2
+        weights = as_value(weights, [x])
+        kernel = concrete(shape_of(weights)[-n:], f"the kernel '{weights.name}'")
+        channels = product(shape_of(weights)[: -n - 1])  # of all groups, which may have an axis of their own
+        spatial = [
+            (size + pads[i] + pads[i + n] - dilations[i] * (kernel[i] - 1) - 1) // strides[i] + 1
+            for i, size in enumerate(concrete(shape[2:], f"the cells of '{x.name}'"))
+        ]
+        attributes = {
+            "strides": list(strides),
+            "pads": list(pads),
+            "dilations": list(dilations),
+            "groups": groups,
+            "kernel": list(kernel),
+        }
+        return self.record("conv", [x, weights], (shape[0], channels, *spatial), x.dtype, attributes)
 
     def conv_transpose(
         self,

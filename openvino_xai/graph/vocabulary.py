@@ -62,6 +62,22 @@ class Namespace(Protocol):
     def top_k(self, x: Array, k: int, /, *, axis: int, ordered: bool = True) -> Array:
         """The indices of the `k` largest along `axis`, i64: the largest first, or in any order; of equals, any"""
 
+    def conv(
+        self,
+        x: Array,
+        weights: Array,
+        /,
+        *,
+        strides: Sequence[int],
+        pads: Sequence[int],
+        dilations: Sequence[int],
+        groups: int,
+    ) -> Array:
+        """A convolution of x [B, C, ...] by `weights` [O, C / groups, *kernel], [B, O, ...].
+
+        Weights of more groups than one are laid out as the dialect's own convolutions read them, as in `conv_transpose`.
+        """
+
     def conv_transpose(
         self,
         x: Array,
@@ -93,6 +109,7 @@ def numpy_namespace() -> SimpleNamespace:
         "erf": np.vectorize(math.erf, otypes=[np.float64]),
         "softmax": _softmax,
         "top_k": _top_k,
+        "conv": _conv,
         "conv_transpose": _conv_transpose,
     }
     return SimpleNamespace(**{word: functions.get(word) or getattr(np, word) for word in WORDS})
@@ -109,6 +126,33 @@ def _softmax(x: np.ndarray, /, *, axis: int) -> np.ndarray:
 
 def _top_k(x: np.ndarray, k: int, /, *, axis: int, ordered: bool = True) -> np.ndarray:
     return np.take(np.argsort(-x, axis=axis, kind="stable"), np.arange(k), axis=axis)
+
+
+def _conv(
+    x: np.ndarray,
+    weights: np.ndarray,
+    /,
+    *,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+) -> np.ndarray:
+    """The sum over the kernel of what lies under it, times its weights."""
+    n = x.ndim - 2
+    kernel = weights.shape[-n:]
+    by_group = weights.reshape(groups, -1, weights.shape[-n - 1], *kernel)
+    padded = np.pad(x, [(0, 0), (0, 0), *((pads[i], pads[i + n]) for i in range(n))])
+    sizes = [
+        (size - (k - 1) * d - 1) // s + 1 for size, k, d, s in zip(padded.shape[2:], kernel, dilations, strides, strict=True)
+    ]
+    grouped = padded.reshape(len(x), groups, -1, *padded.shape[2:])
+    output = np.zeros((len(x), groups, by_group.shape[1], *sizes), x.dtype)
+    steps = list(zip(dilations, sizes, strides, strict=True))
+    for offset in np.ndindex(*kernel):
+        there = [slice(i * d, i * d + (size - 1) * s + 1, s) for i, (d, size, s) in zip(offset, steps, strict=True)]
+        output += np.einsum("bgc...,goc->bgo...", grouped[(..., *there)], by_group[(..., *offset)])  # type: ignore[arg-type]
+    return output.reshape(len(x), -1, *sizes)
 
 
 def _conv_transpose(

@@ -7,7 +7,7 @@ is not decoded is told by how many numbers a row has, by what its scores are mad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,7 +28,10 @@ ORDERED = 0.98  # the share of boxes whose far sides are beyond the near ones
 REACH = 6.0  # cells, from a row's cell to the middle of its box, at the median
 SMALL = 2.0  # pixels, of a box that is none
 OUTSIDE = 0.25  # images, that a box of shares may reach beyond the image
+PICTURES = 4  # that a format is looked at for
 PEAKS = (1.0, 255.0)  # of the images that a format is held with
+NOT_FINITE = "boxes are not finite"
+ONLY_NAMED = "it is taken where it is named alone"
 STILL = 0.5  # what weights are said to give in every cell
 
 
@@ -79,25 +82,21 @@ def find_boxes(deployed: Deployed, rows: Rows, image: Value, place: Place, *, fo
     if format_name is not None and format_name not in FORMATS:
         raise InputError(f"format '{format_name}' of boxes is not known: one of {', '.join(FORMATS)} is expected")
     grid = grid_of(rows, place)
+    formats = tuple(FORMATS.values()) if format_name is None else (FORMATS[format_name],)
+    if grid.centres is not None:  # no image is needed to tell what moves with its cell
+        decoded = [entry for entry in formats if entry.absolute]
+        for numbers in _Reading(deployed, rows, image, pictures=0).returned() if decoded else ():
+            if boxes := _fitting(_Evidence(rows, grid, numbers), decoded, named=format_name is not None)[0]:
+                return boxes
     reasons: list[str] = []
     possible: list[Boxes] = []  # of the format that is named, by their number alone
-    for numbers in _Reading(deployed, rows, image).candidates():
-        evidence = _Evidence(rows, grid, numbers)
-        names = [format_name] if format_name is not None else list(FORMATS)
-        refusals = {name: evidence.refusal(FORMATS[name], named=format_name is not None) for name in names}
-        fitting = [FORMATS[name] for name in names if refusals[name] is None]
-        fitting = [fit for fit in fitting if fit.absolute] or fitting
-        if len(fitting) > 1:
-            several = ", ".join(fit.name for fit in fitting)
-            raise ModelError(
-                f"the boxes of {numbers.label} can be of several formats: {several}; name the one that they have",
-                options=("boxes",),
-            )
-        if fitting:
-            return _boxes(numbers, fitting[0], grid)
-        if format_name is not None and numbers.returned and FORMATS[format_name].width(numbers.places.shape[1]):
-            possible.append(_boxes(numbers, FORMATS[format_name], grid))
-        reasons.append(f"{numbers.label}: {_by_reason(refusals)}")
+    for numbers in _Reading(deployed, rows, image, pictures=PICTURES).candidates():
+        boxes, why = _fitting(_Evidence(rows, grid, numbers), formats, named=format_name is not None)
+        if boxes is not None:
+            return boxes
+        if format_name is not None and numbers.returned and formats[0].width(numbers.places.shape[1]):
+            possible.append(_boxes(numbers, formats[0], grid))
+        reasons.append(f"{numbers.label}: {why}")
     if possible and (possible[0].format.absolute or grid.centres is not None):
         return possible[0]
     raise ModelError(
@@ -106,6 +105,20 @@ def find_boxes(deployed: Deployed, rows: Rows, image: Value, place: Place, *, fo
         + "; ask for rows by their index instead",
         options=("boxes",),
     )
+
+
+def _fitting(evidence: _Evidence, formats: Sequence[Format], *, named: bool) -> tuple[Boxes | None, str]:
+    """The boxes in the one format that fits, or what speaks against each. Raises ModelError where several fit."""
+    refusals = {entry.name: evidence.refusal(entry, named=named) for entry in formats}
+    fitting = [entry for entry in formats if refusals[entry.name] is None]
+    fitting = [entry for entry in fitting if entry.absolute] or fitting
+    if len(fitting) > 1:
+        several = ", ".join(entry.name for entry in fitting)
+        raise ModelError(
+            f"the boxes of {evidence.numbers.label} can be of several formats: {several}; name the one that they have",
+            options=("boxes",),
+        )
+    return (_boxes(evidence.numbers, fitting[0], evidence.grid) if fitting else None), _by_reason(refusals)
 
 
 def _boxes(numbers: _Numbers, of_format: Format, grid: Grid) -> Boxes:
@@ -163,19 +176,24 @@ class _Numbers:
 
 
 class _Reading:
-    """A detector's outputs for some images, and the numbers of its rows in them."""
+    """A detector's outputs for some `pictures`, and the numbers of its rows in them."""
 
-    def __init__(self, deployed: Deployed, rows: Rows, image: Value) -> None:
-        self._deployed, self._rows, self._image = deployed, rows, image
+    def __init__(self, deployed: Deployed, rows: Rows, image: Value, *, pictures: int) -> None:
+        self._deployed, self._rows, self._pictures = deployed, rows, pictures
+        self._inputs = list(_images(deployed.graph, image))
         graph = deployed.graph
         self._outputs = {name: value for name, value in graph.outputs.items() if value not in rows.read.values()}
         read = [*rows.read.values(), *self._outputs.values(), *(head.value for head in rows.heads)]
         self._results = self._run(list(dict.fromkeys(read)))
 
-    def candidates(self) -> Iterator[_Numbers]:
-        """What stands beside the scores, then other outputs, then what is inside, from the outputs on."""
+    def returned(self) -> Iterator[_Numbers]:
+        """What stands beside the scores, then other outputs."""
         yield from self._beside()
         yield from self._of_outputs()
+
+    def candidates(self) -> Iterator[_Numbers]:
+        """What is returned, then what is inside, from the outputs on."""
+        yield from self.returned()
         yield from self._inside()
 
     def _run(self, values: Sequence[Value]) -> dict[Value, np.ndarray]:
@@ -183,7 +201,7 @@ class _Reading:
 
         Values without a batch of 1 are left out.
         """
-        runs = [self._run_still(values), *self._run_images(values)]
+        runs = [self._run_still(values), *self._run_images(values, self._pictures)]
         stacked: dict[Value, np.ndarray] = {}
         for value in values:
             arrays = [run[value] for run in runs]
@@ -191,10 +209,12 @@ class _Reading:
                 stacked[value] = np.concatenate(arrays)
         return stacked
 
-    def _run_images(self, values: Sequence[Value]) -> list[dict[Value, np.ndarray]]:
+    def _run_images(self, values: Sequence[Value], pictures: int) -> list[dict[Value, np.ndarray]]:
+        if not pictures:
+            return []
         names = {f"ovxai_out_{i}": value for i, value in enumerate(values)}
         running = self._deployed.probing(read=names, inputs={}).compile()
-        runs = [running(inputs) for inputs in _images(self._deployed.graph, self._image)]
+        runs = [running(inputs) for inputs in self._inputs[:pictures]]
         return [{value: results[name] for name, value in names.items()} for results in runs]
 
     def _run_still(self, values: Sequence[Value]) -> dict[Value, np.ndarray]:
@@ -205,7 +225,7 @@ class _Reading:
             for i, (value, array) in enumerate(ends.items())
         }
         arrays = {f"ovxai_in_{i}": array for i, array in enumerate(ends.values())}
-        arrays |= next(_images(self._deployed.graph, self._image))
+        arrays |= self._inputs[0]
         if not names:
             return {value: ends[value] for value in values}
         probing = self._deployed.probing(read=names, inputs=inputs)
@@ -217,7 +237,7 @@ class _Reading:
     def _ends(self) -> dict[Value, np.ndarray]:
         """What the last weights give, each the same in all of its elements."""
         values = _last_weighed(self._deployed.graph)[0]
-        return {value: np.full_like(array, STILL) for value, array in self._run_images(values)[0].items()}
+        return {value: np.full_like(array, STILL) for value, array in self._run_images(values, 1)[0].items()}
 
     def _numbers(self, label: str, read: Mapping[str, Value], places: np.ndarray) -> _Numbers:
         arrays = gathered(numpy_namespace(), [self._results[value] for value in read.values()], places)
@@ -314,7 +334,7 @@ def _images(graph: Graph, image: Value) -> Iterator[dict[str, np.ndarray]]:
         for value in graph.inputs
         if value is not image
     }
-    for picture in (rng.random(shape), slope, np.full(shape, 0.5)):
+    for picture in (rng.random(shape), slope):
         for peak in PEAKS:
             yield {**others, image.name: (picture * peak).astype(image.dtype)}
 
@@ -386,42 +406,54 @@ class _Evidence:
     """What speaks against a format for numbers of rows."""
 
     def __init__(self, rows: Rows, grid: Grid, numbers: _Numbers) -> None:
-        self._rows, self._grid, self._numbers = rows, grid, numbers
+        self._rows, self.grid, self.numbers = rows, grid, numbers
         self._levels = None if grid.strides is None else np.unique(grid.strides, axis=0, return_inverse=True)[1].ravel()
 
     def refusal(self, candidate: Format, *, named: bool) -> str | None:
         """Why the numbers are not of this format, None where they may be. Of one that is `named`, whether it can be at all."""
-        available = self._numbers.places.shape[1]
+        available = self.numbers.places.shape[1]
         width = candidate.width(available)
         if width is None:
             return f"it has {available} numbers a row"
-        if not self._numbers.returned and not candidate.absolute:
+        if not self.numbers.returned and not candidate.absolute:
             return "it is no output"
-        if self._grid.centres is None and not candidate.absolute:
-            return "its rows have no cells"
-        numbers = self._numbers.arrays[:, :, :width]
-        if candidate.absolute and self._grid.centres is not None:
+        numbers = self.numbers.arrays[:, :, :width]
+        if self.grid.centres is None:
+            return self._unlike_queries(candidate, numbers[1:], named=named)
+        if candidate.absolute:
             boxes = self._decoded(candidate, numbers[:1])
-            return self._off_cells(boxes[0]) if len(boxes) else "boxes are not finite"
-        numbers = numbers[1:]
-        if not candidate.absolute and not named and (why := self._unlike(candidate.name, numbers, available)):
+            return self._off_cells(boxes[0]) if len(boxes) else NOT_FINITE
+        if not named and (why := self._unlike(candidate.name, numbers[1:], available)):
             return why
+        return self._in_most_images(candidate, numbers[1:], lambda boxes: _without_size(boxes) or self._off_cells(boxes))
+
+    def _unlike_queries(self, candidate: Format, numbers: np.ndarray, *, named: bool) -> str | None:
+        """Whether numbers [I, Q, 4] are not the boxes of queries: those lie in the image, wherever that is."""
+        if not candidate.absolute:
+            return "its rows have no cells"
+        if candidate.name.startswith("yxyx") and not named:
+            return ONLY_NAMED  # without cells x and y look the same
+        if candidate.name.startswith("xywh") and all(_without_size(image) is None for image in numbers):
+            return "its last two numbers are never below the first two, as far corners are"
+        return self._in_most_images(candidate, numbers, lambda boxes: _without_size(boxes) or self._off_image(boxes))
+
+    def _in_most_images(self, candidate: Format, numbers: np.ndarray, check: Callable[[np.ndarray], str | None]) -> str | None:
+        """What a check says of more than half of the images whose boxes are finite, or that too few are."""
         boxes = self._decoded(candidate, numbers)
-        check = self._off_image if self._grid.centres is None else self._off_cells
-        reasons = [why for image in boxes if (why := _without_size(image) or check(image))]
+        reasons = [why for image in boxes if (why := check(image))]
         if len(boxes) <= len(numbers) / 2:
-            return "boxes are not finite"
+            return NOT_FINITE
         return reasons[0] if len(reasons) > len(boxes) / 2 else None
 
     def _decoded(self, candidate: Format, numbers: np.ndarray) -> np.ndarray:
         """The boxes [I, A, 4] of those images for which all are finite."""
         with np.errstate(over="ignore", invalid="ignore"):
-            boxes = np.asarray(candidate.decode(numpy_namespace(), numbers, self._grid), np.float64)
+            boxes = np.asarray(candidate.decode(numpy_namespace(), numbers, self.grid), np.float64)
         return np.asarray(boxes[np.isfinite(boxes).all(axis=(1, 2))])
 
     def _off_image(self, boxes: np.ndarray) -> str | None:
         """Whether the boxes [Q, 4] of queries are not those of an image of this size."""
-        shares = boxes / np.tile(self._grid.pixels, 2)
+        shares = boxes / np.tile(self.grid.pixels, 2)
         inside = float(((shares > -OUTSIDE) & (shares < 1 + OUTSIDE)).all(axis=-1).mean())
         if inside < ORDERED:
             return f"{1 - inside:.0%} of boxes reach beyond the image"
@@ -431,7 +463,7 @@ class _Evidence:
 
     def _off_cells(self, boxes: np.ndarray) -> str | None:
         """Whether the boxes [A, 4] of an image do not go along with the cells of their rows."""
-        centres, strides = self._grid.cells
+        centres, strides = self.grid.cells
         middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
         for axis, name in enumerate("xy"):
             moved, grown = (self._slope(values[:, axis], centres[:, axis]) for values in (middles, sizes))
@@ -453,7 +485,7 @@ class _Evidence:
         """What a format that is not decoded does not go along with."""
         rows, (first, last) = self._rows, (numbers[..., :2], numbers[..., 2:4])
         squashes = [factor.squash for factor in rows.factors]
-        cells = len(np.unique(np.concatenate([*self._grid.cells], axis=1), axis=0))
+        cells = len(np.unique(np.concatenate([*self.grid.cells], axis=1), axis=0))
         checks = {
             "yolox": (squashes == ["sigmoid", "sigmoid"] and cells == rows.count, "its scores are no sigmoids of two parts"),
             "fastestdet": (
@@ -464,7 +496,7 @@ class _Evidence:
             "distances": (bool((numbers >= 0).mean() >= ORDERED) and available == 4, "its distances are below 0"),
             "distances_pixels": (bool((numbers >= 0).mean() >= ORDERED) and available == 4, "its distances are below 0"),
             "dfl": (cells == rows.count, "several rows share a cell"),
-            "dfl_corner": (False, "it is taken where it is named alone"),
+            "dfl_corner": (False, ONLY_NAMED),
         }
         fits, why = checks[name]
         return None if fits else why

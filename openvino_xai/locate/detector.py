@@ -18,6 +18,7 @@ from openvino_xai.locate.located import Where, counterparts, refuse_hooked
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.row_table import RowTable
 from openvino_xai.locate.rows import Rows, find_rows
+from openvino_xai.locate.scores import Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,11 @@ class Detector:
     def of(cls, deployed: Deployed, where: Where) -> Detector:
         """An open model, located. Raises AlreadyHooked, ModelError."""
         refuse_hooked(deployed)
+        return cls.without_hook(deployed, where)
+
+    @classmethod
+    def without_hook(cls, deployed: Deployed, where: Where) -> Detector:
+        """A model, located, of which a hook was taken off if it had one. Raises ModelError."""
         image, place = find_image(deployed.graph, where.image)
         if not all(isinstance(size, int) for size in place.grid):
             raise ModelError(
@@ -101,6 +107,12 @@ class Detector:
         if layer.reason is not None:
             raise LayerError(f"layers '{layer.name}' cannot carry a hook: {layer.reason}", node=layer.name, options=("layer",))
         return RowLocation(graph, self.image, self.image_place, self.rows, boxes, self.placed, layer)
+
+
+def has_boxes(graph: Graph, scores: Scores) -> bool:
+    """Whether another output has four numbers or more for each of what look like classes: these are rows of a detector."""
+    shapes = [value.shape or () for value in graph.outputs.values() if value is not scores.value]
+    return any(len(shape) == 3 and shape[1] == scores.classes and shape[2] in (4, 5, 6) for shape in shapes)
 
 
 def as_detector(deployed: Deployed, where: Where, error: ModelError) -> Detector:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-from openvino_xai.contract import RECORD
+from openvino_xai.contract import RECORD, REGIONS
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import AlreadyHooked, InputError, LayerError, PlanError
+from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import METHODS
@@ -19,15 +19,33 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate, ahead_of_weights, candidates, choose, is_among
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.scores import Scores, find_scores
-from openvino_xai.locate.vector import find_vector
+from openvino_xai.locate.tasks.regions import PixelScores, ahead_of_mixing, find_pixel_scores, placed_anew
+from openvino_xai.locate.tasks.vector import find_vector
 
-Task: TypeAlias = Literal["classes", "vector"]
-FINDERS: Mapping[Task, Callable[[Graph, str | None], Scores]] = {"classes": find_scores, "vector": find_vector}
+Task: TypeAlias = Literal["classes", "vector", "regions"]
+Placed: TypeAlias = Mapping[Value, Place]
+
+
+def _find_read(graph: Graph, placed: Placed, task: Task | None, name: str | None) -> Scores:
+    """What is explained of a model, for a task, or for None that which the model tells of. Raises ModelError."""
+    if task == "vector":
+        return find_vector(graph, name)
+    if task == "regions":
+        return find_pixel_scores(graph, placed_anew(graph, placed), name)
+    try:
+        return find_scores(graph, name)
+    except ModelError as error:
+        if task is not None:
+            raise
+        try:
+            return find_pixel_scores(graph, placed_anew(graph, placed), name)
+        except ModelError:
+            raise error from None
 
 
 def task_of(record: Mapping[str, str]) -> Task:
     """The task of a hook, by its record: `classes` where that names none."""
-    return "vector" if record.get("task") == "vector" else "classes"
+    return "vector" if record.get("task") == "vector" else "regions" if record.get("task") == REGIONS else "classes"
 
 
 @dataclass(frozen=True)
@@ -35,14 +53,14 @@ class Where:
     """What a caller says of a model that the model may not tell: names, and its tokens; None is for the model to tell.
 
     `layer` is the name of a node or a tensor, `scores` that of the output that is explained, `image` that of an input. The
-    `task` says what this output holds: scores of classes, or a vector.
+    `task` says what this output holds: scores of classes, of `regions` of pixels, or a vector.
     """
 
     layer: str | None = None
     scores: str | None = None
     image: str | None = None
     tokens: TokenHint = field(default_factory=TokenHint)
-    task: Task = "classes"
+    task: Task | None = None
 
     @classmethod
     def parse(
@@ -53,7 +71,7 @@ class Where:
         image_input: str | None = None,
         prefix_tokens: int | None = None,
         token_grid: str | Sequence[int] | None = None,
-        task: Task = "classes",
+        task: Task | None = None,
     ) -> Where:
         """What a caller wrote, as `14x14` for the rows and columns of tokens. Raises InputError."""
         if prefix_tokens is not None and prefix_tokens < 0:
@@ -100,6 +118,7 @@ class Located:
     scores: Scores
     cells: tuple[Candidate, ...]
     blocks: tuple[Candidate, ...]
+    placed: Placed = field(repr=False)
 
     @classmethod
     def of(cls, deployed: Deployed, where: Where) -> Located:
@@ -107,10 +126,13 @@ class Located:
         refuse_hooked(deployed)  # first: what a hook adds may look like class scores
         graph = deployed.graph
         image, place = find_image(graph, where.image)
-        scores = FINDERS[where.task](graph, where.scores)
         placed = places(graph, image, place)
+        scores = _find_read(graph, placed, where.task, where.scores)
+        placed = placed_anew(graph, placed) if isinstance(scores, PixelScores) else placed
         cells = tuple(candidates(graph, image, scores, placed))
-        return cls(deployed, where, image, place, scores, cells, tuple(blocks(graph, image, scores, placed, where.tokens)))
+        return cls(
+            deployed, where, image, place, scores, cells, tuple(blocks(graph, image, scores, placed, where.tokens)), placed
+        )
 
     @property
     def graph(self) -> Graph:
@@ -139,6 +161,10 @@ class Located:
         masks = "nothing" if method is None else METHODS[method].masks
         if masks == "tokens" and not self.blocks:
             raise LayerError(f"{method} needs an attention block, and none leads from the image to the scores")
+        if isinstance(self.scores, PixelScores) and layer is None and masks != "tokens":
+            mixed = ahead_of_mixing(self.graph, self.placed, self.scores.value)
+            suited = [candidate for candidate in self.usable if candidate.value in mixed]
+            return choose(suited or self.candidates, None, self.graph)
         if masks != "nothing":
             return choose(self.blocks if masks == "tokens" else self.cells, layer, self.graph)
         if layer is not None:

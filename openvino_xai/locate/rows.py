@@ -17,15 +17,14 @@ import numpy as np
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import text
+from openvino_xai.graph.sizes import concrete, text
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import squashes
-from openvino_xai.operations.record import IN_FIRST, IN_SECOND
-from openvino_xai.operations.table import data_operands, operation_of
+from openvino_xai.locate.row_heads import Leaf, followed_leaves, laid_out, proposing, suppressed_scores
 
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
 SCORES = re.compile(r"class|score|conf|cls|prob|logit", re.IGNORECASE)  # what outputs with scores are called
+BOXES = re.compile(r"box|loc|reg|dist|offset", re.IGNORECASE)  # what outputs with boxes are called
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53}  # whole numbers that floats of so many bytes tell apart
 
 
@@ -109,115 +108,82 @@ class Rows:
         return replace(self, read=read, factors=tuple(factor.within(values) for factor in self.factors))
 
 
-@dataclass(frozen=True, eq=False)
-class _Leaf:
-    """A head on the way back from an output, the node that squashes it, and the value that all of its level is joined in."""
-
-    head: Value
-    squash: Node | None
-    read: Value
-
-    @property
-    def end(self) -> Value:
-        """Where its scores begin to be moved: behind what squashes them."""
-        return self.head if self.squash is None else self.squash.outputs[0]
-
-
-def _carrying(graph: Graph) -> set[Value]:
-    """The values that hold data of an input: a constant that is laid out as a shape of data says holds none."""
-    reached = set(graph.inputs)
-    for node in graph.nodes:
-        if not reached.isdisjoint(data_operands(node)):
-            reached.update(node.outputs)
-    return reached
-
-
-def _leaves(graph: Graph, output: Value) -> list[_Leaf]:
-    """The heads that an output is made of, by what moves, squashes, joins, multiplies and thins out alone."""
-    carrying = _carrying(graph)
-    leaves: dict[tuple[Value, Value], _Leaf] = {}
-    visited = set()
-    pending: list[tuple[Value, Node | None, Value]] = [(output, None, output)]
-    while pending:
-        value, squash, read = pending.pop()
-        node = value.producer
-        if (value, squash, read) in visited or node is None or value not in carrying:
-            continue
-        visited.add((value, squash, read))
-        operation = operation_of(node)
-        if _is_head(carrying, node):
-            leaves[value, read] = _Leaf(value, squash, read)
-        elif squashes(node) and squash is None:
-            pending.append((node.operand(0), node, read))
-        elif squash is None and _thins(graph, node):
-            pending.append((node.operand(0), None, node.operand(0)))
-        elif operation.moves is not None or operation.joins or operation.splits:
-            pending += [(operand, squash, read) for index, operand in node.operands if not operation.tells(index)]
-        elif squash is None and _multiplies(node):
-            pending += [(operand, None, read) for _, operand in node.operands]
-    return list(leaves.values())
-
-
-def _is_head(carrying: set[Value], node: Node) -> bool:
-    """Whether a node is a convolution or a linear layer, or adds what one lacks."""
-    weights = operation_of(node).weights
-    if weights is not None:
-        return node.operand(weights) not in carrying
-    inside = [operand for _, operand in node.operands if operand in carrying]
-    operation = operation_of(node)
-    adds = operation.pointwise and len(inside) == 1 and len(node.inputs) == 2 and all(i in operation.addends for i in (0, 1))
-    producer = inside[0].producer if adds else None
-    return producer is not None and operation_of(producer).weights is not None
-
-
-def _thins(graph: Graph, node: Node) -> bool:
-    """Whether a node picks rows, or classes of rows, by what they hold."""
-    operation = operation_of(node)
-    by_content = any(index in operation.selectors and not graph.is_constant(value) for index, value in node.operands)
-    return node.kind == "top_k" or operation.reduces == "max" or (operation.moves == "some" and by_content)
-
-
-def _multiplies(node: Node) -> bool:
-    """Whether a node multiplies two operands, element by element."""
-    operation = operation_of(node)
-    return operation.pointwise and operation.factors == (IN_FIRST, IN_SECOND)
-
-
 def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | None = None) -> Rows:
     """The rows of a detector, in the outputs called `name`, joined by commas, or in those that hold them.
 
     Raises ModelError, with what stands in the way in each output.
     """
-    graph, reasons = deployed.graph, []
+    graph = deployed.graph
     names = list(graph.outputs) if name is None else name.split(",")
     for key in names:
         if key not in graph.outputs:
             raise ModelError(
                 f"the model has no output '{key}'; its outputs are {', '.join(map(repr, graph.outputs))}", node=key
             )
-    possible = []
-    for key in names:
-        try:
-            possible.append(_rows_of(deployed, placed, key, graph.outputs[key]))
-        except ModelError as error:
-            reasons.append(f"'{key}' {text(graph.outputs[key].shape)}: {error}")
+    possible, reasons = _possible(deployed, placed, {key: graph.outputs[key] for key in names})
+    if not possible and (scores := suppressed_scores(graph)) is not None:
+        possible, more = _possible(deployed, placed, {names[0]: scores})
+        reasons += [f"ahead of its suppression: {why}" for why in more]
     if not possible:
+        if (node := proposing(graph)) is not None:
+            raise ModelError(
+                f"its rows are regions that the model proposes itself ({node}): a detector of two stages", node=node.name
+            )
         raise ModelError("no output holds scores of rows that a detector gives: " + "; ".join(reasons))
     chosen = possible if name is not None else _scores_among(possible)
     if len({(rows.classes, tuple(factor.squash for factor in rows.factors), rows.background) for rows in chosen}) > 1:
         several = ", ".join(f"'{rows.name}' ({rows.count} rows of {rows.classes})" for rows in chosen)
         raise ModelError(f"several outputs can be scores of rows: {several}; name those that are", options=("scores",))
-    return _joined(chosen)
+    rows = _joined(chosen)
+    if (why := _mixed(graph, rows)) is not None:
+        raise ModelError(why)
+    return rows
+
+
+def _possible(deployed: Deployed, placed: Mapping[Value, Place], outputs: Mapping[str, Value]) -> tuple[list[Rows], list[str]]:
+    """The rows in outputs, each once, and why there are none in the others."""
+    possible: dict[Value, Rows] = {}
+    reasons = []
+    for name, output in outputs.items():
+        try:
+            rows = _rows_of(deployed, placed, name, output)
+            possible.setdefault(next(iter(rows.read.values())), rows)
+        except ModelError as error:
+            reasons.append(f"'{name}' {text(output.shape)}: {error}")
+    return list(possible.values()), reasons
 
 
 def _scores_among(possible: Sequence[Rows]) -> Sequence[Rows]:
-    """Of outputs that may all be scores, those that are: squashed ones, then not those of four numbers, then by their names."""
+    """Of outputs that may all be scores, those that are: squashed ones, then not those of four numbers, then by their names.
+
+    Four squashed numbers of each row may be its box: where there is more, names decide.
+    """
     chosen = [rows for rows in possible if rows.of_classes.squash != "logit"] or possible
+    if len(chosen) < len(possible) and all(rows.classes == BOX for rows in chosen):
+        chosen = [rows for rows in possible if SCORES.search(rows.name) and not BOXES.search(rows.name)] or possible
     if len({rows.classes for rows in chosen}) > 1:
         chosen = [rows for rows in chosen if rows.classes != BOX] or chosen
     if len({rows.classes for rows in chosen}) > 1:
         chosen = [rows for rows in chosen if SCORES.search(rows.name)] or chosen
     return chosen
+
+
+def _mixed(graph: Graph, rows: Rows) -> str | None:
+    """Why numbers that are not squashed may be those of boxes and of scores at once, None where they are scores alone."""
+    factor = rows.of_classes
+    others = [value for value in graph.outputs.values() if value not in rows.read.values()]
+    if factor.squash != "logit" or others or any(head.place is None for head in factor.heads):
+        return None
+    cells = len({(level, cell) for level, cell in zip(factor.level.tolist(), _cell_numbers(factor).tolist(), strict=True)})
+    several = (
+        rows.count > cells or len(factor.heads) > 1 or any(rows.classes % n == 0 and rows.classes // n > BOX for n in (3, 5))
+    )
+    if not several:
+        return None
+    return (
+        f"'{rows.name}' holds {rows.classes} numbers a row that nothing squashes, and there is no other output: they are of "
+        "boxes and of scores, and which are scores is not told"
+    )
 
 
 def _joined(levels: Sequence[Rows]) -> Rows:
@@ -251,57 +217,111 @@ def _joined(levels: Sequence[Rows]) -> Rows:
 
 def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, output: Value) -> Rows:
     """The rows in one output. Raises ModelError."""
-    leaves = _leaves(deployed.graph, output)
-    leaves = [leaf for leaf in leaves if leaf.squash is not None] or leaves
+    leaves = followed_leaves(deployed.graph, output)
     if not leaves:
         raise ModelError("no convolution or linear layer leads to it by what moves, squashes or joins alone")
-    reads = {leaf.read for leaf in leaves}
-    inner = [read for read in reads if read is not output] or list(reads)  # ahead of what thins rows out, all are there
-    if len(inner) > 1:
+    reads = list(dict.fromkeys(leaf.read for leaf in leaves))
+    inner = [read for read in reads if read is not output] or reads  # ahead of what thins rows out, all are there
+    probe = _Probe(deployed)
+    possible, errors = [], []
+    for read in inner:
+        laid = read if read is output else laid_out(read, probe.batch)
+        try:
+            provenance = _Provenance.of(probe, [leaf for leaf in leaves if leaf.read is read], laid)
+            possible.append(provenance.rows(name, placed))
+        except ModelError as error:
+            errors.append(error)
+    if not possible:
+        raise errors[0]
+    if len({value for rows in possible for value in rows.read.values()}) > 1:
         raise ModelError("its rows are picked in several places: " + ", ".join(f"'{value.name}'" for value in inner))
-    (read,) = inner
-    leaves = [leaf for leaf in leaves if leaf.read is read]
-    return _Provenance.of(deployed, leaves, read).rows(name, placed)
+    return possible[0]
 
 
 @dataclass(frozen=True, eq=False)
-class _Provenance:
+class _Origin:
     """For each element of `read`, of one image: the leaf that it comes from, -1 for none, and the element of its head."""
 
-    leaves: Sequence[_Leaf]
     leaf: np.ndarray
     element: np.ndarray
-    probabilities: np.ndarray
-    read: Value
 
     @classmethod
-    def of(cls, deployed: Deployed, leaves: Sequence[_Leaf], read: Value) -> _Provenance:
+    def of(cls, probe: _Probe, leaves: Sequence[Leaf], read: Value, ones: Sequence[Value]) -> _Origin:
         """Told by running: numbers of their own are put in behind what squashes, and in turn ahead of it."""
-        probe = _Probe(deployed)
-        ends = sorted({leaf.end for leaf in leaves}, key=lambda value: value.name)
-        (probabilities,) = probe.run({}, read)
-        if len(probabilities) != probe.batch:
-            raise ModelError(f"'{read.name}' {list(probabilities.shape)} has no batch of its own on axis 0")
-        end_of, place = probe.followed(ends, read)
-        element, leaf_of = np.full(place.shape, -1), np.full(place.shape, -1)
+        sources = sorted({leaf.source for leaf in leaves}, key=lambda value: value.name)
+        source_of, place = probe.followed(sources, read, ones=ones, rooted=any(leaf.rooted for leaf in leaves))
+        leaf_of, element = np.full(place.shape, -1), np.full(place.shape, -1)
+        for index, source in enumerate(sources):
+            there = source_of == index
+            indices = np.array([i for i, leaf in enumerate(leaves) if leaf.source is source])
+            inner = cls._in_source(probe, [leaves[i] for i in indices], source)
+            leaf = inner.leaf[place[there]]
+            leaf_of[there], element[there] = np.where(leaf < 0, -1, indices[leaf]), inner.element[place[there]]
+        return cls(leaf_of, element)
+
+    @classmethod
+    def _in_source(cls, probe: _Probe, leaves: Sequence[Leaf], source: Value) -> _Origin:
+        """The same for the elements of a value that leads to `read`."""
+        ends = list(dict.fromkeys(leaf.end for leaf in leaves))
+        end_of, place = probe.followed(ends, source)
+        leaf_of, element = np.full(place.shape, -1), np.full(place.shape, -1)
         for index, end in enumerate(ends):
+            there = end_of == index
             indices = np.array([i for i, leaf in enumerate(leaves) if leaf.end is end])
-            heads, squash, there = [leaves[i].head for i in indices], leaves[indices[0]].squash, end_of == index
+            heads, squash = [leaves[i].head for i in indices], leaves[indices[0]].squash
             if squash is None or (len(heads) == 1 and heads[0] is squash.operand(0)):
                 leaf_of[there], element[there] = indices[0], place[there]
             else:
                 head_of, inner = probe.followed(heads, squash.operand(0))
                 head, element[there] = head_of[place[there]], inner[place[there]]
                 leaf_of[there] = np.where(head < 0, -1, indices[head])
+        return cls(leaf_of, element)
+
+    def shaped(self, shape: tuple[int, ...]) -> _Origin:
+        return _Origin(self.leaf.reshape(shape), self.element.reshape(shape))
+
+    def by_row(self, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """Leaves and elements, [A, columns] each."""
+        size = self.leaf.shape[axis]
+        return np.moveaxis(self.leaf, axis, -1).reshape(-1, size), np.moveaxis(self.element, axis, -1).reshape(-1, size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Provenance:
+    """Where each element of `read`, of one image, comes from; and the `objectness` that it is multiplied with, if it is."""
+
+    leaves: Sequence[Leaf]
+    origin: _Origin
+    objectness: _Origin | None
+    probabilities: np.ndarray
+    read: Value
+    shapes: Mapping[Value, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, probe: _Probe, leaves: Sequence[Leaf], read: Value) -> _Provenance:
+        """Told by running. Raises ModelError where a value has no batch."""
+        heads = list(dict.fromkeys(leaf.head for leaf in leaves))
+        probabilities, *arrays = probe.run({}, read, *heads)
+        for value, array in ((read, probabilities), *zip(heads, arrays, strict=True)):
+            if array.ndim < 2 or len(array) != probe.batch:
+                raise ModelError(f"'{value.name}' {list(array.shape)} has no batch of its own on axis 0")
+        narrow = _narrow_sides(probe, leaves)
+        others = [leaf for leaf in leaves if leaf.product is not None and (leaf.product, leaf.side) in narrow]
+        wide = [leaf for leaf in leaves if leaf not in others]
         shape = probabilities.shape[1:]
-        return cls(leaves, leaf_of.reshape(shape), element.reshape(shape), probabilities[0], read)
+        ones = [list(dict.fromkeys(leaf.source for leaf in part)) for part in (wide, others)]
+        origin = _Origin.of(probe, wide, read, ones[1]).shaped(shape)
+        objectness = _Origin.of(probe, others, read, ones[0]).shaped(shape) if others else None
+        if objectness is not None:
+            objectness = replace(objectness, leaf=np.where(objectness.leaf < 0, -1, objectness.leaf + len(wide)))
+        shapes = {value: array.shape[1:] for value, array in zip(heads, arrays, strict=True)}
+        return cls([*wide, *others], origin, objectness, probabilities[0], read, shapes)
 
     def rows(self, name: str, placed: Mapping[Value, Place]) -> Rows:
         """The rows and their factors. Raises ModelError where they are not laid out as rows and classes."""
         axis, columns = self._class_axis(placed)
-        leaf = np.moveaxis(self.leaf, axis, -1).reshape(-1, self.leaf.shape[axis])
-        element = np.moveaxis(self.element, axis, -1).reshape(leaf.shape)
-        flat = np.moveaxis(np.arange(self.leaf.size).reshape(self.leaf.shape), axis, -1).reshape(leaf.shape)
+        leaf, element = self.origin.by_row(axis)
+        flat = np.moveaxis(np.arange(self.origin.leaf.size).reshape(self.origin.leaf.shape), axis, -1).reshape(leaf.shape)
         if len(leaf) == 1 and not any(item.head in placed for item in self.leaves):
             raise ModelError("it is a single row, as a classifier gives")
         groups = self._groups(leaf, columns)
@@ -311,6 +331,11 @@ class _Provenance:
         if len(groups) == 1 and self._is_first_objectness(factors[0], axis, columns):
             factors = [self._factor(leaf[:, g], element[:, g], placed) for g in (classes[1:], classes[:1])]
             objectness, classes = flat[:, classes[0]], classes[1:]
+        if self.objectness is not None:
+            if len(factors) > 1:
+                raise ModelError("its scores are products of more than a class and an objectness")
+            leaf, element = self.objectness.by_row(axis)
+            factors.append(self._factor_of_products(leaf[:, classes], element[:, classes], placed))
         probabilities = np.moveaxis(self.probabilities, axis, -1).reshape(leaf.shape)[:, classes]
         # beside an objectness, no class stands for none
         background = _background(probabilities) if factors[0].squash == "softmax" and len(factors) == 1 else None
@@ -319,8 +344,8 @@ class _Provenance:
     def _class_axis(self, placed: Mapping[Value, Place]) -> tuple[int, list[int]]:
         """The axis, without the batch, along which the classes of one row lie, and which of its indices are scores."""
         fitting = []
-        for axis in range(self.leaf.ndim):
-            leaf = np.moveaxis(self.leaf, axis, -1).reshape(-1, self.leaf.shape[axis])
+        for axis in range(self.origin.leaf.ndim):
+            leaf, _ = self.origin.by_row(axis)
             columns = np.flatnonzero((leaf >= 0).all(axis=0))
             if not columns.size or (leaf >= 0).any(axis=0).sum() != columns.size:
                 continue
@@ -330,18 +355,18 @@ class _Provenance:
         if not fitting:
             raise ModelError("its scores are not laid out as rows of classes")
         # of a single class, the axis of classes is one of size 1, or that beside which there are boxes
-        return max(fitting, key=lambda item: (len(item[1]), -self.leaf.shape[item[0]], item[0]))
+        return max(fitting, key=lambda item: (len(item[1]), -self.origin.leaf.shape[item[0]], item[0]))
 
     def _cells(self, placed: Mapping[Value, Place]) -> np.ndarray:
         """For each element, a number of the level and cell that it belongs to; a query is a cell."""
-        cells = np.full(self.leaf.shape, -1)
+        cells = np.full(self.origin.leaf.shape, -1)
         levels: dict[tuple[int, ...], int] = {}
         for index, leaf in enumerate(self.leaves):
-            there = self.leaf == index
-            shape, axes = _cell_axes(leaf.head, placed.get(leaf.head))
+            there = self.origin.leaf == index
+            shape, axes = self.shapes[leaf.head], _cell_axes(self.shapes[leaf.head], placed.get(leaf.head))
             grid = tuple(shape[a] for a in axes)
             level = levels.setdefault(grid, len(levels))
-            where = np.unravel_index(np.maximum(self.element[there], 0), shape)
+            where = np.unravel_index(np.maximum(self.origin.element[there], 0), shape)
             cells[there] = level * 2**32 + np.ravel_multi_index([where[a] for a in axes], grid)
         return cells
 
@@ -369,37 +394,56 @@ class _Provenance:
             raise ModelError(f"its levels are squashed in different ways: {', '.join(sorted(kinds))}")
         return Factor(kinds.pop(), heads, level, element)
 
+    def _factor_of_products(self, leaf: np.ndarray, element: np.ndarray, placed: Mapping[Value, Place]) -> Factor:
+        """The objectness that scores [A, C] are multiplied with. Raises ModelError unless each row has one."""
+        if (leaf < 0).any() or (leaf != leaf[:, :1]).any() or (element != element[:, :1]).any():
+            raise ModelError("its scores are multiplied with what is not an objectness of each row")
+        return self._factor(leaf[:, :1], element[:, :1], placed)
+
     def _is_first_objectness(self, factor: Factor, axis: int, columns: Sequence[int]) -> bool:
         """Whether one convolution makes boxes, an objectness and classes, as in YOLOv3 to v7."""
-        beside = self.leaf.shape[axis] - len(columns)
+        beside = self.origin.leaf.shape[axis] - len(columns)
         if factor.squash != "sigmoid" or beside < 4 or columns[0] != beside:
             return False
-        channels = [_channels(head) for head in factor.heads]
+        channels = [_channels(self.shapes[head.value], head.place) for head in factor.heads]
         cells = [np.unique(factor.element[factor.level == i][:, 0]).size for i in range(len(factor.heads))]
         grids = [head.place.grid if head.place else None for head in factor.heads]
         if any(grid is None for grid in grids):
             return False
         anchors = [count // (grid[0] * grid[1]) for count, grid in zip(cells, grids, strict=True)]  # type: ignore[index,operator]
-        return all(count == anchors[i] * self.leaf.shape[axis] for i, count in enumerate(channels))
+        return all(count == anchors[i] * self.origin.leaf.shape[axis] for i, count in enumerate(channels))
 
 
-def _channels(head: Head) -> int:
-    shape, axes = _cell_axes(head.value, head.place)
+def _narrow_sides(probe: _Probe, leaves: Sequence[Leaf]) -> set[tuple[Node, int]]:
+    """Of each product, the operand with an element for each row: that with fewer, or the one that repeats them."""
+    narrow = set()
+    for product in {leaf.product for leaf in leaves if leaf.product is not None}:
+        pair = [product.operand(side) for side in (0, 1)]
+        sizes = [probe.distinct(value, [leaf.end for leaf in leaves if leaf.source is value]) for value in pair]
+        narrow.add((product, int(np.argmin(sizes))))
+    return narrow
+
+
+def _channels(shape: tuple[int, ...], place: Place | None) -> int:
+    axes = _cell_axes(shape, place)
     return int(np.prod([size for axis, size in enumerate(shape) if axis not in axes]))
 
 
-def _cell_axes(value: Value, place: Place | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The shape of one image's item of a head, and which of its axes are cells; all but the last, of queries."""
-    shape = tuple(value.shape or ())[1:]
-    sizes = tuple(size for size in shape if isinstance(size, int))
-    if len(sizes) < len(shape):
-        raise ModelError(
-            f"where rows lie depends on the image's height and width, which are open ('{value.name}' {text(value.shape)}): "
-            "give the model fixed ones"
-        )
-    if place is not None:
-        return sizes, tuple(axis - 1 for axis in place.cells)
-    return sizes, tuple(range(len(shape) - 1))
+def _cell_axes(shape: tuple[int, ...], place: Place | None) -> tuple[int, ...]:
+    """Which axes of one image's item of a head are cells; all but the last, of queries."""
+    return tuple(range(len(shape) - 1)) if place is None else tuple(axis - 1 for axis in place.cells)
+
+
+def _cell_numbers(factor: Factor) -> np.ndarray:
+    """[A]: a number of each row's cell in its head."""
+    numbers = np.zeros(len(factor.level), np.int64)
+    for index, head in enumerate(factor.heads):
+        there = factor.level == index
+        shape = concrete((head.value.shape or ())[1:], f"head '{head.value.name}'")
+        where = np.unravel_index(factor.element[there, 0], shape)
+        axes = _cell_axes(shape, head.place)
+        numbers[there] = np.ravel_multi_index([where[a] for a in axes], tuple(shape[a] for a in axes))
+    return numbers
 
 
 def _background(probabilities: np.ndarray) -> int | None:
@@ -435,22 +479,33 @@ class _Probe:
         results = running({name: array for name, array in arrays.items() if name in expected})
         return [values[value] if value in values else results[outputs[value]] for value in read]
 
-    def followed(self, sources: Sequence[Value], read: Value) -> tuple[np.ndarray, np.ndarray]:
+    def distinct(self, value: Value, ends: Sequence[Value]) -> int:
+        """How many different elements of its ends a value holds."""
+        index, element = self.followed(list(dict.fromkeys(ends)), value)
+        return len(np.unique(np.stack([index, element]), axis=1).T)
+
+    def followed(
+        self, sources: Sequence[Value], read: Value, *, ones: Sequence[Value] = (), rooted: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """For each element of `read`, of one image: the index of the source that it is moved from, and its element there.
 
         -1 stands for none. Every element of a source is given a number, digit by digit where floats are short; what does not
         come out as it was put in, with either sign, was not only moved. Nor was what is scaled by a whole number, which comes
-        out as another element's number: so elements are counted from the last on, too.
+        out as another element's number: so elements are counted from the last on, too. Where values called `ones` are factors,
+        they hold ones. Of what is `rooted`, squares are put in, and no negative numbers.
         """
         arrays = self.run({}, *sources)
         plain = [array.reshape(self.batch, -1) for array in arrays]
         starts = np.cumsum([0, *(array.shape[1] for array in plain)])
-        total, base = int(starts[-1]), EXACT[min(array.dtype.itemsize for array in plain)] // 2
+        exact = EXACT[min(array.dtype.itemsize for array in plain)]
+        total, base = int(starts[-1]), (int(exact**0.5) if rooted else exact) // 2
+        factors = {value: np.ones_like(array) for value, array in zip(ones, self.run({}, *ones), strict=True)} if ones else {}
         digits = max(1, int(np.ceil(np.log(total + 1) / np.log(base))))
         first_to_last = np.arange(1, total + 1)
 
         def come_out(ids: np.ndarray) -> np.ndarray:
-            values = {}
+            values = dict(factors)
+            ids = ids**2 if rooted else ids
             for i, (source, array) in enumerate(zip(sources, arrays, strict=True)):
                 of_source = np.broadcast_to(ids[starts[i] : starts[i + 1]], plain[i].shape)
                 values[source] = of_source.reshape(array.shape).astype(array.dtype)
@@ -460,9 +515,11 @@ class _Probe:
         for power in base ** np.arange(digits):
             forward, back, other = (
                 come_out(sign * (ids // power % base))
-                for sign, ids in ((1, first_to_last), (-1, first_to_last), (1, first_to_last[::-1]))
+                for sign, ids in ((1, first_to_last), (1 if rooted else -1, first_to_last), (1, first_to_last[::-1]))
             )
-            moved = moved & (forward == np.round(forward)) & (forward == -back) & (other == np.round(other))
+            moved = (
+                moved & (forward == np.round(forward)) & (forward == (back if rooted else -back)) & (other == np.round(other))
+            )
             numbers = numbers + np.where(moved, forward, 0).astype(np.int64) * power
             from_last = from_last + np.where(moved, other, 0).astype(np.int64) * power
         there = moved & (numbers >= 1) & (numbers <= total) & (numbers + from_last == total + 1)

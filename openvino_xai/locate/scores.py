@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from openvino_xai.contract import SCORE
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product, text
@@ -50,7 +51,7 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
 
     Raises ModelError if there is no such output, if it cannot be class scores, or if none or several can.
     """
-    possible = {key: value for key, value in graph.outputs.items() if _can_be_scores(graph, value)}
+    possible = {key: value for key, value in graph.outputs.items() if key != SCORE and _can_be_scores(graph, value)}
     listing = ", ".join(f"'{key}' {text(value.shape)}" for key, value in graph.outputs.items())
     if name is not None:
         if name not in graph.outputs:

@@ -239,7 +239,7 @@ def resized(node: Node) -> Axes:
     """Rows and columns are made anew of their neighbours; the axes that are not resized are treated alike."""
     rank = len(shape_of(node.operand(0)))
     resized = {axis % rank for axis in node.attributes["axes"]}
-    if rank != len(shape_of(node.outputs[0])) or resized & {0, 1}:
+    if rank != len(shape_of(node.outputs[0])):
         return _none(len(shape_of(node.outputs[0])))
     return [[Source(0, axis, exact=axis not in resized)] for axis in range(rank)]
 

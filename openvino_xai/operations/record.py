@@ -87,7 +87,7 @@ class Operation:
     How it moves what it reads: it `moves` all elements of its first operand where each stands in an output once, and some where
     they are picked or repeated. It `joins` operands along an axis, or `splits` one. `controls` are operands that hold shapes,
     axes or counts, and no data; of one that `takes_shape` the second is the shape of the output. `selectors` choose what is
-    taken, without a slope.
+    taken, without a slope. It `ranks` where its last output tells where the largest items of the first operand are.
 
     What it costs and leads to: `weights` is the operand that holds what was learned, `macs` counts. `rank`, `shape` and
     `integers` tell what is known before the model runs. With a `lazy_adjoint` the adjoint reads no data, and is the same along
@@ -110,6 +110,7 @@ class Operation:
     joins: bool = False
     splits: bool = False
     selectors: frozenset[int] = frozenset()
+    ranks: bool = False
     weights: int | None = None
     macs: Cost
     rank: RankRule | None = None

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from openvino_xai.contract import explains_boxes
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
-from openvino_xai.locate.located import FINDERS, Where, task_of
-from openvino_xai.locate.scores import Scores
+from openvino_xai.locate.located import Where, task_of
+from openvino_xai.locate.scores import Scores, find_scores
+from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.surgery.record import record_of
 
 
@@ -27,6 +28,11 @@ class Described:
     scale: str | None
     record: Mapping[str, str]
     info: Mapping[str, str]
+
+    @property
+    def score_names(self) -> list[str]:
+        """The outputs that hold the scores: several, where a detector has one for each level."""
+        return self.scores.name.split(",") if self.is_detector else [self.scores.name]
 
     @property
     def explains_vectors(self) -> bool:
@@ -60,6 +66,10 @@ class Described:
             output = graph.outputs.get(names) or graph.outputs[names.partition(",")[0]]
             scores = Scores(names, output, int(record["classes"]), None)
             return cls(image, place.cells == (2, 3), scores, None, record, info("model_info"))
-        scores = FINDERS[task_of(record) if record else where.task](graph, record.get("scores", where.scores))
+        if (task := task_of(record)) == "regions":
+            scores = Scores(record["scores"], graph.outputs[record["scores"]], int(record["classes"]), None)
+            return cls(image, place.cells == (2, 3), scores, None, record, info("model_info"))
+        find = find_vector if task == "vector" else find_scores
+        scores = find(graph, record.get("scores", where.scores))
         scale = record.get("output") if opaque else scores.scale
         return cls(image, place.cells == (2, 3), scores, scale, record, info("model_info"))

@@ -6,13 +6,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from openvino_xai.contract import WANTED_INDEX, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
+from openvino_xai.locate.located import Where, task_of
 from openvino_xai.runtime.described import Described
+from openvino_xai.runtime.detectors.by_row import Propose, RowDetector
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
-from openvino_xai.runtime.matcher import Matcher, vector_model
+from openvino_xai.runtime.detectors.proposals import proposing_rows
 from openvino_xai.runtime.network import Network
+from openvino_xai.runtime.tasks.matcher import Matcher, vector_model
+from openvino_xai.runtime.tasks.segmenter import Segmenter
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.record import unhooked
 
@@ -44,16 +49,32 @@ def load(
     plain: Callable[[], Running] | None = (lambda: compiled(unhooked(deployed))) if dear else None
     if description.explains_vectors:
         plain = lambda: compiled(vector_model(deployed, description.record))  # noqa: E731
-    return network_of(compiled(deployed), description, device, plain=plain)
+    rows = rows_of(deployed, description, (device, precision))
+    return network_of(compiled(deployed), description, device, plain=plain, propose=rows)
 
 
-def network_of(running: Running, description: Described, device: str, *, plain: Callable[[], Running] | None = None) -> Network:
+def rows_of(deployed: Deployed, description: Described, compiled: tuple[str, str]) -> Propose:
+    """What finds the rows of a hooked detector, with their boxes and scores, and compiles it without the hook."""
+    where = Where.parse(scores=description.scores.name, image_input=description.image.name)
+    return lambda: proposing_rows(unhooked(deployed), where, description.record.get("boxes"), compiled)
+
+
+def network_of(
+    running: Running,
+    description: Described,
+    device: str,
+    *,
+    plain: Callable[[], Running] | None = None,
+    propose: Propose | None = None,
+) -> Network:
     """A compiled model as what its hook explains: classes of images, vectors, boxes, or where a detector sees its classes.
 
-    `plain` compiles it without the hook; of vectors, it returns them as they are read. Raises InputError for a `model_info`
-    that makes no sense.
+    `plain` compiles it without the hook; of vectors, it returns them as they are read. `propose` tells boxes and scores of a
+    detector's rows. Raises InputError for a `model_info` that makes no sense.
     """
-    kind: type[Network] = Matcher if description.explains_vectors else Network
+    if reads(description.record, WANTED_INDEX):
+        return RowDetector(running, description, device, propose=propose)
+    kind: type[Network] = {"vector": Matcher, "regions": Segmenter}.get(task_of(description.record), Network)
     if description.is_detector:
         kind = ClassMaps if description.record["targets"] == "all" else Detector
     return kind(running, description, device, plain=plain)

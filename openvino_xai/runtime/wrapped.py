@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, MAP
+from openvino_xai.contract import CLASS, INDEX, MAP, RECORD
 from openvino_xai.dialects.open import Compiled, Model, open_model
 from openvino_xai.dialects.protocol import Adopted
 from openvino_xai.errors import InputError
@@ -17,7 +17,7 @@ from openvino_xai.explanation import Explanation
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import ImageClassifier
 from openvino_xai.runtime.described import Described
-from openvino_xai.runtime.loading import network_of
+from openvino_xai.runtime.loading import network_of, rows_of
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import Probed
 
@@ -45,13 +45,14 @@ def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
         )
     handle: Adopted = adopted(compiled)
     if model is None:
-        description = _from_outside(handle)
+        description, propose = _from_outside(handle), None
     else:
         deployed = open_model(model)
         description = Described.of(deployed.graph, deployed.info)
         _same(description, handle)
+        propose = rows_of(deployed, description, ("CPU", "f32"))
     wrapper = drop_in(compiled, _Explaining)
-    wrapper.network = network_of(handle.running, description, handle.device)
+    wrapper.network = network_of(handle.running, description, handle.device, propose=propose)
     wrapper.hooked = MAP in handle.graph.outputs
     wrapper.description = description
     return wrapper
@@ -79,7 +80,7 @@ class _Explaining:
         self,
         images: Any,
         *,
-        targets: str | Sequence[int] = "top:1",
+        targets: str | Sequence[int] | None = None,
         method: str | None = None,
         settings: Settings | None = None,
     ) -> Explanation | list[Explanation]:
@@ -109,6 +110,11 @@ class _Explaining:
 
 def _from_outside(handle: Adopted) -> Described:
     """What a compiled model shows of itself. Raises InputError where that does not say which classes its maps are of."""
+    if INDEX in handle.graph.outputs and not handle.info(RECORD):
+        raise InputError(
+            f"'{INDEX}' tells rows of a detector, and the compiled model does not tell what they are: say the file that it was "
+            "compiled from with model="
+        )
     description = Described.of(handle.graph, handle.info, opaque=True)
     maps = handle.graph.outputs.get(MAP)
     if maps is None or description.record:
@@ -131,7 +137,7 @@ HOW = (
 def _same(description: Described, handle: Adopted) -> None:
     """Raise InputError where a file is not what was compiled."""
     there = [*(value.name for value in handle.graph.inputs), *handle.graph.outputs]
-    for name in (description.image.name, description.scores.name):
+    for name in (description.image.name, *description.score_names):
         aliases = {alias for value in [*handle.graph.inputs, *handle.graph.outputs.values()] for alias in value.aliases}
         if name not in there and name not in aliases:
             raise InputError(

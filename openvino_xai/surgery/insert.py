@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from openvino_xai.contract import RECORD, VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import LayerError, ModelError, NoneRefused, OutputsChanged, PlanError, TooLarge
+from openvino_xai.errors import LayerError, ModelError, NoneRefused, OutputsChanged, OvxaiError, PlanError, TooLarge
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.locate.detector import Detector, as_detector
+from openvino_xai.locate.detector import Detector, as_detector, has_boxes
+from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Location, Where
+from openvino_xai.locate.positions import places
 from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.tasks.regions import PixelScores, find_pixel_scores, placed_anew
 from openvino_xai.operations.cost import human, operations
 from openvino_xai.surgery.decision import Decision, Refusal, decide, in_turn
 from openvino_xai.surgery.emit import emit
@@ -33,6 +37,7 @@ from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
 
 MAX_MEMORY = 2 * 2**30
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
+REGION_METHOD, REGIONS_EXPLAINED = "layer_cam", 3  # of classes of pixels, where nothing else is asked for
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
 
 
@@ -103,17 +108,16 @@ def insert(
         image_input=image_input,
         prefix_tokens=prefix_tokens,
         token_grid=token_grid,
-        task="vector" if targets == VECTOR_TARGETS or isinstance(targets, Likeness) else "classes",
+        task="vector" if targets == VECTOR_TARGETS or isinstance(targets, Likeness) else None,
     )
     deployed = open_model(model)
     detector = _detector(deployed, where, targets, of_rows=cut is not None or boxes is not None)
     if detector is not None:
         of_rows = RowDecision.parse(method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, gate=gate)
         return insert_rows(detector, of_rows, runtimes_of(deployed, runtime) if verify else (), max_memory)
-    request = Request.parse(
-        method=method,
+    asking = partial(
+        Request.parse,
         score=score,
-        targets=targets,
         scale=scale,
         plan=plan,
         grid=grid,
@@ -122,7 +126,11 @@ def insert(
         channels=channels,
         similarity=similarity,
     )
+    request = asking(method=method, targets=targets)
     located = Located.of(deployed, where)
+    if isinstance(located.scores, PixelScores):
+        method, targets = method or REGION_METHOD, targets or f"top:{min(REGIONS_EXPLAINED, located.scores.classes)}"
+        request = asking(method=method, targets=targets)
     runtimes = runtimes_of(located.deployed, runtime) if verify else ()
     refuse_unknown(request.pick, located.scores.classes)
     location = located.at(located.choose(request.method))
@@ -143,13 +151,36 @@ def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_r
     """The model as a detector, where rows are asked for, or it is no classifier; else None. Raises ModelError."""
     if of_rows or (isinstance(targets, str) and is_of_rows(targets)):
         return Detector.of(deployed, where)
-    if where.task != "classes":
+    if where.task is not None:
         return None
     try:
-        find_scores(deployed.graph, where.scores)
+        scores = find_scores(deployed.graph, where.scores)
     except ModelError as error:
-        return as_detector(deployed, where, error)
-    return None
+        if "scores" in error.options:  # a classifier with several heads is none
+            raise
+        return None if tells_pixels(deployed, where) else as_detector(deployed, where, error)
+    return Detector.of(deployed, where) if where.scores is None and has_boxes(deployed.graph, scores) else None
+
+
+def tells_pixels(deployed: Deployed, where: Where) -> bool:
+    """Whether a model tells classes of pixels, and neither scores of images nor boxes, whose rows may lie on a map, too."""
+    graph = deployed.graph
+    try:
+        find_scores(graph, where.scores)
+    except ModelError:
+        pass
+    else:
+        return False
+    try:
+        image, place = find_image(graph, where.image)
+        find_pixel_scores(graph, placed_anew(graph, places(graph, image, place)), where.scores)
+    except ModelError:
+        return False
+    try:
+        Detector.of(deployed, where).boxes()
+    except OvxaiError:
+        return True
+    return False
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
@@ -12,6 +13,7 @@ from openvino_xai.contract import (
     GATE,
     INDEX,
     MAP,
+    MASK,
     RECORD,
     SCORE,
     VECTOR,
@@ -29,12 +31,16 @@ from openvino_xai.graph.sizes import readable, text
 from openvino_xai.graph.vocabulary import JOIN
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
-from openvino_xai.locate.located import FINDERS, Location, task_of
+from openvino_xai.locate.located import Location, task_of
+from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.layers import Layer
-from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, parse_row_pick
+from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes, parse_row_pick
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 from openvino_xai.version import __version__
+
+SHAPED = {"classes": r"\d{1,9}", "axes": "(none|[123]),[123],[123]", "pixels": r"\d{1,9}x\d{1,9}"}  # entries of regions
 
 
 def entries(
@@ -102,7 +108,7 @@ def _all_there(record: Mapping[str, str], key: str, names: Collection[str]) -> b
 
 def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     """Raise ModelError where inputs and outputs are not those of the hook of classes or a vector that a record tells of."""
-    classes = FINDERS[task_of(record)](graph, record["scores"]).classes
+    classes = _classes_of(graph, record)
     try:
         pick = parse_pick(record["targets"])
         refuse_unknown(pick, classes)
@@ -113,9 +119,33 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     if isinstance(pick, TopK):
         _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), count=explained)
     inputs = {value.name: value for value in graph.inputs}
-    for name, kind, length in ((GATE, np.bool_, None), (WANTED, np.int64, None), (VECTOR, np.float32, classes)):
+    for name, (rank, kind, length) in {
+        GATE: (1, np.bool_, None),
+        WANTED: (1, np.int64, None),
+        VECTOR: (2, np.float32, classes),
+        MASK: (3, np.bool_, None),
+    }.items():
         if reads(record, name):
-            _refuse_other(inputs.get(name), name, 1 if length is None else 2, (kind,), count=length, counted="numbers")
+            _refuse_other(inputs.get(name), name, rank, (kind,), count=length, counted="numbers")
+
+
+def _classes_of(graph: Graph, record: Mapping[str, str]) -> int:
+    """How many classes there are, or numbers of a vector. Raises ModelError where the output with the scores is not there."""
+    match task_of(record):
+        case "vector":
+            return find_vector(graph, record["scores"]).classes
+        case "classes":
+            return find_scores(graph, record["scores"]).classes
+    if record["scores"] not in graph.outputs:
+        raise untrue(record, "scores", f"an output of the model, as {', '.join(graph.outputs)}")
+    for key, expected in (
+        ("classes", "the number of classes"),
+        ("axes", "axes of the output"),
+        ("pixels", "its height x width"),
+    ):
+        if key not in record or not re.fullmatch(SHAPED[key], record[key]):
+            raise untrue(record, key, expected)
+    return int(record["classes"])
 
 
 def _refuse_other_rows(graph: Graph, record: Mapping[str, str]) -> None:
@@ -130,13 +160,9 @@ def _refuse_other_rows(graph: Graph, record: Mapping[str, str]) -> None:
         _refuse_other(graph.outputs.get(MAP), MAP, 4, _kinds_of_maps(record), count=int(record["classes"]))
         return
     integers, floats = (np.int64, np.int32), (np.float32,)
-    expected = {
-        MAP: (4, _kinds_of_maps(record)),
-        CLASS: (2, integers),
-        INDEX: (2, integers),
-        BOX: (3, floats),
-        SCORE: (2, floats),
-    }
+    expected: dict[str, tuple[int, tuple[type, ...]]] = {MAP: (4, _kinds_of_maps(record))}
+    if isinstance(pick, TopBoxes):
+        expected |= {CLASS: (2, integers), INDEX: (2, integers), BOX: (3, floats), SCORE: (2, floats)}
     for name, (rank, kinds) in expected.items():
         _refuse_other(graph.outputs.get(name), name, rank, kinds, count=pick.count, counted="boxes")
     if isinstance(pick, RowsAtRunTime):
@@ -170,7 +196,7 @@ def unhooked(deployed: Deployed) -> Deployed:
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
     outputs = (MAP, CLASS, INDEX, BOX, SCORE) if explains_boxes(record) else (MAP, CLASS)
-    inputs = (name for name in (GATE, WANTED, WANTED_INDEX, VECTOR) if reads(record, name))
+    inputs = (name for name in (GATE, WANTED, WANTED_INDEX, VECTOR, MASK) if reads(record, name))
     twin = deployed.without((*outputs, *inputs))
     twin.remove_info(RECORD)
     return twin

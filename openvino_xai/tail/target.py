@@ -165,7 +165,7 @@ class Target(Protocol):
     def selection(self, xp: Trace, batch: Size) -> Selection:
         """Where what it picks comes from, for `batch` images."""
 
-    def outputs(self, selection: Any) -> dict[str, Value]:
+    def outputs(self, xp: Trace, selection: Any) -> dict[str, Value]:
         """The outputs that tell what maps are of, where no client knows it."""
 
     def slice(self, selection: Any) -> Columns | None:
@@ -184,7 +184,7 @@ class Target(Protocol):
     def reference(self, y: np.ndarray, beside: Mapping[str, np.ndarray]) -> np.ndarray:
         """[B, J], f64: the scores of all J that could be picked, of what a run returned as the end's value [B, ...].
 
-        `beside` has what the hook reads beside the image, as `examples` gives it.
+        `beside` has what the hook reads beside the image, as `examples` gives it, and what the plain model returns.
         """
 
     def examples(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -325,7 +325,7 @@ class ClassTarget:
                     f"'{self.scores.name}' is read as class scores, and targets are 'vector': classes are expected"
                 )
 
-    def outputs(self, columns: Columns) -> dict[str, Value]:
+    def outputs(self, xp: Trace, columns: Columns) -> dict[str, Value]:
         """The output that tells the classes of maps, where no client knows them."""
         return {CLASS: columns.ids} if isinstance(self.pick, TopK) else {}
 

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from tiny_detector import by_row, class_maps, detector
+from plain_detectors import decoding, returning
+from tiny_detector import class_maps, detector
 
 from openvino_xai.cli.app import main
 
@@ -89,19 +90,54 @@ def test_what_cannot_be_asked_is_said_with_what_can(explain: Explain) -> None:
     assert "a detector explains all, boxes:N, or classes by ids or labels (--targets)" in explain(
         sample(), "--targets", "top:1", status=2
     )
-    assert "say targets ROW:CLASS,... (--targets)" in explain(by_row(), status=2)
+    assert "and no rows by their numbers" in explain(sample(), "--targets", "2:1", status=2)
     assert "is for boxes, and this model explains classes of images (--min-score)" in explain(
         class_maps(), "--min-score", "0.5", status=2
     )
 
 
-def test_rows_that_are_asked_for(explain: Explain) -> None:
-    assert explain(by_row(), "--targets", "3:1").startswith("photo.png: 1 50.0% (16, 8, 80, 24); ")
+@pytest.mark.slow
+@pytest.mark.parametrize(("targets", "count"), [((), 8), (("--targets", "boxes:3"), 3), (("--targets", "7:1,28:0"), 2)])
+def test_a_detector_without_a_hook_gets_one_in_memory(explain: Explain, targets: tuple[str, ...], count: int) -> None:
+    line = json.loads(explain(decoding("xyxy"), "--json", *targets))
+    assert len(line["boxes"]) == count and line["hook"]["task"] == "boxes"
+    if count == 2:
+        assert [(box["index"], box["id"]) for box in line["boxes"]] == [(7, 1), (28, 0)]
 
 
 def test_maps_of_classes_are_drawn_as_a_classifiers(explain: Explain) -> None:
     assert explain(class_maps(), "--targets", "dog") == "photo.png: old tree 90.0%; dog out/photo_1_dog.png\n"
     assert names() == ["explanations.jsonl", "photo_1_dog.npy", "photo_1_dog.png"]
+
+
+@pytest.mark.parametrize("method", ["d_rise", "occlusion"])
+def test_a_detector_without_a_hook_is_asked_again_and_again(explain: Explain, method: str) -> None:
+    options = ["--method", method, "--masks", "4", "--targets", "boxes:2", "--min-score", "0.4"]
+    line = json.loads(explain(decoding("xyxy"), *options, "--json"))
+    assert len(line["boxes"]) == 2 and line["cells"] == [16, 24]
+    assert line["hook"]["method"] == method
+    assert names() == ["explanations.jsonl", "photo_boxes.npy", "photo_boxes.png"]
+
+
+def test_formats_of_boxes_are_named_where_several_fit(explain: Explain) -> None:
+    model, options = returning("boxes = Exp(raw) ", 4), ["--method", "d_rise", "--masks", "4", "--min-score", "0.4"]
+    assert "several formats: distances, distances_pixels; name the one" in explain(model, *options, status=2)
+    assert "(--boxes)" in explain(model, *options, status=2)
+    assert explain(model, *options, "--boxes", "distances").startswith("photo.png: ")
+
+
+@pytest.mark.parametrize("command", ["compare", "evaluate"])
+def test_what_is_for_classifiers_alone_says_so(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    onnx.save(sample(), tmp_path / "model.onnx")
+    cv2.imwrite(str(tmp_path / "n01440764_tench.png"), np.full((64, 160, 3), 128, np.uint8))
+    models = ["--model", str(tmp_path / "model.onnx")] * (2 if command == "compare" else 1)
+    monkeypatch.setattr(sys, "argv", ["ovxai", command, *models, "--input", str(tmp_path / "n01440764_tench.png")])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and ("a detector has maps of boxes" in said or "the model returns boxes" in said)
 
 
 @pytest.mark.slow

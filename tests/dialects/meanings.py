@@ -171,6 +171,13 @@ def elu(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
     return np.where(x > 0, x, a["alpha"] * np.expm1(x))
 
 
+def gather_nd(a: Attributes, shapes: Shapes, x: np.ndarray, places: np.ndarray) -> np.ndarray:
+    if a["batch_dims"]:
+        inner = {"batch_dims": a["batch_dims"] - 1}
+        return np.stack([gather_nd(inner, shapes, *pair) for pair in zip(x, places, strict=True)])
+    return x[tuple(np.moveaxis(places.astype(np.int64), -1, 0))]
+
+
 def prelu(a: Attributes, shapes: Shapes, x: np.ndarray, slope: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, x * (by_channel(x, slope) if a["by_channel"] and slope.ndim == 1 else slope))
 
@@ -246,6 +253,7 @@ MEANINGS: dict[str, Meaning] = {
     "fake_quantize": fake_quantize,
     "full": lambda a, shapes, *_: np.full(shapes[0], a["value"]),
     "gather": lambda a, shapes, x, i, *_: np.take(x, i.astype(np.int64), axis=a["axis"]),
+    "gather_nd": gather_nd,
     "gather_elements": lambda a, shapes, x, i: np.take_along_axis(x, i, axis=a["axis"]),
     "gelu": gelu,
     "group_norm": group_norm,
@@ -298,6 +306,7 @@ UNREAD = {  # kinds that cannot be computed from their node, with the part that 
     "detection_output": "that it is one",
     "lrn": "which axes it looks along, and not how far",
     "non_max_suppression": "how boxes are told, and not what is counted and compared",
+    "argmax": "that it is one",
     "top_k": "that it is one",
 }
 

@@ -51,6 +51,7 @@ SAMPLES: dict[str, Case] = {
     "max and min of three": of("r = Relu(x) n = Neg(x) a = Max(x, r, n) b = Min(x, r, n) y = Sub(a, b)"),
     "local response norm": of("y = LRN<size=3>(x)"),
     "top k": of("v, i = TopK<axis=3>(x, k) y = Add(v, v)", 4 * 6 * 2, k=ints(2)),
+    "index of the largest": of("i = ArgMax<axis=1>(x) f = Cast<to=1>(i) y = Add(x, f)", 4 * 6 * 8 * 2),
     "gathered by elements": of("y = GatherElements<axis=3>(x, i)", i=RNG.integers(0, 8, (2, 4, 6, 8))),
     "suppressed": of(
         "b = Reshape(x, t) m = ReduceMean<axes=[1]>(x) s = Reshape(m, r) n = NonMaxSuppression(b, s, k, o) f = Cast<to=1>(n) "
@@ -58,6 +59,7 @@ SAMPLES: dict[str, Case] = {
         opset=17, t=ints(2, 48, 4), r=ints(2, 1, 48), k=ints(5), o=np.array([0.5], np.float32),
     ),
     "einsum": of('y = Einsum<equation="bchw,wk->bchk">(x, w)', 4 * 6 * 3, w=normal(8, 3)),
+    "gathered by places": of("y = GatherND<batch_dims=1>(x, i)", 3, i=np.array([[[0, 1, 2], [3, 5, 7], [1, 1, 1]]] * 2)),
     "swish": of("y = Swish<alpha=0.7>(x)", opset=24),
     "pooled past its end": of("y = MaxPool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),
     "averaged past its end": of("y = AveragePool<kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1>(x)", 4 * 3 * 4),

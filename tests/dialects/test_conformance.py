@@ -35,6 +35,10 @@ IMAGE, KERNEL, GROUPED = (RNG.normal(0, 1, shape).astype(np.float32) for shape i
 BESIDE = {"strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1], "groups": 1, "output_padding": [0, 0]}
 STRIDED = {"strides": [2, 1], "pads": [1, 0, 0, 1], "dilations": [1, 2], "groups": 1, "output_padding": [1, 0]}
 
+CONV_BESIDE, CONV_STRIDED = (
+    {name: value for name, value in options.items() if name != "output_padding"} for options in (BESIDE, STRIDED)
+)
+
 Call = tuple[Callable[..., Any], tuple[np.ndarray, ...]]
 CALLS: dict[str, list[Call]] = {  # each word with its operands
     **{
@@ -80,6 +84,10 @@ CALLS: dict[str, list[Call]] = {  # each word with its operands
         (lambda xp, x: xp.top_k(x, 2, axis=1), (HALVES,)),
         (lambda xp, x: xp.top_k(xp.multiply(x, -1.0), 3, axis=2), (HALVES,)),
         (lambda xp, x: xp.take_along_axis(x, xp.top_k(x, 3, axis=2), axis=2), (TIED,)),
+    ],
+    "conv": [
+        (lambda xp, x, w: xp.conv(x, w, **CONV_BESIDE), (IMAGE, KERNEL.swapaxes(0, 1))),
+        (lambda xp, x, w: xp.conv(x, w, **CONV_STRIDED), (IMAGE, KERNEL.swapaxes(0, 1))),
     ],
     "conv_transpose": [
         (lambda xp, x, w: xp.conv_transpose(x, w, **BESIDE), (IMAGE, KERNEL)),
@@ -157,10 +165,10 @@ def test_groups_are_laid_out_as_the_dialect_reads_them(dialect: str) -> None:
     )
     node = next(node for node in open_model(in_dialect(model, dialect)).graph.nodes if node.kind == "conv")
     weights = GROUPED.reshape([int(str(size)) for size in node.operand(1).shape or ()])
-    grouped = {**STRIDED, "groups": 2}
+    grouped, convolved = {**STRIDED, "groups": 2}, {**CONV_STRIDED, "groups": 2}
 
     def call(xp: Any, x: Any, w: Any) -> Any:
-        return xp.conv_transpose(x, w, **grouped)
+        return xp.conv(xp.conv_transpose(x, w, **grouped), w, **convolved)
 
     hold_to_numpy(emitted(dialect, call, (IMAGE, weights)), call, (IMAGE, weights))
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
-from plain_detectors import CENTRES, FORMATS, HEIGHT, ROWS, STRIDES, WIDTH, decoding, returning
+from plain_detectors import CENTRES, FORMATS, HEIGHT, QUERIES, ROWS, STRIDES, WIDTH, decoding, queries, returning
 from tiny import DIALECTS, in_dialect
 
 from openvino_xai.dialects.open import open_model
@@ -74,6 +74,28 @@ def test_distributions_are_told_by_their_number(dialect: str) -> None:
     assert boxes.format.name == "dfl"
     sides = XP.softmax(output(model, "raw").reshape(1, ROWS, 4, 8), axis=3) @ np.arange(8.0) * STRIDES
     hold(model, boxes, np.concatenate([CENTRES - sides[..., :2], CENTRES + sides[..., 2:]], axis=2))
+
+
+@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_boxes_of_queries_are_told_by_the_image_that_they_lie_in(dialect: str, name: str) -> None:
+    model = queries(QUERIES[name])
+    boxes = boxes_of(model, dialect)
+    assert boxes.grid.centres is None
+    assert boxes.format.name == name
+    numbers = output(model, "boxes") * (np.tile([WIDTH, HEIGHT], 2) if name.endswith("01") else 1)
+    if name.startswith("xywh"):
+        numbers = np.concatenate([numbers[..., :2] - numbers[..., 2:] / 2, numbers[..., :2] + numbers[..., 2:] / 2], axis=2)
+    hold(model, boxes, numbers)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_boxes_that_are_squashed_are_no_scores(dialect: str) -> None:
+    """DETR squashes its boxes, and leaves its scores as they are."""
+    model = queries(QUERIES["xywh01"])
+    scores = next(node for node in model.graph.node if node.output[0] == "scores")
+    scores.op_type = "Identity"
+    assert boxes_of(model, dialect).name == "boxes"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -152,6 +152,16 @@ CASES: dict[str, list[AnyCase]] = {
     "broadcast": [Case("y = Expand(a, x)", "double[3,1] a", "int64[3] x = {2, 1, 4}")],
     "concat": [Case("y = Concat<axis=1>(a, b)", "double[2,3,4] a, double[2,1,4] b")],
     "gather": [Case("y = Gather<axis=1>(a, x)", "double[2,3,4] a", "int64[2] x = {2, -1}")],
+    "gather_nd": [
+        Native(
+            "gather_nd",
+            ((2, 3), (4, 2)),
+            lambda x, i: MEANINGS["gather_nd"]({"batch_dims": 0}, [], x, i),
+            {"batch_dims": 0},
+            (np.float64, np.int64),
+            ((1, np.array([[1, 0], [0, 2], [1, 1], [0, 2]])),),
+        )
+    ],
     "gather_elements": [
         Native(
             "gather_elements",

@@ -1,4 +1,4 @@
-"""A detector's explanations, slowly: slopes of log-odds by finite differences, in f64, with onnx's reference."""
+"""What explains a detector by definition: slopes of log-odds by finite differences, in f64, by onnx's reference."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tails import doubled
 from tiny_detectors import Tiny
 
 STEP = 1e-6
+NOISE = 1e-8  # slopes of less are those of rounding: 1e-16 of a log-odds over 2e-6
 AT_ONCE = 128  # features that are moved, each in an image of its own
 
 
@@ -60,6 +61,7 @@ class Slow:
                         each = [np.repeat(array[image : image + 1], len(elements), axis=0) for array in (rows, labels)]
                         ends.append(self.log_odds(moved, *each))
                     slopes[image][:, elements] = ((ends[0] - ends[1]) / (2 * STEP)).T
+            slopes[np.abs(slopes) < NOISE] = 0  # a layer's map is scaled by its largest value, which may be 0
             result.append(slopes.reshape(*rows.shape, *feature.shape[1:]))
         return result
 

@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import openvino as ov
 import pytest
+from plain_detectors import decoding
 from tiny import CASES, DIALECTS, images, in_dialect
 
 import openvino_xai as xai
@@ -189,3 +190,18 @@ def test_a_provider_that_fell_back_is_an_error(monkeypatch: pytest.MonkeyPatch) 
         InputError, match="CUDAExecutionProvider was asked for, and ONNX Runtime fell back to CPUExecutionProvider"
     ):
         xai.load(CASE.build("B", 17), device="CUDA")
+
+
+@pytest.mark.parametrize("targets", ["boxes:4", "asked:2"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_detector_explains_its_boxes(dialect: str, targets: str) -> None:
+    model = xai.insert(in_dialect(decoding("xyxy"), dialect), targets=targets).model
+    photo = PHOTO // 255
+    explained = xai.wrap(compiled(model), model=model).explain(photo, targets="boxes:3").targets
+    assert len(explained) == 3 and explained == xai.load(model).explain(photo, targets="boxes:3").targets
+
+
+def test_boxes_of_which_nothing_is_told_need_the_file() -> None:
+    model = xai.insert(in_dialect(decoding("xyxy"), "openvino"), targets="boxes:4").model
+    with pytest.raises(InputError, match="'saliency_index' tells rows of a detector.*with model="):
+        xai.wrap(compiled(model))

@@ -36,6 +36,12 @@ def _matmul(node: Node, opset: int) -> Emitted:
     return "MatMul", {}, []
 
 
+def _conv(node: Node, opset: int) -> Emitted:
+    a = node.attributes
+    same = {name: list(a[name]) for name in ("strides", "pads", "dilations")}
+    return "Conv", {**same, "group": a["groups"], "kernel_shape": list(a["kernel"])}, []
+
+
 def _conv_transpose(node: Node, opset: int) -> Emitted:
     a, n = node.attributes, len(node.attributes["strides"])
     kernel = list(concrete((node.operand(1).shape or ())[-n:], f"the kernel of {node}"))
@@ -58,6 +64,7 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "sqrt": _plain("Sqrt"),
     "tanh": _plain("Tanh"),
     "erf": _plain("Erf"),
+    "conv": _conv,
     "conv_transpose": _conv_transpose,
     "round": _plain("Round"),
     "sigmoid": _plain("Sigmoid"),

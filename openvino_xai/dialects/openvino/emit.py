@@ -27,6 +27,12 @@ def _top_k(node: Node, x: ov.Output) -> ov.Output:
     return top.output(1)
 
 
+def _conv(node: Node, x: ov.Output, weights: ov.Output) -> ov.Node:
+    a, n = node.attributes, len(node.attributes["strides"])
+    make = opset.group_convolution if len(weights.get_partial_shape()) == n + 3 else opset.convolution
+    return make(x, weights, a["strides"], a["pads"][:n], a["pads"][n:], a["dilations"])
+
+
 def _conv_transpose(node: Node, x: ov.Output, weights: ov.Output) -> ov.Node:
     a, n = node.attributes, len(node.attributes["strides"])
     grouped = len(weights.get_partial_shape()) == n + 3
@@ -51,6 +57,7 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "sqrt": lambda node, x: opset.sqrt(x),
     "tanh": lambda node, x: opset.tanh(x),
     "erf": lambda node, x: opset.erf(x),
+    "conv": _conv,
     "conv_transpose": _conv_transpose,
     "round": lambda node, x: opset.round(x, "half_to_even"),
     "sigmoid": lambda node, x: opset.sigmoid(x),

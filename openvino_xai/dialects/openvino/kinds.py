@@ -225,6 +225,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "FloorMod": ("mod", None),
     "Gather": ("gather", lambda graph, node, a: {"axis": None if a.get("batch_dims") else _axis(graph, node, 2)}),
     "GatherElements": ("gather_elements", _axis_attribute),
+    "GatherND": ("gather_nd", lambda graph, node, a: {"batch_dims": int(a.get("batch_dims", 0))}),
     "Gelu": ("gelu", _by_tanh),
     "Greater": ("greater", None),
     "GreaterEqual": ("greater_equal", None),

@@ -151,7 +151,7 @@ class OpenVINOModel:
     def emit(self, node: Node, inputs: Sequence[ov.Output], name: str) -> ov.Output:
         """A node of the vocabulary."""
         operands = [_own_constant(port) for port in inputs]
-        if node.kind in ("matmul", "conv_transpose"):
+        if node.kind in ("matmul", "conv", "conv_transpose"):
             operands = _with_own_weights(operands)
         try:
             emitted: ov.Node | ov.Output = EMIT[node.kind](node, *operands)

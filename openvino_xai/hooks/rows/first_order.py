@@ -19,7 +19,7 @@ def layer_cam(xp: Namespace, site: RowSite) -> Array:
     """
     scaled = []
     for product in site.products(rectified):
-        maps = rectified(xp, site.enlarged(product))
+        maps = site.enlarged(rectified(xp, product))
         peak = xp.max(maps, axis=(2, 3), keepdims=True)
         scaled.append(xp.divide(maps, xp.maximum(peak, SMALLEST)))
     return reduce(xp.maximum, scaled)

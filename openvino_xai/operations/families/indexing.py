@@ -219,6 +219,7 @@ OPERATIONS = (
         integers=_gathered_content,
     ),
     picked("gather_elements", axes=mixed, selectors=IN_SECOND),
+    picked("gather_nd", axes=mixed, selectors=IN_SECOND),
     picked("roll", axes=axes.rolled, adjoint=_roll, controls=BEHIND, shape=shapes.as_data),
     picked("slice", axes=axes.sliced, adjoint=_slice, controls=BEHIND, shape=shapes.sliced, integers=_sliced_content),
     # the adjoints of its parts come side by side
@@ -262,5 +263,6 @@ OPERATIONS = (
     Operation(name="scatter_rows", axes=mixed, macs=each),
     Operation(name="shape", axes=mixed, controls=(0,), macs=nothing),
     Operation(name="size", axes=mixed, controls=(0,), macs=each),
-    Operation(name="top_k", axes=mixed, controls=(1,), macs=each),
+    Operation(name="top_k", axes=mixed, controls=(1,), ranks=True, macs=each),
+    Operation(name="argmax", axes=mixed, ranks=True, macs=each),
 )

@@ -34,6 +34,7 @@ LAYOUTS = {  # of tables by their width: where boxes begin, and the columns of s
     6: ((0, 4, 5), (2, 1, 0)),
 }
 Column: TypeAlias = "tuple[str, int | None]"
+ROWS_FIRST = ("detection_boxes",)  # what TensorFlow's detectors call corners that begin with y, as shares of the image
 ORDERED = 0.98  # the share of boxes that have a size
 
 
@@ -71,6 +72,15 @@ def proposing(
             return Listing.of(deployed, where, format_name, running), running
         except ModelError as other:
             raise ModelError(f"{error}; nor do its outputs list boxes: {other}", options=error.options) from other
+
+
+def proposing_rows(
+    deployed: Deployed, where: Where, format_name: str | None, compiled: tuple[str, str]
+) -> tuple[ProposedRows, Running]:
+    """The rows of a model whose hook was taken off, and what runs it. Raises ModelError where their boxes are not found."""
+    detector = Detector.without_hook(deployed, where)
+    rows = ProposedRows.of(detector.rows, detector.boxes(format_name))
+    return rows, deployed.probing(read=rows.read, inputs={}).compile(*compiled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +156,8 @@ class Listing:
         runs = [running({image.name: picture.astype(image.dtype)}) for picture in pictures]
         listing = cls(*_columns(runs), FORMATS["xyxy"], Grid((width, height)))
         numbers = np.concatenate([listing._listed(results)[0] for results in runs])
+        if format_name is None and listing.boxes[0] in ROWS_FIRST:
+            format_name = "yxyx01"
         return replace(listing, format=_format(numbers, format_name))
 
     def proposals(self, results: Mapping[str, np.ndarray]) -> list[Proposals]:

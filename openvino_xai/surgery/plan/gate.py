@@ -50,7 +50,11 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
         outputs = {key: _only(trace, gate, value) for key, value in outputs.items()}
     behind = trace.nodes[len(before) :]
     return replace(
-        plan, nodes=(*before, *nodes, *behind), outputs=outputs, inputs={GATE: gate}, origins={ASKED_FOR: (places, 1)}
+        plan,
+        nodes=(*before, *nodes, *behind),
+        outputs=outputs,
+        inputs={**plan.inputs, GATE: gate},
+        origins={ASKED_FOR: (places, 1)},
     )
 
 
@@ -72,12 +76,15 @@ def _only(trace: Trace, gate: Value, value: Value) -> Value:
 
 
 def _gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> dict[Value, Value]:
-    """What the plan reads of the model, by image: its rows of the images that are asked for, by the values themselves."""
+    """What the plan reads of the model and its inputs, by image: its rows of the images that are asked for, by the values."""
     computed = {value for node in plan.nodes for value in node.outputs}
+    new = set(plan.inputs.values())
     gathered: dict[Value, Value] = {}
     for node in plan.nodes:
         for _, value in node.operands:
-            if value in computed or value.native is None or plan.graph.is_constant(value) or value in gathered:
+            if value in computed or value in gathered:
+                continue
+            if value not in new and (value.native is None or plan.graph.is_constant(value)):
                 continue
             counted = [size for size in shape_of(value) if isinstance(size, Dim) and batch.names[0] in size.names]
             if not counted:  # it is the same for all images

@@ -81,7 +81,7 @@ def _plan(location: Location, decision: Decision) -> Plan:
     if shape_of(saliency)[2] != site.classes:  # one map for all
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
-    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(site.selection)}
+    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(trace, site.selection)}
     ends = [*outputs.values(), *site.splices.values()]
     return Plan(graph, needed(trace.nodes, ends), outputs, site.selection.inputs, splices=site.splices)
 

@@ -37,8 +37,9 @@ class Levels:
         (height, width), (h, w) = grid, maps.shape[2:]
         if (h, w) == (height, width):
             return maps
-        wide = self.xp.matmul(maps, np.ascontiguousarray(weights(w, width).T)[None, None])
-        return self.xp.matmul(weights(h, height)[None, None], wide)
+        # the smaller product first; a matrix of two axes makes it one product for all maps
+        wide = self.xp.matmul(maps, np.ascontiguousarray(weights(w, width).T))
+        return self.xp.matmul(weights(h, height), wide)
 
 
 def nearest(cells: int, pixels: int) -> np.ndarray:
@@ -57,11 +58,16 @@ class ClassLevels(Levels):
 
     def logits(self) -> list[Array]:
         """For each level [B, C, h, w]: the largest logit of a class among the rows of a cell."""
-        return [self.xp.max(self._by_slot(level.heads[0]), axis=1) for level in self._levels]
+        return [self._largest(self._by_slot(level.heads[0])) for level in self._levels]
 
     def log_odds(self) -> list[Array]:
         """For each level [B, C, h, w]: the largest log-odds of a class, objectness included, among the rows of a cell."""
-        return [self.xp.max(self._odds(level), axis=1) for level in self._levels]
+        return [self._largest(self._odds(level)) for level in self._levels]
+
+    def _largest(self, by_slot: Array) -> Array:
+        """[B, C, h, w]: of S anchors of a cell, [B, S, C, h, w]."""
+        batch, slots, *sizes = by_slot.shape
+        return self.xp.max(by_slot, axis=1) if slots > 1 else self.xp.reshape(by_slot, (batch, *sizes))
 
     def _odds(self, level: Level) -> Array:
         """[B, S, C, h, w]: the log-odds of each class at each of S anchors of a cell."""
@@ -78,8 +84,10 @@ class ClassLevels(Levels):
     def _by_slot(self, head: HeadTable) -> Array:
         """[B, S, C, h, w], f32: what a head holds for each of S anchors of a cell."""
         value: Any = self._read(head.value)
-        batch, _, height, width = value.shape
-        taken = self.xp.take(self.xp.astype(value, np.float32), head.channels.reshape(-1), axis=1)
+        batch, count, height, width = value.shape
+        taken, channels = self.xp.astype(value, np.float32), head.channels.reshape(-1)
+        if not np.array_equal(channels, np.arange(count)):
+            taken = self.xp.take(taken, channels, axis=1)
         return self.xp.reshape(taken, (batch, *head.channels.shape, height, width))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from openvino_xai.boxes.suppression import Detections, Threshold, suppressed
+from openvino_xai.boxes.suppression import CANDIDATES, Detections, Threshold, suppressed
 from openvino_xai.contract import BOX, CLASS, GRADIENT, INDEX, MAP, SCORE, WANTED, WANTED_INDEX
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Value
@@ -19,7 +20,16 @@ from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels
 from openvino_xai.surgery.rows.site import PlannedRowSite
 from openvino_xai.tail.masked import tapped
-from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes, batch_of, probabilities, wanted_rows
+from openvino_xai.tail.rows.pick import (
+    EveryClass,
+    RowsAtRunTime,
+    TopBoxes,
+    batch_of,
+    best_of,
+    probabilities,
+    probabilities_of,
+    wanted_rows,
+)
 from openvino_xai.tail.rows.reverse_mode import Picked
 
 
@@ -59,6 +69,24 @@ def selected(
     return suppressed(xp, decoded, p, count=count, threshold=Threshold(), background=rows.background)
 
 
+def _selected_among_best(trace: Trace, location: RowLocation, count: int) -> Detections:
+    """As `selected`: the rows that suppression looks at are told by the heads first, and the others are not read at all."""
+    rows, boxes = location.rows, location.boxes
+    best = best_of(trace, rows, location.table)
+    if best is None or boxes is None or rows.background is not None or rows.count <= CANDIDATES:
+        return selected(trace, location, rows.read, {} if boxes is None else boxes.read, count)
+    order = trace.top_k(best, CANDIDATES, axis=1)
+    batch = batch_of(rows)
+    decoded = boxes.decoded(trace, list(boxes.read.values()))
+    spread = trace.broadcast_to(trace.reshape(order, (batch, CANDIDATES, 1)), (batch, CANDIDATES, 4))
+    near = trace.take_along_axis(decoded, spread, axis=1)
+    p = probabilities_of(trace, rows, rows.read, order)
+    chosen = suppressed(trace, near, p, count=count, threshold=Threshold())
+    there = trace.greater(chosen.index, np.int64(-1))
+    index = trace.take_along_axis(order, trace.maximum(chosen.index, np.int64(0)), axis=1)
+    return replace(chosen, index=trace.where(there, index, np.int64(-1)))
+
+
 def _picked(
     trace: Trace, location: RowLocation, decision: RowDecision
 ) -> tuple[Picked, Value | None, dict[str, Value], Mapping[str, Value]]:
@@ -68,7 +96,7 @@ def _picked(
             index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
             return _flat(trace, index, label), None, {}, {WANTED_INDEX: index, WANTED: label}
         case TopBoxes(count) if location.boxes is not None:
-            best = selected(trace, location, location.rows.read, location.boxes.read, count)
+            best = _selected_among_best(trace, location, count)
             there = trace.greater(best.index, np.int64(-1))
             index, label = (trace.maximum(ids, np.int64(0)) for ids in (best.index, best.classes))
             outputs = {CLASS: best.classes, INDEX: best.index, BOX: best.boxes, SCORE: best.scores}

@@ -83,8 +83,9 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
             "its weights what they should be?"
         )
     batch = len(plain[scores.name])
-    original = replace(original, beside=original.target.examples(plain))
-    extra = {**_gate(decision, np.ones(batch, bool)), **original.beside}
+    examples = original.target.examples(plain)
+    original = replace(original, beside={**plain, **examples})
+    extra = {**_gate(decision, np.ones(batch, bool)), **examples}
     new = running({**inputs, **extra})
     same_outputs(plain, new, runtime)
     if decision.gate != "off":
@@ -95,7 +96,9 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     maps = new[MAP]
     _declared(maps, decision, batch)
     explained = original.target.explained(plain, new, original.beside)
-    chosen = [[*pairs[: MAPS - 1], *pairs[MAPS - 1 :][-1:]] for pairs in explained]  # those that matter most, and the least
+    count = min(MAPS, max(map(len, explained)))
+    # those that matter most, and the least; of an image with fewer, the last again
+    chosen = [([*pairs[: MAPS - 1], *pairs[MAPS - 1 :][-1:]] + pairs[-1:] * count)[:count] for pairs in explained]
     quantised = is_quantised(original.model.graph)
     if decision.traits.masks == "nothing":
         cells, difference = hold_parts(original, inputs, maps, chosen, quantised=quantised)

@@ -29,7 +29,7 @@ CUT, END = "ovxai_cut", "ovxai_end"  # names of values that are read out or put 
 class Reference:
     """The model without a hook, what was decided of the hook at a location of it, and the runtime that is asked.
 
-    `beside` is what the hook is given beside the image, by the names of inputs.
+    `beside` is what the hook is given beside the image, and what the model returns, by the names of inputs and outputs.
     """
 
     model: Deployed

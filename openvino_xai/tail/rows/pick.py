@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Value
-from openvino_xai.graph.sizes import Size, product
+from openvino_xai.graph.sizes import Size, concrete, product
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.graph.vocabulary import Array
+from openvino_xai.locate.row_table import RowTable
 from openvino_xai.locate.rows import Rows
+from openvino_xai.tail.masked import tapped
 
 MOST = 300  # rows of an image that are explained
 
@@ -85,6 +87,56 @@ def probabilities(xp: Array, rows: Rows, read: Mapping[str, Array]) -> Array:
         objectness = _moved(xp, flat, rows.objectness.reshape(-1, 1))
         p = xp.multiply(p, xp.sigmoid(objectness) if rows.factors[1].squash == "logit" else objectness)
     return p
+
+
+def best_of(xp: Array, rows: Rows, table: RowTable) -> Array | None:
+    """[B, A] in [0, 1]: the probability of each row's best class, of the heads; None where only a softmax tells it.
+
+    A sigmoid keeps the order of logits, so the largest logit of a row tells its best class.
+    """
+    if rows.of_classes.squash == "softmax":
+        return None
+    parts, where = [], []
+    for index, level in enumerate(table.levels):
+        p = None
+        for head in level.heads:
+            slots, classes = head.channels.shape
+            batch = shape_of(head.value)[0]
+            count, height, width = concrete(shape_of(head.value)[1:], f"head '{head.value.name}'")
+            x = xp.astype(tapped(xp, head.value), np.float32)
+            if not np.array_equal(head.channels.reshape(-1), np.arange(count)):
+                x = xp.take(x, head.channels.reshape(-1), axis=1)
+            x = xp.reshape(x, (batch, slots, classes, height * width))
+            best = xp.sigmoid(xp.max(x, axis=2) if classes > 1 else xp.reshape(x, (batch, slots, height * width)))
+            p = best if p is None else xp.multiply(p, best)
+        parts.append(xp.reshape(p, (batch, slots * height * width)))
+        slot = table.levels[index].heads[0].slot
+        place = slot * height * width + table.row * width + table.column
+        where.append(np.where(table.level == index, place, 0))
+    starts = np.cumsum([0, *(int(np.prod(level.grid)) * len(level.heads[0].channels) for level in table.levels)])
+    order = np.array([where[level][row] + starts[level] for row, level in enumerate(table.level)])
+    everything = xp.concat(parts, axis=1) if len(parts) > 1 else parts[0]
+    return everything if np.array_equal(order, np.arange(int(starts[-1]))) else xp.take(everything, order, axis=1)
+
+
+def probabilities_of(xp: Array, rows: Rows, read: Mapping[str, Array], index: Array) -> Array:
+    """[B, M, C] in [0, 1]: the probabilities of the rows at `index` [B, M], each image's own."""
+    (batch, count), arrays = index.shape, [read[name] for name in rows.read]
+    shape = tuple(arrays[0].shape)
+    by_row = len(arrays) == 1 and len(shape) == 3 and _columns(rows.places, shape, 2) is not None
+    if not by_row:
+        everything = probabilities(xp, rows, read)
+        spread = xp.broadcast_to(xp.reshape(index, (batch, count, 1)), (batch, count, rows.classes))
+        return xp.take_along_axis(everything, spread, axis=1)
+    if batch == 1:
+        taken = xp.take(arrays[0], xp.reshape(index, (count,)), axis=1)
+    else:
+        spread = xp.broadcast_to(xp.reshape(index, (batch, count, 1)), (batch, count, shape[2]))
+        taken = xp.take_along_axis(arrays[0], spread, axis=1)
+    width = int(shape[2])
+    objectness = None if rows.objectness is None else np.arange(count) * width + rows.objectness[0]
+    few = replace(rows, places=rows.places[0] + np.arange(count)[:, None] * width, objectness=objectness)
+    return probabilities(xp, few, dict.fromkeys(rows.read, taken))
 
 
 def _moved(xp: Array, flat: list[tuple[Array, tuple[Size, ...]]], places: np.ndarray) -> Array:

@@ -87,7 +87,10 @@ class RowStream:
 
         Raises PlanError, which names the operation that has no derivative here.
         """
-        seeds = {head.value: PatchAdjoint(self._seed(head), self._single) for head in self._level.heads}
+        seeds: dict[Value, PatchAdjoint] = {}
+        for head in self._level.heads:  # one convolution may make both classes and their objectness
+            seed = PatchAdjoint(self._seed(head), self._single)
+            seeds[head.value] = self._added(seeds[head.value], seed) if head.value in seeds else seed
         adjoints = reverse(self._nodes, seeds, self._back, self._added)
         gradients = {value: adjoints[value] for value in self._cut if value in adjoints}
         if not gradients:
@@ -115,8 +118,9 @@ class RowStream:
                 raise refused(node, DIFFERENTIATED, "its weights depend on the image")
             with understood(node):
                 yield 0, self._of_convolution(node, adjoint)
-        elif patch is not None and node.kind == "resize":
-            yield 0, self._of_resize(node, adjoint)
+        elif node.kind == "resize":
+            with understood(node):
+                yield 0, self._of_resize(node, PatchAdjoint(adjoint.value, patch or self._full(node.outputs[0])))
         elif (rule := operation.adjoint) is None:
             raise refused(node, DIFFERENTIATED, "no rule knows the operation")
         else:
@@ -166,23 +170,28 @@ class RowStream:
     # ---- operations that read neighbours ----
 
     def _of_convolution(self, node: Node, adjoint: PatchAdjoint) -> PatchAdjoint:
-        """The adjoint of what a convolution reads: the window grows by the kernel, and is cut off outside the value."""
+        """The adjoint of what a convolution reads: the window grows by the kernel, and is 0 outside the value."""
         a, patch = node.attributes, adjoint.patch
         assert patch is not None
         height, width = self._sizes(node.operand(0))
-        raw = self.xp.conv_transpose(
-            self.xp.broadcast_to(adjoint.value, self.shape(node.outputs[0], patch)),
-            node.operand(1),
-            strides=a["strides"],
-            pads=[0, 0, 0, 0],
-            dilations=a["dilations"],
-            groups=a["groups"],
-            output_padding=[0, 0],
-        )
+        g = self.xp.broadcast_to(adjoint.value, self.shape(node.outputs[0], patch))
+        raw = self._turned_around(node, g)
         starts = [window.start * a["strides"][i] - a["pads"][i] for i, window in enumerate((patch.rows, patch.columns))]
         tall, wide = concrete(shape_of(raw)[2:], f"the window of {node}")
         after = Patch(Window.around(height, starts[0], tall), Window.around(width, starts[1], wide))
         return PatchAdjoint(self.cells.placed(raw, (starts[0], starts[1]), after), after)
+
+    def _turned_around(self, node: Node, g: Value) -> Value:
+        """[R, C, h', w']: what a convolution adds to all that it reads, for its adjoint [R, O, h, w]."""
+        a, weights = node.attributes, node.operand(1)
+        data = self.graph.constant(weights) if _is_depthwise(node, shape_of(g)[1]) else None
+        if data is None:
+            more = {"strides": a["strides"], "dilations": a["dilations"], "groups": a["groups"]}
+            return self.xp.conv_transpose(g, weights, pads=[0] * 4, output_padding=[0, 0], **more)
+        # runtimes have fast convolutions of channels by themselves, and slow ones that are turned around
+        reach = [(kernel - 1) * dilation for kernel, dilation in zip(a["kernel"], a["dilations"], strict=True)]
+        turned = np.ascontiguousarray(data[..., ::-1, ::-1])
+        return self.xp.conv(g, turned, strides=[1, 1], pads=[*reach, *reach], dilations=a["dilations"], groups=a["groups"])
 
     def _of_resize(self, node: Node, adjoint: PatchAdjoint) -> PatchAdjoint:
         """The adjoint of what is resized: the weights of each item of the window, by the window that they reach."""
@@ -193,12 +202,14 @@ class RowStream:
             weights = weights_along(node, axis)
             if weights is None:
                 raise refused(node, DIFFERENTIATED, "how it resizes is not known")
-            taken = weights[window.start[:, None] + np.arange(window.length)]  # [places, window, before]
+            there = window.inside[:, :, None]
+            taken = np.where(there, weights[np.clip(window.items, 0, window.size - 1)], 0)  # [places, window, before]
             used = (taken != 0).any(axis=1)
             first, last = used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)
             before = Window.around(weights.shape[1], first, int((last - first).max()))
-            items = before.start[:, None] + np.arange(before.length)
-            tables.append(np.take_along_axis(taken, items[:, None, :], axis=2).astype(adjoint.value.dtype))
+            items = np.minimum(before.items, weights.shape[1] - 1)[:, None, :]
+            reached = np.where(before.inside[:, None, :], np.take_along_axis(taken, items, axis=2), 0)
+            tables.append(reached.astype(adjoint.value.dtype))
             after.append(before)
         full = self.xp.broadcast_to(adjoint.value, self.shape(node.outputs[0], patch))
         return PatchAdjoint(self.cells.times(tables[0].transpose(0, 2, 1), tables[1], full), Patch(*after))
@@ -253,11 +264,25 @@ class RowStream:
         if span is None or self.graph.is_constant(value):
             return self._constant_in(value, patch)
         key = (value, None if patch is None else id(patch))
+        if key not in self._read and (operand := self._unary_operand(value, patch)) is not None:
+            # cheaper than to gather it, and a runtime may go on fusing it
+            x, node = self.read(operand, span, patch), value.producer
+            assert node is not None
+            (self._read[key],) = self.xp.repeat(node, [x], [shape_of(x)])
         if key not in self._read:
             source = self._again.get(value) or tapped(self.xp, value)
             within = patch is not None and self._grid(value) == (patch.rows.size, patch.columns.size)
             self._read[key] = self.cells.gathered(source, patch) if within and patch is not None else self._spread(source, span)
         return self._read[key]
+
+    def _unary_operand(self, value: Value, patch: Patch | None) -> Value | None:
+        """What a function of single elements made a value of, where a window of both is read, and nothing is computed again."""
+        node = value.producer
+        if node is None or patch is None or patch.is_whole or value in self._again or self._grid(value) is None:
+            return None
+        operands = [operand for _, operand in node.operands]
+        is_unary = operation_of(node).pointwise and len(operands) == 1 and operands[0] in self.spans
+        return operands[0] if is_unary and self._grid(operands[0]) == self._grid(value) else None
 
     def _constant_in(self, value: Value, patch: Patch | None) -> Value:
         """A constant as it is; in a window, what it holds there."""
@@ -364,6 +389,12 @@ class _Step:
 
     def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
         return None
+
+
+def _is_depthwise(node: Node, channels: Size) -> bool:
+    """Whether a convolution reads each channel by itself, cell by cell."""
+    a = node.attributes
+    return bool(a["groups"] == channels == shape_of(node.operand(0))[1] and set(a["strides"]) == {1})
 
 
 def between_all(graph: Graph, start: set[Value], ends: Sequence[Value]) -> list[Node]:

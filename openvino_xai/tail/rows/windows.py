@@ -1,13 +1,14 @@
 """Windows: the part of a value that one row of a detector depends on, in static shapes.
 
 The score of a row at cell p of a head reaches, at each value, a window around what p sees. The window's length is the same for
-all p, and where it starts is a table over p, so that only a gather is left for when the model runs. At the border of a value a
-window is moved inside. Where it is as long as the value, it is the value: nothing is special about rows that see everything.
+all p, and where it starts is a table over p, so that only a gather is left for when the model runs. A window may reach beyond
+the value: what it holds there is 0. One that is as long as the value or longer is the value: nothing is special about rows that
+see everything.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from openvino_xai.graph.trace import Trace, as_value, shape_of
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Along one axis of `size` items, `length` of them for each place of a head, from `start` [places] on."""
+    """Along one axis of `size` items, `length` of them for each place of a head, from `start` [places] on, there or not."""
 
     size: int
     length: int
@@ -37,14 +38,23 @@ class Window:
 
     @classmethod
     def around(cls, size: int, start: np.ndarray, length: int) -> Window:
-        """Items from `start` on, which may begin or end outside: moved inside, and no longer than the axis."""
-        inside = min(length, size)
-        return cls(size, inside, np.clip(start, 0, size - inside))
+        """Items from `start` on; all there are, where these are as many or more."""
+        return cls(size, length, start) if length < size else cls.full(size, len(start))
 
     @property
     def is_whole(self) -> bool:
         """Whether it is the axis itself."""
-        return self.length == self.size
+        return self.length == self.size and not self.start.any()
+
+    @property
+    def items(self) -> np.ndarray:
+        """[places, length]: which items it holds."""
+        return np.asarray(self.start[:, None] + np.arange(self.length))
+
+    @property
+    def inside(self) -> np.ndarray:
+        """[places, length], boolean: which of its items there are."""
+        return np.asarray((self.items >= 0) & (self.items < self.size))
 
     def joined(self, other: Window) -> Window:
         """The least window that holds both."""
@@ -58,8 +68,8 @@ class Window:
 
     def placing(self, start: np.ndarray, length: int) -> np.ndarray:
         """[places, window, length], 0 or 1: which item of the window each of `length` items from `start` on is."""
-        items, others = self.start[:, None] + np.arange(self.length), start[:, None] + np.arange(length)
-        return np.asarray(items[:, :, None] == others[:, None, :])
+        others = start[:, None] + np.arange(length)
+        return np.asarray((self.items[:, :, None] == others[:, None, :]) & self.inside[:, :, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +111,7 @@ class Cells:
     column: Value
     batch: Size
     each: int
+    _memory: dict[tuple[str, Patch], Value] = field(default_factory=dict)
 
     @property
     def count(self) -> Size:
@@ -108,7 +119,10 @@ class Cells:
         return self.batch * self.each
 
     def gathered(self, x: Value, patch: Patch) -> Value:
-        """[R, C, h, w] of x [B, C, H, W], or of one that is the same for all images; [R, C, 1, 1] of one without cells."""
+        """[R, C, h, w] of x [B, C, H, W], or of one that is the same for all images; [R, C, 1, 1] of one without cells.
+
+        Beyond the value is what is nearest in it.
+        """
         xp, shape = self.xp, shape_of(x)
         channels, height, width = concrete(shape[1:], f"the channels and cells of '{x.name}'")
         if shape[0] == 1 and self.batch != 1 and height == width == 1:
@@ -117,48 +131,90 @@ class Cells:
             spread = xp.broadcast_to(xp.reshape(x, (shape[0], 1, *shape[1:])), (self.batch, self.each, *shape[1:]))
             return xp.reshape(spread, (self.count, *shape[1:])) if self.each != 1 else x
         tall, wide = patch.sides
-        first = xp.add(
-            xp.multiply(self._of(patch.rows.start, self.row), np.int64(width)), self._of(patch.columns.start, self.column)
-        )
-        offsets = (np.arange(tall)[:, None] * width + np.arange(wide)).reshape(1, -1)
-        places = xp.add(xp.reshape(first, (self.count, 1)), offsets.astype(np.int64))
-        count = self.each * tall * wide
+        count, places = self.each * tall * wide, self._places(patch)
+        flat = xp.reshape(x, (shape[0], channels, height * width))
+        flat = xp.broadcast_to(flat, (self.batch, channels, height * width))
+        # an index for every element: runtimes copy single elements by one index for all channels far slower
         indices = xp.broadcast_to(xp.reshape(places, (self.batch, 1, count)), (self.batch, channels, count))
-        flat = xp.broadcast_to(xp.reshape(x, (shape[0], channels, height * width)), (self.batch, channels, height * width))
-        parts = xp.reshape(xp.take_along_axis(flat, indices, axis=2), (self.batch, channels, self.each, tall, wide))
-        return xp.reshape(xp.permute_dims(parts, (0, 2, 1, 3, 4)), (self.count, channels, tall, wide))
+        parts = xp.take_along_axis(flat, indices, axis=2)
+        by_row = xp.reshape(parts, (self.batch, channels, self.each, tall, wide))
+        return xp.reshape(xp.permute_dims(by_row, (0, 2, 1, 3, 4)), (self.count, channels, tall, wide))
+
+    def _places(self, patch: Patch) -> Value:
+        """[R, h, w], i64: where in its value, of which the rows stand one behind the other, each cell of a patch is."""
+        key = ("places", patch)
+        if key not in self._memory:
+            xp, (tall, wide), width = self.xp, patch.sides, patch.columns.size
+            down = np.clip(patch.rows.items, 0, patch.rows.size - 1) * width
+            across = np.clip(patch.columns.items, 0, width - 1)
+            rows = xp.reshape(self._of(down, self.row), (self.count, tall, 1))
+            columns = xp.reshape(self._of(across, self.column), (self.count, 1, wide))
+            self._memory[key] = xp.add(rows, columns)
+        return self._memory[key]
+
+    def within(self, x: Value, patch: Patch) -> Value:
+        """x [R, C, h, w], 0 where its patch reaches beyond the value."""
+        if patch.rows.inside.all() and patch.columns.inside.all():
+            return x
+        xp, (tall, wide), key = self.xp, patch.sides, ("inside", patch)
+        if key not in self._memory:
+            rows = xp.reshape(self._of(patch.rows.inside.astype(np.float32), self.row), (self.count, 1, tall, 1))
+            columns = xp.reshape(self._of(patch.columns.inside.astype(np.float32), self.column), (self.count, 1, 1, wide))
+            self._memory[key] = xp.multiply(rows, columns)
+        return xp.multiply(x, xp.astype(self._memory[key], x.dtype))
 
     def moved(self, x: Value, before: Patch, after: Patch) -> Value:
         """[R, C, h, w] of what `after` holds, of x that `before` holds; 0 where that is nothing."""
-        return x if before.same(after) else self.placed(x, (before.rows.start, before.columns.start), after)
+        for axis, start, window in ((2, before.rows.start, after.rows), (3, before.columns.start, after.columns)):
+            x = self._moved(x, axis, start, window)
+        return x
 
     def placed(self, x: Value, starts: tuple[np.ndarray, np.ndarray], after: Patch) -> Value:
-        """As `moved`, of x [R, C, h, w] of which the first item lies at `starts`, inside the value or not."""
-        _, _, tall, wide = shape_of(x)
-        assert isinstance(tall, int) and isinstance(wide, int)
-        down = after.rows.placing(starts[0], tall).astype(x.dtype)
-        across = after.columns.placing(starts[1], wide).astype(x.dtype).transpose(0, 2, 1)
-        return self.times(down, across, x)
+        """As `moved`, of x [R, C, h, w] of which the first item lies at `starts`, and which may hold anything beyond."""
+        for axis, start, window in ((2, starts[0], after.rows), (3, starts[1], after.columns)):
+            x = self._moved(x, axis, start, window)
+        return self.within(x, after)
+
+    def _moved(self, x: Value, axis: int, start: np.ndarray, after: Window) -> Value:
+        """x along one axis: the items of a window, of items from `start` on."""
+        length = shape_of(x)[axis]
+        assert isinstance(length, int)
+        by = after.start - start
+        if (by == by[0]).all():
+            return _shifted(self.xp, x, axis, int(by[0]), after.length)
+        table = after.placing(start, length).astype(x.dtype)
+        if axis == 2:
+            return self.xp.matmul(self._matrix(table, self.row), x)
+        return self.xp.matmul(x, self._matrix(table.transpose(0, 2, 1), self.column))
 
     def times(self, down: np.ndarray, across: np.ndarray, x: Value) -> Value:
         """[R, C, h', w']: `down` [places, h', h] of the row's place, times x [R, C, h, w], times `across` [places, w, w']."""
-        left, right = self._matrix(down, self.row), self._matrix(across, self.column)
-        y = x if left is None else self.xp.matmul(left, x)
-        return y if right is None else self.xp.matmul(y, right)
+        return self.xp.matmul(self.xp.matmul(self._matrix(down, self.row), x), self._matrix(across, self.column))
 
     def _matrix(self, table: np.ndarray, place: Value) -> Any:
-        """[R, 1, a, b], or [1, 1, a, b] where it is the same at all places; None where it changes nothing."""
+        """[R, 1, a, b], or [1, 1, a, b] where it is the same at all places."""
         if (table == table[:1]).all():
-            matrix = table[0]
-            return (
-                None
-                if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix)))
-                else matrix[None, None]
-            )
+            return np.ascontiguousarray(table[:1, None])
         _, a, b = table.shape
-        flat = np.ascontiguousarray(table.reshape(len(table), a * b))
-        return self.xp.reshape(self.xp.take(as_value(flat, []), place, axis=0), (self.count, 1, a, b))
+        return self.xp.reshape(self._of(table.reshape(len(table), a * b), place), (self.count, 1, a, b))
 
     def _of(self, table: np.ndarray, place: Value) -> Value:
-        """[R]: an entry of a table [places] for each row."""
-        return self.xp.take(as_value(table.astype(np.int64), []), place, axis=0)
+        """[R, ...]: an entry of a table [places, ...] for each row."""
+        return self.xp.take(as_value(np.ascontiguousarray(table), []), place, axis=0)
+
+
+def _shifted(xp: Trace, x: Value, axis: int, by: int, length: int) -> Value:
+    """`length` items of x along an axis, from item `by` on; 0 for those that are not there."""
+    shape = shape_of(x)
+    size = shape[axis]
+    assert isinstance(size, int)
+    items = np.arange(by, by + length)
+    if np.array_equal(items, np.arange(size)):
+        return x
+    if axis == len(shape) - 1:  # one product of matrices; to pick along memory is slow
+        return xp.matmul(x, (np.arange(size)[:, None] == items).astype(x.dtype))
+    there = (items >= 0) & (items < size)
+    if not there.all():
+        zero = xp.broadcast_to(np.zeros((1,) * len(shape), x.dtype), (*shape[:axis], 1, *shape[axis + 1 :]))
+        x = xp.concat([x, zero], axis=axis)
+    return xp.take(x, np.where(there, items, size), axis=axis)

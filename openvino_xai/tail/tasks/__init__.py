@@ -5,9 +5,11 @@ from __future__ import annotations
 from openvino_xai.contract import Score
 from openvino_xai.errors import InputError
 from openvino_xai.locate.scores import Scores
-from openvino_xai.locate.vector import Vector
+from openvino_xai.locate.tasks.regions import PixelScores
+from openvino_xai.locate.tasks.vector import Vector
 from openvino_xai.tail.target import ClassTarget, Likeness, Pick, Target
 from openvino_xai.tail.tasks.likeness import VectorTarget
+from openvino_xai.tail.tasks.regions import RegionTarget
 
 
 def target_of(scores: Scores, pick: Pick, score: Score) -> Target:
@@ -16,4 +18,6 @@ def target_of(scores: Scores, pick: Pick, score: Score) -> Target:
         raise InputError(f"output '{scores.name}' has no targets '{pick}'", options=("targets",))
     if isinstance(scores, Vector) and isinstance(pick, Likeness):
         return VectorTarget(scores, pick)
+    if isinstance(scores, PixelScores):
+        return RegionTarget(scores, pick)
     return ClassTarget.of(scores, pick, score)

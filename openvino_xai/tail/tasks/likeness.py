@@ -13,7 +13,7 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
-from openvino_xai.locate.vector import Vector
+from openvino_xai.locate.tasks.vector import Vector
 from openvino_xai.tail.target import Columns, Likeness, Pick
 
 
@@ -91,7 +91,7 @@ class VectorTarget:
         vectors = Value(VECTOR, (batch, self.scores.classes), np.dtype(np.float32))
         return Vectors(vectors, vectors)
 
-    def outputs(self, selection: Vectors) -> dict[str, Value]:
+    def outputs(self, xp: Trace, selection: Vectors) -> dict[str, Value]:
         """None: who asks knows."""
         return {}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from tiny_detector import CELLS, SIDES, as_ir, by_row, class_maps, detector, maps_of
+from tiny_detector import CELLS, SIDES, as_ir, class_maps, detector, maps_of
 
 import openvino_xai as xai
 from openvino_xai.detection import DetectionExplanation
@@ -124,30 +124,10 @@ def test_targets_that_are_none(targets: Any, message: str) -> None:
         explained(sample(), targets=targets)
 
 
-def test_rows_that_are_asked_for() -> None:
-    explanation = explained(by_row(), targets="3:1,2:0")
-    assert [(target.index, target.id) for target in explanation.targets] == [(3, 1), (2, 0)]
-    assert explanation.maps.shape == (2, *CELLS)
-
-
-def test_rows_that_cannot_be_asked_for() -> None:
-    network = xai.load(by_row(2))
-    batch = np.zeros((3, 3, HEIGHT, WIDTH), np.float32)
-    assert (network(batch)["saliency_index"] == -1).all()
-    for targets, message in {
-        None: "each as of a class: say targets ROW:CLASS,...",
-        "1:0,2:0,3:0": "the model explains 2 boxes at once, and 3 are named",
-        "7:0": "'explain_index' holds -1 to 7; 0 to 6, or -1, are expected",
-        "0:3": "'explain_class' holds -1 to 3; 0 to 2, or -1, are expected",
-    }.items():
-        with pytest.raises(InputError, match=message):
-            network.explain(PHOTO, targets=targets)
-    with pytest.raises(InputError, match="rows and classes go together"):
-        network(batch, classes=np.zeros((3, 2)))
-    with pytest.raises(InputError, match=r"'explain_index' is \[3\]; \[3, 2\] is expected"):
-        network(batch, rows=np.zeros(3), classes=np.zeros(3))
-    with pytest.raises(InputError, match="the model is not asked for boxes"):
-        xai.load(sample())(batch, rows=np.zeros((3, 2)), classes=np.zeros((3, 2)))
+def test_a_hook_that_chooses_boxes_is_not_told_rows() -> None:
+    network = xai.load(sample())
+    with pytest.raises(InputError, match="the model is not asked for rows: it explains its own boxes"):
+        network(np.zeros((3, 3, HEIGHT, WIDTH), np.float32), rows=np.zeros((3, 2)), classes=np.zeros((3, 2)))
 
 
 def test_what_a_broken_hook_returns_is_no_explanation() -> None:

@@ -104,6 +104,16 @@ def test_boxes_that_are_shares_of_the_image(kind: str) -> None:
     np.testing.assert_allclose([target.box for target in explanation.targets], BOXES[:2] * 2, rtol=1e-5)
 
 
+def test_tensorflows_detectors_say_y_first() -> None:
+    model = listing("boxes, scores and labels", shares=True)
+    model.graph.output[0].name = next(node for node in model.graph.node if node.output[0] == "boxes").output[0] = (
+        "detection_boxes"
+    )
+    boxes = next(array for array in model.graph.initializer if array.name == "c_boxes")
+    boxes.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(boxes)[:, [1, 0, 3, 2]], "c_boxes"))
+    np.testing.assert_allclose([target.box for target in explained(probed(model)).targets], BOXES[:2] * 2, rtol=1e-5)
+
+
 def test_labels_say_how_many_classes_are_listed() -> None:
     network = probed(listing("boxes, scores and labels"))
     network.configure(labels=["cat", "dog", "old tree"])

@@ -14,7 +14,7 @@ from openvino_xai.contract import MAP, VECTOR, Measure
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Match
-from openvino_xai.locate.vector import find_vector
+from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of, unscaled
 from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.tasks.likeness import likeness

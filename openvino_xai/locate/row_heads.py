@@ -1,0 +1,157 @@
+"""The heads that a detector's output is made of: the way back, by what moves, squashes, joins, multiplies and thins out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.locate.scores import squashes
+from openvino_xai.operations.record import IN_FIRST, IN_SECOND
+from openvino_xai.operations.table import data_operands, operation_of
+
+REGIONS = ("RoiAlign", "ROIAlign", "MaxRoiPool", "ROIPooling", "PSROIPooling", "ExperimentalDetectronROIFeatureExtractor")
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """A head on the way back from an output, the node that squashes it, and the value that all of its level is joined in.
+
+    Where scores are multiplied, `product` is the node, and `side` says which of its operands the head is made into. `rooted`
+    scores have a square root drawn behind that.
+    """
+
+    head: Value
+    squash: Node | None
+    read: Value
+    product: Node | None = None
+    side: int = 0
+    rooted: bool = False
+
+    @property
+    def end(self) -> Value:
+        """Where its scores begin to be moved: behind what squashes them."""
+        return self.head if self.squash is None else self.squash.outputs[0]
+
+    @property
+    def source(self) -> Value:
+        """Where its scores begin to be moved to `read`, and nothing else: behind what squashes them, or in the product."""
+        return self.end if self.product is None else self.product.operand(self.side)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A value on the way back, and what lies behind it."""
+
+    value: Value
+    read: Value
+    squash: Node | None = None
+    product: Node | None = None
+    side: int = 0
+    rooted: bool = False
+
+    def to(self, value: Value) -> _Step:
+        return replace(self, value=value)
+
+
+def followed_leaves(graph: Graph, output: Value) -> list[Leaf]:
+    """The heads that an output is made of: those that are squashed, or all where none is; of products, both sides."""
+    leaves = _leaves(graph, output)
+    leaves = [leaf for leaf in leaves if leaf.squash is not None] or leaves
+    sides = {(leaf.product, leaf.side) for leaf in leaves}
+    return [leaf for leaf in leaves if leaf.product is None or (leaf.product, 1 - leaf.side) in sides]
+
+
+def suppressed_scores(graph: Graph) -> Value | None:
+    """The scores that the model's only suppression of boxes looks at."""
+    nodes = [node for node in graph.nodes if node.kind in ("non_max_suppression", "detection_output")]
+    return nodes[0].operand(1) if len(nodes) == 1 else None
+
+
+def proposing(graph: Graph) -> Node | None:
+    """The operation that cuts features out for regions that the model proposes, if one does."""
+    return next((node for node in graph.nodes if node.op in REGIONS), None)
+
+
+def _leaves(graph: Graph, output: Value) -> list[Leaf]:
+    carrying = _carrying(graph)
+    leaves: dict[_Step, Leaf] = {}
+    visited = set()
+    pending = [_Step(output, output)]
+    while pending:
+        step = pending.pop()
+        node = step.value.producer
+        if step in visited or node is None or step.value not in carrying:
+            continue
+        visited.add(step)
+        if _is_head(carrying, node):
+            leaves[step] = Leaf(step.value, step.squash, step.read, step.product, step.side, step.rooted)
+        else:
+            pending += _steps_back(carrying, node, step)
+    return list(leaves.values())
+
+
+def _steps_back(carrying: set[Value], node: Node, step: _Step) -> list[_Step]:
+    """What a node makes its output of, where it is followed."""
+    operation = operation_of(node)
+    first = node.operand(0)
+    if step.squash is None:
+        if squashes(node):
+            return [replace(step, value=first, squash=node)]
+        if _thins(carrying, node):
+            return [_Step(first, first)] if step.product is None and not step.rooted else []
+        if node.kind == "sqrt" and step.product is None:
+            return [replace(step, value=first, rooted=True)]
+        if _multiplies(node):
+            inside = [(index, value) for index, value in node.operands if value in carrying]
+            if len(inside) == 1:
+                return [step.to(inside[0][1])]
+            if step.product is None:
+                return [replace(step, value=value, product=node, side=index) for index, value in inside]
+            return []
+    if operation.moves is not None or operation.joins or operation.splits:
+        return [step.to(operand) for index, operand in node.operands if not operation.tells(index)]
+    return []
+
+
+def _carrying(graph: Graph) -> set[Value]:
+    """The values that hold data of an input: a constant that is laid out as a shape of data says holds none."""
+    reached = set(graph.inputs)
+    for node in graph.nodes:
+        if not reached.isdisjoint(data_operands(node)):
+            reached.update(node.outputs)
+    return reached
+
+
+def _is_head(carrying: set[Value], node: Node) -> bool:
+    """Whether a node is a convolution or a linear layer, or adds what one lacks."""
+    weights = operation_of(node).weights
+    if weights is not None:
+        return node.operand(weights) not in carrying
+    inside = [operand for _, operand in node.operands if operand in carrying]
+    operation = operation_of(node)
+    adds = operation.pointwise and len(inside) == 1 and len(node.inputs) == 2 and all(i in operation.addends for i in (0, 1))
+    producer = inside[0].producer if adds else None
+    return producer is not None and operation_of(producer).weights is not None
+
+
+def _thins(carrying: set[Value], node: Node) -> bool:
+    """Whether a node picks rows, or classes of rows, by what they hold."""
+    operation = operation_of(node)
+    by_content = any(index in operation.selectors and value in carrying for index, value in node.operands)
+    return node.kind == "top_k" or operation.reduces == "max" or (operation.moves == "some" and by_content)
+
+
+def _multiplies(node: Node) -> bool:
+    """Whether a node multiplies two operands, element by element."""
+    operation = operation_of(node)
+    return operation.pointwise and operation.factors == (IN_FIRST, IN_SECOND)
+
+
+def laid_out(read: Value, batch: int) -> Value:
+    """What scores are before they are taken apart or flattened to be picked from: a value of images, rows and classes."""
+    while (node := read.producer) is not None and operation_of(node).moves is not None:
+        shape = read.shape or ()
+        if len(shape) > 2 and (shape[0] == batch or not isinstance(shape[0], int)):
+            break
+        read = node.operand(0)
+    return read

@@ -1,0 +1,1 @@
+"""What models tell beside scores of classes: where it is read."""

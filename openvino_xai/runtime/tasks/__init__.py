@@ -1,0 +1,1 @@
+"""Networks whose hooks explain something else than classes of images, and no boxes."""
