@@ -98,6 +98,7 @@ def test_what_is_measured_is_not_measured_again(ovxai: Ovxai, hooked: Path) -> N
     assert other["images_per_second"] and "true_positive" in other["metrics"]  # the objects are new
 
 
+@pytest.mark.slow
 def test_shuffled_weights_change_the_maps_of_the_same_rows(ovxai: Ovxai, hooked: Path) -> None:
     result = evaluated(ovxai, hooked, "--input", "photos/a.png", "--metric", "energy", "--sanity")
     assert {stage["order"] for stage in result["sanity"]} == {"cascading", "independent"}
@@ -118,7 +119,6 @@ def test_a_photo_without_objects_is_left_out(ovxai: Ovxai, hooked: Path) -> None
         (("--step", "5"), "--step is of classes of images"),
         (("--target", "label"), "--target is of classes of images"),
         (("--parquet", "--output", "out"), "--parquet is of classes of images"),
-        (("--min-score", "1"), "no box is found in any of the images: a lower score may show some (--min-score)"),
         (("--boxes", "none.json"), "none.json"),
         (("--boxes", "other.json"), "other.json tells the objects of none of the images: it names others, as c.png (--boxes)"),
     ],
