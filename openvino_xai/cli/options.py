@@ -53,7 +53,8 @@ _GATE = "Add an input `explain` [B], boolean, that clients have to give: images 
 _MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
 _BOXES = (
     "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
-    "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner."
+    "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner. evaluate takes "
+    "a .json of objects in photos: COCO's annotations, or {images: {photo: [[class, x, y, width, height]]}} in shares, too."
 )
 _CUT = (
     "Detectors: where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "

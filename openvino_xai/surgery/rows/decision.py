@@ -26,8 +26,9 @@ DEFAULT_TARGETS = "boxes:8"
 @dataclass(frozen=True, kw_only=True)
 class RowDecision:
     """A method, the rows in `pick`, the scale of the maps, and the set of layers `cut`, unless a caller names layers.
-    `boxes` is the format that a caller names. A `mask` keeps or drops image cells, weighed by a `kernel`, in a `grid` of so many
-    rows and columns: of the coarsest layer where none is told. At the heads it is one cell of a level's own layer.
+
+    `boxes` is the format that a caller names. A `mask` keeps or drops image cells, weighed by a `kernel`, in a `grid` of rows
+    and columns, None for those of the coarsest layer. At the heads it is of one cell of a level's own layer.
 
     An `isolated` hook computes again what it needs of the model behind its layers. It is verified in `runtimes`.
     """
