@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from openvino_xai.contract import listed
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
@@ -114,7 +115,7 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
     Raises ModelError, with what stands in the way in each output.
     """
     graph = deployed.graph
-    names = list(graph.outputs) if name is None else name.split(",")
+    names = list(graph.outputs) if name is None else listed(name, graph.outputs)
     for key in names:
         if key not in graph.outputs:
             raise ModelError(
@@ -323,7 +324,7 @@ class _Provenance:
         leaf, element = self.origin.by_row(axis)
         flat = np.moveaxis(np.arange(self.origin.leaf.size).reshape(self.origin.leaf.shape), axis, -1).reshape(leaf.shape)
         if len(leaf) == 1 and not any(item.head in placed for item in self.leaves):
-            raise ModelError("it is a single row, as a classifier gives")
+            raise ModelError("it is a single row, as a classifier gives, of which targets are all, top:K, ids or asked")
         groups = self._groups(leaf, columns)
         classes = groups[-1]
         factors = [self._factor(leaf[:, group], element[:, group], placed) for group in groups[::-1]]

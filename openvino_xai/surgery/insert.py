@@ -9,7 +9,7 @@ from functools import partial
 from openvino_xai.contract import RECORD, VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import LayerError, ModelError, NoneRefused, OutputsChanged, OvxaiError, PlanError, TooLarge
+from openvino_xai.errors import InputError, LayerError, ModelError, NoneRefused, OutputsChanged, OvxaiError, PlanError, TooLarge
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, as_detector, has_boxes
@@ -113,6 +113,16 @@ def insert(
     deployed = open_model(model)
     detector = _detector(deployed, where, targets, of_rows=cut is not None or boxes is not None)
     if detector is not None:
+        _refuse_of_classes(
+            score=(score, None),
+            plan=(plan, "lazy"),
+            grid=(grid, None),
+            kernel=(kernel, "gaussian"),
+            prefix_tokens=(prefix_tokens, None),
+            token_grid=(token_grid, None),
+            channels=(channels, None),
+            similarity=(similarity, None),
+        )
         of_rows = RowDecision.parse(method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, gate=gate)
         return insert_rows(detector, of_rows, runtimes_of(deployed, runtime) if verify else (), max_memory)
     asking = partial(
@@ -145,6 +155,14 @@ def insert(
                 if isinstance(refusal, OutputsChanged) and not draft.leans:
                     break
     raise refusals[-1]
+
+
+def _refuse_of_classes(**options: tuple[object, object]) -> None:
+    """Raise InputError for an option that says what only explanations of classes have, told with its value and its default."""
+    for name, (value, default) in options.items():
+        if value != default:
+            word = name.replace("_", "-")
+            raise InputError(f"{word} is {value!r}, which says nothing of a detector's rows: leave it out", options=(name,))
 
 
 def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_rows: bool) -> Detector | None:
