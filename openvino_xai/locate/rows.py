@@ -306,6 +306,8 @@ class _Provenance:
         for value, array in ((read, probabilities), *zip(heads, arrays, strict=True)):
             if array.ndim < 2 or len(array) != probe.batch:
                 raise ModelError(f"'{value.name}' {list(array.shape)} has no batch of its own on axis 0")
+            if not array.size:
+                raise ModelError(f"'{value.name}' {list(array.shape)} holds nothing")
         narrow = _narrow_sides(probe, leaves)
         others = [leaf for leaf in leaves if leaf.product is not None and (leaf.product, leaf.side) in narrow]
         wide = [leaf for leaf in leaves if leaf not in others]
