@@ -121,6 +121,14 @@ def insert(
             raise InputError(
                 "a feature vector is of one layer, and a detector has several: leave it out", options=("feature_vector",)
             )
+        _refuse_of_classes(
+            score=(score, None),
+            plan=(plan, "lazy"),
+            prefix_tokens=(prefix_tokens, None),
+            token_grid=(token_grid, None),
+            channels=(channels, None),
+            similarity=(similarity, None),
+        )
         of_rows = RowDecision.parse(
             method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, mask=mask, kernel=kernel, grid=grid, gate=gate
         )
@@ -156,6 +164,14 @@ def insert(
                 if isinstance(refusal, OutputsChanged) and not draft.leans:
                     break
     raise refusals[-1]
+
+
+def _refuse_of_classes(**options: tuple[object, object]) -> None:
+    """Raise InputError for an option that says what only explanations of classes have, told with its value and its default."""
+    for name, (value, default) in options.items():
+        if value != default:
+            word = name.replace("_", "-")
+            raise InputError(f"{word} is {value!r}, which says nothing of a detector's rows: leave it out", options=(name,))
 
 
 def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_rows: bool) -> Detector | None:
