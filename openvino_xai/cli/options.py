@@ -53,11 +53,16 @@ _GATE = "Add an input `explain` [B], boolean, that clients have to give: images 
 _MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
 _BOXES = (
     "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
-    "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner."
+    "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner. evaluate takes "
+    "a .json of objects in photos: COCO's annotations, or {images: {photo: [[class, x, y, width, height]]}} in shares, too."
 )
 _CUT = (
     "Detectors: where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "
     "inputs of the heads: nearly free, and a blob around the middle of the box. By default backbone."
+)
+_MASK = (
+    "Detectors, reciprocam: keep one cell of the image and read what the box is left with, or drop it and read what the box "
+    "loses. By default keep."
 )
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
@@ -80,6 +85,7 @@ Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weigh
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
 BoxFormat: TypeAlias = Annotated[str | None, typer.Option("--boxes", help=_BOXES)]
+MaskName: TypeAlias = Annotated[str | None, typer.Option("--mask", help=_MASK)]
 CutName: TypeAlias = Annotated[str | None, typer.Option("--cut", help=_CUT)]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
 Similarity: TypeAlias = Annotated[str | None, typer.Option("--similarity", help=_SIMILARITY)]
@@ -108,6 +114,7 @@ class LayerOptions:
     channels: Channels = None
     boxes: BoxFormat = None
     cut: CutName = None
+    mask: MaskName = None
 
     def hook_targets(self, targets: str | None) -> str | None:
         """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.

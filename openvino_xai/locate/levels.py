@@ -6,8 +6,10 @@ value has reached.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+from openvino_xai.contract import listed
 from openvino_xai.errors import LayerError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import at_one, product, text
@@ -15,10 +17,12 @@ from openvino_xai.locate.layers import Candidate, CutValue, layer_name
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.rows import Rows
 from openvino_xai.locate.separators import paths_through
+from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.table import data_operands, operation_of
 
 Placed = Mapping[Value, Place]
 NAMES = ("backbone", "heads")
+GROWN = 1.5  # times as many cells: what is enlarged, and not only padded
 
 
 def level_sets(graph: Graph, image: Value, rows: Rows, placed: Placed) -> dict[str, Candidate]:
@@ -29,16 +33,25 @@ def level_sets(graph: Graph, image: Value, rows: Rows, placed: Placed) -> dict[s
 
 
 def set_of(graph: Graph, image: Value, rows: Rows, placed: Placed, names: str) -> Candidate:
-    """The set whose nodes or tensors are `names`, joined by commas. Raises LayerError for one that is not there."""
+    """The set whose nodes or tensors are `names`, joined by commas. Raises LayerError for one that has no cells."""
     by_name = {value.name: value for value in placed} | {layer_name(value): value for value in placed}
     values = []
-    for name in names.split(","):
-        if name.strip() not in by_name:
-            raise LayerError(
-                f"'{name.strip()}' is no layer with cells on the way to the rows", node=name.strip(), options=("layer",)
-            )
-        values.append(by_name[name.strip()])
+    for name in listed(names, by_name):
+        if name not in by_name:
+            raise _unknown(graph, name, by_name)
+        values.append(by_name[name])
     return _candidate(graph, image, rows, placed, values)
+
+
+def _unknown(graph: Graph, name: str, with_cells: Iterable[str]) -> LayerError:
+    """The refusal of a name, with the nearest of those that a layer of a set may have."""
+    if any(name in (node.name, *(value.name for value in node.outputs)) for node in graph.nodes):
+        why = f"layer '{name}' has no cells: the rows and columns of the image do not reach it"
+    else:
+        near = difflib.get_close_matches(name, with_cells, n=3, cutoff=0.3)
+        hint = "; the nearest names are " + ", ".join(f"'{other}'" for other in near) if near else ""
+        why = f"the model has no layer '{name}'{hint}; `ovxai layers` lists them"
+    return LayerError(why, node=name, options=("layer",))
 
 
 def _candidate(graph: Graph, image: Value, rows: Rows, placed: Placed, values: Iterable[Value]) -> Candidate:
@@ -126,15 +139,28 @@ def _before_mixing(graph: Graph, heads: Sequence[Value], placed: Placed) -> list
             pending += data_operands(value.producer)
         else:
             cut.append(value)
-    cut = [value for value in cut if value in placed]
+    cut = [_ahead_of_lateral(graph, value, placed) for value in dict.fromkeys(cut) if value in placed]
     return [value for value in cut if not _is_behind(graph, value, [v for v in cut if v is not value], placed)]
 
 
+def _ahead_of_lateral(graph: Graph, value: Value, placed: Placed) -> Value:
+    """What a linear layer of each cell by itself is made of: it belongs to what mixes levels, as in a feature pyramid."""
+    node = value.producer
+    inside = [] if node is None else [operand for _, operand in node.operands if not graph.is_constant(operand)]
+    if node is None or len(inside) != 1 or inside[0] not in placed or placed[inside[0]].grid != placed[value].grid:
+        return value
+    operation = operation_of(node)
+    adds = operation.pointwise and all(index in operation.addends for index in (0, 1)) and len(node.inputs) == 2
+    if not adds and not (operation.weights is not None and node.attributes.get("strides") and is_1x1(node)):
+        return value
+    return _ahead_of_lateral(graph, inside[0], placed)
+
+
 def _enlarges(placed: Placed, operands: Iterable[Value], outputs: Iterable[Value]) -> bool:
-    """Whether more cells come out than the most that went in."""
+    """Whether many more cells come out than the most that went in: a border is no new level."""
     before = [at_one(product(placed[value].grid)) for value in operands if value in placed]
     after = [at_one(product(placed[value].grid)) for value in outputs if value in placed]
-    return bool(before and after) and max(after) > max(before)
+    return bool(before and after) and max(after) > GROWN * max(before)
 
 
 def _is_behind(graph: Graph, value: Value, others: Sequence[Value], placed: Placed) -> bool:

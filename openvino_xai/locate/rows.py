@@ -9,17 +9,19 @@ their own, and the output is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openvino_xai.dialects.protocol import Deployed, Running
+from openvino_xai.contract import listed
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import concrete, text
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.row_heads import Leaf, followed_leaves, laid_out, proposing, suppressed_scores
+from openvino_xai.locate.provenance.leaves import Leaf, followed_leaves, laid_out, proposing, suppressed_scores
+from openvino_xai.locate.provenance.probe import Probe
 
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
@@ -114,7 +116,7 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
     Raises ModelError, with what stands in the way in each output.
     """
     graph = deployed.graph
-    names = list(graph.outputs) if name is None else name.split(",")
+    names = list(graph.outputs) if name is None else listed(name, graph.outputs)
     for key in names:
         if key not in graph.outputs:
             raise ModelError(
@@ -222,7 +224,7 @@ def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, outpu
         raise ModelError("no convolution or linear layer leads to it by what moves, squashes or joins alone")
     reads = list(dict.fromkeys(leaf.read for leaf in leaves))
     inner = [read for read in reads if read is not output] or reads  # ahead of what thins rows out, all are there
-    probe = _Probe(deployed)
+    probe = Probe(deployed)
     possible, errors = [], []
     for read in inner:
         laid = read if read is output else laid_out(read, probe.batch)
@@ -246,7 +248,7 @@ class _Origin:
     element: np.ndarray
 
     @classmethod
-    def of(cls, probe: _Probe, leaves: Sequence[Leaf], read: Value, ones: Sequence[Value]) -> _Origin:
+    def of(cls, probe: Probe, leaves: Sequence[Leaf], read: Value, ones: Sequence[Value]) -> _Origin:
         """Told by running: numbers of their own are put in behind what squashes, and in turn ahead of it."""
         sources = sorted({leaf.source for leaf in leaves}, key=lambda value: value.name)
         source_of, place = probe.followed(sources, read, ones=ones, rooted=any(leaf.rooted for leaf in leaves))
@@ -260,7 +262,7 @@ class _Origin:
         return cls(leaf_of, element)
 
     @classmethod
-    def _in_source(cls, probe: _Probe, leaves: Sequence[Leaf], source: Value) -> _Origin:
+    def _in_source(cls, probe: Probe, leaves: Sequence[Leaf], source: Value) -> _Origin:
         """The same for the elements of a value that leads to `read`."""
         ends = list(dict.fromkeys(leaf.end for leaf in leaves))
         end_of, place = probe.followed(ends, source)
@@ -298,13 +300,15 @@ class _Provenance:
     shapes: Mapping[Value, tuple[int, ...]]
 
     @classmethod
-    def of(cls, probe: _Probe, leaves: Sequence[Leaf], read: Value) -> _Provenance:
+    def of(cls, probe: Probe, leaves: Sequence[Leaf], read: Value) -> _Provenance:
         """Told by running. Raises ModelError where a value has no batch."""
         heads = list(dict.fromkeys(leaf.head for leaf in leaves))
         probabilities, *arrays = probe.run({}, read, *heads)
         for value, array in ((read, probabilities), *zip(heads, arrays, strict=True)):
             if array.ndim < 2 or len(array) != probe.batch:
                 raise ModelError(f"'{value.name}' {list(array.shape)} has no batch of its own on axis 0")
+            if not array.size:
+                raise ModelError(f"'{value.name}' {list(array.shape)} holds nothing")
         narrow = _narrow_sides(probe, leaves)
         others = [leaf for leaf in leaves if leaf.product is not None and (leaf.product, leaf.side) in narrow]
         wide = [leaf for leaf in leaves if leaf not in others]
@@ -323,7 +327,7 @@ class _Provenance:
         leaf, element = self.origin.by_row(axis)
         flat = np.moveaxis(np.arange(self.origin.leaf.size).reshape(self.origin.leaf.shape), axis, -1).reshape(leaf.shape)
         if len(leaf) == 1 and not any(item.head in placed for item in self.leaves):
-            raise ModelError("it is a single row, as a classifier gives")
+            raise ModelError("it is a single row, as a classifier gives, of which targets are all, top:K, ids or asked")
         groups = self._groups(leaf, columns)
         classes = groups[-1]
         factors = [self._factor(leaf[:, group], element[:, group], placed) for group in groups[::-1]]
@@ -414,7 +418,7 @@ class _Provenance:
         return all(count == anchors[i] * self.origin.leaf.shape[axis] for i, count in enumerate(channels))
 
 
-def _narrow_sides(probe: _Probe, leaves: Sequence[Leaf]) -> set[tuple[Node, int]]:
+def _narrow_sides(probe: Probe, leaves: Sequence[Leaf]) -> set[tuple[Node, int]]:
     """Of each product, the operand with an element for each row: that with fewer, or the one that repeats them."""
     narrow = set()
     for product in {leaf.product for leaf in leaves if leaf.product is not None}:
@@ -451,88 +455,3 @@ def _background(probabilities: np.ndarray) -> int | None:
     best = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
     index = int(best.argmax())
     return index if index in (0, len(best) - 1) and best[index] > len(probabilities) / 2 else None
-
-
-class _Probe:
-    """A model that is run for one random image, with some of its values put in and others read."""
-
-    def __init__(self, deployed: Deployed) -> None:
-        self._deployed = deployed
-        self._inputs = dict(_random(deployed))
-        self._compiled: dict[tuple[tuple[Value, ...], tuple[Value, ...]], tuple[Running, set[str]]] = {}
-        self.batch = max((len(array) for array in self._inputs.values() if array.ndim), default=1)
-
-    def run(self, values: Mapping[Value, np.ndarray], *read: Value) -> list[np.ndarray]:
-        """The values `read`, where `values` hold the arrays that are put in."""
-        names = {value: f"ovxai_in_{i}" for i, value in enumerate(values)}
-        outputs = {value: f"ovxai_out_{i}" for i, value in enumerate(read) if value not in values}
-        if not outputs:
-            return [values[value] for value in read]
-        key = (tuple(values), read)
-        if key not in self._compiled:
-            # the shapes and types are those of a run: what a model tells of its values may be less
-            inputs = {name: replace(v, shape=values[v].shape, dtype=values[v].dtype) for v, name in names.items()}
-            probing = self._deployed.probing(read={name: value for value, name in outputs.items()}, inputs=inputs)
-            self._compiled[key] = probing.compile(), {value.name for value in probing.reread().graph.inputs}
-        running, expected = self._compiled[key]
-        arrays = {**self._inputs, **{names[value]: array for value, array in values.items()}}
-        results = running({name: array for name, array in arrays.items() if name in expected})
-        return [values[value] if value in values else results[outputs[value]] for value in read]
-
-    def distinct(self, value: Value, ends: Sequence[Value]) -> int:
-        """How many different elements of its ends a value holds."""
-        index, element = self.followed(list(dict.fromkeys(ends)), value)
-        return len(np.unique(np.stack([index, element]), axis=1).T)
-
-    def followed(
-        self, sources: Sequence[Value], read: Value, *, ones: Sequence[Value] = (), rooted: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """For each element of `read`, of one image: the index of the source that it is moved from, and its element there.
-
-        -1 stands for none. Every element of a source is given a number, digit by digit where floats are short; what does not
-        come out as it was put in, with either sign, was not only moved. Nor was what is scaled by a whole number, which comes
-        out as another element's number: so elements are counted from the last on, too. Where values called `ones` are factors,
-        they hold ones. Of what is `rooted`, squares are put in, and no negative numbers.
-        """
-        arrays = self.run({}, *sources)
-        plain = [array.reshape(self.batch, -1) for array in arrays]
-        starts = np.cumsum([0, *(array.shape[1] for array in plain)])
-        exact = EXACT[min(array.dtype.itemsize for array in plain)]
-        total, base = int(starts[-1]), (int(exact**0.5) if rooted else exact) // 2
-        factors = {value: np.ones_like(array) for value, array in zip(ones, self.run({}, *ones), strict=True)} if ones else {}
-        digits = max(1, int(np.ceil(np.log(total + 1) / np.log(base))))
-        first_to_last = np.arange(1, total + 1)
-
-        def come_out(ids: np.ndarray) -> np.ndarray:
-            values = dict(factors)
-            ids = ids**2 if rooted else ids
-            for i, (source, array) in enumerate(zip(sources, arrays, strict=True)):
-                of_source = np.broadcast_to(ids[starts[i] : starts[i + 1]], plain[i].shape)
-                values[source] = of_source.reshape(array.shape).astype(array.dtype)
-            return np.asarray(self.run(values, read)[0].reshape(self.batch, -1)[0])
-
-        moved, numbers, from_last = np.ones(1, bool), np.zeros(1, np.int64), np.zeros(1, np.int64)
-        for power in base ** np.arange(digits):
-            forward, back, other = (
-                come_out(sign * (ids // power % base))
-                for sign, ids in ((1, first_to_last), (1 if rooted else -1, first_to_last), (1, first_to_last[::-1]))
-            )
-            moved = (
-                moved & (forward == np.round(forward)) & (forward == (back if rooted else -back)) & (other == np.round(other))
-            )
-            numbers = numbers + np.where(moved, forward, 0).astype(np.int64) * power
-            from_last = from_last + np.where(moved, other, 0).astype(np.int64) * power
-        there = moved & (numbers >= 1) & (numbers <= total) & (numbers + from_last == total + 1)
-        index = np.where(there, np.searchsorted(starts, np.where(there, numbers - 1, 0), side="right") - 1, -1)
-        return index, np.where(there, numbers - 1 - starts[np.maximum(index, 0)], -1)
-
-
-def _random(deployed: Deployed) -> Iterator[tuple[str, np.ndarray]]:
-    """A random image, and whatever else a model is given."""
-    rng = np.random.default_rng(0)
-    for value in deployed.graph.inputs:
-        if value.shape is None or value.dtype is None:
-            raise ModelError(f"input '{value.name}' is no tensor of numbers with a known rank")
-        shape = [size if isinstance(size, int) else 1 if axis == 0 else SIDE for axis, size in enumerate(value.shape)]
-        array = rng.random(shape) if value.dtype.kind == "f" else rng.integers(0, 2, shape)
-        yield value.name, array.astype(value.dtype)

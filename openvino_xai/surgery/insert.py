@@ -63,6 +63,7 @@ def insert(
     similarity: str | None = None,
     cut: str | None = None,
     boxes: str | None = None,
+    mask: str | None = None,
     verify: bool = True,
     runtime: str | None = None,
 ) -> Hooked:
@@ -120,7 +121,17 @@ def insert(
             raise InputError(
                 "a feature vector is of one layer, and a detector has several: leave it out", options=("feature_vector",)
             )
-        of_rows = RowDecision.parse(method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, gate=gate)
+        _refuse_of_classes(
+            score=(score, None),
+            plan=(plan, "lazy"),
+            prefix_tokens=(prefix_tokens, None),
+            token_grid=(token_grid, None),
+            channels=(channels, None),
+            similarity=(similarity, None),
+        )
+        of_rows = RowDecision.parse(
+            method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, mask=mask, kernel=kernel, grid=grid, gate=gate
+        )
         return insert_rows(detector, of_rows, runtimes_of(deployed, runtime) if verify else (), max_memory)
     asking = partial(
         Request.parse,
@@ -153,6 +164,14 @@ def insert(
                 if isinstance(refusal, OutputsChanged) and not draft.leans:
                     break
     raise refusals[-1]
+
+
+def _refuse_of_classes(**options: tuple[object, object]) -> None:
+    """Raise InputError for an option that says what only explanations of classes have, told with its value and its default."""
+    for name, (value, default) in options.items():
+        if value != default:
+            word = name.replace("_", "-")
+            raise InputError(f"{word} is {value!r}, which says nothing of a detector's rows: leave it out", options=(name,))
 
 
 def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_rows: bool) -> Detector | None:

@@ -22,6 +22,7 @@ from openvino_xai.contract import (
     WANTED_INDEX,
     check_entries,
     explains_boxes,
+    listed,
     reads,
     untrue,
 )
@@ -106,7 +107,7 @@ def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque:
 
 def _all_there(record: Mapping[str, str], key: str, names: Collection[str]) -> bool:
     """Whether an entry is one of these names, or, of a hook on a detector, several with commas between."""
-    return record[key] in names or (explains_boxes(record) and all(name in names for name in record[key].split(",")))
+    return record[key] in names or (explains_boxes(record) and all(name in names for name in listed(record[key], names)))
 
 
 def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:

@@ -9,6 +9,8 @@ from openvino_xai.locate.scores import squashes
 from openvino_xai.operations.record import IN_FIRST, IN_SECOND
 from openvino_xai.operations.table import data_operands, operation_of
 
+# the dialects' own names
+SUPPRESSIONS = ("NonMaxSuppression", "MatrixNms", "MulticlassNms", "DetectionOutput")  # their second operand is the scores
 REGIONS = ("RoiAlign", "ROIAlign", "MaxRoiPool", "ROIPooling", "PSROIPooling", "ExperimentalDetectronROIFeatureExtractor")
 
 
@@ -63,7 +65,7 @@ def followed_leaves(graph: Graph, output: Value) -> list[Leaf]:
 
 def suppressed_scores(graph: Graph) -> Value | None:
     """The scores that the model's only suppression of boxes looks at."""
-    nodes = [node for node in graph.nodes if node.kind in ("non_max_suppression", "detection_output")]
+    nodes = [node for node in graph.nodes if node.op in SUPPRESSIONS]
     return nodes[0].operand(1) if len(nodes) == 1 else None
 
 
@@ -83,7 +85,7 @@ def _leaves(graph: Graph, output: Value) -> list[Leaf]:
         if step in visited or node is None or step.value not in carrying:
             continue
         visited.add(step)
-        if _is_head(carrying, node):
+        if _is_head(carrying, node, scaled=step.squash is not None):
             leaves[step] = Leaf(step.value, step.squash, step.read, step.product, step.side, step.rooted)
         else:
             pending += _steps_back(carrying, node, step)
@@ -94,11 +96,12 @@ def _steps_back(carrying: set[Value], node: Node, step: _Step) -> list[_Step]:
     """What a node makes its output of, where it is followed."""
     operation = operation_of(node)
     first = node.operand(0)
+    keeps_order = step.squash is None or operation_of(step.squash).pointwise
+    if keeps_order and _thins(carrying, node):
+        return [_Step(first, first)] if step.product is None and not step.rooted else []
     if step.squash is None:
         if squashes(node):
             return [replace(step, value=first, squash=node)]
-        if _thins(carrying, node):
-            return [_Step(first, first)] if step.product is None and not step.rooted else []
         if node.kind == "sqrt" and step.product is None:
             return [replace(step, value=first, rooted=True)]
         if _multiplies(node):
@@ -122,16 +125,19 @@ def _carrying(graph: Graph) -> set[Value]:
     return reached
 
 
-def _is_head(carrying: set[Value], node: Node) -> bool:
-    """Whether a node is a convolution or a linear layer, or adds what one lacks."""
-    weights = operation_of(node).weights
-    if weights is not None:
-        return node.operand(weights) not in carrying
-    inside = [operand for _, operand in node.operands if operand in carrying]
+def _is_head(carrying: set[Value], node: Node, *, scaled: bool) -> bool:
+    """Whether a node is a convolution or a linear layer, or adds a constant to what one makes, or, if `scaled`, scales that."""
     operation = operation_of(node)
-    adds = operation.pointwise and len(inside) == 1 and len(node.inputs) == 2 and all(i in operation.addends for i in (0, 1))
-    producer = inside[0].producer if adds else None
-    return producer is not None and operation_of(producer).weights is not None
+    if operation.weights is not None:
+        return node.operand(operation.weights) not in carrying
+    inside = [(index, operand) for index, operand in node.operands if operand in carrying]
+    if not operation.pointwise or len(inside) != 1 or len(node.inputs) != 2:
+        return False
+    index, producer = inside[0][0], inside[0][1].producer
+    adds = all(i in operation.addends for i in (0, 1))
+    if producer is None or not (adds or (scaled and frozenset({index}) in operation.factors)):
+        return False
+    return operation_of(producer).weights is not None or (scaled and _is_head(carrying, producer, scaled=True))
 
 
 def _thins(carrying: set[Value], node: Node) -> bool:

@@ -1,0 +1,1 @@
+"""Where the numbers of a detector's outputs come from."""
