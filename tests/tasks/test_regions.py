@@ -21,6 +21,8 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError, VerificationError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.located import Where
+from openvino_xai.locate.tasks import regions
+from openvino_xai.operations.resizing import weights_along
 from openvino_xai.surgery.insert import tells_pixels
 from openvino_xai.tail.tasks.regions import Regions, RegionTarget
 
@@ -200,6 +202,21 @@ def test_a_wrong_region_is_seen(method: str, dialect: str, monkeypatch: pytest.M
     monkeypatch.setattr(*broken, bent)
     with pytest.raises(VerificationError):
         hooked(segmenter(), dialect, method=method)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("node", ["ArgMin", "Resize"])
+def test_a_way_from_the_logits_that_is_misread_is_seen(node: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if node == "Resize":
+        monkeypatch.setattr(regions, "weights_along", lambda node, axis: weights_along(node, axis)[::-1])
+        with pytest.raises(VerificationError, match="of another class than the largest"):
+            xai.insert(in_dialect(segmenter(), dialect))
+        return
+    body, output, _ = HEADS["index of the largest"]
+    weights = {**WEIGHTS, "n": np.array([2, CLASSES, *SIZE])}
+    model = tiny(STEM + body.replace("ArgMax", "ArgMin"), output=output, batch=2, **weights)
+    with pytest.raises((VerificationError, ModelError)):
+        xai.insert(in_dialect(model, dialect))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
