@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal, TypeAlias, get_args
 
 from openvino_xai.errors import ModelError
@@ -12,6 +12,7 @@ from openvino_xai.hooks.rows import ROW_METHODS
 
 MAP = "saliency_map"  # [B, K, H, W]; Model API reads it by this name
 CLASS = "saliency_class"  # [B, K]: which classes the maps of `top:K` are of
+FEATURES = "feature_vector"  # [B, C]: the mean over the cells of the layer; Model API reads it by this name
 INDEX = "saliency_index"  # [B, D], i64: which rows of a detector's own output the maps are of; -1 where there are fewer
 BOX = "saliency_box"  # [B, D, 4]: x0 y0 x1 y1 of these rows, in pixels of the model's input
 SCORE = "saliency_score"  # [B, D]: their probabilities
@@ -49,6 +50,7 @@ WORDS = {
     "plan": PLANS,
     "kernel": tuple(KERNELS),
     "gate": (GATE,),
+    "feature_vector": (FEATURES,),
 }
 NUMBERS: dict[str, Callable[[str], float]] = {
     "cost": float,
@@ -62,6 +64,24 @@ NUMBERS: dict[str, Callable[[str], float]] = {
     "converted_to": int,
 }
 LARGEST = 2.0**63
+
+
+def listed(text: str, among: Collection[str]) -> list[str]:
+    """The names that a text lists with commas between. A name may hold commas, too: the longest that is `among` others counts.
+
+    What is not among them is returned as it stands between two commas.
+    """
+    parts, names = text.split(","), []
+    most = 1 + max((name.count(",") for name in among), default=0)
+    while parts:
+        for length in range(min(most, len(parts)), 0, -1):
+            joined = ",".join(parts[:length])
+            name = joined if joined in among else joined.strip()
+            if name in among or length == 1:
+                names.append(name)
+                parts = parts[length:]
+                break
+    return names
 
 
 def check_entries(record: Mapping[str, str]) -> None:

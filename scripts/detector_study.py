@@ -182,8 +182,8 @@ class Study:
         boxes, done = self.boxes(), self.results()
         few = [box for box in boxes if box.group == "true_positive"][: self.options.few]
         names = [f"{method}, {cut}" for method, cut in self.sources]
-        turns = [(box, [*names, *(name for name in BASELINES if name not in ON_FEW)]) for box in boxes]
-        turns += [(box, list(ON_FEW)) for box in few]
+        names += [name for name in BASELINES if name not in ON_FEW]
+        turns = [(box, [*names, *ON_FEW]) for box in few] + [(box, names) for box in boxes if box not in few]
         with self.lines.open("a") as file, Progress() as bar:
             for box, wanted in bar.track(turns, description="measuring boxes"):
                 left = [name for name in wanted if (box.name, name) not in done]

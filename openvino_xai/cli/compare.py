@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,11 @@ from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from openvino_xai.evaluate.compare import Compared
+    from openvino_xai.evaluate.similarity import Similarity
+    from openvino_xai.runtime.network import Network
 
 
 @takes_options
@@ -37,10 +42,14 @@ def compare(
     Per image and overall: Pearson's and Spearman's correlation, structural similarity, whether the top cells meet, and whether
     both predict the same class. The images that differ most are listed, and drawn side by side into --output. Images that
     cannot be read are reported and skipped; the exit status is 1 then.
+
+    Of two detectors, the maps of boxes are compared that both see: of one class, with an IoU above 0.5.
     """
-    from openvino_xai.evaluate.compare import compare as compared
-    from openvino_xai.evaluate.compare import overall
+    from openvino_xai.cli.boxes.evaluate import DEFAULT_TARGETS
+    from openvino_xai.evaluate.similarity import MEASURES
     from openvino_xai.files.writing import check_output
+    from openvino_xai.render.photo import write_picture
+    from openvino_xai.render.sheet import sheet
 
     if len(model) != 2:
         raise InputError(f"{len(model)} models are given; two are compared: --model a.xml --model b.onnx")
@@ -49,9 +58,11 @@ def compare(
     if output is not None:
         check_output(output)
     photos = find_photos(inputs, output)
-    first, second = (running.load(path, options, probing.settings()) for path in model)
+    targets = DEFAULT_TARGETS if options.boxes is not None or options.cut is not None else "all"
+    first, second = (running.load(path, options, probing.settings(), targets=targets) for path in model)
+    compared, summary = _ways(first, second)
     failed: list[ImageError] = []
-    rows: list[Compared] = []
+    rows: list[Any] = []
     with progress("comparing", shown=len(photos) > 1) as show:
         for row in compared(first, second, photos, failed.append):
             rows.append(row)
@@ -60,15 +71,73 @@ def compare(
         warn(f"skipped: {message(error)}")
     if not rows:
         raise InputError("none of the images can be read")
-    rows.sort(key=lambda row: row.similarity.pearson)
-    if output is not None:
-        _draw(rows[:worst], output)
+    comparison = summary(rows, model, worst)
+    if output is not None and (pictures := comparison.pictures()):
+        write_picture(output, sheet(pictures))
+    elif output is not None:
+        warn(f"{output} is not written: there is nothing that both networks see")
     if as_json:
-        say(to_json({"models": model, "images": len(rows), "mean": overall(rows), "rows": [_record(row) for row in rows]}))
+        say(to_json(comparison.result))
     else:
-        _print(rows, overall(rows), worst, model)
+        columns = ["", *(name.replace("_", " ") for name in MEASURES), comparison.last]
+        say_table(columns, comparison.cells, texts=("",), title=comparison.title)
     if failed:
         raise typer.Exit(1)
+
+
+def _ways(first: Network, second: Network) -> tuple[Callable[..., Iterable[Any]], Callable[..., Comparison]]:
+    """How photos are compared, and how that is summed up. Raises InputError for a detector and a classifier."""
+    from openvino_xai.cli.boxes.compare import of_boxes
+    from openvino_xai.evaluate.boxes.compare import compare_boxes
+    from openvino_xai.evaluate.compare import compare as compare_classes
+    from openvino_xai.runtime.detectors.detector import Detector
+
+    are_of_boxes = [isinstance(network, Detector) for network in (first, second)]
+    if are_of_boxes[0] != are_of_boxes[1]:
+        raise InputError("one model explains boxes, and the other classes of images: two of a kind can be compared")
+    return (compare_boxes, of_boxes) if are_of_boxes[0] else (compare_classes, _of_classes)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two networks have in common: as JSON, as a table with the name of its `last` column, and in pictures."""
+
+    result: dict[str, Any]
+    last: str
+    cells: list[list[str]]
+    title: str
+    pictures: Callable[[], list[list[tuple[np.ndarray, str]]]]
+
+
+def _of_classes(rows: list[Compared], models: list[str], worst: int) -> Comparison:
+    """Photos, those first that differ most."""
+    from openvino_xai.evaluate.compare import overall
+
+    rows = sorted(rows, key=lambda row: row.similarity.pearson)
+    means = overall(rows)
+    cells = [
+        ["mean", *means_in_cells(means), f"{means['prediction']:.3f}"],
+        *([str(row.first.path), *in_cells(row.similarity), "yes" if row.same_class else "no"] for row in rows[:worst]),
+    ]
+    return Comparison(
+        {"models": models, "images": len(rows), "mean": means, "rows": [_record(row) for row in rows]},
+        "same class",
+        cells,
+        f"{models[0]} and {models[1]}, {len(rows)} images",
+        lambda: [_pictures(row) for row in rows[:worst]],
+    )
+
+
+def means_in_cells(means: dict[str, float]) -> list[str]:
+    """Means of similarities as a table shows them."""
+    from openvino_xai.evaluate.similarity import MEASURES
+
+    return [f"{means[name]:.3f}" for name in MEASURES]
+
+
+def in_cells(similarity: Similarity) -> list[str]:
+    """A similarity as a table shows it."""
+    return ["yes" if value is True else "no" if value is False else f"{value:.3f}" for value in asdict(similarity).values()]
 
 
 def _record(row: Compared) -> dict[str, Any]:
@@ -76,36 +145,9 @@ def _record(row: Compared) -> dict[str, Any]:
     return {"image": str(row.first.path), **asdict(row.similarity), "same_class": row.same_class, "predictions": predicted}
 
 
-def _print(rows: list[Compared], means: dict[str, float], worst: int, models: list[str]) -> None:
-    from openvino_xai.evaluate.similarity import MEASURES
-
-    columns = ["", *(name.replace("_", " ") for name in MEASURES), "same class"]
-    cells = [("mean", *(f"{means[name]:.3f}" for name in MEASURES), f"{means['prediction']:.3f}")]
-    for row in rows[:worst]:
-        similarity = row.similarity
-        meets, same = ("yes" if is_so else "no" for is_so in (similarity.top_cell, row.same_class))
-        cells.append(
-            (
-                str(row.first.path),
-                f"{similarity.pearson:.3f}",
-                f"{similarity.spearman:.3f}",
-                f"{similarity.ssim:.3f}",
-                meets,
-                same,
-            )
-        )
-    say_table(columns, cells, texts=("",), title=f"{models[0]} and {models[1]}, {len(rows)} images")
-
-
-def _draw(rows: list[Compared], output: Path) -> None:
-    from openvino_xai.render.photo import write_picture
-    from openvino_xai.render.sheet import sheet
-
-    drawn = []
-    for row in rows:
-        pictures = [(row.first.image, f"r = {row.similarity.pearson:.2f}")]
-        for explanation in (row.first, row.second):
-            best = explanation.predictions[0]
-            pictures.append((explanation.overlay(), f"{best.label} {best.probability:.0%}"))
-        drawn.append(pictures)
-    write_picture(output, sheet(drawn))
+def _pictures(row: Compared) -> list[tuple[np.ndarray, str]]:
+    pictures = [(row.first.image, f"r = {row.similarity.pearson:.2f}")]
+    for explanation in (row.first, row.second):
+        best = explanation.predictions[0]
+        pictures.append((explanation.overlay(), f"{best.label} {best.probability:.0%}"))
+    return pictures

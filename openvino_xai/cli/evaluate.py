@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
 
 import typer
 
@@ -33,25 +33,39 @@ if TYPE_CHECKING:
     from openvino_xai.evaluate.case import Choices, Compared, Covered, Read, Scaled
     from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
-    from openvino_xai.runtime.network import Network
+    from openvino_xai.runtime.network import Network, TargetsOfImage
     from openvino_xai.serve.jobs import Load, Work
 
 CHOICES = "Choices where the literature does not agree"
 
 _INPUT = (
     "A folder of class folders, photos with ImageNet-style names, a .csv of path,label, or a .json with boxes: COCO's, or "
-    "for each photo its label and boxes of x0, y0, x1, y1; repeatable."
+    "for each photo its label and boxes of x0, y0, x1, y1; repeatable. Of a detector, photos, or the .json that --boxes takes."
 )
 _METRIC = (
     "One of average_drop, average_increase, coherency, complexity, adcc, insertion, deletion, sensitivity, pointing_game, "
 )
-_METRIC += "energy, localisation; repeatable. By default all that the data allows."
+_METRIC += (
+    "energy, localisation; of a detector pointing_game, energy, object_discrimination, box_deletion, box_insertion, deletion, "
+    "insertion; repeatable. By default all that the data allows."
+)
 _COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
 _SCALED = "How a map becomes a mask: minmax, or over its max with what is below 0 cut off."
 _READ = "The score that drop, increase, insertion and deletion look at: probability, or logit (these are no fractions then)."
 _COMPARED = "Where coherency compares maps: on their cells, or on the image's pixels, to which they are enlarged."
 _STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
+
+
+class Pictured(Protocol):
+    """What is known of a photo."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+
+OfPhoto = TypeVar("OfPhoto", bound=Pictured)
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,20 @@ class MetricOptions:
 
         words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
         return Choices(*words, self.step, seed, cast("Compared", self.compared))
+
+    def refuse_for_boxes(self, target: str | None, engine: str | None, *, parquet: bool) -> None:
+        """Raise InputError for options that are of classes, or not yet of boxes."""
+        for word, is_given in (
+            ("scaled", self.scaled != "minmax"),
+            ("read", self.read != "probability"),
+            ("compared", self.compared != "cells"),
+            ("step", self.step is not None),
+            ("target", target is not None),
+            ("engine", engine is not None),
+            ("parquet", parquet),
+        ):
+            if is_given:
+                raise InputError(f"--{word} is of classes of images, and the model explains boxes: leave it out")
 
 
 @takes_options
@@ -97,12 +125,12 @@ def evaluate(
     Everything runs on the deployed model in its own precision. Metrics are fractions in [0, 1], means over the images, except
     sensitivity, which is 0 or more. With --output rows are kept, and what is measured is not measured again. Images that cannot
     be read are reported and skipped; the exit status is 1 then.
+
+    Of a detector, boxes are measured: true positives, mislocalised boxes and false positives apart where --boxes tells the
+    objects of the photos, beside maps that explain nothing: a Gaussian in the box, and a random map.
     """
-    from openvino_xai.evaluate.metrics import metric_names
-    from openvino_xai.evaluate.run import evaluate as rows_of
-    from openvino_xai.evaluate.run import some_of, which_target
+    from openvino_xai.cli.boxes.evaluate import DEFAULT_TARGETS, evaluate_boxes, objects_of
     from openvino_xai.files.writing import check_output
-    from openvino_xai.runtime.folders.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
     if output is not None:
@@ -113,48 +141,108 @@ def evaluate(
     if working.engine is not None and output is None:
         raise InputError("--engine writes files: say where with --output")
     of_model = sources(model, running.labels)
-    network = running.load(model, options, probing.settings())
-    examples = some_of(_examples(inputs, network, output), limit, probing.seed)
-    names = metric_names(metric or [], examples)
+    objects, options = objects_of(options)
+    settings = [asdict(choices), asdict(options), asdict(probing), texts(asdict(running)), of_model]
+    request = Request(
+        model=model,
+        inputs=inputs,
+        metrics=metric or [],
+        choices=choices,
+        options=options,
+        probing=probing,
+        running=running,
+        limit=limit,
+        output=output,
+        conditions={name: value for values in ({"model": model}, *settings) for name, value in values.items()},
+        again=again,
+        sanity=sanity,
+    )
+    of_boxes = objects is not None or options.boxes is not None or options.cut is not None
+    network = running.load(model, options, probing.settings(), targets=DEFAULT_TARGETS if of_boxes else "all")
+    if network.is_detector:
+        choosing.refuse_for_boxes(target, working.engine, parquet=parquet)
+        measurement = evaluate_boxes(network, request, objects)
+    elif objects is not None:
+        raise InputError(f"{objects} tells the objects of photos, and the model explains classes: give it as --input")
+    else:
+        measurement = _evaluate_classes(network, request, working, target, parquet=parquet)
+    if as_json:
+        say(to_json(measurement.result))
+    else:
+        measurement.show(measurement.result)
+        _print_stages(measurement.stages)
+    if not measurement.all_read:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is measured, of which photos, under which conditions, and where it is kept."""
+
+    model: str
+    inputs: list[str]
+    metrics: list[str]
+    choices: Choices
+    options: LayerOptions
+    probing: ProbeOptions
+    running: NetworkOptions
+    limit: int | None
+    output: Path | None
+    conditions: dict[str, Any]
+    again: bool
+    sanity: bool
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured, how it is printed, and whether all images could be read."""
+
+    result: dict[str, Any]
+    stages: list[Stage]
+    show: Callable[[dict[str, Any]], None]
+    all_read: bool
+
+
+def _evaluate_classes(
+    network: Network, request: Request, working: EngineOptions, target: str | None, *, parquet: bool
+) -> Measurement:
+    """What is measured of a classifier's explanations. Raises InputError."""
+    from openvino_xai.evaluate.metrics import metric_names
+    from openvino_xai.evaluate.run import evaluate as rows_of
+    from openvino_xai.evaluate.run import some_of, which_target
+    from openvino_xai.runtime.folders.reserve import reserved
+
+    model, output, options, running = request.model, request.output, request.options, request.running
+    settings = request.probing.settings()
+    examples = some_of(_examples(request.inputs, network, output), request.limit, request.probing.seed)
+    names = metric_names(request.metrics, examples)
     explained = which_target(target, examples)
-    protocol = {"target": explained, **asdict(choices)}
-    conditions = {
-        "model": model,
-        "metrics": names,
-        **protocol,
-        **asdict(options),
-        **asdict(probing),
-        **texts(asdict(running)),
-        **of_model,
-    }
-    work = partial(rows_of, names=names, target=explained, choices=choices)
+    protocol = {"target": explained, **asdict(request.choices)}
+    conditions = {**request.conditions, "metrics": names, **protocol}
+    work = partial(rows_of, names=names, target=explained, choices=request.choices)
     with reserved(output) if output is not None else nullcontext():
         start = time.perf_counter()
         if output is not None:
-            _refuse_others(output)
+            refuse_others(output)
         if working.engine is not None and output is not None:
-            loader = partial(running.loader, model, options, probing.settings(), output / "parts")
+            loader = partial(running.loader, model, options, settings, output / "parts")
             by_name, count = _by_engine(working, output / "parts", examples, loader, work, conditions)
         else:
-            by_name, count = _in_turn(output, examples, partial(work, network), conditions, again)
+            work = partial(work, network)
+            by_name, count = in_turn(output, _sources(examples), examples, work, conditions, again=request.again)
         took = time.perf_counter() - start
-        rows, all_read = _measured([by_name[str(example.path)] for example in examples])
+        rows, all_read = readable([by_name[str(example.path)] for example in examples])
         stages: list[Stage] = []
-        if sanity:
-            stages = _stages(
-                model, rows, lambda variant: running.load(variant, options, probing.settings(), verify=False), probing.seed
+        if request.sanity:
+            photos: dict[str, TargetsOfImage] = {row["image"]: [row["target"]] for row in rows}
+            stages = stages_of(
+                model, lambda variant: running.load(variant, options, settings, verify=False), photos, request.probing.seed
             )
         speed = round(count / took, 3) if count else None
         result = _result(model, network, rows, protocol, stages, speed)
         if output is not None:
             _write(output, result, rows, parquet)
-    if as_json:
-        say(to_json(result))
-    else:
-        _print(result)
-        _print_stages(stages)
-    if not all_read:
-        raise typer.Exit(1)
+    return Measurement(result, stages, _print, all_read)
 
 
 def _examples(inputs: list[str], network: Network, output: Path | None) -> list[Example]:
@@ -168,7 +256,7 @@ def _examples(inputs: list[str], network: Network, output: Path | None) -> list[
     return examples
 
 
-def _measured(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+def readable(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
     """The rows of images that could be read, after a warning for each other one, and whether that is all of them.
 
     Raises InputError where none could.
@@ -201,7 +289,7 @@ def _result(
     }
 
 
-def _refuse_others(folder: Path) -> None:
+def refuse_others(folder: Path) -> None:
     """Raise InputError where somebody else's files have the names of ours."""
     from openvino_xai.files.reading import read_regular
     from openvino_xai.serve.parts import is_ours
@@ -219,17 +307,21 @@ def _refuse_others(folder: Path) -> None:
         raise InputError(f"{table} is no table of evaluate: choose another folder, or move it away")
 
 
-def _in_turn(
+def in_turn(
     output: Path | None,
-    examples: list[Example],
-    work: Callable[[list[Example]], Iterator[dict[str, Any] | ImageError]],
+    sources: dict[str, Any],
+    examples: Sequence[OfPhoto],
+    work: Callable[[list[OfPhoto]], Iterator[dict[str, Any] | ImageError]],
     conditions: dict[str, Any],
+    *,
     again: bool,
 ) -> tuple[dict[str, dict[str, Any]], int]:
-    """Rows by image, those of a run before among them, and how many are new."""
+    """Rows by image, those of a run before among them, and how many are new.
+
+    A run before counts where its `conditions` were these, and the `sources` of its images.
+    """
     from openvino_xai.runtime.manifest import Manifest
 
-    sources = _sources(examples)
     manifest = None if output is None else Manifest.read(output / "rows.jsonl", conditions, sources)
     rows = {} if manifest is None or again else dict(manifest.done)
     left = [example for example in examples if str(example.path) not in rows]
@@ -275,18 +367,20 @@ def _by_engine(
     return dict(zip(items, rows, strict=True)), summary["rows"]
 
 
-def _stages(model: str, rows: list[dict[str, Any]], load: Callable[[Model], Network], seed: int) -> list[Stage]:
+def stages_of(model: Model, load: Callable[[Model], Network], photos: dict[str, TargetsOfImage], seed: int) -> list[Stage]:
+    """How alike the maps of photos are where weights are shuffled; `load` makes a network of a model without a hook."""
     from openvino_xai.evaluate.sanity import sanity
 
     with progress("randomising") as show:
         stages: list[Stage] = []
-        for stage in sanity(model, load, {row["image"]: row["target"] for row in rows}, seed=seed):
+        for stage in sanity(model, load, photos, seed=seed):
             stages.append(stage)
             show(f"randomised {stage.layer}", len(stages), len(stages) + 1)
     return stages
 
 
 def _print_stages(stages: list[Stage]) -> None:
+    """Print how alike maps are to those of models with shuffled weights, where there are any."""
     from openvino_xai.evaluate.similarity import MEASURES
 
     if not stages:
@@ -306,11 +400,16 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     return {**{name: item for name, item in row.items() if name not in ("metrics", "asked", "source", CHECK)}, **row["metrics"]}
 
 
-def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:
+def write_result(folder: Path, result: dict[str, Any]) -> None:
+    """Write the result beside the rows."""
     from openvino_xai.files.writing import written_whole
 
     with written_whole(folder / "metrics.json") as temporary:
         temporary.write_text(to_json(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:
+    write_result(folder, result)
     if parquet:
         from openvino_xai.serve.parts import write_rows
 

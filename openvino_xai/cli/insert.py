@@ -38,9 +38,10 @@ def insert(
 
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
     `saliency_class` [B, K], the classes explained. With `--targets vector` the output is a vector, and what is explained is how
-    much it is like another, which clients give as `explain_vector` [B, E].
+    much it is like another, which clients give as `explain_vector` [B, E]. Where a model tells the class of each pixel, what is
+    explained is a class over its region; with `--targets asked` over `explain_mask` [B, H, W].
     """
-    from openvino_xai.contract import FALLBACKS
+    from openvino_xai.contract import FALLBACKS, REGIONS
     from openvino_xai.files.writing import check_output
 
     source = Path(model)
@@ -58,7 +59,8 @@ def insert(
             f"warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
             "a later layer, --grid or --targets costs less (see `ovxai layers`)"
         )
-    if options.layer is None and place.depth < SHALLOW:
+    chosen_ahead = record.get("task") == REGIONS  # of what mixes cells: behind that a map is its own region
+    if options.layer is None and place.depth < SHALLOW and not chosen_ahead:
         warn(
             f"warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
             "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)"

@@ -48,15 +48,21 @@ _TARGETS = (
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
+_FEATURES = "Add an output `feature_vector` [B, C]: the mean over the cells of the layer."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
 _BOXES = (
     "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
-    "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner."
+    "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner. evaluate takes "
+    "a .json of objects in photos: COCO's annotations, or {images: {photo: [[class, x, y, width, height]]}} in shares, too."
 )
 _CUT = (
     "Detectors: where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "
     "inputs of the heads: nearly free, and a blob around the middle of the box. By default backbone."
+)
+_MASK = (
+    "Detectors, reciprocam: keep one cell of the image and read what the box is left with, or drop it and read what the box "
+    "loses. By default keep."
 )
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
@@ -79,9 +85,11 @@ Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weigh
 PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
 TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
 BoxFormat: TypeAlias = Annotated[str | None, typer.Option("--boxes", help=_BOXES)]
+MaskName: TypeAlias = Annotated[str | None, typer.Option("--mask", help=_MASK)]
 CutName: TypeAlias = Annotated[str | None, typer.Option("--cut", help=_CUT)]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
 Similarity: TypeAlias = Annotated[str | None, typer.Option("--similarity", help=_SIMILARITY)]
+FeatureVector: TypeAlias = Annotated[bool, typer.Option("--feature-vector", help=_FEATURES)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
 Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]
@@ -106,6 +114,7 @@ class LayerOptions:
     channels: Channels = None
     boxes: BoxFormat = None
     cut: CutName = None
+    mask: MaskName = None
 
     def hook_targets(self, targets: str | None) -> str | None:
         """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.
@@ -147,6 +156,7 @@ class HookOptions(LayerOptions):
     scale: Scale = "unit"
     gate: Gate = False
     similarity: Similarity = None
+    feature_vector: FeatureVector = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from openvino_xai.errors import ImageError, InputError
 from openvino_xai.evaluate.similarity import Similarity, means, similarity
 from openvino_xai.explanation import Explanation
 from openvino_xai.render.faults import blamed_on
-from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.network import Network
 
 
@@ -34,8 +33,6 @@ def compare(
     first: Network, second: Network, photos: Iterable[Path], skipped: Callable[[ImageError], None]
 ) -> Iterator[Compared]:
     """Each photo as both networks see it; what cannot be read is told to `skipped`. Raises InputError."""
-    if isinstance(first, Detector) or isinstance(second, Detector):
-        raise InputError("of two networks the maps of a class are compared, and a detector has maps of boxes")
     for photo in photos:
         try:
             with blamed_on(photo):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.network import Network
 
 Target: TypeAlias = Literal["label", "predicted"]
+Item = TypeVar("Item")
 
 
 def which_target(target: str | None, examples: Sequence[Example]) -> Target:
@@ -35,7 +36,7 @@ def which_target(target: str | None, examples: Sequence[Example]) -> Target:
     return "label" if target == "label" else "predicted"
 
 
-def some_of(examples: list[Example], limit: int | None, seed: int) -> list[Example]:
+def some_of(examples: list[Item], limit: int | None, seed: int) -> list[Item]:
     """At most `limit` examples, picked at random, in their order."""
     if limit is None or limit >= len(examples):
         return examples

@@ -18,7 +18,7 @@ from openvino_xai.evaluate.randomisation import randomised, weighted_layers
 from openvino_xai.evaluate.similarity import means, similarity
 from openvino_xai.graph.model import Node
 from openvino_xai.locate.located import refuse_hooked
-from openvino_xai.runtime.network import Network
+from openvino_xai.runtime.network import Network, TargetsOfImage
 
 Order: TypeAlias = Literal["cascading", "independent"]
 STAGES = 8
@@ -44,12 +44,12 @@ class Stage:
 
 
 def sanity(
-    model: Model, load: Callable[[Model], Network], photos: Mapping[str, int], *, seed: int, stages: int = STAGES
+    model: Model, load: Callable[[Model], Network], photos: Mapping[str, TargetsOfImage], *, seed: int, stages: int = STAGES
 ) -> Iterator[Stage]:
     """`stages` models that lost more and more layers, then as many that lost one each; the last of the former lost all.
 
-    `load` makes a network of a model without a hook, `photos` are paths with the class that is explained for each. Raises
-    AlreadyHooked, and ModelError for a model without weights.
+    `load` makes a network of a model without a hook, `photos` are paths with what is explained of each: classes, or rows of a
+    detector, each as of a class. Raises AlreadyHooked, and ModelError for a model without weights.
     """
     deployed = open_model(model)
     refuse_hooked(deployed)
@@ -57,7 +57,7 @@ def sanity(
     if not layers:
         raise ModelError("the model has no convolution and no linear layer with weights that could be randomised")
     original = load(model)
-    true = {path: original.explain(path, targets=[k]) for path, k in photos.items()}
+    true = {path: original.explain(path, targets=targets) for path, targets in photos.items()}
     ends = sorted(set(np.linspace(1, len(layers), min(stages, len(layers))).round().astype(int).tolist()))
     orders: dict[Order, list[list[Node]]] = {
         "cascading": [layers[:end] for end in ends],
@@ -66,5 +66,8 @@ def sanity(
     for order, several in orders.items():
         for lost in several:
             network = load(randomised(deployed, lost, seed).object())
-            similarities = [similarity(true[path], network.explain(path, targets=[k])) for path, k in photos.items()]
+            similarities = []
+            for path, targets in photos.items():
+                explanation = network.explain(path, targets=targets)
+                similarities += [similarity(true[path], explanation, (i, i)) for i in range(len(explanation.targets))]
             yield Stage(order, lost[-1].name, len(lost), **means(similarities))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -43,8 +43,8 @@ def means(similarities: Sequence[Similarity]) -> dict[str, float]:
     return {name: float(np.mean([getattr(row, name) for row in similarities])) for name in MEASURES}
 
 
-def similarity(a: Explanation, b: Explanation) -> Similarity:
-    """How alike the maps of the first target of two explanations of one photo are, where both networks saw it.
+def similarity(a: Explanation, b: Explanation, targets: tuple[int, int] = (0, 0)) -> Similarity:
+    """How alike the maps of one of the `targets` of each of two explanations of one photo are, where both networks saw it.
 
     Maps are min-max scaled and laid over the photo, shrunk to 96 pixels along its longer side, so that grids and preprocessing
     may differ. Values that are within 2e-5 of a map's range share their rank, and up to 1e-3 in part, so that Spearman's
@@ -52,14 +52,16 @@ def similarity(a: Explanation, b: Explanation) -> Similarity:
     the networks saw nothing in common, or a map holds NaN.
     """
     ssim = _structural_similarity()
-    (first, first_coverage), (second, second_coverage) = (_spread(each) for each in (a, b))
+    sides = tuple(zip((a, b), targets, strict=True))
+    (first, first_coverage), (second, second_coverage) = (_spread(*side) for side in sides)
     coverage = first_coverage & second_coverage
     if not coverage.any():
         raise InputError("the two networks see different parts of the image: nothing can be compared")
     x, y = first[coverage], second[coverage]
     _, local = ssim(first, second, data_range=1.0, win_size=WINDOW, gaussian_weights=True, full=True)
     spearman = correlation(ranks(x), ranks(y))
-    return Similarity(correlation(x, y), spearman, float(local[coverage].mean()), _top_cells_meet(a, b))
+    meet = _top_cells_meet(*(_top_cell(*side) for side in sides))
+    return Similarity(correlation(x, y), spearman, float(local[coverage].mean()), meet)
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float:
@@ -97,30 +99,32 @@ def _structural_similarity() -> Any:
     return structural_similarity
 
 
-def _spread(explanation: Explanation) -> tuple[np.ndarray, np.ndarray]:
-    """The first map over the photo, shrunk, and where the network saw it."""
+def _spread(explanation: Explanation, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """The map of a target over the photo, shrunk, and where the network saw it."""
     height, width = explanation.image.shape[:2]
     scale = SIDE / max(height, width)
     size = max(WINDOW, round(height * scale)), max(WINDOW, round(width * scale))
     x0, y0, x1, y1 = explanation.box
     across, down = size[1] / width, size[0] / height
-    values, coverage = on_photo(stretch(explanation.maps[0]), size, (x0 * across, y0 * down, x1 * across, y1 * down))
+    values, coverage = on_photo(stretch(explanation.maps[target]), size, (x0 * across, y0 * down, x1 * across, y1 * down))
     return values.astype(np.float64), coverage
 
 
-def _top_cells_meet(a: Explanation, b: Explanation) -> bool:
-    (ax, ay, *_), (bx, by, *_) = first, second = _top_cell(a), _top_cell(b)
-    return _inside((ax, ay), second) or _inside((bx, by), first)
+Cell: TypeAlias = "tuple[float, float, float, float]"  # its centre, and half of width and height, in a photo's pixels
 
 
-def _top_cell(explanation: Explanation) -> tuple[float, float, float, float]:
-    """Centre, and half of width and height, of the cell with the largest value, in the photo's pixels."""
-    saliency = explanation.maps[0]
+def _top_cells_meet(first: Cell, second: Cell) -> bool:
+    return _inside(first[:2], second) or _inside(second[:2], first)
+
+
+def _top_cell(explanation: Explanation, target: int) -> Cell:
+    """The cell of a target's map with the largest value."""
+    saliency = explanation.maps[target]
     row, column = np.unravel_index(int(saliency.argmax()), saliency.shape)
     x0, y0, x1, y1 = explanation.box
     wide, tall = (x1 - x0) / saliency.shape[1], (y1 - y0) / saliency.shape[0]
     return x0 + (column + 0.5) * wide, y0 + (row + 0.5) * tall, wide / 2, tall / 2
 
 
-def _inside(point: tuple[float, float], cell: tuple[float, float, float, float]) -> bool:
+def _inside(point: tuple[float, float], cell: Cell) -> bool:
     return bool(abs(point[0] - cell[0]) <= cell[2] and abs(point[1] - cell[1]) <= cell[3])

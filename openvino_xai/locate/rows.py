@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from openvino_xai.contract import listed
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
@@ -119,7 +120,7 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
     Raises ModelError, with what stands in the way in each output.
     """
     graph = deployed.graph
-    names = list(graph.outputs) if name is None else name.split(",")
+    names = list(graph.outputs) if name is None else listed(name, graph.outputs)
     for key in names:
         if key not in graph.outputs:
             raise ModelError(
@@ -314,6 +315,8 @@ class _Provenance:
         for value, array in ((read, probabilities), *zip(heads, arrays, strict=True)):
             if array.ndim < 2 or len(array) != probe.batch:
                 raise ModelError(f"'{value.name}' {list(array.shape)} has no batch of its own on axis 0")
+            if not array.size:
+                raise ModelError(f"'{value.name}' {list(array.shape)} holds nothing")
         narrow = _narrow_sides(probe, leaves)
         others = [leaf for leaf in leaves if leaf.product is not None and (leaf.product, leaf.side) in narrow]
         wide = [leaf for leaf in leaves if leaf not in others]
@@ -332,7 +335,7 @@ class _Provenance:
         leaf, element = self.origin.by_row(axis)
         flat = np.moveaxis(np.arange(self.origin.leaf.size).reshape(self.origin.leaf.shape), axis, -1).reshape(leaf.shape)
         if len(leaf) == 1 and not any(item.head in placed for item in self.leaves):
-            raise ModelError("it is a single row, as a classifier gives")
+            raise ModelError("it is a single row, as a classifier gives, of which targets are all, top:K, ids or asked")
         groups = self._groups(leaf, columns)
         classes = groups[-1]
         factors = [self._factor(leaf[:, group], element[:, group], placed) for group in groups[::-1]]

@@ -28,6 +28,11 @@ class Axis:
     factor: float
 
 
+def resizes(node: Node) -> bool:
+    """Whether a node is a resize, of which the attributes say what `weights_along` reads."""
+    return node.kind == "resize"
+
+
 def weights_along(node: Node, axis: int) -> np.ndarray | None:
     """What a resize multiplies its operand by along an axis [after, before], f64: the identity where it leaves the axis alone.
 

@@ -28,7 +28,7 @@ class Decision:
     neighbours of a cell. An `isolated` hook reads the model at its layer alone, computes again what it needs of the rest, and
     splices nothing of its own into what the model computes. What a method asks the model beside its layer is asked in `chunks`,
     one after the other; of channels, about the `channels` of the largest weights. The hook is verified in `runtimes`, in none
-    where there are none.
+    where there are none. With a `feature_vector` it returns the mean of the features, too.
     """
 
     method: str
@@ -43,6 +43,7 @@ class Decision:
     chunks: int
     channels: int | Literal["all"]
     runtimes: tuple[Runtime, ...]
+    feature_vector: bool = False
 
     @property
     def traits(self) -> Method:
@@ -81,6 +82,7 @@ def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = (
         chunks=1,
         channels="all" if request.channels is None else request.channels,
         runtimes=runtimes,
+        feature_vector=request.feature_vector,
     )
 
 

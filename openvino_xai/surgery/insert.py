@@ -9,7 +9,7 @@ from functools import partial
 from openvino_xai.contract import RECORD, VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import LayerError, ModelError, NoneRefused, OutputsChanged, OvxaiError, PlanError, TooLarge
+from openvino_xai.errors import InputError, LayerError, ModelError, NoneRefused, OutputsChanged, OvxaiError, PlanError, TooLarge
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, as_detector, has_boxes
@@ -59,9 +59,11 @@ def insert(
     max_memory: int = MAX_MEMORY,
     gate: bool = False,
     channels: int | None = None,
+    feature_vector: bool = False,
     similarity: str | None = None,
     cut: str | None = None,
     boxes: str | None = None,
+    mask: str | None = None,
     verify: bool = True,
     runtime: str | None = None,
 ) -> Hooked:
@@ -88,6 +90,8 @@ def insert(
     `channels` is how many channels `abs_cam` asks about for each class, those of the largest mean absolute gradient; None is
     all. Where a layer has no more, all are asked about.
 
+    With `feature_vector` there is one more output, `feature_vector` [B, C], f32: the mean over the cells of the layer.
+
     With `targets="vector"` the output is a vector [B, E], as of a model for retrieval, and an input `explain_vector` [B, E],
     f32, tells another of each image. What is explained is the `similarity` of the two, `cosine` (the default) or `dot`.
 
@@ -113,7 +117,21 @@ def insert(
     deployed = open_model(model)
     detector = _detector(deployed, where, targets, of_rows=cut is not None or boxes is not None)
     if detector is not None:
-        of_rows = RowDecision.parse(method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, gate=gate)
+        if feature_vector:
+            raise InputError(
+                "a feature vector is of one layer, and a detector has several: leave it out", options=("feature_vector",)
+            )
+        _refuse_of_classes(
+            score=(score, None),
+            plan=(plan, "lazy"),
+            prefix_tokens=(prefix_tokens, None),
+            token_grid=(token_grid, None),
+            channels=(channels, None),
+            similarity=(similarity, None),
+        )
+        of_rows = RowDecision.parse(
+            method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, mask=mask, kernel=kernel, grid=grid, gate=gate
+        )
         return insert_rows(detector, of_rows, runtimes_of(deployed, runtime) if verify else (), max_memory)
     asking = partial(
         Request.parse,
@@ -125,6 +143,7 @@ def insert(
         gate=gate,
         channels=channels,
         similarity=similarity,
+        feature_vector=feature_vector,
     )
     request = asking(method=method, targets=targets)
     located = Located.of(deployed, where)
@@ -145,6 +164,14 @@ def insert(
                 if isinstance(refusal, OutputsChanged) and not draft.leans:
                     break
     raise refusals[-1]
+
+
+def _refuse_of_classes(**options: tuple[object, object]) -> None:
+    """Raise InputError for an option that says what only explanations of classes have, told with its value and its default."""
+    for name, (value, default) in options.items():
+        if value != default:
+            word = name.replace("_", "-")
+            raise InputError(f"{word} is {value!r}, which says nothing of a detector's rows: leave it out", options=(name,))
 
 
 def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_rows: bool) -> Detector | None:

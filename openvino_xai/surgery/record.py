@@ -10,6 +10,7 @@ import numpy as np
 from openvino_xai.contract import (
     BOX,
     CLASS,
+    FEATURES,
     GATE,
     INDEX,
     MAP,
@@ -21,6 +22,7 @@ from openvino_xai.contract import (
     WANTED_INDEX,
     check_entries,
     explains_boxes,
+    listed,
     reads,
     untrue,
 )
@@ -73,6 +75,8 @@ def entries(
         record["channels"] = str(decision.channels)
     if decision.gate != "off":
         record["gate"] = GATE
+    if decision.feature_vector:
+        record["feature_vector"] = FEATURES
     if splices:
         record["joined"] = str(splices)
     if decision.fallback:
@@ -103,7 +107,7 @@ def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque:
 
 def _all_there(record: Mapping[str, str], key: str, names: Collection[str]) -> bool:
     """Whether an entry is one of these names, or, of a hook on a detector, several with commas between."""
-    return record[key] in names or (explains_boxes(record) and all(name in names for name in record[key].split(",")))
+    return record[key] in names or (explains_boxes(record) and all(name in names for name in listed(record[key], names)))
 
 
 def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
@@ -118,6 +122,8 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     _refuse_other(graph.outputs.get(MAP), MAP, 4, _kinds_of_maps(record), count=explained)
     if isinstance(pick, TopK):
         _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), count=explained)
+    if "feature_vector" in record:
+        _refuse_other(graph.outputs.get(FEATURES), FEATURES, 2, (np.float32,), count=None)
     inputs = {value.name: value for value in graph.inputs}
     for name, (rank, kind, length) in {
         GATE: (1, np.bool_, None),
@@ -196,6 +202,7 @@ def unhooked(deployed: Deployed) -> Deployed:
     if "joined" in record:
         deployed = _parted(deployed, record["joined"])
     outputs = (MAP, CLASS, INDEX, BOX, SCORE) if explains_boxes(record) else (MAP, CLASS)
+    outputs = (*outputs, FEATURES) if "feature_vector" in record else outputs
     inputs = (name for name in (GATE, WANTED, WANTED_INDEX, VECTOR, MASK) if reads(record, name))
     twin = deployed.without((*outputs, *inputs))
     twin.remove_info(RECORD)

@@ -21,7 +21,7 @@ class Request:
 
     What is None is for the model or the method to tell. `grid` is the rows and columns of masks, None for one mask a cell;
     `kernel` says how a mask of tokens weighs the neighbours of a cell, `gate` whether clients say which images are explained,
-    and `channels` of how many a method asks that can ask of some.
+    and `channels` of how many a method asks that can ask of some. `feature_vector` asks for the mean of the features, too.
     """
 
     method: str | None = None
@@ -33,6 +33,7 @@ class Request:
     kernel: str = "gaussian"
     gate: bool = False
     channels: int | None = None
+    feature_vector: bool = False
 
     @classmethod
     def parse(
@@ -48,6 +49,7 @@ class Request:
         gate: bool = False,
         channels: int | None = None,
         similarity: str | None = None,
+        feature_vector: bool = False,
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
         words: list[tuple[str, str | None, Iterable[str]]] = [
@@ -84,6 +86,7 @@ class Request:
             kernel,
             gate,
             channels,
+            feature_vector,
         )
 
 

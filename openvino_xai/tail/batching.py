@@ -18,6 +18,7 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.axes import Source
 from openvino_xai.operations.integers import is_fixed
+from openvino_xai.operations.resizing import resizes
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import Rows
 from openvino_xai.tail.walk import refused
@@ -53,7 +54,7 @@ def repeat_over_rows(
     for index, value in enumerate(node.inputs):
         if index in operands or value is None:
             inputs.append(operands[index].value if index in operands else None)
-        elif node.kind == "resize" and index == node.attributes.get("sizes"):
+        elif resizes(node) and index == node.attributes.get("sizes"):
             # these sizes may have the batch among them, and there are more rows than images
             inputs.append(_sizes(trace, [shapes[0][axis] for axis in node.attributes["along"]]))
         elif index in replaced:

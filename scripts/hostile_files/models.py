@@ -15,6 +15,7 @@ import openvino as ov
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from tiny import CASES, STEM, tiny
+from tiny_detectors import CASES as DETECTORS
 from tiny_transformers import Transformer
 
 from hostile_files import ir_files, onnx_files
@@ -41,6 +42,8 @@ def write_seeds(folder: Path) -> None:
         "p = GlobalAveragePool(x) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)",
         **{**CASES["pool and linear"].weights, "bar": onnx.numpy_helper.to_array(onnx.helper.make_tensor("bar", 1, [], [0.5]))},
     )
+    for name in ("one level", "separate heads", "best rows"):
+        models[name.replace(" ", "_")] = DETECTORS[name]("B").model
     for name, model in models.items():
         onnx.save(model, part / f"{name}.onnx")
         ov.save_model(ov.Core().read_model(model.SerializeToString()), part / f"{name}.xml", compress_to_fp16=False)

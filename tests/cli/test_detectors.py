@@ -126,20 +126,6 @@ def test_formats_of_boxes_are_named_where_several_fit(explain: Explain) -> None:
     assert explain(model, *options, "--boxes", "distances").startswith("photo.png: ")
 
 
-@pytest.mark.parametrize("command", ["compare", "evaluate"])
-def test_what_is_for_classifiers_alone_says_so(
-    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    onnx.save(sample(), tmp_path / "model.onnx")
-    cv2.imwrite(str(tmp_path / "n01440764_tench.png"), np.full((64, 160, 3), 128, np.uint8))
-    models = ["--model", str(tmp_path / "model.onnx")] * (2 if command == "compare" else 1)
-    monkeypatch.setattr(sys, "argv", ["ovxai", command, *models, "--input", str(tmp_path / "n01440764_tench.png")])
-    with pytest.raises(SystemExit) as end:
-        main()
-    said = capsys.readouterr().err
-    assert end.value.code == 2 and ("a detector has maps of boxes" in said or "the model returns boxes" in said)
-
-
 @pytest.mark.slow
 def test_boxes_in_parquet(explain: Explain) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")

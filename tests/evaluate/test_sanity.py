@@ -35,7 +35,7 @@ def hooked(model: Any) -> xai.Network:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_maps_that_depend_on_the_weights(dialect: str, photo: str) -> None:
     model = in_dialect(CASE.build(1, 17), dialect)
-    stages = list(sanity(model, hooked, {photo: 1}, seed=1, stages=2))
+    stages = list(sanity(model, hooked, {photo: [1]}, seed=1, stages=2))
     assert [(stage.order, stage.layers) for stage in stages] == [
         ("cascading", 1),
         ("cascading", 3),
@@ -43,14 +43,14 @@ def test_maps_that_depend_on_the_weights(dialect: str, photo: str) -> None:
         ("independent", 1),
     ]
     assert max(stage.pearson for stage in stages) < 0.9
-    again = list(sanity(model, hooked, {photo: 1}, seed=1, stages=2))
+    again = list(sanity(model, hooked, {photo: [1]}, seed=1, stages=2))
     assert again == stages
 
 
 def test_maps_that_do_not(photo: str) -> None:
     """A network of which the map is always that of the model as it is: an edge detector does no more."""
     fixed = hooked(CASE.build(1, 17))
-    stages = list(sanity(CASE.build(1, 17), lambda model: fixed, {photo: 1}, seed=1))
+    stages = list(sanity(CASE.build(1, 17), lambda model: fixed, {photo: [1]}, seed=1))
     assert {stage.layers for stage in stages} == {1, 2, 3}
     assert all(
         (stage.pearson, stage.spearman, stage.ssim, stage.top_cell) == pytest.approx((1, 1, 1, 1), abs=1e-4) for stage in stages
@@ -98,4 +98,4 @@ def test_constants_written_as_nodes() -> None:
 
 def test_a_hooked_model_is_refused(photo: str) -> None:
     with pytest.raises(AlreadyHooked):
-        next(sanity(xai.insert(CASE.build(1, 17), layer="f").model, hooked, {photo: 1}, seed=0))
+        next(sanity(xai.insert(CASE.build(1, 17), layer="f").model, hooked, {photo: [1]}, seed=0))

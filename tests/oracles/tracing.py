@@ -30,6 +30,13 @@ def computed(nodes: Sequence[Node], inputs: Mapping[Value, np.ndarray], sizes: M
     return arrays
 
 
+def _cast(x: np.ndarray, dtype: Any) -> np.ndarray:
+    """A float keeps its precision; what becomes one has f64's."""
+    if np.dtype(dtype).kind != "f":
+        return x.astype(dtype)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
 def _word(name: str, *keys: str) -> Callable[..., Any]:
     return lambda a, shape, xs: getattr(XP, name)(*xs, **{key: a[key] for key in keys})
 
@@ -43,8 +50,11 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], tuple[int, ...], list[np.ndarray]
     **{name: _word(name) for name in "exp sqrt tanh erf sigmoid".split()},
     **{name: _reduce(name) for name in ("max", "min", "mean", "sum")},
     "conv_transpose": _word("conv_transpose", "strides", "pads", "dilations", "groups", "output_padding"),
+    "conv": _word("conv", "strides", "pads", "dilations", "groups"),
+    # a node of the model, repeated on parts of what it reads
+    "hard_sigmoid": lambda a, shape, xs: np.clip(a["alpha"] * xs[0] + a["beta"], 0, 1),
     "softmax": lambda a, shape, xs: XP.softmax(xs[0], axis=a["axes"][0]),
-    "cast": lambda a, shape, xs: xs[0],  # keeps the precision of its input
+    "cast": lambda a, shape, xs: _cast(xs[0], a["dtype"]),
     "reshape": lambda a, shape, xs: xs[0].reshape(shape),
     "broadcast": lambda a, shape, xs: np.broadcast_to(xs[0], shape),
     "transpose": lambda a, shape, xs: xs[0].transpose(a["perm"]),

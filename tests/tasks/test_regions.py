@@ -14,10 +14,16 @@ import pytest
 from command import ovxai
 from onnx.reference import ReferenceEvaluator
 from tiny import DIALECTS, LINEAR, STEM, Oracle, images, in_dialect, tiny
+from tiny_detectors import CASES as DETECTORS
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError, VerificationError
 from openvino_xai.graph.model import Value
+from openvino_xai.locate.located import Where
+from openvino_xai.locate.tasks import regions
+from openvino_xai.operations.resizing import weights_along
+from openvino_xai.surgery.insert import tells_pixels
 from openvino_xai.tail.tasks.regions import Regions, RegionTarget
 
 CLASSES, SIZE = 5, (12, 16)
@@ -34,6 +40,14 @@ HEADS: dict[str, tuple[str, str, str]] = {  # the body, its output, and which va
     "channels last": (HALF + "logits = Transpose<perm=[0,2,3,1]>(z)", "float[B,12,16,5] logits", "z"),
 }
 WEIGHTS: dict[str, Any] = {"w0": LINEAR["w0"], "w1": (4, 4, 3, 3), "w2": (CLASSES, 4, 1, 1)}
+
+
+DECODED = (  # two grids, with what the finer one held handed on
+    "p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(f) d = Conv<pads=[1,1,1,1]>(p, w1) e = Relu(d) "
+    "u = ConvTranspose<strides=[2,2]>(e, w3) j = Concat<axis=1>(f, u) g = Conv<pads=[1,1,1,1]>(j, w4) z = Conv(g, w5) "
+    "logits = Identity(z)"
+)
+DECODER: dict[str, Any] = {"w3": (4, 4, 2, 2), "w4": (4, 8, 3, 3), "w5": (CLASSES, 4, 1, 1)}
 
 
 def segmenter(head: str = "resized", batch: int | str = "B") -> onnx.ModelProto:
@@ -191,6 +205,21 @@ def test_a_wrong_region_is_seen(method: str, dialect: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("node", ["ArgMin", "Resize"])
+def test_a_way_from_the_logits_that_is_misread_is_seen(node: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if node == "Resize":
+        monkeypatch.setattr(regions, "weights_along", lambda node, axis: weights_along(node, axis)[::-1])
+        with pytest.raises(VerificationError, match="of another class than the largest"):
+            xai.insert(in_dialect(segmenter(), dialect))
+        return
+    body, output, _ = HEADS["index of the largest"]
+    weights = {**WEIGHTS, "n": np.array([2, CLASSES, *SIZE])}
+    model = tiny(STEM + body.replace("ArgMax", "ArgMin"), output=output, batch=2, **weights)
+    with pytest.raises((VerificationError, ModelError)):
+        xai.insert(in_dialect(model, dialect))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_other_classes_than_the_largest_are_seen(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = RegionTarget.outputs
 
@@ -211,6 +240,19 @@ def test_the_chosen_layer_lies_ahead_of_what_mixes_cells() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_decoder_is_followed(dialect: str) -> None:
+    weights = {"w0": LINEAR["w0"], "w1": WEIGHTS["w1"], **DECODER}
+    model = tiny(STEM + DECODED, output="float[B,5,6,8] logits", batch=2, **weights)
+    image = images(model, 2)
+    result = xai.insert(in_dialect(model, dialect))
+    assert result.layer.shape == (2, 8, 6, 8)  # the last ahead of the convolution over both
+    outputs = hooked(model, dialect, targets="0,1,2,3,4")(image)
+    for item, maps in zip(image, outputs["saliency_map"], strict=True):
+        true = RegionOracle(model).of_classes(item[None], tuple(range(CLASSES))).layer_cam(item[None])
+        np.testing.assert_allclose(maps, true, atol=1e-4)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_single_class_is_there_where_its_probability_is_above_a_half(dialect: str) -> None:
     weights = {**WEIGHTS, "w2": (1, 4, 1, 1)}
     model = tiny(STEM + HEAD + "logits = Sigmoid(l)", output="float[B,1,6,8] logits", batch=2, **weights)
@@ -221,6 +263,12 @@ def test_a_single_class_is_there_where_its_probability_is_above_a_half(dialect: 
         region = oracle.logits(oracle.features_of(item[None])) > 0
         true = RegionOracle(model, output="l", classes=(0,), regions=region).reciprocam(item[None])
         np.testing.assert_allclose(maps, true, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_no_detector_is_taken_for_a_segmenter(name: str) -> None:
+    assert not tells_pixels(open_model(DETECTORS[name](1).model), Where())
+    assert tells_pixels(open_model(segmenter()), Where())
 
 
 def test_what_cannot_be_regions_is_refused() -> None:
@@ -236,6 +284,8 @@ def test_what_cannot_be_regions_is_refused() -> None:
     with pytest.raises(InputError, match="class 7 is not there"):
         xai.insert(segmenter(), targets="7")
     network = xai.load(xai.insert(segmenter(), targets="1,2", layer="f"))
+    with pytest.raises(InputError, match="explains regions, and what is asked for is of classes of images"):
+        network.predict(images(segmenter(), 2))
     with pytest.raises(InputError, match="class 4 is not explained"):
         network.explain(np.zeros((6, 8, 3), np.uint8), targets="4")
 

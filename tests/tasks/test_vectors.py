@@ -189,6 +189,9 @@ def test_what_vectors_do_not_have_is_refused() -> None:
         network.explain(np.zeros((6, 8, 3), np.uint8))
     with pytest.raises(InputError, match=r"vectors are \[1, 3\]; \[1, 5\] are expected"):
         network(images(model, 1), vectors=np.zeros((1, 3)))  # type: ignore[call-arg]
+    for ask in (lambda: network.predict(images(model, 1)), lambda: network.maps(images(model, 1), [0])):
+        with pytest.raises(InputError, match="explains vector, and what is asked for is of classes of images"):
+            ask()
     with pytest.raises(InputError, match="explains no vectors"):
         xai.load(xai.insert(model)).match(np.zeros((6, 8, 3), np.uint8), np.zeros((6, 8, 3), np.uint8))
 

@@ -31,10 +31,14 @@ class Object:
 
 @dataclass(frozen=True)
 class Match:
-    """What a detection is, the IoU with the object of its class that it overlaps most, and the boxes of the `others`."""
+    """What a detection is, its IoU with the `object` that it takes or else with the nearest of its class, and the other boxes.
+
+    `object` is an index of the objects, None where it takes none; `others` are boxes of other objects of its class.
+    """
 
     group: Group
     iou: float | None
+    object: int | None = None
     others: tuple[Box, ...] = ()
 
 
@@ -64,5 +68,6 @@ def matched(detections: Sequence[Detection], objects: Sequence[Object] | None) -
             group = "mislocalised"
         target = taken if taken is not None else next(iter(above), None)
         others = tuple(objects[index].box for place, index in enumerate(same) if place != target)
-        matches[rank] = Match(group, best if target is None else float(near[target]), others)
+        iou = best if target is None else float(near[target])
+        matches[rank] = Match(group, iou, None if taken is None else same[taken], others)
     return [matches[rank] for rank in range(len(detections))]

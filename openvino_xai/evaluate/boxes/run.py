@@ -62,11 +62,12 @@ def _row(network: Detector, propose: Proposer, photo: Annotated, protocol: Proto
 
 
 def cases_of(explanation: DetectionExplanation, scene: Scene, photo: Annotated) -> list[tuple[Detection, Match, BoxCase]]:
-    """Each box that is explained, what it is, and what its metrics are given."""
+    """Each box that is explained and has an area in the photo, what it is, and what its metrics are given."""
     matches = matched(explanation.targets, photo.objects_in(scene.size))
     return [
         (target, match, BoxCase(scene, target.box, target.id, saliency, match.others))
         for target, saliency, match in zip(explanation.targets, explanation.maps, matches, strict=True)
+        if target.box[0] < target.box[2] and target.box[1] < target.box[3]
     ]
 
 

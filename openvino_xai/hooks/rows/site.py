@@ -17,6 +17,9 @@ class RowSite(Protocol):
         The gradient is that of the row's log-odds.
         """
 
+    def masked(self) -> Array:
+        """[B, D, H, W]: the log-odds that a row keeps where mask (h, w) leaves one cell of the image, or loses without it."""
+
     def enlarged(self, maps: Array) -> Array:
         """[B, D, H, W] of the finest layer, of a layer's maps [B, D, h, w]: bilinear between the centres of cells."""
 

@@ -19,7 +19,7 @@ from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.scores import Scores, squashes
 from openvino_xai.locate.subaxis import Span, follow
-from openvino_xai.operations.resizing import weights_along
+from openvino_xai.operations.resizing import resizes, weights_along
 from openvino_xai.operations.table import operation_of
 
 SHAPES = "[B, C, H, W] scores, or the classes of pixels as whole numbers, [B, H, W] or [B, 1, H, W]"
@@ -191,7 +191,7 @@ def _ahead_of(placed: Mapping[Value, Place], node: Node, read: _Read) -> _Read |
     if place is None or axis is None or read.value is not node.outputs[0]:
         return None
     ahead = replace(read, value=before, place=place, axis=axis)
-    if node.kind == "resize":
+    if resizes(node):
         return _ahead_of_resize(node, ahead)
     if shape_of(before)[axis] != shape_of(read.value)[read.axis]:
         return None

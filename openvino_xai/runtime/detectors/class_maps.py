@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from openvino_xai.contract import listed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.runtime.detectors.labels import class_ids
 from openvino_xai.runtime.network import Network, TargetsOfImage
@@ -24,8 +25,9 @@ class ClassMaps(Network):
     def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
         if logits:
             raise InputError("a detector returns scores of rows, and no logits of an image's classes")
-        names = [self._scores.name] if self._scores.name in results else self._scores.name.split(",")
-        return best_of_rows(*(results[name] for name in names), rows=int(self.record["rows"]), classes=self.classes)
+        return best_of_rows(
+            *(results[name] for name in listed(self._scores.name, results)), rows=int(self.record["rows"]), classes=self.classes
+        )
 
 
 def best_of_rows(*scores: np.ndarray, rows: int, classes: int) -> np.ndarray:

@@ -181,9 +181,8 @@ class Listing:
         start = self.boxes[1]
         boxes = _tail(results[self.boxes[0]])[:, start : start + 4].astype(np.float64)
         scores, labels = (_column(results, *place) for place in (self.score, self.label))
-        labels = np.rint(labels.astype(np.float64)).astype(np.int64)
-        there = (scores > 0) & (labels >= 0) & (labels < self.classes)
-        return boxes[there], scores[there].astype(np.float64), labels[there]
+        there = (scores > 0) & (labels >= 0) & (labels < self.classes)  # what is no number is not there
+        return boxes[there], scores[there].astype(np.float64), np.rint(labels[there]).astype(np.int64)
 
 
 def _tail(array: np.ndarray) -> np.ndarray:

@@ -16,11 +16,12 @@ from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Match
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of, unscaled
+from openvino_xai.runtime.tasks.no_classes import NoClasses
 from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.tasks.likeness import likeness
 
 
-class Matcher(Network):
+class Matcher(NoClasses):
     """A model that runs, whose maps tell where an image carries its likeness to a vector.
 
     Called with a batch it returns every output by name, the maps among them.

@@ -11,13 +11,14 @@ import numpy as np
 from openvino_xai.contract import CLASS, MAP, MASK, WANTED, reads
 from openvino_xai.errors import InputError
 from openvino_xai.graph.vocabulary import numpy_namespace
-from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of, unscaled
+from openvino_xai.runtime.network import TargetsOfImage, photo_of, unscaled
+from openvino_xai.runtime.tasks.no_classes import NoClasses
 from openvino_xai.segmentation import Region, SegmentationExplanation
 from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 from openvino_xai.tail.tasks.regions import ABSENT, PixelClasses, predictions
 
 
-class Segmenter(Network):
+class Segmenter(NoClasses):
     """A model that runs, whose maps tell what carries the classes of pixels."""
 
     def __call__(

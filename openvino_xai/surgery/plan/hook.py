@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from openvino_xai.contract import MAP
+from openvino_xai.contract import FEATURES, MAP
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product
@@ -82,6 +82,10 @@ def _plan(location: Location, decision: Decision) -> Plan:
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(trace, site.selection)}
+    if decision.feature_vector:
+        if FEATURES in graph.outputs:
+            raise PlanError(f"the model has an output '{FEATURES}' already: leave it out", options=("feature_vector",))
+        outputs[FEATURES] = site.feature_vector()
     ends = [*outputs.values(), *site.splices.values()]
     return Plan(graph, needed(trace.nodes, ends), outputs, site.selection.inputs, splices=site.splices)
 

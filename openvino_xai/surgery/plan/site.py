@@ -53,6 +53,10 @@ class PlannedSite:
             raise PlanError(f"{self._decision.method} has one value a cell, and no masks: leave the grid out")
         return self._by_cell(tapped(self._trace, self._layer.value), self.batch)
 
+    def feature_vector(self) -> Value:
+        """[B, C], f32: the mean over the cells; tokens that are none are left out."""
+        return self._trace.mean(self._by_cell(tapped(self._trace, self._layer.value), self.batch), axis=1)
+
     def gradients(self) -> Value:
         """[B, K, N, C]: the derivative of each score by the cells; [B, K, 1, C] where it is the same for all."""
         return self._laid_out(self._rows_of_gradient, self.batch)

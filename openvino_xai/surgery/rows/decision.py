@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast, get_args
 
 from openvino_xai.contract import Scale
 from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import InputError
+from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.rows import ROW_METHODS, RowMethod
+from openvino_xai.tail.rows.masked import PROFILES
 from openvino_xai.tail.rows.pick import EveryClass, RowPick, parse_row_pick
 from openvino_xai.tail.target import Targets
 
+Mask: TypeAlias = Literal["keep", "drop"]
 Cut: TypeAlias = Literal["backbone", "heads"]
 
 DEFAULT = "layer_cam"
@@ -22,7 +26,9 @@ DEFAULT_TARGETS = "boxes:8"
 @dataclass(frozen=True, kw_only=True)
 class RowDecision:
     """A method, the rows in `pick`, the scale of the maps, and the set of layers `cut`, unless a caller names layers.
-    `boxes` is the format that a caller names.
+
+    `boxes` is the format that a caller names. A `mask` keeps or drops image cells, weighed by a `kernel`, in a `grid` of rows
+    and columns, None for those of the coarsest layer. At the heads it is of one cell of a level's own layer.
 
     An `isolated` hook computes again what it needs of the model behind its layers. It is verified in `runtimes`.
     """
@@ -32,6 +38,9 @@ class RowDecision:
     scale: Scale
     cut: Cut
     boxes: str | None = None
+    mask: Mask = "keep"
+    kernel: str = "gaussian"
+    grid: tuple[int, int] | None = None
     isolated: bool = False
     gate: Literal["off", "any", "one"] = "off"
     runtimes: tuple[Runtime, ...] = ()
@@ -45,6 +54,9 @@ class RowDecision:
         scale: str,
         cut: str | None,
         boxes: str | None = None,
+        mask: str | None = None,
+        kernel: str = "gaussian",
+        grid: str | Sequence[int] | None = None,
         gate: bool = False,
     ) -> RowDecision:
         """A decision from what a caller wrote. Raises InputError."""
@@ -55,6 +67,8 @@ class RowDecision:
             ("method", method, tuple(ROW_METHODS)),
             ("scale", scale, tuple(SCALES)),
             ("cut", cut or "backbone", get_args(Cut)),
+            ("mask", mask or "keep", get_args(Mask)),
+            ("kernel", kernel, tuple(PROFILES)),
         ):
             if value not in expected:
                 raise InputError(f"{word} '{value}' is not known of a detector: one of {', '.join(expected)} is expected")
@@ -72,7 +86,20 @@ class RowDecision:
                 f"{method} reads the heads alone, for every image: leave cut and gate out", options=("cut", "gate")
             )
         words = cast(Scale, scale), cast(Cut, cut or ("heads" if explains == "classes" else "backbone"))
-        return cls(method=method, pick=pick, scale=words[0], cut=words[1], boxes=boxes, gate="any" if gate else "off")
+        if not ROW_METHODS[method].masks and (mask is not None or grid is not None):
+            raise InputError(f"{method} masks no cells: leave mask and grid out", options=("mask", "grid"))
+        size = None if grid is None else rows_and_columns("grid", grid)
+        return cls(
+            method=method,
+            pick=pick,
+            scale=words[0],
+            cut=words[1],
+            boxes=boxes,
+            mask=cast(Mask, mask or "keep"),
+            kernel=kernel,
+            grid=size,
+            gate="any" if gate else "off",
+        )
 
     @property
     def traits(self) -> RowMethod:

@@ -11,6 +11,7 @@ from openvino_xai.boxes.suppression import CANDIDATES, Detections, Threshold, su
 from openvino_xai.contract import BOX, CLASS, GRADIENT, INDEX, MAP, SCORE, WANTED, WANTED_INDEX
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Value
+from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks import SCALES
@@ -19,8 +20,9 @@ from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels
 from openvino_xai.surgery.rows.own import anchors_of, best_own
-from openvino_xai.surgery.rows.site import PlannedRowSite
+from openvino_xai.surgery.rows.site import Masks, PlannedRowSite
 from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.rows.masked import PROFILES, MaskGrid
 from openvino_xai.tail.rows.pick import (
     EveryClass,
     RowsAtRunTime,
@@ -42,20 +44,37 @@ def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
         maps = _scaled(trace, decision.traits.hook(trace, site_of_classes), decision.scale, None)
         return Plan(location.graph, needed(trace.nodes, [maps]), {MAP: maps})
     picked, there, outputs, inputs = _picked(trace, location, decision)
-    site = PlannedRowSite(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
+    isolated = decision.isolated or decision.gate != "off"
+    site = PlannedRowSite(trace, location, picked, isolated=isolated, masks=masks_of(location, decision))
     maps = _scaled(trace, decision.traits.hook(trace, site), decision.scale, there)
     outputs = {MAP: maps, **outputs}
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, inputs)
 
 
+def masks_of(location: RowLocation, decision: RowDecision) -> Masks | None:
+    """The masks of a method that masks: over the image at the backbone, over each level's own cells at the heads."""
+    if not decision.traits.masks:
+        return None
+    by_image = decision.cut == "backbone" or decision.grid is not None or len(location.cut) != len(location.table.levels)
+    rows, columns = decision.grid or concrete(shape_of(location.cut[-1])[2:], f"layer '{location.cut[-1].name}'")
+    grid = MaskGrid(rows, columns, PROFILES[decision.kernel]) if by_image else None
+    return Masks(grid, decision.mask == "drop")
+
+
 def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> Plan:
-    """The plan that returns the gradients of `count` rows, which inputs tell, by each layer: `gradient 0` and so on."""
+    """The plan that returns the gradients of `count` of all rows, which inputs tell, by each layer: `gradient 0` and so on."""
     trace = Trace()
     index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
     picked = _flat(trace, index, label)
     site = PlannedRowSite(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
     outputs = {f"{GRADIENT} {i}": value for i, value in enumerate(site.gradients())}
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, {WANTED_INDEX: index, WANTED: label})
+
+
+def plan_raw(location: RowLocation, decision: RowDecision, count: int) -> Plan:
+    """The plan that returns the maps of `count` of all rows, which inputs tell, as the method makes them."""
+    location = replace(location, rows=replace(location.rows, own=None))
+    return plan_rows(location, replace(decision, pick=RowsAtRunTime(count), scale="none"))
 
 
 def selected(

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import concrete
-from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.rows.levels import Levels
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.rows.masked import MaskedRows, MaskGrid
 from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, Picked, RowStream, between_all
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Masks that keep a cell, or `drop` one: of a `grid` of image cells; None for those of each level's own layer."""
+
+    grid: MaskGrid | None
+    drop: bool
 
 
 class PlannedRowSite(Levels):
     """The `RowSite` that a hook is traced with."""
 
-    def __init__(self, trace: Trace, location: RowLocation, picked: Picked, *, isolated: bool) -> None:
+    def __init__(
+        self, trace: Trace, location: RowLocation, picked: Picked, *, isolated: bool, masks: Masks | None = None
+    ) -> None:
         grids = [concrete(shape_of(value)[2:], f"layer '{value.name}'") for value in location.cut]
         super().__init__(trace, [(height, width) for height, width in grids])
         self._trace, self._location, self._picked, self._isolated = trace, location, picked, isolated
+        self._masks = masks
 
     @cached_property
     def _streams(self) -> list[tuple[RowStream, dict[Value, PatchAdjoint]]]:
@@ -59,6 +72,58 @@ class PlannedRowSite(Levels):
         if total is None:
             return xp.broadcast_to(np.zeros((1, 1, 1, 1), np.float32), (self._picked.batch, self._picked.each, height, width))
         return xp.astype(xp.reshape(total, (self._picked.batch, self._picked.each, height, width)), np.float32)
+
+    def masked(self) -> Value:
+        """[B, D, H, W]: the log-odds that a row keeps, or loses, cell by cell of the image."""
+        assert self._masks is not None
+        grid = self._masks.grid
+        by_level = [
+            self._of_own_cells(stream) if grid is None else self._of_image_cells(stream, grid) for stream, _ in self._streams
+        ]
+        return reduce(self._trace.add, by_level)
+
+    def _of_image_cells(self, stream: RowStream, grid: MaskGrid) -> Value:
+        """[B, D, rows, columns]: of masks of image cells, at all layers at once."""
+        rows = MaskedRows(stream, stream.windows, grid.count)
+        z = rows.log_odds(lambda patch: grid.weights(stream.cells, patch), drop=self._is_drop)
+        if self._is_drop:
+            z = self._trace.subtract(self._unmasked(stream), z)
+        return self._trace.reshape(z, (self._picked.batch, self._picked.each, grid.rows, grid.columns))
+
+    def _of_own_cells(self, stream: RowStream) -> Value:
+        """[B, D, H, W] of the finest layer: of masks of the cells that a row sees of its own level's layer, one by one.
+
+        Any other cell's mask leaves nothing of what the row sees when it keeps, and all when it drops.
+        """
+        xp, (batch, each) = self._trace, (self._picked.batch, self._picked.each)
+        (value,) = [value for value in stream.cut if value in stream.windows]
+        patch = stream.windows[value].patch or stream.full(value)
+        tall, wide = patch.sides
+        count = tall * wide
+        copies = count if self._is_drop else count + 1  # one mask more, which keeps nothing
+        of_each = as_value(np.eye(copies, count, dtype=np.float32).reshape(1, copies, 1, tall, wide), [])
+        z = MaskedRows(stream, stream.windows, copies).log_odds(lambda _: of_each, drop=self._is_drop)
+        if self._is_drop:
+            base = self._unmasked(stream)
+            change = xp.subtract(base, z)
+        else:
+            base = xp.take(z, np.array([count]), axis=1)
+            change = xp.subtract(xp.take(z, np.arange(count), axis=1), base)
+        in_window = stream.cells.within(xp.reshape(change, (batch * each, 1, tall, wide)), patch)
+        laid = stream.cells.moved(in_window, patch, patch.filled())
+        if not self._is_drop:
+            laid = xp.add(laid, xp.reshape(base, (batch * each, 1, 1, 1)))
+        maps: Value = self.repeated(xp.reshape(laid, (batch, each, *shape_of(laid)[2:])))
+        return maps
+
+    def _unmasked(self, stream: RowStream) -> Value:
+        """[R, 1]: the log-odds of the rows as they are."""
+        heads = {head.value: stream.at_cell(head.value) for head in stream.heads}
+        return stream.log_odds(heads, 1)
+
+    @property
+    def _is_drop(self) -> bool:
+        return self._masks is not None and self._masks.drop
 
     def gradients(self) -> list[Value]:
         """L of [B, D, C, H, W]: the derivatives of the rows' log-odds by the layers, in full."""

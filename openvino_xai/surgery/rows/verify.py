@@ -17,6 +17,8 @@ from openvino_xai.dialects.open import compile_for
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import ModelError, NoneRefused, VerificationError
+from openvino_xai.graph.sizes import concrete
+from openvino_xai.graph.trace import shape_of
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.locate.detector import RowLocation
@@ -26,12 +28,14 @@ from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels, Levels
 from openvino_xai.surgery.rows.own import anchors_in, best_own
-from openvino_xai.surgery.rows.plan import plan_gradients, selected
+from openvino_xai.surgery.rows.plan import masks_of, plan_gradients, plan_raw, selected
 from openvino_xai.surgery.verify.finite_differences import step_along
 from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, TOLERANCE, Verified
 from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
+from openvino_xai.tail.rows.masked import MaskGrid
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes
 
+MASKS = 6  # of a row, that are held to the original model, beside the one of the largest value
 CHECKED = 4  # rows of an image whose maps and gradients are held to the original model
 SMALLEST = 1e-30
 CLASS_TOLERANCE = 1e-3  # log-odds near the ends of what f32 tells apart
@@ -89,7 +93,8 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
     else:
         index, label = extra[WANTED_INDEX], extra[WANTED]
     _hold_alone(running, inputs, extra, new)
-    difference = _hold_maps(original, inputs, new[MAP], _among_all(original, inputs, index), label)
+    hold = _hold_masked if decision.traits.masks else _hold_maps
+    difference = hold(original, inputs, new[MAP], _among_all(original, inputs, index), label)
     tolerance = QUANTISED_TOLERANCE if is_quantised(original.model.graph) else TOLERANCE
     if np.float16 in {value.dtype for value in location.cut}:
         tolerance = max(tolerance, HALF_TOLERANCE)
@@ -245,6 +250,62 @@ def _hold_maps(
     return float((error / np.maximum(np.abs(expected).max(axis=(2, 3)), SMALLEST))[there].max(initial=0))
 
 
+def _hold_masked(
+    original: _Reference, inputs: dict[str, np.ndarray], maps: np.ndarray, index: np.ndarray, label: np.ndarray
+) -> float:
+    """Hold maps of masks to the original heads for masked layers: the largest difference, as a share of the log-odds."""
+    location, decision = original.location, original.decision
+    chosen = np.unique(np.linspace(0, index.shape[1] - 1, CHECKED).astype(int))
+    index, label, maps = index[:, chosen], label[:, chosen], maps[:, chosen]
+    there = index >= 0
+    index, label = np.maximum(index, 0), np.maximum(label, 0)
+    grown = original.model.twin()
+    emit(plan_raw(location.within(grown.graph), decision, len(chosen)), grown)
+    raw = original.compiled(grown)({**inputs, WANTED_INDEX: index.astype(np.int64), WANTED: label.astype(np.int64)})[MAP]
+    expected = scaled(raw, decision) * there[:, :, None, None]
+    off = np.maximum(np.abs(maps - expected).max(axis=(2, 3)) - (1 if decision.scale == "u8" else 0), 0)
+    difference = float((off / np.maximum(np.abs(expected).max(axis=(2, 3)), SMALLEST))[there].max(initial=0))
+    tail, masks = LogOdds(original, inputs, index, label), masks_of(location, decision)
+    assert masks is not None
+    plain = tail.at(tail.arrays)
+    scale = np.maximum(np.abs(plain), 1.0)
+    rng, (height, width) = np.random.default_rng(5), raw.shape[2:]
+    for image, place in np.argwhere(there):
+        top = np.unravel_index(raw[image, place].argmax(), (height, width))
+        for h, w in [top, *zip(rng.integers(0, height, MASKS), rng.integers(0, width, MASKS), strict=True)]:
+            weights = _weights(original, masks.grid, (int(h), int(w)), (height, width), int(index[image, place]))
+            pairs = list(zip(tail.arrays, weights, strict=True))
+            z = tail.at([(x * (1 - m if masks.drop else m)).astype(x.dtype) for x, m in pairs])[image, place]
+            z = plain[image, place] - z if masks.drop else z
+            difference = max(difference, float(abs(raw[image, place, h, w] - z) / scale[image, place]))
+    return difference
+
+
+def _weights(
+    original: _Reference, grid: MaskGrid | None, cell: tuple[int, int], cells: tuple[int, int], row: int
+) -> list[np.ndarray]:
+    """[H, W] for each layer: what the mask of a cell keeps of it."""
+    location, weights = original.location, []
+    level = location.table.levels[location.table.level[row]].grid
+    for value in location.cut:
+        height, width = concrete(shape_of(value)[2:], f"layer '{value.name}'")
+        weight = np.zeros((height, width))
+        for y in range(height):
+            for x in range(width):
+                if grid is None:  # a cell of the row's own level, as often as the finest one is finer
+                    here = (cell[0] * level[0] // cells[0], cell[1] * level[1] // cells[1])
+                    weight[y, x] = float((height, width) == level and (y, x) == here)
+                elif original.decision.kernel == "gaussian":
+                    down = (y + 0.5) * grid.rows / height - 0.5 - cell[0]
+                    across = (x + 0.5) * grid.columns / width - 0.5 - cell[1]
+                    weight[y, x] = np.exp(-(down**2 + across**2) / (2 * 1.5**2))
+                else:
+                    lies_in = int((y + 0.5) * grid.rows / height), int((x + 0.5) * grid.columns / width)
+                    weight[y, x] = float(lies_in == cell)
+        weights.append(weight)
+    return weights
+
+
 class LogOdds:
     """The log-odds of D rows of each image as a function of the layers' features, by the original model's own nodes."""
 
@@ -273,6 +334,13 @@ class LogOdds:
             size = int(np.prod(shape[1:]))
             values[name] = features[:, start : start + size].reshape(shape).astype(array.dtype)
             start += size
+        return self._of(values)
+
+    def at(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """[B, D], f64: where the layers hold these arrays."""
+        return self._of(dict(zip(self._names, arrays, strict=True)))
+
+    def _of(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         heads = self._tail({**self._inputs, **values})
         return self.of_heads(lambda f, i: heads[f"ovxai_head_{f}_{i}"])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, GATE, MAP, Scale
+from openvino_xai.contract import CLASS, FEATURES, GATE, MAP, Scale
 from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
@@ -22,8 +22,9 @@ from openvino_xai.locate.layers import is_quantised
 from openvino_xai.locate.located import Location
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.verify.ingredients import hold_parts
-from openvino_xai.surgery.verify.masks import Definition, Reference, worst
+from openvino_xai.surgery.verify.masks import CUT, END, Definition, Reference, by_cell, worst
 from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
+from openvino_xai.tail.tasks.regions import RegionTarget
 
 MAPS = 3  # maps of an image that are held to the definition
 CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
@@ -34,6 +35,8 @@ TOLERANCE = 1e-4
 HALF_TOLERANCE = 16 * 2.0**-11
 # int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255.
 QUANTISED_TOLERANCE = 0.05
+PIXELS = 1e-3  # of the pixels, whose two largest logits may be equal but for rounding
+QUANTISED_PIXELS = 0.1  # and where several are of one level, the first is picked
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,10 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     maps = new[MAP]
     _declared(maps, decision, batch)
+    if isinstance(original.target, RegionTarget):
+        _hold_pixels(original, original.target, inputs)
+    if decision.feature_vector:
+        _hold_features(original, inputs, new[FEATURES])
     explained = original.target.explained(plain, new, original.beside)
     count = min(MAPS, max(map(len, explained)))
     # those that matter most, and the least; of an image with fewer, the last again
@@ -114,6 +121,26 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
             options=("layer",),
         )
     return Verified(len(maps), cells, difference, (runtime,), {**inputs, **extra}, new)
+
+
+def _hold_pixels(original: Reference, target: RegionTarget, inputs: dict[str, np.ndarray]) -> None:
+    """Raise VerificationError where the model does not make the classes of pixels of the logits that are read as it should."""
+    y = original.probing(read={END: target.read})(inputs)[END]
+    share = target.disagreement(y, original.beside)
+    if not share <= (QUANTISED_PIXELS if is_quantised(original.model.graph) else PIXELS):
+        raise VerificationError(
+            f"{share:.1%} of the pixels of output '{target.scores.name}' are of another class than the largest of the logits "
+            "that are read for them: the way from these to the output is not known well enough to explain it"
+        )
+
+
+def _hold_features(original: Reference, inputs: dict[str, np.ndarray], vectors: np.ndarray) -> None:
+    """Raise VerificationError where vectors are not the means of the layer's cells, of the original model."""
+    features = original.probing(read={CUT: original.layer.value})(inputs)[CUT]
+    means = by_cell(features, original.layer.place).mean(axis=1)
+    tolerance = HALF_TOLERANCE if features.dtype == np.float16 else TOLERANCE
+    if vectors.shape != means.shape or not np.abs(vectors - means).max() <= tolerance * max(np.abs(means).max(), SMALLEST):
+        raise VerificationError(f"'{FEATURES}' is not the mean of the features of layer '{original.layer.name}'")
 
 
 def _gate(decision: Decision, gates: np.ndarray) -> dict[str, np.ndarray]:
@@ -138,7 +165,7 @@ def _gates(
                 raise
             raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
         same_outputs(plain, outputs, runtime)
-        for name in (MAP, CLASS):
+        for name in (MAP, CLASS, FEATURES):
             if name not in outputs:
                 continue
             if outputs[name][~gates].any():

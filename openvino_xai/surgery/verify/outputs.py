@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from openvino_xai.contract import BOX, CLASS, INDEX, MAP, SCORE
+from openvino_xai.contract import BOX, CLASS, FEATURES, INDEX, MAP, SCORE
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.dialects.random_inputs import BATCH, random_inputs
 from openvino_xai.errors import OutputsChanged, VerificationError
 
-ADDED = (MAP, CLASS, INDEX, BOX, SCORE)  # what a hook returns behind the outputs of the model
+ADDED = (MAP, CLASS, INDEX, BOX, SCORE, FEATURES)  # what a hook returns behind the outputs of the model
 VALUES = 1000  # of the outputs, that are compared with the original's
 FEWEST, MOST = 3, 16  # batches for that
 AFFORDED = 200.0  # plain models that these may cost, beyond the fewest

@@ -67,7 +67,7 @@ class RowStream:
         again: Mapping[Value, Value],
     ) -> None:
         self.graph, self.xp, self.placed, self.picked, self._again = graph, xp, placed, picked, again
-        self._table, self._level, self._cut = table, level, tuple(cut)
+        self._table, self._level, self.cut = table, level, tuple(cut)
         self._index = table.levels.index(level)
         here = xp.equal(xp.take(as_value(table.level, []), picked.anchor, axis=0), np.int64(self._index))
         self._here = xp.astype(here, np.float32)
@@ -76,9 +76,15 @@ class RowStream:
             for places in (table.row, table.column)
         )
         self.cells = Cells(xp, row, column, picked.batch, picked.each)
-        self._nodes = between_all(graph, set(cut), [head.value for head in level.heads])
-        self.spans = forward(self._nodes, dict.fromkeys(self._cut, FIRST), span_of_images)
+        self.nodes = between_all(graph, set(cut), [head.value for head in level.heads])
+        self.spans = forward(self.nodes, dict.fromkeys(self.cut, FIRST), span_of_images)
         self._read: dict[tuple[Value, Any], Value] = {}
+        self.windows: Mapping[Value, PatchAdjoint] = {}  # of all values that were met on the way back
+
+    @property
+    def heads(self) -> tuple[HeadTable, ...]:
+        """The heads of the level."""
+        return self._level.heads
 
     # ---- adjoints ----
 
@@ -91,15 +97,15 @@ class RowStream:
         for head in self._level.heads:  # one convolution may make both classes and their objectness
             seed = PatchAdjoint(self._seed(head), self._single)
             seeds[head.value] = self._added(seeds[head.value], seed) if head.value in seeds else seed
-        adjoints = reverse(self._nodes, seeds, self._back, self._added)
-        gradients = {value: adjoints[value] for value in self._cut if value in adjoints}
+        self.windows = adjoints = reverse(self.nodes, seeds, self._back, self._added)
+        gradients = {value: adjoints[value] for value in self.cut if value in adjoints}
         if not gradients:
             raise PlanError(f"the rows of '{self._level.heads[0].value.name}' do not depend on the layers")
         return {value: self._laid(value, adjoint) for value, adjoint in gradients.items()}
 
     def _laid(self, value: Value, adjoint: PatchAdjoint) -> PatchAdjoint:
         """The adjoint of a value of the cut, with a patch in any case, in its full size."""
-        patch = adjoint.patch or self._full(value)
+        patch = adjoint.patch or self.full(value)
         full = self.xp.broadcast_to(adjoint.value, (self.cells.count, shape_of(value)[1], *patch.sides))
         return PatchAdjoint(full, patch)
 
@@ -120,13 +126,13 @@ class RowStream:
                 yield 0, self._of_convolution(node, adjoint)
         elif node.kind == "resize":
             with understood(node):
-                yield 0, self._of_resize(node, PatchAdjoint(adjoint.value, patch or self._full(node.outputs[0])))
+                yield 0, self._of_resize(node, PatchAdjoint(adjoint.value, patch or self.full(node.outputs[0])))
         elif (rule := operation.adjoint) is None:
             raise refused(node, DIFFERENTIATED, "no rule knows the operation")
         else:
-            by_cell = patch if patch is not None and self._by_cell(node) else None
+            by_cell = patch if patch is not None and self.by_cell(node) else None
             if patch is not None and by_cell is None:
-                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self._full(node.outputs[0])), None)
+                adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self.full(node.outputs[0])), None)
             step = _Step(self, node, by_cell)
             for index in inside:
                 with understood(node):
@@ -151,7 +157,7 @@ class RowStream:
     def _of_parts(self, node: Node, outputs: Mapping[int, PatchAdjoint]) -> PatchAdjoint:
         """The adjoints of all parts of a split, side by side; 0 for a part that nothing reads."""
         patches = [adjoint.patch for adjoint in outputs.values()]
-        patch = patches[0] if self._by_cell(node) else None
+        patch = patches[0] if self.by_cell(node) else None
         for other in patches[1:]:
             patch = patch.joined(other) if patch is not None and other is not None else None
         parts = []
@@ -223,7 +229,8 @@ class RowStream:
     def _of_head(self, axis: int) -> Window:
         return Window.single(self._level.grid[axis])
 
-    def _full(self, value: Value) -> Patch:
+    def full(self, value: Value) -> Patch:
+        """All rows and columns of a value, for every row."""
         height, width = self._sizes(value)
         return Patch(Window.full(height, self._level.grid[0]), Window.full(width, self._level.grid[1]))
 
@@ -236,7 +243,7 @@ class RowStream:
         place = self.placed.get(value)
         return place.grid if place is not None and place.cells == (2, 3) and value.rank == 4 else None
 
-    def _by_cell(self, node: Node) -> bool:
+    def by_cell(self, node: Node) -> bool:
         """Whether a node treats cells alike, so that a window of its operands is all that a window of it depends on."""
         grid, axes = self._grid(node.outputs[0]), axes_of(node)
         if grid is None or axes is None:
@@ -275,6 +282,14 @@ class RowStream:
             self._read[key] = self.cells.gathered(source, patch) if within and patch is not None else self._spread(source, span)
         return self._read[key]
 
+    def as_operand(self, value: Value, patch: Patch, cells: Cells) -> Value:
+        """An operand that no mask reaches, in a window of copies: a constant as it is, else as the model computes it."""
+        if self.graph.is_constant(value):
+            shape = value.shape or ()
+            alike = len(shape) < 2 or set(shape[-2:]) == {1}
+            return value if alike else cells.gathered(self.xp.broadcast_to(value, (cells.batch, *shape[1:])), patch)
+        return cells.gathered(self._again.get(value) or tapped(self.xp, value), patch)
+
     def _unary_operand(self, value: Value, patch: Patch | None) -> Value | None:
         """What a function of single elements made a value of, where a window of both is read, and nothing is computed again."""
         node = value.producer
@@ -311,8 +326,7 @@ class RowStream:
         """[R, C, 1, 1]: the derivative of each row's log-odds by the head at its own cell; 0 for rows of other levels."""
         xp, count, channels = self.xp, self.cells.count, shape_of(head.value)[1]
         assert isinstance(channels, int)
-        of_row = xp.take(as_value(head.channels, []), xp.take(as_value(head.slot, []), self.picked.anchor, axis=0), axis=0)
-        classes = head.channels.shape[1]  # of_row: [R, C], the channel of each class
+        of_row, classes = self._channels(head), head.channels.shape[1]
         if head.squash == "softmax" and classes > 1:
             weights = self._of_softmax(head, of_row, classes)
         elif classes > 1:
@@ -327,11 +341,53 @@ class RowStream:
             seed = xp.sum(xp.multiply(xp.reshape(weights, (count, classes, 1)), xp.astype(there, np.float32)), axis=1)
         return xp.astype(xp.reshape(seed, (count, channels, 1, 1)), head.value.dtype or np.float32)
 
+    def at_cell(self, head: Value) -> Value:
+        """[R, C, 1, 1]: what a head holds at each row's cell."""
+        return self.cells.gathered(tapped(self.xp, head), self._single)
+
+    def _channels(self, head: HeadTable) -> Value:
+        """[R, C], i64: the channel of a head that each class of a row is."""
+        slot = self.xp.take(as_value(head.slot, []), self.picked.anchor, axis=0)
+        return self.xp.take(as_value(head.channels, []), slot, axis=0)
+
+    def log_odds(self, heads: Mapping[Value, Value], copies: int) -> Value:
+        """[R, copies]: the log-odds of each row, of its heads [R * copies, C, 1, 1] at its cell; 0 for rows of other levels."""
+        xp, count, total = self.xp, self.cells.count, None
+        for head in self._level.heads:
+            channels = shape_of(head.value)[1]
+            x = xp.reshape(xp.astype(heads[head.value], np.float32), (count, copies, channels))
+            z = self._of_class(head, x) if self._is_softmax(head) else self._weighed(head, x)
+            total = z if total is None else xp.add(total, z)
+        assert total is not None
+        return xp.multiply(total, xp.reshape(self._here, (count, 1)))
+
+    def _weighed(self, head: HeadTable, x: Value) -> Value:
+        """[R, N]: of x [R, N, C], the channel that is a row's own score."""
+        count, channels = self.cells.count, shape_of(head.value)[1]
+        seed = self.xp.reshape(self.xp.astype(self._seed(head), np.float32), (count, channels, 1))
+        return self.xp.reshape(self.xp.matmul(x, seed), shape_of(x)[:2])
+
+    def _of_class(self, head: HeadTable, x: Value) -> Value:
+        """[R, N]: of x [R, N, C], the logit of a row's class, less the logarithm of the sum of the others' exponentials."""
+        xp, (count, copies, _) = self.xp, shape_of(x)
+        classes = head.channels.shape[1]
+        spread = xp.broadcast_to(xp.reshape(self._channels(head), (count, 1, classes)), (count, copies, classes))
+        logits = xp.take_along_axis(x, spread, axis=2)
+        of_label = xp.equal(xp.reshape(self.picked.label, (count, 1, 1)), np.arange(classes).reshape(1, 1, -1))
+        others = xp.where(of_label, np.float32(FAR), logits)
+        most = xp.max(others, axis=2, keepdims=True)
+        rest = xp.log(xp.sum(xp.exp(xp.subtract(others, most)), axis=2))
+        label = xp.sum(xp.where(of_label, logits, np.float32(0)), axis=2)
+        return xp.subtract(label, xp.add(rest, xp.reshape(most, (count, copies))))
+
+    @staticmethod
+    def _is_softmax(head: HeadTable) -> bool:
+        return head.squash == "softmax" and head.channels.shape[1] > 1
+
     def _of_softmax(self, head: HeadTable, of_row: Value, classes: int) -> Value:
         """[R, C]: 1 at the class itself, and minus the share of each other class among the others."""
         xp, count, channels = self.xp, self.cells.count, shape_of(head.value)[1]
-        at_cell = self.cells.gathered(tapped(xp, head.value), self._single)
-        logits = xp.take_along_axis(xp.reshape(at_cell, (count, channels)), of_row, axis=1)
+        logits = xp.take_along_axis(xp.reshape(self.at_cell(head.value), (count, channels)), of_row, axis=1)
         of_label = xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes))
         others = xp.softmax(xp.where(of_label, np.float32(FAR), xp.astype(logits, np.float32)), axis=1)
         return xp.subtract(xp.astype(of_label, np.float32), others)

@@ -147,8 +147,8 @@ class Cells:
             xp, (tall, wide), width = self.xp, patch.sides, patch.columns.size
             down = np.clip(patch.rows.items, 0, patch.rows.size - 1) * width
             across = np.clip(patch.columns.items, 0, width - 1)
-            rows = xp.reshape(self._of(down, self.row), (self.count, tall, 1))
-            columns = xp.reshape(self._of(across, self.column), (self.count, 1, wide))
+            rows = xp.reshape(self.entries(down, self.row), (self.count, tall, 1))
+            columns = xp.reshape(self.entries(across, self.column), (self.count, 1, wide))
             self._memory[key] = xp.add(rows, columns)
         return self._memory[key]
 
@@ -158,8 +158,8 @@ class Cells:
             return x
         xp, (tall, wide), key = self.xp, patch.sides, ("inside", patch)
         if key not in self._memory:
-            rows = xp.reshape(self._of(patch.rows.inside.astype(np.float32), self.row), (self.count, 1, tall, 1))
-            columns = xp.reshape(self._of(patch.columns.inside.astype(np.float32), self.column), (self.count, 1, 1, wide))
+            rows = xp.reshape(self.entries(patch.rows.inside.astype(np.float32), self.row), (self.count, 1, tall, 1))
+            columns = xp.reshape(self.entries(patch.columns.inside.astype(np.float32), self.column), (self.count, 1, 1, wide))
             self._memory[key] = xp.multiply(rows, columns)
         return xp.multiply(x, xp.astype(self._memory[key], x.dtype))
 
@@ -196,9 +196,9 @@ class Cells:
         if (table == table[:1]).all():
             return np.ascontiguousarray(table[:1, None])
         _, a, b = table.shape
-        return self.xp.reshape(self._of(table.reshape(len(table), a * b), place), (self.count, 1, a, b))
+        return self.xp.reshape(self.entries(table.reshape(len(table), a * b), place), (self.count, 1, a, b))
 
-    def _of(self, table: np.ndarray, place: Value) -> Value:
+    def entries(self, table: np.ndarray, place: Value) -> Value:
         """[R, ...]: an entry of a table [places, ...] for each row."""
         return self.xp.take(as_value(np.ascontiguousarray(table), []), place, axis=0)
 

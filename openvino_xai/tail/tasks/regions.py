@@ -209,17 +209,32 @@ class RegionTarget:
 
     def reference(self, y: np.ndarray, beside: Mapping[str, np.ndarray]) -> np.ndarray:
         """[B, C], f64: the mean logit of each class over its own region; or [B, 1], of the class and mask in `beside`."""
-        scores = self.scores
-        logits = y.astype(np.float64).transpose(_by_class(scores))
-        for weights, axis in ((scores.rows, 2), (scores.columns, 3)):  # as the model enlarges them
-            if weights is not None:
-                logits = np.moveaxis(np.tensordot(logits, weights, axes=(axis, 1)), -1, axis)
+        scores, logits = self.scores, self._enlarged(y)
         if isinstance(self.pick, AtRunTime):
             masks = beside[MASK][: len(y), None]
             logits = np.take_along_axis(logits, beside[WANTED][: len(y)].reshape(-1, 1, 1, 1), axis=1)
         else:
             masks = self._predicted(beside) == np.arange(scores.classes).reshape(1, -1, 1, 1)
         return np.asarray((logits * masks).sum(axis=(2, 3)) / np.maximum(masks.sum(axis=(2, 3)), 1))
+
+    def disagreement(self, y: np.ndarray, outputs: Mapping[str, np.ndarray]) -> float:
+        """The share of pixels, in [0, 1], whose class is not that of the largest of the logits `y`, enlarged as the model does.
+
+        It is 0 but for rounding, where nothing squashes the logits before they are enlarged; there it is 0 and tells nothing.
+        """
+        if self.scores.is_probability and self.scores.rows is not None:
+            return 0.0
+        logits = self._enlarged(y)
+        expected = logits.argmax(axis=1) if self.scores.classes > 1 else (logits[:, 0] > 0).astype(np.int64) - 1
+        return float((expected != self._predicted(outputs)[:, 0]).mean())
+
+    def _enlarged(self, y: np.ndarray) -> np.ndarray:
+        """[B, C, H, W], f64: the logits of all pixels of the output, of the end's value."""
+        logits = y.astype(np.float64).transpose(_by_class(self.scores))
+        for weights, axis in ((self.scores.rows, 2), (self.scores.columns, 3)):
+            if weights is not None:
+                logits = np.moveaxis(np.tensordot(logits, weights, axes=(axis, 1)), -1, axis)
+        return logits
 
     def examples(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Of every other image the class with the largest region and half of its pixels; of the others, any class and pixel."""

@@ -14,6 +14,7 @@ from openvino_xai.evaluate.boxes.case import BoxCase, Scene
 from openvino_xai.evaluate.boxes.causal import box_deletion, box_insertion, deletion, insertion
 from openvino_xai.evaluate.boxes.metrics import BOX_METRICS, box_metric_names, measured, overall
 from openvino_xai.evaluate.boxes.pointing import energy, object_discrimination, pointing_game
+from openvino_xai.evaluate.boxes.run import boxes_of
 from openvino_xai.probes.d_rise import Proposals
 
 HEIGHT, WIDTH = 20, 40
@@ -186,3 +187,10 @@ def test_groups_are_told_apart() -> None:
     assert [group["metrics"]["layer_cam"]["energy"] for group in groups.values()] == [1, 0.5, 0.75]
     assert list(overall([row("detected", None)])) == ["detected"]
     assert overall([row("detected", None)])["detected"]["metrics"]["gaussian"] == {"energy": None}
+
+
+def test_photos_without_boxes() -> None:
+    boxes: list[dict[str, Any]] = [{"id": 1}, {"id": 2}]
+    assert boxes_of([{"boxes": boxes[:1]}, {"boxes": []}, {"boxes": boxes[1:]}]) == boxes
+    with pytest.raises(InputError, match="no box is found in any of the images: a lower score may show some"):
+        boxes_of([{"boxes": []}])

@@ -114,6 +114,13 @@ def test_tensorflows_detectors_say_y_first() -> None:
     np.testing.assert_allclose([target.box for target in explained(probed(model)).targets], BOXES[:2] * 2, rtol=1e-5)
 
 
+def test_what_is_no_number_is_not_there() -> None:
+    network = probed(listing("rows of corners, score and label"))
+    rows = np.array([[[0, 0, 8, 8, 0.5, 1], [0, 0, 8, 8, np.nan, 1], [0, 0, 8, 8, 0.5, np.nan], [0, 0, 8, 8, 0.5, 1e12]]])
+    (proposals,) = network._proposing.proposals({"dets": rows})
+    np.testing.assert_array_equal(proposals.probabilities, [[0, 0.5]])
+
+
 def test_labels_say_how_many_classes_are_listed() -> None:
     network = probed(listing("boxes, scores and labels"))
     network.configure(labels=["cat", "dog", "old tree"])

@@ -1,0 +1,38 @@
+"""Faults that a hook in a detector could have: each is one line of the way back, done otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from openvino_xai.tail.rows.reverse_mode import RowStream
+from openvino_xai.tail.rows.windows import Cells, Window
+
+
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forward values are gathered one cell ahead."""
+    real = Cells._of
+    monkeypatch.setattr(Cells, "_of", lambda self, table, place: real(self, np.maximum(table - 1, 0), place))
+
+
+def all_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of other levels are not 0 in a level's stream."""
+    real = RowStream.__init__
+
+    def init(self: Any, *operands: Any, **names: Any) -> None:
+        real(self, *operands, **names)
+        self._here = self.xp.astype(self.xp.equal(self.picked.anchor, self.picked.anchor), np.float32)
+
+    monkeypatch.setattr(RowStream, "__init__", init)
+
+
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows begin an item later than what they hold."""
+    real = Window.around.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(Window, "around", classmethod(lambda cls, size, start, length: real(cls, size, start + 1, length)))
+
+
+MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {"beside": beside, "all levels": all_levels, "late": late}

@@ -1,0 +1,156 @@
+"""Derivatives of rows by layers, window by window, in f64: they are the slopes of finite differences, whatever lies between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import onnx
+import pytest
+from detectors import Slow
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx.reference import ReferenceEvaluator
+from row_mutations import MUTATIONS
+from tails import doubled
+from tiny_detectors import Net, Tiny, backbone, one_convolution, priors, separate_heads, two_outputs
+from tracing import computed
+
+from openvino_xai.contract import GRADIENT, WANTED, WANTED_INDEX
+from openvino_xai.dialects.open import open_model
+from openvino_xai.locate.detector import Detector
+from openvino_xai.locate.located import Where
+from openvino_xai.surgery.rows.decision import RowDecision
+from openvino_xai.surgery.rows.plan import plan_gradients
+
+pytestmark = pytest.mark.slow
+
+IMAGE = (3, 16, 32)
+CUT = ("c3", "c4")
+
+
+def _conv(net: Net, x: str, kernel: int = 3, **attributes: object) -> str:
+    return net.conv(x, 6, kernel, **attributes)  # type: ignore[arg-type]
+
+
+def _shrunk(net: Net, x: str) -> str:
+    """Half as large and back: a stride, and an enlargement."""
+    return net.doubled(net.conv(x, 6, 3, 2))
+
+
+def _split(net: Net, x: str) -> str:
+    first, second = net.halves(net.conv(x, 6))
+    return net.join(net.silu(second), first)
+
+
+def _residual(net: Net, x: str) -> str:
+    return net.add(x, net.conv(x, net.shapes[x][0], 3))
+
+
+LAYERS: dict[str, Callable[[Net, str], str]] = {
+    "3x3": _conv,
+    "5x5": partial(_conv, kernel=5),
+    "1x1": partial(_conv, kernel=1),
+    "2x2, padded behind": partial(_conv, kernel=2, pads=[0, 0, 1, 1]),
+    "3x3, padded ahead": partial(_conv, pads=[2, 2, 0, 0]),
+    "dilated": partial(_conv, dilations=[2, 2]),
+    "grouped": lambda net, x: net.conv(net.conv(x, 6), 6, 3, groups=3),
+    "depthwise": lambda net, x: net.conv(x, net.shapes[x][0], 3, groups=net.shapes[x][0]),
+    "same, by name": partial(_conv, kernel=4, auto_pad="SAME_UPPER"),
+    "shrunk and back": _shrunk,
+    "split": _split,
+    "residual": _residual,
+    "concatenated": lambda net, x: net.join(x, net.conv(x, 2, 3)),
+    "gate": lambda net, x: net.gate(x),
+    "silu": lambda net, x: net.silu(x),
+    "hard swish": lambda net, x: net.hard_swish(x),
+    "leaky": lambda net, x: net.leaky(x),
+    "max pool": lambda net, x: net.pool(x, 3),
+    "mean pool": lambda net, x: net.pool(x, 3, kind="AveragePool"),
+}
+HEADS = {
+    "two outputs": two_outputs,
+    "one convolution": one_convolution,
+    "priors": priors,
+    "separate heads": separate_heads,
+}
+
+
+def built(fine: list[str], coarse: list[str], heads: str) -> Tiny:
+    """A detector of two levels, where layers lie between the cut and the heads; the coarse one comes to the fine one."""
+    net = Net(2, image=IMAGE)
+    c3, c4 = backbone(net, (4, 6))
+    for name in coarse:
+        c4 = LAYERS[name](net, c4)
+    p3 = net.join(c3, net.doubled(net.conv(c4, 3)))
+    for name in fine:
+        p3 = LAYERS[name](net, p3)
+    p4 = net.join(c4, net.conv(p3, 3, 3, 2))
+    return HEADS[heads](net, [p3, p4])
+
+
+def by_windows(tiny: Tiny, images: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    """The gradients [B, D, C, H, W] that a plan computes, in f64, from the values of the forward pass."""
+    deployed = open_model(tiny.model)
+    location = Detector.of(deployed, Where(layer=",".join(CUT))).at("backbone")
+    decision = RowDecision.parse(method="hires_cam", targets="asked:1", scale="none", cut=None)
+    plan = plan_gradients(location, decision, rows.shape[1])
+    model = doubled(tiny.model)
+    names = [name for node in model.graph.node for name in node.output]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.helper.make_value_info(name, onnx.TypeProto()) for name in names)
+    results = ReferenceEvaluator(model).run(None, {"image": images.astype(np.float64)})
+    forward = dict(zip(names, results, strict=True))
+    read = {value: forward.get(value.name) for node in location.graph.nodes for value in node.outputs}
+    for node in plan.nodes:
+        for _, value in node.operands:
+            if value.native is not None and read.get(value) is None:
+                read[value] = location.graph.constant(value)
+    arrays = {
+        v: np.asarray(a, np.float64 if np.asarray(a).dtype.kind == "f" else None) for v, a in read.items() if a is not None
+    }
+    arrays |= {plan.inputs[WANTED_INDEX]: rows, plan.inputs[WANTED]: labels}
+    values = computed(plan.nodes, arrays, {})
+    return [values[plan.outputs[f"{GRADIENT} {i}"]] for i in range(len(CUT))]
+
+
+def hold(tiny: Tiny, count: int = 6) -> None:
+    """Rows of both levels, first and last cells among them, against finite differences."""
+    rng = np.random.default_rng(4)
+    images = rng.normal(0, 1, (2, *IMAGE))
+    level = np.array([where[0] for where in tiny.truth.rows()])
+    ends = [edge for index in (0, 1) for edge in np.flatnonzero(level == index)[[0, -1]]]
+    rows = np.array([[*ends, *rng.integers(0, len(level), count - len(ends))] for _ in range(2)])
+    labels = rng.integers(0, tiny.truth.classes, rows.shape)
+    expected = Slow(tiny, CUT).gradients(images, rows, labels)
+    for mine, true in zip(by_windows(tiny, images, rows, labels), expected, strict=True):
+        np.testing.assert_allclose(mine, true, atol=1e-5 * max(1.0, float(np.abs(true).max())))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_each_layer_is_passed(name: str) -> None:
+    hold(built([name, "3x3"], [name], "two outputs"))
+
+
+@pytest.mark.parametrize("heads", HEADS)
+def test_each_sort_of_head_is_a_start(heads: str) -> None:
+    hold(built(["3x3"], ["silu"], heads))
+
+
+@given(
+    st.lists(st.sampled_from(list(LAYERS)), max_size=4),
+    st.lists(st.sampled_from(list(LAYERS)), max_size=2),
+    st.sampled_from(list(HEADS)),
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_lies_between(fine: list[str], coarse: list[str], heads: str) -> None:
+    hold(built(fine, coarse, heads))
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_fault_is_seen(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = built(["3x3", "silu", "3x3"], [], "two outputs")
+    MUTATIONS[mutation](monkeypatch)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        hold(tiny)
