@@ -82,7 +82,11 @@ def _inputs_of_heads(graph: Graph, image: Value, rows: Rows, placed: Placed) -> 
     by_grid: dict[object, set[Value]] = {}
     for head in rows.heads:
         if head.place is None:
-            raise LayerError(f"head '{layer_name(head.value)}' {text(head.value.shape)} has no cells", node=head.value.name)
+            raise LayerError(
+                f"its rows are queries without cells: head '{layer_name(head.value)}' {text(head.value.shape)} is no map; "
+                "a model like that is explained from its predictions alone (explain --method d_rise)",
+                node=head.value.name,
+            )
         by_grid.setdefault(head.place.grid, {_weighed(head.value)})
         by_grid[head.place.grid].add(_weighed(head.value))
     for value in _last_weighed(graph, placed):
