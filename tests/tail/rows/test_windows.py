@@ -112,9 +112,9 @@ def test_what_is_moved_lies_where_it_lay(data: st.DataObject, batch: int, each: 
     moved = laid.of(laid.cells.moved(laid.value(x), before, after))
     assert moved.shape[2:] == after.sides
     for index in range(batch * each):
-        whole = np.zeros((2, *size))
-        whole[:, *laid.slices(before, index)] = x[index]
-        np.testing.assert_allclose(moved[index], whole[:, *laid.slices(after, index)], atol=1e-12)
+        everything = np.zeros((2, *size))
+        everything[:, *laid.slices(before, index)] = x[index]
+        np.testing.assert_allclose(moved[index], everything[:, *laid.slices(after, index)], atol=1e-12)
 
 
 @given(st.data(), st.integers(1, 3), sizes, st.tuples(st.integers(1, 6), st.integers(1, 6)))
@@ -126,10 +126,10 @@ def test_what_lies_outside_is_cut_off(data: st.DataObject, each: int, size: tupl
     x = laid.rng.normal(size=(each, 2, *sides))
     placed = laid.of(laid.cells.placed(laid.value(x), origin, after))
     for index in range(each):
-        whole = np.zeros((2, 40, 40))
+        everything = np.zeros((2, 40, 40))
         y, z = 15 + origin[0][laid.row[index]], 15 + origin[1][laid.column[index]]
-        whole[:, y : y + sides[0], z : z + sides[1]] = x[index]
-        inside = whole[:, 15 : 15 + size[0], 15 : 15 + size[1]]
+        everything[:, y : y + sides[0], z : z + sides[1]] = x[index]
+        inside = everything[:, 15 : 15 + size[0], 15 : 15 + size[1]]
         np.testing.assert_allclose(placed[index], inside[:, *laid.slices(after, index)], atol=1e-12)
 
 
