@@ -24,7 +24,7 @@ starts = arrays(np.int64, PLACES, elements=st.integers(-4, 9))
 def windows(draw: Callable, size: int) -> Window:  # type: ignore[type-arg]
     """Along an axis of `size` items: around starts that may lie outside, or all of them."""
     if draw(st.booleans()) and draw(st.booleans()):
-        return Window.whole(size, PLACES)
+        return Window.full(size, PLACES)
     return Window.around(size, draw(starts), draw(st.integers(1, 7)))
 
 
@@ -112,9 +112,9 @@ def test_what_is_moved_lies_where_it_lay(data: st.DataObject, batch: int, each: 
     moved = laid.of(laid.cells.moved(laid.value(x), before, after))
     assert moved.shape[2:] == after.sides
     for index in range(batch * each):
-        whole = np.zeros((2, *size))
-        whole[:, *laid.slices(before, index)] = x[index]
-        np.testing.assert_allclose(moved[index], whole[:, *laid.slices(after, index)], atol=1e-12)
+        value = np.zeros((2, *size))
+        value[:, *laid.slices(before, index)] = x[index]
+        np.testing.assert_allclose(moved[index], value[:, *laid.slices(after, index)], atol=1e-12)
 
 
 @given(st.data(), st.integers(1, 3), sizes, st.tuples(st.integers(1, 6), st.integers(1, 6)))
@@ -126,17 +126,17 @@ def test_what_lies_outside_is_cut_off(data: st.DataObject, each: int, size: tupl
     x = laid.rng.normal(size=(each, 2, *sides))
     placed = laid.of(laid.cells.placed(laid.value(x), origin, after))
     for index in range(each):
-        whole = np.zeros((2, 40, 40))
+        value = np.zeros((2, 40, 40))
         y, z = 15 + origin[0][laid.row[index]], 15 + origin[1][laid.column[index]]
-        whole[:, y : y + sides[0], z : z + sides[1]] = x[index]
-        inside = whole[:, 15 : 15 + size[0], 15 : 15 + size[1]]
+        value[:, y : y + sides[0], z : z + sides[1]] = x[index]
+        inside = value[:, 15 : 15 + size[0], 15 : 15 + size[1]]
         np.testing.assert_allclose(placed[index], inside[:, *laid.slices(after, index)], atol=1e-12)
 
 
 def test_a_start_that_is_off_by_one_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle's own eyes: rows are gathered beside their cells, and that fails."""
-    real = Cells._of
-    monkeypatch.setattr(Cells, "_of", lambda self, table, place: real(self, np.maximum(table - 1, 0), place))
+    real = Cells.entries
+    monkeypatch.setattr(Cells, "entries", lambda self, table, place: real(self, np.maximum(table - 1, 0), place))
     laid, window = Laid(1, 4, 0), Window.around(8, np.arange(PLACES) - 1, 3)
     with pytest.raises(AssertionError):
         hold_gathered(laid, laid.rng.normal(size=(1, 2, 8, 8)), Patch(window, window))
