@@ -9,6 +9,8 @@ import argparse
 import shutil
 from pathlib import Path
 
+import openvino as ov
+
 from openvino_xai.dialects.open import open_model
 
 INFO = {
@@ -24,7 +26,23 @@ MODELS = {
     "efficientnet_lite0.xml": "efficientnet_lite0.xml",
     "efficientnet_lite0_qdq_int8.onnx": "efficientnet_lite0_int8.onnx",
 }
-PHOTOS = {"chelsea.png": "cat.png", "coffee.png": "coffee.png", "rocket.jpg": "rocket.jpg"}
+FACE_INFO = {
+    "model_type": "SSD",
+    "layout": "NCHW",
+    "mean_values": "127 127 127",
+    "scale_values": "128 128 128",
+    "reverse_input_channels": "True",
+    "resize_type": "standard",
+    "confidence_threshold": "0.7",
+    "labels": "background face",
+}
+FACES = "ultraface_rfb320"  # of opset 9: as ONNX it is written as opset 13, and as IR by OpenVINO
+PHOTOS = {
+    "chelsea.png": "images/cat.png",
+    "coffee.png": "images/coffee.png",
+    "rocket.jpg": "images/rocket.jpg",
+    "astronaut.png": "faces/astronaut.png",
+}
 
 
 def main() -> None:
@@ -32,7 +50,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with models/ and images/free/")
     parser.add_argument("--output", type=Path, default=Path("samples"))
     arguments = parser.parse_args()
-    for folder in ("models", "images"):
+    for folder in ("models", "images", "faces"):
         (arguments.output / folder).mkdir(parents=True, exist_ok=True)
     labels = (arguments.data / "models" / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()[1:]
     (arguments.output / "models" / "imagenet_labels.txt").write_text(
@@ -43,9 +61,14 @@ def main() -> None:
         model = open_model(arguments.data / "models" / source).twin()
         model.set_info("model_info", {**INFO, "labels": short})
         model.save(arguments.output / "models" / name)
+    detector = arguments.data / "models" / f"{FACES}.onnx"
+    for model, suffix in ((open_model(detector), "onnx"), (open_model(ov.convert_model(detector)), "xml")):
+        twin = model.twin()
+        twin.set_info("model_info", FACE_INFO)
+        twin.save(arguments.output / "models" / f"{FACES}.{suffix}")
     for source, name in PHOTOS.items():
-        shutil.copyfile(arguments.data / "images" / "free" / source, arguments.output / "images" / name)
-        (arguments.output / "images" / name).chmod(0o644)
+        shutil.copyfile(arguments.data / "images" / "free" / source, arguments.output / name)
+        (arguments.output / name).chmod(0o644)
 
 
 if __name__ == "__main__":
