@@ -17,7 +17,7 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Location, Where
 from openvino_xai.locate.positions import places
-from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.scores import Scores, find_scores
 from openvino_xai.locate.tasks.regions import PixelScores, find_pixel_scores, placed_anew
 from openvino_xai.operations.cost import human, operations
 from openvino_xai.surgery.decision import Decision, Refusal, decide, in_turn
@@ -239,7 +239,7 @@ def _drafted(located: Located, location: Location, request: Request, decision: D
         raise _too_large(location.layer, plan.largest, max_memory, fits)
     layer = priced(twin.graph, here.layer, plan, operations(twin.graph.nodes))
     if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
-        _refuse_shallow(layer, decision.method)
+        _refuse_shallow(layer, decision.method, located.scores)
     if decision.gate != "off":
         plan = gated(plan, shape_of(here.layer.value)[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
@@ -277,10 +277,12 @@ def _fits(location: Location, decision: Decision, grid: tuple[int, int] | None, 
         return False
 
 
-def _refuse_shallow(place: Layer, method: str) -> None:
+def _refuse_shallow(place: Layer, method: str, scores: Scores) -> None:
     """Raise LayerError where the best layer is so far from the scores, or a method so dear there, that nobody can mean it."""
     if place.cost is not None and place.cost > FAR:
         why = "no layer near the scores is known to have cells" if method == place.method else f"no layer suits {method} well"
+        if isinstance(scores, PixelScores):
+            why = f"{method} has its price for each cell where a pixel is made of several ({REGION_METHOD} is cheaper)"
         raise LayerError(
             f"{why}: the last is '{place.name}' {list(place.shape)}, and a hook there takes {place.cost:.0f} times the "
             f"operations of the plain model; name layer '{place.name}' if that is meant",
