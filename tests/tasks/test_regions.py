@@ -23,7 +23,7 @@ from openvino_xai.graph.model import Value
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.tasks import regions
 from openvino_xai.operations.resizing import weights_along
-from openvino_xai.surgery.insert import tells_pixels
+from openvino_xai.surgery.task import tells_pixels
 from openvino_xai.tail.tasks.regions import Regions, RegionTarget
 
 CLASSES, SIZE = 5, (12, 16)
