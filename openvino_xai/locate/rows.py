@@ -29,6 +29,7 @@ BOX = 4  # numbers of a box
 SCORES = re.compile(r"class|score|conf|cls|prob|logit", re.IGNORECASE)  # what outputs with scores are called
 BOXES = re.compile(r"box|loc|reg|dist|offset", re.IGNORECASE)  # what outputs with boxes are called
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53}  # whole numbers that floats of so many bytes tell apart
+WAY_OUT = "explain --method d_rise explains boxes from a detector's predictions alone"
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,9 +134,10 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
     if not possible:
         if (node := proposing(graph)) is not None:
             raise ModelError(
-                f"its rows are regions that the model proposes itself ({node}): a detector of two stages", node=node.name
+                f"its rows are regions that the model proposes itself ({node}), a detector of two stages: {WAY_OUT}",
+                node=node.name,
             )
-        raise ModelError("no output holds scores of rows that a detector gives: " + "; ".join(reasons))
+        raise ModelError("no output holds scores of rows that a detector gives: " + "; ".join(reasons) + f"; {WAY_OUT}")
     chosen = possible if name is not None else _scores_among(possible)
     if len({(rows.classes, tuple(factor.squash for factor in rows.factors), rows.background) for rows in chosen}) > 1:
         several = ", ".join(f"'{rows.name}' ({rows.count} rows of {rows.classes})" for rows in chosen)
