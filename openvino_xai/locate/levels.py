@@ -15,7 +15,7 @@ from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import at_one, product, text
 from openvino_xai.locate.layers import Candidate, CutValue, layer_name
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.rows import Rows
+from openvino_xai.locate.rows import WAY_OUT, Rows
 from openvino_xai.locate.separators import paths_through
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.table import data_operands, operation_of
@@ -82,7 +82,11 @@ def _inputs_of_heads(graph: Graph, image: Value, rows: Rows, placed: Placed) -> 
     by_grid: dict[object, set[Value]] = {}
     for head in rows.heads:
         if head.place is None:
-            raise LayerError(f"head '{layer_name(head.value)}' {text(head.value.shape)} has no cells", node=head.value.name)
+            raise LayerError(
+                f"its rows are queries without cells: head '{layer_name(head.value)}' {text(head.value.shape)} is no map; "
+                + WAY_OUT,
+                node=head.value.name,
+            )
         by_grid.setdefault(head.place.grid, {_weighed(head.value)})
         by_grid[head.place.grid].add(_weighed(head.value))
     for value in _last_weighed(graph, placed):
