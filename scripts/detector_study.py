@@ -45,17 +45,19 @@ PAGE = Path(__file__).parents[1] / "docs" / "detectors.md"
 YOLOX = {"resize_type": "fit_to_window", "pad_value": "114"}
 SEED = 0
 DRAWN = 20  # boxes of a sheet
-SOURCES = (  # methods with the layers that they explain at; what this version has none of is left out
+METHODS_DRAWN = ("layer_cam", "hires_cam", "reciprocam", "class_map")
+BEST = "boxes:16"  # what hooks explain
+SOURCES = (  # methods with the layers that they explain at
     ("layer_cam", "backbone"),
     ("layer_cam", "heads"),
     ("hires_cam", "backbone"),
     ("hires_cam", "heads"),
-    ("reciprocam", "backbone"),
-    ("reciprocam", "heads"),
     ("class_map", "heads"),
+    ("class_probability", "heads"),
+    ("reciprocam", "backbone"),
 )
 PROBE = "d_rise"
-ON_FEW = (PROBE, "random", "class_probability, heads")  # maps that are measured on a few boxes
+ON_FEW = ("reciprocam, backbone", "class_probability, heads", PROBE, "random")  # maps that are measured on a few boxes
 COLUMNS = {
     "pointing_game": "pointing",
     "energy": "energy",
@@ -112,11 +114,6 @@ class Study:
         """The detector without a hook."""
         return Proposer.of(self.model)
 
-    @property
-    def sources(self) -> list[tuple[str, str]]:
-        """The methods and layers that there are."""
-        return [(method, cut) for method, cut in SOURCES if method in ROW_METHODS]
-
     def network(self, method: str, cut: str) -> Detector:
         """The detector with a hook, which is made once, or with the probe."""
         if (method, cut) in self._networks:
@@ -126,8 +123,7 @@ class Study:
         else:
             path = self.folder / f"{method}_{cut}.onnx"
             if not path.exists():
-                targets = "boxes:16" if ROW_METHODS[method].explains == "rows" else "all"
-                xai.insert(self.model, method=method, cut=cut, targets=targets).save(path)
+                xai.insert(self.model, method=method, cut=cut, targets=_targets(method)).save(path)
             network = xai.load(path)
         network.configure(preprocessing=YOLOX)
         return self._networks.setdefault((method, cut), network)
@@ -173,15 +169,16 @@ class Study:
                 return case
         raise SystemExit(f"{method} at {cut} does not explain {box.name}")
 
-    def class_map(self, box: Chosen, method: str, cut: str) -> np.ndarray:
-        """The map of a box's class, by a method that explains classes."""
-        return np.asarray(self.network(method, cut).explain(self.photos[box.photo].path, targets=[box.label]).maps[0])
+    def alone(self, box: Chosen, method: str, cut: str) -> np.ndarray:
+        """The map of a box's class, or of its row, by a method that does not explain the best boxes."""
+        targets: Any = [box.label] if _targets(method) == "all" else f"{box.index}:{box.label}"
+        return np.asarray(self.network(method, cut).explain(self.photos[box.photo].path, targets=targets).maps[0])
 
     def measure(self) -> None:
         """Measure every box with every map, and append a line for each."""
         boxes, done = self.boxes(), self.results()
         few = [box for box in boxes if box.group == "true_positive"][: self.options.few]
-        names = [f"{method}, {cut}" for method, cut in self.sources]
+        names = [f"{method}, {cut}" for method, cut in SOURCES if f"{method}, {cut}" not in ON_FEW]
         names += [name for name in BASELINES if name not in ON_FEW]
         turns = [(box, [*names, *ON_FEW]) for box in few] + [(box, names) for box in boxes if box not in few]
         with self.lines.open("a") as file, Progress() as bar:
@@ -196,14 +193,14 @@ class Study:
         """The box with each of the maps that are named."""
         if not names:
             return
-        first = self.case(box, *self.sources[0])
+        first = self.case(box, *SOURCES[0])
         rng = np.random.default_rng([SEED, box.index, box.label])
         for name in names:
             method, _, cut = name.partition(", ")
             if name in BASELINES:
                 yield name, replace(first, saliency=BASELINES[name](first, rng))
-            elif method in ROW_METHODS and ROW_METHODS[method].explains == "classes":
-                yield name, replace(first, saliency=self.class_map(box, method, cut))
+            elif method in ROW_METHODS and _targets(method) != BEST:
+                yield name, replace(first, saliency=self.alone(box, method, cut))
             else:
                 yield name, self.case(box, method, cut, first.scene)
 
@@ -240,12 +237,18 @@ class Study:
         for box in few:
             pictures = []
             photo = read_photo(self.photos[box.photo].path)
-            names = [*(f"{method}, {cut}" for method, cut in self.sources), "gaussian"]
+            names = [*(f"{method}, {cut}" for method, cut in SOURCES if method in METHODS_DRAWN), "gaussian"]
             for name, case in self.cases(box, names):
                 picture = drawn(photo, case.saliency, case.scene.view, OVERLAY)
                 pictures.append((marked(picture, [Mark(case.box, box.group, (255, 255, 255))]), name))
             rows.append(pictures)
         write_picture(self.options.work / "sheet.png", sheet(rows))
+
+
+def _targets(method: str) -> str:
+    """What a hook explains: the best boxes, every class, or one row that it is told, where each row has its price."""
+    traits = ROW_METHODS[method]
+    return "all" if traits.explains == "classes" else "asked:1" if traits.masks else BEST
 
 
 @lru_cache(maxsize=32)
