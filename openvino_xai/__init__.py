@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from openvino_xai.serve.export import export
     from openvino_xai.surgery.hooked import Hooked
     from openvino_xai.surgery.insert import insert
-    from openvino_xai.surgery.layers import Layer, layers
+    from openvino_xai.surgery.layer import Layer
+    from openvino_xai.surgery.layers import layers
 
 # OpenCV reads these when it is imported: the pixels of the largest image that is decoded, and what it says beside our errors
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
@@ -31,7 +32,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 _HOME = {
     "Explanation": "explanation",
     "Hooked": "surgery.hooked",
-    "Layer": "surgery.layers",
+    "Layer": "surgery.layer",
     "Located": "locate",
     "Network": "runtime.network",
     "OvxaiError": "errors",

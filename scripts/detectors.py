@@ -60,8 +60,8 @@ def outcome(work: Path, file: Path, truth: dict[str, Any], *, hooks: bool) -> di
     """What became of one file, in a process of its own."""
     cache = work / "detectors" / f"{file.name}{'' if hooks else '.rows'}.json"
     if cache.exists():
-        known: dict[str, Any] = json.loads(cache.read_text(encoding="utf-8"))
-        return known
+        outcome: dict[str, Any] = json.loads(cache.read_text(encoding="utf-8"))
+        return outcome
     command = [sys.executable, str(Path(__file__).with_name("detectors_one.py")), str(file), json.dumps(truth)]
     try:
         done = subprocess.run(
@@ -99,10 +99,10 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 def counted(rows: list[dict[str, Any]]) -> str:
     """How often each word stands."""
-    found = Counter(row["rows"].split(":")[0] for row in rows)
+    outcomes = Counter(row["rows"].split(":")[0] for row in rows)
     sets = Counter(word.split(":")[0] for row in rows for word in row.get("sets", {}).values())
     hooks = Counter(hook["became"] for row in rows for hook in row.get("hooks", {}).values())
-    parts = (("rows", found), ("sets", sets), ("hooks", hooks))
+    parts = (("rows", outcomes), ("sets", sets), ("hooks", hooks))
     return "\n".join(f"{title}: " + ", ".join(f"{word} {count}" for word, count in counts.items()) for title, counts in parts)
 
 

@@ -88,9 +88,9 @@ def judged_rows(detector: Detector, truth: Mapping[str, Any]) -> str:
     rows = detector.rows
     if not truth.get("logits"):
         return "unchecked"
-    for word, found in (("rows", rows.count), ("classes", rows.classes)):
-        if truth.get(word) is not None and truth[word] != found:
-            return f"wrong: {found} {word}, and there are {truth[word]}"
+    for word, number in (("rows", rows.count), ("classes", rows.classes)):
+        if truth.get(word) is not None and truth[word] != number:
+            return f"wrong: {number} {word}, and there are {truth[word]}"
     logits = [value for name in truth["logits"] if (value := named(detector.deployed, name)) is not None]
     if len(logits) < len(truth["logits"]):
         return "unchecked"
@@ -106,14 +106,14 @@ def judged_rows(detector: Detector, truth: Mapping[str, Any]) -> str:
 
 def named(deployed: Deployed, name: str) -> Value | None:
     """The value that is called so, or is made by a node that is."""
-    found = None
+    value_of_node = None
     for node in deployed.graph.nodes:
         for value in node.outputs:
             if name == value.name or name in value.aliases:
                 return value
         if node.name == name:
-            found = node.outputs[0]
-    return found
+            value_of_node = node.outputs[0]
+    return value_of_node
 
 
 def moved_wrongly(detector: Detector, logits: Sequence[Value], value: Value) -> str | None:

@@ -41,7 +41,7 @@ def insert(
     much it is like another, which clients give as `explain_vector` [B, E]. Where a model tells the class of each pixel, what is
     explained is a class over its region; with `--targets asked` over `explain_mask` [B, H, W].
     """
-    from openvino_xai.contract import FALLBACKS, REGIONS
+    from openvino_xai.contract import BOXES, FALLBACKS, REGIONS
     from openvino_xai.files.writing import check_output
 
     source = Path(model)
@@ -59,7 +59,8 @@ def insert(
             f"warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
             "a later layer, --grid or --targets costs less (see `ovxai layers`)"
         )
-    chosen_ahead = record.get("task") == REGIONS  # of what mixes cells: behind that a map is its own region
+    # regions are explained ahead of what mixes cells, and boxes ahead of what mixes levels
+    chosen_ahead = record.get("task") in (REGIONS, BOXES)
     if options.layer is None and place.depth < SHALLOW and not chosen_ahead:
         warn(
             f"warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "

@@ -252,7 +252,7 @@ class NetworkOptions:
         from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.loading import load
         from openvino_xai.runtime.probed import probe
-        from openvino_xai.surgery.insert import tells_pixels
+        from openvino_xai.surgery.task import tells_pixels
 
         deployed = open_model(model)
         hooked = bool(deployed.info(RECORD))

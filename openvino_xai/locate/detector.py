@@ -106,7 +106,11 @@ class Detector:
             layer = set_of(graph, self.image, self.rows, self.placed, self.where.layer)
         if layer.reason is not None:
             raise LayerError(f"layers '{layer.name}' cannot carry a hook: {layer.reason}", node=layer.name, options=("layer",))
-        return RowLocation(graph, self.image, self.image_place, self.rows, boxes, self.placed, layer)
+        return self.located_at(layer, boxes)
+
+    def located_at(self, layer: Candidate, boxes: Boxes | None = None) -> RowLocation:
+        """The location of a hook at a set of layers."""
+        return RowLocation(self.deployed.graph, self.image, self.image_place, self.rows, boxes, self.placed, layer)
 
 
 def has_boxes(graph: Graph, scores: Scores) -> bool:

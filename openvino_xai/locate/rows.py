@@ -21,6 +21,7 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import concrete, text
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.provenance.leaves import Leaf, followed_leaves, laid_out, proposing, suppressed_scores
+from openvino_xai.locate.provenance.own import OwnRows, own_rows
 from openvino_xai.locate.provenance.probe import Probe
 
 SIDE = 256  # pixels, where height and width are open
@@ -69,7 +70,8 @@ class Rows:
     `read` are values [B, ...] by the name of the output that holds them, or what is left of them: one, or one a level. Their
     elements, `size` of an image, are counted one value after the other. The log-odds of a row are the sum of those of its
     `factors`: its class's, and its objectness's, if it has one. `background` is the class that stands for none.
-    An `objectness` [A] that is not yet in the scores is elements of what is read, too.
+    An `objectness` [A] that is not yet in the scores is elements of what is read, too. Where the model picks some of the rows
+    itself, `own` are those that it returns.
     """
 
     read: Mapping[str, Value]
@@ -78,6 +80,7 @@ class Rows:
     factors: tuple[Factor, ...]
     background: int | None
     objectness: np.ndarray | None
+    own: OwnRows | None = None
 
     @property
     def name(self) -> str:
@@ -107,7 +110,8 @@ class Rows:
     def within(self, values: Mapping[Value, Value]) -> Rows:
         """The same in a twin of the model."""
         read = {name: values[value] for name, value in self.read.items()}
-        return replace(self, read=read, factors=tuple(factor.within(values) for factor in self.factors))
+        own = None if self.own is None else self.own.within(values)
+        return replace(self, read=read, factors=tuple(factor.within(values) for factor in self.factors), own=own)
 
 
 def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | None = None) -> Rows:
@@ -230,7 +234,11 @@ def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, outpu
         laid = read if read is output else laid_out(read, probe.batch)
         try:
             provenance = _Provenance.of(probe, [leaf for leaf in leaves if leaf.read is read], laid)
-            possible.append(provenance.rows(name, placed))
+            rows = provenance.rows(name, placed)
+            if read is not output:
+                flat = provenance.probabilities.reshape(-1)[rows.places]
+                rows = replace(rows, own=own_rows(deployed.graph, probe, output, flat))
+            possible.append(rows)
         except ModelError as error:
             errors.append(error)
     if not possible:

@@ -11,7 +11,7 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists
 from openvino_xai.files.writing import check_output, written_whole
-from openvino_xai.surgery.layers import Layer
+from openvino_xai.surgery.layer import Layer
 from openvino_xai.surgery.verify.hook import Verified, verify_file
 
 

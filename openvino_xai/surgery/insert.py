@@ -9,21 +9,18 @@ from functools import partial
 from openvino_xai.contract import RECORD, VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import InputError, LayerError, ModelError, NoneRefused, OutputsChanged, OvxaiError, PlanError, TooLarge
+from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.locate.detector import Detector, as_detector, has_boxes
-from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Location, Where
-from openvino_xai.locate.positions import places
-from openvino_xai.locate.scores import find_scores
-from openvino_xai.locate.tasks.regions import PixelScores, find_pixel_scores, placed_anew
+from openvino_xai.locate.scores import Scores
+from openvino_xai.locate.tasks.regions import PixelScores
 from openvino_xai.operations.cost import human, operations
 from openvino_xai.surgery.decision import Decision, Refusal, decide, in_turn
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.hooked import Hooked
-from openvino_xai.surgery.layers import Layer, priced
+from openvino_xai.surgery.layer import Layer, priced
 from openvino_xai.surgery.plan.gate import gated
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.plan.hook import plan as make_plan
@@ -31,8 +28,8 @@ from openvino_xai.surgery.record import entries
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.insert import insert_rows
+from openvino_xai.surgery.task import detector_of
 from openvino_xai.surgery.verify.hook import verify_hook
-from openvino_xai.tail.rows.pick import is_of_rows
 from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
 
 MAX_MEMORY = 2 * 2**30
@@ -115,7 +112,7 @@ def insert(
         task="vector" if targets == VECTOR_TARGETS or isinstance(targets, Likeness) else None,
     )
     deployed = open_model(model)
-    detector = _detector(deployed, where, targets, of_rows=cut is not None or boxes is not None)
+    detector = detector_of(deployed, where, targets, of_rows=cut is not None or boxes is not None)
     if detector is not None:
         if feature_vector:
             raise InputError(
@@ -174,42 +171,6 @@ def _refuse_of_classes(**options: tuple[object, object]) -> None:
             raise InputError(f"{word} is {value!r}, which says nothing of a detector's rows: leave it out", options=(name,))
 
 
-def _detector(deployed: Deployed, where: Where, targets: Targets | None, *, of_rows: bool) -> Detector | None:
-    """The model as a detector, where rows are asked for, or it is no classifier; else None. Raises ModelError."""
-    if of_rows or (isinstance(targets, str) and is_of_rows(targets)):
-        return Detector.of(deployed, where)
-    if where.task is not None:
-        return None
-    try:
-        scores = find_scores(deployed.graph, where.scores)
-    except ModelError as error:
-        if "scores" in error.options:  # a classifier with several heads is none
-            raise
-        return None if tells_pixels(deployed, where) else as_detector(deployed, where, error)
-    return Detector.of(deployed, where) if where.scores is None and has_boxes(deployed.graph, scores) else None
-
-
-def tells_pixels(deployed: Deployed, where: Where) -> bool:
-    """Whether a model tells classes of pixels, and neither scores of images nor boxes, whose rows may lie on a map, too."""
-    graph = deployed.graph
-    try:
-        find_scores(graph, where.scores)
-    except ModelError:
-        pass
-    else:
-        return False
-    try:
-        image, place = find_image(graph, where.image)
-        find_pixel_scores(graph, placed_anew(graph, places(graph, image, place)), where.scores)
-    except ModelError:
-        return False
-    try:
-        Detector.of(deployed, where).boxes()
-    except OvxaiError:
-        return True
-    return False
-
-
 @dataclass(frozen=True, eq=False)
 class _Draft:
     """A model that has grown a hook, as it was decided; `leans` where the hook reads or changes more than its layer."""
@@ -239,7 +200,7 @@ def _drafted(located: Located, location: Location, request: Request, decision: D
         raise _too_large(location.layer, plan.largest, max_memory, fits)
     layer = priced(twin.graph, here.layer, plan, operations(twin.graph.nodes))
     if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
-        _refuse_shallow(layer, decision.method)
+        _refuse_shallow(layer, decision.method, located.scores)
     if decision.gate != "off":
         plan = gated(plan, shape_of(here.layer.value)[0], one_at_least=decision.gate == "one")
     emit(plan, twin)
@@ -277,10 +238,12 @@ def _fits(location: Location, decision: Decision, grid: tuple[int, int] | None, 
         return False
 
 
-def _refuse_shallow(place: Layer, method: str) -> None:
+def _refuse_shallow(place: Layer, method: str, scores: Scores) -> None:
     """Raise LayerError where the best layer is so far from the scores, or a method so dear there, that nobody can mean it."""
     if place.cost is not None and place.cost > FAR:
         why = "no layer near the scores is known to have cells" if method == place.method else f"no layer suits {method} well"
+        if isinstance(scores, PixelScores):
+            why = f"{method} has its price for each cell where a pixel is made of several ({REGION_METHOD} is cheaper)"
         raise LayerError(
             f"{why}: the last is '{place.name}' {list(place.shape)}, and a hook there takes {place.cost:.0f} times the "
             f"operations of the plain model; name layer '{place.name}' if that is meant",

@@ -37,7 +37,7 @@ from openvino_xai.locate.located import Location, task_of
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.surgery.decision import Decision
-from openvino_xai.surgery.layers import Layer
+from openvino_xai.surgery.layer import Layer
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes, parse_row_pick
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
 from openvino_xai.version import __version__

@@ -226,5 +226,6 @@ CASES: dict[str, list[AnyCase]] = {
     ],
     "shape": [Case("y = Shape(a)", "double[2,3] a")],
     "size": [Native("size", ((3, 2),), lambda x: np.array([x.shape[0]]))],
+    "argmax": [Native("argmax", ((2, 5),), lambda x: np.argmax(x, axis=1, keepdims=True))],
     "top_k": [Native("top_k", ((2, 5),), lambda x: np.argsort(-x, axis=1)[:, :2])],
 }

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
 from tails import doubled
 from tiny_detectors import Tiny
@@ -39,6 +40,18 @@ class Slow:
     def features(self, images: np.ndarray) -> list[np.ndarray]:
         """For each layer [B, C, H, W]."""
         return list(self._parts[0].run(None, {"image": images.astype(np.float64)}))
+
+    def returned(self, images: np.ndarray) -> np.ndarray | None:
+        """[B, N]: which of all rows each is that the model returns; None where it returns all."""
+        truth = self.tiny.truth
+        if truth.returned is None:
+            return None
+        model = onnx.ModelProto.FromString(self.tiny.model.SerializeToString())
+        model.graph.output.append(onnx.helper.make_tensor_value_info(truth.read[0], onnx.TensorProto.FLOAT, None))
+        session = ort.InferenceSession(model.SerializeToString())  # onnx's reference gathers from 64 rows at most
+        rows, p = session.run([truth.returned, truth.read[0]], {"image": images})
+        pairs = [[np.abs(p[i][:, int(row[5])] - row[4]).argmin() for row in of_image] for i, of_image in enumerate(rows)]
+        return np.array(pairs)
 
     def log_odds(self, features: Sequence[np.ndarray], rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """[B, D]"""

@@ -18,12 +18,12 @@ from tiny_detectors import CASES as DETECTORS
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
-from openvino_xai.errors import InputError, ModelError, VerificationError
+from openvino_xai.errors import InputError, LayerError, ModelError, VerificationError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.tasks import regions
 from openvino_xai.operations.resizing import weights_along
-from openvino_xai.surgery.insert import tells_pixels
+from openvino_xai.surgery.task import tells_pixels
 from openvino_xai.tail.tasks.regions import Regions, RegionTarget
 
 CLASSES, SIZE = 5, (12, 16)
@@ -246,6 +246,8 @@ def test_a_decoder_is_followed(dialect: str) -> None:
     image = images(model, 2)
     result = xai.insert(in_dialect(model, dialect))
     assert result.layer.shape == (2, 8, 6, 8)  # the last ahead of the convolution over both
+    with pytest.raises(LayerError, match="reciprocam has its price for each cell"):
+        xai.insert(in_dialect(model, dialect), method="reciprocam")
     outputs = hooked(model, dialect, targets="0,1,2,3,4")(image)
     for item, maps in zip(image, outputs["saliency_map"], strict=True):
         true = RegionOracle(model).of_classes(item[None], tuple(range(CLASSES))).layer_cam(item[None])

@@ -75,7 +75,7 @@ def proposing(graph: Graph) -> Node | None:
 
 
 def _leaves(graph: Graph, output: Value) -> list[Leaf]:
-    carrying = _carrying(graph)
+    carrying = carrying_data(graph)
     leaves: dict[_Step, Leaf] = {}
     visited = set()
     pending = [_Step(output, output)]
@@ -97,7 +97,7 @@ def _steps_back(carrying: set[Value], node: Node, step: _Step) -> list[_Step]:
     operation = operation_of(node)
     first = node.operand(0)
     keeps_order = step.squash is None or operation_of(step.squash).pointwise
-    if keeps_order and _thins(carrying, node):
+    if keeps_order and thins(carrying, node):
         return [_Step(first, first)] if step.product is None and not step.rooted else []
     if step.squash is None:
         if squashes(node):
@@ -116,7 +116,7 @@ def _steps_back(carrying: set[Value], node: Node, step: _Step) -> list[_Step]:
     return []
 
 
-def _carrying(graph: Graph) -> set[Value]:
+def carrying_data(graph: Graph) -> set[Value]:
     """The values that hold data of an input: a constant that is laid out as a shape of data says holds none."""
     reached = set(graph.inputs)
     for node in graph.nodes:
@@ -140,7 +140,7 @@ def _is_head(carrying: set[Value], node: Node, *, scaled: bool) -> bool:
     return operation_of(producer).weights is not None or (scaled and _is_head(carrying, producer, scaled=True))
 
 
-def _thins(carrying: set[Value], node: Node) -> bool:
+def thins(carrying: set[Value], node: Node) -> bool:
     """Whether a node picks rows, or classes of rows, by what they hold."""
     operation = operation_of(node)
     by_content = any(index in operation.selectors and value in carrying for index, value in node.operands)

@@ -7,17 +7,17 @@ from dataclasses import replace
 from openvino_xai.contract import RECORD
 from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import NoneRefused, OutputsChanged, TooLarge
-from openvino_xai.graph.sizes import readable, text
+from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, RowLocation
 from openvino_xai.locate.layers import layer_name
-from openvino_xai.operations.cost import depth, human, operations
+from openvino_xai.operations.cost import human
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.hooked import Hooked
-from openvino_xai.surgery.layers import Layer
+from openvino_xai.surgery.layer import Layer
 from openvino_xai.surgery.plan.gate import gated
-from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.rows.decision import RowDecision
+from openvino_xai.surgery.rows.layers import priced_set
 from openvino_xai.surgery.rows.plan import plan_rows
 from openvino_xai.surgery.rows.verify import verify_rows
 from openvino_xai.tail.rows.pick import TopBoxes
@@ -64,22 +64,6 @@ def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, ma
     return Hooked(twin.reread(), record, layer, verified)
 
 
-def priced_set(location: RowLocation, plan: Plan) -> Layer:
-    """A set of layers with what a plan costs there."""
-    plain = operations(location.graph.nodes)
-    finest = location.cut[0]
-    return Layer(
-        location.layer.name,
-        readable(shape_of(finest)),
-        readable(location.layer.cut[0].place.grid),
-        1 + plan.operations / max(plain, 1),
-        plan.largest,
-        None,
-        "layer_cam",
-        max(depth(location.graph, value, plain) for value in location.cut),
-    )
-
-
 def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict[str, str]:
     """What a hooked detector tells of its hook."""
     rows = location.rows
@@ -90,7 +74,7 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
         "layer": ",".join(map(layer_name, location.cut)),
         "score": "logit",
         "scores": rows.name,
-        "rows": str(rows.count),
+        "rows": str(rows.count if rows.own is None else rows.own.count),
         "classes": str(rows.classes),
         "targets": str(decision.pick),
         "image": location.image.name,

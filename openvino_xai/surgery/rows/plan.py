@@ -19,6 +19,7 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels
+from openvino_xai.surgery.rows.own import anchors_of, best_own
 from openvino_xai.surgery.rows.site import Masks, PlannedRowSite
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.masked import PROFILES, MaskGrid
@@ -61,7 +62,7 @@ def masks_of(location: RowLocation, decision: RowDecision) -> Masks | None:
 
 
 def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> Plan:
-    """The plan that returns the gradients of `count` rows, which inputs tell, by each layer: `gradient 0` and so on."""
+    """The plan that returns the gradients of `count` of all rows, which inputs tell, by each layer: `gradient 0` and so on."""
     trace = Trace()
     index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
     picked = _flat(trace, index, label)
@@ -71,7 +72,8 @@ def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> 
 
 
 def plan_raw(location: RowLocation, decision: RowDecision, count: int) -> Plan:
-    """The plan that returns the maps of `count` rows, which inputs tell, as the method makes them."""
+    """The plan that returns the maps of `count` of all rows, which inputs tell, as the method makes them."""
+    location = replace(location, rows=replace(location.rows, own=None))
     return plan_rows(location, replace(decision, pick=RowsAtRunTime(count), scale="none"))
 
 
@@ -112,11 +114,19 @@ def _picked(
     match decision.pick:
         case RowsAtRunTime(count):
             index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
-            return _flat(trace, index, label), None, {}, {WANTED_INDEX: index, WANTED: label}
+            inputs = {WANTED_INDEX: index, WANTED: label}
+            if (own := location.rows.own) is not None:
+                index = trace.take_along_axis(anchors_of(trace, own), index, axis=1)
+            return _flat(trace, index, label), None, {}, inputs
         case TopBoxes(count) if location.boxes is not None:
-            best = _selected_among_best(trace, location, count)
+            if (own := location.rows.own) is not None:
+                decoded = location.boxes.decoded(trace, list(location.boxes.read.values()))
+                best, anchor = best_own(trace, own, (own.output, anchors_of(trace, own)), boxes=decoded, count=count)
+            else:
+                best = _selected_among_best(trace, location, count)
+                anchor = best.index
             there = trace.greater(best.index, np.int64(-1))
-            index, label = (trace.maximum(ids, np.int64(0)) for ids in (best.index, best.classes))
+            index, label = (trace.maximum(ids, np.int64(0)) for ids in (anchor, best.classes))
             outputs = {CLASS: best.classes, INDEX: best.index, BOX: best.boxes, SCORE: best.scores}
             return _flat(trace, index, label), there, outputs, {}
         case TopBoxes():

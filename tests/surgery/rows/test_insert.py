@@ -13,7 +13,7 @@ from tiny_detectors import CASES, Tiny
 
 import openvino_xai as xai
 
-ASKED = 8  # rows of an image, of every level, in corners and in the middle
+ROWS = 8  # rows of an image, of every level, in corners and in the middle
 
 
 @cache
@@ -27,19 +27,19 @@ def images(name: str, batch: int = 2) -> np.ndarray:
 
 
 @cache
-def asked(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [2, ASKED] and their classes: the first and the last of each level, and others."""
+def rows_of(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [2, ROWS] and their classes: the first and the last of each level, and others."""
     table = np.array([level for level, *_ in tiny(name).truth.rows()])
     rng = np.random.default_rng(6)
     ends = [edge for level in np.unique(table) for edge in (np.flatnonzero(table == level)[[0, -1]])]
-    rows = np.array([[*ends, *rng.integers(0, len(table), ASKED - len(ends))] for _ in range(2)])
+    rows = np.array([[*ends, *rng.integers(0, len(table), ROWS - len(ends))] for _ in range(2)])
     return rows, rng.integers(0, tiny(name).truth.classes, rows.shape)
 
 
 @cache
 def slow(name: str, cut: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The features of the layers, and the slopes of the rows that are asked for."""
-    rows, labels = asked(name)
+    rows, labels = rows_of(name)
     oracle = Slow(tiny(name), getattr(tiny(name).truth, cut))
     return oracle.features(images(name)), oracle.gradients(images(name), rows, labels)
 
@@ -69,10 +69,10 @@ def run(hooked: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", CASES)
 def test_maps_are_those_of_the_definition(name: str, cut: str, dialect: str) -> None:
     model = in_dialect(tiny(name).model, dialect)
-    rows, labels = asked(name)
+    rows, labels = rows_of(name)
     inputs = {"image": images(name), "explain_index": rows, "explain_class": labels}
     for method in SLOW:
-        hooked = xai.insert(model, targets=f"asked:{ASKED}", cut=cut, method=method, scale="none")
+        hooked = xai.insert(model, targets=f"asked:{ROWS}", cut=cut, method=method, scale="none")
         assert hooked.record["layer"] == ",".join(getattr(tiny(name).truth, cut))
         hold(run(hooked, inputs)["saliency_map"], expected(name, cut, method))
 
@@ -126,8 +126,8 @@ def test_the_models_outputs_stay_to_the_bit(name: str, dialect: str) -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_batch_that_is_written_down(batch: int) -> None:
     name = "one convolution a level"
-    hooked = xai.insert(tiny(name, batch).model, targets=f"asked:{ASKED}", scale="none")
-    rows, labels = (np.resize(array, (batch, ASKED)) for array in asked(name))
+    hooked = xai.insert(tiny(name, batch).model, targets=f"asked:{ROWS}", scale="none")
+    rows, labels = (np.resize(array, (batch, ROWS)) for array in rows_of(name))
     pictures = np.resize(images(name), (batch, *images(name).shape[1:]))
     maps = run(hooked, {"image": pictures, "explain_index": rows, "explain_class": labels})["saliency_map"]
     wanted = expected(name, "backbone", "layer_cam")
@@ -164,8 +164,8 @@ def test_where_there_are_fewer_boxes_the_rest_is_empty(dialect: str) -> None:
 @pytest.mark.parametrize("scale", ["unit", "u8"])
 def test_maps_are_scaled_one_by_one(scale: str, dialect: str) -> None:
     name = "one level"
-    rows, labels = asked(name)
-    hooked = xai.insert(in_dialect(tiny(name).model, dialect), targets=f"asked:{ASKED}", scale=scale)
+    rows, labels = rows_of(name)
+    hooked = xai.insert(in_dialect(tiny(name).model, dialect), targets=f"asked:{ROWS}", scale=scale)
     maps = run(hooked, {"image": images(name), "explain_index": rows, "explain_class": labels})["saliency_map"]
     wanted = unit(expected(name, "backbone", "layer_cam"))
     if scale == "u8":
@@ -183,7 +183,7 @@ def test_a_gate_leaves_images_out(targets: str, dialect: str) -> None:
     model = in_dialect(tiny(name).model, dialect)
     inputs = {"image": images(name)}
     if targets == "asked:2":
-        inputs |= {"explain_index": asked(name)[0][:, :2], "explain_class": asked(name)[1][:, :2]}
+        inputs |= {"explain_index": rows_of(name)[0][:, :2], "explain_class": rows_of(name)[1][:, :2]}
     plain = run(xai.insert(model, targets=targets), inputs)
     network = xai.insert(model, targets=targets, gate=True).deployed.compile()
     outputs = network({**inputs, "explain": np.array([False, True])})

@@ -40,6 +40,7 @@ class Truth:
     axis: int = 2
     first: int = 0
     column: int | None = None
+    returned: str | None = None  # the output that holds the best rows [B, N, 6], each with a score and a class behind its box
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -373,7 +374,7 @@ def end_to_end(net: Net, levels: Sequence[str], classes: int = CLASSES, most: in
     label = net.node("Cast", net.node("Mod", where, net.weight([classes])), to=1)
     columns = [net.node("Unsqueeze", value, net.weight([2])) for value in (values, label)]
     net.node("Concat", boxes, *columns, name="scores", axis=2)
-    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels), read=(unsorted,))
+    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels), read=(unsorted,), returned="scores")
     return Tiny(net.model({"scores": (most, 6)}), truth)
 
 

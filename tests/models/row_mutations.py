@@ -14,8 +14,8 @@ from openvino_xai.tail.rows.windows import Cells, Window
 
 def beside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forward values are gathered one cell ahead."""
-    real = Cells._of
-    monkeypatch.setattr(Cells, "_of", lambda self, table, place: real(self, np.maximum(table - 1, 0), place))
+    real = Cells.entries
+    monkeypatch.setattr(Cells, "entries", lambda self, table, place: real(self, np.maximum(table - 1, 0), place))
 
 
 def all_levels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,45 @@
+"""A place where a hook can go, and what it costs there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from openvino_xai.graph.model import Graph
+from openvino_xai.graph.sizes import readable
+from openvino_xai.locate.layers import Candidate
+from openvino_xai.operations.cost import depth
+from openvino_xai.surgery.plan.hook import Plan
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A place where a hook can go, or why it cannot.
+
+    `shape` and `cells` (H, W) are those of the model, with names for sizes that only a run knows; () for a shape of which
+    nothing is known. `cost` is the hooked model's operations over the plain one's, `memory` the bytes of the hook's largest
+    value for one image; both are None where `reason` tells that no hook fits there. `method` is the one that is taken there
+    where none is asked for, and `depth` the share of the plain model's operations, in [0, 1], that lead to the layer.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    cells: tuple[int | str, ...]
+    cost: float | None
+    memory: int | None
+    reason: str | None
+    method: str
+    depth: float
+
+
+def priced(graph: Graph, candidate: Candidate, plan: Plan | None, plain: int) -> Layer:
+    """A candidate with what a plan costs there, None for none; `plain` are the operations of the model without it."""
+    return Layer(
+        candidate.name,
+        readable(candidate.value.shape or ()),
+        readable(candidate.cells),
+        None if plan is None else 1 + plan.operations / max(plain, 1),
+        None if plan is None else plan.largest,
+        candidate.reason,
+        candidate.method,
+        depth(graph, candidate.value, plain),
+    )
