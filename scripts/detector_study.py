@@ -35,7 +35,7 @@ from openvino_xai.files.writing import written_whole
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.probes import Settings
 from openvino_xai.render.boxes import Mark, marked
-from openvino_xai.render.overlay import OVERLAY, drawn
+from openvino_xai.render.overlay import OVERLAY, Box, drawn
 from openvino_xai.render.photo import read_photo, write_picture
 from openvino_xai.render.sheet import sheet
 from openvino_xai.runtime.detectors.detector import Detector
@@ -45,6 +45,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "detectors.md"
 YOLOX = {"resize_type": "fit_to_window", "pad_value": "114"}
 SEED = 0
 DRAWN = 20  # boxes of a sheet
+LARGE = 96 * 96  # pixels of a photo, from which COCO calls an object large
 METHODS_DRAWN = ("layer_cam", "hires_cam", "reciprocam", "class_map")
 BEST = "boxes:16"  # what hooks explain
 SOURCES = (  # methods with the layers that they explain at
@@ -70,20 +71,23 @@ COLUMNS = {
 TITLES = {
     "all": "All boxes",
     "true_positive": "True positives",
+    "large": "True positives of 96 x 96 pixels of the photo or more",
     "mislocalised": "Mislocalised boxes",
     "false_positive": "False positives",
+    "few": "True positives on which all maps were measured",
 }
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A box that is measured: its photo, the row and class of the detector, and what it is."""
+    """A box that is measured: its photo, the row and class of the detector, what it is, and its area in the photo."""
 
     photo: str
     index: int
     label: int
     group: str
     others: int
+    area: float
 
     @property
     def name(self) -> str:
@@ -138,7 +142,7 @@ class Study:
                 explanation = network.explain(photo.path)
                 scene = scene_of(network, self.propose, explanation, Choices())
                 rows += [
-                    [name, target.index, target.id, match.group, len(match.others)]
+                    [name, target.index, target.id, match.group, len(match.others), round(_area(target.box))]
                     for target, match, _ in cases_of(explanation, scene, photo)
                 ]
             with written_whole(path) as temporary:
@@ -207,19 +211,25 @@ class Study:
     def tables(self) -> dict[str, str]:
         """The tables by name: what they were measured with, and a table for each group of boxes and for all."""
         results = self.results()
-        names = list(dict.fromkeys(name for _, name in results))
-        boxes = self.boxes()
-        rows: dict[str, dict[str, Any]] = {}
-        for name in names:
-            entries = [
-                {"group": box.group, "others": box.others, "metrics": {name: results[box.name, name]}}
+        maps = [*(f"{method}, {cut}" for method, cut in SOURCES), PROBE, *BASELINES]
+        on_all = [name for name in maps if name not in ON_FEW]
+
+        def rows_of(boxes: list[Chosen], names: list[str], group: str | None = None) -> list[dict[str, Any]]:
+            return [
+                {
+                    "group": group or box.group,
+                    "others": box.others,
+                    "metrics": {name: results[box.name, name] for name in names},
+                }
                 for box in boxes
-                if (box.name, name) in results
+                if all((box.name, name) in results for name in names)
             ]
-            for group, means in overall(entries).items():
-                rows.setdefault(group, {})[name] = means
-        of_groups = [_table(TITLES[group], rows[group]) for group in TITLES if group in rows]
-        return {"detector_conditions": self.conditions(), "detector_study": "\n\n".join(of_groups)}
+
+        large = [box for box in self.boxes() if box.area >= LARGE and box.group == "true_positive"]
+        parts = (rows_of(self.boxes(), on_all), rows_of(large, on_all, "large"), rows_of(self.boxes(), maps, "few"))
+        groups = {group: means for part in parts for group, means in overall(part).items()}
+        tables = [_table(title, groups[group]) for group, title in TITLES.items() if group in groups]
+        return {"detector_conditions": self.conditions(), "detector_study": "\n\n".join(tables)}
 
     def conditions(self) -> str:
         """What the figures were measured with."""
@@ -245,6 +255,10 @@ class Study:
         write_picture(self.options.work / "sheet.png", sheet(rows))
 
 
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
 def _targets(method: str) -> str:
     """What a hook explains: the best boxes, every class, or one row that it is told, where each row has its price."""
     traits = ROW_METHODS[method]
@@ -256,16 +270,14 @@ def _explanation(network: Detector, path: str) -> DetectionExplanation:
     return network.explain(path)
 
 
-def _table(title: str, rows: dict[str, Any]) -> str:
+def _table(title: str, group: dict[str, Any]) -> str:
     """A table of one group: a line for each map."""
-    head = ["map", "boxes", *COLUMNS.values()]
-    lines = [f"**{title}**", "", "| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
-    for name, row in rows.items():
-        values = [row["metrics"][name][metric] for metric in COLUMNS]
-        cells = ["" if value is None else f"{value:.3f}" for value in values]
-        place = list(COLUMNS).index("object_discrimination")
-        cells[place] += f" ({row['n_others']})" if cells[place] else ""
-        lines.append("| " + " | ".join([name, str(row["n"]), *cells]) + " |")
+    head = ["map", *COLUMNS.values()]
+    counted = f"**{title}**: {group['n']}; in ODI, the {group['n_others']} of them whose class has other objects in the photo"
+    lines = [counted, "", "| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for name, metrics in group["metrics"].items():
+        cells = ["" if (value := metrics[metric]) is None else f"{value:.3f}" for metric in COLUMNS]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
     return "\n".join(lines)
 
 
