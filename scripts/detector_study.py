@@ -229,6 +229,7 @@ class Study:
         parts = (rows_of(self.boxes(), on_all), rows_of(large, on_all, "large"), rows_of(self.boxes(), maps, "few"))
         groups = {group: means for part in parts for group, means in overall(part).items()}
         tables = [_table(title, groups[group]) for group, title in TITLES.items() if group in groups]
+        tables += [_differences(results, [name for name in maps if name != "gaussian"])]
         return {"detector_conditions": self.conditions(), "detector_study": "\n\n".join(tables)}
 
     def conditions(self) -> str:
@@ -278,6 +279,26 @@ def _table(title: str, group: dict[str, Any]) -> str:
     for name, metrics in group["metrics"].items():
         cells = ["" if (value := metrics[metric]) is None else f"{value:.3f}" for metric in COLUMNS]
         lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _differences(results: dict[tuple[str, str], dict[str, float | None]], names: list[str]) -> str:
+    """A table of how far each map is from the Gaussian, on the boxes that both have."""
+    columns = {name: title for name, title in COLUMNS.items() if "deletion" in name or "insertion" in name}
+    head = ["map", "boxes", *columns.values()]
+    lines = ["**Differences from the Gaussian on the same boxes, of any group**: the mean and its standard error", ""]
+    lines += ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for name in names:
+        pairs = [
+            (metrics, results[box, "gaussian"])
+            for (box, other), metrics in results.items()
+            if other == name and (box, "gaussian") in results
+        ]
+        cells = []
+        for metric in columns:
+            values = np.array([float(metrics[metric] or 0) - float(gaussian[metric] or 0) for metrics, gaussian in pairs])
+            cells.append(f"{values.mean():+.3f} ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}")
+        lines.append("| " + " | ".join([name, str(len(pairs)), *cells]) + " |")
     return "\n".join(lines)
 
 
