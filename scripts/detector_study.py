@@ -35,7 +35,7 @@ from openvino_xai.files.writing import written_whole
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.probes import Settings
 from openvino_xai.render.boxes import Mark, marked
-from openvino_xai.render.overlay import OVERLAY, drawn
+from openvino_xai.render.overlay import OVERLAY, Box, drawn
 from openvino_xai.render.photo import read_photo, write_picture
 from openvino_xai.render.sheet import sheet
 from openvino_xai.runtime.detectors.detector import Detector
@@ -45,17 +45,20 @@ PAGE = Path(__file__).parents[1] / "docs" / "detectors.md"
 YOLOX = {"resize_type": "fit_to_window", "pad_value": "114"}
 SEED = 0
 DRAWN = 20  # boxes of a sheet
-SOURCES = (  # methods with the layers that they explain at; what this version has none of is left out
+LARGE = 96 * 96  # pixels of a photo, from which COCO calls an object large
+METHODS_DRAWN = ("layer_cam", "hires_cam", "reciprocam", "class_map")
+BEST = "boxes:16"  # what hooks explain
+SOURCES = (  # methods with the layers that they explain at
     ("layer_cam", "backbone"),
     ("layer_cam", "heads"),
     ("hires_cam", "backbone"),
     ("hires_cam", "heads"),
-    ("reciprocam", "backbone"),
-    ("reciprocam", "heads"),
     ("class_map", "heads"),
+    ("class_probability", "heads"),
+    ("reciprocam", "backbone"),
 )
 PROBE = "d_rise"
-ON_FEW = (PROBE, "random", "class_probability, heads")  # maps that are measured on a few boxes
+ON_FEW = ("reciprocam, backbone", "class_probability, heads", PROBE, "random")  # maps that are measured on a few boxes
 COLUMNS = {
     "pointing_game": "pointing",
     "energy": "energy",
@@ -68,20 +71,23 @@ COLUMNS = {
 TITLES = {
     "all": "All boxes",
     "true_positive": "True positives",
+    "large": "True positives of 96 x 96 pixels of the photo or more",
     "mislocalised": "Mislocalised boxes",
     "false_positive": "False positives",
+    "few": "True positives on which all maps were measured",
 }
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A box that is measured: its photo, the row and class of the detector, and what it is."""
+    """A box that is measured: its photo, the row and class of the detector, what it is, and its area in the photo."""
 
     photo: str
     index: int
     label: int
     group: str
     others: int
+    area: float
 
     @property
     def name(self) -> str:
@@ -112,11 +118,6 @@ class Study:
         """The detector without a hook."""
         return Proposer.of(self.model)
 
-    @property
-    def sources(self) -> list[tuple[str, str]]:
-        """The methods and layers that there are."""
-        return [(method, cut) for method, cut in SOURCES if method in ROW_METHODS]
-
     def network(self, method: str, cut: str) -> Detector:
         """The detector with a hook, which is made once, or with the probe."""
         if (method, cut) in self._networks:
@@ -126,8 +127,7 @@ class Study:
         else:
             path = self.folder / f"{method}_{cut}.onnx"
             if not path.exists():
-                targets = "boxes:16" if ROW_METHODS[method].explains == "rows" else "all"
-                xai.insert(self.model, method=method, cut=cut, targets=targets).save(path)
+                xai.insert(self.model, method=method, cut=cut, targets=_targets(method)).save(path)
             network = xai.load(path)
         network.configure(preprocessing=YOLOX)
         return self._networks.setdefault((method, cut), network)
@@ -142,7 +142,7 @@ class Study:
                 explanation = network.explain(photo.path)
                 scene = scene_of(network, self.propose, explanation, Choices())
                 rows += [
-                    [name, target.index, target.id, match.group, len(match.others)]
+                    [name, target.index, target.id, match.group, len(match.others), round(_area(target.box))]
                     for target, match, _ in cases_of(explanation, scene, photo)
                 ]
             with written_whole(path) as temporary:
@@ -173,15 +173,16 @@ class Study:
                 return case
         raise SystemExit(f"{method} at {cut} does not explain {box.name}")
 
-    def class_map(self, box: Chosen, method: str, cut: str) -> np.ndarray:
-        """The map of a box's class, by a method that explains classes."""
-        return np.asarray(self.network(method, cut).explain(self.photos[box.photo].path, targets=[box.label]).maps[0])
+    def alone(self, box: Chosen, method: str, cut: str) -> np.ndarray:
+        """The map of a box's class, or of its row, by a method that does not explain the best boxes."""
+        targets: Any = [box.label] if _targets(method) == "all" else f"{box.index}:{box.label}"
+        return np.asarray(self.network(method, cut).explain(self.photos[box.photo].path, targets=targets).maps[0])
 
     def measure(self) -> None:
         """Measure every box with every map, and append a line for each."""
         boxes, done = self.boxes(), self.results()
         few = [box for box in boxes if box.group == "true_positive"][: self.options.few]
-        names = [f"{method}, {cut}" for method, cut in self.sources]
+        names = [f"{method}, {cut}" for method, cut in SOURCES if f"{method}, {cut}" not in ON_FEW]
         names += [name for name in BASELINES if name not in ON_FEW]
         turns = [(box, [*names, *ON_FEW]) for box in few] + [(box, names) for box in boxes if box not in few]
         with self.lines.open("a") as file, Progress() as bar:
@@ -196,33 +197,40 @@ class Study:
         """The box with each of the maps that are named."""
         if not names:
             return
-        first = self.case(box, *self.sources[0])
+        first = self.case(box, *SOURCES[0])
         rng = np.random.default_rng([SEED, box.index, box.label])
         for name in names:
             method, _, cut = name.partition(", ")
             if name in BASELINES:
                 yield name, replace(first, saliency=BASELINES[name](first, rng))
-            elif method in ROW_METHODS and ROW_METHODS[method].explains == "classes":
-                yield name, replace(first, saliency=self.class_map(box, method, cut))
+            elif method in ROW_METHODS and _targets(method) != BEST:
+                yield name, replace(first, saliency=self.alone(box, method, cut))
             else:
                 yield name, self.case(box, method, cut, first.scene)
 
     def tables(self) -> dict[str, str]:
         """The tables by name: what they were measured with, and a table for each group of boxes and for all."""
         results = self.results()
-        names = list(dict.fromkeys(name for _, name in results))
-        boxes = self.boxes()
-        rows: dict[str, dict[str, Any]] = {}
-        for name in names:
-            entries = [
-                {"group": box.group, "others": box.others, "metrics": {name: results[box.name, name]}}
+        maps = [*(f"{method}, {cut}" for method, cut in SOURCES), PROBE, *BASELINES]
+        on_all = [name for name in maps if name not in ON_FEW]
+
+        def rows_of(boxes: list[Chosen], names: list[str], group: str | None = None) -> list[dict[str, Any]]:
+            return [
+                {
+                    "group": group or box.group,
+                    "others": box.others,
+                    "metrics": {name: results[box.name, name] for name in names},
+                }
                 for box in boxes
-                if (box.name, name) in results
+                if all((box.name, name) in results for name in names)
             ]
-            for group, means in overall(entries).items():
-                rows.setdefault(group, {})[name] = means
-        of_groups = [_table(TITLES[group], rows[group]) for group in TITLES if group in rows]
-        return {"detector_conditions": self.conditions(), "detector_study": "\n\n".join(of_groups)}
+
+        large = [box for box in self.boxes() if box.area >= LARGE and box.group == "true_positive"]
+        parts = (rows_of(self.boxes(), on_all), rows_of(large, on_all, "large"), rows_of(self.boxes(), maps, "few"))
+        groups = {group: means for part in parts for group, means in overall(part).items()}
+        tables = [_table(title, groups[group]) for group, title in TITLES.items() if group in groups]
+        tables += [_differences(results, [name for name in maps if name != "gaussian"])]
+        return {"detector_conditions": self.conditions(), "detector_study": "\n\n".join(tables)}
 
     def conditions(self) -> str:
         """What the figures were measured with."""
@@ -240,7 +248,7 @@ class Study:
         for box in few:
             pictures = []
             photo = read_photo(self.photos[box.photo].path)
-            names = [*(f"{method}, {cut}" for method, cut in self.sources), "gaussian"]
+            names = [*(f"{method}, {cut}" for method, cut in SOURCES if method in METHODS_DRAWN), "gaussian"]
             for name, case in self.cases(box, names):
                 picture = drawn(photo, case.saliency, case.scene.view, OVERLAY)
                 pictures.append((marked(picture, [Mark(case.box, box.group, (255, 255, 255))]), name))
@@ -248,21 +256,49 @@ class Study:
         write_picture(self.options.work / "sheet.png", sheet(rows))
 
 
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _targets(method: str) -> str:
+    """What a hook explains: the best boxes, every class, or one row that it is told, where each row has its price."""
+    traits = ROW_METHODS[method]
+    return "all" if traits.explains == "classes" else "asked:1" if traits.masks else BEST
+
+
 @lru_cache(maxsize=32)
 def _explanation(network: Detector, path: str) -> DetectionExplanation:
     return network.explain(path)
 
 
-def _table(title: str, rows: dict[str, Any]) -> str:
+def _table(title: str, group: dict[str, Any]) -> str:
     """A table of one group: a line for each map."""
-    head = ["map", "boxes", *COLUMNS.values()]
-    lines = [f"**{title}**", "", "| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
-    for name, row in rows.items():
-        values = [row["metrics"][name][metric] for metric in COLUMNS]
-        cells = ["" if value is None else f"{value:.3f}" for value in values]
-        place = list(COLUMNS).index("object_discrimination")
-        cells[place] += f" ({row['n_others']})" if cells[place] else ""
-        lines.append("| " + " | ".join([name, str(row["n"]), *cells]) + " |")
+    head = ["map", *COLUMNS.values()]
+    counted = f"**{title}**: {group['n']}; in ODI, the {group['n_others']} of them whose class has other objects in the photo"
+    lines = [counted, "", "| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for name, metrics in group["metrics"].items():
+        cells = ["" if (value := metrics[metric]) is None else f"{value:.3f}" for metric in COLUMNS]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _differences(results: dict[tuple[str, str], dict[str, float | None]], names: list[str]) -> str:
+    """A table of how far each map is from the Gaussian, on the boxes that both have."""
+    columns = {name: title for name, title in COLUMNS.items() if "deletion" in name or "insertion" in name}
+    head = ["map", "boxes", *columns.values()]
+    lines = ["**Differences from the Gaussian on the same boxes, of any group**: the mean and its standard error", ""]
+    lines += ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for name in names:
+        pairs = [
+            (metrics, results[box, "gaussian"])
+            for (box, other), metrics in results.items()
+            if other == name and (box, "gaussian") in results
+        ]
+        cells = []
+        for metric in columns:
+            values = np.array([float(metrics[metric] or 0) - float(gaussian[metric] or 0) for metrics, gaussian in pairs])
+            cells.append(f"{values.mean():+.3f} ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}")
+        lines.append("| " + " | ".join([name, str(len(pairs)), *cells]) + " |")
     return "\n".join(lines)
 
 

@@ -152,3 +152,22 @@ def test_boxes_that_one_alone_sees(ovxai: Ovxai, hooked: Path, tmp_path: Path) -
     assert (result["boxes"], result["matched"]) == ([6, 2], 2)
     assert [len(side) for side in result["rows"][0]["alone"]] == [2, 0]
     assert (result["mean"]["in_first"], result["mean"]["in_second"]) == pytest.approx((1 / 3, 1))
+
+
+def test_detectors_without_a_hook_get_one_or_are_probed(ovxai: Ovxai) -> None:
+    onnx.save(decoding("xyxy"), "plain.onnx")
+    arguments = ("--input", "photos/a.png", "--metric", "energy")
+    hooked_in_memory = evaluated(ovxai, Path("plain.onnx"), *arguments, "--cut", "heads")
+    assert (hooked_in_memory["method"], hooked_in_memory["hook"]["targets"]) == ("layer_cam", "boxes:16")
+    probed = evaluated(ovxai, Path("plain.onnx"), *arguments, "--method", "d_rise", "--masks", 4)
+    assert list(probed["metrics"]["detected"]["metrics"]) == ["d_rise", "gaussian", "random"]
+    assert probed["boxes"] >= hooked_in_memory["boxes"] == 16
+    sanity = ("evaluate", "-m", "plain.onnx", *arguments, "--method", "d_rise", "--masks", 4, "--sanity")
+    assert "d_rise explains the boxes that there are; --sanity is for hooks" in ovxai(*sanity, status=2)
+
+
+def test_maps_of_classes_are_not_of_boxes(ovxai: Ovxai) -> None:
+    xai.insert(decoding("xyxy"), method="class_map", verify=False).save("classes.onnx")
+    assert "the model explains classes, and no boxes" in ovxai("evaluate", "-m", "classes.onnx", "-i", "photos", status=2)
+    said = ovxai("compare", "-m", "classes.onnx", "-m", "classes.onnx", "-i", "photos", "--json")
+    assert json.loads(said)["mean"]["prediction"] == 1
