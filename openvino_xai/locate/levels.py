@@ -155,7 +155,8 @@ def _ahead_of_lateral(graph: Graph, value: Value, placed: Placed) -> Value:
         return value
     operation = operation_of(node)
     adds = operation.pointwise and all(index in operation.addends for index in (0, 1)) and len(node.inputs) == 2
-    if not adds and not (operation.weights is not None and node.attributes.get("strides") and is_1x1(node)):
+    lays_out = operation.moves == "all"
+    if not adds and not lays_out and not (operation.weights is not None and node.attributes.get("strides") and is_1x1(node)):
         return value
     return _ahead_of_lateral(graph, inside[0], placed)
 
