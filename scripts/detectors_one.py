@@ -128,7 +128,9 @@ def moved_wrongly(detector: Detector, logits: Sequence[Value], value: Value) -> 
     for flat in rng.permutation(int(np.prod(shape)))[: 3 * ELEMENTS]:
         changed = run.arrays[value].copy()
         element = changed.reshape(len(changed), -1)[:, flat]
-        changed.reshape(len(changed), -1)[:, flat] = np.where(np.abs(element - 0.5) < 0.5, -1, 0.5)
+        among_all = changed.max() + 3  # of a softmax, less may leave a probability of 0 what it is
+        alone = np.where(np.abs(element - 0.5) < 0.5, -1, 0.5)
+        changed.reshape(len(changed), -1)[:, flat] = among_all if rows.of_classes.squash == "softmax" else alone
         after = run.scores(rows, {value: changed})
         moved = np.argwhere(np.abs(after - before) > MOVED * np.maximum(np.abs(before), 1e-3))
         if not len(moved):
