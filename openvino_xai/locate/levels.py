@@ -150,8 +150,8 @@ def _before_mixing(graph: Graph, heads: Sequence[Value], placed: Placed) -> list
 def _ahead_of_lateral(graph: Graph, value: Value, placed: Placed) -> Value:
     """What a linear layer of each cell by itself is made of: it belongs to what mixes levels, as in a feature pyramid."""
     node = value.producer
-    inside = [] if node is None else [operand for _, operand in node.operands if not graph.is_constant(operand)]
-    if node is None or len(inside) != 1 or inside[0] not in placed or placed[inside[0]].grid != placed[value].grid:
+    inside = [] if node is None else [operand for _, operand in node.operands if operand in placed]
+    if node is None or len(inside) != 1 or placed[inside[0]].grid != placed[value].grid:
         return value
     operation = operation_of(node)
     adds = operation.pointwise and all(index in operation.addends for index in (0, 1)) and len(node.inputs) == 2
