@@ -143,11 +143,11 @@ def _before_mixing(graph: Graph, heads: Sequence[Value], placed: Placed) -> list
             pending += data_operands(value.producer)
         else:
             cut.append(value)
-    cut = [_ahead_of_lateral(graph, value, placed) for value in dict.fromkeys(cut) if value in placed]
+    cut = [_ahead_of_lateral(value, placed) for value in dict.fromkeys(cut) if value in placed]
     return [value for value in cut if not _is_behind(graph, value, [v for v in cut if v is not value], placed)]
 
 
-def _ahead_of_lateral(graph: Graph, value: Value, placed: Placed) -> Value:
+def _ahead_of_lateral(value: Value, placed: Placed) -> Value:
     """What a linear layer of each cell by itself is made of: it belongs to what mixes levels, as in a feature pyramid."""
     node = value.producer
     inside = [] if node is None else [operand for _, operand in node.operands if operand in placed]
@@ -157,7 +157,7 @@ def _ahead_of_lateral(graph: Graph, value: Value, placed: Placed) -> Value:
     adds = operation.pointwise and all(index in operation.addends for index in (0, 1)) and len(node.inputs) == 2
     if not adds and not (operation.weights is not None and node.attributes.get("strides") and is_1x1(node)):
         return value
-    return _ahead_of_lateral(graph, inside[0], placed)
+    return _ahead_of_lateral(inside[0], placed)
 
 
 def _enlarges(placed: Placed, operands: Iterable[Value], outputs: Iterable[Value]) -> bool:
