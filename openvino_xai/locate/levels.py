@@ -143,22 +143,22 @@ def _before_mixing(graph: Graph, heads: Sequence[Value], placed: Placed) -> list
             pending += data_operands(value.producer)
         else:
             cut.append(value)
-    cut = [_ahead_of_lateral(graph, value, placed) for value in dict.fromkeys(cut) if value in placed]
+    cut = [_ahead_of_lateral(value, placed) for value in dict.fromkeys(cut) if value in placed]
     return [value for value in cut if not _is_behind(graph, value, [v for v in cut if v is not value], placed)]
 
 
-def _ahead_of_lateral(graph: Graph, value: Value, placed: Placed) -> Value:
+def _ahead_of_lateral(value: Value, placed: Placed) -> Value:
     """What a linear layer of each cell by itself is made of: it belongs to what mixes levels, as in a feature pyramid."""
     node = value.producer
-    inside = [] if node is None else [operand for _, operand in node.operands if not graph.is_constant(operand)]
-    if node is None or len(inside) != 1 or inside[0] not in placed or placed[inside[0]].grid != placed[value].grid:
+    inside = [] if node is None else [operand for _, operand in node.operands if operand in placed]
+    if node is None or len(inside) != 1 or placed[inside[0]].grid != placed[value].grid:
         return value
     operation = operation_of(node)
     adds = operation.pointwise and all(index in operation.addends for index in (0, 1)) and len(node.inputs) == 2
     lays_out = operation.moves == "all"
     if not adds and not lays_out and not (operation.weights is not None and node.attributes.get("strides") and is_1x1(node)):
         return value
-    return _ahead_of_lateral(graph, inside[0], placed)
+    return _ahead_of_lateral(inside[0], placed)
 
 
 def _enlarges(placed: Placed, operands: Iterable[Value], outputs: Iterable[Value]) -> bool:

@@ -21,8 +21,8 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import concrete, text
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.provenance.leaves import Leaf, begun, followed_leaves, laid_out, proposing, suppressed_scores
-from openvino_xai.locate.provenance.own import OwnRows, own_rows
 from openvino_xai.locate.provenance.probe import Probe
+from openvino_xai.locate.provenance.returned import OwnRows, own_rows
 
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
@@ -81,7 +81,7 @@ class Rows:
     factors: tuple[Factor, ...]
     background: int | None
     objectness: np.ndarray | None
-    own: OwnRows | None = None
+    returned: OwnRows | None = None
 
     @property
     def name(self) -> str:
@@ -111,8 +111,8 @@ class Rows:
     def within(self, values: Mapping[Value, Value]) -> Rows:
         """The same in a twin of the model."""
         read = {name: values[value] for name, value in self.read.items()}
-        own = None if self.own is None else self.own.within(values)
-        return replace(self, read=read, factors=tuple(factor.within(values) for factor in self.factors), own=own)
+        returned = None if self.returned is None else self.returned.within(values)
+        return replace(self, read=read, factors=tuple(factor.within(values) for factor in self.factors), returned=returned)
 
 
 def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | None = None) -> Rows:
@@ -164,16 +164,20 @@ def _possible(deployed: Deployed, placed: Mapping[Value, Place], outputs: Mappin
 def _scores_among(possible: Sequence[Rows]) -> Sequence[Rows]:
     """Of outputs that may all be scores, those that are: squashed ones, then not those of four numbers, then by their names.
 
-    Four squashed numbers of each row may be its box: where there is more, names decide.
+    Four squashed numbers of each row may be its box, and so may be what is called one: where there is more, names decide.
     """
     chosen = [rows for rows in possible if rows.of_classes.squash != "logit"] or possible
-    if len(chosen) < len(possible) and all(rows.classes == BOX for rows in chosen):
+    if len(chosen) < len(possible) and all(rows.classes == BOX or _named_boxes(rows) for rows in chosen):
         chosen = [rows for rows in possible if SCORES.search(rows.name) and not BOXES.search(rows.name)] or possible
     if len({rows.classes for rows in chosen}) > 1:
         chosen = [rows for rows in chosen if rows.classes != BOX] or chosen
     if len({rows.classes for rows in chosen}) > 1:
         chosen = [rows for rows in chosen if SCORES.search(rows.name)] or chosen
     return chosen
+
+
+def _named_boxes(rows: Rows) -> bool:
+    return bool(BOXES.search(rows.name)) and not SCORES.search(rows.name)
 
 
 def _mixed(graph: Graph, rows: Rows) -> str | None:
@@ -239,7 +243,7 @@ def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, outpu
                 rows = _Provenance.of(probe, here, read).rows(name, placed)
             else:
                 laid = _rows_in(probe, here, laid_out(read, probe.batch), name, placed)
-                rows = replace(laid.rows, own=own_rows(deployed.graph, probe, output, laid.probabilities))
+                rows = replace(laid.rows, returned=own_rows(deployed.graph, probe, output, laid.probabilities))
             possible.append(rows)
         except ModelError as error:
             errors.append(error)

@@ -81,8 +81,8 @@ def test_rows_are_those_ahead_of_a_suppression(dialect: str) -> None:
     scores = net.node("Sigmoid", joined(net, levels, CLASSES, lambda x: net.conv(x, CLASSES)))
     boxes = joined(net, levels, 4, lambda x: net.conv(x, 4))
     by_class = net.moved(scores, 0, 2, 1)
-    kept = net.node("NonMaxSuppression", boxes, by_class, net.weight([5]), net.weight(0.5))
-    net.node("GatherND", by_class, net.node("Slice", kept, *[net.weight([value]) for value in (0, 3, 1)]), name="scores")
+    picks = net.node("NonMaxSuppression", boxes, by_class, net.weight([5]), net.weight(0.5))
+    net.node("GatherND", by_class, net.node("Slice", picks, *[net.weight([value]) for value in (0, 3, 1)]), name="scores")
     hold(located(net.model({"scores": ()}), dialect), Truth(grids(net, levels)))
 
 

@@ -14,6 +14,7 @@ import openvino_xai as xai
 from openvino_xai.errors import InputError, PlanError
 
 ROWS = 4
+NAMES = [name for name in CASES if name != "end to end"]  # whose rows are those that the model returns
 SIGMA = 1.5  # cells, of the Gaussian that weighs neighbours
 
 
@@ -61,7 +62,7 @@ def expected(name: str, mask: str, kernel: str) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("mask", "kernel"), [("keep", "gaussian"), ("drop", "cell")])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_masks_of_image_cells_are_those_of_the_definition(name: str, mask: str, kernel: str, dialect: str) -> None:
     rows, labels = rows_of(name)
     model = in_dialect(tiny(name).model, dialect)
