@@ -84,7 +84,7 @@ def inserted(path: str, targets: str, cut: str) -> dict[str, Any]:
 
 
 def judged_rows(detector: Detector, truth: Mapping[str, Any]) -> str:
-    """`right`, `unchecked`, or what is wrong with the rows."""
+    """`right`, `unchecked`, `classes alone` where a client multiplies with an objectness, or what is wrong with the rows."""
     rows = detector.rows
     if not truth.get("logits"):
         return "unchecked"
@@ -95,13 +95,16 @@ def judged_rows(detector: Detector, truth: Mapping[str, Any]) -> str:
     if len(logits) < len(truth["logits"]):
         return "unchecked"
     objectness = [value for name in truth.get("objectness") or () if (value := named(detector.deployed, name)) is not None]
-    if objectness and len(rows.factors) == 1:
-        return "wrong: an objectness is left out"
     heads = {head.value for head in rows.heads}
     if not heads.isdisjoint(logits) and not heads <= {*logits, *objectness}:
         return "wrong: " + ", ".join(f"'{value.name}'" for value in heads - {*logits, *objectness}) + " hold no scores"
     reasons = [why for value in logits[:LEVELS] if (why := moved_wrongly(detector, logits, value)) is not None]
-    return f"wrong: {reasons[0]}" if reasons else "right"
+    if reasons:
+        return f"wrong: {reasons[0]}"
+    if objectness and len(rows.factors) == 1:
+        is_apart = rows.of_classes.squash == "logit"
+        return "classes alone: their objectness is an output of its own" if is_apart else "wrong: an objectness is left out"
+    return "right"
 
 
 def named(deployed: Deployed, name: str) -> Value | None:

@@ -17,7 +17,7 @@ from openvino_xai.boxes.decoding import FORMATS, Format, Grid
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
-from openvino_xai.graph.sizes import concrete
+from openvino_xai.graph.sizes import concrete, product
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.rows import Factor, Rows
@@ -67,7 +67,7 @@ def gathered(xp: Namespace, arrays: Sequence[Array], places: np.ndarray) -> Arra
     flat = []
     for array in arrays:
         batch, *sizes = array.shape
-        size = int(np.prod(concrete(sizes, "what holds boxes")))
+        size = product(sizes)
         flat.append(xp.astype(xp.reshape(array, (batch, size)), np.float32))
     return xp.take(flat[0] if len(flat) == 1 else xp.concat(flat, axis=1), places, axis=1)
 

@@ -17,7 +17,7 @@ from openvino_xai.locate.levels import level_sets, set_of
 from openvino_xai.locate.located import Where, counterparts, refuse_hooked
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.row_table import RowTable
-from openvino_xai.locate.rows import Rows, find_rows
+from openvino_xai.locate.rows import WAY_OUT, Rows, find_rows
 from openvino_xai.locate.scores import Scores
 
 
@@ -82,7 +82,7 @@ class Detector:
         if not all(isinstance(size, int) for size in place.grid):
             raise ModelError(
                 f"where rows lie depends on the image's height and width, which are open ('{image.name}' {text(image.shape)}): "
-                "give the model fixed ones",
+                f"give the model fixed ones, or {WAY_OUT}",
                 node=image.name,
             )
         placed = places(deployed.graph, image, place)

@@ -15,7 +15,7 @@ from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import at_one, product, text
 from openvino_xai.locate.layers import Candidate, CutValue, layer_name
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.rows import Rows
+from openvino_xai.locate.rows import WAY_OUT, Rows
 from openvino_xai.locate.separators import paths_through
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.table import data_operands, operation_of
@@ -82,7 +82,11 @@ def _inputs_of_heads(graph: Graph, image: Value, rows: Rows, placed: Placed) -> 
     by_grid: dict[object, set[Value]] = {}
     for head in rows.heads:
         if head.place is None:
-            raise LayerError(f"head '{layer_name(head.value)}' {text(head.value.shape)} has no cells", node=head.value.name)
+            raise LayerError(
+                f"its rows are queries without cells: head '{layer_name(head.value)}' {text(head.value.shape)} is no map; "
+                + WAY_OUT,
+                node=head.value.name,
+            )
         by_grid.setdefault(head.place.grid, {_weighed(head.value)})
         by_grid[head.place.grid].add(_weighed(head.value))
     for value in _last_weighed(graph, placed):
@@ -139,21 +143,21 @@ def _before_mixing(graph: Graph, heads: Sequence[Value], placed: Placed) -> list
             pending += data_operands(value.producer)
         else:
             cut.append(value)
-    cut = [_ahead_of_lateral(graph, value, placed) for value in dict.fromkeys(cut) if value in placed]
+    cut = [_ahead_of_lateral(value, placed) for value in dict.fromkeys(cut) if value in placed]
     return [value for value in cut if not _is_behind(graph, value, [v for v in cut if v is not value], placed)]
 
 
-def _ahead_of_lateral(graph: Graph, value: Value, placed: Placed) -> Value:
+def _ahead_of_lateral(value: Value, placed: Placed) -> Value:
     """What a linear layer of each cell by itself is made of: it belongs to what mixes levels, as in a feature pyramid."""
     node = value.producer
-    inside = [] if node is None else [operand for _, operand in node.operands if not graph.is_constant(operand)]
-    if node is None or len(inside) != 1 or inside[0] not in placed or placed[inside[0]].grid != placed[value].grid:
+    inside = [] if node is None else [operand for _, operand in node.operands if operand in placed]
+    if node is None or len(inside) != 1 or placed[inside[0]].grid != placed[value].grid:
         return value
     operation = operation_of(node)
     adds = operation.pointwise and all(index in operation.addends for index in (0, 1)) and len(node.inputs) == 2
     if not adds and not (operation.weights is not None and node.attributes.get("strides") and is_1x1(node)):
         return value
-    return _ahead_of_lateral(graph, inside[0], placed)
+    return _ahead_of_lateral(inside[0], placed)
 
 
 def _enlarges(placed: Placed, operands: Iterable[Value], outputs: Iterable[Value]) -> bool:

@@ -20,15 +20,16 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import concrete, text
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.provenance.leaves import Leaf, followed_leaves, laid_out, proposing, suppressed_scores
-from openvino_xai.locate.provenance.own import OwnRows, own_rows
+from openvino_xai.locate.provenance.leaves import Leaf, begun, followed_leaves, laid_out, proposing, suppressed_scores
 from openvino_xai.locate.provenance.probe import Probe
+from openvino_xai.locate.provenance.returned import OwnRows, own_rows
 
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
 SCORES = re.compile(r"class|score|conf|cls|prob|logit", re.IGNORECASE)  # what outputs with scores are called
 BOXES = re.compile(r"box|loc|reg|dist|offset", re.IGNORECASE)  # what outputs with boxes are called
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53}  # whole numbers that floats of so many bytes tell apart
+WAY_OUT = "explain --method d_rise explains boxes from a detector's predictions alone"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class Rows:
     factors: tuple[Factor, ...]
     background: int | None
     objectness: np.ndarray | None
-    own: OwnRows | None = None
+    returned: OwnRows | None = None
 
     @property
     def name(self) -> str:
@@ -110,8 +111,8 @@ class Rows:
     def within(self, values: Mapping[Value, Value]) -> Rows:
         """The same in a twin of the model."""
         read = {name: values[value] for name, value in self.read.items()}
-        own = None if self.own is None else self.own.within(values)
-        return replace(self, read=read, factors=tuple(factor.within(values) for factor in self.factors), own=own)
+        returned = None if self.returned is None else self.returned.within(values)
+        return replace(self, read=read, factors=tuple(factor.within(values) for factor in self.factors), returned=returned)
 
 
 def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | None = None) -> Rows:
@@ -128,14 +129,15 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
             )
     possible, reasons = _possible(deployed, placed, {key: graph.outputs[key] for key in names})
     if not possible and (scores := suppressed_scores(graph)) is not None:
-        possible, more = _possible(deployed, placed, {names[0]: scores})
+        possible, more = _possible(deployed, placed, {names[0]: laid_out(scores, Probe(deployed).batch)})
         reasons += [f"ahead of its suppression: {why}" for why in more]
     if not possible:
         if (node := proposing(graph)) is not None:
             raise ModelError(
-                f"its rows are regions that the model proposes itself ({node}): a detector of two stages", node=node.name
+                f"its rows are regions that the model proposes itself ({node}), a detector of two stages: {WAY_OUT}",
+                node=node.name,
             )
-        raise ModelError("no output holds scores of rows that a detector gives: " + "; ".join(reasons))
+        raise ModelError("no output holds scores of rows that a detector gives: " + "; ".join(reasons) + f"; {WAY_OUT}")
     chosen = possible if name is not None else _scores_among(possible)
     if len({(rows.classes, tuple(factor.squash for factor in rows.factors), rows.background) for rows in chosen}) > 1:
         several = ", ".join(f"'{rows.name}' ({rows.count} rows of {rows.classes})" for rows in chosen)
@@ -162,16 +164,20 @@ def _possible(deployed: Deployed, placed: Mapping[Value, Place], outputs: Mappin
 def _scores_among(possible: Sequence[Rows]) -> Sequence[Rows]:
     """Of outputs that may all be scores, those that are: squashed ones, then not those of four numbers, then by their names.
 
-    Four squashed numbers of each row may be its box: where there is more, names decide.
+    Four squashed numbers of each row may be its box, and so may be what is called one: where there is more, names decide.
     """
     chosen = [rows for rows in possible if rows.of_classes.squash != "logit"] or possible
-    if len(chosen) < len(possible) and all(rows.classes == BOX for rows in chosen):
+    if len(chosen) < len(possible) and all(rows.classes == BOX or _named_boxes(rows) for rows in chosen):
         chosen = [rows for rows in possible if SCORES.search(rows.name) and not BOXES.search(rows.name)] or possible
     if len({rows.classes for rows in chosen}) > 1:
         chosen = [rows for rows in chosen if rows.classes != BOX] or chosen
     if len({rows.classes for rows in chosen}) > 1:
         chosen = [rows for rows in chosen if SCORES.search(rows.name)] or chosen
     return chosen
+
+
+def _named_boxes(rows: Rows) -> bool:
+    return bool(BOXES.search(rows.name)) and not SCORES.search(rows.name)
 
 
 def _mixed(graph: Graph, rows: Rows) -> str | None:
@@ -231,13 +237,13 @@ def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, outpu
     probe = Probe(deployed)
     possible, errors = [], []
     for read in inner:
-        laid = read if read is output else laid_out(read, probe.batch)
+        here = [leaf for leaf in leaves if leaf.read is read]
         try:
-            provenance = _Provenance.of(probe, [leaf for leaf in leaves if leaf.read is read], laid)
-            rows = provenance.rows(name, placed)
-            if read is not output:
-                flat = provenance.probabilities.reshape(-1)[rows.places]
-                rows = replace(rows, own=own_rows(deployed.graph, probe, output, flat))
+            if read is output:
+                rows = _Provenance.of(probe, here, read).rows(name, placed)
+            else:
+                laid = _rows_in(probe, here, laid_out(read, probe.batch), name, placed)
+                rows = replace(laid.rows, returned=own_rows(deployed.graph, probe, output, laid.probabilities))
             possible.append(rows)
         except ModelError as error:
             errors.append(error)
@@ -246,6 +252,39 @@ def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, outpu
     if len({value for rows in possible for value in rows.read.values()}) > 1:
         raise ModelError("its rows are picked in several places: " + ", ".join(f"'{value.name}'" for value in inner))
     return possible[0]
+
+
+def _rows_in(probe: Probe, leaves: Sequence[Leaf], laid: Value, name: str, placed: Mapping[Value, Place]) -> _Laid:
+    """The rows in a value, or, if a background that comes last was cut off there, in what it was cut off.
+
+    The log-odds of a softmax are those among all classes. Raises ModelError.
+    """
+    try:
+        return _Laid.of(_Provenance.of(probe, leaves, laid), name, placed)
+    except ModelError:
+        full = begun(laid)
+        if full is laid:
+            raise
+        result = _Laid.of(_Provenance.of(probe, leaves, full), name, placed)
+        moved, element = probe.followed([full], laid)
+        class_of = np.full(result.rows.size, -1)
+        class_of[result.rows.places] = np.arange(result.rows.classes)
+        if (moved < 0).any() or set(class_of[element].tolist()) != set(range(result.rows.classes - 1)):
+            raise
+        return replace(result, rows=replace(result.rows, background=result.rows.classes - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Laid:
+    """Rows, and their probabilities [A, C] on an image."""
+
+    rows: Rows
+    probabilities: np.ndarray
+
+    @classmethod
+    def of(cls, provenance: _Provenance, name: str, placed: Mapping[Value, Place]) -> _Laid:
+        rows = provenance.rows(name, placed)
+        return cls(rows, provenance.probabilities.reshape(-1)[rows.places])
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,6 +382,7 @@ class _Provenance:
         if len(groups) == 1 and self._is_first_objectness(factors[0], axis, columns):
             factors = [self._factor(leaf[:, g], element[:, g], placed) for g in (classes[1:], classes[:1])]
             objectness, classes = flat[:, classes[0]], classes[1:]
+        self._hold_softmax(factors[0], leaf[:, classes])
         if self.objectness is not None:
             if len(factors) > 1:
                 raise ModelError("its scores are products of more than a class and an objectness")
@@ -352,6 +392,16 @@ class _Provenance:
         # beside an objectness, no class stands for none
         background = _background(probabilities) if factors[0].squash == "softmax" and len(factors) == 1 else None
         return Rows({name: self.read}, flat[:, classes], flat.size, tuple(factors), background, objectness)
+
+    def _hold_softmax(self, factor: Factor, leaf: np.ndarray) -> None:
+        """Hold a softmax to be among the classes that are scores. Raises ModelError."""
+        for index in np.unique(leaf):
+            squash = self.leaves[index].squash
+            shape = None if squash is None else squash.outputs[0].shape
+            if squash is not None and factor.squash == "softmax" and shape is not None:
+                size = shape[squash.attributes["axes"][0]]
+                if isinstance(size, int) and size != leaf.shape[1]:
+                    raise ModelError(f"its softmax is among {size} classes, and {leaf.shape[1]} of them are in it")
 
     def _class_axis(self, placed: Mapping[Value, Place]) -> tuple[int, list[int]]:
         """The axis, without the batch, along which the classes of one row lie, and which of its indices are scores."""

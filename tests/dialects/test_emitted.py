@@ -17,9 +17,10 @@ from openvino_xai.graph.model import Node
 # Newer versions of Softmax and TopK are brought back to these by transformations that all plugins share. The
 # rest of a hooked model is its own operations, which its plugin must have anyway.
 ELSEWHERE = set(
-    "Add Broadcast Concat Constant Convert ConvolutionBackpropData Divide Equal Erf Exp Gather GatherElements Greater "
-    "GroupConvolutionBackpropData MatMul Maximum Minimum Multiply NonZero ReduceMax ReduceMean ReduceMin ReduceSum Reshape "
-    "Round ScatterNDUpdate Select ShapeOf Sigmoid Softmax Sqrt Subtract Tanh TopK Transpose".split()
+    "Add Broadcast Concat Constant Convert Convolution ConvolutionBackpropData Divide Equal Erf Exp Gather "
+    "GatherElements Greater GroupConvolution GroupConvolutionBackpropData Log MatMul Maximum Minimum Multiply NonZero "
+    "ReduceMax ReduceMean ReduceMin ReduceSum Reshape Round ScatterNDUpdate Select ShapeOf Sigmoid Softmax Sqrt "
+    "Subtract Tanh TopK Transpose".split()
 )
 # one set of attributes that serves every word
 ATTRIBUTES = {

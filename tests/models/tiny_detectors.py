@@ -250,7 +250,7 @@ def fpn(net: Net, stages: Sequence[str], width: int = 6) -> list[str]:
 
 
 def added_fpn(net: Net, stages: Sequence[str], width: int = 6) -> list[str]:
-    """As `fpn`, where levels are added: l3, l4, l5 are the last values before that."""
+    """As `fpn`, where levels are added: l3, l4, l5 are made for that of c3, c4, c5, cell by cell."""
     lateral = [net.conv(stage, width, name=f"l{index}") for index, stage in enumerate(stages, start=3)]
     top, sums = lateral[-1], [lateral[-1]]
     for value in lateral[-2::-1]:
@@ -471,7 +471,7 @@ def map_of_one_level(net: Net, levels: Sequence[str], classes: int = CLASSES) ->
 
 # ---- cases -----------------------------------------------------------------------------------------------------------------
 
-FPN, ADDED, PLAIN = ("c3", "c4", "t5"), ("l3", "l4", "l5"), ("c3", "c4", "c5")
+FPN, PLAIN = ("c3", "c4", "t5"), ("c3", "c4", "c5")
 
 
 def _with(tiny: Tiny, cut: Sequence[str]) -> Tiny:
@@ -503,11 +503,11 @@ def _case(name: str, heads: Callable[..., Tiny], neck: Callable[..., list[str]] 
 
 _case("one convolution a level", one_convolution, fpn, FPN)
 _case("separate heads", separate_heads, pan, FPN)
-_case("columns first", columns_first, added_fpn, ADDED)
+_case("columns first", columns_first, added_fpn, PLAIN)
 _case("two outputs", two_outputs, fpn, FPN)
 _case("what networks are made of", columns_first, pan, FPN, odd_backbone)
 _case("priors with a background", priors, None, PLAIN)
-_case("priors with sigmoids", priors, added_fpn, ADDED, background=False)
+_case("priors with sigmoids", priors, added_fpn, PLAIN, background=False)
 _case("outputs by level", outputs_by_level, fpn, FPN)
 _case("one class", separate_heads, fpn, FPN, classes=1)
 _case("one class, one convolution", one_convolution, fpn, FPN, classes=1, anchors=1)

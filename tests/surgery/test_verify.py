@@ -86,12 +86,12 @@ def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
 
 def test_as_many_batches_as_it_takes_are_compared() -> None:
     from openvino_xai.dialects.open import open_model
-    from openvino_xai.surgery.verify.hook import _more_batches
+    from openvino_xai.surgery.verify.outputs import more_batches
 
     original = open_model(CASES["pool and linear"].build("B", 17))
 
     def batches(values: int, cost: float = 1.0) -> list[int]:
-        more = _more_batches(original, {"logits": np.zeros(values)}, cost)
+        more = more_batches(original, {"logits": np.zeros(values)}, cost)
         return [len(next(iter(inputs.values()))) for inputs in more]
 
     assert batches(10) == [1, 2] * 7 + [1]

@@ -161,3 +161,11 @@ def laid_out(read: Value, batch: int) -> Value:
             break
         read = node.operand(0)
     return read
+
+
+def begun(laid: Value) -> Value:
+    """What a value is moved from, as far back as that is a single value of images, rows and classes."""
+    full = laid
+    while (node := full.producer) is not None and operation_of(node).moves is not None and len(node.operand(0).shape or ()) > 2:
+        full = node.operand(0)
+    return full

@@ -74,7 +74,7 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
         "layer": ",".join(map(layer_name, location.cut)),
         "score": "logit",
         "scores": rows.name,
-        "rows": str(rows.count if rows.own is None else rows.own.count),
+        "rows": str(rows.count if rows.returned is None else rows.returned.count),
         "classes": str(rows.classes),
         "targets": str(decision.pick),
         "image": location.image.name,

@@ -19,7 +19,7 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels
-from openvino_xai.surgery.rows.own import anchors_of, best_own
+from openvino_xai.surgery.rows.returned import anchors_of, best_own
 from openvino_xai.surgery.rows.site import Masks, PlannedRowSite
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.masked import PROFILES, MaskGrid
@@ -73,7 +73,7 @@ def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> 
 
 def plan_raw(location: RowLocation, decision: RowDecision, count: int) -> Plan:
     """The plan that returns the maps of `count` of all rows, which inputs tell, as the method makes them."""
-    location = replace(location, rows=replace(location.rows, own=None))
+    location = replace(location, rows=replace(location.rows, returned=None))
     return plan_rows(location, replace(decision, pick=RowsAtRunTime(count), scale="none"))
 
 
@@ -115,13 +115,15 @@ def _picked(
         case RowsAtRunTime(count):
             index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
             inputs = {WANTED_INDEX: index, WANTED: label}
-            if (own := location.rows.own) is not None:
-                index = trace.take_along_axis(anchors_of(trace, own), index, axis=1)
+            if (returned := location.rows.returned) is not None:
+                index = trace.take_along_axis(anchors_of(trace, returned), index, axis=1)
             return _flat(trace, index, label), None, {}, inputs
         case TopBoxes(count) if location.boxes is not None:
-            if (own := location.rows.own) is not None:
+            if (returned := location.rows.returned) is not None:
                 decoded = location.boxes.decoded(trace, list(location.boxes.read.values()))
-                best, anchor = best_own(trace, own, (own.output, anchors_of(trace, own)), boxes=decoded, count=count)
+                best, anchor = best_own(
+                    trace, returned, (returned.output, anchors_of(trace, returned)), boxes=decoded, count=count
+                )
             else:
                 best = _selected_among_best(trace, location, count)
                 anchor = best.index

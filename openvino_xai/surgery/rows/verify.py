@@ -23,12 +23,12 @@ from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.locate.layers import is_quantised
-from openvino_xai.locate.provenance.own import OwnRows
+from openvino_xai.locate.provenance.returned import OwnRows
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels, Levels
-from openvino_xai.surgery.rows.own import anchors_in, best_own
 from openvino_xai.surgery.rows.plan import masks_of, plan_gradients, plan_raw, selected
+from openvino_xai.surgery.rows.returned import anchors_in, best_own
 from openvino_xai.surgery.verify.finite_differences import step_along
 from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, TOLERANCE, Verified
 from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
@@ -112,8 +112,8 @@ def _wanted(location: RowLocation, decision: RowDecision, batch: int) -> dict[st
     if not isinstance(decision.pick, RowsAtRunTime):
         return {}
     rng, rows, shape = np.random.default_rng(4), location.rows, (batch, decision.pick.count)
-    if rows.own is not None:
-        return {WANTED_INDEX: rng.integers(0, rows.own.count, shape), WANTED: rng.integers(0, rows.classes, shape)}
+    if rows.returned is not None:
+        return {WANTED_INDEX: rng.integers(0, rows.returned.count, shape), WANTED: rng.integers(0, rows.classes, shape)}
     levels = rng.integers(0, len(location.table.levels), shape)
     index = np.array([[rng.choice(np.flatnonzero(location.table.level == level)) for level in row] for row in levels])
     return {WANTED_INDEX: index.astype(np.int64), WANTED: rng.integers(0, rows.classes, shape).astype(np.int64)}
@@ -165,12 +165,12 @@ def _hold_selection(original: _Reference, inputs: Mapping[str, np.ndarray], new:
     values = original.compiled(original.model.probing(read=read, inputs={}))(inputs)
     arrays = {name: values[f"rows {name}"] for name in rows.read}
     numbers = {name: values[f"box {name}"] for name in boxes.read}
-    if rows.own is None:
+    if rows.returned is None:
         expected = selected(numpy_namespace(), original.location, arrays, numbers, count)
     else:
         decoded = boxes.decoded(numpy_namespace(), [numbers[name] for name in boxes.read])
-        returned = _returned(original, inputs, rows.own)
-        expected, _ = best_own(numpy_namespace(), rows.own, returned, boxes=decoded, count=count)
+        returned = _returned(original, inputs, rows.returned)
+        expected, _ = best_own(numpy_namespace(), rows.returned, returned, boxes=decoded, count=count)
     for name, array in ((SCORE, expected.scores), (BOX, expected.boxes), (CLASS, expected.classes), (INDEX, expected.index)):
         close = np.isclose(new[name], array, atol=1e-3 * max(1.0, float(np.abs(array).max())), rtol=1e-3)
         ties = np.abs(np.diff(expected.scores, axis=1, append=-1)) < TIES
@@ -180,19 +180,19 @@ def _hold_selection(original: _Reference, inputs: Mapping[str, np.ndarray], new:
             raise VerificationError(f"'{name}' is not what the model's own outputs say: the rows that are explained are others")
 
 
-def _returned(original: _Reference, inputs: Mapping[str, np.ndarray], own: OwnRows) -> tuple[np.ndarray, np.ndarray]:
+def _returned(original: _Reference, inputs: Mapping[str, np.ndarray], returned: OwnRows) -> tuple[np.ndarray, np.ndarray]:
     """The rows [B, N, n] that a model returns, and which of all rows [B, N] each is."""
-    names = {"ovxai_own": own.output, "ovxai_source": own.source}
+    names = {"ovxai_own": returned.output, "ovxai_source": returned.source}
     values = original.compiled(original.model.probing(read=names, inputs={}))(inputs)
-    return values["ovxai_own"], anchors_in(own, values["ovxai_source"], values["ovxai_own"])
+    return values["ovxai_own"], anchors_in(returned, values["ovxai_source"], values["ovxai_own"])
 
 
 def _among_all(original: _Reference, inputs: Mapping[str, np.ndarray], index: np.ndarray) -> np.ndarray:
     """[B, D]: which of all rows those are that a model returns at an index; -1 stays what it is."""
-    own = original.location.rows.own
-    if own is None:
+    returned = original.location.rows.returned
+    if returned is None:
         return index
-    _, anchors = _returned(original, inputs, own)
+    _, anchors = _returned(original, inputs, returned)
     return np.where(index < 0, -1, np.take_along_axis(anchors, np.maximum(index, 0), axis=1))
 
 

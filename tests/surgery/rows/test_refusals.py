@@ -34,7 +34,7 @@ def test_targets_that_are_none_of_a_detector(targets: Any) -> None:
     ("options", "message"),
     [
         ({"method": "grad_cam"}, "grad_cam is not for the rows of a detector: it weighs channels by their mean gradient"),
-        ({"method": "reciprocam"}, "'reciprocam' is not known of a detector: one of layer_cam, hires_cam"),
+        ({"method": "ablation_cam"}, "'ablation_cam' is not known of a detector: one of layer_cam, hires_cam, reciprocam"),
         ({"cut": "neck"}, "cut 'neck' is not known of a detector: one of backbone, heads"),
         ({"boxes": "xyz"}, "format 'xyz' of boxes is not known: one of xyxy,"),
         ({"scale": "big"}, "scale 'big' is not known"),

@@ -11,27 +11,27 @@ from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.locate.provenance.own import OwnRows
+from openvino_xai.locate.provenance.returned import OwnRows
 from openvino_xai.tail.walk import forward
 
 
-def anchors_of(trace: Trace, own: OwnRows) -> Value:
+def anchors_of(trace: Trace, returned: OwnRows) -> Value:
     """[B, N], i64: which of all A rows each row is that the model returns. Its picks are repeated with row numbers."""
 
     def copied(node: Node, operands: Mapping[int, Value]) -> Sequence[Value]:
         inputs = [operands.get(index, value) for index, value in enumerate(node.inputs)]
         return trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
 
-    shape = shape_of(own.source)
+    shape = shape_of(returned.source)
     assert isinstance(shape[1], int)
     numbers = trace.broadcast_to(np.arange(shape[1], dtype=np.float32).reshape(1, -1, 1), shape)
-    values = forward(own.nodes, {own.source: numbers}, copied)
-    return trace.astype(_column(trace, values[own.output], own.columns[0]), np.int64)
+    values = forward(returned.nodes, {returned.source: numbers}, copied)
+    return trace.astype(_column(trace, values[returned.output], returned.columns[0]), np.int64)
 
 
-def anchors_in(own: OwnRows, source: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def anchors_in(returned: OwnRows, source: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """[B, N]: the same of arrays, by what the rows hold of the `source`."""
-    picked = rows[:, :, list(own.columns)]
+    picked = rows[:, :, list(returned.columns)]
     nearest = [
         [np.abs(of_all - row).sum(axis=1).argmin() for row in image] for of_all, image in zip(source, picked, strict=True)
     ]
@@ -39,24 +39,24 @@ def anchors_in(own: OwnRows, source: np.ndarray, rows: np.ndarray) -> np.ndarray
 
 
 def best_own(
-    xp: Namespace, own: OwnRows, returned: tuple[Array, Array], *, boxes: Array, count: int
+    xp: Namespace, returned: OwnRows, content: tuple[Array, Array], *, boxes: Array, count: int
 ) -> tuple[Detections, Array]:
     """The `count` best of the rows that a model returns, and which of all rows each is, [B, D].
 
-    `returned` are those rows [B, N, n], and which of all each is, [B, N]; `boxes` [B, A, 4] are those of all. Raises PlanError
+    `content` is those rows [B, N, n], and which of all each is, [B, N]; `boxes` [B, A, 4] are those of all. Raises PlanError
     for more rows than there are.
     """
-    rows, anchors = returned
-    if count > own.count:
-        raise PlanError(f"the model returns {own.count} rows, and {count} are asked for", node=own.output.name)
+    rows, anchors = content
+    if count > returned.count:
+        raise PlanError(f"the model returns {returned.count} rows, and {count} are asked for", node=returned.output.name)
     batch = boxes.shape[0]
-    scores = _column(xp, rows, own.score)
+    scores = _column(xp, rows, returned.score)
     order = xp.top_k(scores, count, axis=1)
     best = xp.take_along_axis(scores, order, axis=1)
     anchor = xp.take_along_axis(anchors, order, axis=1)
     spread = xp.broadcast_to(xp.reshape(anchor, (batch, count, 1)), (batch, count, 4))
     there = xp.greater(best, np.float32(0))
-    labels = xp.astype(xp.take_along_axis(_column(xp, rows, own.label), order, axis=1), np.int64)
+    labels = xp.astype(xp.take_along_axis(_column(xp, rows, returned.label), order, axis=1), np.int64)
     detections = Detections(
         xp.where(there, order, np.int64(-1)),
         xp.where(there, labels, np.int64(-1)),

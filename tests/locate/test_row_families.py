@@ -1,0 +1,107 @@
+"""Rows are found behind what detectors of several families make of scores, and refused where they cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from locate.test_rows import hold, located
+from tiny import DIALECTS
+from tiny_detectors import CLASSES, Net, Truth, backbone, fpn, grids
+
+from openvino_xai.errors import LayerError, ModelError
+
+
+def network() -> tuple[Net, list[str]]:
+    net = Net(1)
+    return net, fpn(net, backbone(net))
+
+
+def rows_first(net: Net, x: str, channels: int) -> str:
+    """[B, cells, channels] of a map."""
+    _, height, width = net.shapes[x]
+    return net.moved(net.flat(x, channels, height * width), 0, 2, 1)
+
+
+def joined(net: Net, levels: list[str], channels: int, of_level: Callable[[str], str]) -> str:
+    """What `of_level` makes of each level, [B, A, channels]."""
+    return net.node("Concat", *[rows_first(net, of_level(x), channels) for x in levels], axis=1)
+
+
+def count(net: Net, levels: list[str]) -> int:
+    return sum(height * width for height, width in grids(net, levels))
+
+
+def centred(net: Net, x: str) -> str:
+    """Classes times a centerness, under a square root, as torchvision's FCOS."""
+    parts = [net.like(y, "Sigmoid", y) for y in (net.conv(x, CLASSES), net.conv(x, 1))]
+    return net.like(parts[0], "Sqrt", net.node("Mul", *parts))
+
+
+def scaled(net: Net, x: str) -> str:
+    """Classes of a convolution times a constant, as YOLOv7's implicit knowledge."""
+    y = net.conv(x, CLASSES)
+    factor = net.weight(np.array([0.5, 2.0, 1.5], np.float32).reshape(1, -1, 1, 1))
+    return net.like(y, "Sigmoid", net.node("Mul", y, factor))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("of_level", [centred, scaled])
+def test_scores_are_multiplied(of_level: Callable[[Net, str], str], dialect: str) -> None:
+    net, levels = network()
+    scores = joined(net, levels, CLASSES, lambda x: of_level(net, x))
+    net.node("Identity", scores, name="scores")
+    truth = Truth(grids(net, levels), objectness=(lambda anchor: 0) if of_level is centred else None)
+    hold(located(net.model({"scores": (count(net, levels), CLASSES)}), dialect), truth)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_softmax_is_among_all_classes_where_the_last_is_cut_off(dialect: str) -> None:
+    net, levels = network()
+    p = net.node("Softmax", joined(net, levels, CLASSES + 1, lambda x: net.conv(x, CLASSES + 1)), axis=2)
+    objects = net.node("Slice", p, *[net.weight([value]) for value in (0, CLASSES, 2)])
+    net.node("ReduceMax", objects, axes=[2], keepdims=0, name="scores")
+    detector = located(net.model({"scores": (count(net, levels),)}), dialect)
+    hold(detector, Truth(grids(net, levels), classes=CLASSES + 1, squash="softmax", background=CLASSES))
+
+
+def test_a_softmax_without_its_first_class_is_refused() -> None:
+    net, levels = network()
+    p = net.node("Softmax", joined(net, levels, CLASSES + 1, lambda x: net.conv(x, CLASSES + 1)), axis=2)
+    objects = net.node("Slice", p, *[net.weight([value]) for value in (1, CLASSES + 1, 2)])
+    net.node("ReduceMax", objects, axes=[2], keepdims=0, name="scores")
+    with pytest.raises(ModelError, match=f"its softmax is among {CLASSES + 1} classes, and {CLASSES} of them are in it"):
+        located(net.model({"scores": (count(net, levels),)}))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_rows_are_those_ahead_of_a_suppression(dialect: str) -> None:
+    net, levels = network()
+    scores = net.node("Sigmoid", joined(net, levels, CLASSES, lambda x: net.conv(x, CLASSES)))
+    boxes = joined(net, levels, 4, lambda x: net.conv(x, 4))
+    by_class = net.moved(scores, 0, 2, 1)
+    picks = net.node("NonMaxSuppression", boxes, by_class, net.weight([5]), net.weight(0.5))
+    net.node("GatherND", by_class, net.node("Slice", picks, *[net.weight([value]) for value in (0, 3, 1)]), name="scores")
+    hold(located(net.model({"scores": ()}), dialect), Truth(grids(net, levels)))
+
+
+def test_raw_maps_of_boxes_and_scores_together_are_refused() -> None:
+    net, levels = network()
+    for index, x in enumerate(levels):
+        net.node("Identity", net.conv(x, 5 + CLASSES), name=f"p{index}")
+    outputs = {f"p{i}": (5 + CLASSES, *grid) for i, grid in enumerate(grids(net, levels))}
+    with pytest.raises(ModelError, match="which are scores is not told"):
+        located(net.model(outputs))
+
+
+def test_queries_are_found_and_refused_by_name() -> None:
+    net, levels = network()
+    tokens = joined(net, levels, 6, lambda x: net.conv(x, 6))
+    mixed = net.node("MatMul", net.node("Softmax", net.random(1, 7, count(net, levels)), axis=2), tokens)
+    net.node("MatMul", mixed, net.random(6, CLASSES), name="logits")
+    net.node("Sigmoid", net.node("MatMul", mixed, net.random(6, 4)), name="pred_boxes")
+    detector = located(net.model({"pred_boxes": (7, 4), "logits": (7, CLASSES)}))
+    assert (detector.rows.name, detector.rows.count, detector.rows.classes) == ("logits", 7, CLASSES)
+    with pytest.raises(LayerError, match=r".*explain --method d_rise"):
+        detector.at("backbone")
