@@ -58,7 +58,7 @@ SOURCES = (  # methods with the layers that they explain at
     ("reciprocam", "backbone"),
 )
 PROBE = "d_rise"
-ON_FEW = ("reciprocam, backbone", "class_probability, heads", PROBE, "random")  # maps that are measured on a few boxes
+ON_FEW = ("class_probability, heads", PROBE, "random")  # maps that are measured on a few boxes
 COLUMNS = {
     "pointing_game": "pointing",
     "energy": "energy",

@@ -182,6 +182,8 @@ def _stages(network: Detector, request: Request, rows: list[dict[str, Any]]) -> 
     def load(variant: Model) -> Network:
         method, layer, scores = (record[key] for key in ("method", "layer", "scores"))
         hooked = insert(variant, method=method, layer=layer, scores=scores, targets=f"asked:{most}", verify=False)
+        if "boxes" in record:  # boxes of shuffled weights do not show their format
+            hooked.deployed.set_info(RECORD, {"boxes": record["boxes"]})
         return request.running.load(hooked.model, LayerOptions(), request.probing.settings())
 
     return stages_of(plain, load, targets, request.choices.seed)
