@@ -7,7 +7,6 @@ from dataclasses import replace
 from openvino_xai.contract import RECORD
 from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import NoneRefused, OutputsChanged, TooLarge
-from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, RowLocation
 from openvino_xai.locate.layers import layer_name
@@ -22,6 +21,9 @@ from openvino_xai.surgery.rows.plan import plan_rows
 from openvino_xai.surgery.rows.verify import verify_rows
 from openvino_xai.tail.rows.pick import TopBoxes
 from openvino_xai.version import __version__
+
+CHUNKS = 64  # of masks, at most: each is a copy of the nodes behind the layers
+AT_ONCE = 2**26  # bytes of a value under masks, of which there are many at a time
 
 
 def insert_rows(detector: Detector, decision: RowDecision, runtimes: tuple[Runtime, ...], max_memory: int) -> Hooked:
@@ -43,6 +45,9 @@ def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, ma
     twin = detector.deployed.twin()
     here = location.within(twin.graph)
     plan = plan_rows(here, decision)
+    while decision.traits.masks and decision.chunks < CHUNKS and plan.largest > min(max_memory, AT_ONCE):
+        decision = replace(decision, chunks=2 * decision.chunks)
+        plan = plan_rows(here, decision)
     layer = priced_set(here, plan)
     if layer.memory is not None and layer.memory > max_memory:
         raise TooLarge(
@@ -79,7 +84,7 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
         "targets": str(decision.pick),
         "image": location.image.name,
         "scale": decision.scale,
-        "grid": text(location.layer.cut[0].place.grid).strip("[]").replace(", ", "x"),
+        "grid": "x".join(map(str, layer.cells)),
         "cost": f"{layer.cost:.2f}",
         "memory": str(layer.memory),
     }

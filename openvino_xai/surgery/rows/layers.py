@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openvino_xai.contract import MAP
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.sizes import readable
 from openvino_xai.graph.trace import shape_of
@@ -39,7 +40,7 @@ def priced_set(location: RowLocation, plan: Plan | None, reason: str | None = No
     return Layer(
         location.layer.name,
         readable(shape_of(location.cut[0])),
-        readable(location.layer.cut[0].place.grid),
+        readable(location.layer.cut[0].place.grid if plan is None else shape_of(plan.outputs[MAP])[2:]),
         None if plan is None else 1 + plan.operations / plain,
         None if plan is None else plan.largest,
         reason,

@@ -58,7 +58,7 @@ def masks_of(location: RowLocation, decision: RowDecision) -> Masks | None:
     by_image = decision.cut == "backbone" or decision.grid is not None or len(location.cut) != len(location.table.levels)
     rows, columns = decision.grid or concrete(shape_of(location.cut[-1])[2:], f"layer '{location.cut[-1].name}'")
     grid = MaskGrid(rows, columns, PROFILES[decision.kernel]) if by_image else None
-    return Masks(grid, decision.mask == "drop")
+    return Masks(grid, decision.mask == "drop", decision.chunks)
 
 
 def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> Plan:

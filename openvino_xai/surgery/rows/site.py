@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,14 @@ from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, Picked, RowStream,
 
 @dataclass(frozen=True)
 class Masks:
-    """Masks that keep a cell, or `drop` one: of a `grid` of image cells; None for those of each level's own layer."""
+    """Masks that keep a cell, or `drop` one: of a `grid` of image cells; None for those of each level's own layer.
+
+    They are asked about in `chunks`, one after the other.
+    """
 
     grid: MaskGrid | None
     drop: bool
+    chunks: int = 1
 
 
 class PlannedRowSite(Levels):
@@ -84,8 +88,13 @@ class PlannedRowSite(Levels):
 
     def _of_image_cells(self, stream: RowStream, grid: MaskGrid) -> Value:
         """[B, D, rows, columns]: of masks of image cells, at all layers at once."""
-        rows = MaskedRows(stream, stream.windows, grid.count)
-        z = rows.log_odds(lambda patch: grid.weights(stream.cells, patch), drop=self._is_drop)
+        assert self._masks is not None
+        parts = []
+        for part in grid.parts(self._masks.chunks):
+            rows = MaskedRows(stream, stream.windows, part.count)
+            weights = partial(part.weights, stream.cells)
+            parts.append(rows.log_odds(weights, drop=self._is_drop))
+        z = self._trace.concat(parts, axis=1) if len(parts) > 1 else parts[0]
         if self._is_drop:
             z = self._trace.subtract(self._unmasked(stream), z)
         return self._trace.reshape(z, (self._picked.batch, self._picked.each, grid.rows, grid.columns))

@@ -28,12 +28,21 @@ FOLLOWED = "followed in windows"
 class MaskGrid:
     """Masks, one for each of `rows` x `columns` image cells: the product of what `profile` keeps along either axis.
 
-    `profile(masks, size)` is [masks, size], in [0, 1], of an axis of `size` items.
+    `profile(masks, size)` is [masks, size], in [0, 1], of an axis of `size` items. A part has the masks of some rows, from the
+    `first` of `total` on.
     """
 
     rows: int
     columns: int
     profile: Callable[[int, int], np.ndarray]
+    first: int = 0
+    total: int | None = None
+
+    def parts(self, chunks: int) -> list[MaskGrid]:
+        """The same masks in so many parts, row by row, or one of each row."""
+        ends = np.linspace(0, self.rows, min(chunks, self.rows) + 1).astype(int)
+        pairs = list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+        return [MaskGrid(stop - start, self.columns, self.profile, start, self.rows) for start, stop in pairs]
 
     @property
     def count(self) -> int:
@@ -43,7 +52,8 @@ class MaskGrid:
     def weights(self, cells: Cells, patch: Patch) -> Value:
         """[R, N, 1, h, w], f32: what each mask keeps of a row's window."""
         xp, (tall, wide) = cells.xp, patch.sides
-        down = cells.entries(_in_window(self.profile(self.rows, patch.rows.size), patch.rows), cells.row)
+        of_rows = self.profile(self.total or self.rows, patch.rows.size)[self.first : self.first + self.rows]
+        down = cells.entries(_in_window(of_rows, patch.rows), cells.row)
         across = cells.entries(_in_window(self.profile(self.columns, patch.columns.size), patch.columns), cells.column)
         by_row = xp.reshape(down, (cells.count, self.rows, 1, tall, 1))
         by_column = xp.reshape(across, (cells.count, 1, self.columns, 1, wide))
