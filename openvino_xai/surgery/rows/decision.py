@@ -30,7 +30,8 @@ class RowDecision:
     `boxes` is the format that a caller names. A `mask` keeps or drops image cells, weighed by a `kernel`, in a `grid` of rows
     and columns, None for those of the coarsest layer. At the heads it is of one cell of a level's own layer.
 
-    Masks are asked about in `chunks`. An `isolated` hook computes again what it needs of the model behind its layers. It is verified in `runtimes`.
+    Masks are asked about in `chunks`. An `isolated` hook computes again what it needs of the model behind its layers. It is
+    verified in `runtimes`.
     """
 
     method: str
