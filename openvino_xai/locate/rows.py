@@ -29,7 +29,7 @@ BOX = 4  # numbers of a box
 SCORES = re.compile(r"class|score|conf|cls|prob|logit", re.IGNORECASE)  # what outputs with scores are called
 BOXES = re.compile(r"box|loc|reg|dist|offset", re.IGNORECASE)  # what outputs with boxes are called
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53}  # whole numbers that floats of so many bytes tell apart
-WAY_OUT = "explain --method d_rise explains boxes from a detector's predictions alone"
+WAY_OUT = "the probe d_rise explains boxes from a detector's predictions alone"
 
 
 @dataclass(frozen=True, eq=False)

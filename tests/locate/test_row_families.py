@@ -103,5 +103,5 @@ def test_queries_are_found_and_refused_by_name() -> None:
     net.node("Sigmoid", net.node("MatMul", mixed, net.random(6, 4)), name="pred_boxes")
     detector = located(net.model({"pred_boxes": (7, 4), "logits": (7, CLASSES)}))
     assert (detector.rows.name, detector.rows.count, detector.rows.classes) == ("logits", 7, CLASSES)
-    with pytest.raises(LayerError, match="queries without cells: head 'logits'.*explain --method d_rise"):
+    with pytest.raises(LayerError, match="queries without cells: head 'logits'.*the probe d_rise"):
         detector.at("backbone")
