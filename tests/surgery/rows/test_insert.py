@@ -79,15 +79,14 @@ def run(hooked: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("cut", ["backbone", "heads"])
+@pytest.mark.parametrize(("cut", "dialect"), [("backbone", "onnx"), ("heads", "openvino")])
 @pytest.mark.parametrize("name", CASES)
 def test_maps_are_those_of_the_definition(name: str, cut: str, dialect: str) -> None:
     model = in_dialect(tiny(name).model, dialect)
     rows, labels = rows_of(name)
     inputs = {"image": images(name), "explain_index": rows, "explain_class": labels}
     for method in SLOW:
-        hooked = xai.insert(model, targets=f"asked:{ROWS}", cut=cut, method=method, scale="none")
+        hooked = xai.insert(model, targets=f"asked:{ROWS}", cut=cut, method=method, scale="none", verify=False)
         assert hooked.record["layer"] == ",".join(getattr(tiny(name).truth, cut))
         hold(run(hooked, inputs)["saliency_map"], expected(name, cut, method))
 
