@@ -11,7 +11,7 @@ from tiny import CLASSES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError
-from openvino_xai.runtime import network
+from openvino_xai.runtime import loading, network
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_a_dear_hook_runs_for_maps_alone_and_in_batches_that_fit(
     hooked = xai.insert(in_dialect(CASES[NAME].model("B"), dialect), method="fd_cam", layer="x", targets="asked")
     true = xai.load(hooked)
     monkeypatch.setattr(network, "MAX_MEMORY", room)
-    monkeypatch.setattr(network, "DEAR", 0.0)
+    monkeypatch.setattr(loading, "DEAR", 0.0)
     explainer, ran = xai.load(hooked), []
     real = explainer.running
     monkeypatch.setattr(explainer, "_running", lambda inputs: ran.append(len(inputs["image"])) or real(inputs))
