@@ -14,20 +14,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value, understood
-from openvino_xai.graph.sizes import Dim, Shape, Size, product
+from openvino_xai.graph.sizes import Shape, Size, product
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.locate.subaxis import FIRST, Span, follow, trace_back
+from openvino_xai.locate.subaxis import FIRST, Span, follow
 from openvino_xai.operations.axes import is_1x1
-from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.steps import NodeStep, spread
 from openvino_xai.tail.target import Columns, Selection, Target
 from openvino_xai.tail.walk import between, forward, refused, reverse
 
@@ -132,18 +131,10 @@ class Backward:
         if span is None or self.graph.is_constant(value):
             return value
         if (value, span) not in self._rows:
-            self._rows[value, span] = self._spread(self._again.get(value) or tapped(self.xp, value), span)
+            self._rows[value, span] = spread(
+                self.xp, self._again.get(value) or tapped(self.xp, value), span, self.items, self._selection.count
+            )
         return self._rows[value, span]
-
-    def _spread(self, value: Value, span: Span) -> Value:
-        """[..., B * K, ...] of [..., B, ...]: each image, once for each of its classes."""
-        shape, count = shape_of(value), self._selection.count
-        if count == 1 or span.length(shape) != self.items:
-            return value
-        ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
-        apart = self.xp.reshape(value, (*ahead, span.outer * self.items, 1, span.inner, *behind))
-        repeated = self.xp.broadcast_to(apart, (*ahead, span.outer * self.items, count, span.inner, *behind))
-        return self.xp.reshape(repeated, (*ahead, span.outer * self.items * count * span.inner, *behind))
 
     def as_rows(self, adjoint: Adjoint) -> Adjoint:
         """The adjoint with a row for each class of each image."""
@@ -244,60 +235,14 @@ def span_of_images(node: Node, operands: Mapping[int, Span]) -> list[Span]:
     return [span] * len(node.outputs)
 
 
-class _Step:
-    """A node on the way back, as rules see it."""
+class _Step(NodeStep):
+    """A node on the way back, whose adjoint may be by class."""
 
     def __init__(self, backward: Backward, node: Node, adjoint: Adjoint) -> None:
+        super().__init__(
+            backward, node, read=backward.read, shape=lambda value, span: backward.shape(value, span, adjoint.by_class)
+        )
         self._backward, self._by_class = backward, adjoint.by_class
-        self.xp, self.node = backward.xp, node
-        self._span = backward.spans[node.outputs[0]]
-
-    def operand(self, index: int) -> Value:
-        value = self.node.operand(index)
-        return self._backward.read(value, self._span_of(index))
-
-    def _span_of(self, index: int) -> Span | None:
-        """Where the images are in an operand; None where it has none."""
-        value = self.node.operand(index)
-        if value in self._backward.spans:
-            return self._backward.spans[value]
-        span = trace_back(self.node, index, self._span)
-        return span if span is not None and span.fits(shape_of(value)) else None
-
-    def output(self) -> Value:
-        return self._backward.read(self.node.outputs[0], self._span)
-
-    def operand_shape(self, index: int) -> Shape:
-        value, span = self.node.operand(index), self._span_of(index)
-        if span is None or self._backward.graph.is_constant(value) or span.length(shape_of(value)) != self._backward.batch:
-            return shape_of(value)
-        return self._backward.shape(value, span, self._by_class)
-
-    @cached_property
-    def _output_shape(self) -> Shape:
-        shape = self._backward.shape(self.node.outputs[0], self._span, self._by_class)
-        if operation_of(self.node).splits:  # the adjoints of its parts come side by side
-            return self.operand_shape(0)
-        return shape
-
-    def output_shape(self) -> Shape:
-        return self._output_shape
-
-    def constant(self, index: int) -> np.ndarray | None:
-        return self._backward.graph.constant(self.node.inputs[index])
-
-    def integers(self, index: int) -> list[int] | None:
-        return known_integers(self._backward.graph, self.node, index)
-
-    def number(self, size: Size) -> Any:
-        if isinstance(size, Dim):
-            return self.xp.astype(self.xp.size(size), np.float32)
-        return float(size)
-
-    def full(self, g: Value, axes: tuple[int, ...] | None = None) -> Value:
-        sizes = self.output_shape()
-        wanted = range(len(sizes)) if axes is None else axes
-        return self.xp.broadcast_to(g, tuple(sizes[a] if a in wanted else size for a, size in enumerate(shape_of(g))))
 
     def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
         """What a product of the seed and weights is: an item of the weights for each row; None if `g` is not the seed."""

@@ -49,10 +49,10 @@ def reverse(nodes: Sequence[Node], end: Mapping[Value, T], rule: ReverseRule[T],
     return reached
 
 
-def between(graph: Graph, start: Collection[Value], end: Value) -> list[Node]:
-    """The nodes that carry data from `start` to `end`, in the order of the graph.
+def between(graph: Graph, start: Collection[Value], *ends: Value) -> list[Node]:
+    """The nodes that carry data from `start` to any of the `ends`, in the order of the graph.
 
-    A node counts if its data depends on a start value and the end depends on its data. An operand that holds a shape, axes or
+    A node counts if its data depends on a start value and an end depends on its data. An operand that holds a shape, axes or
     counts carries no data. Nothing ahead of a start value counts.
     """
 
@@ -67,7 +67,7 @@ def between(graph: Graph, start: Collection[Value], end: Value) -> list[Node]:
         controls, on_path = operation_of(node).controls, any(node.outputs[index] in after for index in outputs)
         return ((index, True) for index, _ in node.operands if on_path and index not in controls)
 
-    leads = reverse(graph.nodes, {end: True}, needed, lambda first, second: first and second)
+    leads = reverse(graph.nodes, dict.fromkeys(ends, True), needed, lambda first, second: first and second)
     return [node for node in graph.nodes if any(value in leads and value in after for value in node.outputs)]
 
 

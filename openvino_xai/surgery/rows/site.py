@@ -18,7 +18,8 @@ from openvino_xai.surgery.rows.levels import Levels
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.masked import MaskedRows, MaskGrid
-from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, Picked, RowStream, between_all
+from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, Picked, RowStream
+from openvino_xai.tail.walk import between
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class PlannedRowSite(Levels):
     @cached_property
     def _streams(self) -> list[tuple[RowStream, dict[Value, PatchAdjoint]]]:
         """For each level of heads, the way back from it, and the gradients of the layers."""
-        location, heads = self._location, [head.value for head in self._location.rows.heads]
-        nodes = between_all(location.graph, set(location.cut), heads)
-        again = computed_again(self._trace, location.cut, nodes) if self._isolated else {}
+        location, again = self._location, {}
+        if self._isolated:
+            nodes = between(location.graph, location.cut, *(head.value for head in location.rows.heads))
+            again = computed_again(self._trace, location.cut, nodes)
         streams = [
             RowStream(location.graph, self._trace, location.table, level, self._picked, location.cut, location.placed, again)
             for level in location.table.levels

@@ -10,25 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value, understood
-from openvino_xai.graph.sizes import Dim, Shape, Size, concrete
+from openvino_xai.graph.sizes import Shape, Size, concrete
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.row_table import HeadTable, Level, RowTable
-from openvino_xai.locate.subaxis import FIRST, Span, trace_back
+from openvino_xai.locate.subaxis import FIRST, Span
 from openvino_xai.operations.axes import is_1x1
-from openvino_xai.operations.integers import known_integers
 from openvino_xai.operations.resizing import weights_along
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.reverse_mode import DIFFERENTIATED, span_of_images
 from openvino_xai.tail.rows.windows import Cells, Patch, Window
+from openvino_xai.tail.steps import NodeStep, spread
 from openvino_xai.tail.walk import between, forward, refused, reverse
 
 FAR = -1e30
@@ -76,10 +76,15 @@ class RowStream:
             for places in (table.row, table.column)
         )
         self.cells = Cells(xp, row, column, picked.batch, picked.each)
-        self.nodes = between_all(graph, set(cut), [head.value for head in level.heads])
+        self.nodes = between(graph, set(cut), *(head.value for head in level.heads))
         self.spans = forward(self.nodes, dict.fromkeys(self.cut, FIRST), span_of_images)
         self._read: dict[tuple[Value, Any], Value] = {}
         self.windows: Mapping[Value, PatchAdjoint] = {}  # of all values that were met on the way back
+
+    @property
+    def batch(self) -> Size:
+        """B."""
+        return self.picked.batch
 
     @property
     def heads(self) -> tuple[HeadTable, ...]:
@@ -133,7 +138,7 @@ class RowStream:
             by_cell = patch if patch is not None and self.by_cell(node) else None
             if patch is not None and by_cell is None:
                 adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self.full(node.outputs[0])), None)
-            step = _Step(self, node, by_cell)
+            step = NodeStep(self, node, read=partial(self.read, patch=by_cell), shape=partial(self._shape_at, patch=by_cell))
             for index in inside:
                 with understood(node):
                     share = rule(step, index, adjoint.value)
@@ -261,7 +266,11 @@ class RowStream:
 
     def shape(self, value: Value, patch: Patch | None) -> Shape:
         """The shape of a value for every row, in a window where there is one."""
-        shape = self.spans.get(value, FIRST).resized(shape_of(value), self.cells.count)
+        return self._shape_at(value, self.spans.get(value, FIRST), patch)
+
+    def _shape_at(self, value: Value, span: Span, patch: Patch | None) -> Shape:
+        """The same of a value with its images at a span."""
+        shape = span.resized(shape_of(value), self.cells.count)
         if patch is not None and self._grid(value) == (patch.rows.size, patch.columns.size):
             return (*shape[:2], *patch.sides)
         return shape
@@ -279,7 +288,9 @@ class RowStream:
         if key not in self._read:
             source = self._again.get(value) or tapped(self.xp, value)
             within = patch is not None and self._grid(value) == (patch.rows.size, patch.columns.size)
-            self._read[key] = self.cells.gathered(source, patch) if within and patch is not None else self._spread(source, span)
+            self._read[key] = (
+                self.cells.gathered(source, patch) if within and patch is not None else self._for_rows(source, span)
+            )
         return self._read[key]
 
     def as_operand(self, value: Value, patch: Patch, cells: Cells) -> Value:
@@ -309,16 +320,9 @@ class RowStream:
         spread = self.xp.broadcast_to(value, (self.picked.batch, *shape[1:]))
         return self.cells.gathered(spread, patch)
 
-    def _spread(self, value: Value, span: Span) -> Value:
+    def _for_rows(self, value: Value, span: Span) -> Value:
         """[..., R, ...] of [..., B, ...]: each image, once for each of its rows."""
-        shape, each = shape_of(value), self.picked.each
-        if each == 1 or span.length(shape) != self.picked.batch:
-            return value
-        ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
-        outer = span.outer * self.picked.batch
-        apart = self.xp.reshape(value, (*ahead, outer, 1, span.inner, *behind))
-        repeated = self.xp.broadcast_to(apart, (*ahead, outer, each, span.inner, *behind))
-        return self.xp.reshape(repeated, (*ahead, outer * each * span.inner, *behind))
+        return spread(self.xp, value, span, self.batch, self.picked.each)
 
     # ---- seeds ----
 
@@ -393,67 +397,7 @@ class RowStream:
         return xp.subtract(xp.astype(of_label, np.float32), others)
 
 
-class _Step:
-    """A node on the way back, as rules see it: in a window, or as a whole."""
-
-    def __init__(self, stream: RowStream, node: Node, patch: Patch | None) -> None:
-        self._stream, self._patch = stream, patch
-        self.xp, self.node = stream.xp, node
-        self._span = stream.spans[node.outputs[0]]
-
-    def _span_of(self, index: int) -> Span | None:
-        value = self.node.operand(index)
-        if value in self._stream.spans:
-            return self._stream.spans[value]
-        span = trace_back(self.node, index, self._span)
-        return span if span is not None and span.fits(shape_of(value)) else None
-
-    def operand(self, index: int) -> Value:
-        return self._stream.read(self.node.operand(index), self._span_of(index), self._patch)
-
-    def output(self) -> Value:
-        return self._stream.read(self.node.outputs[0], self._span, self._patch)
-
-    def operand_shape(self, index: int) -> Shape:
-        value, span = self.node.operand(index), self._span_of(index)
-        if span is None or self._stream.graph.is_constant(value) or span.length(shape_of(value)) != self._stream.picked.batch:
-            return shape_of(value)
-        return self._stream.shape(value, self._patch)
-
-    @cached_property
-    def _output_shape(self) -> Shape:
-        if operation_of(self.node).splits:  # the adjoints of its parts come side by side
-            return self.operand_shape(0)
-        return self._stream.shape(self.node.outputs[0], self._patch)
-
-    def output_shape(self) -> Shape:
-        return self._output_shape
-
-    def constant(self, index: int) -> np.ndarray | None:
-        return self._stream.graph.constant(self.node.inputs[index])
-
-    def integers(self, index: int) -> list[int] | None:
-        return known_integers(self._stream.graph, self.node, index)
-
-    def number(self, size: Size) -> Any:
-        return self.xp.astype(self.xp.size(size), np.float32) if isinstance(size, Dim) else float(size)
-
-    def full(self, g: Value, axes: tuple[int, ...] | None = None) -> Value:
-        sizes = self.output_shape()
-        wanted = range(len(sizes)) if axes is None else axes
-        return self.xp.broadcast_to(g, tuple(sizes[a] if a in wanted else size for a, size in enumerate(shape_of(g))))
-
-    def picked(self, weights: Value, axis: int, g: Value) -> Value | None:
-        return None
-
-
 def _is_depthwise(node: Node, channels: Size) -> bool:
     """Whether a convolution reads each channel by itself, cell by cell."""
     a = node.attributes
     return bool(a["groups"] == channels == shape_of(node.operand(0))[1] and set(a["strides"]) == {1})
-
-
-def between_all(graph: Graph, start: set[Value], ends: Sequence[Value]) -> list[Node]:
-    """The nodes that carry data from `start` to any of `ends`, in the order of the graph."""
-    path = {node for end in ends for node in between(graph, start, end)}
-    return [node for node in graph.nodes if node in path]
