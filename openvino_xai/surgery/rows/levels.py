@@ -9,6 +9,7 @@ import numpy as np
 
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.hooks import SCALES
 from openvino_xai.locate.row_table import HeadTable, Level, RowTable
 from openvino_xai.surgery.plan.enlargement import enlarging
 
@@ -46,6 +47,14 @@ def nearest(cells: int, pixels: int) -> np.ndarray:
     """[pixels, cells], f32: 1 at the cell that a pixel lies in."""
     inside = (np.arange(pixels) * 2 + 1) * cells // (2 * pixels)
     return np.asarray(inside[:, None] == np.arange(cells), np.float32)
+
+
+def scaled(xp: Namespace, maps: Array, scale: str) -> Array:
+    """[B, D, H, W]: maps, each on a scale of its own."""
+    batch, count, height, width = maps.shape
+    by_mask = xp.permute_dims(xp.reshape(maps, (batch, count, height * width)), (0, 2, 1))
+    laid = xp.permute_dims(SCALES[scale](xp, by_mask), (0, 2, 1))
+    return xp.reshape(laid, (batch, count, height, width))
 
 
 class ClassLevels(Levels):

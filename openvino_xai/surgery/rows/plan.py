@@ -14,11 +14,10 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks import SCALES
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
-from openvino_xai.surgery.rows.levels import ClassLevels
+from openvino_xai.surgery.rows.levels import ClassLevels, scaled
 from openvino_xai.surgery.rows.returned import anchors_of, best_own
 from openvino_xai.surgery.rows.site import Masks, PlannedRowSite
 from openvino_xai.tail.masked import tapped
@@ -41,12 +40,14 @@ def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
     trace = Trace()
     if isinstance(decision.pick, EveryClass):
         site_of_classes = ClassLevels(trace, location.table, lambda head: tapped(trace, head))
-        maps = _scaled(trace, decision.traits.hook(trace, site_of_classes), decision.scale, None)
+        maps = scaled(trace, decision.traits.hook(trace, site_of_classes), decision.scale)
         return Plan(location.graph, needed(trace.nodes, [maps]), {MAP: maps})
     picked, there, outputs, inputs = _picked(trace, location, decision)
     isolated = decision.isolated or decision.gate != "off"
     site = PlannedRowSite(trace, location, picked, isolated=isolated, masks=masks_of(location, decision))
-    maps = _scaled(trace, decision.traits.hook(trace, site), decision.scale, there)
+    maps = scaled(trace, decision.traits.hook(trace, site), decision.scale)
+    if there is not None:
+        maps = trace.where(trace.reshape(there, (*shape_of(there), 1, 1)), maps, np.zeros((), maps.dtype))
     outputs = {MAP: maps, **outputs}
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, inputs)
 
@@ -145,14 +146,3 @@ def _flat(trace: Trace, index: Value, label: Value) -> Picked:
     assert isinstance(each, int)
     rows = (batch * each,)
     return Picked(trace.reshape(index, rows), trace.reshape(label, rows), batch, each)
-
-
-def _scaled(trace: Trace, maps: Value, scale: str, there: Value | None) -> Value:
-    """[B, D, H, W]: maps on their scale, 0 for rows that are not there."""
-    batch, each, height, width = shape_of(maps)
-    by_mask = trace.permute_dims(trace.reshape(maps, (batch, each, height * width)), (0, 2, 1))
-    scaled = SCALES[scale](trace, by_mask)
-    laid = trace.reshape(trace.permute_dims(scaled, (0, 2, 1)), (batch, each, height, width))
-    if there is None:
-        return laid
-    return trace.where(trace.reshape(there, (batch, each, 1, 1)), laid, np.zeros((), laid.dtype))

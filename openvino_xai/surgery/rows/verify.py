@@ -7,31 +7,29 @@ Log-odds are those of the *original* model: the layers' features are put in, cha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from openvino_xai.contract import BOX, CLASS, GATE, GRADIENT, INDEX, MAP, SCORE, WANTED, WANTED_INDEX
-from openvino_xai.dialects.open import compile_for
-from openvino_xai.dialects.protocol import Deployed, Running, Runtime
+from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.dialects.random_inputs import random_inputs
-from openvino_xai.errors import ModelError, NoneRefused, VerificationError
+from openvino_xai.errors import VerificationError
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.graph.vocabulary import numpy_namespace
-from openvino_xai.hooks import SCALES
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.locate.layers import is_quantised
-from openvino_xai.locate.provenance.returned import OwnRows
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.rows.decision import RowDecision
-from openvino_xai.surgery.rows.levels import ClassLevels, Levels
+from openvino_xai.surgery.rows.levels import ClassLevels, Levels, scaled
 from openvino_xai.surgery.rows.plan import masks_of, plan_gradients, plan_raw, selected
 from openvino_xai.surgery.rows.returned import anchors_in, best_own
 from openvino_xai.surgery.verify.finite_differences import step_along
-from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, TOLERANCE, Verified
-from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
+from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, Verified
+from openvino_xai.surgery.verify.original import Original, worst
+from openvino_xai.surgery.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
 from openvino_xai.tail.rows.masked import MaskGrid
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes
 
@@ -46,27 +44,19 @@ def verify_rows(
     original: Deployed, hooked: Deployed, location: RowLocation, decision: RowDecision, *, cost: float = 1.0
 ) -> Verified:
     """Run both models on random batches, by each runtime that was decided on. Raises VerificationError."""
-    results = [_verify_in(_Reference(original, location, decision, name), hooked, cost) for name in decision.runtimes]
-    difference = float(np.max([result.difference for result in results]))
-    return replace(results[0], difference=difference, runtimes=decision.runtimes)
+    references = [
+        _Reference(model=original, runtime=runtime, location=location, decision=decision) for runtime in decision.runtimes
+    ]
+    results = [_verify_in(reference, hooked, cost) for reference in references]
+    return replace(results[0], difference=worst(result.difference for result in results), runtimes=decision.runtimes)
 
 
-@dataclass(frozen=True)
-class _Reference:
-    """The model without a hook, and what was decided of the hook."""
+@dataclass(frozen=True, kw_only=True)
+class _Reference(Original):
+    """The model without a hook, and what was decided of the hook at a location of it."""
 
-    model: Deployed
     location: RowLocation
     decision: RowDecision
-    runtime: Runtime
-
-    def compiled(self, model: Deployed) -> Running:
-        return compile_for(model, self.runtime)
-
-    def plain(self) -> Running:
-        """The model as its file has it."""
-        conversion = self.model.conversion
-        return self.compiled(self.model if conversion is None else conversion.original)
 
 
 def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
@@ -82,19 +72,20 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
         count = min(batch, len(next(iter(other.values()))))
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     if decision.gate != "off":
-        _hold_gates(running, inputs=inputs, extra=extra, plain=plain, new=new, runtime=runtime)
+        hold_gates(running, inputs={**inputs, **extra}, plain=plain, new=new, runtime=runtime)
     if not np.isfinite(new[MAP]).all():
         raise VerificationError("the maps hold values that are not finite")
     if isinstance(decision.pick, EveryClass):
         return Verified(len(new[MAP]), new[MAP][0].size, _held_classes(original, inputs, new[MAP]), (runtime,), inputs, new)
+    returned = _returned(original, inputs)
     if isinstance(decision.pick, TopBoxes):
-        _hold_selection(original, inputs, new, decision.pick.count)
+        _hold_selection(original, inputs, returned, new, count=decision.pick.count)
         index, label = new[INDEX], new[CLASS]
     else:
         index, label = extra[WANTED_INDEX], extra[WANTED]
     _hold_alone(running, inputs, extra, new)
-    hold = _hold_masked if decision.traits.masks else _hold_maps
-    difference = hold(original, inputs, new[MAP], _among_all(original, inputs, index), label)
+    checked = _Checked.of(new[MAP], index if returned is None else _among_all(index, returned[1]), label)
+    difference = (_hold_masked if decision.traits.masks else _hold_maps)(original, inputs, checked)
     tolerance = QUANTISED_TOLERANCE if is_quantised(original.model.graph) else TOLERANCE
     if np.float16 in {value.dtype for value in location.cut}:
         tolerance = max(tolerance, HALF_TOLERANCE)
@@ -119,32 +110,6 @@ def _wanted(location: RowLocation, decision: RowDecision, batch: int) -> dict[st
     return {WANTED_INDEX: index.astype(np.int64), WANTED: rng.integers(0, rows.classes, shape).astype(np.int64)}
 
 
-def _hold_gates(
-    running: Running,
-    *,
-    inputs: Mapping[str, np.ndarray],
-    extra: Mapping[str, np.ndarray],
-    plain: dict[str, np.ndarray],
-    new: dict[str, np.ndarray],
-    runtime: Runtime,
-) -> None:
-    """Hold maps of some images, and of none, to those of all."""
-    batch = len(new[MAP])
-    for gates in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
-        try:
-            outputs = running({**inputs, **extra, GATE: gates})
-        except ModelError as error:
-            if gates.any():
-                raise
-            raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
-        same_outputs(plain, outputs, runtime)
-        for name in (MAP, CLASS, INDEX, BOX, SCORE):
-            if name in outputs and outputs[name][~gates].any():
-                raise VerificationError(f"'{name}' is not 0 for an image that is not asked for")
-            if name in outputs and not np.allclose(outputs[name][gates], new[name][gates], atol=TOLERANCE, rtol=TOLERANCE):
-                raise VerificationError(f"'{name}' of an image changes when another is not asked for")
-
-
 def _hold_alone(
     running: Running, inputs: Mapping[str, np.ndarray], extra: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray]
 ) -> None:
@@ -157,19 +122,25 @@ def _hold_alone(
             raise VerificationError(f"'{name}' of an image depends on which images stand beside it")
 
 
-def _hold_selection(original: _Reference, inputs: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray], count: int) -> None:
+def _hold_selection(
+    original: _Reference,
+    inputs: Mapping[str, np.ndarray],
+    returned: tuple[np.ndarray, np.ndarray] | None,
+    new: Mapping[str, np.ndarray],
+    *,
+    count: int,
+) -> None:
     """Hold rows, classes, boxes and scores to what the original model's own outputs say. Raises VerificationError."""
     rows, boxes = original.location.rows, original.location.boxes
     assert boxes is not None
     read = {**{f"rows {name}": value for name, value in rows.read.items()}, **{f"box {n}": v for n, v in boxes.read.items()}}
-    values = original.compiled(original.model.probing(read=read, inputs={}))(inputs)
+    values = original.probing(read=read)(inputs)
     arrays = {name: values[f"rows {name}"] for name in rows.read}
     numbers = {name: values[f"box {name}"] for name in boxes.read}
-    if rows.returned is None:
+    if rows.returned is None or returned is None:
         expected = selected(numpy_namespace(), original.location, arrays, numbers, count)
     else:
         decoded = boxes.decoded(numpy_namespace(), [numbers[name] for name in boxes.read])
-        returned = _returned(original, inputs, rows.returned)
         expected, _ = best_own(numpy_namespace(), rows.returned, returned, boxes=decoded, count=count)
     for name, array in ((SCORE, expected.scores), (BOX, expected.boxes), (CLASS, expected.classes), (INDEX, expected.index)):
         close = np.isclose(new[name], array, atol=1e-3 * max(1.0, float(np.abs(array).max())), rtol=1e-3)
@@ -180,19 +151,17 @@ def _hold_selection(original: _Reference, inputs: Mapping[str, np.ndarray], new:
             raise VerificationError(f"'{name}' is not what the model's own outputs say: the rows that are explained are others")
 
 
-def _returned(original: _Reference, inputs: Mapping[str, np.ndarray], returned: OwnRows) -> tuple[np.ndarray, np.ndarray]:
-    """The rows [B, N, n] that a model returns, and which of all rows [B, N] each is."""
-    names = {"ovxai_own": returned.output, "ovxai_source": returned.source}
-    values = original.compiled(original.model.probing(read=names, inputs={}))(inputs)
+def _returned(original: _Reference, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+    """The rows [B, N, n] that a model picks itself, and which of all rows [B, N] each is; None where it returns all."""
+    returned = original.location.rows.returned
+    if returned is None:
+        return None
+    values = original.probing(read={"ovxai_own": returned.output, "ovxai_source": returned.source})(inputs)
     return values["ovxai_own"], anchors_in(returned, values["ovxai_source"], values["ovxai_own"])
 
 
-def _among_all(original: _Reference, inputs: Mapping[str, np.ndarray], index: np.ndarray) -> np.ndarray:
+def _among_all(index: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     """[B, D]: which of all rows those are that a model returns at an index; -1 stays what it is."""
-    returned = original.location.rows.returned
-    if returned is None:
-        return index
-    _, anchors = _returned(original, inputs, returned)
     return np.where(index < 0, -1, np.take_along_axis(anchors, np.maximum(index, 0), axis=1))
 
 
@@ -200,40 +169,62 @@ def _held_classes(original: _Reference, inputs: Mapping[str, np.ndarray], maps: 
     """Hold maps of classes to what the original model's heads say: the largest difference. Raises VerificationError."""
     decision, table, xp = original.decision, original.location.table, numpy_namespace()
     names = {head.value: f"ovxai_head_{i}" for i, head in enumerate(original.location.rows.heads)}
-    outputs = original.compiled(original.model.probing(read={name: v for v, name in names.items()}, inputs={}))(inputs)
+    outputs = original.probing(read={name: value for value, name in names.items()})(inputs)
     site = ClassLevels(xp, table, lambda head: outputs[names[head]])
-    expected = scaled(decision.traits.hook(xp, site), decision)
-    error = np.maximum(np.abs(maps.astype(np.float64) - expected).max(axis=(2, 3)) - (1 if decision.scale == "u8" else 0), 0)
-    difference = float((error / np.maximum(np.abs(expected).max(axis=(2, 3)), SMALLEST)).max())
+    difference = _off(maps, decision.traits.hook(xp, site), decision)
     if not difference <= CLASS_TOLERANCE:
         raise VerificationError(f"the maps of classes differ by {difference:.2g} from what the model's heads say")
     return difference
 
 
-def scaled(maps: np.ndarray, decision: RowDecision) -> np.ndarray:
-    """[B, D, H, W], f64: maps on the scale that was decided."""
-    by_mask = SCALES[decision.scale](numpy_namespace(), maps.reshape(*maps.shape[:2], -1).transpose(0, 2, 1))
-    return np.asarray(by_mask.transpose(0, 2, 1).reshape(maps.shape), np.float64)
+def _off(maps: np.ndarray, expected: np.ndarray, decision: RowDecision, there: np.ndarray | None = None) -> float:
+    """The largest difference of maps from those `expected`, once on their scale, as a share of each one's largest value.
+
+    Where rows are not `there`, [B, D], maps are 0, and no share is taken.
+    """
+    there = np.ones(maps.shape[:2], bool) if there is None else there
+    true = np.asarray(scaled(numpy_namespace(), expected, decision.scale), np.float64) * there[:, :, None, None]
+    error = np.maximum(np.abs(maps.astype(np.float64) - true).max(axis=(2, 3)) - (1 if decision.scale == "u8" else 0), 0)
+    return worst((error / np.maximum(np.abs(true).max(axis=(2, 3)), SMALLEST))[there])
 
 
-def _hold_maps(
-    original: _Reference, inputs: dict[str, np.ndarray], maps: np.ndarray, index: np.ndarray, label: np.ndarray
-) -> float:
+@dataclass(frozen=True)
+class _Checked:
+    """Some rows of each image with their maps [B, D, H, W]: `index` and `label` [B, D] of all rows, 0 for those not `there`."""
+
+    maps: np.ndarray
+    index: np.ndarray
+    label: np.ndarray
+    there: np.ndarray
+
+    @classmethod
+    def of(cls, maps: np.ndarray, index: np.ndarray, label: np.ndarray) -> _Checked:
+        """Of all that a hook explains, -1 for a row that is not there: the first, the last, and between."""
+        chosen = np.unique(np.linspace(0, index.shape[1] - 1, CHECKED).astype(int))
+        rows, labels = (np.maximum(ids[:, chosen], 0).astype(np.int64) for ids in (index, label))
+        return cls(maps[:, chosen], rows, labels, index[:, chosen] >= 0)
+
+    @property
+    def count(self) -> int:
+        """D."""
+        return int(self.index.shape[1])
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What asks for these rows."""
+        return {WANTED_INDEX: self.index, WANTED: self.label}
+
+
+def _hold_maps(original: _Reference, inputs: dict[str, np.ndarray], checked: _Checked) -> float:
     """Hold gradients to slopes, and maps to what their method makes of them: the largest difference, as a share of the map."""
     location, decision = original.location, original.decision
-    chosen = np.unique(np.linspace(0, index.shape[1] - 1, CHECKED).astype(int))
-    index, label, maps = index[:, chosen], label[:, chosen], maps[:, chosen]
-    there = index >= 0
-    index, label = np.maximum(index, 0), np.maximum(label, 0)
     grown = original.model.twin()
-    plan = plan_gradients(location.within(grown.graph), decision, len(chosen))
-    emit(plan, grown)
-    asked_for = {**inputs, WANTED_INDEX: index.astype(np.int64), WANTED: label.astype(np.int64)}
-    gradients = original.compiled(grown)(asked_for)
+    emit(plan_gradients(location.within(grown.graph), decision, checked.count), grown)
+    gradients = original.compiled(grown)({**inputs, **checked.inputs})
     slopes = [gradients[f"{GRADIENT} {i}"].astype(np.float64) for i in range(len(location.cut))]
-    tail = LogOdds(original, inputs, index, label)
+    tail = LogOdds(original, inputs, checked)
     flat = np.concatenate([slope.reshape(*slope.shape[:2], -1) for slope in slopes], axis=2)
-    for place in range(len(chosen)):
+    for place in range(checked.count):
         step_along(
             tail,
             tail.features,
@@ -243,42 +234,31 @@ def _hold_maps(
             where=f"layers '{location.layer.name}'",
             quantised=is_quantised(original.model.graph),
         )
-    site = ArrayRowSite(tail.arrays, slopes)
-    true = decision.traits.hook(numpy_namespace(), site)
-    expected = scaled(true, decision) * there[:, :, None, None]
-    error = np.maximum(np.abs(maps - expected).max(axis=(2, 3)) - (1 if decision.scale == "u8" else 0), 0)
-    return float((error / np.maximum(np.abs(expected).max(axis=(2, 3)), SMALLEST))[there].max(initial=0))
+    true = decision.traits.hook(numpy_namespace(), ArrayRowSite(tail.arrays, slopes))
+    return _off(checked.maps, true, decision, checked.there)
 
 
-def _hold_masked(
-    original: _Reference, inputs: dict[str, np.ndarray], maps: np.ndarray, index: np.ndarray, label: np.ndarray
-) -> float:
+def _hold_masked(original: _Reference, inputs: dict[str, np.ndarray], checked: _Checked) -> float:
     """Hold maps of masks to the original heads for masked layers: the largest difference, as a share of the log-odds."""
     location, decision = original.location, original.decision
-    chosen = np.unique(np.linspace(0, index.shape[1] - 1, CHECKED).astype(int))
-    index, label, maps = index[:, chosen], label[:, chosen], maps[:, chosen]
-    there = index >= 0
-    index, label = np.maximum(index, 0), np.maximum(label, 0)
     grown = original.model.twin()
-    emit(plan_raw(location.within(grown.graph), decision, len(chosen)), grown)
-    raw = original.compiled(grown)({**inputs, WANTED_INDEX: index.astype(np.int64), WANTED: label.astype(np.int64)})[MAP]
-    expected = scaled(raw, decision) * there[:, :, None, None]
-    off = np.maximum(np.abs(maps - expected).max(axis=(2, 3)) - (1 if decision.scale == "u8" else 0), 0)
-    difference = float((off / np.maximum(np.abs(expected).max(axis=(2, 3)), SMALLEST))[there].max(initial=0))
-    tail, masks = LogOdds(original, inputs, index, label), masks_of(location, decision)
+    emit(plan_raw(location.within(grown.graph), decision, checked.count), grown)
+    raw = original.compiled(grown)({**inputs, **checked.inputs})[MAP]
+    tail, masks = LogOdds(original, inputs, checked), masks_of(location, decision)
     assert masks is not None
+    differences = [_off(checked.maps, raw, decision, checked.there)]
     plain = tail.at(tail.arrays)
     scale = np.maximum(np.abs(plain), 1.0)
     rng, (height, width) = np.random.default_rng(5), raw.shape[2:]
-    for image, place in np.argwhere(there):
+    for image, place in np.argwhere(checked.there):
         top = np.unravel_index(raw[image, place].argmax(), (height, width))
         for h, w in [top, *zip(rng.integers(0, height, MASKS), rng.integers(0, width, MASKS), strict=True)]:
-            weights = _weights(original, masks.grid, (int(h), int(w)), (height, width), int(index[image, place]))
+            weights = _weights(original, masks.grid, (int(h), int(w)), (height, width), int(checked.index[image, place]))
             pairs = list(zip(tail.arrays, weights, strict=True))
             z = tail.at([(x * (1 - m if masks.drop else m)).astype(x.dtype) for x, m in pairs])[image, place]
             z = plain[image, place] - z if masks.drop else z
-            difference = max(difference, float(abs(raw[image, place, h, w] - z) / scale[image, place]))
-    return difference
+            differences.append(abs(float(raw[image, place, h, w] - z)) / scale[image, place])
+    return worst(differences)
 
 
 def _weights(
@@ -309,10 +289,10 @@ def _weights(
 class LogOdds:
     """The log-odds of D rows of each image as a function of the layers' features, by the original model's own nodes."""
 
-    def __init__(self, original: _Reference, inputs: dict[str, np.ndarray], index: np.ndarray, label: np.ndarray) -> None:
-        self._rows, self._index, self._label, self._inputs = original.location.rows, index, label, inputs
+    def __init__(self, original: _Reference, inputs: dict[str, np.ndarray], checked: _Checked) -> None:
+        self._rows, self._checked, self._inputs = original.location.rows, checked, inputs
         cut = {f"ovxai_cut_{i}": value for i, value in enumerate(original.location.cut)}
-        outputs = original.compiled(original.model.probing(read=cut, inputs={}))(inputs)
+        outputs = original.probing(read=cut)(inputs)
         self.arrays = [outputs[name] for name in cut]
         self._names, self._shapes = list(cut), [array.shape for array in self.arrays]
         heads = {
@@ -320,7 +300,7 @@ class LogOdds:
             for f, factor in enumerate(self._rows.factors)
             for i, head in enumerate(factor.heads)
         }
-        self._tail = original.compiled(original.model.probing(read=heads, inputs=cut))
+        self._tail = original.probing(read=heads, inputs=cut)
 
     @property
     def features(self) -> np.ndarray:
@@ -341,17 +321,13 @@ class LogOdds:
         return self._of(dict(zip(self._names, arrays, strict=True)))
 
     def _of(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        heads = self._tail({**self._inputs, **values})
-        return self.of_heads(lambda f, i: heads[f"ovxai_head_{f}_{i}"])
-
-    def of_heads(self, head_at: Callable[[int, int], np.ndarray]) -> np.ndarray:
         """[B, D]: the sum over factors of the log-odds of each row's score."""
-        total = np.zeros(self._index.shape)
+        heads, checked = self._tail({**self._inputs, **values}), self._checked
+        total = np.zeros(checked.index.shape)
         for f, factor in enumerate(self._rows.factors):
-            for (image, place), row in np.ndenumerate(self._index):
-                head = head_at(f, int(factor.level[row]))[image].reshape(-1).astype(np.float64)
-                logits = head[factor.element[row]]
-                total[image, place] += log_odds(logits, int(self._label[image, place]), factor.squash)
+            for (image, place), row in np.ndenumerate(checked.index):
+                head = heads[f"ovxai_head_{f}_{factor.level[row]}"][image].reshape(-1).astype(np.float64)
+                total[image, place] += log_odds(head[factor.element[row]], int(checked.label[image, place]), factor.squash)
         return total
 
 
@@ -364,20 +340,14 @@ def log_odds(logits: np.ndarray, label: int, squash: str) -> float:
     return float(logits[label] - most - np.log(np.exp(others - most).sum()))
 
 
-@dataclass(frozen=True)
 class ArrayRowSite(Levels):
     """The `RowSite` of arrays: features [B, C, H, W] and gradients [B, D, C, H, W] of each layer."""
 
-    features: Sequence[np.ndarray]
-    slopes: Sequence[np.ndarray]
-    xp: Any = field(default_factory=numpy_namespace)
-
-    @property
-    def grids(self) -> list[tuple[int, int]]:  # type: ignore[override]
-        """(H, W) of each layer."""
-        return [(array.shape[2], array.shape[3]) for array in self.features]
+    def __init__(self, features: Sequence[np.ndarray], slopes: Sequence[np.ndarray]) -> None:
+        super().__init__(numpy_namespace(), [(array.shape[2], array.shape[3]) for array in features])
+        self._features, self._slopes = features, slopes
 
     def products(self, weigh: Callable[[Any, np.ndarray], np.ndarray]) -> list[np.ndarray]:
         """L of [B, D, H, W]."""
-        pairs = zip(self.features, self.slopes, strict=True)
+        pairs = zip(self._features, self._slopes, strict=True)
         return [(array[:, None].astype(np.float64) * weigh(self.xp, slope)).sum(axis=2) for array, slope in pairs]

@@ -13,24 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, FEATURES, GATE, MAP, Scale
+from openvino_xai.contract import FEATURES, GATE, MAP, Scale
 from openvino_xai.dialects.open import compile_for, open_model
-from openvino_xai.dialects.protocol import Deployed, Running, Runtime
+from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
-from openvino_xai.errors import ModelError, NoneRefused, VerificationError
+from openvino_xai.errors import VerificationError
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.locate.located import Location
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.verify.ingredients import hold_parts
-from openvino_xai.surgery.verify.masks import CUT, END, Definition, Reference, by_cell, worst
-from openvino_xai.surgery.verify.outputs import more_batches, same_outputs
+from openvino_xai.surgery.verify.masks import CUT, END, Definition, Reference, by_cell
+from openvino_xai.surgery.verify.original import worst
+from openvino_xai.surgery.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
 from openvino_xai.tail.tasks.regions import RegionTarget
 
 MAPS = 3  # maps of an image that are held to the definition
 CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
 SMALLEST = 1e-30  # a score below this is none: f32 has no smaller normal numbers to hold it
-# Scores of the same rows differ between kernels by rounding; 3e-7 of the largest was seen on real f32 models.
-TOLERANCE = 1e-4
 # f16 has 10 bits after the first: a score and what it is a sum of are rounded by 2^-11 again and again.
 HALF_TOLERANCE = 16 * 2.0**-11
 # int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255.
@@ -68,7 +67,9 @@ def verify_hook(
     to see a bit that changes now and then, and of fewer where the hooked model's `cost`, in plain models, is high. Raises
     VerificationError.
     """
-    references = [Reference(original, location, decision, runtime) for runtime in decision.runtimes]
+    references = [
+        Reference(model=original, runtime=runtime, location=location, decision=decision) for runtime in decision.runtimes
+    ]
     results = [_verify_in(reference, hooked, cost) for reference in references]
     difference = worst(result.difference for result in results)
     return replace(results[0], difference=difference, runtimes=decision.runtimes)
@@ -92,7 +93,7 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     new = running({**inputs, **extra})
     same_outputs(plain, new, runtime)
     if decision.gate != "off":
-        _gates(running, inputs=inputs, plain=plain, new=new, batch=batch, runtime=runtime)
+        hold_gates(running, inputs={**inputs, **extra}, plain=plain, new=new, runtime=runtime)
     for other in more_batches(original.model, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
@@ -145,33 +146,6 @@ def _hold_features(original: Reference, inputs: dict[str, np.ndarray], vectors: 
 
 def _gate(decision: Decision, gates: np.ndarray) -> dict[str, np.ndarray]:
     return {GATE: gates} if decision.gate != "off" else {}
-
-
-def _gates(
-    running: Running,
-    *,
-    inputs: Mapping[str, np.ndarray],
-    plain: dict[str, np.ndarray],
-    new: dict[str, np.ndarray],
-    batch: int,
-    runtime: Runtime,
-) -> None:
-    """Hold maps of some images, and of none, to those of all; the original outputs do not change by a bit either way."""
-    for gates in (np.arange(batch) % 2 == 1, np.zeros(batch, bool)):
-        try:
-            outputs = running({**inputs, GATE: gates})
-        except ModelError as error:
-            if gates.any():
-                raise
-            raise NoneRefused(f"the runtime cannot explain no image at all: {error}") from error
-        same_outputs(plain, outputs, runtime)
-        for name in (MAP, CLASS, FEATURES):
-            if name not in outputs:
-                continue
-            if outputs[name][~gates].any():
-                raise VerificationError(f"'{name}' is not 0 for an image that is not asked for")
-            if not np.allclose(outputs[name][gates].astype(np.float64), new[name][gates], atol=TOLERANCE, rtol=TOLERANCE):
-                raise VerificationError(f"'{name}' of an image changes when another is not asked for")
 
 
 def verify_file(path: Path, verified: Verified) -> None:

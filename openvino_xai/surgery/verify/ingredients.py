@@ -20,7 +20,8 @@ from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
-from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell, worst
+from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell
+from openvino_xai.surgery.verify.original import worst
 from openvino_xai.surgery.verify.parts import answers_of, plan_parts
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too

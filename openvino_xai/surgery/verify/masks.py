@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from openvino_xai.dialects.open import compile_for
-from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.errors import VerificationError
-from openvino_xai.graph.model import Value
 from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
 from openvino_xai.surgery.decision import Decision
+from openvino_xai.surgery.verify.original import Original
 from openvino_xai.tail.target import Target
 
 SAME = 1e-3  # of what a method asks may differ by rounding, as where channels are equally alike
 CUT, END = "ovxai_cut", "ovxai_end"  # names of values that are read out or put in while verifying
 
 
-@dataclass(frozen=True)
-class Reference:
-    """The model without a hook, what was decided of the hook at a location of it, and the runtime that is asked.
+@dataclass(frozen=True, kw_only=True)
+class Reference(Original):
+    """The model without a hook, and what was decided of the hook at a location of it.
 
     `beside` is what the hook is given beside the image, and what the model returns, by the names of inputs and outputs.
     """
 
-    model: Deployed
     location: Location
     decision: Decision
-    runtime: Runtime
     beside: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -47,19 +42,6 @@ class Reference:
     def target(self) -> Target:
         """What is explained there."""
         return self.decision.target(self.location.scores)
-
-    def probing(self, *, read: Mapping[str, Value], inputs: Mapping[str, Value] = MappingProxyType({})) -> Running:
-        """The model with the values `read` as more outputs, and some of its values as `inputs`, ready to run."""
-        return self.compiled(self.model.probing(read=read, inputs=inputs))
-
-    def plain(self) -> Running:
-        """The model as its file has it, ready to run: in the older version of its format, where it was converted."""
-        conversion = self.model.conversion
-        return self.compiled(self.model if conversion is None else conversion.original)
-
-    def compiled(self, model: Deployed) -> Running:
-        """A twin of the model, ready to run."""
-        return compile_for(model, self.runtime)
 
 
 @dataclass(frozen=True)
@@ -103,11 +85,6 @@ class ArraySite:
         if expected.shape != argument.shape or np.mean(~(np.abs(expected - argument) <= SAME)) > SAME:  # NaN differs
             raise VerificationError("what the method asks the model is not what it is defined to ask")
         return results[0] if len(results) == 1 else tuple(results)
-
-
-def worst(differences: Iterable[float]) -> float:
-    """The largest of differences, 0 of none; NaN where one of them is: Python's `max` would leave it out."""
-    return float(np.max([0.0, *differences]))
 
 
 def by_cell(features: np.ndarray, place: Place) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 from row_mutations import MUTATIONS
 from tiny import DIALECTS, in_dialect
@@ -10,6 +13,7 @@ from tiny_detectors import CASES
 import openvino_xai as xai
 from openvino_xai.errors import VerificationError
 from openvino_xai.surgery.rows import plan as row_plan
+from openvino_xai.surgery.rows.verify import LogOdds
 
 pytestmark = pytest.mark.slow
 
@@ -31,3 +35,17 @@ def test_maps_of_other_rows_are_refused(dialect: str, monkeypatch: pytest.Monkey
     model = in_dialect(CASES["two outputs"]("B").model, dialect)
     with pytest.raises(VerificationError):
         xai.insert(model, targets="boxes:4")
+
+
+def test_what_is_no_number_under_masks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's own heads say NaN for a masked layer: no difference from it is small."""
+    calls: list[int] = []
+    real = LogOdds.at
+
+    def at(self: LogOdds, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        calls.append(len(arrays))
+        return real(self, arrays) * (1 if len(calls) < 3 else np.nan)
+
+    monkeypatch.setattr(LogOdds, "at", at)
+    with pytest.raises(VerificationError, match="differ from their definition by nan"):
+        xai.insert(CASES["two outputs"]("B").model, targets="asked:2", method="reciprocam")
