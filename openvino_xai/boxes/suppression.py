@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openvino_xai.boxes.gathering import rows_at
 from openvino_xai.graph.sizes import Size, at_one
 from openvino_xai.graph.vocabulary import Array, Namespace
 
@@ -65,8 +66,8 @@ def suppressed(
     best = xp.max(objects, axis=2)
     order = xp.top_k(best, candidates, axis=1)  # [B, M]
     scores = xp.take_along_axis(best, order, axis=1)
-    class_of = xp.reshape(xp.top_k(_rows(xp, objects, order), 1, axis=2), (batch, candidates))
-    chosen = _rows(xp, boxes, order)
+    class_of = xp.reshape(xp.top_k(rows_at(xp, objects, order), 1, axis=2), (batch, candidates))
+    chosen = rows_at(xp, boxes, order)
     standing = _standing(xp, _rivals(xp, chosen, class_of, threshold.overlap), (batch, candidates))
     standing = xp.where(xp.greater(scores, threshold.score), standing, 0.0)
     falling = np.arange(candidates, 0, -1, dtype=np.float32)
@@ -79,15 +80,8 @@ def suppressed(
         return _padded(xp, xp.where(there, xp.take_along_axis(values, first, axis=1), empty), count - picked, empty)
 
     spread = xp.reshape(there, (batch, picked, 1))
-    detected = _padded(xp, xp.where(spread, _rows(xp, chosen, first), 0), count - picked, 0)
+    detected = _padded(xp, xp.where(spread, rows_at(xp, chosen, first), 0), count - picked, 0)
     return Detections(settled(order, -1), settled(class_of, -1), detected, settled(scores, 0))
-
-
-def _rows(xp: Namespace, values: Array, index: Array) -> Array:
-    """The rows [B, M, n] of values [B, A, n] at index [B, M]."""
-    (batch, count), width = index.shape, values.shape[2]
-    spread = xp.broadcast_to(xp.reshape(index, (batch, count, 1)), (batch, count, width))
-    return xp.take_along_axis(values, spread, axis=1)
 
 
 def _rivals(xp: Namespace, boxes: Array, class_of: Array, overlap: float) -> Array:

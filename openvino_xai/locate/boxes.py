@@ -14,10 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from openvino_xai.boxes.decoding import FORMATS, Format, Grid
+from openvino_xai.boxes.gathering import gathered
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
-from openvino_xai.graph.sizes import concrete, product
+from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.rows import Factor, Rows
@@ -60,16 +61,6 @@ class Boxes:
     def decoded(self, xp: Namespace, arrays: Sequence[Array]) -> Array:
         """[B, A, 4], f32, xyxy in pixels of the model's input, of what is read."""
         return self.format.decode(xp, gathered(xp, arrays, self.places), self.grid)
-
-
-def gathered(xp: Namespace, arrays: Sequence[Array], places: np.ndarray) -> Array:
-    """[B, A, n], f32: elements `places` [A, n] of arrays [B, ...], counted one array after the other."""
-    flat = []
-    for array in arrays:
-        batch, *sizes = array.shape
-        size = product(sizes)
-        flat.append(xp.astype(xp.reshape(array, (batch, size)), np.float32))
-    return xp.take(flat[0] if len(flat) == 1 else xp.concat(flat, axis=1), places, axis=1)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is no box, decoded as one, may be any number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from openvino_xai.contract import PlanKind, Scale, Score
 from openvino_xai.dialects.protocol import Runtime
@@ -21,38 +21,19 @@ Refusal: TypeAlias = "NoneRefused | OutputsChanged"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
-    """A method, the score that it reads of the classes in `pick`, the scale of its maps, and how it is planned.
+class Attempt:
+    """How a hook is made, of which another way is tried where a runtime does not take it.
 
-    `grid` is the rows and columns of masks, one of a cell or of a block of them; `kernel` says how a mask of tokens weighs the
-    neighbours of a cell. An `isolated` hook reads the model at its layer alone, computes again what it needs of the rest, and
-    splices nothing of its own into what the model computes. What a method asks the model beside its layer is asked in `chunks`,
-    one after the other; of channels, about the `channels` of the largest weights. The hook is verified in `runtimes`, in none
-    where there are none. With a `feature_vector` it returns the mean of the features, too.
+    An `isolated` hook reads the model at its layers alone, computes again what it needs of the rest, and splices nothing of its
+    own into what the model computes. What a method asks the model beside its layers is asked in `chunks`, one after the other.
+    The hook is verified in `runtimes`, in none where there are none.
     """
 
-    method: str
-    score: Score
-    pick: Pick
     scale: Scale
-    plan: PlanKind
-    grid: tuple[Size, Size]
-    kernel: str
     gate: Gate
     isolated: bool
     chunks: int
-    channels: int | Literal["all"]
     runtimes: tuple[Runtime, ...]
-    feature_vector: bool = False
-
-    @property
-    def traits(self) -> Method:
-        """What the method masks and reads."""
-        return METHODS[self.method]
-
-    def target(self, scores: Scores) -> Target:
-        """What is explained of a model's scores."""
-        return target_of(scores, self.pick, self.score)
 
     @property
     def fallback(self) -> tuple[str, ...]:
@@ -63,6 +44,34 @@ class Decision:
     def avoids(self, refusal: Refusal) -> bool:
         """Whether a hook does not ask of the runtime what that refused another."""
         return self.gate == "one" if isinstance(refusal, NoneRefused) else self.isolated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(Attempt):
+    """A method, the score that it reads of the classes in `pick`, and how it is planned.
+
+    `grid` is the rows and columns of masks, one of a cell or of a block of them; `kernel` says how a mask of tokens weighs the
+    neighbours of a cell. Of channels, the `channels` of the largest weights are asked about. With a `feature_vector` the hook
+    returns the mean of the features, too.
+    """
+
+    method: str
+    score: Score
+    pick: Pick
+    plan: PlanKind
+    grid: tuple[Size, Size]
+    kernel: str
+    channels: int | Literal["all"]
+    feature_vector: bool = False
+
+    @property
+    def traits(self) -> Method:
+        """What the method masks and reads."""
+        return METHODS[self.method]
+
+    def target(self, scores: Scores) -> Target:
+        """What is explained of a model's scores."""
+        return target_of(scores, self.pick, self.score)
 
 
 def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = ()) -> Decision:
@@ -86,7 +95,10 @@ def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = (
     )
 
 
-def in_turn(decision: Decision) -> tuple[Decision, ...]:
+A = TypeVar("A", bound=Attempt)
+
+
+def in_turn(decision: A) -> tuple[A, ...]:
     """A decision, and those that are tried where the runtime does not take it, the cheapest first."""
     gates: tuple[Gate, ...] = ("any", "one") if decision.gate == "any" else (decision.gate,)
     return tuple(replace(decision, isolated=isolated, gate=gate) for isolated in (False, True) for gate in gates)

@@ -127,9 +127,18 @@ def insert(
             similarity=(similarity, None),
         )
         of_rows = RowDecision.parse(
-            method=method, targets=targets, scale=scale, cut=cut, boxes=boxes, mask=mask, kernel=kernel, grid=grid, gate=gate
+            method=method,
+            targets=targets,
+            scale=scale,
+            cut=cut,
+            boxes=boxes,
+            mask=mask,
+            kernel=kernel,
+            grid=grid,
+            gate=gate,
+            runtimes=runtimes_of(deployed, runtime) if verify else (),
         )
-        return insert_rows(detector, of_rows, runtimes_of(deployed, runtime) if verify else (), max_memory)
+        return insert_rows(detector, of_rows, max_memory)
     asking = partial(
         Request.parse,
         score=score,

@@ -25,26 +25,35 @@ def detector_of(deployed: Deployed, where: Where, targets: Targets | None = None
     except ModelError as error:
         if "scores" in error.options:  # a classifier with several heads is none
             raise
-        return None if tells_pixels(deployed, where) else as_detector(deployed, where, error)
+        return _boxed(deployed, where) if _may_tell_pixels(deployed, where) else as_detector(deployed, where, error)
     return Detector.of(deployed, where) if where.scores is None and has_boxes(deployed.graph, scores) else None
 
 
 def tells_pixels(deployed: Deployed, where: Where) -> bool:
     """Whether a model tells classes of pixels, and neither scores of images nor boxes, whose rows may lie on a map, too."""
-    graph = deployed.graph
     try:
-        find_scores(graph, where.scores)
+        find_scores(deployed.graph, where.scores)
     except ModelError:
-        pass
-    else:
-        return False
+        return _may_tell_pixels(deployed, where) and _boxed(deployed, where) is None
+    return False
+
+
+def _may_tell_pixels(deployed: Deployed, where: Where) -> bool:
+    """Whether an output has scores, or classes, for each pixel."""
+    graph = deployed.graph
     try:
         image, place = find_image(graph, where.image)
         find_pixel_scores(graph, placed_anew(graph, places(graph, image, place)), where.scores)
     except ModelError:
         return False
+    return True
+
+
+def _boxed(deployed: Deployed, where: Where) -> Detector | None:
+    """The model as a detector, where its rows have boxes."""
     try:
-        Detector.of(deployed, where).boxes()
+        detector = Detector.of(deployed, where)
+        detector.boxes()
     except OvxaiError:
-        return True
-    return False
+        return None
+    return detector

@@ -52,7 +52,10 @@ def own_rows(graph: Graph, probe: Probe, output: Value, probabilities: np.ndarra
         sizes = source.shape or ()
         if len(sizes) != 3 or sizes[1] != rows or source.dtype != np.float32 or not isinstance(count, int):
             continue
-        numbers = np.broadcast_to(np.arange(rows, dtype=np.float32)[None, :, None], (probe.batch, rows, int(str(sizes[2]))))
+        width = sizes[2]
+        if not isinstance(width, int):
+            continue
+        numbers = np.broadcast_to(np.arange(rows, dtype=np.float32)[None, :, None], (probe.batch, rows, width))
         (plain,) = probe.run({}, output)
         results = [probe.run({source: np.ascontiguousarray(numbers + shift)}, output)[0][0] for shift in (0, rows)]
         columns = np.flatnonzero(((results[1] - results[0] == rows) & (results[0] >= 0) & (results[0] < rows)).all(axis=0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
 from openvino_xai.contract import Scale
@@ -12,6 +12,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.rows import ROW_METHODS, RowMethod
+from openvino_xai.surgery.decision import Attempt
 from openvino_xai.tail.rows.masked import PROFILES
 from openvino_xai.tail.rows.pick import EveryClass, RowPick, parse_row_pick
 from openvino_xai.tail.target import Targets
@@ -24,28 +25,20 @@ DEFAULT_TARGETS = "boxes:8"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowDecision:
-    """A method, the rows in `pick`, the scale of the maps, and the set of layers `cut`, unless a caller names layers.
+class RowDecision(Attempt):
+    """A method, the rows in `pick`, and the set of layers `cut`, unless a caller names layers.
 
     `boxes` is the format that a caller names. A `mask` keeps or drops image cells, weighed by a `kernel`, in a `grid` of rows
     and columns, None for those of the coarsest layer. At the heads it is of one cell of a level's own layer.
-
-    Masks are asked about in `chunks`. An `isolated` hook computes again what it needs of the model behind its layers. It is
-    verified in `runtimes`.
     """
 
     method: str
     pick: RowPick
-    scale: Scale
     cut: Cut
-    boxes: str | None = None
-    mask: Mask = "keep"
-    kernel: str = "gaussian"
-    grid: tuple[int, int] | None = None
-    chunks: int = 1
-    isolated: bool = False
-    gate: Literal["off", "any", "one"] = "off"
-    runtimes: tuple[Runtime, ...] = ()
+    boxes: str | None
+    mask: Mask
+    kernel: str
+    grid: tuple[int, int] | None
 
     @classmethod
     def parse(
@@ -60,6 +53,7 @@ class RowDecision:
         kernel: str = "gaussian",
         grid: str | Sequence[int] | None = None,
         gate: bool = False,
+        runtimes: tuple[Runtime, ...] = (),
     ) -> RowDecision:
         """A decision from what a caller wrote. Raises InputError."""
         if method in REFUSED:
@@ -101,23 +95,15 @@ class RowDecision:
             kernel=kernel,
             grid=size,
             gate="any" if gate else "off",
+            isolated=False,
+            chunks=1,
+            runtimes=runtimes,
         )
 
     @property
     def traits(self) -> RowMethod:
         """What the method explains."""
         return ROW_METHODS[self.method]
-
-    @property
-    def fallback(self) -> tuple[str, ...]:
-        """What the hook does at more cost, by the words of its record."""
-        words = (("apart", self.isolated), ("one", self.gate == "one"))
-        return tuple(word for word, is_taken in words if is_taken)
-
-    def in_turn(self) -> list[RowDecision]:
-        """This decision, and what is tried where a runtime does not take it."""
-        gates: list[Literal["off", "any", "one"]] = ["off"] if self.gate == "off" else ["any", "one"]
-        return [replace(self, isolated=isolated, gate=gate) for isolated in (False, True) for gate in gates]
 
 
 MEAN = (

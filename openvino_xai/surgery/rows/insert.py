@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openvino_xai.contract import RECORD
-from openvino_xai.dialects.protocol import Runtime
+from openvino_xai.contract import BOXES, GATE, RECORD
 from openvino_xai.errors import NoneRefused, OutputsChanged, TooLarge
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, RowLocation
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.operations.cost import human
+from openvino_xai.surgery.decision import Refusal, in_turn
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layer import Layer
@@ -26,18 +26,17 @@ CHUNKS = 64  # of masks, at most: each is a copy of the nodes behind the layers
 AT_ONCE = 2**26  # bytes of a value under masks, of which there are many at a time
 
 
-def insert_rows(detector: Detector, decision: RowDecision, runtimes: tuple[Runtime, ...], max_memory: int) -> Hooked:
-    """The detector with a hook, verified in `runtimes`. Raises an OvxaiError that names what is in the way."""
+def insert_rows(detector: Detector, decision: RowDecision, max_memory: int) -> Hooked:
+    """The detector with a hook. Raises an OvxaiError that names what is in the way."""
     boxes = detector.boxes(decision.boxes) if isinstance(decision.pick, TopBoxes) else None
     location = detector.at(decision.cut, boxes)
-    refusals: list[NoneRefused | OutputsChanged] = []
-    for attempt in replace(decision, runtimes=runtimes).in_turn():
-        if any((attempt.gate == "any") if isinstance(e, NoneRefused) else not attempt.isolated for e in refusals):
-            continue
-        try:
-            return _hooked(detector, location, attempt, max_memory)
-        except (NoneRefused, OutputsChanged) as refusal:
-            refusals.append(refusal)
+    refusals: list[Refusal] = []
+    for attempt in in_turn(decision):
+        if all(attempt.avoids(refusal) for refusal in refusals):
+            try:
+                return _hooked(detector, location, attempt, max_memory)
+            except (NoneRefused, OutputsChanged) as refusal:
+                refusals.append(refusal)
     raise refusals[-1]
 
 
@@ -74,7 +73,7 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
     rows = location.rows
     record = {
         "version": __version__,
-        "task": "boxes",
+        "task": BOXES,
         "method": decision.method,
         "layer": ",".join(map(layer_name, location.cut)),
         "score": "logit",
@@ -91,7 +90,7 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
     if location.boxes is not None:
         record["boxes"] = location.boxes.format.name
     if decision.gate != "off":
-        record["gate"] = "explain"
+        record["gate"] = GATE
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
     record["verified"] = ",".join(decision.runtimes) or "none"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks import SCALES
-from openvino_xai.locate.row_table import HeadTable, Level, RowTable
+from openvino_xai.locate.row_table import Level, RowTable
 from openvino_xai.surgery.plan.enlargement import enlarging
+from openvino_xai.tail.rows.masked import cell
+from openvino_xai.tail.rows.pick import by_slot
 
 Weights = Callable[[int, int], np.ndarray]
 
@@ -45,8 +46,7 @@ class Levels:
 
 def nearest(cells: int, pixels: int) -> np.ndarray:
     """[pixels, cells], f32: 1 at the cell that a pixel lies in."""
-    inside = (np.arange(pixels) * 2 + 1) * cells // (2 * pixels)
-    return np.asarray(inside[:, None] == np.arange(cells), np.float32)
+    return np.ascontiguousarray(cell(cells, pixels).T, np.float32)
 
 
 def scaled(xp: Namespace, maps: Array, scale: str) -> Array:
@@ -67,7 +67,7 @@ class ClassLevels(Levels):
 
     def logits(self) -> list[Array]:
         """For each level [B, C, h, w]: the largest logit of a class among the rows of a cell."""
-        return [self._largest(self._by_slot(level.heads[0])) for level in self._levels]
+        return [self._largest(by_slot(self.xp, level.heads[0], self._read(level.heads[0].value))) for level in self._levels]
 
     def log_odds(self) -> list[Array]:
         """For each level [B, C, h, w]: the largest log-odds of a class, objectness included, among the rows of a cell."""
@@ -82,22 +82,13 @@ class ClassLevels(Levels):
         """[B, S, C, h, w]: the log-odds of each class at each of S anchors of a cell."""
         xp = self.xp
         of_class, *others = level.heads
-        z = self._by_slot(of_class)
+        z = by_slot(xp, of_class, self._read(of_class.value))
         if of_class.squash == "softmax" and of_class.channels.shape[1] > 1:
             p = xp.minimum(xp.maximum(xp.softmax(z, axis=2), TINY), 1 - EPSILON)
             z = xp.subtract(xp.log(p), xp.log(xp.subtract(np.float32(1), p)))
         for head in others:
-            z = xp.add(z, self._by_slot(head))
+            z = xp.add(z, by_slot(xp, head, self._read(head.value)))
         return z
-
-    def _by_slot(self, head: HeadTable) -> Array:
-        """[B, S, C, h, w], f32: what a head holds for each of S anchors of a cell."""
-        value: Any = self._read(head.value)
-        batch, count, height, width = value.shape
-        taken, channels = self.xp.astype(value, np.float32), head.channels.reshape(-1)
-        if not np.array_equal(channels, np.arange(count)):
-            taken = self.xp.take(taken, channels, axis=1)
-        return self.xp.reshape(taken, (batch, *head.channels.shape, height, width))
 
 
 TINY, EPSILON = np.float32(1e-30), np.float32(1e-7)  # probabilities nearer to 0 and 1 are no numbers of log-odds

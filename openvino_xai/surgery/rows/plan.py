@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from openvino_xai.boxes.gathering import rows_at
 from openvino_xai.boxes.suppression import CANDIDATES, Detections, Threshold, suppressed
 from openvino_xai.contract import BOX, CLASS, GRADIENT, INDEX, MAP, SCORE, WANTED, WANTED_INDEX
 from openvino_xai.errors import PlanError
@@ -97,10 +98,7 @@ def _selected_among_best(trace: Trace, location: RowLocation, count: int) -> Det
     if best is None or boxes is None or rows.background is not None or rows.count <= CANDIDATES:
         return selected(trace, location, rows.read, {} if boxes is None else boxes.read, count)
     order = trace.top_k(best, CANDIDATES, axis=1)
-    batch = batch_of(rows)
-    decoded = boxes.decoded(trace, list(boxes.read.values()))
-    spread = trace.broadcast_to(trace.reshape(order, (batch, CANDIDATES, 1)), (batch, CANDIDATES, 4))
-    near = trace.take_along_axis(decoded, spread, axis=1)
+    near = rows_at(trace, boxes.decoded(trace, list(boxes.read.values())), order)
     p = probabilities_of(trace, rows, rows.read, order)
     chosen = suppressed(trace, near, p, count=count, threshold=Threshold())
     there = trace.greater(chosen.index, np.int64(-1))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from openvino_xai.boxes.gathering import rows_at
 from openvino_xai.boxes.suppression import Detections
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Node, Value
@@ -54,13 +55,12 @@ def best_own(
     order = xp.top_k(scores, count, axis=1)
     best = xp.take_along_axis(scores, order, axis=1)
     anchor = xp.take_along_axis(anchors, order, axis=1)
-    spread = xp.broadcast_to(xp.reshape(anchor, (batch, count, 1)), (batch, count, 4))
     there = xp.greater(best, np.float32(0))
     labels = xp.astype(xp.take_along_axis(_column(xp, rows, returned.label), order, axis=1), np.int64)
     detections = Detections(
         xp.where(there, order, np.int64(-1)),
         xp.where(there, labels, np.int64(-1)),
-        xp.where(xp.reshape(there, (batch, count, 1)), xp.take_along_axis(boxes, spread, axis=1), np.float32(0)),
+        xp.where(xp.reshape(there, (batch, count, 1)), rows_at(xp, boxes, anchor), np.float32(0)),
         xp.where(there, best, np.float32(0)),
     )
     return detections, anchor

@@ -18,7 +18,7 @@ from openvino_xai.operations.resizing import weights_along
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, RowStream
-from openvino_xai.tail.rows.windows import Cells, Patch, Window
+from openvino_xai.tail.rows.windows import Cells, Patch, Window, weighed
 from openvino_xai.tail.walk import forward, refused
 
 FOLLOWED = "followed in windows"
@@ -152,10 +152,7 @@ class MaskedRows:
             weights = weights_along(node, axis)
             if weights is None:
                 raise refused(node, FOLLOWED, "how it resizes is not known")
-            taken = weights[np.clip(window.items, 0, window.size - 1)]  # [places, window, before]
-            items = np.clip(reading.items, 0, reading.size - 1)[:, None, :]
-            table = np.where(reading.inside[:, None, :], np.take_along_axis(taken, items, axis=2), 0)
-            tables.append(table.astype(x.dtype))
+            tables.append(weighed(weights, window, reading).astype(x.dtype))
         return self._cells.times(tables[0], tables[1].transpose(0, 2, 1), x)
 
     def _sizes(self, value: Value) -> tuple[int, int]:

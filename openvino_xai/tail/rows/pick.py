@@ -9,12 +9,13 @@ from typing import TypeAlias
 
 import numpy as np
 
+from openvino_xai.boxes.gathering import columns_of, gathered, rows_at
 from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Value
-from openvino_xai.graph.sizes import Size, concrete, product
+from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.graph.vocabulary import Array
-from openvino_xai.locate.row_table import RowTable
+from openvino_xai.locate.row_table import HeadTable, RowTable
 from openvino_xai.locate.rows import Rows
 from openvino_xai.tail.masked import tapped
 
@@ -78,15 +79,23 @@ def is_of_rows(targets: str) -> bool:
 
 def probabilities(xp: Array, rows: Rows, read: Mapping[str, Array]) -> Array:
     """[B, A, C] in [0, 1]: the probability of every row and class, of what was `read` by the names of `rows.read`."""
-    arrays = [xp.astype(read[name], np.float32) for name in rows.read]
-    flat = [(array, tuple(array.shape)) for array in arrays]
-    p = _moved(xp, flat, rows.places)
+    arrays = [read[name] for name in rows.read]
+    p = gathered(xp, arrays, rows.places)
     if rows.of_classes.squash == "logit":
         p = xp.sigmoid(p)
     if rows.objectness is not None:
-        objectness = _moved(xp, flat, rows.objectness.reshape(-1, 1))
+        objectness = gathered(xp, arrays, rows.objectness.reshape(-1, 1))
         p = xp.multiply(p, xp.sigmoid(objectness) if rows.factors[1].squash == "logit" else objectness)
     return p
+
+
+def by_slot(xp: Array, head: HeadTable, value: Array) -> Array:
+    """[B, S, C, h, w], f32: what a head's `value` [B, C', h, w] holds for each of S anchors of a cell."""
+    batch, count, height, width = value.shape
+    taken, channels = xp.astype(value, np.float32), head.channels.reshape(-1)
+    if not np.array_equal(channels, np.arange(count)):
+        taken = xp.take(taken, channels, axis=1)
+    return xp.reshape(taken, (batch, *head.channels.shape, height, width))
 
 
 def best_of(xp: Array, rows: Rows, table: RowTable) -> Array | None:
@@ -100,12 +109,8 @@ def best_of(xp: Array, rows: Rows, table: RowTable) -> Array | None:
     for index, level in enumerate(table.levels):
         p = None
         for head in level.heads:
-            slots, classes = head.channels.shape
-            batch = shape_of(head.value)[0]
-            count, height, width = concrete(shape_of(head.value)[1:], f"head '{head.value.name}'")
-            x = xp.astype(tapped(xp, head.value), np.float32)
-            if not np.array_equal(head.channels.reshape(-1), np.arange(count)):
-                x = xp.take(x, head.channels.reshape(-1), axis=1)
+            x = by_slot(xp, head, tapped(xp, head.value))
+            batch, slots, classes, height, width = x.shape
             x = xp.reshape(x, (batch, slots, classes, height * width))
             best = xp.sigmoid(xp.max(x, axis=2) if classes > 1 else xp.reshape(x, (batch, slots, height * width)))
             p = best if p is None else xp.multiply(p, best)
@@ -121,50 +126,17 @@ def best_of(xp: Array, rows: Rows, table: RowTable) -> Array | None:
 
 def probabilities_of(xp: Array, rows: Rows, read: Mapping[str, Array], index: Array) -> Array:
     """[B, M, C] in [0, 1]: the probabilities of the rows at `index` [B, M], each image's own."""
-    (batch, count), arrays = index.shape, [read[name] for name in rows.read]
+    arrays = [read[name] for name in rows.read]
     shape = tuple(arrays[0].shape)
-    by_row = len(arrays) == 1 and len(shape) == 3 and _columns(rows.places, shape, 2) is not None
-    if not by_row:
-        everything = probabilities(xp, rows, read)
-        spread = xp.broadcast_to(xp.reshape(index, (batch, count, 1)), (batch, count, rows.classes))
-        return xp.take_along_axis(everything, spread, axis=1)
-    if batch == 1:
-        taken = xp.take(arrays[0], xp.reshape(index, (count,)), axis=1)
-    else:
-        spread = xp.broadcast_to(xp.reshape(index, (batch, count, 1)), (batch, count, shape[2]))
-        taken = xp.take_along_axis(arrays[0], spread, axis=1)
-    width = int(shape[2])
-    objectness = None if rows.objectness is None else np.arange(count) * width + rows.objectness[0]
-    few = replace(rows, places=rows.places[0] + np.arange(count)[:, None] * width, objectness=objectness)
-    return probabilities(xp, few, dict.fromkeys(rows.read, taken))
-
-
-def _moved(xp: Array, flat: list[tuple[Array, tuple[Size, ...]]], places: np.ndarray) -> Array:
-    """[B, A, n]: elements `places` [A, n] of arrays, counted one after the other."""
-    if len(flat) == 1:
-        value, shape = flat[0]
-        if len(shape) == 3 and (columns := _columns(places, shape, 2)) is not None:
-            return xp.take(value, columns, axis=2)
-        if len(shape) == 3 and (columns := _columns(places.T, shape, 1)) is not None:
-            return xp.permute_dims(xp.take(value, columns, axis=1), (0, 2, 1))
-    batch = flat[0][1][0]
-    joined = [xp.reshape(value, (batch, product(shape[1:]))) for value, shape in flat]
-    everything = xp.concat(joined, axis=1) if len(joined) > 1 else joined[0]
-    return xp.reshape(xp.take(everything, places.reshape(-1), axis=1), (batch, *places.shape))
-
-
-def _columns(places: np.ndarray, shape: tuple[Size, ...], axis: int) -> np.ndarray | None:
-    """The indices along the last axis (2) or the middle one (1) that hold the places, where they do for all rows."""
-    if not isinstance(shape[1], int) or not isinstance(shape[2], int):
-        return None
-    rows, columns = shape[1], shape[2]
-    if axis == 2:
-        first = places[0]
-        fits = places.shape[0] == rows and np.array_equal(places, np.arange(rows)[:, None] * columns + first)
-        return first if fits and first.max() < columns else None
-    first = places[:, 0]
-    fits = places.shape[1] == columns and np.array_equal(places, first[:, None] + np.arange(columns))
-    return first // columns if fits and not (first % columns).any() else None
+    if len(arrays) > 1 or len(shape) != 3 or columns_of(rows.places, shape) is None:
+        return rows_at(xp, probabilities(xp, rows, read), index)
+    width, places = int(shape[2]), np.arange(index.shape[1])
+    few = replace(
+        rows,
+        places=rows.places[0] + places[:, None] * width,
+        objectness=None if rows.objectness is None else rows.objectness[0] + places * width,
+    )
+    return probabilities(xp, few, dict.fromkeys(rows.read, rows_at(xp, arrays[0], index)))
 
 
 def wanted_rows(batch: Size, count: int, names: tuple[str, str]) -> tuple[Value, Value]:

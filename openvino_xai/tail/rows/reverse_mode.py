@@ -27,7 +27,7 @@ from openvino_xai.operations.resizing import weights_along
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.reverse_mode import DIFFERENTIATED, span_of_images
-from openvino_xai.tail.rows.windows import Cells, Patch, Window
+from openvino_xai.tail.rows.windows import Cells, Patch, Window, reach_of, weighed
 from openvino_xai.tail.steps import NodeStep, spread
 from openvino_xai.tail.walk import between, forward, refused, reverse
 
@@ -213,14 +213,8 @@ class RowStream:
             weights = weights_along(node, axis)
             if weights is None:
                 raise refused(node, DIFFERENTIATED, "how it resizes is not known")
-            there = window.inside[:, :, None]
-            taken = np.where(there, weights[np.clip(window.items, 0, window.size - 1)], 0)  # [places, window, before]
-            used = (taken != 0).any(axis=1)
-            first, last = used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)
-            before = Window.around(weights.shape[1], first, int((last - first).max()))
-            items = np.minimum(before.items, weights.shape[1] - 1)[:, None, :]
-            reached = np.where(before.inside[:, None, :], np.take_along_axis(taken, items, axis=2), 0)
-            tables.append(reached.astype(adjoint.value.dtype))
+            before = reach_of(weights, window)
+            tables.append(weighed(weights, window, before).astype(adjoint.value.dtype))
             after.append(before)
         full = self.xp.broadcast_to(adjoint.value, self.shape(node.outputs[0], patch))
         return PatchAdjoint(self.cells.times(tables[0].transpose(0, 2, 1), tables[1], full), Patch(*after))

@@ -203,6 +203,24 @@ class Cells:
         return self.xp.take(as_value(np.ascontiguousarray(table), []), place, axis=0)
 
 
+def weighed(weights: np.ndarray, window: Window, reading: Window) -> np.ndarray:
+    """[places, window, reading]: what each item of a window takes of those of another, by `weights` [size, size of that].
+
+    0 for items that are not there.
+    """
+    taken = np.where(window.inside[:, :, None], weights[np.clip(window.items, 0, window.size - 1)], 0)
+    items = np.clip(reading.items, 0, reading.size - 1)[:, None, :]
+    return np.asarray(np.where(reading.inside[:, None, :], np.take_along_axis(taken, items, axis=2), 0))
+
+
+def reach_of(weights: np.ndarray, window: Window) -> Window:
+    """The window of all that a window takes, by `weights` [size, size of that]."""
+    taken = weights[np.clip(window.items, 0, window.size - 1)] != 0
+    used = (taken & window.inside[:, :, None]).any(axis=1)
+    first, last = used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)
+    return Window.around(weights.shape[1], first, int((last - first).max()))
+
+
 def _shifted(xp: Trace, x: Value, axis: int, by: int, length: int) -> Value:
     """`length` items of x along an axis, from item `by` on; 0 for those that are not there."""
     shape = shape_of(x)
