@@ -119,6 +119,7 @@ def test_a_detector_without_a_hook_is_asked_again_and_again(explain: Explain, me
     assert names() == ["explanations.jsonl", "photo_boxes.npy", "photo_boxes.png"]
 
 
+@pytest.mark.slow
 def test_formats_of_boxes_are_named_where_several_fit(explain: Explain) -> None:
     model, options = returning("boxes = Exp(raw) ", 4), ["--method", "d_rise", "--masks", "4", "--min-score", "0.4"]
     assert "several formats: distances, distances_pixels; name the one" in explain(model, *options, status=2)

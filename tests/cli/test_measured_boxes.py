@@ -65,6 +65,7 @@ def truth_of(ovxai: Ovxai, model: Path) -> dict[str, Any]:
     return {"images": {"a.png": rows, "b.png": []}}
 
 
+@pytest.mark.slow
 def test_boxes_are_measured_beside_maps_that_explain_nothing(ovxai: Ovxai, hooked: Path) -> None:
     result = evaluated(ovxai, hooked, "--input", "photos")
     (group,) = result["metrics"].values()
@@ -75,6 +76,7 @@ def test_boxes_are_measured_beside_maps_that_explain_nothing(ovxai: Ovxai, hooke
     assert "hooked.onnx, layer_cam, 6 boxes in 2 images" in table and "gaussian" in table and "better is" in table
 
 
+@pytest.mark.slow
 def test_right_and_wrong_boxes_are_told_apart(ovxai: Ovxai, hooked: Path) -> None:
     Path("boxes.json").write_text(json.dumps(truth_of(ovxai, hooked)))
     arguments = ("--input", "photos", "--boxes", "boxes.json", "--metric", "energy", "--metric", "object_discrimination")
@@ -88,6 +90,7 @@ def test_right_and_wrong_boxes_are_told_apart(ovxai: Ovxai, hooked: Path) -> Non
     assert "true positives" in table and "false positives" in table and "object discrimination: of boxes whose class" in table
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_not_measured_again(ovxai: Ovxai, hooked: Path) -> None:
     first = evaluated(ovxai, hooked, "--input", "photos", "--metric", "energy", "--output", "scores")
     again = evaluated(ovxai, hooked, "--input", "photos", "--metric", "energy", "--output", "scores")
@@ -123,6 +126,7 @@ def test_a_photo_without_objects_is_left_out(ovxai: Ovxai, hooked: Path) -> None
         (("--boxes", "other.json"), "other.json tells the objects of none of the images: it names others, as c.png (--boxes)"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_refused(ovxai: Ovxai, hooked: Path, arguments: tuple[str, ...], said: str) -> None:
     Path("other.json").write_text(json.dumps({"images": {"c.png": []}}))
     assert said in ovxai("evaluate", "--model", hooked, "--input", "photos", "--min-score", "0.1", *arguments, status=2)
@@ -135,6 +139,7 @@ def test_objects_are_of_detectors(ovxai: Ovxai) -> None:
     assert said
 
 
+@pytest.mark.slow
 def test_two_detectors_are_compared_box_by_box(ovxai: Ovxai, hooked: Path) -> None:
     models = ("--model", hooked, "--model", hooked, "--input", "photos", "--min-score", 0.1)
     result = json.loads(ovxai("compare", *models, "--json", "--output", "worst.png"))
@@ -145,6 +150,7 @@ def test_two_detectors_are_compared_box_by_box(ovxai: Ovxai, hooked: Path) -> No
     assert "6 boxes in both, of 6 and 6" in ovxai("compare", *models)
 
 
+@pytest.mark.slow
 def test_boxes_that_one_alone_sees(ovxai: Ovxai, hooked: Path, tmp_path: Path) -> None:
     xai.insert(decoding("xyxy"), targets="boxes:1", cut="heads", verify=False).save(tmp_path / "fewer.onnx")
     models = ("--model", hooked, "--model", "fewer.onnx", "--input", "photos", "--min-score", 0.1)
@@ -154,6 +160,7 @@ def test_boxes_that_one_alone_sees(ovxai: Ovxai, hooked: Path, tmp_path: Path) -
     assert (result["mean"]["in_first"], result["mean"]["in_second"]) == pytest.approx((1 / 3, 1))
 
 
+@pytest.mark.slow
 def test_detectors_without_a_hook_get_one_or_are_probed(ovxai: Ovxai) -> None:
     onnx.save(decoding("xyxy"), "plain.onnx")
     arguments = ("--input", "photos/a.png", "--metric", "energy")

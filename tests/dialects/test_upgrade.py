@@ -261,6 +261,7 @@ def classifier(opset: int) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("opset", OLD)
+@pytest.mark.slow
 def test_a_hook_keeps_the_bits_of_the_file_as_it_was(opset: int, runtime: str, tmp_path: Path) -> None:
     old = classifier(opset)
     onnx.save(old, tmp_path / "old.onnx")

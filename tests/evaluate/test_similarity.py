@@ -90,6 +90,7 @@ def test_ranks_do_not_hang_on_the_last_bits(levels: list[float], part: float, se
         )
 
 
+@pytest.mark.slow
 def test_ranks_are_what_everybody_else_computes() -> None:
     stats = pytest.importorskip("scipy.stats", reason="scipy is not installed, which ranks what is not nearly equal the same")
     rng = np.random.default_rng(0)

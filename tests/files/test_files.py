@@ -23,6 +23,7 @@ IR = SAMPLES / "efficientnet_lite0.xml"
 INT8 = SAMPLES / "efficientnet_lite0_int8.onnx"
 
 
+@pytest.mark.slow
 def test_ir_keeps_its_precision_names_and_info(tmp_path: Path) -> None:
     path = xai.insert(IR).save(tmp_path / "hooked.xml")
     grown = path.with_suffix(".bin").stat().st_size - IR.with_suffix(".bin").stat().st_size
@@ -37,6 +38,7 @@ def test_ir_keeps_its_precision_names_and_info(tmp_path: Path) -> None:
     assert after.get_rt_info(["ovxai", "layer"]).value == "head_relu6"
 
 
+@pytest.mark.slow
 def test_onnx_keeps_its_opset_metadata_and_weights(tmp_path: Path) -> None:
     path = xai.insert(INT8).save(tmp_path / "hooked.onnx")
     before, after = onnx.load(INT8), onnx.load(path)

@@ -49,6 +49,7 @@ def corners(model: onnx.ModelProto) -> np.ndarray:
 @pytest.mark.parametrize("beside", [False, True], ids=["output", "columns"])
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_boxes_that_a_file_decodes_are_found(dialect: str, name: str, beside: bool) -> None:
     model = decoding(name, beside=beside)
     boxes = boxes_of(model, dialect)

@@ -48,6 +48,7 @@ def scaled(net: Net, x: str) -> str:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("of_level", [centred, scaled])
+@pytest.mark.slow
 def test_scores_are_multiplied(of_level: Callable[[Net, str], str], dialect: str) -> None:
     net, levels = network()
     scores = joined(net, levels, CLASSES, lambda x: of_level(net, x))

@@ -119,6 +119,7 @@ def hold_to_runtime(model: Any) -> int:
 
 @pytest.mark.parametrize("version", [13, 18, 19])
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_forms_of_onnx(dialect: str, version: int) -> None:
     """The few without a matrix have elements that lie on a border only as f32 calculates, or only as f64 does."""
     forms = [form for form in FORMS if dialect == "onnx" or form[1] not in ONLY_ONNX]
@@ -128,6 +129,7 @@ def test_forms_of_onnx(dialect: str, version: int) -> None:
 @pytest.mark.parametrize(
     "builds", [interpolations(4), interpolations(11), first_interpolations(), averages()], ids=["4", "11", "1", "averages"]
 )
+@pytest.mark.slow
 def test_forms_of_openvino(builds: Iterator[Build]) -> None:
     assert hold_to_runtime(of_openvino(builds)) <= 2
 

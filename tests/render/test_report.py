@@ -99,6 +99,7 @@ def shown(report: Any) -> list[str]:
     return [item.get_attribute("textContent") for item in report.find_elements("css selector", "article:not([hidden]) .name")]
 
 
+@pytest.mark.slow
 def test_the_slider_changes_the_picture(report: Any) -> None:
     put(report, "opacity", "0")
     bare = picture(report)
@@ -111,6 +112,7 @@ def test_the_slider_changes_the_picture(report: Any) -> None:
     np.testing.assert_allclose(picture(report), (bare + full) / 2, atol=3)
 
 
+@pytest.mark.slow
 def test_the_switch_changes_the_map(report: Any) -> None:
     put(report, "opacity", "1")
     first = picture(report)
@@ -123,6 +125,7 @@ def test_the_switch_changes_the_map(report: Any) -> None:
     np.testing.assert_array_equal(picture(report), first)
 
 
+@pytest.mark.slow
 def test_wrong_ones_show_both_classes(report: Any) -> None:
     put(report, "outcome", "wrong")
     assert len(shown(report)) == 167
@@ -136,6 +139,7 @@ def test_wrong_ones_show_both_classes(report: Any) -> None:
     put(report, "outcome", "all")
 
 
+@pytest.mark.slow
 def test_filters_and_orders(report: Any) -> None:
     put(report, "text", "photo04")
     assert shown(report) == [f"photo{number:03}.png" for number in range(40, 50)]
@@ -156,6 +160,7 @@ def test_filters_and_orders(report: Any) -> None:
     assert len(shown(report)) == 500
 
 
+@pytest.mark.slow
 def test_labels_are_text(report: Any) -> None:
     assert report.title == "ovxai report"
     assert report.find_elements("css selector", "article .caption b > *") == []

@@ -65,6 +65,7 @@ def caption(report: Any) -> str:
     return report.find_element("css selector", "article:first-child figcaption").text
 
 
+@pytest.mark.slow
 def test_a_box_shows_its_map_and_all_once_more(report: Any) -> None:
     captions = [item.text for item in report.find_elements("css selector", "figcaption")]
     assert captions == ["all 3 boxes", "no box", "1 box"]
@@ -81,6 +82,7 @@ def test_a_box_shows_its_map_and_all_once_more(report: Any) -> None:
     assert caption(report) == "cat 90.0%"
 
 
+@pytest.mark.slow
 def test_boxes_say_their_names(report: Any) -> None:
     names = [box.get_attribute("aria-label") for box in buttons(report, ".picture")]
     assert names == ["cat 90.0%", f"{EVIL} 60.0%", "cat 50.0%"]
@@ -89,6 +91,7 @@ def test_boxes_say_their_names(report: Any) -> None:
     assert report.get_log("browser") == []
 
 
+@pytest.mark.slow
 def test_any_box_is_searched_by_its_label(report: Any) -> None:
     script = "const box = document.getElementById('text'); box.value = arguments[0]; box.dispatchEvent(new Event('input'))"
     for text, count in {"title=": 1, "cat": 2, "wolf": 0, "": 3}.items():

@@ -182,6 +182,7 @@ def bright_transformer() -> onnx.ModelProto:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("build", "part"), [(bright_cnn, 4), (bright_transformer, 2)])
+@pytest.mark.slow
 def test_the_hottest_cell_lies_on_the_object(build: Any, part: int, kind: Resize) -> None:
     network = xai.load(xai.insert(build()))
     network.configure(preprocessing={"resize_type": kind, "scale_values": "255"})

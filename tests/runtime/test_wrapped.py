@@ -118,6 +118,7 @@ def test_preprocessing_and_labels_come_from_the_file_or_from_the_caller(tmp_path
     np.testing.assert_array_equal(bare.explain(PHOTO).maps, explained.maps)
 
 
+@pytest.mark.slow
 def test_maps_of_some_classes_need_the_file() -> None:
     """OpenVINO keeps nothing of what the model tells; ONNX Runtime does."""
     model = hooked("openvino", targets=[1, 3])
@@ -164,6 +165,7 @@ def test_threads_do_not_disturb_each_other(dialect: str) -> None:
         assert all(np.array_equal(alone[name], other[name]) for name in alone)
 
 
+@pytest.mark.slow
 def test_devices_and_hints(tmp_path: Path) -> None:
     model = in_dialect(CASE.build("B", 17), "openvino")
     for device in ("CPU", "AUTO", "HETERO:CPU"):
@@ -194,6 +196,7 @@ def test_a_provider_that_fell_back_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("targets", ["boxes:4", "asked:2"])
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_a_detector_explains_its_boxes(dialect: str, targets: str) -> None:
     model = xai.insert(in_dialect(decoding("xyxy"), dialect), targets=targets).model
     photo = PHOTO // 255
@@ -201,6 +204,7 @@ def test_a_detector_explains_its_boxes(dialect: str, targets: str) -> None:
     assert len(explained) == 3 and explained == xai.load(model).explain(photo, targets="boxes:3").targets
 
 
+@pytest.mark.slow
 def test_boxes_of_which_nothing_is_told_need_the_file() -> None:
     model = xai.insert(in_dialect(decoding("xyxy"), "openvino"), targets="boxes:4").model
     with pytest.raises(InputError, match="'saliency_index' tells rows of a detector.*with model="):

@@ -132,6 +132,7 @@ def test_names_are_read_back(name: str, tmp_path: Path) -> None:
 
 @given(printable, printable)
 @settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_any_printed_names_are_read_back(tmp_path_factory: pytest.TempPathFactory, image: str, scores: str) -> None:
     if len({image, scores, "saliency_map", "saliency_class", "image", "logits", "softmax"}) == 7:
         hold(image, scores, tmp_path_factory.mktemp("names"))

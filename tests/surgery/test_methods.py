@@ -82,6 +82,7 @@ def test_cam_takes_what_is_linear_up_to_a_constant(body: str, dialect: str) -> N
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["pool and linear", "squeeze and excite", "max pool, flatten, linear"])
+@pytest.mark.slow
 def test_activation_map_is_the_mean_of_channels(name: str, dialect: str) -> None:
     model = CASES[name].build("B", 17)
     batch = images(model, 2)
@@ -95,6 +96,7 @@ def test_activation_map_is_the_mean_of_channels(name: str, dialect: str) -> None
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_activation_map_of_tokens(dialect: str) -> None:
     """Of what the last block's projections read, without the class token."""
     model = Transformer(prefix=2).build("B")
@@ -134,6 +136,7 @@ def test_a_wrong_activation_map_is_refused(dialect: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["pool and linear", "3x3 convolution after the layer", "max pool, flatten, linear"])
+@pytest.mark.slow
 def test_ablation_cam_in_the_graph_is_the_probe(name: str, dialect: str) -> None:
     model = in_dialect(CASES[name].build("B", 17), dialect)
     batch = images(CASES[name].build(1, 17), 2)

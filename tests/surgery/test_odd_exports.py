@@ -97,6 +97,7 @@ def test_a_layer_that_is_an_output_and_feeds_others(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_channels_last_input_and_tail(dialect: str) -> None:
     body = """t = Transpose<perm=[0,3,1,2]>(image) c = Conv<pads=[1,1,1,1]>(t, w0) f = Relu(c)
     l = Transpose<perm=[0,2,3,1]>(f) n = LayerNormalization<axis=-1>(l, g1, b1) m = MatMul(n, w1) r = Relu(m)
@@ -111,6 +112,7 @@ def test_channels_last_input_and_tail(dialect: str) -> None:
     assert xai.load(chosen)(batch)["saliency_map"].shape == (2, 5, 6, 8)
 
 
+@pytest.mark.slow
 def test_an_embedded_preprocessing() -> None:
     case = CASES["batch norm"]
     model = in_dialect(case.build(1, 17), "openvino")
@@ -141,6 +143,7 @@ def test_half_precision_ir_computes_as_the_plain_one() -> None:
     assert maps.shape == (2, CLASSES, 6, 8)
 
 
+@pytest.mark.slow
 def test_scores_are_read_ahead_of_the_quantiser_behind_a_softmax() -> None:
     """A fully quantised model returns bytes; one cell's probability is less than their step, and would leave a blank map."""
     image = op.parameter([1, 3, 6, 8], np.float32, "image")
@@ -179,6 +182,7 @@ def as_type(model: onnx.ModelProto, kind: int) -> onnx.ModelProto:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["residual, layer second", "mlp head", "3x3 convolution after the layer"])
+@pytest.mark.slow
 def test_a_model_that_is_half_precision_throughout(name: str, dialect: str) -> None:
     case = CASES[name]
     model = as_type(case.build("B", 17), onnx.TensorProto.FLOAT16)

@@ -27,6 +27,7 @@ def swap(monkeypatch: pytest.MonkeyPatch, dialect: str, kind: str, other: str) -
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("kind", "other"), [("max", "min"), ("multiply", "add"), ("subtract", "add"), ("equal", "greater")])
+@pytest.mark.slow
 def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = in_dialect(CASES["mlp head"].build("B", 17), dialect)
     swap(monkeypatch, dialect, kind, other)
@@ -71,6 +72,7 @@ def test_what_was_seen_is_told() -> None:
     assert np.isfinite(verified.outputs["saliency_map"]).all()
 
 
+@pytest.mark.slow
 def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
     """Of this network's seven logits, those of the first random images stay the same where the hook joins what is fused."""
     model = onnx.load(ROOT / "tests" / "zoo" / "vit.onnx")

@@ -115,6 +115,7 @@ def test_one_class_is_read_through_a_sigmoid() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_masks_of_the_image_weigh_by_the_probability_of_the_single_class(dialect: str) -> None:
     """A softmax of a single logit is 1 for every mask, and would give all channels the same weight: a sigmoid is taken."""
     body = STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"

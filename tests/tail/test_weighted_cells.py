@@ -21,6 +21,7 @@ TOLERANCE = 2e-5
 @pytest.mark.parametrize("plan", ["lazy", "direct"])
 @pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize("case", ["pool and linear", "3x3 convolution after the layer"])
+@pytest.mark.slow
 def test_weighted_cells(case: str, masks: str, plan: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, weights = CASES[case].build("B", 17), MASKS[masks]
     monkeypatch.setitem(METHODS, "reciprocam", Method(lambda xp, site: site.scores(Cells(weights)), "cells"))

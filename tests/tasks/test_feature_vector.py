@@ -19,6 +19,7 @@ from openvino_xai.surgery.record import unhooked
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("method", ["reciprocam", "grad_cam", "activation_map"])
+@pytest.mark.slow
 def test_it_is_the_mean_over_the_cells(method: str, dialect: str) -> None:
     model = CASES["pool and linear"].build("B", 17)
     image = images(model, 2)

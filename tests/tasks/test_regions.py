@@ -131,6 +131,7 @@ def oracle_of(head: str) -> RegionOracle:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("head", HEADS)
+@pytest.mark.slow
 def test_maps_are_what_a_cell_alone_leaves_of_the_region(head: str, dialect: str) -> None:
     model = segmenter(head)
     image = images(model, 2)
@@ -145,6 +146,7 @@ def test_maps_are_what_a_cell_alone_leaves_of_the_region(head: str, dialect: str
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("head", HEADS)
+@pytest.mark.slow
 def test_gradients_go_through_what_enlarges(head: str, dialect: str) -> None:
     model = segmenter(head)
     image = images(model, 2)
@@ -161,6 +163,7 @@ def test_gradients_go_through_what_enlarges(head: str, dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("method", ["reciprocam", "layer_cam"])
+@pytest.mark.slow
 def test_a_mask_is_told_at_run_time(method: str, dialect: str) -> None:
     model, rng = segmenter(), np.random.default_rng(3)
     image, masks = images(model, 2), rng.random((2, *SIZE)) < 0.3
@@ -240,6 +243,7 @@ def test_the_chosen_layer_lies_ahead_of_what_mixes_cells() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_a_decoder_is_followed(dialect: str) -> None:
     weights = {"w0": LINEAR["w0"], "w1": WEIGHTS["w1"], **DECODER}
     model = tiny(STEM + DECODED, output="float[B,5,6,8] logits", batch=2, **weights)
@@ -255,6 +259,7 @@ def test_a_decoder_is_followed(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_a_single_class_is_there_where_its_probability_is_above_a_half(dialect: str) -> None:
     weights = {**WEIGHTS, "w2": (1, 4, 1, 1)}
     model = tiny(STEM + HEAD + "logits = Sigmoid(l)", output="float[B,1,6,8] logits", batch=2, **weights)

@@ -87,6 +87,7 @@ def hooked(model: onnx.ModelProto, dialect: str, **options: Any) -> Any:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("head", HEADS)
+@pytest.mark.slow
 def test_maps_are_the_likeness_of_each_cell(head: str, measure: str, dialect: str) -> None:
     model = embedder(head)
     image, vectors = images(model, 2), np.random.default_rng(1).normal(size=(2, HEADS[head][2])).astype(np.float32)
@@ -101,6 +102,7 @@ def test_maps_are_the_likeness_of_each_cell(head: str, measure: str, dialect: st
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("head", HEADS)
+@pytest.mark.slow
 def test_gradients_are_slopes_of_the_likeness(head: str, measure: str, dialect: str) -> None:
     model = embedder(head)
     image, vectors = images(model, 2), np.random.default_rng(2).normal(size=(2, HEADS[head][2])).astype(np.float32)
@@ -205,6 +207,7 @@ def test_a_vector_of_zeros_is_like_nothing() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("batch", ["B", 1, 3])
+@pytest.mark.slow
 def test_two_photos_are_explained_to_each_other(batch: int | str, dialect: str) -> None:
     model = embedder(batch=batch)
     network = hooked(model, dialect)

@@ -35,6 +35,7 @@ def explained(network: Any, **options: Any) -> DetectionExplanation:
 
 
 @pytest.mark.parametrize("targets", [None, "boxes:2", "1,2"])
+@pytest.mark.slow
 def test_boxes_are_explained_as_by_a_hook_that_chooses_them(networks: tuple[Any, Any], targets: str | None) -> None:
     by_row, by_score = (explained(network, targets=targets) for network in networks)
     assert len(by_row.targets) > 1

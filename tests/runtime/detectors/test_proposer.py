@@ -17,6 +17,7 @@ IMAGES = np.random.default_rng(1).random((3, 3, HEIGHT, WIDTH), np.float32)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
 def test_a_hook_changes_nothing_of_what_is_proposed(dialect: str) -> None:
     plain = in_dialect(decoding("xyxy"), dialect)
     hooked = xai.insert(plain, targets="boxes:2", cut="heads", verify=False).model
@@ -25,6 +26,7 @@ def test_a_hook_changes_nothing_of_what_is_proposed(dialect: str) -> None:
         np.testing.assert_array_equal(first.probabilities, second.probabilities)
 
 
+@pytest.mark.slow
 def test_the_record_tells_the_format_of_the_boxes() -> None:
     """A file of which several formats could be true: the hook was inserted with one."""
     model = returning("boxes = Exp(raw) ", 4)

@@ -34,6 +34,7 @@ def items(window: Window, place: int) -> set[int]:
 
 
 @given(st.data(), st.integers(1, 9))
+@pytest.mark.slow
 def test_a_joined_window_holds_both_and_is_the_axis_at_most(data: st.DataObject, size: int) -> None:
     a, b = data.draw(windows(size)), data.draw(windows(size))
     both = a.joined(b)
@@ -54,6 +55,7 @@ def test_a_window_holds_what_of_it_lies_inside(start: np.ndarray, length: int, s
 
 
 @given(st.data(), starts, st.integers(1, 6), st.integers(1, 9))
+@pytest.mark.slow
 def test_placing_tells_which_item_is_which(data: st.DataObject, start: np.ndarray, length: int, size: int) -> None:
     window = data.draw(windows(size))
     table = window.placing(start, length)
@@ -122,6 +124,7 @@ sizes = st.tuples(st.integers(1, 8), st.integers(1, 8))
 
 
 @given(st.data(), st.integers(1, 3), st.integers(1, 3), sizes)
+@pytest.mark.slow
 def test_what_is_gathered_is_a_slice_of_the_rows_own_image(
     data: st.DataObject, batch: int, each: int, size: tuple[int, int]
 ) -> None:
@@ -132,6 +135,7 @@ def test_what_is_gathered_is_a_slice_of_the_rows_own_image(
 
 
 @given(st.data(), st.integers(1, 2), st.integers(1, 3), sizes)
+@pytest.mark.slow
 def test_what_is_moved_lies_where_it_lay(data: st.DataObject, batch: int, each: int, size: tuple[int, int]) -> None:
     laid = Laid(batch, each, data.draw(st.integers(0, 99)))
     before, after = (Patch(data.draw(windows(size[0])), data.draw(windows(size[1]))) for _ in range(2))
