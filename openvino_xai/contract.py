@@ -29,6 +29,7 @@ Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
 Scale: TypeAlias = Literal["unit", "u8", "none"]
 PlanKind: TypeAlias = Literal["lazy", "direct"]
 Measure: TypeAlias = Literal["cosine", "dot"]
+MaskKind: TypeAlias = Literal["keep", "drop"]
 
 SCORES = get_args(Score)
 MEASURES = get_args(Measure)
@@ -48,6 +49,7 @@ WORDS = {
     "output": SCORES,
     "scale": tuple(SCALES),
     "plan": PLANS,
+    "mask": get_args(MaskKind),
     "kernel": tuple(KERNELS),
     "gate": (GATE,),
     "feature_vector": (FEATURES,),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
-from openvino_xai.contract import Scale
+from openvino_xai.contract import MaskKind, Scale
 from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
@@ -17,7 +17,6 @@ from openvino_xai.tail.rows.masked import PROFILES
 from openvino_xai.tail.rows.pick import EveryClass, RowPick, parse_row_pick
 from openvino_xai.tail.target import Targets
 
-Mask: TypeAlias = Literal["keep", "drop"]
 Cut: TypeAlias = Literal["backbone", "heads"]
 
 DEFAULT = "layer_cam"
@@ -36,7 +35,7 @@ class RowDecision(Attempt):
     pick: RowPick
     cut: Cut
     boxes: str | None
-    mask: Mask
+    mask: MaskKind
     kernel: str
     grid: tuple[int, int] | None
 
@@ -63,7 +62,7 @@ class RowDecision(Attempt):
             ("method", method, tuple(ROW_METHODS)),
             ("scale", scale, tuple(SCALES)),
             ("cut", cut or "backbone", get_args(Cut)),
-            ("mask", mask or "keep", get_args(Mask)),
+            ("mask", mask or "keep", get_args(MaskKind)),
             ("kernel", kernel, tuple(PROFILES)),
         ):
             if value not in expected:
@@ -91,7 +90,7 @@ class RowDecision(Attempt):
             scale=words[0],
             cut=words[1],
             boxes=boxes,
-            mask=cast(Mask, mask or "keep"),
+            mask=cast(MaskKind, mask or "keep"),
             kernel=kernel,
             grid=size,
             gate="any" if gate else "off",

@@ -17,7 +17,7 @@ from openvino_xai.surgery.layer import Layer
 from openvino_xai.surgery.plan.gate import gated
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.layers import priced_set
-from openvino_xai.surgery.rows.plan import plan_rows
+from openvino_xai.surgery.rows.plan import masks_of, plan_rows
 from openvino_xai.surgery.rows.verify import verify_rows
 from openvino_xai.tail.rows.pick import TopBoxes
 from openvino_xai.version import __version__
@@ -89,6 +89,10 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
     }
     if location.boxes is not None:
         record["boxes"] = location.boxes.format.name
+    if (masks := masks_of(location, decision)) is not None:
+        record["mask"] = decision.mask
+        if masks.grid is not None:
+            record["kernel"] = decision.kernel
     if decision.gate != "off":
         record["gate"] = GATE
     if decision.fallback:

@@ -72,6 +72,7 @@ def test_masks_of_image_cells_are_those_of_the_definition(name: str, mask: str, 
     except PlanError as error:
         assert "cannot be followed in windows" in str(error) and error.node, error
         return
+    assert (hooked.record["mask"], hooked.record["kernel"]) == (mask, kernel)
     inputs = {"image": image_of(name), "explain_index": rows, "explain_class": labels}
     maps = hooked.deployed.compile()(inputs)["saliency_map"]
     wanted = expected(name, mask, kernel)
@@ -98,6 +99,8 @@ def test_at_the_heads_each_cell_of_the_rows_own_level_is_masked(mask: str) -> No
     hooked = xai.insert(
         tiny(name).model, targets=f"asked:{ROWS}", method="reciprocam", cut="heads", mask=mask, kernel="cell", scale="none"
     )
+    assert hooked.record["mask"] == mask
+    assert "kernel" not in hooked.record  # a cell has no neighbours in its mask
     inputs = {"image": image_of(name), "explain_index": rows, "explain_class": labels}
     maps = hooked.deployed.compile()(inputs)["saliency_map"]
     features, levels = oracle.features(image_of(name)), [level for level, *_ in tiny(name).truth.rows()]
