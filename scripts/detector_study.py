@@ -45,6 +45,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "detectors.md"
 YOLOX = {"resize_type": "fit_to_window", "pad_value": "114"}
 SEED = 0
 DRAWN = 20  # boxes of a sheet
+CERTAIN = 0.7  # the score of a box that the detector is sure of
 LARGE = 96 * 96  # pixels of a photo, from which COCO calls an object large
 METHODS_DRAWN = ("layer_cam", "hires_cam", "reciprocam", "class_map")
 BEST = "boxes:16"  # what hooks explain
@@ -58,6 +59,9 @@ SOURCES = (  # methods with the layers that they explain at
     ("reciprocam", "backbone"),
 )
 PROBE = "d_rise"
+DROP = "reciprocam drop"  # what a row loses without a cell
+SOURCES_OF_BEST = (*(source for source in SOURCES if source[0] not in ("class_map", "class_probability")), (DROP, "heads"))
+METRICS_OF_BEST = ("pointing_game", "energy", "object_discrimination", "box_deletion")
 ON_FEW = ("class_probability, heads", PROBE, "random")  # maps that are measured on a few boxes
 COLUMNS = {
     "pointing_game": "pointing",
@@ -125,9 +129,10 @@ class Study:
         if method == PROBE:
             network: Any = xai.probe(self.model, PROBE, settings=Settings(masks=self.options.masks, seed=SEED))
         else:
-            path = self.folder / f"{method}_{cut}.onnx"
+            path = self.folder / f"{method}_{cut}.onnx".replace(" ", "_")
             if not path.exists():
-                xai.insert(self.model, method=method, cut=cut, targets=_targets(method)).save(path)
+                name, _, mask = method.partition(" ")
+                xai.insert(self.model, method=name, mask=mask or None, cut=cut, targets=_targets(method)).save(path)
             network = xai.load(path)
         network.configure(preprocessing=YOLOX)
         return self._networks.setdefault((method, cut), network)
@@ -208,6 +213,32 @@ class Study:
             else:
                 yield name, self.case(box, method, cut, first.scene)
 
+    def best(self) -> list[dict[str, Any]]:
+        """For the most probable box of each photo, what its maps and the Gaussian reach; measured once."""
+        path = self.folder / "best.json"
+        if not path.exists():
+            rows = []
+            with Progress() as bar:
+                for photo in bar.track(list(self.photos.values()), description="measuring the best boxes"):
+                    explanation = self.network(*SOURCES[0]).explain(photo.path)
+                    if explanation.targets:
+                        rows.append(self._measured_best(photo, explanation))
+            with written_whole(path) as temporary:
+                temporary.write_text(json.dumps(rows))
+        results: list[dict[str, Any]] = json.loads(path.read_text())
+        return results
+
+    def _measured_best(self, photo: Annotated, explanation: DetectionExplanation) -> dict[str, Any]:
+        scene = scene_of(self.network(*SOURCES[0]), self.propose, explanation, Choices())
+        target, _, first = max(cases_of(explanation, scene, photo), key=lambda case: case[0].probability)
+        box = Chosen(photo.path.name, target.index, target.id, "best", len(first.others), _area(target.box))
+        cases = {f"{method}, {cut}": self.case(box, method, cut, scene) for method, cut in SOURCES_OF_BEST}
+        cases["gaussian"] = replace(first, saliency=BASELINES["gaussian"](first, np.random.default_rng(SEED)))
+        return {
+            "score": target.probability,
+            "metrics": {name: measured(case, list(METRICS_OF_BEST)) for name, case in cases.items()},
+        }
+
     def tables(self) -> dict[str, str]:
         """The tables by name: what they were measured with, and a table for each group of boxes and for all."""
         results = self.results()
@@ -230,7 +261,11 @@ class Study:
         groups = {group: means for part in parts for group, means in overall(part).items()}
         tables = [_table(title, groups[group]) for group, title in TITLES.items() if group in groups]
         tables += [_differences(results, [name for name in maps if name != "gaussian"])]
-        return {"detector_conditions": self.conditions(), "detector_study": "\n\n".join(tables)}
+        return {
+            "detector_conditions": self.conditions(),
+            "detector_study": "\n\n".join(tables),
+            "detector_best": _table_of_best(self.best()),
+        }
 
     def conditions(self) -> str:
         """What the figures were measured with."""
@@ -262,7 +297,7 @@ def _area(box: Box) -> float:
 
 def _targets(method: str) -> str:
     """What a hook explains: the best boxes, every class, or one row that it is told, where each row has its price."""
-    traits = ROW_METHODS[method]
+    traits = ROW_METHODS[method.partition(" ")[0]]
     return "all" if traits.explains == "classes" else "asked:1" if traits.masks else BEST
 
 
@@ -279,6 +314,27 @@ def _table(title: str, group: dict[str, Any]) -> str:
     for name, metrics in group["metrics"].items():
         cells = ["" if (value := metrics[metric]) is None else f"{value:.3f}" for metric in COLUMNS]
         lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _table_of_best(rows: list[dict[str, Any]]) -> str:
+    """A table of the most probable box of each photo; in ODI a box whose class has no other object in the photo counts 0."""
+    titles = [COLUMNS[name] for name in METRICS_OF_BEST]
+    head = ["map", *titles, *(f"{title}, score of 70 % or more" for title in titles)]
+    certain = [row for row in rows if row["score"] >= CERTAIN]
+    lines = [
+        f"**The most probable box of each photo**: {len(rows)}; {len(certain)} of them have a score of 70 % or more. ODI is the mean",
+        "over all of them: a box whose class has no other object in the photo counts 0",
+        "",
+    ]
+    lines += ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    for name in rows[0]["metrics"]:
+        means = [
+            float(np.mean([row["metrics"][name][metric] or 0.0 for row in group]))
+            for group in (rows, certain)
+            for metric in METRICS_OF_BEST
+        ]
+        lines.append("| " + " | ".join([name, *(f"{mean:.3f}" for mean in means)]) + " |")
     return "\n".join(lines)
 
 
