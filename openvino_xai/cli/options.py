@@ -33,8 +33,8 @@ _METHOD = (
     "mean and linear layers end the model); activation_map (whatever the class); ablation_cam; by gradients grad_cam, "
     "grad_cam_plus_plus, smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without "
     "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, abs_cam, group_cam, rise, "
-    "occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad; explain "
-    "takes d_rise and occlusion for boxes."
+    "aise, occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad; "
+    "explain takes d_rise, aise and occlusion for boxes."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
@@ -185,6 +185,9 @@ class ProbeOptions:
 
     seed: Annotated[int, typer.Option(help="Of what is random.", rich_help_panel=PROBES)] = 0
     masks: Annotated[int, typer.Option(help="rise, d_rise: how many random masks.", rich_help_panel=PROBES)] = 4000
+    evaluations: Annotated[
+        int, typer.Option(help="aise: how many masks of each width, for each class or box.", rich_help_panel=PROBES)
+    ] = 50
     groups: Annotated[int, typer.Option(help="group_cam: how many groups of channels.", rich_help_panel=PROBES)] = 32
     patch: Annotated[
         int | None, typer.Option(help="occlusion: pixels that are covered; a seventh.", rich_help_panel=PROBES)

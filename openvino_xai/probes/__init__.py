@@ -13,8 +13,9 @@ import numpy as np
 
 from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.hooks.abs_cam import abs_cam
+from openvino_xai.probes.aise import aise, aise_of_boxes
 from openvino_xai.probes.classifier import Classifier, Scorer, Settings
-from openvino_xai.probes.d_rise import d_rise
+from openvino_xai.probes.d_rise import BoxScorer, d_rise
 from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
 from openvino_xai.probes.group_cam import group_cam
 from openvino_xai.probes.occlusion import occlusion
@@ -36,6 +37,7 @@ PROBES: dict[str, Probe] = {
     "abs_cam": Probe(partial(hook_maps, abs_cam), "layer gradients"),
     "group_cam": Probe(group_cam, "layer gradients"),
     "rise": Probe(rise),
+    "aise": Probe(aise),
     "occlusion": Probe(occlusion),
     "saliency": Probe(saliency, "gradients"),
     "input_x_gradient": Probe(input_x_gradient, "gradients"),
@@ -44,8 +46,9 @@ PROBES: dict[str, Probe] = {
 }
 
 # of a detector, whose detections are given as if they were classes
-BOX_PROBES: dict[str, Callable[[Scorer, np.ndarray, Sequence[int], Settings], np.ndarray]] = {
+BOX_PROBES: dict[str, Callable[[BoxScorer, np.ndarray, Sequence[int], Settings], np.ndarray]] = {
     "d_rise": d_rise,
+    "aise": aise_of_boxes,
     "occlusion": occlusion,
 }
 PROBE_NAMES = tuple(dict.fromkeys([*PROBES, *BOX_PROBES]))

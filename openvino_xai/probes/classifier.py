@@ -39,6 +39,9 @@ class Classifier(Scorer, Protocol):
         """[C, h, w], f32: the derivative of class k's logit for `image` [1, C, H, W] with respect to the layer's cells."""
 
 
+EVALUATIONS = 100_000  # at most: memory is set aside for each before a search begins
+
+
 def _no_progress(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
@@ -47,14 +50,16 @@ def _no_progress(done: int, total: int) -> None:
 class Settings:
     """The settings of probes, each of which reads its own.
 
-    `seed` of random masks; `masks`, how many of them (RISE, D-RISE); `groups` of channels (Group-CAM); `patch` and `stride`
-    in pixels (occlusion; None is a seventh of the image, moved by half); `steps` of integrated gradients; noisy `copies`
-    (SmoothGrad); how many `channels` are asked about for each class (Abs-CAM; None is all).
+    `seed` of random masks; `masks`, how many of them (RISE, D-RISE); `evaluations`, how many masks of each width and target
+    (AISE); `groups` of channels (Group-CAM); `patch` and `stride` in pixels (occlusion; None is a seventh of the image, moved
+    by half); `steps` of integrated gradients; noisy `copies` (SmoothGrad); how many `channels` are asked about for each class
+    (Abs-CAM; None is all).
     `progress` hears how many questions are asked, and of how many.
     """
 
     seed: int = 0
     masks: int = 4000
+    evaluations: int = 50
     groups: int = 32
     patch: int | None = None
     stride: int | None = None
@@ -64,10 +69,12 @@ class Settings:
     progress: Callable[[int, int], None] = _no_progress
 
     def __post_init__(self) -> None:
-        for name in ("masks", "groups", "patch", "stride", "steps", "copies", "channels"):
+        for name in ("masks", "evaluations", "groups", "patch", "stride", "steps", "copies", "channels"):
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise InputError(f"{name} is {number}; 1 or more is expected")
+        if self.evaluations > EVALUATIONS:
+            raise InputError(f"evaluations is {self.evaluations}; {EVALUATIONS} or fewer are expected")
         if self.stride is not None and (self.patch is None or self.stride > self.patch):
             raise InputError(f"a stride of {self.stride} pixels leaves some uncovered: a patch at least as large is expected")
 

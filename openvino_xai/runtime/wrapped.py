@@ -86,7 +86,7 @@ class _Explaining:
     ) -> Explanation | list[Explanation]:
         """The explanation of an image (a path, or RGB bytes [H, W, 3]), or those of a list of images.
 
-        Without a hook a `method` that looks at images alone explains (`rise`, `occlusion`), with its `settings`. Raises
+        Without a hook a `method` that looks at images alone explains (`rise`, `aise`, `occlusion`), with its `settings`. Raises
         InputError.
         """
         network = self.network if method is None else self._probe_network(method, settings)

@@ -1,9 +1,10 @@
-"""D-RISE against loops straight from the paper, for a detector whose answers are known by hand."""
+"""Probes of boxes against loops straight from their papers, for a detector whose answers are known by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from slow_aise import slow_aise
 
 from openvino_xai.probes import BOX_PROBES, Settings
 from openvino_xai.probes.d_rise import BoxScorer, Proposals, left_of, overlaps
@@ -11,7 +12,7 @@ from openvino_xai.probes.d_rise import BoxScorer, Proposals, left_of, overlaps
 HEIGHT, WIDTH = 24, 32
 PARTS = ((2, 3, 10, 11), (18, 12, 30, 22))  # the corners of two boxes, each seen by what lies inside
 BOXES = np.array(PARTS, np.float32)
-SETTINGS = Settings(seed=5, masks=30, patch=6, stride=3)
+SETTINGS = Settings(seed=5, masks=30, evaluations=40, patch=6, stride=3)
 IMAGE = np.random.default_rng(1).uniform(0.5, 1, (1, 3, HEIGHT, WIDTH)).astype(np.float32)
 
 
@@ -77,7 +78,15 @@ def slow_occlusion(box: np.ndarray, k: int) -> np.ndarray:
     return np.array([[np.mean(lost[h, w]) for w in range(WIDTH)] for h in range(HEIGHT)])
 
 
-ORACLES = {"d_rise": slow_d_rise, "occlusion": slow_occlusion}
+def slow_aise_of_box(box: np.ndarray, k: int) -> np.ndarray:
+    left, top, right, bottom = (float(edge) / size for edge, size in zip(box, (WIDTH, HEIGHT, WIDTH, HEIGHT), strict=True))
+    wide, tall = right - left, bottom - top
+    plane = [(max(left - wide / 2, 0), min(right + wide / 2, 1)), (max(top - tall / 2, 0), min(bottom + tall / 2, 1))]
+    widths = [min(wide, tall) / divisor for divisor in (7, 4, 1)]
+    return slow_aise(IMAGE[0], widths, plane, 0.05, SETTINGS.evaluations, lambda mask: slow_left(IMAGE[0] * mask, box, k))
+
+
+ORACLES = {"d_rise": slow_d_rise, "aise": slow_aise_of_box, "occlusion": slow_occlusion}
 
 
 def test_every_probe_of_boxes_has_an_oracle() -> None:
@@ -107,6 +116,15 @@ def test_what_is_seen_of_a_box_is_where_it_looks(method: str) -> None:
         inside = saliency[top:bottom, left:right].mean()
         outside = (saliency.sum() - saliency[top:bottom, left:right].sum()) / (saliency.size - (bottom - top) * (right - left))
         assert inside > outside + 0.2 * np.ptp(saliency)
+
+
+def test_masks_are_put_in_boxes_that_have_a_place() -> None:
+    """A box without area, outside the image, or of no numbers has no map, and takes nothing from the others'."""
+    odd = [[5, 5, 5, 9], [40, 3, 50, 11], [-np.inf, 0, np.inf, 9], [np.nan] * 4, [30, 20, 60, 50]]
+    boxes = np.float32([*BOXES[:1], *odd, *BOXES[1:]])
+    maps = BOX_PROBES["aise"](scorer(boxes, (1,) * len(boxes)), IMAGE, range(len(boxes)), SETTINGS)
+    assert [saliency.max() > 0 for saliency in maps] == [True, False, False, False, False, True, True]
+    np.testing.assert_array_equal(maps[[0, -1]], BOX_PROBES["aise"](scorer(), IMAGE, range(2), SETTINGS))
 
 
 def test_the_same_seed_gives_the_same_maps_whatever_the_batch() -> None:

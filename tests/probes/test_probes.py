@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
+from slow_aise import slow_aise
 from tails import doubled
 from tiny import CASES, CLASSES, DIALECTS, Oracle, images, in_dialect
 from tiny_transformers import HEIGHT as TOKEN_ROWS
@@ -24,7 +25,7 @@ from openvino_xai.probes.rise import random_mask
 pytestmark = pytest.mark.slow
 
 CASE = CASES["3x3 convolution after the layer"]
-SETTINGS = Settings(seed=3, masks=40, groups=3, patch=3, stride=2)
+SETTINGS = Settings(seed=3, masks=40, evaluations=20, groups=3, patch=3, stride=2)
 
 
 class Slow:
@@ -147,6 +148,13 @@ def rise(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     return total / (SETTINGS.masks * 0.5)
 
 
+def aise(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
+    def value(mask: np.ndarray) -> float:
+        return slow.probability(image * mask, k) - slow.probability(image * (1 - mask), k)
+
+    return slow_aise(image, (0.1, 0.175, 0.25), [(0, 1), (0, 1)], 0.1, SETTINGS.evaluations, value)
+
+
 def occlusion(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     lost: dict[tuple[int, int], list[float]] = {}
     for top in (0, 2, 3):
@@ -166,6 +174,7 @@ ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
     "abs_cam": abs_cam,
     "group_cam": group_cam,
     "rise": rise,
+    "aise": aise,
     "occlusion": occlusion,
 }
 
