@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
 from openvino_xai.graph.trace import shape_of
@@ -17,7 +18,19 @@ FOLDED = 2**14  # elements: what is computed when the hook is inserted, and kept
 
 
 def emit(plan: Plan, model: Deployed) -> None:
-    """Add the plan's nodes and outputs to `model`, whose graph the plan was made for."""
+    """Add the plan's nodes and outputs to `model`, whose graph the plan was made for.
+
+    Raises PlanError where the model has an input or output of its own by a name that clients know a hook's by.
+    """
+    ends = [*model.graph.inputs, *model.graph.outputs.values()]
+    names = {*model.graph.outputs, *(name for value in ends for name in (value.name, *value.aliases))}
+    for name in (*plan.inputs, *plan.outputs):
+        if name in names:
+            raise PlanError(
+                f"the model has an input or output '{name}' of its own, and the hook adds one that clients know by this name: "
+                "export the model without it, or rename it",
+                node=name,
+            )
     _Emitter(model).carry_out(plan)
 
 

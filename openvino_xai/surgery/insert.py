@@ -12,6 +12,8 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
+from openvino_xai.hooks import METHODS
+from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Location, Where
 from openvino_xai.locate.scores import Scores
@@ -112,7 +114,8 @@ def insert(
         task="vector" if targets == VECTOR_TARGETS or isinstance(targets, Likeness) else None,
     )
     deployed = open_model(model)
-    detector = detector_of(deployed, where, targets, of_rows=cut is not None or boxes is not None)
+    rows_alone = method in ROW_METHODS and method not in METHODS
+    detector = detector_of(deployed, where, targets, of_rows=cut is not None or boxes is not None or rows_alone)
     if detector is not None:
         if feature_vector:
             raise InputError(

@@ -306,3 +306,26 @@ def test_an_average_to_a_size_that_is_told(size: int) -> None:
         masked[:, :, h, w] = np.maximum(batch[:, :, h, w] * [1.5, -1, 2], 0)
         block = masked.reshape(2, 3, size, 6 // size, size, 6 // size).mean(axis=(3, 5))
         np.testing.assert_allclose(results[:, :, h, w], np.tanh(block).reshape(2, -1) @ weights.T, atol=1e-5)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_saliency_map_of_its_own_is_not_taken_for_a_hooks(dialect: str) -> None:
+    """OTX exports such models: clients would not know which of two they read."""
+    model = tiny(
+        STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w, b) saliency_map = Abs(f)", **LINEAR
+    )
+    model.graph.output.append(onnx.helper.make_tensor_value_info("saliency_map", onnx.TensorProto.FLOAT, None))
+    with pytest.raises(PlanError, match="the model has an input or output 'saliency_map' of its own"):
+        xai.insert(in_dialect(model, dialect), layer="f")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_method_of_rows_says_that_cells_are_rows(dialect: str) -> None:
+    """A map of scores without boxes beside it, as FOMO's, may be of pixels as well."""
+    body, weights = STEM + "logits = Conv(f, w1, b)", {**LINEAR, "w1": (CLASSES, 4, 1, 1)}
+    model = in_dialect(tiny(body, output="float[B,5,6,8] logits", **weights), dialect)
+    assert xai.insert(model).record["method"] == "layer_cam"
+    hooked = xai.insert(model, method="class_map", scale="none")
+    batch = images(tiny(body, output="float[B,5,6,8] logits", **weights), 2)
+    outputs = xai.load(hooked)(batch)
+    np.testing.assert_array_equal(outputs["saliency_map"], outputs["logits"])

@@ -42,6 +42,8 @@ def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
     if isinstance(decision.pick, EveryClass):
         site_of_classes = ClassLevels(trace, location.table, lambda head: tapped(trace, head))
         maps = scaled(trace, decision.traits.hook(trace, site_of_classes), decision.scale)
+        if maps.native is not None:  # the model's own value, which keeps its name
+            maps = trace.multiply(maps, np.ones((), maps.dtype))
         return Plan(location.graph, needed(trace.nodes, [maps]), {MAP: maps})
     picked, there, outputs, inputs = _picked(trace, location, decision)
     isolated = decision.isolated or decision.gate != "off"
