@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from openvino_xai.version import __version__
 
 if TYPE_CHECKING:
-    from openvino_xai.errors import OvxaiError
+    from openvino_xai.errors import OvxaiError, PreprocessingWarning
     from openvino_xai.explanation import Explanation, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
     from openvino_xai.runtime.loading import load
@@ -37,6 +37,7 @@ _HOME = {
     "Network": "runtime.network",
     "OvxaiError": "errors",
     "Prediction": "explanation",
+    "PreprocessingWarning": "errors",
     "TokenHint": "locate",
     "Where": "locate",
     "export": "serve.export",
@@ -55,6 +56,7 @@ __all__ = [
     "Network",
     "OvxaiError",
     "Prediction",
+    "PreprocessingWarning",
     "TokenHint",
     "Where",
     "__version__",

@@ -114,6 +114,7 @@ class DetectionExplanation(Explanation):
             "cells": list(self.maps.shape[1:]),
             "box": [round(edge, 2) for edge in self.box],
             **of_all,
+            "preprocessing": dict(self.preprocessing),
             "hook": dict(self.record),
         }
 

@@ -14,6 +14,8 @@
     └── VerificationError      a hooked model that does not do what it promises
         ├── OutputsChanged     ... whose original outputs are not what they were
         └── NoneRefused        ... that the runtime cannot run where no image is asked for
+
+What it warns of is a PreprocessingWarning, a UserWarning: a model may not be fed what it expects.
 """
 
 from __future__ import annotations
@@ -83,3 +85,11 @@ class OutputsChanged(VerificationError):
 
 class NoneRefused(VerificationError):
     """A gated model that the runtime cannot run where no image is asked for."""
+
+
+class PreprocessingWarning(UserWarning):
+    """What makes one doubt that a model is fed what it expects. `options` are those that help, as of an error."""
+
+    def __init__(self, message: str, *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.options = options

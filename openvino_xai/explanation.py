@@ -41,7 +41,8 @@ class Explanation:
 
     `image` [H, W, 3] RGB bytes; `predictions` the five most probable classes; `targets` the classes explained; `maps`
     [K, h, w], one for each target, on the scale that the hook was inserted with; `box` (x0, y0, x1, y1) what the model saw of
-    the image, in its pixels; `record` how the hook was inserted and what ran.
+    the image, in its pixels; `record` how the hook was inserted and what ran; `preprocessing` what the model was fed, by the
+    names of `model_info`, in few words (`fed`), and who said so (`sources`).
     """
 
     image: np.ndarray = field(repr=False)
@@ -51,6 +52,7 @@ class Explanation:
     box: Box
     record: Mapping[str, str] = field(repr=False)
     path: Path | None = None
+    preprocessing: Mapping[str, Any] = field(repr=False, default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raise ImageError where a map or a probability is no number."""
@@ -128,6 +130,7 @@ class Explanation:
             "targets": [{**target.to_dict(), **path} for target, path in zip(self.targets, paths, strict=True)],
             "cells": list(self.maps.shape[1:]),
             "box": [round(edge, 2) for edge in self.box],
+            "preprocessing": dict(self.preprocessing),
             "hook": dict(self.record),
         }
 
@@ -153,7 +156,7 @@ class Match:
     `images` are two of [H, W, 3] RGB bytes; `maps` two of [h, w], on the scale that the hook was inserted with: where the first
     is like the second, and where the second is like the first. `similarity` is that of their vectors by the `measure`, `dot` or
     `cosine`, which is in [-1, 1]. `boxes` (x0, y0, x1, y1) are what the model saw of each, in its pixels; `record` is how the
-    hook was inserted and what ran.
+    hook was inserted and what ran, `preprocessing` what the model was fed, as of any explanation.
     """
 
     images: tuple[np.ndarray, np.ndarray] = field(repr=False)
@@ -164,6 +167,7 @@ class Match:
     record: Mapping[str, str] = field(repr=False)
     path: Path | None = None
     against: Path | None = None
+    preprocessing: Mapping[str, Any] = field(repr=False, default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raise ImageError where a map or the similarity is no number."""
@@ -217,6 +221,7 @@ class Match:
                 {"image": path, "cells": list(saliency.shape), "box": [round(edge, 2) for edge in box], **written}
                 for path, saliency, box, written in sides
             ],
+            "preprocessing": dict(self.preprocessing),
             "hook": dict(self.record),
         }
 

@@ -29,6 +29,7 @@ def test_public_names() -> None:
         "Network",
         "OvxaiError",
         "Prediction",
+        "PreprocessingWarning",
         "TokenHint",
         "Where",
         "__version__",

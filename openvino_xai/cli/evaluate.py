@@ -23,6 +23,7 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
+from openvino_xai.cli.preprocessing.options import tell_doubts
 from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.files.paths import is_link
@@ -232,6 +233,7 @@ def _evaluate_classes(
             by_name, count = in_turn(output, _sources(examples), examples, work, conditions, again=request.again)
         took = time.perf_counter() - start
         rows, all_read = readable([by_name[str(example.path)] for example in examples])
+        tell_accuracy(rows, network, model, logits=request.choices.read == "logit")
         stages: list[Stage] = []
         if request.sanity:
             photos: dict[str, TargetsOfImage] = {row["image"]: [row["target"]] for row in rows}
@@ -243,6 +245,18 @@ def _evaluate_classes(
         if output is not None:
             _write(output, result, rows, parquet)
     return Measurement(result, stages, _print, all_read)
+
+
+def tell_accuracy(rows: list[dict[str, Any]], network: Network, model: str, *, logits: bool) -> None:
+    """What is doubtful about what a network took photos for; scores that are `logits` do not tell how sure it is."""
+    from openvino_xai.runtime.inputs.doubts import Tally
+
+    tally = Tally()
+    for row in rows:
+        probability = row["score"] if row["target"] == row["predicted"] and not logits else 0.0
+        label = None if row["label"] is None else network.label(row["label"])
+        tally.count(network.label(row["predicted"]), probability, label=label)
+    tell_doubts(tally.doubts(), model=Path(model).name)
 
 
 def _examples(inputs: list[str], network: Network, output: Path | None) -> list[Example]:
@@ -283,6 +297,7 @@ def _result(
         "images_per_second": speed,
         "model": model,
         "precision": network.precision,
+        "preprocessing": network.preprocessing.to_dict(),
         "hook": network.record,
         **protocol,
         **({"sanity": [stage.to_dict() for stage in stages]} if stages else {}),

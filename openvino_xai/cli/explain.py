@@ -25,6 +25,7 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
+from openvino_xai.cli.preprocessing.options import tell_answers, tell_counted
 from openvino_xai.cli.text import message, progress, say, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
@@ -165,6 +166,7 @@ def _in_turn(
                 show(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
     manifest.settle()
     lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
+    tell_answers(lines, conditions["model"])
     if report is not None and lines:
         title = f"{Path(conditions['model']).name}, {len(lines)} images"
         unshown = write_report(report, lines, title=title, style=style)
@@ -190,7 +192,8 @@ def _work_off(
 
     items = {str(photo): photo for photo in photos}
     summary = working.run(output, items, stamps(photos), loader, explaining(targets), conditions)
-    rows = read_rows([output / part for part in summary["parts"]], ["image", "error"])
+    rows = read_rows([output / part for part in summary["parts"]], ["image", "error", "label", "probability"])
+    tell_counted([(row["label"], row["probability"]) for row in rows if row.get("label") is not None], conditions["model"])
     failed = [row for row in rows if row["error"]]
     for row in failed:
         warn(f"skipped: {row['error']}")

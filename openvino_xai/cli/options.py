@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hint
 
 import typer
 
+from openvino_xai.cli.preprocessing.options import PreprocessingOptions, tell_doubts
 from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from openvino_xai.dialects.open import Model
+    from openvino_xai.dialects.protocol import Deployed
     from openvino_xai.locate.located import Where
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
@@ -205,29 +207,14 @@ class ProbeOptions:
         return Settings(**asdict(self)) if progress is None else Settings(**asdict(self), progress=progress)
 
 
-PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
-
-
-def _flag(name: str, text: str) -> Any:
-    spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-    return typer.Option(*spellings, help=text, rich_help_panel=PREPROCESSING)
-
-
 @dataclass(frozen=True)
-class NetworkOptions:
+class NetworkOptions(PreprocessingOptions):
     """How a model runs, and what it expects of an image."""
 
     labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None
     min_score: Annotated[float | None, typer.Option(help=_MIN_SCORE)] = None
     device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU"
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32"
-    mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None
-    scale_values: Annotated[str | None, _flag("scale_values", "Each channel is divided by these.")] = None
-    reverse_input_channels: Annotated[str | None, _flag("reverse_input_channels", "yes feeds RGB, no BGR.")] = None
-    resize_type: Annotated[str | None, _flag("resize_type", "standard, crop, fit_to_window(_letterbox).")] = None
-    pad_value: Annotated[str | None, _flag("pad_value", "Of the pixels around a photo that fits a window, 0 to 255.")] = None
-    layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
-    input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
     def __post_init__(self) -> None:
         """Raise InputError for a least score that is none."""
@@ -243,16 +230,19 @@ class NetworkOptions:
         targets: str | None = "all",
         similarity: str | None = None,
         verify: bool = True,
+        tell: bool = True,
     ) -> Network:
         """The model, ready to explain `targets`; one without a hook gets one, or is probed, as `options` say.
 
-        The `similarity` is for targets `vector`, None for that of the hook, or the cosine.
+        The `similarity` is for targets `vector`, None for that of the hook, or the cosine. What is doubtful about what a file
+        is fed is told, unless `tell` is False.
 
         Raises an OvxaiError.
         """
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBE_NAMES
+        from openvino_xai.runtime.inputs.doubts import doubts_of
         from openvino_xai.runtime.loading import load
         from openvino_xai.runtime.probed import probe
         from openvino_xai.surgery.task import tells_pixels
@@ -281,13 +271,12 @@ class NetworkOptions:
                 device=self.device,
                 precision=self.precision,
             )
-        others = ("labels", "min_score", "device", "precision")
-        preprocessing = {name: value for name, value in asdict(self).items() if name not in others}
         network.configure(
-            labels=_labels(self.labels) if self.labels else None,
-            preprocessing={name: value for name, value in preprocessing.items() if value is not None},
-            min_score=self.min_score,
+            labels=_labels(self.labels) if self.labels else None, preprocessing=self.values(), min_score=self.min_score
         )
+        network.notify = None  # who types a command is told in one line each, and not for each variant of a model
+        if isinstance(model, (str, os.PathLike)) and tell:
+            tell_doubts(doubts_of(network.preprocessing), model=Path(model).name)
         return network
 
     def loader(
@@ -302,13 +291,26 @@ class NetworkOptions:
         from openvino_xai.version import __version__
 
         deployed = open_model(model)
+        self._tell_fed(model, options.where(), deployed)
         if options.method in PROBE_NAMES or deployed.info(RECORD):
-            return partial(self.load, model, options, settings)
+            return partial(self.load, model, options, settings, tell=False)
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
             options.insert(model, targets=options.hook_targets(targets)).save(path)
-        return partial(self.load, str(path), LayerOptions(), settings)
+        return partial(self.load, str(path), LayerOptions(), settings, tell=False)
+
+    def _tell_fed(self, model: str, where: Where, deployed: Deployed) -> None:
+        """What is doubtful about what a model will be fed by processes that say nothing of it. Raises an OvxaiError."""
+        from openvino_xai.contract import RECORD
+        from openvino_xai.locate.image import find_image
+        from openvino_xai.runtime.inputs.doubts import doubts_of
+        from openvino_xai.runtime.inputs.own import own_preprocessing
+        from openvino_xai.runtime.inputs.presets import updated_by
+
+        image, place = find_image(deployed.graph, deployed.info(RECORD).get("image", where.image))
+        base = own_preprocessing(image, deployed.info("model_info"), channels_first=place.cells == (2, 3))
+        tell_doubts(doubts_of(updated_by(base, self.values())), model=Path(model).name)
 
 
 def _labels(path: Path) -> list[str]:

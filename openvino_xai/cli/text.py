@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from openvino_xai.errors import OutputError, OvxaiError
+from openvino_xai.errors import OutputError, OvxaiError, PreprocessingWarning
 
 WIDE = 160  # columns, where standard output is no terminal
 JOINERS = "\u200c\u200d"  # format characters that words and emoji are spelled with
@@ -33,8 +33,8 @@ def plain(text: object) -> str:
     )
 
 
-def message(error: OvxaiError) -> str:
-    """What an error says, and the flags of the options that help: Python knows them by other names."""
+def message(error: OvxaiError | PreprocessingWarning) -> str:
+    """What an error or a doubt says, and the flags of the options that help: Python knows them by other names."""
     flags = ", ".join(f"--{option.replace('_', '-')}" for option in error.options)
     return f"{error} ({flags})" if flags else str(error)
 

@@ -43,10 +43,11 @@ def write_report(path: Path, lines: Sequence[Mapping[str, Any]], *, title: str, 
     images = [outcome for outcome in outcomes if not isinstance(outcome, ImageError)]
     if not images:
         raise failures[0]
-    hook = lines[0]["hook"]
+    hook, fed = lines[0]["hook"], lines[0].get("preprocessing", {}).get("fed")
+    how = [f"{key} {hook[key]}" for key in ("method", "layer", "score", "precision") if key in hook]
     content = {
         "title": title,
-        "how": ", ".join(f"{key} {hook[key]}" for key in ("method", "layer", "score", "precision") if key in hook),
+        "how": ", ".join([*how, f"fed {fed}"] if fed else how),
         "opacity": style.opacity,
         "colormap": _text(colour(np.arange(256) / 255, style.colormap)),
         "images": images,

@@ -12,14 +12,16 @@ import numpy as np
 
 from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
-from openvino_xai.errors import InputError
+from openvino_xai.errors import InputError, PreprocessingWarning
 from openvino_xai.explanation import Explanation, Match, Prediction
-from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.locate.scores import Scores
 from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
+from openvino_xai.runtime.inputs.doubts import doubts_of, raised
+from openvino_xai.runtime.inputs.own import own_preprocessing
+from openvino_xai.runtime.inputs.presets import updated_by
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
 from openvino_xai.surgery.insert import MAX_MEMORY
@@ -30,7 +32,11 @@ TargetsOfImage: TypeAlias = "str | Sequence[int]"
 
 
 class Network:
-    """A model that runs, from any thread. Called with a batch it returns every output by name, the maps among them."""
+    """A model that runs, from any thread. Called with a batch it returns every output by name, the maps among them.
+
+    `notify` hears what is doubtful about the preprocessing, when a first photo is fed so; None for those who know. By default
+    it raises a `PreprocessingWarning`, as warnings are.
+    """
 
     def __init__(
         self, running: Running, description: Described, device: str, *, plain: Callable[[], Running] | None = None
@@ -44,9 +50,9 @@ class Network:
         self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
         self._images = ImageInput(description.image, channels_first=description.channels_first)
         self.labels = [label.replace("_", " ") for label in description.info.get("labels", "").split()]
-        self._preprocessing = _default_preprocessing(description.image, channels_first=description.channels_first).updated(
-            description.info, source="the model's model_info"
-        )
+        self._preprocessing = own_preprocessing(description.image, description.info, channels_first=description.channels_first)
+        self.notify: Callable[[PreprocessingWarning], None] | None = raised
+        self._fed: Preprocessing | None = None  # what was doubted last
 
     @property
     def precision(self) -> str:
@@ -90,12 +96,13 @@ class Network:
         self,
         *,
         labels: Sequence[str] | None = None,
-        preprocessing: Mapping[str, str] | None = None,
+        preprocessing: Mapping[str, object] | str | None = None,
         min_score: float | None = None,
     ) -> None:
-        """Set the labels, preprocessing by the names of `model_info`, and the least score of a detector's boxes.
+        """Set the labels, preprocessing, and the least score of a detector's boxes.
 
-        Raises InputError.
+        `preprocessing` is a preset (`imagenet`, `inception`, `caffe`, `unit`, `raw`), or values by the names of `model_info`,
+        which may have a `preset` among them, of which the others change a part. Raises InputError.
         """
         if min_score is not None:
             self._set_min_score(min_score)
@@ -103,7 +110,7 @@ class Network:
             self.labels = list(labels)
         if self.labels and len(self.labels) != self._scores.classes:
             raise InputError(f"there are {len(self.labels)} labels for {self._scores.classes} classes")
-        self._preprocessing = self._preprocessing.updated(preprocessing or {})
+        self._preprocessing = updated_by(self._preprocessing, preprocessing or {})
 
     def _set_min_score(self, min_score: float) -> None:
         raise InputError(
@@ -166,6 +173,7 @@ class Network:
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
             path=None if isinstance(image, np.ndarray) else Path(image),
+            preprocessing=self.preprocessing.to_dict(),
         )
 
     def match(self, image: str | os.PathLike[str] | np.ndarray, other: str | os.PathLike[str] | np.ndarray) -> Match:
@@ -174,6 +182,10 @@ class Network:
 
     def prepare(self, photo: np.ndarray) -> np.ndarray:
         """The image [1, C, H, W], f32, that the model sees of a photo [H, W, 3], whatever layout and type it takes."""
+        if self.notify is not None and self._fed is not self._preprocessing:
+            self._fed = self._preprocessing
+            for doubt in doubts_of(self._preprocessing):
+                self.notify(doubt)
         return self._images.planes(self._preprocessing(photo))
 
     def predict(self, images: np.ndarray, *, logits: bool = False) -> np.ndarray:
@@ -278,18 +290,6 @@ class Network:
 
     def _prediction(self, k: int, y: np.ndarray) -> Prediction:
         return Prediction(k, self.label(k), float(y[k]))
-
-
-def _default_preprocessing(image: Value, *, channels_first: bool) -> Preprocessing:
-    """The preprocessing that the input itself implies; 224 x 224 where it takes any size."""
-    shape = image.shape or ()
-    height, width, channels = (shape[axis] for axis in ((2, 3, 1) if channels_first else (1, 2, 3)))
-    return Preprocessing(
-        size=(height if isinstance(height, int) else 224, width if isinstance(width, int) else 224),
-        layout="NCHW" if channels_first else "NHWC",
-        dtype=str(image.dtype),
-        channels=channels if isinstance(channels, int) else 3,
-    )
 
 
 def photo_of(image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, TypeAlias, cast, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import cv2
 import numpy as np
@@ -23,6 +23,14 @@ Layout: TypeAlias = Literal["NCHW", "NHWC"]
 SMALLEST, LARGEST = 1e-6, 1e6  # scales, and means: what is beyond is a slip, and would be no number in the model's type
 LONGEST = 8192  # side of an input, in pixels
 TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0", "")
+NAMES = ("mean_values", "scale_values", "reverse_input_channels", "resize_type", "pad_value", "layout", "input_size")
+MODEL_INFO = "the model's model_info"  # a source of values
+RESIZED: dict[Resize, str] = {
+    "standard": "stretched",
+    "crop": "its centre cropped",
+    "fit_to_window": "padded at the right and below",
+    "fit_to_window_letterbox": "padded around",
+}
 
 
 class Placed(NamedTuple):
@@ -61,7 +69,8 @@ class Preprocessing:
 
     As in OpenVINO's tools a photo is BGR unless `reverse_input_channels`, which feeds RGB; means and scales are in the
     order that the model sees. `resize_type`: `standard` stretches, `crop` cuts the centre out, `fit_to_window` pads at the
-    right and below, `fit_to_window_letterbox` pads around, both with pixels of `pad_value`.
+    right and below, `fit_to_window_letterbox` pads around, both with pixels of `pad_value`. `sources` tell who says so, by the
+    names of `model_info`; what has no source there is as it is because nobody says anything.
     """
 
     size: tuple[int, int]  # height, width
@@ -73,6 +82,61 @@ class Preprocessing:
     reverse_input_channels: bool = False
     resize_type: Resize = "standard"
     pad_value: int = 0
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def summary(self) -> str:
+        """What is fed, in a few words: `RGB, -1..1, its centre cropped to 224x224`."""
+        order = "grey" if self.channels == 1 else "RGB" if self.reverse_input_channels else "BGR"
+        height, width = self.size
+        return f"{order}, {self._range()}, {RESIZED[self.resize_type]} to {height}x{width}"
+
+    def _range(self) -> str:
+        """The least and the greatest value that is fed, and the numbers behind it where channels differ."""
+        low, high = self.range
+        shown = f"{low:.4g}..{high:.4g}"
+        if len(set(self.mean_values)) == len(set(self.scale_values)) == 1:
+            return shown
+        means, scales = (", ".join(f"{number:g}" for number in numbers) for numbers in (self.mean_values, self.scale_values))
+        return f"{shown} (less {means}, over {scales})"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest value that pixels of 0..255 become."""
+        means, scales = np.array(self.mean_values), np.array(self.scale_values)
+        ends = np.stack([(np.zeros(1) - means) / scales, (np.full(1, 255) - means) / scales])
+        return float(ends.min()), float(ends.max())
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """Which of the `values`, the `order of channels` and the `resize` nobody tells.
+
+        A model whose `model_info` has one of the first two means the rest to be as OpenVINO's Model API has it by default.
+        """
+        named = {name for name, source in self.sources.items() if source == MODEL_INFO}
+        if named & {"mean_values", "scale_values", "reverse_input_channels"}:
+            return ()
+        parts = {"values": {"mean_values", "scale_values"}}
+        if self.channels != 1:
+            parts["order of channels"] = {"reverse_input_channels"}
+        parts["resize"] = {"resize_type"}
+        return tuple(part for part, names in parts.items() if not names & self.sources.keys())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it: by the names of `model_info`, with a summary, and the source of each that something tells."""
+        values = {name: getattr(self, "size" if name == "input_size" else name) for name in NAMES}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {"fed": self.summary, **plain, "sources": dict(self.sources)}
+
+    def to_info(self) -> dict[str, str]:
+        """As `model_info` holds it, so that OpenVINO's Model API feeds the same."""
+        numbers = {name: " ".join(f"{item:.9g}" for item in getattr(self, name)) for name in ("mean_values", "scale_values")}
+        return {
+            **numbers,
+            "reverse_input_channels": "True" if self.reverse_input_channels else "False",
+            "resize_type": self.resize_type,
+            "pad_value": str(self.pad_value),
+        }
 
     def updated(self, values: Mapping[str, object], *, source: str = "the options") -> Preprocessing:
         """With values, as text or what Python prints as such, in place of these; names that are not known are passed over.
@@ -89,8 +153,8 @@ class Preprocessing:
             scales = _numbers("scale_values", texts["scale_values"], source, counts=counts, least=SMALLEST)
             changed = replace(changed, scale_values=scales)
         if "reverse_input_channels" in texts:
-            word = _one_of("reverse_input_channels", texts["reverse_input_channels"].lower(), source, (*TRUE, *FALSE))
-            changed = replace(changed, reverse_input_channels=word in TRUE)
+            reverse = is_true("reverse_input_channels", texts["reverse_input_channels"], source)
+            changed = replace(changed, reverse_input_channels=reverse)
         if texts.get("resize_type"):
             kind = _one_of("resize_type", texts["resize_type"], source, get_args(Resize))
             changed = replace(changed, resize_type=cast(Resize, kind))
@@ -101,7 +165,8 @@ class Preprocessing:
             changed = replace(changed, layout=cast(Layout, _one_of("layout", letters, source, get_args(Layout))))
         if texts.get("input_size"):
             changed = replace(changed, size=_sides(texts["input_size"], source))
-        return changed
+        said = {name: source for name in NAMES if texts.get(name)}
+        return replace(changed, sources={**self.sources, **said}) if said else changed
 
     def box(self, photo: tuple[int, int]) -> Box:
         """(x0, y0, x1, y1) in the photo's pixels: what the input shows; beyond the photo where it is padded.
@@ -164,6 +229,11 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if shrunk != size:
         pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(pixels)
+
+
+def is_true(name: str, value: object, source: str) -> bool:
+    """Whether a text means yes. Raises InputError for what is neither yes nor no."""
+    return _one_of(name, str(value).strip().lower(), source, (*TRUE, *FALSE)) in TRUE
 
 
 def _numbers(name: str, text: str, source: str, *, counts: tuple[int, ...], least: float) -> tuple[float, ...]:

@@ -133,6 +133,7 @@ def _result(
         "images_per_second": speed,
         "model": request.model,
         "precision": network.precision,
+        "preprocessing": network.preprocessing.to_dict(),
         "hook": network.record,
         "covered": request.choices.covered,
         "seed": request.choices.seed,

@@ -87,6 +87,7 @@ class Detector(Network):
             box=self._preprocessing.box((photo.shape[0], photo.shape[1])),
             record={**self.record, "precision": self.precision, "device": self.device},
             path=None if isinstance(image, np.ndarray) else Path(image),
+            preprocessing=self.preprocessing.to_dict(),
             min_score=self.min_score,
         )
 

@@ -44,7 +44,7 @@ class ProbedDetector(Detector):
         self,
         *,
         labels: Sequence[str] | None = None,
-        preprocessing: Mapping[str, str] | None = None,
+        preprocessing: Mapping[str, object] | str | None = None,
         min_score: float | None = None,
     ) -> None:
         """As of any network; of a model that lists its detections, labels say how many classes there are."""

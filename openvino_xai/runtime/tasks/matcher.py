@@ -78,6 +78,7 @@ class Matcher(NoClasses):
             boxes=sides,
             record={**self.record, "precision": self.precision, "device": self.device},
             path=None if isinstance(image, np.ndarray) else Path(image),
+            preprocessing=self.preprocessing.to_dict(),
             against=None if isinstance(other, np.ndarray) else Path(other),
         )
 

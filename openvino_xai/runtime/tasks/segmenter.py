@@ -78,6 +78,7 @@ class Segmenter(NoClasses):
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
             path=None if isinstance(image, np.ndarray) else Path(image),
+            preprocessing=self.preprocessing.to_dict(),
             regions=np.stack([predicted == k for k in ids]) if ids else np.zeros((0, *predicted.shape), bool),
         )
 

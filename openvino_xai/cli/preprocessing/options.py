@@ -1,0 +1,67 @@
+"""Options that say what a model is fed, and what is said where they say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from openvino_xai.cli.text import message, warn
+
+if TYPE_CHECKING:
+    from openvino_xai.errors import PreprocessingWarning
+
+PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
+_PRESET = "imagenet, inception, caffe, unit, or raw (what is fed where nothing is said); the flags below change a part of it."
+
+
+def _flag(name: str, text: str) -> Any:
+    spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+    return typer.Option(*spellings, help=text, rich_help_panel=PREPROCESSING)
+
+
+@dataclass(frozen=True)
+class PreprocessingOptions:
+    """What a model is fed."""
+
+    preprocess: Annotated[str | None, _flag("preprocess", _PRESET)] = None
+    mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None
+    scale_values: Annotated[str | None, _flag("scale_values", "Each channel is divided by these.")] = None
+    reverse_input_channels: Annotated[str | None, _flag("reverse_input_channels", "yes feeds RGB, no BGR.")] = None
+    resize_type: Annotated[str | None, _flag("resize_type", "standard, crop, fit_to_window(_letterbox).")] = None
+    pad_value: Annotated[str | None, _flag("pad_value", "Of the pixels around a photo that fits a window, 0 to 255.")] = None
+    layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
+    input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
+
+    def values(self) -> dict[str, object]:
+        """What is said, as `Network.configure` takes it."""
+        from openvino_xai.runtime.inputs.presets import PRESET
+
+        words = {field.name: getattr(self, field.name) for field in fields(PreprocessingOptions)}
+        preset = words.pop("preprocess")
+        return {name: value for name, value in {PRESET: preset, **words}.items() if value is not None}
+
+
+def tell_doubts(doubts: Iterable[PreprocessingWarning], *, model: object) -> None:
+    """What is doubtful about what a model is fed, a line each."""
+    for doubt in doubts:
+        warn(f"{model}: {message(doubt)}")
+
+
+def tell_answers(lines: Iterable[Mapping[str, Any]], model: str) -> None:
+    """What is doubtful about explanations of classes, as JSON holds them; boxes, regions and vectors are passed over."""
+    best = [line["predictions"][0] for line in lines if line.get("predictions")]
+    tell_counted([(item["label"], item["probability"]) for item in best if "probability" in item], model)
+
+
+def tell_counted(answers: Iterable[tuple[str, float]], model: str) -> None:
+    """What is doubtful about the predicted classes of images and their probabilities."""
+    from openvino_xai.runtime.inputs.doubts import Tally
+
+    tally = Tally()
+    for label, probability in answers:
+        tally.count(label, probability)
+    tell_doubts(tally.doubts(), model=Path(model).name)
