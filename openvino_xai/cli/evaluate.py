@@ -142,6 +142,7 @@ def evaluate(
     if working.engine is not None and output is None:
         raise InputError("--engine writes files: say where with --output")
     of_model = sources(model, running.labels)
+    running = running.resolved(model, options)
     objects, options = objects_of(options)
     settings = [asdict(choices), asdict(options), asdict(probing), texts(asdict(running)), of_model]
     request = Request(

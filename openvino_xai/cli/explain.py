@@ -92,6 +92,7 @@ def explain(
         raise InputError(f"{report} does not end in .html, which the report is written as")
     check_output(output / "explanations.jsonl")
     photos = find_photos(inputs, output)
+    running = running.resolved(model, options)
     network_conditions = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
     network_conditions |= sources(model, running.labels)
     if against is not None:

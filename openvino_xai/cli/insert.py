@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
+from openvino_xai.cli.preprocessing.options import PreprocessingOptions, to_store
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists
@@ -26,12 +27,16 @@ SHALLOW = 0.9  # of the plain model's operations: a layer that is chosen lies be
 def insert(
     model: ModelPath,
     options: HookOptions,
+    feeding: PreprocessingOptions,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="By default <stem>_xai beside the model.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Run both models: outputs bit-identical, maps as defined.")
     ] = True,
     runtime: Annotated[str | None, typer.Option(help=_RUNTIME)] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A text file with one label a line, for the classes of --examples.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a model that returns, beside its outputs, the saliency maps.
@@ -40,6 +45,9 @@ def insert(
     `saliency_class` [B, K], the classes explained. With `--targets vector` the output is a vector, and what is explained is how
     much it is like another, which clients give as `explain_vector` [B, E]. Where a model tells the class of each pixel, what is
     explained is a class over its region; with `--targets asked` over `explain_mask` [B, H, W].
+
+    What is said of preprocessing is stored in the hooked model, in model_info, where this program and OpenVINO's Model API
+    find it.
     """
     from openvino_xai.contract import BOXES, FALLBACKS, REGIONS
     from openvino_xai.files.writing import check_output
@@ -51,7 +59,10 @@ def insert(
         raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
     if runtime is not None and not verify:
         raise InputError("--runtime says where the hook is verified, and --no-verify that it is not: leave one out")
+    stored = to_store(feeding, model, options.where(), labels)
     hooked = options.insert(model, verify=verify, runtime=runtime)
+    if stored is not None:
+        hooked.deployed.set_info("model_info", stored.to_info())
     hooked.save(target, force=force)
     place, record = hooked.layer, hooked.record
     if place.cost is not None and place.cost > WARN_ABOVE:
@@ -89,6 +100,7 @@ def insert(
             "converted": converted and dict(zip(("from", "to"), converted, strict=True)),
             "verified": hooked.verified is not None,
             "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
+            "preprocessing": None if stored is None else stored.to_dict(),
             "difference": None if hooked.verified is None else hooked.verified.difference,
         }
         say(to_json(result))
@@ -101,4 +113,5 @@ def insert(
         f"targets {record['targets']}, scale {record['scale']}, {place.cost:.2f} times the operations; "
         + (f"converted from opset {converted[0]} to {converted[1]}; " if converted else "")
         + checked
+        + (f"; stored: fed is {stored.summary}" if stored else "")
     )

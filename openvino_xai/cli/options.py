@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hint
 
 import typer
 
-from openvino_xai.cli.preprocessing.options import PreprocessingOptions, tell_doubts
+from openvino_xai.cli.preprocessing.options import AUTO, PreprocessingOptions, fed_by, tell_doubts
 from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from openvino_xai.dialects.open import Model
-    from openvino_xai.dialects.protocol import Deployed
     from openvino_xai.locate.located import Where
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
@@ -247,6 +246,10 @@ class NetworkOptions(PreprocessingOptions):
         from openvino_xai.runtime.probed import probe
         from openvino_xai.surgery.task import tells_pixels
 
+        if isinstance(model, str) and (self.preprocess == AUTO or self.examples is not None):
+            return self.resolved(model, options).load(
+                model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell
+            )
         deployed = open_model(model)
         hooked = bool(deployed.info(RECORD))
         hook_targets = targets if not hooked and tells_pixels(deployed, options.where()) else options.hook_targets(targets)
@@ -272,12 +275,19 @@ class NetworkOptions(PreprocessingOptions):
                 precision=self.precision,
             )
         network.configure(
-            labels=_labels(self.labels) if self.labels else None, preprocessing=self.values(), min_score=self.min_score
+            labels=read_labels(self.labels) if self.labels else None, preprocessing=self.values(), min_score=self.min_score
         )
         network.notify = None  # who types a command is told in one line each, and not for each variant of a model
         if isinstance(model, (str, os.PathLike)) and tell:
             tell_doubts(doubts_of(network.preprocessing), model=Path(model).name)
         return network
+
+    def resolved(self, model: str, options: LayerOptions) -> NetworkOptions:
+        """These options, with what examples find in place of a preset `auto`. Raises an OvxaiError."""
+        from openvino_xai.cli.preprocessing.ranking import resolved
+
+        labels = read_labels(self.labels) if self.labels else None
+        return resolved(self, model, options.where(), labels, device=self.device, precision=self.precision)
 
     def loader(
         self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str | None = "all"
@@ -287,11 +297,12 @@ class NetworkOptions(PreprocessingOptions):
         from openvino_xai.dialects.digest import model_digest
         from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBE_NAMES
+        from openvino_xai.runtime.inputs.doubts import doubts_of
         from openvino_xai.runtime.sources import digest_of
         from openvino_xai.version import __version__
 
         deployed = open_model(model)
-        self._tell_fed(model, options.where(), deployed)
+        tell_doubts(doubts_of(fed_by(self, model, options.where())), model=Path(model).name)
         if options.method in PROBE_NAMES or deployed.info(RECORD):
             return partial(self.load, model, options, settings, tell=False)
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
@@ -300,20 +311,9 @@ class NetworkOptions(PreprocessingOptions):
             options.insert(model, targets=options.hook_targets(targets)).save(path)
         return partial(self.load, str(path), LayerOptions(), settings, tell=False)
 
-    def _tell_fed(self, model: str, where: Where, deployed: Deployed) -> None:
-        """What is doubtful about what a model will be fed by processes that say nothing of it. Raises an OvxaiError."""
-        from openvino_xai.contract import RECORD
-        from openvino_xai.locate.image import find_image
-        from openvino_xai.runtime.inputs.doubts import doubts_of
-        from openvino_xai.runtime.inputs.own import own_preprocessing
-        from openvino_xai.runtime.inputs.presets import updated_by
 
-        image, place = find_image(deployed.graph, deployed.info(RECORD).get("image", where.image))
-        base = own_preprocessing(image, deployed.info("model_info"), channels_first=place.cells == (2, 3))
-        tell_doubts(doubts_of(updated_by(base, self.values())), model=Path(model).name)
-
-
-def _labels(path: Path) -> list[str]:
+def read_labels(path: Path) -> list[str]:
+    """One label a line. Raises InputError."""
     from openvino_xai.files.reading import read_regular
 
     try:

@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import openvino as ov
 import pytest
+from colours import colour_model, photo_examples
 from command import ovxai as in_process
 from tiny import CASES
 
@@ -73,3 +75,47 @@ def test_a_preset_that_is_not_known(place: Path) -> None:
         "ovxai: the preset 'imagnet' is not known: one of imagenet, inception, caffe, unit, raw is expected (--preprocess)\n"
     )
     assert not (place / "out").exists()
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> tuple[Path, Path]:
+    """A model that names colours, and photos of them in folders that are called after them."""
+    onnx.save(colour_model(), tmp_path / "colours.onnx")
+    photo_examples(tmp_path / "examples")
+    return tmp_path / "colours.onnx", tmp_path / "examples"
+
+
+def test_examples_find_what_to_feed_and_insert_stores_it(colours: tuple[Path, Path]) -> None:
+    model, examples = colours
+    auto = ("--preprocess", "auto", "--examples", examples)
+    ask = ("explain", "-m", model, "-i", examples / "0", "-o", model.parent / "out", "--layer", "f", "--json")
+    done = ovxai(*ask, *auto)
+    assert "chosen: --preprocess unit, which names 10 of 10 examples rightly; the next, --preprocess" in done.stderr
+    assert {json.loads(line)["preprocessing"]["fed"] for line in done.stdout.splitlines()} == {"RGB, 0..1, stretched to 6x6"}
+    assert "are explained already" in ovxai(*ask, *auto).stderr
+
+    for name in ("stored.onnx", "stored.xml"):
+        target, source = model.parent / name, model
+        if name.endswith(".xml"):
+            source = model.parent / "colours.xml"
+            ov.save_model(ov.Core().read_model(model), source, compress_to_fp16=False)
+        result = json.loads(ovxai("insert", "-m", source, "-o", target, "--layer", "f", *auto, "--json").stdout)
+        assert result["preprocessing"]["scale_values"] == [255, 255, 255]
+        said = ovxai("explain", "-m", target, "-i", examples / "0", "-o", model.parent / name[:8], "--json")
+        assert said.stderr == "" and json.loads(said.stdout.splitlines()[0])["predictions"][0]["id"] == 0
+
+
+def test_examples_that_do_not_decide_are_not_decided_by(colours: tuple[Path, Path]) -> None:
+    model, examples = colours
+    for path in examples.glob("*/1.png"):
+        path.unlink()
+    target = model.parent / "stored.onnx"
+    line = ("insert", "-m", model, "-o", target, "--layer", "f")
+    said = ovxai(*line, "--preprocess", "auto", "--examples", examples, status=2).stderr.splitlines()
+    assert said[1].startswith("ovxai: =  unit") and "5 of 5" in said[1]
+    assert "5 examples do not tell which is right: --preprocess unit or --preprocess " in said[-1]
+    assert "say where they are (--examples)" in ovxai(*line, "--preprocess", "auto", status=2).stderr
+    assert "where the preset is auto (--preprocess)" in ovxai(*line, "--examples", examples, status=2).stderr
+    assert "nobody says the order of channels and the resize" in ovxai(*line, "--scale_values", 255, status=2).stderr
+    assert "no file or folder" in ovxai(*line, "--preprocess", "auto", "--examples", "none", status=2).stderr
+    assert not target.exists()

@@ -119,7 +119,19 @@ def test_evaluate_measures_what_is_there_now(there: Path) -> None:
 def test_a_second_run_into_the_folder_is_refused(there: Path) -> None:
     with reserved(there / "out"):
         for command in ("explain", "evaluate"):
-            line = (command, "-m", there / "model.onnx", "-i", there / "photos", "-o", there / "out", "--layer", "f")
+            line = (
+                command,
+                "-m",
+                there / "model.onnx",
+                "-i",
+                there / "photos",
+                "-o",
+                there / "out",
+                "--layer",
+                "f",
+                "--preprocess",
+                "raw",
+            )
             for more in ([], ["--engine", "local"]):
                 said = ovxai(*line, *more, status=2).stderr
                 assert f"out is in use by process {os.getpid()} on" in said and len(said.splitlines()) == 1

@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openvino_xai.cli.text import message, warn
+from openvino_xai.errors import InputError
 
 if TYPE_CHECKING:
     from openvino_xai.errors import PreprocessingWarning
+    from openvino_xai.locate.located import Where
+    from openvino_xai.runtime.preprocessing import Preprocessing
 
 PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
-_PRESET = "imagenet, inception, caffe, unit, or raw (what is fed where nothing is said); the flags below change a part of it."
+AUTO = "auto"  # a preset that is to be found
+HELP = ("preprocess", "mean_values", "scale_values", "reverse_input_channels", "resize_type")
+PRESET, ITSELF = "preset", "model_info"  # as `runtime.inputs.presets` and `evaluate.ranking` have it, which are slow to import
+_PRESET = (
+    "imagenet, inception, caffe, unit, or raw (what is fed where nothing is said), of which the flags below change a part; or "
+    "auto: what names most --examples rightly, where that is clear."
+)
+_EXAMPLES = (
+    "With --preprocess auto: a folder of class folders, photos with ImageNet-style names, a .csv of path,label, or a .json, "
+    "as evaluate reads them."
+)
 
 
 def _flag(name: str, text: str) -> Any:
@@ -28,6 +41,7 @@ class PreprocessingOptions:
     """What a model is fed."""
 
     preprocess: Annotated[str | None, _flag("preprocess", _PRESET)] = None
+    examples: Annotated[str | None, _flag("examples", _EXAMPLES)] = None
     mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None
     scale_values: Annotated[str | None, _flag("scale_values", "Each channel is divided by these.")] = None
     reverse_input_channels: Annotated[str | None, _flag("reverse_input_channels", "yes feeds RGB, no BGR.")] = None
@@ -38,9 +52,7 @@ class PreprocessingOptions:
 
     def values(self) -> dict[str, object]:
         """What is said, as `Network.configure` takes it."""
-        from openvino_xai.runtime.inputs.presets import PRESET
-
-        words = {field.name: getattr(self, field.name) for field in fields(PreprocessingOptions)}
+        words = {field.name: getattr(self, field.name) for field in fields(PreprocessingOptions) if field.name != "examples"}
         preset = words.pop("preprocess")
         return {name: value for name, value in {PRESET: preset, **words}.items() if value is not None}
 
@@ -65,3 +77,32 @@ def tell_counted(answers: Iterable[tuple[str, float]], model: str) -> None:
     for label, probability in answers:
         tally.count(label, probability)
     tell_doubts(tally.doubts(), model=Path(model).name)
+
+
+def to_store(options: PreprocessingOptions, model: str, where: Where, labels: Path | None) -> Preprocessing | None:
+    """What is to be stored in a model, None where nothing is said. Raises InputError where it is said in part."""
+    from openvino_xai.cli.options import read_labels
+    from openvino_xai.cli.preprocessing.ranking import resolved
+
+    options = resolved(options, model, where, None if labels is None else read_labels(labels))
+    if not options.values():
+        return None
+    fed = fed_by(options, model, where)
+    if fed.unsaid:
+        missing = " and ".join(f"the {part}" for part in fed.unsaid)
+        raise InputError(f"what is stored is believed, and nobody says {missing}: say a preset, or all parts", options=HELP)
+    return fed
+
+
+def fed_by(options: PreprocessingOptions, model: str, where: Where) -> Preprocessing:
+    """What a model is fed where nobody but it and these options says anything. Raises an OvxaiError."""
+    from openvino_xai.contract import RECORD
+    from openvino_xai.dialects.open import open_model
+    from openvino_xai.locate.image import find_image
+    from openvino_xai.runtime.inputs.own import own_preprocessing
+    from openvino_xai.runtime.inputs.presets import updated_by
+
+    deployed = open_model(model)
+    image, place = find_image(deployed.graph, deployed.info(RECORD).get("image", where.image))
+    base = own_preprocessing(image, deployed.info("model_info"), channels_first=place.cells == (2, 3))
+    return updated_by(base, options.values())
