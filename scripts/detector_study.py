@@ -323,8 +323,8 @@ def _table_of_best(rows: list[dict[str, Any]]) -> str:
     head = ["map", *titles, *(f"{title}, score of 70 % or more" for title in titles)]
     certain = [row for row in rows if row["score"] >= CERTAIN]
     lines = [
-        f"**The most probable box of each photo**: {len(rows)}; {len(certain)} of them have a score of 70 % or more. ODI is the",
-        "mean over all of them: a box whose class has no other object in the photo counts 0",
+        f"**The most probable box of each photo**: {len(rows)}; {len(certain)} of them have a score of 70 % or more. ODI is",
+        "the mean over all of them: a box whose class has no other object in the photo counts 0",
         "",
     ]
     lines += ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
