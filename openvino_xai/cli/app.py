@@ -15,6 +15,7 @@ from openvino_xai.cli.compare import compare
 from openvino_xai.cli.evaluate import evaluate
 from openvino_xai.cli.explain import explain
 from openvino_xai.cli.export import export
+from openvino_xai.cli.info import info
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
 from openvino_xai.cli.text import flush, message, say, warn
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (layers, insert, explain, compare, evaluate, benchmark, export):
+for command in (info, layers, insert, explain, compare, evaluate, benchmark, export):
     app.command(no_args_is_help=True)(command)
 
 
@@ -43,8 +44,8 @@ def _version(flag: bool) -> None:
 
 _MEMORY = "Address space of the process that opens models and images, as 8GiB, or none."
 _TIMEOUT = (
-    "Seconds that layers, insert and export may take, and that explain, evaluate, compare and benchmark may go without an "
-    "inference that ends; or none. By default 900, and none with --engine ray."
+    "Seconds that layers, insert and export may take, and that info, explain, evaluate, compare and benchmark may go without "
+    "an inference that ends; or none. By default 900, and none with --engine ray."
 )
 
 

@@ -79,6 +79,10 @@ class Deployed(Protocol):
     conversion: Conversion | None
 
     @property
+    def version(self) -> str:
+        """The language of the file, and the version of its operations, in words."""
+
+    @property
     def graph(self) -> Graph:
         """The model in the neutral form, read once, with native values of this model."""
 

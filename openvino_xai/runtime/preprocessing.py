@@ -185,6 +185,13 @@ class Preprocessing:
         x, y = columns.on_photo(boxes[:, 0::2]).clip(0, width), rows.on_photo(boxes[:, 1::2]).clip(0, height)
         return np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)
 
+    def pixels(self, photo: np.ndarray) -> np.ndarray:
+        """[h, w, 3], RGB bytes: a photo [H, W, 3] at the input's size, ahead of all arithmetic."""
+        rows, columns = self._placements((photo.shape[0], photo.shape[1]))
+        canvas = np.full((*self.size, 3), self.pad_value, np.uint8)
+        canvas[rows.inside, columns.inside] = _resized(photo[rows.shown, columns.shown], (rows.filled, columns.filled))
+        return canvas
+
     def __call__(self, photo: np.ndarray) -> np.ndarray:
         """The input for a photo [H, W, 3], RGB bytes: [1, C, H, W] or [1, H, W, C]; integers are rounded to what there is.
 
@@ -192,9 +199,7 @@ class Preprocessing:
         """
         if self.channels not in (1, 3):
             raise InputError(f"the model's input has {self.channels} channels; a photo fills 3, or 1 with its grey values")
-        rows, columns = self._placements((photo.shape[0], photo.shape[1]))
-        canvas = np.full((*self.size, 3), self.pad_value, np.uint8)
-        canvas[rows.inside, columns.inside] = _resized(photo[rows.shown, columns.shown], (rows.filled, columns.filled))
+        canvas = self.pixels(photo)
         ordered = canvas if self.reverse_input_channels else canvas[..., ::-1]
         if self.channels == 1:
             ordered = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)[..., None]

@@ -122,6 +122,13 @@ class OnnxModel:
         """The version of the default operator set."""
         return self.native.opset_imports.get("")
 
+    @property
+    def version(self) -> str:
+        """ONNX, with its opset, and that of the file where it was older."""
+        if self.conversion is None:
+            return f"ONNX, opset {self.opset}"
+        return f"ONNX, opset {self.conversion.before}, read as {self.conversion.after}"
+
     @cached_property
     def graph(self) -> Graph:
         """The model in the neutral form; shapes inferred by onnx where the file does not tell them.

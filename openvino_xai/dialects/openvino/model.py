@@ -50,6 +50,13 @@ class OpenVINOModel:
         except (RuntimeError, UnicodeDecodeError) as error:
             raise ModelError(f"cannot read {path}: OpenVINO says: {first_line(error)}") from error
 
+    @property
+    def version(self) -> str:
+        """OpenVINO, with the newest opset that an operation is of."""
+        versions = {node.get_type_info().version_id for node in self.native.get_ordered_ops()}
+        opsets = [int(version.removeprefix("opset")) for version in versions if version.removeprefix("opset").isdecimal()]
+        return f"OpenVINO, opset {max(opsets)}" if opsets else "OpenVINO"
+
     @cached_property
     def graph(self) -> Graph:
         """The model in the neutral form. Raises ModelError."""

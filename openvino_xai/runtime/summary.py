@@ -1,0 +1,154 @@
+"""What a model is, as far as it tells: inputs, outputs, what it decides, its weights, labels, hook, and what it is fed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.errors import ModelError, OvxaiError
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import text
+from openvino_xai.locate.image import find_image
+from openvino_xai.locate.layers import is_quantised
+from openvino_xai.locate.located import Where
+from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.tasks.vector import find_vector
+from openvino_xai.runtime.inputs.own import own_preprocessing
+from openvino_xai.runtime.preprocessing import Preprocessing
+from openvino_xai.surgery.record import record_of
+from openvino_xai.surgery.task import detector_of, tells_pixels
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: its name, shape and type."""
+
+    name: str
+    shape: str
+    dtype: str
+
+    @classmethod
+    def of(cls, value: Value, name: str | None = None) -> Port:
+        """A value of a graph, by its own name or another."""
+        return cls(
+            value.name if name is None else name, text(value.shape), "unknown" if value.dtype is None else str(value.dtype)
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a model tells of itself.
+
+    `decides` is in words, `unread` why no photo is fed to it, None where one is; `weights` are bytes by type, the largest
+    first; `hook` is the record of its hook, empty where there is none; `preprocessing` what is fed where nobody says another.
+    """
+
+    version: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    decides: str
+    classes: int | None
+    weights: Mapping[str, int]
+    quantised: bool
+    info: Mapping[str, str]
+    hook: Mapping[str, str]
+    preprocessing: Preprocessing | None
+    unread: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "format": self.version,
+            "inputs": [asdict(port) for port in self.inputs],
+            "outputs": [asdict(port) for port in self.outputs],
+            "decides": self.decides,
+            "classes": self.classes,
+            "weights": dict(self.weights),
+            "quantised": self.quantised,
+            "model_info": dict(self.info),
+            "hook": dict(self.hook) or None,
+            "preprocessing": None if self.preprocessing is None else self.preprocessing.to_dict(),
+            "unread": self.unread,
+        }
+
+
+def summary_of(model: Model, where: Where) -> Summary:
+    """What a model is. `where` names its image and its scores where there are several. Raises InputError, ModelError."""
+    deployed = open_model(model)
+    graph = deployed.graph
+    record, info = record_of(graph, deployed.info), deployed.info("model_info")
+    preprocessing, unread = None, None
+    try:
+        image, place = find_image(graph, record.get("image", where.image))
+        preprocessing = own_preprocessing(image, info, channels_first=place.cells == (2, 3))
+    except ModelError as error:
+        if where.image is not None:
+            raise
+        unread = str(error)
+    decides, classes = _hooked_task(record) if record else _task(deployed, where)
+    return Summary(
+        version=deployed.version,
+        inputs=tuple(Port.of(value) for value in graph.inputs),
+        outputs=tuple(Port.of(value, name) for name, value in graph.outputs.items()),
+        decides=decides,
+        classes=classes,
+        weights=_weights(graph),
+        quantised=is_quantised(graph),
+        info=info,
+        hook=record,
+        preprocessing=preprocessing,
+        unread=unread,
+    )
+
+
+def _hooked_task(record: Mapping[str, str]) -> tuple[str, int | None]:
+    task, classes = record.get("task", "classes of images"), record.get("classes")
+    return f"{task}, read at '{record['scores']}'", None if classes is None else int(classes)
+
+
+def _task(deployed: Deployed, where: Where) -> tuple[str, int | None]:
+    """What a model without a hook decides, and among how many classes, as far as its outputs tell."""
+    ways: tuple[Callable[[], tuple[str, int | None] | None], ...] = (
+        lambda: _boxes(deployed, where),
+        lambda: _classes(deployed.graph, where),
+        lambda: ("classes of pixels", None) if tells_pixels(deployed, where) else None,
+        lambda: (f"a vector, read at '{find_vector(deployed.graph, where.scores).name}'", None),
+    )
+    for way in ways:
+        try:
+            if (answer := way()) is not None:
+                return answer
+        except OvxaiError:
+            if where.scores is not None and way is ways[-1]:
+                raise
+    return "unknown: no output has scores of classes, boxes, pixels or a vector", None
+
+
+def _boxes(deployed: Deployed, where: Where) -> tuple[str, int | None] | None:
+    detector = detector_of(deployed, where)
+    return None if detector is None else ("boxes, by rows of scores", None)
+
+
+def _classes(graph: Graph, where: Where) -> tuple[str, int]:
+    scores = find_scores(graph, where.scores)
+    return f"classes of images, read at '{scores.name}' ({scores.scale}), or a vector", scores.classes
+
+
+def _weights(graph: Graph) -> dict[str, int]:
+    """Bytes of constants that nodes read, by type."""
+    inputs = set(graph.inputs)
+    constants = {value for node in graph.nodes for _, value in node.operands if value.producer is None and value not in inputs}
+    total: Counter[str] = Counter()
+    for value in constants:
+        sizes = [size for size in value.shape or () if isinstance(size, int)]
+        if value.dtype is None:
+            total["unknown"] += int(np.prod(sizes))
+        elif value.shape is not None and len(sizes) == len(value.shape):
+            total[str(value.dtype)] += int(np.prod(sizes, dtype=np.int64)) * value.dtype.itemsize
+    return {name: size for name, size in total.most_common() if size}
