@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from openvino_xai.errors import OvxaiError, PreprocessingWarning
     from openvino_xai.explanation import Explanation, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
-    from openvino_xai.runtime.loading import load
+    from openvino_xai.runtime.loading import load, load_heads
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.probed import probe
     from openvino_xai.runtime.wrapped import wrap
@@ -44,6 +44,7 @@ _HOME = {
     "insert": "surgery.insert",
     "layers": "surgery.layers",
     "load": "runtime.loading",
+    "load_heads": "runtime.loading",
     "probe": "runtime.probed",
     "wrap": "runtime.wrapped",
 }
@@ -64,6 +65,7 @@ __all__ = [
     "insert",
     "layers",
     "load",
+    "load_heads",
     "probe",
     "wrap",
 ]

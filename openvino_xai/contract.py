@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from typing import Literal, TypeAlias, get_args
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeVar, get_args
 
-from openvino_xai.errors import ModelError
+from openvino_xai.errors import InputError, ModelError
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
 from openvino_xai.hooks.rows import ROW_METHODS
 
@@ -24,6 +27,10 @@ VECTOR = "explain_vector"  # an input [B, E], f32: the vector that the model's o
 MASK = "explain_mask"  # an input [B, H, W], boolean: the pixels whose class is explained of each image
 VECTOR_TARGETS = "vector"  # what the targets of a hook are called that explains a likeness
 RECORD = "ovxai"  # the section of a model's own data where its hook is described
+HEAD_RECORD = "ovxai_head_"  # and where it explains several heads, the sections of these: HEAD_RECORD1 and so on
+OF_EACH_HEAD = (MAP, CLASS, WANTED, VECTOR, MASK)  # what a hook of several heads has for each of them
+ADDED = (MAP, CLASS, INDEX, BOX, SCORE, FEATURES)  # outputs of a hook
+READ = (GATE, WANTED, WANTED_INDEX, VECTOR, MASK)  # inputs of a hook
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
 Scale: TypeAlias = Literal["unit", "u8", "none"]
@@ -35,7 +42,7 @@ SCORES = get_args(Score)
 MEASURES = get_args(Measure)
 PLANS = get_args(PlanKind)
 FALLBACKS = {  # what a hook does at more cost, where the runtime did not take the cheaper one, by the word in its record
-    "apart": "it computes again what it would have joined to the model's own nodes, of which an output changed by that",
+    "apart": "it computes again what it would have joined to the model's own nodes, of which an output or another head changed",
     "one": "it explains one image where none is asked for, since the runtime cannot run it on none",
 }
 
@@ -64,8 +71,83 @@ NUMBERS: dict[str, Callable[[str], float]] = {
     "classes": int,
     "converted_from": int,
     "converted_to": int,
+    "heads": int,
 }
 LARGEST = 2.0**63
+T = TypeVar("T")
+LONGEST_NAME = 200  # characters of what names a head
+
+
+@dataclass(frozen=True)
+class Names:
+    """How a hook's inputs and outputs are called in a file: where it explains several heads, the `head` is behind each."""
+
+    head: str = ""
+
+    def in_file(self, name: str) -> str:
+        """What the file calls an input or output of this head."""
+        return f"{name}_{self.head}" if self.head and name in OF_EACH_HEAD else name
+
+    def of_file(self, items: Mapping[str, T]) -> dict[str, T]:
+        """Items of this head, by the names that the file has for them."""
+        return {self.in_file(name): item for name, item in items.items()}
+
+    def of_head(self, items: Mapping[str, T]) -> dict[str, T]:
+        """Items of a file, by the names that they have where there is one head alone; those that others have are left out."""
+        if not self.head:
+            return dict(items)
+        theirs = {name: items[self.in_file(name)] for name in OF_EACH_HEAD if self.in_file(name) in items}
+        return {name: item for name, item in items.items() if name not in OF_EACH_HEAD} | theirs
+
+
+ALONE = Names()  # of a hook of one head
+
+
+def names_of_heads(scores: Sequence[str]) -> list[Names]:
+    """The names of heads, by those of their scores; of a single head, those that there are without any.
+
+    Letters, digits, `_`, `-` and `.` stay, anything else becomes `_`: names go into configurations of servers and to terminals.
+    Raises InputError where nothing is left of a name, and where two become the same.
+    """
+    if len(scores) == 1:
+        return [ALONE]
+    names: list[Names] = []
+    outputs: dict[str, str] = {}  # by names, as a file system without capitals tells them apart
+    for output in scores:
+        name = re.sub(r"[^\w.-]+", "_", output).strip("_")
+        key = unicodedata.normalize("NFC", name).casefold()
+        if not name or len(name) > LONGEST_NAME:
+            raise InputError(
+                f"output {output[:80]!a} cannot name maps: 1 to {LONGEST_NAME} letters and digits are expected; rename it, or "
+                "explain it in a file of its own",
+                options=("scores",),
+            )
+        if outputs.get(key) == output:
+            raise InputError(f"output {output!a} is named twice: once is enough", options=("scores",))
+        if key in outputs:
+            raise InputError(
+                f"outputs {outputs[key]!a} and {output!a} would both name maps '{MAP}_{name}': rename one of them, or explain "
+                "them in two files",
+                options=("scores",),
+            )
+        outputs[key] = output
+        names.append(Names(name))
+    return names
+
+
+def names_of(record: Mapping[str, str]) -> Names:
+    """The names of the head that a record is of."""
+    return Names(record.get("map", MAP)[len(MAP) + 1 :])
+
+
+def refuse_names(names: Iterable[str], there: Collection[str]) -> None:
+    """Raise ModelError where a model has one of the names that a hook adds."""
+    for name in names:
+        if name in there:
+            raise ModelError(
+                f"the model has '{name}' already, and a hook adds an input or output of that name: rename it in the model",
+                node=name,
+            )
 
 
 def listed(text: str, among: Collection[str]) -> list[str]:
@@ -95,9 +177,16 @@ def check_entries(record: Mapping[str, str]) -> None:
     for key, words in {"method": tuple(ROW_METHODS if of_boxes else METHODS), **WORDS}.items():
         if key in record and record[key] not in words:
             raise untrue(record, key, f"one of {', '.join(words)}")
+    if "map" in record and not record["map"].startswith(f"{MAP}_"):
+        raise untrue(record, "map", f"{MAP}_HEAD")
     unknown = [word for word in record.get("fallback", "").split(",") if word and word not in FALLBACKS]
     if unknown:
         raise untrue(record, "fallback", f"any of {', '.join(FALLBACKS)}")
+    check_numbers(record)
+
+
+def check_numbers(record: Mapping[str, str]) -> None:
+    """Raise ModelError, which names the entry, where a number of a record is none."""
     for key, number in NUMBERS.items():
         if key in record and not _is_number(record[key], number):
             raise untrue(record, key, "a number that is not negative")

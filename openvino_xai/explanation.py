@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from openvino_xai.contract import names_of_heads
 from openvino_xai.errors import ImageError
 from openvino_xai.render.overlay import OVERLAY, Box, Smoothing, Style, drawn
 from openvino_xai.render.photo import png, write_array, write_picture
@@ -147,6 +148,48 @@ class Explanation:
             "box": list(self.box),
             "maps": self.maps,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class HeadsExplanation:
+    """One image, explained by several heads of a model: an explanation of each, by the name of its scores."""
+
+    heads: Mapping[str, Explanation]
+    path: Path | None = None
+
+    def grid(self, *, style: Style = OVERLAY) -> np.ndarray:
+        """[H, W, 3] RGB bytes: a row for each head."""
+        first, *others = self.heads.values()
+        return first.grid(*others, style=style)
+
+    def _repr_png_(self) -> bytes:
+        """The grid as PNG, which notebooks show."""
+        return png(self.grid())
+
+    def file_endings(self, style: Style = OVERLAY) -> list[str]:
+        """What a name gets behind it for each file that `save` writes."""
+        return [f"{ending}{behind}" for ending, head in self._named_heads for behind in head.file_endings(style)]
+
+    @property
+    def _named_heads(self) -> list[tuple[str, Explanation]]:
+        """What a name gets behind it for the files of each head; the heads."""
+        return [
+            (f"_{names.head}", head) for names, head in zip(names_of_heads(list(self.heads)), self.heads.values(), strict=True)
+        ]
+
+    def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
+        """Write a picture (PNG) and a map (`.npy`) for each target of each head; for each, the two paths."""
+        stem = name or (self.path.stem if self.path else "image")
+        return [paths for ending, head in self._named_heads for paths in head.save(folder, stem + ending, style=style)]
+
+    def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+        """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""
+        heads, done = [], 0
+        for scores, head in self.heads.items():
+            paths, done = files[done : done + len(head.targets)], done + len(head.targets)
+            facts = {key: item for key, item in head.to_dict(paths).items() if key != "image"}
+            heads.append({"scores": scores, **facts})
+        return {"image": None if self.path is None else str(self.path), "heads": heads}
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from openvino_xai.errors import OutputsChanged
 from openvino_xai.surgery import insert
-from openvino_xai.surgery.decision import Decision
+from openvino_xai.surgery.decision import Decision, Head
 
 
 @pytest.fixture(scope="session")
@@ -28,27 +29,27 @@ def torch() -> Any:
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
     """The decisions of which hooks are verified, in order."""
-    return _noting(monkeypatch, lambda decisions: None)
+    return _noting(monkeypatch, lambda call: None)
 
 
 @pytest.fixture
 def changed_once(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
     """As `verified`, where the first hook is said to change the model's outputs."""
 
-    def refuse_first(decisions: list[Decision]) -> None:
-        if len(decisions) == 1:
+    def refuse_first(call: int) -> None:
+        if call == 1:
             raise OutputsChanged("output 'logits' changed")
 
     return _noting(monkeypatch, refuse_first)
 
 
-def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[list[Decision]], None]) -> list[Decision]:
-    real, decisions = insert.verify_hook, []
+def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) -> list[Decision]:
+    real, decisions, calls = insert.verify_hook, list[Decision](), itertools.count(1)
 
-    def noted(original: Any, hooked: Any, location: Any, decision: Decision, *, cost: float) -> Any:
-        decisions.append(decision)
-        before(decisions)
-        return real(original, hooked, location, decision, cost=cost)
+    def noted(original: Any, hooked: Any, heads: Sequence[Head], *, cost: float) -> Any:
+        decisions.extend(head.decision for head in heads)
+        before(next(calls))
+        return real(original, hooked, heads, cost=cost)
 
     monkeypatch.setattr(insert, "verify_hook", noted)
     return decisions

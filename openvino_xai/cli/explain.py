@@ -72,6 +72,8 @@ def explain(
 
     Of a detector, one picture and one file of maps hold all boxes of an image; one without any is drawn as it is.
 
+    Of a hook of several heads, each that --scores names has its own files and line, by default all.
+
     A model without a hook gets one in memory. The lines are kept in OUTPUT/explanations.jsonl, and what is done is not done
     again, after Ctrl-C or with more images, unless the model, the labels or the image has changed. Files that no run here wrote
     are not overwritten. Images that cannot be read are reported and skipped; the exit status is 1 then.
@@ -108,7 +110,7 @@ def explain(
 
     def load(tell: Callable[[int, int], None] | None) -> Explainer:
         if against is None:
-            return running.load(model, options, probing.settings(tell), targets=targets)
+            return running.load_heads(model, options, probing.settings(tell), targets=targets)
         return _against(running, model, options, probing.settings(tell), against, similarity)
 
     conditions = {**network_conditions, "report": report is not None, **asdict(drawing)}
@@ -134,6 +136,7 @@ def _in_turn(
     from openvino_xai.evaluate.examples import known_classes
     from openvino_xai.render.report import write_report
     from openvino_xai.runtime.folder import explain_all
+    from openvino_xai.runtime.heads import Heads
     from openvino_xai.runtime.manifest import Manifest
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.sources import stamps
@@ -149,6 +152,11 @@ def _in_turn(
         if todo:
             network = load((lambda done, total: show("asking", done, total)) if len(todo) == 1 else None)
             classes = {}
+            if report is not None and isinstance(network, Heads):
+                raise InputError(
+                    f"the report shows one head, and {', '.join(map(repr, network))} are explained: name one",
+                    options=("scores",),
+                )
             if report is not None and isinstance(network, Segmenter):
                 raise InputError(
                     "the report shows classes of images and boxes, and this model tells those of pixels: leave it out"
@@ -163,7 +171,8 @@ def _in_turn(
                     warn(f"skipped: {message(outcome)}")
                 else:
                     line = manifest.add({"model": conditions["model"], **outcome})
-                    say(to_json(line) if as_json else _sentence(line))
+                    for text in [to_json(line)] if as_json else _sentences(line):
+                        say(text)
                 show(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
     manifest.settle()
     lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
@@ -229,6 +238,13 @@ def _against(
     if similarity not in (None, network.measure):
         raise InputError(f"the hook of {model} explains the {network.measure}: --similarity {similarity} needs another")
     return Against(network, against)
+
+
+def _sentences(line: dict[str, Any]) -> list[str]:
+    """What is told of an image: a line, or one of each head."""
+    if "heads" not in line:
+        return [_sentence(line)]
+    return [f"{line['image']}, {_sentence(head | {'image': head['scores']})}" for head in line["heads"]]
 
 
 def _sentence(line: dict[str, Any]) -> str:

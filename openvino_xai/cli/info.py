@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openvino_xai.cli.options import ImageInput, Json, ScoresName, read_labels, takes_options
+from openvino_xai.cli.options import ImageInput, Json, read_labels, takes_options
 from openvino_xai.cli.preprocessing.options import AUTO, PRESET, PreprocessingOptions, tell_doubts
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SHOWN = 120  # characters of a text that a line shows
 EXAMPLES = 5  # labels that a line shows
 COST = ("method", "layer", "targets", "score", "scale", "cost", "verified")  # of a hook
+_SCORES = "The output with the scores, if several could be."
 _OUTPUT = "A picture (.png): the photo, what is fed of it, and each channel by itself, in their order."
 
 
@@ -36,7 +37,7 @@ def info(
     photo: Annotated[Path | None, typer.Option("--input", "-i", help="A photo.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help=_OUTPUT)] = None,
     labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None,
-    scores: ScoresName = None,
+    scores: Annotated[str | None, typer.Option(help=_SCORES)] = None,
     image_input: ImageInput = None,
     as_json: Json = False,
 ) -> None:

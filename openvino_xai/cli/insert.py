@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,9 @@ from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists
 from openvino_xai.json_text import to_json
+
+if TYPE_CHECKING:
+    from openvino_xai.surgery.layer import Layer
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
 WARN_ABOVE = 2.0  # times the operations of the plain model
@@ -42,7 +46,8 @@ def insert(
     """Write a model that returns, beside its outputs, the saliency maps.
 
     One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
-    `saliency_class` [B, K], the classes explained. With `--targets vector` the output is a vector, and what is explained is how
+    `saliency_class` [B, K], the classes explained. With several `--scores` each NAME has outputs of its own,
+    `saliency_map_NAME` and so on. With `--targets vector` the output is a vector, and what is explained is how
     much it is like another, which clients give as `explain_vector` [B, E]. Where a model tells the class of each pixel, what is
     explained is a class over its region; with `--targets asked` over `explain_mask` [B, H, W].
 
@@ -65,16 +70,17 @@ def insert(
         hooked.deployed.set_info("model_info", stored.to_info())
     hooked.save(target, force=force)
     place, record = hooked.layer, hooked.record
+    heads = list(zip(hooked.records, hooked.layers, strict=True))
     if place.cost is not None and place.cost > WARN_ABOVE:
         warn(
             f"warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
             "a later layer, --grid or --targets costs less (see `ovxai layers`)"
         )
     # regions are explained ahead of what mixes cells, and boxes ahead of what mixes levels
-    chosen_ahead = record.get("task") in (REGIONS, BOXES)
-    if options.layer is None and place.depth < SHALLOW and not chosen_ahead:
+    shallow = [at for facts, at in heads if at.depth < SHALLOW and facts.get("task") not in (REGIONS, BOXES)]
+    for layer in shallow if options.layer is None else []:
         warn(
-            f"warning: the chosen layer '{place.name}' lies at {place.depth:.2f} of the network's operations; what "
+            f"warning: the chosen layer '{layer.name}' lies at {layer.depth:.2f} of the network's operations; what "
             "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)"
         )
     fallback = [word for word in record.get("fallback", "").split(",") if word]
@@ -103,15 +109,28 @@ def insert(
             "preprocessing": None if stored is None else stored.to_dict(),
             "difference": None if hooked.verified is None else hooked.verified.difference,
         }
+        if len(heads) > 1:
+            result["heads"] = [_head(facts, layer) for facts, layer in heads]
         say(to_json(result))
         return
-    chosen = "layer" if options.layer else "chosen layer"
-    cells = " x ".join(map(str, place.cells))
     checked = f"verified in {' and '.join(hooked.verified.runtimes)}" if hooked.verified else "not verified"
+    hooks = "; ".join(_hook(facts, layer, chosen=options.layer is None, named=len(heads) > 1) for facts, layer in heads)
     say(
-        f"{target}: {record['method']} at {chosen} '{place.name}' ({cells} cells), score {record['score']}, "
-        f"targets {record['targets']}, scale {record['scale']}, {place.cost:.2f} times the operations; "
+        f"{target}: {hooks}, scale {record['scale']}, {place.cost:.2f} times the operations; "
         + (f"converted from opset {converted[0]} to {converted[1]}; " if converted else "")
         + checked
         + (f"; stored: fed is {stored.summary}" if stored else "")
     )
+
+
+def _head(record: Mapping[str, str], layer: Layer) -> dict[str, Any]:
+    """What is told of one of several heads."""
+    facts = {key: record[key] for key in ("scores", "map", "method", "score", "targets")}
+    return {**facts, "layer": layer.name, "shape": layer.shape, "cells": layer.cells, "depth": layer.depth}
+
+
+def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool) -> str:
+    """How a head is explained, in words; `named` where there are others."""
+    of = f" of '{record['scores']}'" if named else ""
+    at = f"{'chosen layer' if chosen else 'layer'} '{layer.name}' ({' x '.join(map(str, layer.cells))} cells)"
+    return f"{record['method']}{of} at {at}, score {record['score']}, targets {record['targets']}"

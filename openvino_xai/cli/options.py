@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openvino_xai.locate.located import Where
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
+    from openvino_xai.runtime.heads import Heads
     from openvino_xai.runtime.network import Network
     from openvino_xai.surgery.hooked import Hooked
 
@@ -40,6 +41,10 @@ _METHOD = (
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
     "logit for gradients."
+)
+_SCORES = (
+    "The output with the scores, if several could be; repeatable, for a model with several heads: each NAME has an output "
+    "`saliency_map_NAME` then. Of a hook of several heads, the one that is meant."
 )
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
@@ -76,7 +81,7 @@ ModelPath: TypeAlias = Annotated[
 LayerName: TypeAlias = Annotated[str | None, typer.Option("--layer", "-l", help=_LAYER)]
 Method: TypeAlias = Annotated[str | None, typer.Option(help=_METHOD)]
 Score: TypeAlias = Annotated[str | None, typer.Option(help=_SCORE)]
-ScoresName: TypeAlias = Annotated[str | None, typer.Option("--scores", help="The output with the scores, if several could be.")]
+ScoresNames: TypeAlias = Annotated[list[str] | None, typer.Option("--scores", help=_SCORES)]
 ImageInput: TypeAlias = Annotated[str | None, typer.Option(help="The input with the image, if several could be.")]
 TargetClasses: TypeAlias = Annotated[str | None, typer.Option("--targets", help=_TARGETS)]
 Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE)]
@@ -104,7 +109,7 @@ class LayerOptions:
     layer: LayerName = None
     method: Method = None
     score: Score = None
-    scores: ScoresName = None
+    scores: ScoresNames = None
     image_input: ImageInput = None
     plan: Plan = "lazy"
     grid: Grid = None
@@ -132,11 +137,26 @@ class LayerOptions:
         per_class = self.method in METHODS and METHODS[self.method].per_class
         return ("asked" if targets == "all" else targets) if per_class else None
 
+    @property
+    def head(self) -> str | None:
+        """The output with the scores, where one is named. Raises InputError where several are."""
+        if self.scores and len(self.scores) > 1:
+            raise InputError(
+                f"outputs {', '.join(map(repr, self.scores))} are named, and one is looked at here: name one of them",
+                options=("scores",),
+            )
+        return self.scores[0] if self.scores else None
+
+    @property
+    def of_hook(self) -> LayerOptions:
+        """What says how a hook is made, and not which of its heads is meant."""
+        return replace(self, scores=None)
+
     def where(self) -> Where:
         """What is said of the model."""
         from openvino_xai.locate.located import Where
 
-        return Where(self.layer, self.scores, self.image_input)
+        return Where(self.layer, self.head, self.image_input)
 
     def insert(self, model: Model, **changed: Any) -> Hooked:
         """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
@@ -238,42 +258,65 @@ class NetworkOptions(PreprocessingOptions):
 
         Raises an OvxaiError.
         """
+        from openvino_xai.runtime.heads import Heads
+
+        _ = options.head  # one, or none
+        network = self.load_heads(model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell)
+        if isinstance(network, Heads):
+            heads = ", ".join(map(repr, network))
+            raise InputError(f"the hook of {model} explains {heads}, and one is looked at here: name it", options=("scores",))
+        return network
+
+    def load_heads(
+        self,
+        model: Model,
+        options: LayerOptions,
+        settings: Settings,
+        *,
+        targets: str | None = "all",
+        similarity: str | None = None,
+        verify: bool = True,
+        tell: bool = True,
+    ) -> Network | Heads:
+        """As `load`; or all heads where several are named, or where the hook explains several and none is named."""
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.inputs.doubts import doubts_of
-        from openvino_xai.runtime.loading import load
+        from openvino_xai.runtime.loading import load, load_heads
         from openvino_xai.runtime.probed import probe
         from openvino_xai.surgery.task import tells_pixels
 
         if isinstance(model, str) and (self.preprocess == AUTO or self.examples is not None):
-            return self.resolved(model, options).load(
+            return self.resolved(model, options).load_heads(
                 model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell
             )
         deployed = open_model(model)
-        hooked = bool(deployed.info(RECORD))
-        hook_targets = targets if not hooked and tells_pixels(deployed, options.where()) else options.hook_targets(targets)
-        if hooked and options != LayerOptions():
+        record, named = deployed.info(RECORD), options.scores or []
+        if record and options.of_hook != LayerOptions():
             raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
-        network: Network
+        network: Network | Heads
         if options.method in PROBE_NAMES:
             network = probe(
                 model,
                 options.method,
-                **{
-                    name: getattr(options, name)
-                    for name in ("layer", "scores", "image_input", "prefix_tokens", "token_grid", "boxes")
-                },
+                **{name: getattr(options, name) for name in ("layer", "image_input", "prefix_tokens", "token_grid", "boxes")},
+                scores=options.head,
                 settings=replace(settings, channels=options.channels),
                 device=self.device,
                 precision=self.precision,
             )
         else:
-            network = load(
-                model if hooked else options.insert(model, verify=verify, targets=hook_targets, similarity=similarity),
-                device=self.device,
-                precision=self.precision,
-            )
+            hooked: Model | Hooked = model
+            if not record:
+                of_pixels = len(named) < 2 and tells_pixels(deployed, options.where())
+                hook_targets = targets if of_pixels else options.hook_targets(targets)
+                hooked = options.insert(model, verify=verify, targets=hook_targets, similarity=similarity)
+            if len(named) > 1 or (not named and "heads" in record):
+                network = load_heads(hooked, device=self.device, precision=self.precision).chosen(named)
+            else:
+                head = options.head if record else None
+                network = load(hooked, device=self.device, precision=self.precision, scores=head)
         network.configure(
             labels=read_labels(self.labels) if self.labels else None, preprocessing=self.values(), min_score=self.min_score
         )
@@ -301,7 +344,11 @@ class NetworkOptions(PreprocessingOptions):
         from openvino_xai.runtime.sources import digest_of
         from openvino_xai.version import __version__
 
-        deployed = open_model(model)
+        deployed, head = open_model(model), options.head
+        if "heads" in deployed.info(RECORD) and head is None:
+            raise InputError(
+                f"the hook of {model} explains several heads, and one is looked at here: name it", options=("scores",)
+            )
         tell_doubts(doubts_of(fed_by(self, model, options.where())), model=Path(model).name)
         if options.method in PROBE_NAMES or deployed.info(RECORD):
             return partial(self.load, model, options, settings, tell=False)
@@ -309,7 +356,7 @@ class NetworkOptions(PreprocessingOptions):
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
             options.insert(model, targets=options.hook_targets(targets)).save(path)
-        return partial(self.load, str(path), LayerOptions(), settings, tell=False)
+        return partial(self.load, str(path), LayerOptions(scores=options.scores), settings, tell=False)
 
 
 def read_labels(path: Path) -> list[str]:

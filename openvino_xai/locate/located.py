@@ -209,7 +209,11 @@ def refuse_hooked(deployed: Deployed) -> None:
     """Raise AlreadyHooked where the model carries a hook."""
     record = deployed.info(RECORD)
     if record:
-        hook = f"{record.get('method')} at layer '{record.get('layer')}', score {record.get('score')}"
+        hook = (
+            f"of {record['heads']} heads"
+            if "heads" in record
+            else f"{record.get('method')} at layer '{record.get('layer')}', score {record.get('score')}"
+        )
         raise AlreadyHooked(
             f"the model carries a hook already ({hook}, by ovxai {record.get('version')}): insert into the original",
             record=record,

@@ -51,7 +51,7 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
 
     Raises ModelError if there is no such output, if it cannot be class scores, or if none or several can.
     """
-    possible = {key: value for key, value in graph.outputs.items() if key != SCORE and _can_be_scores(graph, value)}
+    possible = possible_scores(graph)
     listing = ", ".join(f"'{key}' {text(value.shape)}" for key, value in graph.outputs.items())
     if name is not None:
         if name not in graph.outputs:
@@ -77,6 +77,11 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
     classes = shape[1]
     assert isinstance(classes, int)
     return Scores(name, value, classes, _activation(value))
+
+
+def possible_scores(graph: Graph) -> dict[str, Value]:
+    """The outputs that can be class scores, by name."""
+    return {key: value for key, value in graph.outputs.items() if key != SCORE and _can_be_scores(graph, value)}
 
 
 def _can_be_scores(graph: Graph, value: Value) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from openvino_xai.contract import explains_boxes
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where, task_of
-from openvino_xai.locate.scores import Scores, find_scores
+from openvino_xai.locate.scores import Scores, find_scores, possible_scores
 from openvino_xai.locate.tasks.vector import find_vector
-from openvino_xai.surgery.record import record_of
+from openvino_xai.surgery.record import record_with, records_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +55,31 @@ class Described:
     ) -> Described:
         """A model by its graph and `info`, which returns a section of its metadata; `opaque` shows inputs and outputs alone.
 
-        Of `where`, the names of the image's input and of the scores matter where there is no hook that tells them. Raises
-        ModelError.
+        Of `where`, the names of the image's input and of the scores matter where there is no hook that tells them, and that of
+        the scores where the hook explains several heads. Raises ModelError.
         """
         where = where or Where()
-        record = record_of(graph, info, opaque=opaque)
+        records = records_of(graph, info, opaque=opaque)
+        heads = [cls._with_record(graph, info, record, where, opaque=opaque) for record in records or [{}]]
+        head = heads[records.index(record_with(records, where.scores))] if records else heads[0]
+        possible = [(value.shape or ())[1] for value in possible_scores(graph).values()]
+        return head._with_own_labels([item.scores.classes for item in heads], possible)
+
+    def _with_own_labels(self, heads: Sequence[int], possible: Sequence[object]) -> Described:
+        """The same, without the labels that the model carries where these are another head's, or may be.
+
+        `heads` are the numbers of classes of all that are explained, `possible` of all outputs that can be scores.
+        """
+        count = len(self.info.get("labels", "").split())
+        is_own = count == self.scores.classes
+        if heads.count(count) == 1 if is_own else count not in possible:
+            return self
+        return replace(self, info={key: text for key, text in self.info.items() if key != "labels"})
+
+    @classmethod
+    def _with_record(
+        cls, graph: Graph, info: Callable[[str], Mapping[str, str]], record: Mapping[str, str], where: Where, *, opaque: bool
+    ) -> Described:
         image, place = find_image(graph, record.get("image", where.image))
         if explains_boxes(record):
             names = record["scores"]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError, OutputError
-from openvino_xai.explanation import Explanation, Match
+from openvino_xai.explanation import Explanation, HeadsExplanation, Match
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
@@ -26,10 +26,13 @@ THREADS = 4
 IN_FLIGHT = 2**28  # bytes of decoded photos at a time, but where one alone has more
 
 
+Explained: TypeAlias = Explanation | HeadsExplanation | Match
+
+
 class Explainer(Protocol):
     """What explains photos: a network, or one with a photo that others are explained against."""
 
-    def explain(self, image: np.ndarray, *, targets: str | None, also: Sequence[int]) -> Explanation | Match:
+    def explain(self, image: np.ndarray, *, targets: str | None, also: Sequence[int]) -> Explained:
         """A photo, RGB bytes [H, W, 3], explained."""
 
     def label(self, k: int) -> str:
@@ -98,7 +101,7 @@ def _writing_task(
     """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
     shown = [classes[photo.path]] if photo.path in classes else []
     with blamed_on(photo.path):
-        explanation: Explanation | Match = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
+        explanation: Explained = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
     name, claim = manifest.name(str(photo.path), photo.path.stem, explanation.file_endings(style))
     facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
     if shown:
@@ -106,7 +109,7 @@ def _writing_task(
     return partial(_save_files, explanation, manifest.path.parent, facts, style)
 
 
-def _save_files(explanation: Explanation | Match, folder: Path, facts: dict[str, Any], style: Style) -> dict[str, Any]:
+def _save_files(explanation: Explained, folder: Path, facts: dict[str, Any], style: Style) -> dict[str, Any]:
     assert explanation.path is not None
     try:
         with blamed_on(explanation.path):

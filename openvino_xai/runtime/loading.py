@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from openvino_xai.contract import WANTED_INDEX, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
+from openvino_xai.errors import ModelError
 from openvino_xai.locate.located import Where, task_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.by_row import Propose, RowDetector
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.detectors.proposals import proposing_rows
+from openvino_xai.runtime.heads import Heads, running_of_head
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.tasks.matcher import Matcher, vector_model
 from openvino_xai.runtime.tasks.segmenter import Segmenter
 from openvino_xai.surgery.hooked import Hooked
-from openvino_xai.surgery.record import unhooked
+from openvino_xai.surgery.record import records_of, unhooked
 
 DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook
 
@@ -31,8 +34,11 @@ def load(
     precision: str = "f32",
     hint: str = "LATENCY",
     cache_dir: str | os.PathLike[str] | None = None,
+    scores: str | None = None,
 ) -> Network:
     """A model, hooked or not, compiled for OpenVINO or ONNX Runtime.
+
+    `scores` is the output that is explained, where the hook explains several heads; `load_heads` takes them all.
 
     `precision` is `f32`, so that explanations do not depend on the machine, or `f16`, `bf16`, or `default` for what the
     device prefers; ONNX Runtime runs a model as it is written. `device` is one of OpenVINO's (CPU, GPU, NPU, AUTO, HETERO:...),
@@ -40,7 +46,7 @@ def load(
     performance hint and the folder where it keeps compiled models. Raises InputError, ModelError.
     """
     deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
-    description = Described.of(deployed.graph, deployed.info)
+    description = Described.of(deployed.graph, deployed.info, where=Where(scores=scores))
 
     def compiled(variant: Deployed) -> Running:
         return variant.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
@@ -50,7 +56,35 @@ def load(
     if description.explains_vectors:
         plain = lambda: compiled(vector_model(deployed, description.record))  # noqa: E731
     rows = rows_of(deployed, description, (device, precision))
-    return network_of(compiled(deployed), description, device, plain=plain, propose=rows)
+    running = running_of_head(compiled(deployed), deployed.graph, records_of(deployed.graph, deployed.info), description.record)
+    return network_of(running, description, device, plain=plain, propose=rows)
+
+
+def load_heads(
+    model: Model | Hooked,
+    *,
+    device: str = "CPU",
+    precision: str = "f32",
+    hint: str = "LATENCY",
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Heads:
+    """A model of which several heads are explained: a network for each, by the name of its scores, on one compiled model.
+
+    The options are those of `load`. Raises InputError, ModelError, also for a hook of one head alone.
+    """
+    deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
+    records = records_of(deployed.graph, deployed.info)
+    if len(records) < 2:
+        raise ModelError("the model carries no hook of several heads, which `insert` makes where several scores are named")
+    folder = None if cache_dir is None else Path(cache_dir)
+    running, networks = deployed.compile(device, precision, hint, folder), {}
+    plain = cache(lambda: unhooked(deployed).compile(device, precision, hint, folder))
+    for record in records:
+        description = Described.of(deployed.graph, deployed.info, where=Where(scores=record["scores"]))
+        of_head = running_of_head(running, deployed.graph, records, record)
+        is_dear = float(record.get("cost", 1)) > DEAR
+        networks[record["scores"]] = network_of(of_head, description, device, plain=plain if is_dear else None)
+    return Heads(networks)
 
 
 def rows_of(deployed: Deployed, description: Described, compiled: tuple[str, str]) -> Propose:

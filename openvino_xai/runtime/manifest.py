@@ -150,8 +150,10 @@ def _key(file: str) -> str:
 def _files(line: Mapping[str, Any]) -> list[str]:
     lists = [entries for key in ("targets", "boxes") if isinstance(entries := line.get(key), list)]
     entries = [line, *(entry for entries in lists for entry in entries if isinstance(entry, dict))]
+    heads = line.get("heads")
     files = [entry.get(kind) for entry in entries for kind in ("overlay", "map")]
-    return [file for file in files if isinstance(file, str) and "\0" not in file]
+    of_heads = [file for head in heads if isinstance(head, dict) for file in _files(head)] if isinstance(heads, list) else []
+    return [file for file in files if isinstance(file, str) and "\0" not in file] + of_heads
 
 
 def _lines(path: Path, *, strict: bool = True) -> Iterator[dict[str, Any]]:

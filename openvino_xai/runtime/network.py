@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -159,7 +160,23 @@ class Network:
         """
         photo = photo_of(image)
         sample = self.prepare(photo)
-        results = next(self._results(sample) if not reads(self.record, WANTED) else self._predictions(sample))
+        explanation = self.explanation(photo, sample, self.outputs(sample), targets=targets, also=also)
+        return explanation if isinstance(image, np.ndarray) else replace(explanation, path=Path(image))
+
+    def outputs(self, sample: np.ndarray) -> dict[str, np.ndarray]:
+        """What the model returns for an image [1, C, H, W], as `prepare` makes it; without maps where it is asked for each."""
+        return next(self._results(sample) if not reads(self.record, WANTED) else self._predictions(sample))
+
+    def explanation(
+        self,
+        photo: np.ndarray,
+        sample: np.ndarray,
+        results: Mapping[str, np.ndarray],
+        *,
+        targets: TargetsOfImage | None = None,
+        also: Sequence[int] = (),
+    ) -> Explanation:
+        """What `explain` tells of a photo [H, W, 3], from the model's outputs for the `sample` made of it."""
         y = self._read(results)[0]
         ranked = np.argsort(-y, kind="stable")
         explained = self._mapped_classes(results)
@@ -172,7 +189,6 @@ class Network:
             maps=self._maps(sample, results, ids, explained),
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
-            path=None if isinstance(image, np.ndarray) else Path(image),
             preprocessing=self.preprocessing.to_dict(),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from openvino_xai.locate.scores import find_scores
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.runtime.inputs.own import own_preprocessing
 from openvino_xai.runtime.preprocessing import Preprocessing
-from openvino_xai.surgery.record import record_of
+from openvino_xai.surgery.record import record_of, records_of
 from openvino_xai.surgery.task import detector_of, tells_pixels
 
 
@@ -91,7 +91,8 @@ def summary_of(model: Model, where: Where) -> Summary:
         if where.image is not None:
             raise
         unread = str(error)
-    decides, classes = _hooked_task(record) if record else _task(deployed, where)
+    records = records_of(graph, deployed.info)
+    decides, classes = _hooked_task(records) if records else _task(deployed, where)
     return Summary(
         version=deployed.version,
         inputs=tuple(Port.of(value) for value in graph.inputs),
@@ -107,9 +108,11 @@ def summary_of(model: Model, where: Where) -> Summary:
     )
 
 
-def _hooked_task(record: Mapping[str, str]) -> tuple[str, int | None]:
-    task, classes = record.get("task", "classes of images"), record.get("classes")
-    return f"{task}, read at '{record['scores']}'", None if classes is None else int(classes)
+def _hooked_task(records: Sequence[Mapping[str, str]]) -> tuple[str, int | None]:
+    """What a hook explains, and among how many classes, where all its heads have as many."""
+    task, counts = records[0].get("task", "classes of images"), {record.get("classes") for record in records}
+    heads, count = " and ".join(f"'{record['scores']}'" for record in records), counts.pop()
+    return f"{task}, read at {heads}", None if counts or count is None else int(count)
 
 
 def _task(deployed: Deployed, where: Where) -> tuple[str, int | None]:

@@ -9,20 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, INDEX, MAP, RECORD
+from openvino_xai.contract import CLASS, INDEX, MAP, RECORD, names_of
 from openvino_xai.dialects.open import Compiled, Model, open_model
 from openvino_xai.dialects.protocol import Adopted
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation
+from openvino_xai.locate.located import Where
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import ImageClassifier
 from openvino_xai.runtime.described import Described
+from openvino_xai.runtime.heads import running_of_head
 from openvino_xai.runtime.loading import network_of, rows_of
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import Probed
+from openvino_xai.surgery.record import records_of
 
 
-def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
+def wrap(compiled: Compiled, *, model: Model | None = None, scores: str | None = None) -> Any:
     """The compiled model as it is, of the same class, which also explains.
 
     All that worked before works as before, and as fast: it is called, asked for `inputs`, `outputs` and requests, given to an
@@ -31,6 +34,8 @@ def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
 
     `model` is the file that it was compiled from. OpenVINO keeps nothing of what a model tells about itself (labels,
     preprocessing, the targets of its hook), so that without the file these have to be told with `network.configure`.
+
+    `scores` is the output that is explained, where the hook explains several heads.
 
     Raises InputError, and ModelError for a model that is no image classifier.
     """
@@ -45,15 +50,18 @@ def wrap(compiled: Compiled, *, model: Model | None = None) -> Any:
         )
     handle: Adopted = adopted(compiled)
     if model is None:
-        description, propose = _from_outside(handle), None
+        description, propose = _from_outside(handle, scores), None
+        records: list[dict[str, str]] = records_of(handle.graph, handle.info, opaque=True)
     else:
         deployed = open_model(model)
-        description = Described.of(deployed.graph, deployed.info)
+        description = Described.of(deployed.graph, deployed.info, where=Where(scores=scores))
         _same(description, handle)
+        records = records_of(deployed.graph, deployed.info)
         propose = rows_of(deployed, description, ("CPU", "f32"))
     wrapper = drop_in(compiled, _Explaining)
-    wrapper.network = network_of(handle.running, description, handle.device, propose=propose)
-    wrapper.hooked = MAP in handle.graph.outputs
+    running = running_of_head(handle.running, handle.graph, records, description.record)
+    wrapper.network = network_of(running, description, handle.device, propose=propose)
+    wrapper.hooked = names_of(description.record).in_file(MAP) in handle.graph.outputs
     wrapper.description = description
     return wrapper
 
@@ -74,7 +82,8 @@ class _Explaining:
         if not self.hooked:
             raise InputError(HOW)
         output: Any = getattr(self, "output", None)  # of OpenVINO; a session knows names
-        return MAP if output is None else output(MAP)
+        name = names_of(self.description.record).in_file(MAP)
+        return name if output is None else output(name)
 
     def explain(
         self,
@@ -108,14 +117,17 @@ class _Explaining:
         return probed
 
 
-def _from_outside(handle: Adopted) -> Described:
+def _from_outside(handle: Adopted, scores: str | None) -> Described:
     """What a compiled model shows of itself. Raises InputError where that does not say which classes its maps are of."""
     if INDEX in handle.graph.outputs and not handle.info(RECORD):
         raise InputError(
             f"'{INDEX}' tells rows of a detector, and the compiled model does not tell what they are: say the file that it was "
             "compiled from with model="
         )
-    description = Described.of(handle.graph, handle.info, opaque=True)
+    where = Where(scores=scores)
+    if MAP not in handle.graph.outputs and not handle.info(RECORD):
+        _refuse_heads(handle)
+    description = Described.of(handle.graph, handle.info, opaque=True, where=where)
     maps = handle.graph.outputs.get(MAP)
     if maps is None or description.record:
         return description
@@ -126,6 +138,16 @@ def _from_outside(handle: Adopted) -> Described:
             "was compiled from with model="
         )
     return replace(description, record={"method": "unknown", "targets": "all"})
+
+
+def _refuse_heads(handle: Adopted) -> None:
+    """Raise InputError for a hook of several heads, of which nothing tells what they are."""
+    heads = [name for name in handle.graph.outputs if name.startswith(f"{MAP}_")]
+    if heads:
+        raise InputError(
+            f"'{heads[0]}' has the maps of one of several heads, and the compiled model does not tell which: say the file that "
+            "it was compiled from with model="
+        )
 
 
 HOW = (

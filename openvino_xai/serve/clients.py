@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from openvino_xai.contract import MAP
 from openvino_xai.serve.endpoint import Endpoint
 
 
@@ -18,7 +17,7 @@ def client_code(
         f"({list(shapes[tensor.name])}, {str(tensor.dtype)!r})"
         for tensor in endpoint.inputs
     )
-    wanted = [endpoint.original[0].name, MAP]
+    wanted = [endpoint.original[0].name, *endpoint.maps]
     return f"""import numpy as np
 import tritonclient.{protocol} as triton  # pip install "tritonclient[{protocol}]"
 from tritonclient.utils import np_to_triton_dtype

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.contract import CLASS, MAP, RECORD
+from openvino_xai.contract import MAP, RECORD
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Value
 from openvino_xai.serve.literals import code_span
-from openvino_xai.surgery.record import record_of
+from openvino_xai.surgery.record import names_in_file, record_of, records_of
 
 LARGE = 64_000  # bytes a response grows by: some servers send every output, asked for or not
 LONGEST = 200  # characters of a name: with what is added to it, a folder's name has at most 255 bytes
@@ -62,6 +62,7 @@ class Endpoint:
     record: Mapping[str, str]
     runtime: Runtime
     own_runtime: Runtime
+    added: frozenset[str] = frozenset()  # names of outputs and inputs that a hook may have
 
     @classmethod
     def hooked(cls, deployed: Deployed, name: str, runtime: Runtime | None = None) -> Endpoint:
@@ -81,8 +82,10 @@ class Endpoint:
         inputs = tuple(_tensor(value.name, value) for value in deployed.graph.inputs)
         outputs = tuple(_tensor(output, value) for output, value in deployed.graph.outputs.items())
         runtime = runtime or deployed.runtime
+        records = records_of(deployed.graph, deployed.info)
+        added = frozenset(added for record in records for added in names_in_file(record))
         record = record_of(deployed.graph, deployed.info)
-        return cls(name, deployed.suffix, inputs, outputs, record, runtime, deployed.runtime)
+        return cls(name, deployed.suffix, inputs, outputs, record, runtime, deployed.runtime, added)
 
     @property
     def verified(self) -> tuple[str, ...] | None:
@@ -131,12 +134,17 @@ class Endpoint:
     @property
     def original(self) -> tuple[Tensor, ...]:
         """The outputs that were there before the hook."""
-        return tuple(tensor for tensor in self.outputs if tensor.name not in (MAP, CLASS))
+        return tuple(tensor for tensor in self.outputs if tensor.name not in self.added)
+
+    @property
+    def maps(self) -> list[str]:
+        """The names of the outputs with maps, of each head in turn."""
+        return [tensor.name for tensor in self.outputs if tensor.name in self.added and tensor.name.startswith(MAP)]
 
     @property
     def grows_by(self) -> int:
         """The bytes that a response for one image grows by; an open size counts as one."""
-        added = [tensor for tensor in self.outputs if tensor.name in (MAP, CLASS)]
+        added = [tensor for tensor in self.outputs if tensor.name in self.added]
         return sum(prod(max(size, 1) for size in tensor.shape[1:]) * tensor.dtype.itemsize for tensor in added)
 
     @property
@@ -155,11 +163,12 @@ class Endpoint:
                 f"a response grows by {self.grows_by / 1000:.0f} kB an image, and some servers send every output, asked for or "
                 "not: insert with targets top:1 and scale u8 for a smaller one, or ask for outputs by name"
             )
-        behind = [tensor.name for tensor in self.original if tensor.name > MAP]
+        maps = min(self.maps, default="")
+        behind = [tensor.name for tensor in self.original if maps and tensor.name > maps]
         if behind:
             names = ", ".join(map(code_span, behind))
             notes.append(
-                f"a server that sorts outputs by name sends {code_span(MAP)} before {names}: clients that take outputs by "
+                f"a server that sorts outputs by name sends {code_span(maps)} before {names}: clients that take outputs by "
                 "their position there have to take them by name"
             )
         return notes

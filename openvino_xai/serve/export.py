@@ -14,7 +14,7 @@ from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.literals import code_block, code_span
 from openvino_xai.serve.repository import written_repository
-from openvino_xai.surgery.record import record_of
+from openvino_xai.surgery.record import records_of
 
 Server: TypeAlias = Literal["triton", "ovms", "kserve"]
 PRECISIONS = ("f32", "f16", "bf16", "default")
@@ -47,7 +47,7 @@ def export(
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
     with written_repository(Path(output), force=force, source=path) as folder:
         deployed = open_model(model)
-        if reads(record_of(deployed.graph, deployed.info), WANTED):
+        if any(reads(record, WANTED) for record in records_of(deployed.graph, deployed.info)):
             raise InputError(
                 "the model wants to be told a class, which old clients do not: insert with targets top:K or all",
                 options=("targets",),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
-from openvino_xai.contract import PlanKind, Scale, Score
+from openvino_xai.contract import ALONE, Names, PlanKind, Scale, Score
 from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import NoneRefused, OutputsChanged
 from openvino_xai.graph.sizes import Size
 from openvino_xai.hooks import METHODS, Method
 from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.located import Location
 from openvino_xai.locate.scores import Scores
 from openvino_xai.surgery.request import Request
 from openvino_xai.tail.target import Pick, Target
@@ -72,6 +73,15 @@ class Decision(Attempt):
     def target(self, scores: Scores) -> Target:
         """What is explained of a model's scores."""
         return target_of(scores, self.pick, self.score)
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What a hook explains: the scores at a location of a model, as it was decided, under its names."""
+
+    location: Location
+    decision: Decision
+    names: Names = ALONE
 
 
 def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = ()) -> Decision:

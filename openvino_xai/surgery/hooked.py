@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,29 @@ from openvino_xai.surgery.verify.hook import Verified, verify_file
 
 
 class Hooked:
-    """A model that returns maps beside its outputs."""
+    """A model that returns maps beside its outputs.
 
-    def __init__(self, deployed: Deployed, record: Mapping[str, str], layer: Layer, verified: Verified | None) -> None:
+    `records` and `layers` tell of its hook, of each head in turn where it explains several; the costs and the memory are of all
+    of them together.
+    """
+
+    def __init__(
+        self, deployed: Deployed, records: Sequence[Mapping[str, str]], layers: Sequence[Layer], verified: Verified | None
+    ) -> None:
         self._deployed = deployed
-        self.record = dict(record)
-        self.layer = layer
+        self.records = [dict(record) for record in records]
+        self.layers = list(layers)
         self.verified = verified
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What the model tells of its hook, of the first head where there are several."""
+        return self.records[0]
+
+    @property
+    def layer(self) -> Layer:
+        """The layer where the hook goes, that of the first head where there are several."""
+        return self.layers[0]
 
     @property
     def deployed(self) -> Deployed:

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from openvino_xai.contract import RECORD, VECTOR_TARGETS
+from openvino_xai.contract import ALONE, CLASS, MAP, VECTOR_TARGETS, Names, names_of_heads, refuse_names
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
+from openvino_xai.graph.model import Graph
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.locate.layers import Candidate
-from openvino_xai.locate.located import Located, Location, Where
+from openvino_xai.locate.located import Located, Location, Where, refuse_hooked
 from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.tasks.regions import PixelScores
 from openvino_xai.operations.cost import human, operations
-from openvino_xai.surgery.decision import Decision, Refusal, decide, in_turn
+from openvino_xai.surgery.decision import Decision, Head, Refusal, decide, in_turn
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layer import Layer, priced
 from openvino_xai.surgery.plan.gate import gated
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.plan.hook import plan as make_plan
-from openvino_xai.surgery.record import entries
+from openvino_xai.surgery.plan.sharing import shared
+from openvino_xai.surgery.record import write_record
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.insert import insert_rows
 from openvino_xai.surgery.task import detector_of
 from openvino_xai.surgery.verify.hook import verify_hook
+from openvino_xai.tail.rows.pick import is_of_rows
 from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
 
 MAX_MEMORY = 2 * 2**30
@@ -48,7 +51,7 @@ def insert(
     score: str | None = None,
     targets: Targets | None = None,
     scale: str = "unit",
-    scores: str | None = None,
+    scores: str | Sequence[str] | None = None,
     image_input: str | None = None,
     plan: str = "lazy",
     grid: str | Sequence[int] | None = None,
@@ -89,6 +92,11 @@ def insert(
     `channels` is how many channels `abs_cam` asks about for each class, those of the largest mean absolute gradient; None is
     all. Where a layer has no more, all are asked about.
 
+    `scores` is the name of the output that is explained, or the names of several: a model may have a head for each of several
+    questions. Then each head NAME has an output `saliency_map_NAME`, and `saliency_class_NAME` and an input
+    `explain_class_NAME` where a single head has them without a name. The targets are for all heads; `layer` is, too, and None
+    takes the best layer of each head. What heads have in common is computed once.
+
     With `feature_vector` there is one more output, `feature_vector` [B, C], f32: the mean over the cells of the layer.
 
     With `targets="vector"` the output is a vector [B, E], as of a model for retrieval, and an input `explain_vector` [B, E],
@@ -105,17 +113,24 @@ def insert(
 
     Raises an OvxaiError that names what is in the way.
     """
+    outputs = (scores,) if scores is None or isinstance(scores, str) else tuple(scores)
     where = Where.parse(
         layer,
-        scores=scores,
+        scores=outputs[0] if outputs else None,
         image_input=image_input,
         prefix_tokens=prefix_tokens,
         token_grid=token_grid,
         task="vector" if targets == VECTOR_TARGETS or isinstance(targets, Likeness) else None,
     )
     deployed = open_model(model)
-    rows_alone = method in ROW_METHODS and method not in METHODS
-    detector = detector_of(deployed, where, targets, of_rows=cut is not None or boxes is not None or rows_alone)
+    refuse_hooked(deployed)
+    names = [ALONE] if len(outputs) < 2 else names_of_heads([str(output) for output in outputs])
+    detector = None
+    if len(outputs) > 1:
+        _refuse_one_head(where, targets, cut=cut, boxes=boxes)
+    else:
+        rows_alone = method in ROW_METHODS and method not in METHODS
+        detector = detector_of(deployed, where, targets, of_rows=cut is not None or boxes is not None or rows_alone)
     if detector is not None:
         if feature_vector:
             raise InputError(
@@ -154,20 +169,21 @@ def insert(
         similarity=similarity,
         feature_vector=feature_vector,
     )
-    request = asking(method=method, targets=targets)
-    located = Located.of(deployed, where)
-    if isinstance(located.scores, PixelScores):
-        method, targets = method or REGION_METHOD, targets or f"top:{min(REGIONS_EXPLAINED, located.scores.classes)}"
-        request = asking(method=method, targets=targets)
-    runtimes = runtimes_of(located.deployed, runtime) if verify else ()
-    refuse_unknown(request.pick, located.scores.classes)
-    location = located.at(located.choose(request.method))
+    asking(method=method, targets=targets)  # what is wrong with it comes before what is wrong with the model
+    inquiries = [
+        _Inquiry.of(deployed, replace(where, scores=output), asking, method=method, targets=targets, names=head_names)
+        for output, head_names in zip(outputs or (None,), names, strict=True)
+    ]
+    if feature_vector:
+        inquiries = _with_one_vector(inquiries)
+    runtimes = runtimes_of(deployed, runtime) if verify else ()
+    first = [decide(inquiry.request, inquiry.layer, runtimes) for inquiry in inquiries]
     refusals: list[Refusal] = []
-    for decision in in_turn(decide(request, location.layer, runtimes)):
-        if all(decision.avoids(refusal) for refusal in refusals):
-            draft = _drafted(located, location, request, decision, max_memory)
+    for decisions in zip(*map(in_turn, first), strict=True):
+        if all(decisions[0].avoids(refusal) for refusal in refusals):
+            draft = _drafted(deployed, inquiries, decisions, max_memory)
             try:
-                return draft.verified(located.deployed, location)
+                return draft.verified(deployed)
             except (NoneRefused, OutputsChanged) as refusal:
                 refusals.append(refusal)
                 if isinstance(refusal, OutputsChanged) and not draft.leans:
@@ -183,42 +199,138 @@ def _refuse_of_classes(**options: tuple[object, object]) -> None:
             raise InputError(f"{word} is {value!r}, which says nothing of a detector's rows: leave it out", options=(name,))
 
 
+def _refuse_one_head(where: Where, targets: Targets | None, *, cut: str | None, boxes: str | None) -> None:
+    """Raise InputError for what is explained in a hook of its own, where several heads are named."""
+    of_rows = cut is not None or boxes is not None or (isinstance(targets, str) and is_of_rows(targets))
+    if of_rows or where.task is not None:
+        what = "rows of a detector" if of_rows else "vectors"
+        raise InputError(f"{what} are explained in a hook of their own: name one output, not several", options=("scores",))
+
+
+@dataclass(frozen=True, eq=False)
+class _Inquiry:
+    """A head of a model, what is asked of a hook there, and the layer where it goes."""
+
+    located: Located
+    request: Request
+    layer: Candidate
+    names: Names
+
+    @classmethod
+    def of(
+        cls,
+        deployed: Deployed,
+        where: Where,
+        asking: Callable[..., Request],
+        *,
+        method: str | None,
+        targets: Targets | None,
+        names: Names,
+    ) -> _Inquiry:
+        """The head that a model has where it is said. Raises an OvxaiError that names what is in the way, and the head."""
+        try:
+            return cls._of(deployed, where, asking, method=method, targets=targets, names=names)
+        except LayerError as error:
+            if not names.head:
+                raise
+            raise LayerError(f"output '{where.scores}': {error}", node=error.node, options=error.options) from error
+
+    @classmethod
+    def _of(
+        cls,
+        deployed: Deployed,
+        where: Where,
+        asking: Callable[..., Request],
+        *,
+        method: str | None,
+        targets: Targets | None,
+        names: Names,
+    ) -> _Inquiry:
+        located = Located.of(deployed, where)
+        if isinstance(located.scores, PixelScores):
+            method, targets = method or REGION_METHOD, targets or f"top:{min(REGIONS_EXPLAINED, located.scores.classes)}"
+        request = asking(method=method, targets=targets)
+        refuse_unknown(request.pick, located.scores.classes, f"output '{located.scores.name}'" if names.head else "the model")
+        return cls(located, request, located.choose(request.method), names)
+
+    def decided(self, graph: Graph, decision: Decision) -> Head:
+        """The head in a twin of the model, as it was decided."""
+        return Head(self.located.at(self.layer).within(graph), decision, self.names)
+
+
+def _with_one_vector(inquiries: Sequence[_Inquiry]) -> list[_Inquiry]:
+    """The same, where the first alone returns the mean of the features. Raises InputError where others have other features."""
+    names = ", ".join(dict.fromkeys(f"'{inquiry.layer.name}'" for inquiry in inquiries))
+    if len({inquiry.layer.value for inquiry in inquiries}) > 1:
+        raise InputError(
+            f"a feature vector is of one layer, and the heads are explained at {names}: "
+            "name a layer for all of them, or leave it out",
+            options=("layer", "feature_vector"),
+        )
+    without = [replace(inquiry, request=replace(inquiry.request, feature_vector=False)) for inquiry in inquiries[1:]]
+    return [inquiries[0], *without]
+
+
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """A model that has grown a hook, as it was decided; `leans` where the hook reads or changes more than its layer."""
+    """A model that has grown a hook, as it was decided; `leans` where the hook reads or changes more than its layers.
+
+    `heads` are in the model without the hook; `records` and `layers` tell of each of them.
+    """
 
     grown: Deployed
-    decision: Decision
-    record: Mapping[str, str]
-    layer: Layer
+    heads: Sequence[Head]
+    records: Sequence[Mapping[str, str]]
+    layers: Sequence[Layer]
     leans: bool
 
-    def verified(self, original: Deployed, location: Location) -> Hooked:
+    def verified(self, original: Deployed) -> Hooked:
         """The hooked model, verified where that was decided. Raises VerificationError."""
         verified = None
-        if self.decision.runtimes:
-            verified = verify_hook(original, self.grown, location, self.decision, cost=self.layer.cost or 1.0)
-        return Hooked(self.grown.reread(), self.record, self.layer, verified)
+        if self.heads[0].decision.runtimes:
+            verified = verify_hook(original, self.grown, self.heads, cost=self.layers[0].cost or 1.0)
+        return Hooked(self.grown.reread(), self.records, self.layers, verified)
 
 
-def _drafted(located: Located, location: Location, request: Request, decision: Decision, max_memory: int) -> _Draft:
+def _drafted(deployed: Deployed, inquiries: Sequence[_Inquiry], decisions: Sequence[Decision], max_memory: int) -> _Draft:
     """A twin of the model with a hook. Raises PlanError, TooLarge, LayerError."""
-    twin = located.deployed.twin()
-    here = location.within(twin.graph)
-    decision, plan = _fitting(here, decision, max_memory)
-    if plan.largest > max_memory:
-        grid = request.grid
-        fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
-        raise _too_large(location.layer, plan.largest, max_memory, fits)
-    layer = priced(twin.graph, here.layer, plan, operations(twin.graph.nodes))
-    if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
-        _refuse_shallow(layer, decision.method, located.scores)
-    if decision.gate != "off":
-        plan = gated(plan, shape_of(here.layer.value)[0], one_at_least=decision.gate == "one")
+    twin = deployed.twin()
+    pairs = zip(inquiries, decisions, strict=True)
+    heads, plans = zip(*(_planned(twin.graph, inquiry, decision, max_memory) for inquiry, decision in pairs), strict=True)
+    plan = shared([(head.names, plan) for head, plan in zip(heads, plans, strict=True)])
+    if plan is None:
+        return _drafted(deployed, inquiries, [replace(decision, isolated=True) for decision in decisions], max_memory)
+    plain = operations(twin.graph.nodes)
+    layers = [priced(twin.graph, head.location.layer, plan, plain) for head in heads]
+    if heads[0].decision.gate != "off":
+        plan = gated(plan, shape_of(heads[0].location.layer.value)[0], one_at_least=heads[0].decision.gate == "one")
+    _refuse_taken(twin.graph, plan, [head.names for head in heads])
     emit(plan, twin)
-    record = entries(decision, here, layer, len(plan.splices), conversion=located.deployed.conversion)
-    twin.set_info(RECORD, record)
-    return _Draft(twin, decision, record, layer, bool(plan.splices) or decision.traits.masks == "nothing")
+    records = write_record(twin, heads, layers, len(plan.splices))
+    here = [replace(head, location=inquiry.located.at(inquiry.layer)) for head, inquiry in zip(heads, inquiries, strict=True)]
+    leans = bool(plan.splices) or any(head.decision.traits.masks == "nothing" for head in heads)
+    return _Draft(twin, here, records, layers, leans)
+
+
+def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int) -> tuple[Head, Plan]:
+    """A head in a twin of the model, with its plan. Raises PlanError, TooLarge, LayerError."""
+    head, located = inquiry.decided(twin, decision), inquiry.located
+    decision, plan = _fitting(head.location, decision, max_memory)
+    if plan.largest > max_memory:
+        grid = inquiry.request.grid
+        fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
+        raise _too_large(head.location.layer, plan.largest, max_memory, fits)
+    if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
+        layer = priced(twin, head.location.layer, plan, operations(twin.nodes))
+        _refuse_shallow(layer, decision.method, located.scores)
+    return replace(head, decision=decision), plan
+
+
+def _refuse_taken(graph: Graph, plan: Plan, names: Sequence[Names]) -> None:
+    """Raise ModelError where the model has a name that the plan adds, or that of a head's maps and classes."""
+    values = [*graph.inputs, *(value for node in graph.nodes for value in node.outputs)]
+    there = {name for value in values for name in (value.name, *value.aliases)}.union(graph.outputs)
+    refuse_names([*plan.outputs, *plan.inputs, *(head.in_file(name) for head in names for name in (MAP, CLASS))], there)
 
 
 def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.errors import PlanError
 from openvino_xai.locate.layers import Candidate
-from openvino_xai.locate.located import Located, Where
+from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.operations.cost import operations
 from openvino_xai.surgery.decision import decide
 from openvino_xai.surgery.layer import Layer, priced
@@ -37,6 +37,7 @@ def layers(
     """
     where = Where.parse(scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
     deployed = open_model(model)
+    refuse_hooked(deployed)
     detector = detector_of(deployed, where)
     if detector is not None:
         return layers_of_rows(detector)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from openvino_xai.contract import (
+    ADDED,
     BOX,
     CLASS,
     FEATURES,
     GATE,
+    HEAD_RECORD,
     INDEX,
     MAP,
     MASK,
+    READ,
     RECORD,
     SCORE,
     VECTOR,
     WANTED,
     WANTED_INDEX,
     check_entries,
+    check_numbers,
     explains_boxes,
     listed,
+    names_of,
     reads,
     untrue,
 )
@@ -33,10 +38,10 @@ from openvino_xai.graph.sizes import readable, text
 from openvino_xai.graph.vocabulary import JOIN
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
-from openvino_xai.locate.located import Location, task_of
+from openvino_xai.locate.located import task_of
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.locate.tasks.vector import find_vector
-from openvino_xai.surgery.decision import Decision
+from openvino_xai.surgery.decision import Head
 from openvino_xai.surgery.layer import Layer
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes, parse_row_pick
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
@@ -45,13 +50,27 @@ from openvino_xai.version import __version__
 SHAPED = {"classes": r"\d{1,9}", "axes": "(none|[123]),[123],[123]", "pixels": r"\d{1,9}x\d{1,9}"}  # entries of regions
 
 
-def entries(
-    decision: Decision, location: Location, layer: Layer, splices: int, *, conversion: Conversion | None
-) -> dict[str, str]:
-    """What a hooked model tells of its hook, of which so many `splices` are read by the model's own nodes.
+def write_record(model: Deployed, heads: Sequence[Head], layers: Sequence[Layer], splices: int) -> list[dict[str, str]]:
+    """Let a hooked model tell of its hook; what it tells of each head. So many `splices` are read by the model's own nodes."""
+    records = [entries(head, layer, model.conversion) for head, layer in zip(heads, layers, strict=True)]
+    of_all = {"joined": str(splices)} if splices else {}
+    if len(records) == 1:
+        records[0].update(of_all)
+        model.set_info(RECORD, records[0])
+        return records
+    for number, (head, record) in enumerate(zip(heads, records, strict=True), start=1):
+        record["map"] = head.names.in_file(MAP)
+        model.set_info(f"{HEAD_RECORD}{number}", record)
+    model.set_info(RECORD, {"version": __version__, "heads": str(len(records)), **of_all})
+    return records
+
+
+def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str, str]:
+    """What a hooked model tells of a head.
 
     `conversion` is how the model came to the version of its format that is written, None where its file has it.
     """
+    decision, location = head.decision, head.location
     target, candidate = decision.target(location.scores), location.layer
     record = {
         "version": __version__,
@@ -77,8 +96,6 @@ def entries(
         record["gate"] = GATE
     if decision.feature_vector:
         record["feature_vector"] = FEATURES
-    if splices:
-        record["joined"] = str(splices)
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
     if conversion is not None:
@@ -88,13 +105,58 @@ def entries(
 
 
 def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque: bool = False) -> dict[str, str]:
-    """The record of a model's hook, {} where there is none: each entry can be read, and is true of the model.
+    """The record of a model's hook, {} where there is none; of several heads, what is the same for all. Raises ModelError."""
+    first, *others = records_of(graph, info, opaque=opaque) or [{}]
+    return {key: text for key, text in first.items() if all(other.get(key) == text for other in others)}
+
+
+def record_with(records: Sequence[dict[str, str]], scores: str | None) -> dict[str, str]:
+    """The record of the head with these `scores`; None is for the only one. Raises ModelError, which lists the heads."""
+    for record in records:
+        if scores == record["scores"] or (scores is None and len(records) == 1):
+            return record
+    heads = ", ".join(f"'{record['scores']}'" for record in records)
+    raise ModelError(
+        f"the model's hook explains {heads}: " + ("name one of them" if scores is None else f"'{scores}' is not among them"),
+        node=scores,
+        options=("scores",),
+    )
+
+
+def records_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque: bool = False) -> list[dict[str, str]]:
+    """The records of a model's hook, one of each head: each entry can be read, and is true of the model.
 
     Of an `opaque` model, known from outside, the layers are not there to look at. Raises ModelError, which names the entry.
     """
     record = dict(info(RECORD))
     if not record:
-        return {}
+        return []
+    if "heads" not in record:
+        _check_record(graph, record, opaque=opaque)
+        return [record]
+    return _records_of_heads(graph, info, record, opaque=opaque)
+
+
+def _records_of_heads(
+    graph: Graph, info: Callable[[str], Mapping[str, str]], shared: Mapping[str, str], *, opaque: bool
+) -> list[dict[str, str]]:
+    check_numbers(shared)
+    if not 2 <= int(shared["heads"]) <= len(graph.outputs):
+        raise untrue(shared, "heads", "a number of outputs of the model, 2 or more")
+    records = [dict(info(f"{HEAD_RECORD}{number}")) for number in range(1, int(shared["heads"]) + 1)]
+    for record in records:
+        if "map" not in record:
+            raise untrue(record, "map", f"{MAP}_HEAD, of each of {shared['heads']} heads")
+        _check_record(graph, record, opaque=opaque)
+        if explains_boxes(record):
+            raise untrue(record, "task", "no boxes, where there are several heads")
+    for key in ("scores", "map"):
+        if len({record[key] for record in records}) < len(records):
+            raise untrue(records[-1], key, "another one for each head")
+    return records
+
+
+def _check_record(graph: Graph, record: Mapping[str, str], *, opaque: bool) -> None:
     check_entries(record)
     names = {name for node in graph.nodes for value in node.outputs for name in (node.name, value.name, layer_name(value))}
     if not opaque and not _all_there(record, "layer", names):
@@ -102,7 +164,6 @@ def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque:
     if "image" in record:
         find_image(graph, record["image"])
     (_refuse_other_rows if explains_boxes(record) else _refuse_other_ends)(graph, record)
-    return record
 
 
 def _all_there(record: Mapping[str, str], key: str, names: Collection[str]) -> bool:
@@ -118,12 +179,14 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         refuse_unknown(pick, classes)
     except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
-    explained = count_of(pick, classes)
-    _refuse_other(graph.outputs.get(MAP), MAP, 4, _kinds_of_maps(record), count=explained)
+    explained, names = count_of(pick, classes), names_of(record)
+    expected: dict[str, tuple[int, tuple[type, ...], int | None]] = {MAP: (4, _kinds_of_maps(record), explained)}
     if isinstance(pick, TopK):
-        _refuse_other(graph.outputs.get(CLASS), CLASS, 2, (np.int64, np.int32), count=explained)
+        expected[CLASS] = 2, (np.int64, np.int32), explained
     if "feature_vector" in record:
-        _refuse_other(graph.outputs.get(FEATURES), FEATURES, 2, (np.float32,), count=None)
+        expected[FEATURES] = 2, (np.float32,), None
+    for name, (rank, kinds, count) in names.of_file(expected).items():
+        _refuse_other(graph.outputs.get(name), name, rank, kinds, count=count)
     inputs = {value.name: value for value in graph.inputs}
     for name, (rank, kind, length) in {
         GATE: (1, np.bool_, None),
@@ -132,7 +195,8 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         MASK: (3, np.bool_, None),
     }.items():
         if reads(record, name):
-            _refuse_other(inputs.get(name), name, rank, (kind,), count=length, counted="numbers")
+            there = names.in_file(name)
+            _refuse_other(inputs.get(there), there, rank, (kind,), count=length, counted="numbers")
 
 
 def _classes_of(graph: Graph, record: Mapping[str, str]) -> int:
@@ -198,15 +262,22 @@ def _refuse_other(
 
 def unhooked(deployed: Deployed) -> Deployed:
     """A twin without the hook, its outputs, its inputs and its record. Raises ModelError."""
-    record = record_of(deployed.graph, deployed.info)
-    if "joined" in record:
-        deployed = _parted(deployed, record["joined"])
-    outputs = (MAP, CLASS, INDEX, BOX, SCORE) if explains_boxes(record) else (MAP, CLASS)
-    outputs = (*outputs, FEATURES) if "feature_vector" in record else outputs
-    inputs = (name for name in (GATE, WANTED, WANTED_INDEX, VECTOR, MASK) if reads(record, name))
-    twin = deployed.without((*outputs, *inputs))
+    records, shared = records_of(deployed.graph, deployed.info), deployed.info(RECORD)
+    if "joined" in shared:
+        deployed = _parted(deployed, shared["joined"])
+    twin = deployed.without([name for record in records for name in names_in_file(record)])
+    for number in range(1, len(records) + 1):
+        twin.remove_info(f"{HEAD_RECORD}{number}")
     twin.remove_info(RECORD)
     return twin
+
+
+def names_in_file(record: Mapping[str, str]) -> list[str]:
+    """The names of the outputs and inputs that a hook may have for a head, by its record, as they are in the file."""
+    beside = {INDEX, BOX, SCORE} if not explains_boxes(record) else set()
+    beside |= {FEATURES} if "feature_vector" not in record else set()
+    ours = [*(name for name in ADDED if name not in beside), *(name for name in READ if reads(record, name))]
+    return [names_of(record).in_file(name) for name in ours]
 
 
 def _parted(deployed: Deployed, count: str) -> Deployed:

@@ -97,13 +97,13 @@ def parse_pick(targets: Targets) -> Pick:
     return Ids(ids)
 
 
-def refuse_unknown(pick: Pick, classes: int) -> None:
-    """Raise InputError where a pick names a class that is not among `classes`, or more than there are."""
+def refuse_unknown(pick: Pick, classes: int, whose: str = "the model") -> None:
+    """Raise InputError where a pick names a class that is not among the `classes` of a model or head, or more of them."""
     unknown = [index for index in pick.ids if not 0 <= index < classes] if isinstance(pick, Ids) else []
     if unknown:
-        raise InputError(f"class {unknown[0]} is not there: the model has {classes} classes, 0 to {classes - 1}")
+        raise InputError(f"class {unknown[0]} is not there: {whose} has {classes} classes, 0 to {classes - 1}")
     if isinstance(pick, TopK) and pick.k > classes:
-        raise InputError(f"top:{pick.k} asks for more classes than the {classes} that the model has")
+        raise InputError(f"top:{pick.k} asks for more classes than the {classes} that {whose} has")
 
 
 def count_of(pick: Pick, classes: int) -> int:

@@ -61,7 +61,8 @@ def test_the_next_that_answers_every_refusal_is_tried(
 ) -> None:
     tried: list[Any] = []
 
-    def refusing(original: Any, hooked: Any, location: Any, decision: Decision, *, cost: float) -> None:
+    def refusing(original: Any, hooked: Any, heads: Any, *, cost: float) -> None:
+        decision = heads[0].decision
         tried.append((decision.isolated, decision.gate))
         if len(tried) <= len(refusals):
             raise refusals[len(tried) - 1]

@@ -36,10 +36,10 @@ def test_copies_that_are_computed_apart(changed_once: list[Decision], tmp_path: 
 def test_one_image_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
     real = insert.verify_hook
 
-    def refusing(original: Any, hooked: Any, location: Any, decision: Decision, *, cost: float) -> Any:
-        if decision.gate == "any":
+    def refusing(original: Any, hooked: Any, heads: Any, *, cost: float) -> Any:
+        if heads[0].decision.gate == "any":
             raise NoneRefused("the runtime cannot explain no image at all")
-        return real(original, hooked, location, decision, cost=cost)
+        return real(original, hooked, heads, cost=cost)
 
     monkeypatch.setattr(insert, "verify_hook", refusing)
     assert xai.insert(CASES["mlp head"].build("B", 17), gate=True).record["fallback"] == "one"

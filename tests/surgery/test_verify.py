@@ -39,7 +39,7 @@ def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect
 def test_changed_outputs_are_refused(dialect: str) -> None:
     from openvino_xai.dialects.open import open_model
     from openvino_xai.locate.located import Located, Where
-    from openvino_xai.surgery.decision import decide
+    from openvino_xai.surgery.decision import Head, decide
     from openvino_xai.surgery.request import Request
     from openvino_xai.surgery.verify.hook import verify_hook
 
@@ -50,7 +50,7 @@ def test_changed_outputs_are_refused(dialect: str) -> None:
     located = Located.of(original, Where("f"))
     layer = located.choose()
     with pytest.raises(VerificationError, match=r"output 'logits' changed by up to"):
-        verify_hook(original, hooked, located.at(layer), decide(Request(), layer, (original.runtime,)))
+        verify_hook(original, hooked, [Head(located.at(layer), decide(Request(), layer, (original.runtime,)))])
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

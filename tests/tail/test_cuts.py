@@ -16,7 +16,7 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import Candidate, CutValue
 from openvino_xai.locate.located import Located, Location, Where
 from openvino_xai.locate.positions import Place
-from openvino_xai.surgery.decision import decide
+from openvino_xai.surgery.decision import Head, decide
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.plan.hook import Plan, plan
 from openvino_xai.surgery.request import Request
@@ -60,7 +60,7 @@ def test_a_mask_keeps_the_same_block_of_the_image_at_every_size(name: str, kind:
     decision = decide(Request(plan=kind), here.layer, (original.runtime,))
     twin = original.twin()
     emit(plan(here.within(twin.graph), decision), twin)
-    verified = verify_hook(original, twin, here, decision)
+    verified = verify_hook(original, twin, [Head(here, decision)])
     assert verified.outputs["saliency_map"].shape == (2, CLASSES, 3, 4)
     assert verified.difference < 1e-4
 
@@ -77,7 +77,7 @@ def test_one_value_alone_is_not_the_cut(dialect: str) -> None:
     alone = there.graph, there.image, there.image_place, there.scores, Candidate("f", (first,), None)
     with pytest.raises((PlanError, VerificationError)):
         emit(plan(Location(*alone), decision), twin)
-        verify_hook(original, twin, here, decision)
+        verify_hook(original, twin, [Head(here, decision)])
 
 
 def test_a_grid_has_to_divide_the_cells_of_each() -> None:

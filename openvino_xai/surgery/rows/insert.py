@@ -65,7 +65,7 @@ def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, ma
     verified = None
     if decision.runtimes:
         verified = verify_rows(detector.deployed, twin, location, decision, cost=layer.cost or 1.0)
-    return Hooked(twin.reread(), record, layer, verified)
+    return Hooked(twin.reread(), [record], [layer], verified)
 
 
 def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict[str, str]:

@@ -7,7 +7,7 @@ Where gradients are read, they are held to differences of the original scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,8 +19,7 @@ from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import VerificationError
 from openvino_xai.locate.layers import is_quantised
-from openvino_xai.locate.located import Location
-from openvino_xai.surgery.decision import Decision
+from openvino_xai.surgery.decision import Decision, Head
 from openvino_xai.surgery.verify.ingredients import hold_parts
 from openvino_xai.surgery.verify.masks import CUT, END, Definition, Reference, by_cell
 from openvino_xai.surgery.verify.original import worst
@@ -53,52 +52,72 @@ class Verified:
     outputs: Mapping[str, np.ndarray] = field(repr=False)
 
 
-def verify_hook(
-    original: Deployed,
-    hooked: Deployed,
-    location: Location,
-    decision: Decision,
-    *,
-    cost: float = 1.0,
-) -> Verified:
-    """Run both models on random batches, by each runtime that was decided on; `location` is in the original.
+def verify_hook(original: Deployed, hooked: Deployed, heads: Sequence[Head], *, cost: float = 1.0) -> Verified:
+    """Run both models on random batches, by each runtime that was decided on; the heads are in the original.
 
     The maps of one batch are held to their definition, the outputs of several to those of the original: of as many as it takes
     to see a bit that changes now and then, and of fewer where the hooked model's `cost`, in plain models, is high. Raises
     VerificationError.
     """
-    references = [
-        Reference(model=original, runtime=runtime, location=location, decision=decision) for runtime in decision.runtimes
-    ]
-    results = [_verify_in(reference, hooked, cost) for reference in references]
-    difference = worst(result.difference for result in results)
-    return replace(results[0], difference=difference, runtimes=decision.runtimes)
-
-
-def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
-    """Hold a hooked model to the original, both run by one runtime. Raises VerificationError."""
-    decision, runtime, layer, scores = original.decision, original.runtime, original.layer, original.location.scores
-    inputs = random_inputs(original.model)
-    reference, running = original.plain(), original.compiled(hooked)
-    plain = reference(inputs)
-    if np.isnan(plain[scores.name]).any():
-        raise VerificationError(
-            f"the model's scores '{scores.name}' are no numbers (NaN) for random images, and no map can be held to them: are "
-            "its weights what they should be?"
+    runtimes = heads[0].decision.runtimes
+    results = [
+        _verify_in(
+            [
+                Reference(model=original, runtime=runtime, location=head.location, decision=head.decision, names=head.names)
+                for head in heads
+            ],
+            hooked,
+            cost,
         )
-    batch = len(plain[scores.name])
-    examples = original.target.examples(plain)
-    original = replace(original, beside={**plain, **examples})
-    extra = {**_gate(decision, np.ones(batch, bool)), **examples}
+        for runtime in runtimes
+    ]
+    difference = worst(result.difference for result in results)
+    return replace(results[0], difference=difference, runtimes=runtimes)
+
+
+def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Verified:
+    """Hold each head of a hooked model to the original, both run by one runtime. Raises VerificationError."""
+    model, runtime, gate = heads[0].model, heads[0].runtime, heads[0].decision.gate
+    inputs = random_inputs(model)
+    reference, running = heads[0].plain(), heads[0].compiled(hooked)
+    plain = reference(inputs)
+    for head in heads:
+        _refuse_no_numbers(plain, head.location.scores.name)
+    batch = len(plain[heads[0].location.scores.name])
+    heads = [replace(head, beside={**plain, **head.target.examples(plain)}) for head in heads]
+    extra = {GATE: np.ones(batch, bool)} if gate != "off" else {}
+    for head in heads:
+        extra.update(head.names.of_file(head.target.examples(plain)))
     new = running({**inputs, **extra})
     same_outputs(plain, new, runtime)
-    if decision.gate != "off":
+    if gate != "off":
         hold_gates(running, inputs={**inputs, **extra}, plain=plain, new=new, runtime=runtime)
-    for other in more_batches(original.model, plain, cost):
+    for other in more_batches(model, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
-    maps = new[MAP]
-    _declared(maps, decision, batch)
+    results = [_hold_maps(head, inputs, plain, head.names.of_head(new)) for head in heads]
+    cells, difference = min(cells for cells, _ in results), worst(difference for _, difference in results)
+    return Verified(batch, cells, difference, (runtime,), {**inputs, **extra}, new)
+
+
+def _refuse_no_numbers(plain: Mapping[str, np.ndarray], name: str) -> None:
+    if np.isnan(plain[name]).any():
+        raise VerificationError(
+            f"the model's scores '{name}' are no numbers (NaN) for random images, and no map can be held to them: are "
+            "its weights what they should be?"
+        )
+
+
+def _hold_maps(
+    original: Reference, inputs: dict[str, np.ndarray], plain: dict[str, np.ndarray], new: dict[str, np.ndarray]
+) -> tuple[int, float]:
+    """Hold the maps of a head to their definition: in how many cells of each image, and the largest difference.
+
+    `plain` are the original model's outputs, `new` the hooked one's, by the names of a hook of this head alone. Raises
+    VerificationError.
+    """
+    decision, layer, maps = original.decision, original.layer, new[MAP]
+    _declared(maps, decision, len(plain[original.location.scores.name]))
     if isinstance(original.target, RegionTarget):
         _hold_pixels(original, original.target, inputs)
     if decision.feature_vector:
@@ -113,15 +132,16 @@ def _verify_in(original: Reference, hooked: Deployed, cost: float) -> Verified:
     else:
         cells, difference = _compare(maps, chosen, Definition(original, inputs), decision.scale)
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
-    if np.float16 in (scores.value.dtype, layer.value.dtype):
+    if np.float16 in (original.location.scores.value.dtype, layer.value.dtype):
         tolerance = max(tolerance, HALF_TOLERANCE)
     if not difference <= tolerance:  # so that NaN is refused, too
         raise VerificationError(
-            f"the maps differ from their definition by {difference:.2g} of the scores in {runtime}, more than {tolerance:g}: "
-            f"layer '{layer.name}' is not explained as it should be; choose another layer",
+            f"the maps differ from their definition by {difference:.2g} of the scores '{original.location.scores.name}' in "
+            f"{original.runtime}, more than {tolerance:g}: layer '{layer.name}' is not explained as it should be; choose "
+            "another layer",
             options=("layer",),
         )
-    return Verified(len(maps), cells, difference, (runtime,), {**inputs, **extra}, new)
+    return cells, difference
 
 
 def _hold_pixels(original: Reference, target: RegionTarget, inputs: dict[str, np.ndarray]) -> None:
@@ -142,10 +162,6 @@ def _hold_features(original: Reference, inputs: dict[str, np.ndarray], vectors: 
     tolerance = HALF_TOLERANCE if features.dtype == np.float16 else TOLERANCE
     if vectors.shape != means.shape or not np.abs(vectors - means).max() <= tolerance * max(np.abs(means).max(), SMALLEST):
         raise VerificationError(f"'{FEATURES}' is not the mean of the features of layer '{original.layer.name}'")
-
-
-def _gate(decision: Decision, gates: np.ndarray) -> dict[str, np.ndarray]:
-    return {GATE: gates} if decision.gate != "off" else {}
 
 
 def verify_file(path: Path, verified: Verified) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from openvino_xai.contract import ALONE, Names
 from openvino_xai.errors import VerificationError
 from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.layers import Candidate
@@ -24,13 +25,14 @@ CUT, END = "ovxai_cut", "ovxai_end"  # names of values that are read out or put 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference(Original):
-    """The model without a hook, and what was decided of the hook at a location of it.
+    """The model without a hook, and what was decided of the hook at a location of it, under its names.
 
     `beside` is what the hook is given beside the image, and what the model returns, by the names of inputs and outputs.
     """
 
     location: Location
     decision: Decision
+    names: Names = ALONE
     beside: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
