@@ -6,15 +6,17 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from openvino_xai.contract import listed
 from openvino_xai.errors import LayerError, PlanError
-from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Size, at_one, product, text
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.scores import Scores
-from openvino_xai.locate.separators import paths_through
+from openvino_xai.locate.separators import branches, first_without, last_on_each_way, paths_through
 from openvino_xai.operations.table import data_operands, operation_of
 
 MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
+MOST_BRANCHES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,11 @@ class Candidate:
     def place(self) -> Place:
         """Where the cells of the first value are."""
         return self.cut[0].place
+
+    @property
+    def joint(self) -> bool:
+        """Whether it is of several branches, of which none is the layer alone."""
+        return len(self.cut) > 1 and not self.attends
 
     @property
     def method(self) -> str:
@@ -110,35 +117,107 @@ def is_quantised(graph: Graph) -> bool:
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
     """Every value with cells on the way from the image to the scores: those that can carry a hook first, the last ahead."""
-    # behind the logits there are classes, and no channels to make a map of
-    end = scores.value if scores.activation is None else scores.activation.operand(0)
-    separates = paths_through(graph, image, end)
+    separates = paths_through(graph, image, _end(scores))
     cuts = []
     for value in _in_order(graph):
         where = placed.get(value)
         if where is None or value not in separates or value is scores.value:
             continue
-        reason = None
-        if 0 in where.grid:
-            reason = "it has no cells"
-        elif 0 in (value.shape or ()):
-            reason = f"its shape is {text(value.shape)}: it holds nothing"
-        elif product(where.grid) == 1:
-            reason = "it has a single cell"
-        elif at_one(product(where.grid)) > MOST_CELLS:
-            reason = f"it has {text(where.grid)} cells, more than can be told apart"
-        elif len(where.cells) == 1 and value.shape and value.shape[where.cells[0]] != product(where.grid):
-            reason = (
-                f"it holds tokens that are no cells, {value.shape[where.cells[0]]} for {where.grid[0]} x {where.grid[1]} cells"
-            )
-        elif value.dtype is None or value.dtype.kind != "f":
-            reason = f"it holds {value.dtype}, not floating-point features"
-        elif not separates[value]:
-            reason = f"it does not separate the image from the scores: {_bypass(graph, value, separates)}"
+        reason = _unfit(value, where)
+        if reason is None and not separates[value]:
+            reason = f"it does not separate the image from the scores: {_bypass(graph, [value], separates)}"
         cuts.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
     cuts.reverse()
     # sorting is stable: those that can carry a hook stay in this order
     return sorted(cuts, key=lambda candidate: candidate.reason is not None)
+
+
+def _end(scores: Scores) -> Value:
+    """Where the layers end: behind the logits there are classes, and no channels to make a map of."""
+    return scores.value if scores.activation is None else scores.activation.operand(0)
+
+
+def _unfit(value: Value, where: Place) -> str | None:
+    """Why a value can be no part of a cut, whatever ways there are around it; None where it can."""
+    if 0 in where.grid:
+        return "it has no cells"
+    if 0 in (value.shape or ()):
+        return f"its shape is {text(value.shape)}: it holds nothing"
+    if product(where.grid) == 1:
+        return "it has a single cell"
+    if at_one(product(where.grid)) > MOST_CELLS:
+        return f"it has {text(where.grid)} cells, more than can be told apart"
+    if len(where.cells) == 1 and value.shape and value.shape[where.cells[0]] != product(where.grid):
+        return f"it holds tokens that are no cells, {value.shape[where.cells[0]]} for {where.grid[0]} x {where.grid[1]} cells"
+    if value.dtype is None or value.dtype.kind != "f":
+        return f"it holds {value.dtype}, not floating-point features"
+    return None
+
+
+def values_called(graph: Graph, placed: Mapping[Value, Place], names: str) -> list[Value]:
+    """The values whose nodes or tensors are `names`, joined by commas. Raises LayerError for one that has no cells."""
+    by_name = {value.name: value for value in placed} | {layer_name(value): value for value in placed}
+    values = []
+    for name in listed(names, by_name):
+        if name not in by_name:
+            raise _unknown(graph, name, by_name)
+        values.append(by_name[name])
+    return values
+
+
+def _unknown(graph: Graph, name: str, with_cells: Iterable[str]) -> LayerError:
+    """The refusal of a name, with the nearest of those that a layer of a set may have."""
+    if any(name in (node.name, *(value.name for value in node.outputs)) for node in graph.nodes):
+        why = f"layer '{name}' has no cells: the rows and columns of the image do not reach it"
+    else:
+        near = difflib.get_close_matches(name, with_cells, n=3, cutoff=0.3)
+        hint = "; the nearest names are " + ", ".join(f"'{other}'" for other in near) if near else ""
+        why = f"the model has no layer '{name}'{hint}; `ovxai layers` lists them"
+    return LayerError(why, node=name, options=("layer",))
+
+
+def branch_cut(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> Candidate | None:
+    """The last layers of several branches that share the image, as those of an ensemble, which separate it together.
+
+    None where one layer does alone, or where cells are lost in a branch.
+    """
+    usable = {value for value, where in placed.items() if value is not image and _unfit(value, where) is None}
+    last, behind = last_on_each_way(graph, image, _end(scores), usable)
+    if image in behind or not 2 <= len(last) <= MOST_BRANCHES:
+        return None
+    parallel = branches(graph, image, last)
+    return _joint(parallel, placed) if len(parallel) > 1 else None
+
+
+def lost_on_a_way(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> Node | None:
+    """The first node behind which nothing has cells on a way from the image to the scores; None where each way has some."""
+    usable = {value for value, where in placed.items() if value is not image and _unfit(value, where) is None}
+    _, behind = last_on_each_way(graph, image, _end(scores), usable)
+    return first_without(graph, behind, placed) if image in behind else None
+
+
+def cut_of(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place], values: Sequence[Value]) -> Candidate:
+    """The cut that a caller names by its values, with the reason where these do not separate the image together."""
+    candidate = _joint(values, placed)
+    unfit = [(value, reason) for value in values if (reason := _unfit(value, placed[value])) is not None]
+    _, behind = last_on_each_way(graph, image, _end(scores), values)
+    if unfit:
+        candidate = replace(candidate, reason=f"of '{layer_name(unfit[0][0])}', {unfit[0][1]}")
+    elif image in behind:
+        reason = f"they do not separate the image from the scores: {_bypass(graph, values, behind.union(values))}"
+        candidate = replace(candidate, reason=reason)
+    return candidate
+
+
+def _joint(values: Sequence[Value], placed: Mapping[Value, Place]) -> Candidate:
+    """Several values as one cut, with the reason where one grid does not serve all of them."""
+    cut = tuple(CutValue(value, placed[value]) for value in values)
+    candidate = Candidate(",".join(map(layer_name, values)), cut, None)
+    try:
+        candidate.mask_grid(None)
+    except PlanError as error:
+        return replace(candidate, reason=str(error))
+    return candidate
 
 
 def _in_order(graph: Graph) -> Iterable[Value]:
@@ -153,16 +232,17 @@ def layer_name(value: Value) -> str:
     return value.name if node is None or len(node.outputs) > 1 else node.name
 
 
-def _bypass(graph: Graph, value: Value, on_the_way: Iterable[Value]) -> str:
-    """Which value reaches the scores beside `value`, and where it enters."""
-    after = {value}
+def _bypass(graph: Graph, values: Iterable[Value], on_the_way: Iterable[Value]) -> str:
+    """Which value reaches the scores beside some `values`, and where it enters."""
+    after = set(values)
+    alone = len(after) == 1
     path = set(on_the_way)
     for node in graph.nodes:
         operands = [operand for _, operand in node.operands if operand in path]
         if any(operand in after for operand in operands):
             for operand in operands:
                 if operand not in after:
-                    return f"'{layer_name(operand)}' bypasses it and enters {node}"
+                    return f"'{layer_name(operand)}' bypasses {'it' if alone else 'them'} and enters {node}"
             after.update(node.outputs)
     return "other layers carry the image past it"
 
@@ -198,7 +278,7 @@ def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Can
         )
     value = _named(graph, layer)
     for candidate in choices:
-        if candidate.value is value:
+        if candidate.value is value and not candidate.joint:
             if candidate.reason is not None:
                 raise LayerError(
                     f"layer '{layer}' cannot carry a hook: {candidate.reason}", node=layer, options=candidate.options
@@ -219,7 +299,7 @@ def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Can
 def is_among(choices: Sequence[Candidate], layer: str, graph: Graph) -> bool:
     """Whether one of the candidates is called `layer`."""
     value = _named(graph, layer)
-    return any(candidate.value is value for candidate in choices)
+    return any(candidate.value is value and not candidate.joint for candidate in choices)
 
 
 def _named(graph: Graph, layer: str) -> Value | None:

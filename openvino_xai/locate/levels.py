@@ -6,14 +6,12 @@ value has reached.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-from openvino_xai.contract import listed
 from openvino_xai.errors import LayerError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import at_one, product, text
-from openvino_xai.locate.layers import Candidate, CutValue, layer_name
+from openvino_xai.locate.layers import Candidate, CutValue, layer_name, values_called
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.rows import WAY_OUT, Rows
 from openvino_xai.locate.separators import paths_through
@@ -34,24 +32,7 @@ def level_sets(graph: Graph, image: Value, rows: Rows, placed: Placed) -> dict[s
 
 def set_of(graph: Graph, image: Value, rows: Rows, placed: Placed, names: str) -> Candidate:
     """The set whose nodes or tensors are `names`, joined by commas. Raises LayerError for one that has no cells."""
-    by_name = {value.name: value for value in placed} | {layer_name(value): value for value in placed}
-    values = []
-    for name in listed(names, by_name):
-        if name not in by_name:
-            raise _unknown(graph, name, by_name)
-        values.append(by_name[name])
-    return _candidate(graph, image, rows, placed, values)
-
-
-def _unknown(graph: Graph, name: str, with_cells: Iterable[str]) -> LayerError:
-    """The refusal of a name, with the nearest of those that a layer of a set may have."""
-    if any(name in (node.name, *(value.name for value in node.outputs)) for node in graph.nodes):
-        why = f"layer '{name}' has no cells: the rows and columns of the image do not reach it"
-    else:
-        near = difflib.get_close_matches(name, with_cells, n=3, cutoff=0.3)
-        hint = "; the nearest names are " + ", ".join(f"'{other}'" for other in near) if near else ""
-        why = f"the model has no layer '{name}'{hint}; `ovxai layers` lists them"
-    return LayerError(why, node=name, options=("layer",))
+    return _candidate(graph, image, rows, placed, values_called(graph, placed, names))
 
 
 def _candidate(graph: Graph, image: Value, rows: Rows, placed: Placed, values: Iterable[Value]) -> Candidate:

@@ -16,7 +16,18 @@ from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.attention_blocks import TokenHint, blocks
 from openvino_xai.locate.image import find_image
-from openvino_xai.locate.layers import Candidate, ahead_of_weights, candidates, choose, is_among
+from openvino_xai.locate.layers import (
+    Candidate,
+    ahead_of_weights,
+    branch_cut,
+    candidates,
+    choose,
+    cut_of,
+    is_among,
+    layer_name,
+    lost_on_a_way,
+    values_called,
+)
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.scores import Scores, find_scores
 from openvino_xai.locate.tasks.regions import PixelScores, ahead_of_mixing, find_pixel_scores, placed_anew
@@ -109,7 +120,10 @@ def counterparts(graph: Graph, twin: Graph) -> Mapping[Value, Value]:
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """The image and the scores of a model, and the candidates between them: values with `cells`, and attention `blocks`."""
+    """The image and the scores of a model, and the candidates between them: values with `cells`, and attention `blocks`.
+
+    `branches` has the last layers of several branches, as of an ensemble, where none of those separates the image alone.
+    """
 
     deployed: Deployed
     where: Where
@@ -118,6 +132,7 @@ class Located:
     scores: Scores
     cells: tuple[Candidate, ...]
     blocks: tuple[Candidate, ...]
+    branches: tuple[Candidate, ...]
     placed: Placed = field(repr=False)
 
     @classmethod
@@ -130,9 +145,10 @@ class Located:
         scores = _find_read(graph, placed, where.task, where.scores)
         placed = placed_anew(graph, placed) if isinstance(scores, PixelScores) else placed
         cells = tuple(candidates(graph, image, scores, placed))
-        return cls(
-            deployed, where, image, place, scores, cells, tuple(blocks(graph, image, scores, placed, where.tokens)), placed
-        )
+        attention = tuple(blocks(graph, image, scores, placed, where.tokens))
+        cut = None if isinstance(scores, PixelScores) else branch_cut(graph, image, scores, placed)
+        branches = () if cut is None else (cut,)
+        return cls(deployed, where, image, place, scores, cells, attention, branches, placed)
 
     @property
     def graph(self) -> Graph:
@@ -147,8 +163,13 @@ class Located:
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
         """Every candidate, those first that the best one is among; those that cannot carry a hook come last."""
+        return tuple(sorted((*self.branches, *self._alone), key=lambda item: item.reason is not None))
+
+    @cached_property
+    def _alone(self) -> list[Candidate]:
+        """The candidates that separate the image from the scores alone, in the order of `candidates`."""
         both = [self.blocks, self.cells] if self._blocks_first() else [self.cells, self.blocks]
-        return tuple(sorted((candidate for some in both for candidate in some), key=lambda item: item.reason is not None))
+        return sorted((candidate for some in both for candidate in some), key=lambda item: item.reason is not None)
 
     @property
     def usable(self) -> list[Candidate]:
@@ -157,6 +178,23 @@ class Located:
 
     def choose(self, method: str | None = None) -> Candidate:
         """The candidate that is named, or the best one for `method`, or for the one that suits the model. Raises LayerError."""
+        if self.where.layer is not None and (cut := self._named_cut(self.where.layer)) is not None:
+            _refuse_joint(cut, method)
+            if cut.reason is not None:
+                raise LayerError(f"layers '{cut.name}' cannot carry a hook: {cut.reason}", node=cut.name, options=("layer",))
+            return cut
+        try:
+            return self._chosen(method)
+        except LayerError as error:
+            if self.where.layer is not None:
+                raise
+            if self.branches and self.branches[0].reason is None:
+                _refuse_joint(self.branches[0], method)
+            if (why := self._way_without_cells()) is None:
+                raise
+            raise LayerError(f"{error}; {why}", node=error.node, options=error.options) from error
+
+    def _chosen(self, method: str | None) -> Candidate:
         layer = self.where.layer
         masks = "nothing" if method is None else METHODS[method].masks
         if masks == "tokens" and not self.blocks:
@@ -166,16 +204,31 @@ class Located:
             suited = [candidate for candidate in self.usable if candidate.value in mixed]
             return choose(suited or self.candidates, None, self.graph)
         if masks != "nothing":
-            return choose(self.blocks if masks == "tokens" else self.cells, layer, self.graph)
+            return choose(self.blocks if masks == "tokens" else (*self.branches, *self.cells), layer, self.graph)
         if layer is not None:
-            return choose(self.usable if is_among(self.usable, layer, self.graph) else self.candidates, layer, self.graph)
+            usable = [candidate for candidate in self._alone if candidate.reason is None]
+            return choose(usable if is_among(usable, layer, self.graph) else self._alone, layer, self.graph)
         if method is not None and METHODS[method].per_class:
             # behind the last weights each channel is a class, and weighing channels by a class's gradient picks that class's
-            return choose(self._ahead_of_weights() or self.candidates, None, self.graph)
+            return choose(self._ahead_of_weights() or self._alone, None, self.graph)
         # a block behind all that is usable is likely what is meant: it is refused with what is missing, and not passed over
         grid_unknown = [block for block in self.blocks if block.grid_unknown]
         is_behind = self._last(grid_unknown) > self._last(self.usable)
-        return choose(grid_unknown if is_behind else self.candidates, None, self.graph)
+        return choose(grid_unknown if is_behind else self._alone if method else self.candidates, None, self.graph)
+
+    def _named_cut(self, names: str) -> Candidate | None:
+        """The cut of several values that are named with commas between; None where the name is that of one value."""
+        values = [value for node in self.graph.nodes for value in node.outputs]
+        single = {name for value in values for name in (value.name, layer_name(value), *value.aliases)}
+        if "," not in names or names in single or isinstance(self.scores, PixelScores):
+            return None
+        cut = list(dict.fromkeys(values_called(self.graph, self.placed, names)))
+        return cut_of(self.graph, self.image, self.scores, self.placed, cut) if len(cut) > 1 else None
+
+    def _way_without_cells(self) -> str | None:
+        """Where the cells are lost on a way from the image to the scores that no candidate is on, in words."""
+        node = lost_on_a_way(self.graph, self.image, self.scores, self.placed)
+        return None if node is None else f"behind {node} rows and columns of the image are not followed, as where it turns them"
 
     def at(self, layer: Candidate) -> Location:
         """The location of a hook at a candidate."""
@@ -184,7 +237,7 @@ class Located:
     def _ahead_of_weights(self) -> list[Candidate]:
         """The candidates that weights lead from to the scores: where the channels are no classes yet."""
         weighed = ahead_of_weights(self.graph, self.scores.read_at("logit"))
-        return [candidate for candidate in self.usable if candidate.value in weighed]
+        return [candidate for candidate in self._alone if candidate.reason is None and candidate.value in weighed]
 
     def _blocks_first(self) -> bool:
         """Whether the last attention block lies behind the last cells."""
@@ -194,6 +247,18 @@ class Located:
     def _last(self, some: Iterable[Candidate]) -> int:
         """How far behind the last of some candidates lies, -1 for none."""
         return max((self.order[candidate.value] for candidate in some), default=-1)
+
+
+def _refuse_joint(cut: Candidate, method: str | None) -> None:
+    """Raise LayerError for a method that looks at one layer, where several branches are one cut."""
+    if method is not None and METHODS[method].masks != "cells":
+        masking = " and ".join(name for name, traits in METHODS.items() if traits.masks == "cells")
+        raise LayerError(
+            f"{method} looks at one layer, and '{cut.name}' are {len(cut.cut)} of several branches, none of which separates "
+            f"the image from the scores alone: {masking} explain them together",
+            node=cut.name,
+            options=("method",),
+        )
 
 
 def locate(model: Model, where: Where | None = None) -> Located:

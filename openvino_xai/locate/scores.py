@@ -6,7 +6,7 @@ The activation is looked for behind whatever moves or rounds elements, and not t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,22 +14,29 @@ from openvino_xai.contract import SCORE
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product, text
-from openvino_xai.operations.table import operation_of
+from openvino_xai.operations.record import IN_SECOND
+from openvino_xai.operations.table import data_operands, operation_of
+
+ROUNDING = 1e-3  # by which the weights of averaged probabilities may add up to more than 1, or less
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The class output: K `classes`; `activation` is the node that squashes logits inside the model, if one does."""
+    """The class output: K `classes`; `activation` is the node that squashes logits inside the model, if one does.
+
+    Where several do, as of an ensemble whose probabilities are averaged, `squash_of_parts` says which kind they are.
+    """
 
     name: str
     value: Value
     classes: int
     activation: Node | None
+    squash_of_parts: str | None = field(default=None, kw_only=True)
 
     @property
     def scale(self) -> str:
         """What the output holds: `softmax`, `sigmoid` or `logit`."""
-        return "logit" if self.activation is None else self.activation.kind
+        return self.squash_of_parts or "logit" if self.activation is None else self.activation.kind
 
     def within(self, values: Mapping[Value, Value]) -> Scores:
         """The same in a twin of the model, given its values by those of the model."""
@@ -76,7 +83,10 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
     shape = value.shape or ()
     classes = shape[1]
     assert isinstance(classes, int)
-    return Scores(name, value, classes, _activation(value))
+    activation = _activation(value)
+    return Scores(
+        name, value, classes, activation, squash_of_parts=None if activation is not None else _squash_of_parts(graph, value)
+    )
 
 
 def possible_scores(graph: Graph) -> dict[str, Value]:
@@ -99,7 +109,7 @@ def _can_be_scores(graph: Graph, value: Value) -> bool:
 def _activation(value: Value) -> Node | None:
     """The softmax or sigmoid that ends the model, looked for behind changes of layout and type."""
     while (node := value.producer) is not None:
-        if squashes(node) and (node.kind == "sigmoid" or _over_classes(node)):
+        if squashes(node) and _squashes_classes(node):
             return node
         # rounding and layout leave scores on their scale; what other arithmetic does to it is not known
         operation = operation_of(node)
@@ -109,12 +119,48 @@ def _activation(value: Value) -> Node | None:
     return None
 
 
+def _squash_of_parts(graph: Graph, value: Value) -> str | None:
+    """The kind of what squashes each part of scores that are joined, or averaged; None where that is none, or not the same."""
+    # forward, once a node: a value may be read again and again
+    parts: dict[Value, tuple[str, float]] = {}
+    for node in graph.nodes:
+        part = _joined_parts(graph, node, parts)
+        if squashes(node):
+            part = (node.kind, 1.0) if _squashes_classes(node) else None
+        if part is not None:
+            parts.update(dict.fromkeys(node.outputs, part))
+    kind, weight = parts.get(value, ("", 0.0))
+    return kind if abs(weight - 1) < ROUNDING else None
+
+
+def _joined_parts(graph: Graph, node: Node, parts: Mapping[Value, tuple[str, float]]) -> tuple[str, float] | None:
+    """The kind of what squashes all that a node joins, and the weight that these parts have together in what it makes."""
+    operation, operands = operation_of(node), data_operands(node)
+    varying = [index for index, operand in enumerate(operands) if not graph.is_constant(operand)]
+    joined = [parts[operands[index]] for index in varying if operands[index] in parts]
+    if not joined or len(joined) < len(varying) or len({kind for kind, _ in joined}) > 1:
+        return None
+    (kind, weight), total = joined[0], sum(weight for _, weight in joined)
+    if len(joined) == len(operands):
+        if operation.joins:
+            return (kind, weight) if total == weight * len(joined) else None
+        if operation.addends:
+            return kind, total
+        return (kind, weight) if operation.moves == "all" or operation.reduces == "mean" else None
+    factor = graph.constant(operands[1]) if varying == [0] and len(operands) == 2 else None
+    if not operation.factors or factor is None or not factor.size or factor.min() != factor.max() or not factor.flat[0]:
+        return None
+    number = float(factor.flat[0])
+    return kind, weight * number if IN_SECOND in operation.factors else weight / number  # a product, or a quotient
+
+
 def squashes(node: Node) -> bool:
     """Whether a node makes probabilities of logits."""
     return node.kind in ("sigmoid", "softmax")
 
 
-def _over_classes(node: Node) -> bool:
+def _squashes_classes(node: Node) -> bool:
     # a softmax over another axis, as over cells, makes no probabilities of classes
     shape = node.outputs[0].shape or ()
-    return [axis % len(shape) for axis in node.attributes["axes"]] == [1] if shape else False
+    over_classes = bool(shape) and [axis % len(shape) for axis in node.attributes.get("axes", [])] == [1]
+    return node.kind == "sigmoid" or over_classes

@@ -14,9 +14,9 @@ def operations(nodes: Iterable[Node]) -> int:
     return sum(operation_of(node).macs(node) for node in nodes)
 
 
-def depth(graph: Graph, value: Value, plain: int) -> float:
-    """The share of a model's `plain` operations, in [0, 1], that lead to a value."""
-    wanted, before = {value}, []
+def depth(graph: Graph, values: Iterable[Value], plain: int) -> float:
+    """The share of a model's `plain` operations, in [0, 1], that lead to some values."""
+    wanted, before = set(values), []
     for node in reversed(graph.nodes):
         if not wanted.isdisjoint(node.outputs):
             before.append(node)

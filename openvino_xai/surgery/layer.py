@@ -41,5 +41,5 @@ def priced(graph: Graph, candidate: Candidate, plan: Plan | None, plain: int) ->
         None if plan is None else plan.largest,
         candidate.reason,
         candidate.method,
-        depth(graph, candidate.value, plain),
+        depth(graph, [part.value for part in candidate.cut], plain),
     )

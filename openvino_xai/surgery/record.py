@@ -167,8 +167,8 @@ def _check_record(graph: Graph, record: Mapping[str, str], *, opaque: bool) -> N
 
 
 def _all_there(record: Mapping[str, str], key: str, names: Collection[str]) -> bool:
-    """Whether an entry is one of these names, or, of a hook on a detector, several with commas between."""
-    return record[key] in names or (explains_boxes(record) and all(name in names for name in listed(record[key], names)))
+    """Whether an entry is one of these names, or, of a hook on several branches or levels, several with commas between."""
+    return record[key] in names or all(name in names for name in listed(record[key], names))
 
 
 def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:

@@ -285,12 +285,14 @@ class ClassTarget:
     @property
     def squash(self) -> Score:
         """What has yet to squash the value that is read: `logit` for nothing, as where the model does it."""
-        return self.score if self.scores.activation is None else "logit"
+        return self.score if self.scores.scale == "logit" else "logit"
 
     @property
     def scale(self) -> str:
         """What a score is at last, by whatever squashed it."""
-        return self.score if self.scores.activation is None or self.score == "logit" else self.scores.scale
+        if self.scores.scale == "logit" or (self.score == "logit" and self.scores.activation is not None):
+            return self.score
+        return self.scores.scale
 
     @property
     def count(self) -> int:

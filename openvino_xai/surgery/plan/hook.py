@@ -74,8 +74,11 @@ def plan(location: Location, decision: Decision) -> Plan:
 
 def _plan(location: Location, decision: Decision) -> Plan:
     trace, graph, target = Trace(), location.graph, decision.target(location.scores)
+    if location.layer.joint and (decision.traits.masks != "cells" or decision.feature_vector):
+        what = "a feature vector" if decision.feature_vector else decision.method
+        raise PlanError(f"{what} is of one layer, and '{location.layer.name}' are several", node=location.layer.name)
     if decision.traits.linear:
-        refuse_nonlinear(graph, location.layer.value, target.read, decision.method)
+        refuse_nonlinear(graph, [part.value for part in location.layer.cut], target.read, decision.method)
     site = PlannedSite(trace, location, decision)
     saliency = SCALES[decision.scale](trace, decision.traits.hook(trace, site))
     if shape_of(saliency)[2] != site.classes:  # one map for all

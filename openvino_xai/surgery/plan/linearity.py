@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.walk import between
 
 
-def refuse_nonlinear(graph: Graph, cut: Value, end: Value, method: str) -> None:
+def refuse_nonlinear(graph: Graph, cut: Sequence[Value], end: Value, method: str) -> None:
     """Raise PlanError, naming the operation, where the way from the cut to the end is not linear."""
-    nodes = between(graph, {cut}, end)
-    inside = {cut, *(value for node in nodes for value in node.outputs)}
+    nodes = between(graph, set(cut), end)
+    inside = {*cut, *(value for node in nodes for value in node.outputs)}
     for node in nodes:
         if not _is_linear(node, inside):
             raise PlanError(
