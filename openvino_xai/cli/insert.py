@@ -64,7 +64,7 @@ def insert(
         raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
     if runtime is not None and not verify:
         raise InputError("--runtime says where the hook is verified, and --no-verify that it is not: leave one out")
-    stored = to_store(feeding, model, options.where(), labels)
+    stored = to_store(feeding, model, options, labels)
     hooked = options.insert(model, verify=verify, runtime=runtime)
     if stored is not None:
         hooked.deployed.set_info("model_info", stored.to_info())

@@ -94,3 +94,10 @@ def test_refusals(arguments: list[str], message: str, folder: Path, monkeypatch:
 def test_benchmark_of_both(folder: Path) -> None:
     result = json.loads(ovxai("benchmark", "-m", folder / "m.onnx", *BOTH, "--iterations", "2", "--json"))
     assert result["hook"]["heads"] == "2"
+
+
+def test_info_names_all_heads(folder: Path) -> None:
+    ovxai("insert", "-m", folder / "m.onnx", *BOTH)
+    told = ovxai("info", folder / "m_xai.onnx")
+    assert "decides: classes of images, read at 'color' and 'shape'" in told
+    assert "hook: method reciprocam, layer f" in told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,18 +52,19 @@ def ranking_of(
 
 def plain_network(model: Model, where: Where, device: str = "CPU", precision: str = "f32") -> Network:
     """A classifier without its hook, ready to predict. Raises InputError for what explains no classes of images."""
-    from openvino_xai.contract import RECORD
     from openvino_xai.dialects.open import open_model
     from openvino_xai.locate.located import Where
     from openvino_xai.runtime.described import Described
     from openvino_xai.runtime.network import Network
-    from openvino_xai.surgery.record import unhooked
+    from openvino_xai.surgery.record import record_with, records_of, unhooked
 
     deployed = open_model(model)
-    record = deployed.info(RECORD)
-    if record.get("task"):
-        raise InputError(f"{AUTO} ranks by the classes of images, and the model's hook explains {record['task']}: say a preset")
-    if record:
+    if records := records_of(deployed.graph, deployed.info):
+        record = record_with(records, where.scores)
+        if "task" in record:
+            raise InputError(
+                f"{AUTO} ranks by the classes of images, and the model's hook explains {record['task']}: say a preset"
+            )
         deployed, where = unhooked(deployed), Where.parse(scores=record["scores"], image_input=record["image"])
     description = Described.of(deployed.graph, deployed.info, where=where)
     return Network(deployed.compile(device, precision), description, device)
@@ -84,9 +85,17 @@ def table(ranking: Ranking) -> list[str]:
 
 
 def resolved(
-    options: Options, model: Model, where: Where, labels: Sequence[str] | None, *, device: str = "CPU", precision: str = "f32"
+    options: Options,
+    model: Model,
+    where: Callable[[], Where],
+    labels: Sequence[str] | None,
+    *,
+    device: str = "CPU",
+    precision: str = "f32",
 ) -> Options:
     """The options, with what examples find in place of `auto`; the table and what was chosen are told.
+
+    `where` is asked only then: examples are ranked by the scores of one head.
 
     Raises InputError where no candidate clearly wins, or where examples are given and nobody asks for their answer.
     """
@@ -96,7 +105,7 @@ def resolved(
         return options
     values = options.values()
     del values[PRESET]
-    ranking = ranking_of(model, where, options.examples, values, labels, device=device, precision=precision)
+    ranking = ranking_of(model, where(), options.examples, values, labels, device=device, precision=precision)
     for line in table(ranking):
         warn(line)
     if ranking.winner is None:
