@@ -77,10 +77,10 @@ def suppressed(
     there = xp.greater(xp.take_along_axis(ranks, first, axis=1), 0.0)
 
     def settled(values: Array, empty: int) -> Array:
-        return _padded(xp, xp.where(there, xp.take_along_axis(values, first, axis=1), empty), count - picked, empty)
+        return padded(xp, xp.where(there, xp.take_along_axis(values, first, axis=1), empty), count - picked, empty)
 
     spread = xp.reshape(there, (batch, picked, 1))
-    detected = _padded(xp, xp.where(spread, rows_at(xp, chosen, first), 0), count - picked, 0)
+    detected = padded(xp, xp.where(spread, rows_at(xp, chosen, first), 0), count - picked, 0)
     return Detections(settled(order, -1), settled(class_of, -1), detected, settled(scores, 0))
 
 
@@ -112,8 +112,8 @@ def _standing(xp: Namespace, rivals: Array, shape: tuple[Size, int]) -> Array:
     return standing
 
 
-def _padded(xp: Namespace, values: Array, missing: int, empty: int) -> Array:
-    """Values [B, D, ...] with so many `empty` ones more on the second axis."""
+def padded(xp: Namespace, values: Array, missing: int, empty: int) -> Array:
+    """Values [B, D, ...] with so many `empty` ones more on the second axis, which may be one that a run tells."""
     if not missing:
         return values
     batch, _, *rest = values.shape

@@ -9,7 +9,7 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import Shape, Size, concrete, product, text
+from openvino_xai.graph.sizes import Dim, Shape, Size, concrete, product, text
 from openvino_xai.graph.vocabulary import JOIN, Array, Axis
 
 
@@ -177,8 +177,9 @@ class Trace:
         values = [as_value(item, arrays) for item in arrays]
         shape = list(shape_of(values[0]))
         sizes = [shape_of(value)[axis] for value in values]
-        assert all(isinstance(size, int) for size in sizes), "only axes of known size are joined"
-        shape[axis] = sum(size for size in sizes if isinstance(size, int))
+        numbers = [size for size in sizes if isinstance(size, int)]
+        # a sum with a size that a run tells is a size of its own, which nothing else has
+        shape[axis] = sum(numbers) if len(numbers) == len(sizes) else Dim(1, (f"ovxai/{len(self.nodes)}/joined",))
         return self.record("concat", values, tuple(shape), values[0].dtype, {"axis": axis % len(shape)})
 
     def take(self, x: Value, indices: Array, /, *, axis: int) -> Value:

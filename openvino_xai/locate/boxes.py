@@ -21,6 +21,8 @@ from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
 from openvino_xai.locate.positions import Place
+from openvino_xai.locate.provenance.leaves import carrying_data
+from openvino_xai.locate.provenance.returned import Columns
 from openvino_xai.locate.rows import Factor, Rows
 from openvino_xai.operations.table import data_operands, operation_of
 
@@ -37,17 +39,27 @@ STILL = 0.5  # what weights are said to give in every cell
 
 
 @dataclass(frozen=True, eq=False)
+class ListedBoxes:
+    """Where the list that a model makes of its rows has their boxes, and in which format."""
+
+    columns: Columns
+    format: Format
+
+
+@dataclass(frozen=True, eq=False)
 class Boxes:
     """The boxes of A rows: their numbers are elements `places` [A, n] of what is read, in a `format`.
 
     `read` are values [B, ...] by the name of the output that holds them, or what is left of them. Their elements are counted
-    one value after the other.
+    one value after the other. Of a model that lists some of its rows, `listed` are the boxes on the list; `read` is empty where
+    those of the other rows are never made.
     """
 
     read: Mapping[str, Value]
     places: np.ndarray
     format: Format
     grid: Grid
+    listed: ListedBoxes | None = None
 
     @property
     def name(self) -> str:
@@ -56,7 +68,8 @@ class Boxes:
 
     def within(self, values: Mapping[Value, Value]) -> Boxes:
         """The same in a twin of the model, given its values by those of the model."""
-        return replace(self, read={name: values[value] for name, value in self.read.items()})
+        listed = None if self.listed is None else replace(self.listed, columns=self.listed.columns.within(values))
+        return replace(self, read={name: values[value] for name, value in self.read.items()}, listed=listed)
 
     def decoded(self, xp: Namespace, arrays: Sequence[Array]) -> Array:
         """[B, A, 4], f32, xyxy in pixels of the model's input, of what is read."""
@@ -77,12 +90,12 @@ def find_boxes(deployed: Deployed, rows: Rows, image: Value, place: Place, *, fo
     if grid.centres is not None:  # no image is needed to tell what moves with its cell
         decoded = [entry for entry in formats if entry.absolute]
         for numbers in _Reading(deployed, rows, image, pictures=0).returned() if decoded else ():
-            if boxes := _fitting(_Evidence(rows, grid, numbers), decoded, named=format_name is not None)[0]:
+            if boxes := fitting(Evidence(rows, grid, numbers), decoded, named=format_name is not None)[0]:
                 return boxes
     reasons: list[str] = []
     possible: list[Boxes] = []  # of the format that is named, by their number alone
     for numbers in _Reading(deployed, rows, image, pictures=PICTURES).candidates():
-        boxes, why = _fitting(_Evidence(rows, grid, numbers), formats, named=format_name is not None)
+        boxes, why = fitting(Evidence(rows, grid, numbers), formats, named=format_name is not None)
         if boxes is not None:
             return boxes
         if format_name is not None and numbers.returned and formats[0].width(numbers.places.shape[1]):
@@ -98,7 +111,7 @@ def find_boxes(deployed: Deployed, rows: Rows, image: Value, place: Place, *, fo
     )
 
 
-def _fitting(evidence: _Evidence, formats: Sequence[Format], *, named: bool) -> tuple[Boxes | None, str]:
+def fitting(evidence: Evidence, formats: Sequence[Format], *, named: bool) -> tuple[Boxes | None, str]:
     """The boxes in the one format that fits, or what speaks against each. Raises ModelError where several fit."""
     refusals = {entry.name: evidence.refusal(entry, named=named) for entry in formats}
     fitting = [entry for entry in formats if refusals[entry.name] is None]
@@ -112,7 +125,7 @@ def _fitting(evidence: _Evidence, formats: Sequence[Format], *, named: bool) -> 
     return (_boxes(evidence.numbers, fitting[0], evidence.grid) if fitting else None), _by_reason(refusals)
 
 
-def _boxes(numbers: _Numbers, of_format: Format, grid: Grid) -> Boxes:
+def _boxes(numbers: Numbers, of_format: Format, grid: Grid) -> Boxes:
     width = of_format.width(numbers.places.shape[1])
     return Boxes(numbers.read, numbers.places[:, :width], of_format, grid)
 
@@ -153,7 +166,7 @@ def grid_of(rows: Rows, place: Place) -> Grid:
 
 
 @dataclass(frozen=True, eq=False)
-class _Numbers:
+class Numbers:
     """Numbers of rows that may be boxes: where they are, and what they hold, [1 + I, A, n], as in `_Reading`.
 
     They are `returned` where outputs hold them, or a value that rows are picked from.
@@ -177,12 +190,12 @@ class _Reading:
         read = [*rows.read.values(), *self._outputs.values(), *(head.value for head in rows.heads)]
         self._results = self._run(list(dict.fromkeys(read)))
 
-    def returned(self) -> Iterator[_Numbers]:
+    def returned(self) -> Iterator[Numbers]:
         """What stands beside the scores, then other outputs."""
         yield from self._beside()
         yield from self._of_outputs()
 
-    def candidates(self) -> Iterator[_Numbers]:
+    def candidates(self) -> Iterator[Numbers]:
         """What is returned, then what is inside, from the outputs on."""
         yield from self.returned()
         yield from self._inside()
@@ -227,14 +240,14 @@ class _Reading:
     @cached_property
     def _ends(self) -> dict[Value, np.ndarray]:
         """What the last weights give, each the same in all of its elements."""
-        values = _last_weighed(self._deployed.graph)[0]
+        values = last_weighed(self._deployed.graph)[0]
         return {value: np.full_like(array, STILL) for value, array in self._run_images(values, 1)[0].items()}
 
-    def _numbers(self, label: str, read: Mapping[str, Value], places: np.ndarray) -> _Numbers:
+    def _numbers(self, label: str, read: Mapping[str, Value], places: np.ndarray) -> Numbers:
         arrays = gathered(numpy_namespace(), [self._results[value] for value in read.values()], places)
-        return _Numbers(label, read, places, arrays)
+        return Numbers(label, read, places, arrays)
 
-    def _beside(self) -> Iterator[_Numbers]:
+    def _beside(self) -> Iterator[Numbers]:
         """The columns of the values with the scores that are no scores, in runs of neighbours."""
         rows = self._rows
         if any(value not in self._results for value in rows.read.values()):
@@ -275,13 +288,13 @@ class _Reading:
             scales = (logits, xp.sigmoid(logits), xp.softmax(logits, axis=2))
         return any(np.allclose(numbers, scale, atol=1e-4) for scale in scales)
 
-    def _of_outputs(self) -> Iterator[_Numbers]:
+    def _of_outputs(self) -> Iterator[Numbers]:
         """Other outputs with numbers of all rows, and sets of outputs with those of one level each."""
         yield from self._with_rows(self._outputs)
         if len(self._rows.read) > 1:
             yield from self._of_levels()
 
-    def _with_rows(self, values: Mapping[str, Value]) -> Iterator[_Numbers]:
+    def _with_rows(self, values: Mapping[str, Value]) -> Iterator[Numbers]:
         for name, value in values.items():
             if value in self._results:
                 for places in _rows_and_columns(self._results[value].shape[1:], self._rows.count):
@@ -289,7 +302,7 @@ class _Reading:
                     if not self._are_scores(numbers.arrays):
                         yield numbers
 
-    def _of_levels(self) -> Iterator[_Numbers]:
+    def _of_levels(self) -> Iterator[Numbers]:
         rows = self._rows
         sizes = [int(np.prod(self._results[value].shape[1:])) for value in rows.read.values() if value in self._results]
         counts = np.histogram(rows.places[:, 0], bins=np.cumsum([0, *sizes]))[0].tolist()
@@ -306,9 +319,9 @@ class _Reading:
                 read = {name: self._outputs[name] for name in names}
                 yield self._numbers(f"'{','.join(names)}' ({width} numbers each)", read, places)
 
-    def _inside(self) -> Iterator[_Numbers]:
+    def _inside(self) -> Iterator[Numbers]:
         """Values that lead to outputs and hold numbers of all rows, from the outputs on."""
-        values = [value for value in _last_weighed(self._deployed.graph)[1] if value not in self._results]
+        values = [value for value in last_weighed(self._deployed.graph)[1] if value not in self._results]
         for value, array in self._run(values).items() if values else ():
             if self._rows.count in array.shape[1:]:
                 self._results[value] = array
@@ -330,9 +343,9 @@ def _images(graph: Graph, image: Value) -> Iterator[dict[str, np.ndarray]]:
             yield {**others, image.name: (picture * peak).astype(image.dtype)}
 
 
-def _last_weighed(graph: Graph) -> tuple[list[Value], list[Value]]:
+def last_weighed(graph: Graph) -> tuple[list[Value], list[Value]]:
     """What the last weights give on the way to the outputs, and what is computed of it, both from the outputs on."""
-    ends, behind, leading = [], [], set(graph.outputs.values())
+    ends, behind, leading, carrying = [], [], set(graph.outputs.values()), carrying_data(graph)
     for node in graph.nodes[::-1]:
         if leading.isdisjoint(node.outputs) or all(graph.is_constant(value) for value in node.outputs):
             continue
@@ -340,7 +353,7 @@ def _last_weighed(graph: Graph) -> tuple[list[Value], list[Value]]:
         if weights is not None and graph.is_constant(node.operand(weights)):
             ends.append(node.outputs[0])
         else:
-            behind += [value for value in node.outputs if value.dtype is not None and value.dtype.kind == "f"]
+            behind += [v for v in node.outputs if v in carrying and v.dtype is not None and v.dtype.kind == "f"]
             leading.update(data_operands(node))
     return ends, behind
 
@@ -393,10 +406,10 @@ def logits_of(factor: Factor, heads: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(gathered(numpy_namespace(), heads, factor.element + starts[factor.level][:, None]))
 
 
-class _Evidence:
+class Evidence:
     """What speaks against a format for numbers of rows."""
 
-    def __init__(self, rows: Rows, grid: Grid, numbers: _Numbers) -> None:
+    def __init__(self, rows: Rows, grid: Grid, numbers: Numbers) -> None:
         self._rows, self.grid, self.numbers = rows, grid, numbers
         self._levels = None if grid.strides is None else np.unique(grid.strides, axis=0, return_inverse=True)[1].ravel()
 

@@ -14,6 +14,7 @@ from openvino_xai.locate.boxes import Boxes, find_boxes
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.levels import level_sets, set_of
+from openvino_xai.locate.listed_boxes import listed_boxes_alone, with_list
 from openvino_xai.locate.located import Where, counterparts, refuse_hooked
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.row_table import RowTable
@@ -95,7 +96,14 @@ class Detector:
 
     def boxes(self, format_name: str | None = None) -> Boxes:
         """The boxes of the rows. Raises ModelError where they are not found, or InputError."""
-        return find_boxes(self.deployed, self.rows, self.image, self.image_place, format_name=format_name)
+        try:
+            boxes = find_boxes(self.deployed, self.rows, self.image, self.image_place, format_name=format_name)
+        except ModelError:
+            alone = listed_boxes_alone(self.deployed, self.rows, self.image_place, format_name)
+            if alone is None:
+                raise
+            return alone
+        return with_list(self.deployed, self.rows, boxes)
 
     def at(self, cut: str, boxes: Boxes | None = None) -> RowLocation:
         """The layers that a caller names, or the set `cut`. Raises LayerError."""

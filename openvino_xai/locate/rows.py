@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from openvino_xai.boxes.gathering import gathered
 from openvino_xai.contract import listed
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import concrete, text
+from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.provenance.leaves import Leaf, begun, followed_leaves, laid_out, proposing, suppressed_scores
 from openvino_xai.locate.provenance.probe import Probe
@@ -72,7 +74,7 @@ class Rows:
     elements, `size` of an image, are counted one value after the other. The log-odds of a row are the sum of those of its
     `factors`: its class's, and its objectness's, if it has one. `background` is the class that stands for none.
     An `objectness` [A] that is not yet in the scores is elements of what is read, too. Where the model picks some of the rows
-    itself, `own` are those that it returns.
+    itself, `returned` is the list that it makes of them, or `unlisted` says why that is not known.
     """
 
     read: Mapping[str, Value]
@@ -82,6 +84,7 @@ class Rows:
     background: int | None
     objectness: np.ndarray | None
     returned: OwnRows | None = None
+    unlisted: str | None = None
 
     @property
     def name(self) -> str:
@@ -102,6 +105,25 @@ class Rows:
     def of_classes(self) -> Factor:
         """The scores of classes."""
         return self.factors[0]
+
+    def probabilities(self, xp: Namespace, arrays: Sequence[Array]) -> Array:
+        """[B, A, C] in [0, 1]: the probability of every row and class, of what is read."""
+        p = gathered(xp, arrays, self.places)
+        if self.of_classes.squash == "logit":
+            p = xp.sigmoid(p)
+        if self.objectness is not None:
+            objectness = gathered(xp, arrays, self.objectness.reshape(-1, 1))
+            p = xp.multiply(p, xp.sigmoid(objectness) if self.factors[1].squash == "logit" else objectness)
+        return p
+
+    @property
+    def elements(self) -> dict[Value, list[np.ndarray]]:
+        """The elements of each head, of an image, that are scores."""
+        elements: dict[Value, list[np.ndarray]] = {}
+        for factor in self.factors:
+            for index, head in enumerate(factor.heads):
+                elements.setdefault(head.value, []).append(factor.element[factor.level == index])
+        return elements
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -145,7 +167,23 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
     rows = _joined(chosen)
     if (why := _mixed(graph, rows)) is not None:
         raise ModelError(why)
-    return rows
+    return _with_list(deployed, rows)
+
+
+def _with_list(deployed: Deployed, rows: Rows) -> Rows:
+    """The rows with the list that the model makes of them, where it does not return them all."""
+    graph, values = deployed.graph, list(rows.read.values())
+    outputs = list(graph.outputs.values())
+    if all(value in outputs for value in values):
+        return rows
+    probe = Probe(deployed)
+    results = probe.run(probe.scattered(rows.elements), *outputs, *values)
+    p = np.asarray(rows.probabilities(numpy_namespace(), results[len(outputs) :]))
+    batch = values[0].shape[0] if values[0].shape else 1
+    try:
+        return replace(rows, returned=own_rows(graph, dict(zip(outputs, results, strict=False)), p, batch, rows.background))
+    except ModelError as error:
+        return replace(rows, unlisted=str(error))
 
 
 def _possible(deployed: Deployed, placed: Mapping[Value, Place], outputs: Mapping[str, Value]) -> tuple[list[Rows], list[str]]:
@@ -232,59 +270,48 @@ def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, outpu
     leaves = followed_leaves(deployed.graph, output)
     if not leaves:
         raise ModelError("no convolution or linear layer leads to it by what moves, squashes or joins alone")
-    reads = list(dict.fromkeys(leaf.read for leaf in leaves))
-    inner = [read for read in reads if read is not output] or reads  # ahead of what thins rows out, all are there
+    inner = [leaf for leaf in leaves if leaf.read is not output] or leaves  # ahead of what thins rows out, all are there
     probe = Probe(deployed)
+    reads: dict[Value, list[Leaf]] = {}
+    for leaf in inner:
+        reads.setdefault(leaf.read if leaf.read is output else laid_out(leaf.read, probe.batch), []).append(leaf)
     possible, errors = [], []
-    for read in inner:
-        here = [leaf for leaf in leaves if leaf.read is read]
+    for read, here in reads.items():
         try:
-            if read is output:
-                rows = _Provenance.of(probe, here, read).rows(name, placed)
-            else:
-                laid = _rows_in(probe, here, laid_out(read, probe.batch), name, placed)
-                rows = replace(laid.rows, returned=own_rows(deployed.graph, probe, output, laid.probabilities))
-            possible.append(rows)
+            alike = {(leaf.head, leaf.squash, leaf.product, leaf.side, leaf.rooted): leaf for leaf in here}
+            rows_in = _rows_of_value if read is output else _rows_in
+            possible.append(rows_in(probe, list(alike.values()), read, name, placed))
         except ModelError as error:
             errors.append(error)
     if not possible:
         raise errors[0]
     if len({value for rows in possible for value in rows.read.values()}) > 1:
-        raise ModelError("its rows are picked in several places: " + ", ".join(f"'{value.name}'" for value in inner))
+        raise ModelError("its rows are picked in several places: " + ", ".join(f"'{value.name}'" for value in reads))
     return possible[0]
 
 
-def _rows_in(probe: Probe, leaves: Sequence[Leaf], laid: Value, name: str, placed: Mapping[Value, Place]) -> _Laid:
+def _rows_of_value(probe: Probe, leaves: Sequence[Leaf], value: Value, name: str, placed: Mapping[Value, Place]) -> Rows:
+    return _Provenance.of(probe, leaves, value).rows(name, placed)
+
+
+def _rows_in(probe: Probe, leaves: Sequence[Leaf], laid: Value, name: str, placed: Mapping[Value, Place]) -> Rows:
     """The rows in a value, or, if a background that comes last was cut off there, in what it was cut off.
 
     The log-odds of a softmax are those among all classes. Raises ModelError.
     """
     try:
-        return _Laid.of(_Provenance.of(probe, leaves, laid), name, placed)
+        return _rows_of_value(probe, leaves, laid, name, placed)
     except ModelError:
         full = begun(laid)
         if full is laid:
             raise
-        result = _Laid.of(_Provenance.of(probe, leaves, full), name, placed)
+        rows = _rows_of_value(probe, leaves, full, name, placed)
         moved, element = probe.followed([full], laid)
-        class_of = np.full(result.rows.size, -1)
-        class_of[result.rows.places] = np.arange(result.rows.classes)
-        if (moved < 0).any() or set(class_of[element].tolist()) != set(range(result.rows.classes - 1)):
+        class_of = np.full(rows.size, -1)
+        class_of[rows.places] = np.arange(rows.classes)
+        if (moved < 0).any() or set(class_of[element].tolist()) != set(range(rows.classes - 1)):
             raise
-        return replace(result, rows=replace(result.rows, background=result.rows.classes - 1))
-
-
-@dataclass(frozen=True, eq=False)
-class _Laid:
-    """Rows, and their probabilities [A, C] on an image."""
-
-    rows: Rows
-    probabilities: np.ndarray
-
-    @classmethod
-    def of(cls, provenance: _Provenance, name: str, placed: Mapping[Value, Place]) -> _Laid:
-        rows = provenance.rows(name, placed)
-        return cls(rows, provenance.probabilities.reshape(-1)[rows.places])
+        return replace(rows, background=rows.classes - 1)
 
 
 @dataclass(frozen=True, eq=False)

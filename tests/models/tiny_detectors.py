@@ -40,7 +40,7 @@ class Truth:
     axis: int = 2
     first: int = 0
     column: int | None = None
-    returned: str | None = None  # the output that holds the best rows [B, N, 6], each with a score and a class behind its box
+    returned: str | None = None  # the output that lists rows: [B, N, 6], a score and a class behind a box, or [B, N, C]
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -385,7 +385,7 @@ def best_rows(net: Net, levels: Sequence[str], classes: int = CLASSES, most: int
     _, rows = _top(net, net.node("ReduceMax", scores, axes=[2], keepdims=0), most)
     net.node("Identity", _rows_of(net, boxes, rows, 4), name="boxes")
     net.node("Identity", _rows_of(net, scores, rows, classes), name="scores")
-    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels), read=(unsorted,))
+    truth = Truth(grids(net, levels), classes=classes, boxes="xyxy", heads=tuple(levels), read=(unsorted,), returned="scores")
     return Tiny(net.model({"boxes": (most, 4), "scores": (most, classes)}), truth)
 
 

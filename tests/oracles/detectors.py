@@ -50,6 +50,8 @@ class Slow:
         model.graph.output.append(onnx.helper.make_tensor_value_info(truth.read[0], onnx.TensorProto.FLOAT, None))
         session = ort.InferenceSession(model.SerializeToString())  # onnx's reference gathers from 64 rows at most
         rows, p = session.run([truth.returned, truth.read[0]], {"image": images})
+        if rows.shape[2] == truth.classes:
+            return np.array([[np.abs(of_all - row).sum(axis=1).argmin() for row in rows[i]] for i, of_all in enumerate(p)])
         pairs = [[np.abs(p[i][:, int(row[5])] - row[4]).argmin() for row in of_image] for i, of_image in enumerate(rows)]
         return np.array(pairs)
 

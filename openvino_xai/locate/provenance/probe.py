@@ -12,6 +12,7 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Value
 
 SIDE = 256  # pixels, where height and width are open
+SPREAD = (-1.0, 4.0)  # the mean and the deviation of log-odds that are put in
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53}  # whole numbers that floats of so many bytes tell apart
 
 
@@ -40,6 +41,21 @@ class Probe:
         arrays = {**self._inputs, **{names[value]: array for value, array in values.items()}}
         results = running({name: array for name, array in arrays.items() if name in expected})
         return [values[value] if value in values else results[outputs[value]] for value in read]
+
+    def scattered(
+        self, elements: Mapping[Value, Sequence[np.ndarray]], *, beside: float | None = None
+    ) -> dict[Value, np.ndarray]:
+        """What values hold, with random log-odds in some elements of each image, so that some rows are detections.
+
+        The other elements hold what is `beside`, or what they are for the image.
+        """
+        rng, values = np.random.default_rng(1), {}
+        for value, array in zip(elements, self.run({}, *elements), strict=True):
+            flat = array.reshape(len(array), -1).copy() if beside is None else np.full((len(array), array[0].size), beside)
+            places = np.unique(np.concatenate([part.reshape(-1) for part in elements[value]]))
+            flat[:, places] = rng.normal(*SPREAD, (len(array), len(places)))
+            values[value] = flat.reshape(array.shape).astype(array.dtype)
+        return values
 
     def distinct(self, value: Value, ends: Sequence[Value]) -> int:
         """How many different elements of its ends a value holds."""

@@ -1,122 +1,200 @@
-"""The rows that a model picks of all that it has, and returns: which of all each of them is."""
+"""The list of boxes that a model makes of its rows by itself: in which columns of its outputs scores and classes stand.
+
+It is found by running: heads are given random scores, and those columns are taken that hold, of each box on the list, the
+probability of one row and one class. What picks the rows, be it a suppression, a loop or a sort, is not looked into.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.locate.provenance.leaves import carrying_data, thins
-from openvino_xai.locate.provenance.probe import Probe
-from openvino_xai.operations.table import data_operands, operation_of
+from openvino_xai.errors import ModelError
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import Size
+from openvino_xai.graph.vocabulary import Array, Namespace
 
 CLOSE = 1e-5  # probabilities that are one
+MEDIAN = 5e-7  # of the distances of scores on a list to the nearest probability: what is a number by chance lies farther
+SHIFTS = (0, 1, -1)  # of classes on a list against those of the scores: files count, or leave out, what stands for none
+FEWEST = 2  # boxes on a list that tell what its columns are
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Some columns of an output [..., N, n] that lists N boxes of each image; `indices` of None are an output [..., N]."""
+
+    value: Value
+    indices: tuple[int, ...] | None
+
+    def within(self, values: Mapping[Value, Value]) -> Columns:
+        """The same in a twin of the model."""
+        return replace(self, value=values[self.value])
+
+    def of(self, xp: Namespace, array: Array, batch: Size) -> Array:
+        """[B, N, columns], f32, of what the output holds."""
+        shape = tuple(array.shape)
+        if self.indices is None:
+            return xp.reshape(xp.astype(array, np.float32), (batch, shape[-1], 1))
+        taken = xp.astype(array, np.float32)
+        if len(self.indices) != shape[-1]:
+            taken = xp.take(taken, np.array(self.indices), axis=len(shape) - 1)
+        return xp.reshape(taken, (batch, shape[-2], len(self.indices)))
 
 
 @dataclass(frozen=True, eq=False)
 class OwnRows:
-    """N of a model's A rows, as it returns them in `output` [B, N, n], with a column of scores and one of classes.
+    """The list of a model, best first or not: `count` boxes of each image, None where only a run knows how many.
 
-    `columns` of the output are picked from `source` [B, A, k], one after the other, by `nodes`: row numbers in its place come
-    out as the numbers of the rows that are picked.
+    `scores` are a column, beside one of `labels`, which are classes plus `shift`; or, without labels, a column of each class,
+    the first of which is of class -`shift`.
     """
 
-    output: Value
-    count: int
-    score: int
-    label: int
-    source: Value
-    columns: tuple[int, ...]
-    nodes: tuple[Node, ...]
+    scores: Columns
+    labels: Columns | None
+    shift: int
+    count: int | None
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The outputs that are read."""
+        return (self.scores.value,) if self.labels is None else (self.scores.value, self.labels.value)
 
     def within(self, values: Mapping[Value, Value]) -> OwnRows:
         """The same in a twin of the model."""
-        nodes = [values[node.outputs[0]].producer for node in self.nodes]
-        return replace(
-            self,
-            output=values[self.output],
-            source=values[self.source],
-            nodes=tuple(node for node in nodes if node is not None),
-        )
+        labels = None if self.labels is None else self.labels.within(values)
+        return replace(self, scores=self.scores.within(values), labels=labels)
+
+    def listed(self, xp: Namespace, array_of: Callable[[Value], Array], batch: Size) -> tuple[Array, Array]:
+        """[B, N], f32, and [B, N], f32: the score of each box on the list, 0 where there is none, and its class."""
+        scores = self.scores.of(xp, array_of(self.scores.value), batch)
+        if self.labels is None:
+            labels = xp.astype(xp.top_k(scores, 1, axis=2), np.float32)
+        else:
+            labels = self.labels.of(xp, array_of(self.labels.value), batch)
+        return xp.max(scores, axis=2), xp.subtract(xp.max(labels, axis=2), np.float32(self.shift))
 
 
-def own_rows(graph: Graph, probe: Probe, output: Value, probabilities: np.ndarray) -> OwnRows | None:
-    """The rows in `output`, picked of rows with probabilities [A, C]; None where it is not told which they are."""
-    shape = output.shape or ()
-    if len(shape) != 3 or not all(isinstance(size, int) for size in shape[1:]):
-        return None
-    count, rows = shape[1], len(probabilities)
-    for source, nodes in _sources(graph, output):
-        sizes = source.shape or ()
-        if len(sizes) != 3 or sizes[1] != rows or source.dtype != np.float32 or not isinstance(count, int):
+def own_rows(
+    graph: Graph, results: Mapping[Value, np.ndarray], probabilities: np.ndarray, batch: Size, background: int | None
+) -> OwnRows | None:
+    """The list among the outputs, of what these hold while rows have probabilities [B, A, C]; None where they hold all rows.
+
+    Raises ModelError where there is none, or it is one for all images of a batch together.
+    """
+    objects = probabilities.copy()
+    if background is not None:
+        objects[:, :, background] = 0
+    tables = list(_tables(graph, results, len(probabilities)))
+    for _, table in tables:
+        if table.shape[1] == probabilities.shape[1] and any(_are_best(table, p) for p in (objects, probabilities)):
+            return None
+    for columns, table in tables:
+        if (listing := _of_columns(columns, table, tables, objects)) is not None:
+            if not isinstance(batch, int) and any(_first_size(value) != batch for value in listing.values):
+                raise ModelError(
+                    f"'{listing.scores.value.name}' lists the boxes of all images of a batch together: "
+                    "give the model a batch of 1",
+                    node=listing.scores.value.name,
+                )
+            return listing
+    raise ModelError(
+        "the model returns some of its rows, and which of them is not told: no outputs hold their scores and classes "
+        f"({', '.join(map(repr, graph.outputs))})",
+        node=next(iter(graph.outputs)),
+    )
+
+
+def _first_size(value: Value) -> Size | None:
+    return value.shape[0] if value.shape else None
+
+
+def _tables(graph: Graph, results: Mapping[Value, np.ndarray], images: int) -> Iterator[tuple[Columns, np.ndarray]]:
+    """What outputs hold as lists [B, N, n], each in all ways that it can be one."""
+    for value in graph.outputs.values():
+        array = results[value]
+        if array.dtype.kind not in "fiu":
             continue
-        width = sizes[2]
-        if not isinstance(width, int):
+        if array.ndim > 1 and int(np.prod(array.shape[:-2])) == images and array.shape[-2] >= FEWEST:
+            yield Columns(value, tuple(range(array.shape[-1]))), array.reshape(images, *array.shape[-2:])
+        if array.ndim and int(np.prod(array.shape[:-1])) == images and array.shape[-1] >= FEWEST:
+            yield Columns(value, None), array.reshape(images, -1, 1)
+
+
+def _are_best(table: np.ndarray, objects: np.ndarray) -> bool:
+    """Whether a column holds the best probability of each row, in order."""
+    best = objects.max(axis=2, keepdims=True)
+    return bool((np.abs(table - best) < CLOSE).all(axis=(0, 1)).any())
+
+
+def _of_columns(
+    columns: Columns, table: np.ndarray, tables: Sequence[tuple[Columns, np.ndarray]], objects: np.ndarray
+) -> OwnRows | None:
+    """The list with scores in one of these columns, or with those of all classes, if there is one."""
+    classes = objects.shape[2]
+    first = columns.value.shape or ()
+    axis = -1 if columns.indices is None else -2
+    size = first[axis] if len(first) >= -axis else None
+    count = size if isinstance(size, int) else None
+    for start in range(table.shape[2] - classes + 1):
+        part = table[:, :, start : start + classes]
+        if classes > 1 and _hold_all_classes(part, objects):
+            return OwnRows(_some(columns, range(start, start + classes)), None, 0, count)
+    for column in range(table.shape[2]):
+        scores = table[:, :, column].astype(np.float64)
+        if not ((scores >= 0) & (scores <= 1)).all():
             continue
-        numbers = np.broadcast_to(np.arange(rows, dtype=np.float32)[None, :, None], (probe.batch, rows, width))
-        (plain,) = probe.run({}, output)
-        results = [probe.run({source: np.ascontiguousarray(numbers + shift)}, output)[0][0] for shift in (0, rows)]
-        columns = np.flatnonzero(((results[1] - results[0] == rows) & (results[0] >= 0) & (results[0] < rows)).all(axis=0))
-        if len(columns) != sizes[2] or (results[0][:, columns] != results[0][:, columns[:1]]).any():
-            continue
-        others = [column for column in range(plain.shape[2]) if column not in columns]
-        pair = _score_and_label(plain[0], results[0][:, columns[0]].astype(int), others, probabilities)
-        if pair is not None:
-            return OwnRows(output, count, *pair, source, tuple(map(int, columns)), nodes)
+        for others, labels, shift in _labels(table.shape[1], tables):
+            if (others.value, others.indices) != (columns.value, (column,)) and _hold(scores, labels - shift, objects):
+                return OwnRows(_some(columns, [column]), others, shift, count)
+        (used,) = np.flatnonzero(objects.any(axis=(0, 1)))[:1]
+        if int(objects.any(axis=(0, 1)).sum()) == 1 and _hold(scores, np.full_like(scores, used), objects):
+            return OwnRows(_some(columns, [column]), None, -int(used), count)
     return None
 
 
-def _score_and_label(
-    rows: np.ndarray, index: np.ndarray, columns: list[int], probabilities: np.ndarray
-) -> tuple[int, int] | None:
-    """The columns of rows [N, n] that hold the scores, and the classes that these are of."""
-    for label in columns:
-        classes = rows[:, label]
-        if not ((classes == np.round(classes)) & (classes >= 0) & (classes < probabilities.shape[1])).all():
-            continue
-        expected = probabilities[index, classes.astype(int)]
-        for score in columns:
-            if score != label and np.allclose(rows[:, score], expected, atol=CLOSE):
-                return score, label
-    return None
+def _some(columns: Columns, indices: Sequence[int]) -> Columns:
+    return columns if columns.indices is None else replace(columns, indices=tuple(indices))
 
 
-def _sources(graph: Graph, output: Value) -> Iterator[tuple[Value, tuple[Node, ...]]]:
-    """What is picked on the way to an output, and the nodes from there on; not what decides itself what is picked."""
-    carrying = carrying_data(graph)
-    behind: dict[Value, set[Node]] = {output: set()}
-    pending, sources = [output], []
-    while pending:
-        value = pending.pop()
-        node = value.producer
-        if node is None or value not in carrying:
-            continue
-        operation = operation_of(node)
-        if operation.moves is None and not operation.joins:
-            continue
-        for index, operand in node.operands:
-            if not operation.tells(index):
-                behind.setdefault(operand, set()).update(behind[value] | {node})
-                pending.append(operand)
-                if thins(carrying, node) and index == 0:
-                    sources.append(operand)
-    for source in sources:
-        nodes = tuple(node for node in graph.nodes if node in behind[source])
-        reached = _reached(graph, source)
-        if not any(_chooses(node, reached) for node in nodes):
-            yield source, nodes
+def _labels(count: int, tables: Sequence[tuple[Columns, np.ndarray]]) -> Iterator[tuple[Columns, np.ndarray, int]]:
+    """Columns [B, N] that may hold classes, and what they have more than those."""
+    for columns, table in tables:
+        for column in range(table.shape[2]) if table.shape[1] == count else ():
+            labels = table[:, :, column].astype(np.float64)
+            if (labels == np.rint(labels)).all():
+                for shift in SHIFTS:
+                    yield _some(columns, [column]), labels, shift
 
 
-def _reached(graph: Graph, source: Value) -> set[Value]:
-    reached = {source}
-    for node in graph.nodes:
-        if not reached.isdisjoint(data_operands(node)):
-            reached.update(node.outputs)
-    return reached
+def _hold(scores: np.ndarray, labels: np.ndarray, objects: np.ndarray) -> bool:
+    """Whether scores [B, N] are probabilities that rows have of the classes `labels`, where there is a box."""
+    there = scores > 0
+    if there.sum() < FEWEST or not ((labels >= 0) & (labels < objects.shape[2]))[there].all():
+        return False
+    distances = []
+    for image, of_image in enumerate(objects):
+        for label in np.unique(labels[image][there[image]]).astype(int):
+            chosen = scores[image][there[image] & (labels[image] == label)]
+            distances.append(nearest(np.sort(of_image[:, label]), chosen))
+    gaps = np.concatenate(distances)
+    return bool(gaps.max() < CLOSE and np.median(gaps) < MEDIAN)
 
 
-def _chooses(node: Node, reached: set[Value]) -> bool:
-    selectors = operation_of(node).selectors
-    return any(index in selectors and value in reached for index, value in node.operands)
+def _hold_all_classes(part: np.ndarray, objects: np.ndarray) -> bool:
+    """Whether a table [B, N, C] holds the probabilities of rows, of all classes."""
+    label = part.argmax(axis=2)
+    return _hold(part.max(axis=2).astype(np.float64), label.astype(np.float64), objects) and all(
+        np.abs(of_image[np.abs(of_image[:, label[image, i]] - row[label[image, i]]).argmin()] - row).max() < CLOSE
+        for image, of_image in enumerate(objects)
+        for i, row in enumerate(part[image][: 4 * FEWEST])
+    )
+
+
+def nearest(ascending: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """How far each number is from the nearest of some `ascending` ones."""
+    place = np.searchsorted(ascending, numbers)
+    before, behind = (ascending[np.clip(place + step, 0, len(ascending) - 1)] for step in (-1, 0))
+    return np.asarray(np.minimum(np.abs(numbers - before), np.abs(numbers - behind)))

@@ -63,19 +63,19 @@ class RowDetector(Detector):
         proposals = self._proposals(sample)
         pairs = list(selection.rows) or self._proposing[0].detections(proposals, self.min_score)
         rows, classes = np.array(pairs, np.int64).reshape(-1, 2).T
-        self._refuse_unknown(rows, classes)
+        self._refuse_unknown(rows, classes, len(proposals.boxes))
         scores = proposals.probabilities[rows, classes]
         detections = self._placed(rows, classes, scores, proposals.boxes[rows], size)
         chosen = list(range(len(pairs))) if selection.rows else selection.chosen(detections)
         maps = self._maps_of_rows(sample, rows[chosen], classes[chosen])
         return self._explanation(image, photo, detections, chosen, maps)
 
-    def _refuse_unknown(self, rows: np.ndarray, classes: np.ndarray) -> None:
-        """Raise InputError for a row or a class that is not there."""
-        for what, ids, count in (("row", rows, self._rows), ("class", classes, self.classes)):
-            if ids.size and ids.max() >= count:
+    def _refuse_unknown(self, rows: np.ndarray, classes: np.ndarray, count: int) -> None:
+        """Raise InputError for a row that is none of `count`, or a class that is not there."""
+        for what, ids, there in (("row", rows, count), ("class", classes, self.classes)):
+            if ids.size and ids.max() >= there:
                 raise InputError(
-                    f"{what} {ids.max()} is not there: the model has {count}, 0 to {count - 1}", options=("targets",)
+                    f"{what} {ids.max()} is not there: the model has {there}, 0 to {there - 1}", options=("targets",)
                 )
 
     def _maps_of_rows(self, image: np.ndarray, rows: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.rows import Rows
 from openvino_xai.probes.d_rise import Proposals
-from openvino_xai.tail.rows.pick import probabilities
+from openvino_xai.surgery.rows.returned import ListedRows
 
 XP = numpy_namespace()
 MOST = 64  # boxes of an image that are explained
@@ -79,23 +79,37 @@ def proposing_rows(
 ) -> tuple[ProposedRows, Running]:
     """The rows of a model whose hook was taken off, and what runs it. Raises ModelError where their boxes are not found."""
     detector = Detector.without_hook(deployed, where)
-    rows = ProposedRows.of(detector.rows, detector.boxes(format_name))
+    rows = ProposedRows.of(detector.rows, detector.boxes(format_name), as_listed=True)
     return rows, deployed.probing(read=rows.read, inputs={}).compile(*compiled)
 
 
 @dataclass(frozen=True, eq=False)
+class ListedProposals(Proposals):
+    """Those on the list that a model makes of its rows: each with the probabilities of its row, and its own score and label."""
+
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class ProposedRows:
-    """A detector whose rows are followed: each row is proposed, as an object of each class."""
+    """A detector whose rows are followed: each row is proposed, as an object of each class.
+
+    `as_listed` are those alone that a model lists, in its order.
+    """
 
     rows: Rows
     boxes: Boxes
     read: Mapping[str, Value]
+    as_listed: bool
 
     @classmethod
-    def of(cls, rows: Rows, boxes: Boxes) -> ProposedRows:
-        """What is read is named by what it is read for."""
-        scores = {f"ovxai_scores_{i}": value for i, value in enumerate(rows.read.values())}
-        return cls(rows, boxes, scores | {f"ovxai_boxes_{i}": value for i, value in enumerate(boxes.read.values())})
+    def of(cls, rows: Rows, boxes: Boxes, *, as_listed: bool = False) -> ProposedRows:
+        """Where no boxes of all rows are known, those are proposed that the model lists."""
+        values = [*rows.read.values(), *boxes.read.values(), *(() if rows.returned is None else rows.returned.values)]
+        values += [] if boxes.listed is None else [boxes.listed.columns.value]
+        read = {f"ovxai_read_{i}": value for i, value in enumerate(dict.fromkeys(values))}
+        return cls(rows, boxes, read, rows.returned is not None and (as_listed or not boxes.read))
 
     @property
     def name(self) -> str:
@@ -109,15 +123,31 @@ class ProposedRows:
 
     def proposals(self, results: Mapping[str, np.ndarray]) -> list[Proposals]:
         """What is proposed for each image of a run."""
-        scores = {name: results[f"ovxai_scores_{i}"] for i, name in enumerate(self.rows.read)}
-        p = np.array(probabilities(XP, self.rows, scores))
+        array_of = {value: results[name] for name, value in self.read.items()}.__getitem__
+        if self.as_listed:
+            return self._listed(ListedRows(XP, self.rows, self.boxes, array_of))
+        p = np.array(self.rows.probabilities(XP, [array_of(value) for value in self.rows.read.values()]))
         if self.rows.background is not None:
             p[:, :, self.rows.background] = 0
-        boxes = self.boxes.decoded(XP, [results[f"ovxai_boxes_{i}"] for i in range(len(self.boxes.read))])
+        boxes = self.boxes.decoded(XP, [array_of(value) for value in self.boxes.read.values()])
         return [Proposals(*image) for image in zip(boxes, p, strict=True)]
 
+    def _listed(self, listed: ListedRows) -> list[Proposals]:
+        """What is on the list of each image."""
+        images, count = listed.scores.shape
+        chosen = listed.at(np.broadcast_to(np.arange(count), (images, count)))
+        p = np.take_along_axis(listed.probabilities, chosen.anchors[:, :, None], axis=1)
+        detections = chosen.detections
+        return [
+            ListedProposals(*image) for image in zip(detections.boxes, p, detections.scores, detections.classes, strict=True)
+        ]
+
     def detections(self, proposals: Proposals, min_score: float) -> list[tuple[int, int]]:
-        """Those that non-maximum suppression keeps."""
+        """Those that non-maximum suppression keeps, or those on the list of the model."""
+        if isinstance(proposals, ListedProposals):
+            order = np.argsort(-proposals.scores, kind="stable")[:MOST]
+            chosen = [i for i in order.tolist() if proposals.labels[i] >= 0 and proposals.scores[i] >= min_score]
+            return list(zip(chosen, proposals.labels[chosen].tolist(), strict=True))
         least = Threshold(score=float(np.nextafter(np.float32(min_score), np.float32(-1))))  # above it is at least it
         best = suppressed(XP, proposals.boxes[None], proposals.probabilities[None], count=MOST, threshold=least)
         there = best.index[0] >= 0

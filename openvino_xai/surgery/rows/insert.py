@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from openvino_xai.contract import BOXES, GATE, RECORD
-from openvino_xai.errors import NoneRefused, OutputsChanged, TooLarge
+from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, TooLarge
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, RowLocation
 from openvino_xai.locate.layers import layer_name
+from openvino_xai.locate.rows import WAY_OUT
 from openvino_xai.operations.cost import human
 from openvino_xai.surgery.decision import Refusal, in_turn
 from openvino_xai.surgery.emit import emit
@@ -19,7 +20,7 @@ from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.layers import priced_set
 from openvino_xai.surgery.rows.plan import masks_of, plan_rows
 from openvino_xai.surgery.rows.verify import verify_rows
-from openvino_xai.tail.rows.pick import TopBoxes
+from openvino_xai.tail.rows.pick import EveryClass, TopBoxes
 from openvino_xai.version import __version__
 
 CHUNKS = 64  # of masks, at most: each is a copy of the nodes behind the layers
@@ -28,7 +29,13 @@ AT_ONCE = 2**26  # bytes of a value under masks, of which there are many at a ti
 
 def insert_rows(detector: Detector, decision: RowDecision, max_memory: int) -> Hooked:
     """The detector with a hook. Raises an OvxaiError that names what is in the way."""
-    boxes = detector.boxes(decision.boxes) if isinstance(decision.pick, TopBoxes) else None
+    if detector.rows.unlisted is not None and not isinstance(decision.pick, EveryClass):
+        raise ModelError(f"{detector.rows.unlisted}; {WAY_OUT}", node=detector.rows.name)
+    # boxes on a list tell rows apart of which the scores are the same
+    by_box = isinstance(decision.pick, TopBoxes) or (
+        detector.rows.returned is not None and not isinstance(decision.pick, EveryClass)
+    )
+    boxes = detector.boxes(decision.boxes) if by_box else None
     location = detector.at(decision.cut, boxes)
     refusals: list[Refusal] = []
     for attempt in in_turn(decision):
@@ -78,7 +85,7 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
         "layer": ",".join(map(layer_name, location.cut)),
         "score": "logit",
         "scores": rows.name,
-        "rows": str(rows.count if rows.returned is None else rows.returned.count),
+        "rows": str(rows.count if rows.returned is None else rows.returned.count or rows.count),
         "classes": str(rows.classes),
         "targets": str(decision.pick),
         "image": location.image.name,

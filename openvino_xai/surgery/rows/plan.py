@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels, scaled
-from openvino_xai.surgery.rows.returned import anchors_of, best_own
+from openvino_xai.surgery.rows.returned import ListedRows
 from openvino_xai.surgery.rows.site import Masks, PlannedRowSite
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.masked import PROFILES, MaskGrid
@@ -75,6 +76,13 @@ def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> 
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, {WANTED_INDEX: index, WANTED: label})
 
 
+def plan_chosen(location: RowLocation, decision: RowDecision) -> Plan:
+    """The plan that returns which rows are explained, and no maps."""
+    trace = Trace()
+    _, _, outputs, inputs = _picked(trace, location, decision)
+    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, inputs)
+
+
 def plan_raw(location: RowLocation, decision: RowDecision, count: int) -> Plan:
     """The plan that returns the maps of `count` of all rows, which inputs tell, as the method makes them."""
     location = replace(location, rows=replace(location.rows, returned=None))
@@ -116,20 +124,18 @@ def _picked(
         case RowsAtRunTime(count):
             index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
             inputs = {WANTED_INDEX: index, WANTED: label}
-            if (returned := location.rows.returned) is not None:
-                index = trace.take_along_axis(anchors_of(trace, returned), index, axis=1)
-            return _flat(trace, index, label), None, {}, inputs
+            if location.rows.returned is None or location.boxes is None:
+                return _flat(trace, index, label), None, {}, inputs
+            listed = ListedRows(trace, location.rows, location.boxes, partial(tapped, trace)).at(index)
+            return _flat(trace, listed.anchors, label), listed.there, {}, inputs
         case TopBoxes(count) if location.boxes is not None:
-            if (returned := location.rows.returned) is not None:
-                decoded = location.boxes.decoded(trace, list(location.boxes.read.values()))
-                best, anchor = best_own(
-                    trace, returned, (returned.output, anchors_of(trace, returned)), boxes=decoded, count=count
-                )
-            else:
+            if location.rows.returned is None:
                 best = _selected_among_best(trace, location, count)
-                anchor = best.index
-            there = trace.greater(best.index, np.int64(-1))
-            index, label = (trace.maximum(ids, np.int64(0)) for ids in (anchor, best.classes))
+                there, anchors = trace.greater(best.index, np.int64(-1)), best.index
+            else:
+                listed = ListedRows(trace, location.rows, location.boxes, partial(tapped, trace)).best(count)
+                best, there, anchors = listed.detections, listed.there, listed.anchors
+            index, label = (trace.maximum(ids, np.int64(0)) for ids in (anchors, best.classes))
             outputs = {CLASS: best.classes, INDEX: best.index, BOX: best.boxes, SCORE: best.scores}
             return _flat(trace, index, label), there, outputs, {}
         case TopBoxes():

@@ -16,16 +16,19 @@ from openvino_xai.contract import BOX, CLASS, GATE, GRADIENT, INDEX, MAP, SCORE,
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import VerificationError
+from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.locate.layers import is_quantised
+from openvino_xai.locate.located import counterparts
+from openvino_xai.locate.provenance.probe import Probe
 from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels, Levels, scaled
-from openvino_xai.surgery.rows.plan import masks_of, plan_gradients, plan_raw, selected
-from openvino_xai.surgery.rows.returned import anchors_in, best_own
+from openvino_xai.surgery.rows.plan import masks_of, plan_chosen, plan_gradients, plan_raw, selected
+from openvino_xai.surgery.rows.returned import ListedRows
 from openvino_xai.surgery.verify.finite_differences import step_along
 from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, Verified
 from openvino_xai.surgery.verify.original import Original, worst
@@ -37,6 +40,8 @@ MASKS = 6  # of a row, that are held to the original model, beside the one of th
 CHECKED = 4  # rows of an image whose maps and gradients are held to the original model
 SMALLEST = 1e-30
 CLASS_TOLERANCE = 1e-3  # log-odds near the ends of what f32 tells apart
+FIRST = 20  # boxes on a list of a length that only a run knows
+ROWS, OF_BOX = "rows", "box"  # what values are called that are read of the original model
 TIES = 1e-5  # probabilities nearer than that may change places
 
 
@@ -77,14 +82,16 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
         raise VerificationError("the maps hold values that are not finite")
     if isinstance(decision.pick, EveryClass):
         return Verified(len(new[MAP]), new[MAP][0].size, _held_classes(original, inputs, new[MAP]), (runtime,), inputs, new)
-    returned = _returned(original, inputs)
+    listed = _listed(original, original.probing(read=_named(location))(inputs))
     if isinstance(decision.pick, TopBoxes):
-        _hold_selection(original, inputs, returned, new, count=decision.pick.count)
+        _hold_selection(original, inputs, new, count=decision.pick.count)
+        if listed is not None:
+            _hold_scattered(original, inputs, count=decision.pick.count)
         index, label = new[INDEX], new[CLASS]
     else:
         index, label = extra[WANTED_INDEX], extra[WANTED]
     _hold_alone(running, inputs, extra, new)
-    checked = _Checked.of(new[MAP], index if returned is None else _among_all(index, returned[1]), label)
+    checked = _Checked.of(new[MAP], index if listed is None else _among_all(listed, index), label)
     difference = (_hold_masked if decision.traits.masks else _hold_maps)(original, inputs, checked)
     tolerance = QUANTISED_TOLERANCE if is_quantised(original.model.graph) else TOLERANCE
     if np.float16 in {value.dtype for value in location.cut}:
@@ -104,7 +111,8 @@ def _wanted(location: RowLocation, decision: RowDecision, batch: int) -> dict[st
         return {}
     rng, rows, shape = np.random.default_rng(4), location.rows, (batch, decision.pick.count)
     if rows.returned is not None:
-        return {WANTED_INDEX: rng.integers(0, rows.returned.count, shape), WANTED: rng.integers(0, rows.classes, shape)}
+        index = rng.integers(0, FIRST if rows.returned.count is None else rows.returned.count, shape)
+        return {WANTED_INDEX: index, WANTED: rng.integers(0, rows.classes, shape)}
     levels = rng.integers(0, len(location.table.levels), shape)
     index = np.array([[rng.choice(np.flatnonzero(location.table.level == level)) for level in row] for row in levels])
     return {WANTED_INDEX: index.astype(np.int64), WANTED: rng.integers(0, rows.classes, shape).astype(np.int64)}
@@ -125,44 +133,92 @@ def _hold_alone(
 def _hold_selection(
     original: _Reference,
     inputs: Mapping[str, np.ndarray],
-    returned: tuple[np.ndarray, np.ndarray] | None,
     new: Mapping[str, np.ndarray],
     *,
     count: int,
 ) -> None:
     """Hold rows, classes, boxes and scores to what the original model's own outputs say. Raises VerificationError."""
-    rows, boxes = original.location.rows, original.location.boxes
+    results = original.probing(read=_named(original.location))(inputs)
+    _hold_chosen(original, results, new, count=count)
+
+
+def _hold_chosen(original: _Reference, results: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray], *, count: int) -> None:
+    """Hold what a hook says of the boxes that it explains to the `results` of the original model. Raises VerificationError."""
+    location, boxes = original.location, original.location.boxes
     assert boxes is not None
-    read = {**{f"rows {name}": value for name, value in rows.read.items()}, **{f"box {n}": v for n, v in boxes.read.items()}}
-    values = original.probing(read=read)(inputs)
-    arrays = {name: values[f"rows {name}"] for name in rows.read}
-    numbers = {name: values[f"box {name}"] for name in boxes.read}
-    if rows.returned is None or returned is None:
-        expected = selected(numpy_namespace(), original.location, arrays, numbers, count)
+    arrays = {name: results[f"{ROWS} {name}"] for name in location.rows.read}
+    listed = _listed(original, results)
+    if listed is None:
+        numbers = {name: results[f"{OF_BOX} {name}"] for name in boxes.read}
+        expected = selected(numpy_namespace(), location, arrays, numbers, count)
     else:
-        decoded = boxes.decoded(numpy_namespace(), [numbers[name] for name in boxes.read])
-        expected, _ = best_own(numpy_namespace(), rows.returned, returned, boxes=decoded, count=count)
+        expected = listed.best(count).detections
+        _hold_list(listed, new)
+    ties = np.abs(np.diff(expected.scores, axis=1, append=-1)) < TIES
+    ties |= np.abs(np.diff(expected.scores, axis=1, prepend=2)) < TIES
     for name, array in ((SCORE, expected.scores), (BOX, expected.boxes), (CLASS, expected.classes), (INDEX, expected.index)):
         close = np.isclose(new[name], array, atol=1e-3 * max(1.0, float(np.abs(array).max())), rtol=1e-3)
-        ties = np.abs(np.diff(expected.scores, axis=1, append=-1)) < TIES
-        ties |= np.abs(np.diff(expected.scores, axis=1, prepend=2)) < TIES
         settled = ~ties.reshape(*ties.shape, *[1] * (close.ndim - 2))
         if not (close | ~settled).all():
             raise VerificationError(f"'{name}' is not what the model's own outputs say: the rows that are explained are others")
 
 
-def _returned(original: _Reference, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
-    """The rows [B, N, n] that a model picks itself, and which of all rows [B, N] each is; None where it returns all."""
-    returned = original.location.rows.returned
-    if returned is None:
+def _hold_scattered(original: _Reference, inputs: Mapping[str, np.ndarray], *, count: int) -> None:
+    """As `_hold_selection`, while the heads hold random scores: of noise, a model may list no box at all."""
+    location, probe = original.location, Probe(original.model)
+    arrays = {f"ovxai_head_{i}": pair for i, pair in enumerate(probe.scattered(location.rows.elements).items())}
+    grown = original.model.twin()
+    here = location.within(grown.graph)
+    emit(plan_chosen(here, original.decision), grown)
+    feeds = {name: array[: probe.batch] for name, array in inputs.items()} | {name: pair[1] for name, pair in arrays.items()}
+    values, read = {name: pair[0] for name, pair in arrays.items()}, _named(location)
+    counterpart = counterparts(location.graph, here.graph)
+    results = [
+        original.compiled(model)(feeds)
+        for model in (
+            original.model.probing(read=read, inputs=values),
+            grown.probing(read={}, inputs={name: counterpart[value] for name, value in values.items()}),
+        )
+    ]
+    _hold_chosen(original, *results, count=count)
+
+
+def _hold_list(listed: ListedRows, new: Mapping[str, np.ndarray]) -> None:
+    """Hold each box to what the model's own list has at its index. Raises VerificationError."""
+    for image, index in enumerate(new[INDEX]):
+        there = index >= 0
+        scores, labels = listed.scores[image], listed.labels[image]
+        if (index >= len(scores)).any() or not (
+            np.allclose(scores[index[there]], new[SCORE][image][there], atol=TIES)
+            and (labels[index[there]] == new[CLASS][image][there]).all()
+        ):
+            raise VerificationError(f"'{INDEX}' is not where the model's own list has the boxes that are explained")
+
+
+def _named(location: RowLocation) -> dict[str, Value]:
+    """What is read of the original model to tell which rows there are, by names."""
+    rows, boxes = location.rows, location.boxes
+    named = {f"{ROWS} {name}": value for name, value in rows.read.items()}
+    values = [] if rows.returned is None else list(rows.returned.values)
+    if boxes is not None:
+        named |= {f"{OF_BOX} {name}": value for name, value in boxes.read.items()}
+        values += [] if boxes.listed is None else [boxes.listed.columns.value]
+    return named | {f"ovxai_own_{i}": value for i, value in enumerate(dict.fromkeys(values))}
+
+
+def _listed(original: _Reference, results: Mapping[str, np.ndarray]) -> ListedRows | None:
+    """The list that the original model makes of its rows; None where it returns all."""
+    location = original.location
+    if location.rows.returned is None or location.boxes is None:
         return None
-    values = original.probing(read={"ovxai_own": returned.output, "ovxai_source": returned.source})(inputs)
-    return values["ovxai_own"], anchors_in(returned, values["ovxai_source"], values["ovxai_own"])
+    by_value = {value: results[name] for name, value in _named(location).items()}
+    return ListedRows(numpy_namespace(), location.rows, location.boxes, by_value.__getitem__)
 
 
-def _among_all(index: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """[B, D]: which of all rows those are that a model returns at an index; -1 stays what it is."""
-    return np.where(index < 0, -1, np.take_along_axis(anchors, np.maximum(index, 0), axis=1))
+def _among_all(listed: ListedRows, index: np.ndarray) -> np.ndarray:
+    """[B, D]: which of all rows those are that a model lists at an index; -1 for those that it does not."""
+    chosen = listed.at(index)
+    return np.where(chosen.there, chosen.anchors, -1)
 
 
 def _held_classes(original: _Reference, inputs: Mapping[str, np.ndarray], maps: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from openvino_xai.boxes.gathering import columns_of, gathered, rows_at
+from openvino_xai.boxes.gathering import columns_of, rows_at
 from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Size
@@ -79,14 +79,7 @@ def is_of_rows(targets: str) -> bool:
 
 def probabilities(xp: Array, rows: Rows, read: Mapping[str, Array]) -> Array:
     """[B, A, C] in [0, 1]: the probability of every row and class, of what was `read` by the names of `rows.read`."""
-    arrays = [read[name] for name in rows.read]
-    p = gathered(xp, arrays, rows.places)
-    if rows.of_classes.squash == "logit":
-        p = xp.sigmoid(p)
-    if rows.objectness is not None:
-        objectness = gathered(xp, arrays, rows.objectness.reshape(-1, 1))
-        p = xp.multiply(p, xp.sigmoid(objectness) if rows.factors[1].squash == "logit" else objectness)
-    return p
+    return rows.probabilities(xp, [read[name] for name in rows.read])
 
 
 def by_slot(xp: Array, head: HeadTable, value: Array) -> Array:
