@@ -135,6 +135,11 @@ def names_of_heads(scores: Sequence[str]) -> list[Names]:
     return names
 
 
+def nothing(name: str) -> int:
+    """What an output of a hook, as a file calls it, holds where nothing is explained: -1 for rows and classes, else 0."""
+    return -1 if name in (INDEX, CLASS) or name.startswith(f"{CLASS}_") else 0
+
+
 def names_of(record: Mapping[str, str]) -> Names:
     """The names of the head that a record is of."""
     return Names(record.get("map", MAP)[len(MAP) + 1 :])

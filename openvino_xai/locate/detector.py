@@ -21,6 +21,11 @@ from openvino_xai.locate.row_table import RowTable
 from openvino_xai.locate.rows import WAY_OUT, Rows, find_rows
 from openvino_xai.locate.scores import Scores
 
+_FIXED = {  # what gives a model a size, by whether it is ONNX
+    True: "python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name NAME --input_shape 1,3,HEIGHT,WIDTH MODEL OUTPUT",
+    False: "openvino's model.reshape([1, 3, HEIGHT, WIDTH]), saved with save_model(model, OUTPUT, compress_to_fp16=False),",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class RowLocation:
@@ -83,7 +88,7 @@ class Detector:
         if not all(isinstance(size, int) for size in place.grid):
             raise ModelError(
                 f"where rows lie depends on the image's height and width, which are open ('{image.name}' {text(image.shape)}): "
-                f"give the model fixed ones, or {WAY_OUT}",
+                f"give the model fixed ones, as {_FIXED[deployed.suffix == '.onnx']} does; or {WAY_OUT}",
                 node=image.name,
             )
         placed = places(deployed.graph, image, place)

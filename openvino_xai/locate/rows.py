@@ -22,7 +22,16 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import concrete, text
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.provenance.leaves import Leaf, begun, followed_leaves, laid_out, proposing, suppressed_scores
+from openvino_xai.locate.provenance.leaves import (
+    Leaf,
+    begun,
+    closing,
+    followed_leaves,
+    laid_out,
+    proposing,
+    stated_background,
+    suppressed_scores,
+)
 from openvino_xai.locate.provenance.probe import Probe
 from openvino_xai.locate.provenance.returned import OwnRows, own_rows
 
@@ -159,6 +168,12 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
                 f"its rows are regions that the model proposes itself ({node}), a detector of two stages: {WAY_OUT}",
                 node=node.name,
             )
+        if (node := closing(graph)) is not None:
+            raise ModelError(
+                f"{node} squashes scores and boxes in one, and is not looked into: convert the model without it, so that it "
+                "ends in sigmoids and boxes, as the ONNX exports of YOLO do",
+                node=node.name,
+            )
         raise ModelError("no output holds scores of rows that a detector gives: " + "; ".join(reasons) + f"; {WAY_OUT}")
     chosen = possible if name is not None else _scores_among(possible)
     if len({(rows.classes, tuple(factor.squash for factor in rows.factors), rows.background) for rows in chosen}) > 1:
@@ -167,6 +182,8 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
     rows = _joined(chosen)
     if (why := _mixed(graph, rows)) is not None:
         raise ModelError(why)
+    if (stated := stated_background(graph, rows.classes)) is not None:
+        rows = replace(rows, background=stated[0])
     return _with_list(deployed, rows)
 
 
@@ -279,8 +296,7 @@ def _rows_of(deployed: Deployed, placed: Mapping[Value, Place], name: str, outpu
     for read, here in reads.items():
         try:
             alike = {(leaf.head, leaf.squash, leaf.product, leaf.side, leaf.rooted): leaf for leaf in here}
-            rows_in = _rows_of_value if read is output else _rows_in
-            possible.append(rows_in(probe, list(alike.values()), read, name, placed))
+            possible.append(_rows_in(probe, list(alike.values()), read, name, placed))
         except ModelError as error:
             errors.append(error)
     if not possible:
@@ -295,7 +311,7 @@ def _rows_of_value(probe: Probe, leaves: Sequence[Leaf], value: Value, name: str
 
 
 def _rows_in(probe: Probe, leaves: Sequence[Leaf], laid: Value, name: str, placed: Mapping[Value, Place]) -> Rows:
-    """The rows in a value, or, if a background that comes last was cut off there, in what it was cut off.
+    """The rows in a value, or, if a background was cut off there, in what it was cut off: it is their last class then.
 
     The log-odds of a softmax are those among all classes. Raises ModelError.
     """
@@ -306,12 +322,27 @@ def _rows_in(probe: Probe, leaves: Sequence[Leaf], laid: Value, name: str, place
         if full is laid:
             raise
         rows = _rows_of_value(probe, leaves, full, name, placed)
-        moved, element = probe.followed([full], laid)
-        class_of = np.full(rows.size, -1)
-        class_of[rows.places] = np.arange(rows.classes)
-        if (moved < 0).any() or set(class_of[element].tolist()) != set(range(rows.classes - 1)):
+        order = _without_one(probe, rows, full, laid)
+        if order is None:
             raise
-        return replace(rows, background=rows.classes - 1)
+        element = rows.of_classes.element[:, order]
+        factors = (replace(rows.of_classes, element=element), *rows.factors[1:])
+        return replace(rows, places=rows.places[:, order], factors=factors, background=rows.classes - 1)
+
+
+def _without_one(probe: Probe, rows: Rows, full: Value, laid: Value) -> list[int] | None:
+    """The classes of `full` in the order in which each row has them in `laid`, and then the one that is left out; None else."""
+    moved, element = probe.followed([full], laid)
+    if (moved < 0).any() or len(element) != rows.count * (rows.classes - 1):
+        return None
+    places = np.full(rows.size, -1)
+    places[element] = np.arange(len(element))
+    by_row = places[rows.places]  # [A, C], where each score is in what is laid, -1 for none
+    missing = np.flatnonzero((by_row < 0).all(axis=0))
+    order = np.argsort(by_row[0])[1:]
+    if len(missing) != 1 or (by_row < 0).sum() != rows.count or (np.diff(by_row[:, order], axis=1) <= 0).any():
+        return None
+    return [*order.tolist(), int(missing[0])]
 
 
 @dataclass(frozen=True, eq=False)

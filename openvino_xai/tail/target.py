@@ -21,7 +21,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.graph.vocabulary import Array, numpy_namespace
+from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
 from openvino_xai.locate.scores import Scores
 from openvino_xai.operations.families.norms import of_softmax
 
@@ -202,6 +202,12 @@ class Target(Protocol):
         """A pick of some columns of the reference, in this order."""
 
 
+def within(xp: Namespace, ids: Array, count: int) -> tuple[Array, Array]:
+    """Ids as the nearest of 0 to `count` - 1, and whether they are those: what is not there has a map of zeros."""
+    nearest = xp.minimum(xp.maximum(ids, np.int64(0)), np.int64(count - 1))
+    return nearest, xp.equal(nearest, ids)
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """T of `total` columns of scores: `ids` [T], the same for all images; [B, T], for each image its own; None is all.
@@ -321,7 +327,7 @@ class ClassTarget:
                 return Columns(classes, xp.top_k(xp.reshape(value, (shape_of(value)[0], classes)), k, axis=1))
             case AtRunTime():
                 column = Value(WANTED, (batch,), np.dtype(np.int64))
-                return Columns(classes, xp.reshape(column, (batch, 1)), column)
+                return Columns(classes, xp.reshape(within(xp, column, classes)[0], (batch, 1)), column)
             case Likeness():
                 raise InputError(
                     f"'{self.scores.name}' is read as class scores, and targets are 'vector': classes are expected"

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import openvino as ov
 import pytest
 from locate.test_rows import hold, located
+from openvino import opset8 as opset
 from tiny import DIALECTS
 from tiny_detectors import CLASSES, Net, Truth, backbone, fpn, grids
 
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import LayerError, ModelError
+from openvino_xai.locate.detector import Detector
+from openvino_xai.locate.located import Where
 
 
 def network() -> tuple[Net, list[str]]:
@@ -58,21 +63,30 @@ def test_scores_are_multiplied(of_level: Callable[[Net, str], str], dialect: str
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_softmax_is_among_all_classes_where_the_last_is_cut_off(dialect: str) -> None:
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_softmax_is_among_all_classes_where_one_is_cut_off(first: int, best: bool, dialect: str) -> None:
     net, levels = network()
     p = net.node("Softmax", joined(net, levels, CLASSES + 1, lambda x: net.conv(x, CLASSES + 1)), axis=2)
-    objects = net.node("Slice", p, *[net.weight([value]) for value in (0, CLASSES, 2)])
-    net.node("ReduceMax", objects, axes=[2], keepdims=0, name="scores")
-    detector = located(net.model({"scores": (count(net, levels),)}), dialect)
-    hold(detector, Truth(grids(net, levels), classes=CLASSES + 1, squash="softmax", background=CLASSES))
+    cut = [net.weight([value]) for value in (first, CLASSES + first, 2)]
+    if best:
+        net.node("ReduceMax", net.node("Slice", p, *cut), axes=[2], keepdims=0, name="scores")
+    else:
+        net.node("Slice", p, *cut, name="scores")
+    detector = located(net.model({"scores": (count(net, levels), *([] if best else [CLASSES]))}), dialect)
+    # classes are those of the output, and the one that was cut off is the last
+    channel = lambda anchor, label: (label + first) % (CLASSES + 1)  # noqa: E731
+    hold(detector, Truth(grids(net, levels), classes=CLASSES + 1, channel=channel, squash="softmax", background=CLASSES))
+    assert detector.rows.returned is None
+    assert detector.rows.unlisted is None
 
 
-def test_a_softmax_without_its_first_class_is_refused() -> None:
+def test_a_softmax_without_two_of_its_classes_is_refused() -> None:
     net, levels = network()
-    p = net.node("Softmax", joined(net, levels, CLASSES + 1, lambda x: net.conv(x, CLASSES + 1)), axis=2)
-    objects = net.node("Slice", p, *[net.weight([value]) for value in (1, CLASSES + 1, 2)])
+    p = net.node("Softmax", joined(net, levels, CLASSES + 2, lambda x: net.conv(x, CLASSES + 2)), axis=2)
+    objects = net.node("Slice", p, *[net.weight([value]) for value in (2, CLASSES + 2, 2)])
     net.node("ReduceMax", objects, axes=[2], keepdims=0, name="scores")
-    with pytest.raises(ModelError, match=f"its softmax is among {CLASSES + 1} classes, and {CLASSES} of them are in it"):
+    with pytest.raises(ModelError, match=f"its softmax is among {CLASSES + 2} classes, and {CLASSES} of them are in it"):
         located(net.model({"scores": (count(net, levels),)}))
 
 
@@ -87,6 +101,22 @@ def test_rows_are_those_ahead_of_a_suppression(dialect: str) -> None:
     hold(located(net.model({"scores": ()}), dialect), Truth(grids(net, levels)))
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("kind", ["Mul", "Where"])
+def test_rows_are_those_ahead_of_a_mask_that_leaves_peaks(kind: str, dialect: str) -> None:
+    net, levels = network()
+    scores = net.like(levels[0], "Sigmoid", net.conv(levels[0], CLASSES))
+    is_peak = net.node("Equal", scores, net.pool(scores, 3))
+    if kind == "Mul":
+        peaks = net.node("Mul", scores, net.node("Cast", is_peak, to=1))
+    else:
+        peaks = net.node("Where", is_peak, scores, net.weight(0.0))
+    best = net.node("TopK", net.flat(peaks, -1), net.weight([5]), axis=1)
+    net.nodes[-1].output.append("where")
+    net.node("Identity", best, name="scores")
+    hold(located(net.model({"scores": (5,)}), dialect), Truth(grids(net, levels)[:1]))
+
+
 def test_raw_maps_of_boxes_and_scores_together_are_refused() -> None:
     net, levels = network()
     for index, x in enumerate(levels):
@@ -94,6 +124,16 @@ def test_raw_maps_of_boxes_and_scores_together_are_refused() -> None:
     outputs = {f"p{i}": (5 + CLASSES, *grid) for i, grid in enumerate(grids(net, levels))}
     with pytest.raises(ModelError, match="which are scores is not told"):
         located(net.model(outputs))
+
+
+def test_what_squashes_scores_and_boxes_in_one_is_refused_by_name() -> None:
+    image = opset.parameter([1, 3, 32, 32], np.float32, name="image")
+    weights = opset.constant(np.ones((3 * (5 + CLASSES), 3, 8, 8), np.float32))
+    head = opset.convolution(image, weights, [8, 8], [0, 0], [0, 0], [1, 1])
+    region = opset.region_yolo(head, 4, CLASSES, 3, False, [0, 1, 2], 1, 3, [10.0, 14, 23, 27, 37, 58])
+    region.set_friendly_name("yolo")
+    with pytest.raises(ModelError, match=r"'yolo' \(RegionYolo\) squashes scores and boxes in one"):
+        Detector.of(open_model(ov.Model([region], [image], "yolo")), Where.parse(None, scores=None, image_input=None))
 
 
 def test_queries_are_found_and_refused_by_name() -> None:

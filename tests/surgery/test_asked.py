@@ -80,3 +80,16 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not asked for a class"):
         plain(slopes(NAME).image, classes=np.zeros(2))
     assert plain.classes == CLASSES
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("method", ["reciprocam", "grad_cam", "activation_map"])
+def test_a_class_that_is_not_there_has_a_map_of_zeros(method: str, dialect: str) -> None:
+    hooked = xai.insert(in_dialect(CASES[NAME].model("B"), dialect), method=method, layer="x", targets="asked", verify=False)
+    image = np.repeat(slopes(NAME).image[:1], 4, axis=0)
+    (name,) = [value.name for value in hooked.deployed.graph.inputs if value.name != "explain_class"]
+    running = hooked.deployed.compile()
+    maps = running({name: image, "explain_class": np.array([0, -1, CLASSES, 10**12])})["saliency_map"]
+    assert maps.any(axis=(1, 2, 3)).tolist() == [True, False, False, False]
+    there = running({name: image, "explain_class": np.array([0, 1, 0, 0])})["saliency_map"]
+    np.testing.assert_allclose(maps[0], there[0], atol=1e-6)

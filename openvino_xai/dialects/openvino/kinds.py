@@ -213,7 +213,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Convolution": ("conv", _conv),
     "ConvolutionBackpropData": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
-    "DetectionOutput": ("detection_output", None),
+    "DetectionOutput": ("detection_output", lambda graph, node, a: {"background": int(a["background_label_id"])}),
     "Divide": ("divide", None),
     "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
     "Elu": ("elu", _numbers("alpha")),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.locate.scores import squashes
 from openvino_xai.operations.record import IN_FIRST, IN_SECOND
 from openvino_xai.operations.table import data_operands, operation_of
 
 # the dialects' own names
+CLOSED = ("RegionYolo",)  # they squash scores and boxes of anchors, in one
 SUPPRESSIONS = ("NonMaxSuppression", "MatrixNms", "MulticlassNms", "DetectionOutput")  # their second operand is the scores
 REGIONS = ("RoiAlign", "ROIAlign", "MaxRoiPool", "ROIPooling", "PSROIPooling", "ExperimentalDetectronROIFeatureExtractor")
 
@@ -69,6 +72,20 @@ def suppressed_scores(graph: Graph) -> Value | None:
     return nodes[0].operand(1) if len(nodes) == 1 else None
 
 
+def stated_background(graph: Graph, classes: int) -> tuple[int | None] | None:
+    """The class that stands for none, as the only suppression of boxes says; one of None where it says that there is none."""
+    nodes = [node for node in graph.nodes if node.op in SUPPRESSIONS]
+    if len(nodes) != 1 or "background" not in nodes[0].attributes:
+        return None
+    index = nodes[0].attributes["background"]
+    return (index if 0 <= index < classes else None,)
+
+
+def closing(graph: Graph) -> Node | None:
+    """The operation that squashes scores and boxes in one, if one does."""
+    return next((node for node in graph.nodes if node.op in CLOSED), None)
+
+
 def proposing(graph: Graph) -> Node | None:
     """The operation that cuts features out for regions that the model proposes, if one does."""
     return next((node for node in graph.nodes if node.op in REGIONS), None)
@@ -99,6 +116,8 @@ def _steps_back(carrying: set[Value], node: Node, step: _Step) -> list[_Step]:
     keeps_order = step.squash is None or operation_of(step.squash).pointwise
     if keeps_order and thins(carrying, node):
         return [_Step(first, first)] if step.product is None and not step.rooted else []
+    if (masked := _masked(carrying, node)) is not None:  # as the peaks of a map of scores
+        return [_Step(masked, masked)] if step.squash is None and step.product is None and not step.rooted else []
     if step.squash is None:
         if squashes(node):
             return [replace(step, value=first, squash=node)]
@@ -145,6 +164,25 @@ def thins(carrying: set[Value], node: Node) -> bool:
     operation = operation_of(node)
     by_content = any(index in operation.selectors and value in carrying for index, value in node.operands)
     return node.kind == "top_k" or operation.reduces == "max" or (operation.moves == "some" and by_content)
+
+
+def _masked(carrying: set[Value], node: Node) -> Value | None:
+    """The only operand of a node that is not left out, or set to a constant, by a mask made of other data."""
+    if not operation_of(node).pointwise:
+        return None
+    data = [value for _, value in node.operands if value in carrying]
+    masks = [value for value in data if _is_mask(value)]
+    others = [value for value in data if value not in masks]
+    return others[0] if masks and len(others) == 1 and others[0].dtype == node.outputs[0].dtype else None
+
+
+def _is_mask(value: Value) -> bool:
+    """Whether a value says yes or no, as numbers or not."""
+    node = value.producer
+    if value.dtype == np.bool_ or node is None:
+        return value.dtype == np.bool_
+    operands = [operand for _, operand in node.operands]
+    return operation_of(node).pointwise and len(operands) == 1 and operands[0].dtype == np.bool_
 
 
 def _multiplies(node: Node) -> bool:

@@ -33,6 +33,12 @@ class Columns:
         """The same in a twin of the model."""
         return replace(self, value=values[self.value])
 
+    @property
+    def by_image(self) -> bool:
+        """Whether the output has an axis of images, as many as a run has."""
+        shape = self.value.shape or ()
+        return len(shape) > (1 if self.indices is None else 2) and not isinstance(shape[0], int)
+
     def of(self, xp: Namespace, array: Array, batch: Size) -> Array:
         """[B, N, columns], f32, of what the output holds."""
         shape = tuple(array.shape)
@@ -89,11 +95,11 @@ def own_rows(
         objects[:, :, background] = 0
     tables = list(_tables(graph, results, len(probabilities)))
     for _, table in tables:
-        if table.shape[1] == probabilities.shape[1] and any(_are_best(table, p) for p in (objects, probabilities)):
+        if any(_are_all(form, p) for form in (table, table.swapaxes(1, 2)) for p in (objects, probabilities)):
             return None
     for columns, table in tables:
         if (listing := _of_columns(columns, table, tables, objects)) is not None:
-            if not isinstance(batch, int) and any(_first_size(value) != batch for value in listing.values):
+            if not isinstance(batch, int) and not all(part.by_image for part in (listing.scores, listing.labels) if part):
                 raise ModelError(
                     f"'{listing.scores.value.name}' lists the boxes of all images of a batch together: "
                     "give the model a batch of 1",
@@ -105,10 +111,6 @@ def own_rows(
         f"({', '.join(map(repr, graph.outputs))})",
         node=next(iter(graph.outputs)),
     )
-
-
-def _first_size(value: Value) -> Size | None:
-    return value.shape[0] if value.shape else None
 
 
 def _tables(graph: Graph, results: Mapping[Value, np.ndarray], images: int) -> Iterator[tuple[Columns, np.ndarray]]:
@@ -123,10 +125,12 @@ def _tables(graph: Graph, results: Mapping[Value, np.ndarray], images: int) -> I
             yield Columns(value, None), array.reshape(images, -1, 1)
 
 
-def _are_best(table: np.ndarray, objects: np.ndarray) -> bool:
-    """Whether a column holds the best probability of each row, in order."""
-    best = objects.max(axis=2, keepdims=True)
-    return bool((np.abs(table - best) < CLOSE).all(axis=(0, 1)).any())
+def _are_all(table: np.ndarray, objects: np.ndarray) -> bool:
+    """Whether a column of [B, A, n] holds the best probability of each row, or that of its first class, in order."""
+    if table.shape[1] != objects.shape[1]:
+        return False
+    numbers = (objects.max(axis=2, keepdims=True), objects[:, :, :1])
+    return any(bool((np.abs(table - column) < CLOSE).all(axis=(0, 1)).any()) for column in numbers)
 
 
 def _of_columns(

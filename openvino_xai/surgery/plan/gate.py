@@ -1,7 +1,7 @@
 """Rows that are asked for: a boolean input tells which images are explained, and the others cost nothing.
 
 What a plan reads of the model is gathered for the images asked for, the plan runs on these alone, and its outputs are put back,
-with zeros elsewhere. The model's own outputs are computed for all images as before.
+with zeros elsewhere, or -1 for classes and rows. The model's own outputs are computed for all images as before.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from openvino_xai.contract import GATE
+from openvino_xai.contract import GATE, nothing
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size
@@ -45,9 +45,9 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
     before = list(trace.nodes)
     nodes, values = _of_images_asked_for(plan.nodes, gathered, name)
     place = trace.reshape(rows, (count, 1))
-    outputs = {key: _put_back(trace, values[value], place, batch) for key, value in plan.outputs.items()}
+    outputs = {key: _put_back(trace, values[value], place, batch, nothing(key)) for key, value in plan.outputs.items()}
     if one_at_least:
-        outputs = {key: _only(trace, gate, value) for key, value in outputs.items()}
+        outputs = {key: _only(trace, gate, value, nothing(key)) for key, value in outputs.items()}
     behind = trace.nodes[len(before) :]
     return replace(
         plan,
@@ -68,11 +68,11 @@ def _one_at_least(trace: Trace, gate: Value, batch: Dim) -> Value:
     return trace.maximum(gates, trace.multiply(first, none))
 
 
-def _only(trace: Trace, gate: Value, value: Value) -> Value:
-    """The output, 0 for the images that are not asked for."""
+def _only(trace: Trace, gate: Value, value: Value, empty: int) -> Value:
+    """The output, `empty` for the images that are not asked for."""
     shape = shape_of(value)
     gates = trace.reshape(gate, (shape[0], *[1] * (len(shape) - 1)))
-    return trace.where(gates, value, np.zeros((1,) * len(shape), value.dtype))
+    return trace.where(gates, value, np.full((1,) * len(shape), empty, value.dtype))
 
 
 def _gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> dict[Value, Value]:
@@ -124,9 +124,9 @@ def _size_of_asked(size: Size, batch: str) -> Size:
     return Dim(size.factor, tuple(sorted(ASKED_FOR if name == batch else name for name in size.names)))
 
 
-def _put_back(trace: Trace, value: Value, place: Value, batch: Dim) -> Value:
-    """The output for all images: its rows where they were asked for, zeros elsewhere."""
+def _put_back(trace: Trace, value: Value, place: Value, batch: Dim, empty: int) -> Value:
+    """The output for all images: its rows where they were asked for, what is `empty` elsewhere."""
     assert value.dtype is not None
     shape = (batch, *shape_of(value)[1:])
-    zeros = trace.broadcast_to(np.zeros((1,) * len(shape), value.dtype), shape)
-    return trace.record("scatter_rows", [zeros, place, value], shape, value.dtype)
+    others = trace.broadcast_to(np.full((1,) * len(shape), empty, value.dtype), shape)
+    return trace.record("scatter_rows", [others, place, value], shape, value.dtype)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from openvino_xai.contract import FEATURES, MAP
+import numpy as np
+
+from openvino_xai.contract import FEATURES, MAP, WANTED
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product
@@ -17,6 +19,7 @@ from openvino_xai.operations.cost import bytes_of, operations
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.linearity import refuse_nonlinear
 from openvino_xai.surgery.plan.site import PlannedSite
+from openvino_xai.tail.target import within
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +88,10 @@ def _plan(location: Location, decision: Decision) -> Plan:
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(trace, site.selection)}
+    if (wanted := site.selection.inputs.get(WANTED)) is not None:
+        _, there = within(trace, wanted, location.scores.classes)
+        maps = outputs[MAP]
+        outputs[MAP] = trace.where(trace.reshape(there, (site.batch, 1, 1, 1)), maps, np.zeros((), maps.dtype))
     if decision.feature_vector:
         if FEATURES in graph.outputs:
             raise PlanError(f"the model has an output '{FEATURES}' already: leave it out", options=("feature_vector",))

@@ -35,6 +35,7 @@ from openvino_xai.tail.rows.pick import (
     wanted_rows,
 )
 from openvino_xai.tail.rows.reverse_mode import Picked
+from openvino_xai.tail.target import within
 
 
 def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
@@ -124,10 +125,14 @@ def _picked(
         case RowsAtRunTime(count):
             index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
             inputs = {WANTED_INDEX: index, WANTED: label}
+            nearest, is_class = within(trace, label, location.rows.classes)
             if location.rows.returned is None or location.boxes is None:
-                return _flat(trace, index, label), None, {}, inputs
-            listed = ListedRows(trace, location.rows, location.boxes, partial(tapped, trace)).at(index)
-            return _flat(trace, listed.anchors, label), listed.there, {}, inputs
+                anchors, is_row = within(trace, index, location.rows.count)
+            else:
+                listed = ListedRows(trace, location.rows, location.boxes, partial(tapped, trace)).at(index)
+                anchors, is_row = listed.anchors, listed.there
+            is_both = trace.where(is_row, trace.astype(is_class, np.float32), np.float32(0))
+            return _flat(trace, anchors, nearest), trace.greater(is_both, np.float32(0)), {}, inputs
         case TopBoxes(count) if location.boxes is not None:
             if location.rows.returned is None:
                 best = _selected_among_best(trace, location, count)

@@ -21,7 +21,7 @@ from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
 from openvino_xai.locate.tasks.regions import PixelScores
-from openvino_xai.tail.target import AtRunTime, Columns, Ids, Pick, TopK, count_of
+from openvino_xai.tail.target import AtRunTime, Columns, Ids, Pick, TopK, count_of, within
 
 ABSENT = -1  # the class of a map where an image shows fewer classes
 
@@ -157,7 +157,8 @@ class RegionTarget:
             mask = Value(MASK, (batch, *scores.size), np.dtype(np.bool_))
             masks = xp.reshape(mask, (batch, 1, *scores.size))
             weights, _ = _weights(xp, scores, masks)
-            return Regions(scores, xp.reshape(label, (batch, 1)), weights, inputs={WANTED: label, MASK: mask})
+            nearest = xp.reshape(within(xp, label, total)[0], (batch, 1))
+            return Regions(scores, nearest, weights, inputs={WANTED: label, MASK: mask})
         predicted = predictions(xp, PixelClasses.of_output(scores), scores.output)  # [B, 1, H, W]
         match self.pick:
             case TopK(k):

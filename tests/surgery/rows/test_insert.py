@@ -203,7 +203,22 @@ def test_a_gate_leaves_images_out(targets: str, dialect: str) -> None:
     outputs = network({**inputs, "explain": np.array([False, True])})
     for key, array in plain.items():
         if key.startswith("saliency"):
-            assert not outputs[key][0].any(), key
+            assert (outputs[key][0] == (-1 if key in ("saliency_index", "saliency_class") else 0)).all(), key
             np.testing.assert_allclose(outputs[key][1], array[1], atol=1e-4, rtol=1e-4)
         else:
             np.testing.assert_array_equal(outputs[key], array)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ["separate heads", "end to end"])
+def test_what_is_not_there_has_a_map_of_zeros(name: str, dialect: str) -> None:
+    model = in_dialect(tiny(name).model, dialect)
+    network = xai.insert(model, targets="asked:5", verify=False).deployed.compile()
+    rows = np.array([[0, -1, 10**12, 0, 0], [0, 0, 0, 10**6, 1]])
+    labels = np.array([[0, 0, 0, -1, 1], [3, 1, 0, 0, -(10**12)]])
+    maps = network({"image": images(name), "explain_index": rows, "explain_class": labels})["saliency_map"]
+    assert maps.any(axis=(2, 3)).tolist() == [[True, False, False, False, True], [False, True, True, False, False]]
+    alone = network({"image": images(name), "explain_index": 0 * rows, "explain_class": np.tile([0, 1, 0, 0, 0], (2, 1))})
+    np.testing.assert_allclose(maps[0, 0], alone["saliency_map"][0, 0], atol=1e-6)
+    np.testing.assert_allclose(maps[1, 1], alone["saliency_map"][1, 1], atol=1e-6)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+import openvino as ov
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from openvino import opset8 as opset
 from tiny import DIALECTS, in_dialect
 from tiny_detectors import CLASSES, Net, backbone, fpn, joined_heads, two_outputs
 
@@ -139,3 +141,49 @@ def test_an_empty_list_has_no_boxes(dialect: str) -> None:
 def test_a_list_that_does_not_tell_its_classes_is_refused(targets: str) -> None:
     with pytest.raises(ModelError, match=r"which of them is not told: no outputs hold their scores and classes \('boxes'\)"):
         xai.insert(listing(labels=False), targets=targets)
+
+
+def priors_inside(*, background: int = 0) -> ov.Model:
+    """SSD as OpenVINO has it: two convolutions over 4 x 6 cells, a prior each, and DetectionOutput's list [1, 1, 10, 7]."""
+    rng = np.random.default_rng(3)
+    weights = [
+        opset.constant(rng.normal(0, 0.4, shape).astype(np.float32)) for shape in ((8, 3, 8, 8), (4, 8, 1, 1), (3, 8, 1, 1))
+    ]
+    image = opset.parameter([1, 3, 32, 48], np.float32, name="image")
+    cells = opset.relu(opset.convolution(image, weights[0], [8, 8], [0, 0], [0, 0], [1, 1]))
+    flat = []
+    for head in weights[1:]:
+        moved = opset.transpose(opset.convolution(cells, head, [1, 1], [0, 0], [0, 0], [1, 1]), opset.constant([0, 2, 3, 1]))
+        flat.append(opset.reshape(moved, opset.constant([1, -1]), special_zero=False))
+    table = opset.softmax(opset.reshape(flat[1], opset.constant([1, -1, CLASSES]), special_zero=False), 2)
+    y, x = np.indices((4, 6)).reshape(2, -1) + 0.5
+    corners = np.stack([x / 6 - 0.1, y / 4 - 0.1, x / 6 + 0.1, y / 4 + 0.1], axis=1).reshape(-1)
+    priors = opset.constant(np.stack([corners, np.tile([0.1, 0.1, 0.2, 0.2], 24)])[None].astype(np.float32))
+    settings = {
+        "background_label_id": background,
+        "keep_top_k": [10],
+        "top_k": 20,
+        "code_type": "caffe.PriorBoxParameter.CENTER_SIZE",
+        "share_location": True,
+        "nms_threshold": 0.5,
+        "confidence_threshold": 0.01,
+        "normalized": True,
+    }
+    scores = opset.reshape(table, opset.constant([1, -1]), special_zero=False)
+    listed = opset.detection_output(flat[0], scores, priors, settings)
+    listed.output(0).set_names({"detection_out"})
+    return ov.Model([listed], [image], "ssd")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("background", [0, 2])
+def test_detection_output_says_which_class_is_none(background: int) -> None:
+    hooked = xai.insert(priors_inside(background=background), targets="boxes:3", scale="none")
+    outputs = hooked.deployed.compile()({"image": IMAGE})
+    listed = outputs["detection_out"][0, 0, outputs["saliency_index"][0]]
+    assert hooked.record["boxes"] == "xyxy01"
+    assert background not in listed[:, 1]
+    assert (listed[:, 1] == outputs["saliency_class"][0]).all()
+    np.testing.assert_allclose(outputs["saliency_score"][0], listed[:, 2], atol=1e-6)
+    np.testing.assert_allclose(outputs["saliency_box"][0], listed[:, 3:] * [48, 32, 48, 32], atol=1e-3)
+    assert outputs["saliency_map"].any(axis=(2, 3)).all()
