@@ -43,7 +43,8 @@ class Explanation:
     `image` [H, W, 3] RGB bytes; `predictions` the five most probable classes; `targets` the classes explained; `maps`
     [K, h, w], one for each target, on the scale that the hook was inserted with; `box` (x0, y0, x1, y1) what the model saw of
     the image, in its pixels; `record` how the hook was inserted and what ran; `preprocessing` what the model was fed, by the
-    names of `model_info`, in few words (`fed`), and who said so (`sources`).
+    names of `model_info`, in few words (`fed`), and who said so (`sources`). `answers` are the classes that a model of several
+    labels answers, as its `model_info` says; None of a model that answers one.
     """
 
     image: np.ndarray = field(repr=False)
@@ -54,6 +55,7 @@ class Explanation:
     record: Mapping[str, str] = field(repr=False)
     path: Path | None = None
     preprocessing: Mapping[str, Any] = field(repr=False, default_factory=dict, kw_only=True)
+    answers: tuple[int, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raise ImageError where a map or a probability is no number."""
@@ -128,6 +130,7 @@ class Explanation:
         return {
             "image": None if self.path is None else str(self.path),
             "predictions": [prediction.to_dict() for prediction in self.predictions],
+            **({} if self.answers is None else {"answers": list(self.answers)}),
             "targets": [{**target.to_dict(), **path} for target, path in zip(self.targets, paths, strict=True)],
             "cells": list(self.maps.shape[1:]),
             "box": [round(edge, 2) for edge in self.box],

@@ -258,6 +258,10 @@ def _sentence(line: dict[str, Any]) -> str:
         regions = ", ".join(f"{target['label']} {target['area']:.1%} {target['overlay']}" for target in line["targets"])
         return f"{line['image']}: {regions or 'no class to draw'}"
     drawn = ", ".join(f"{target['label']} {target['overlay']}" for target in line["targets"])
+    if "answers" in line and len(line["answers"]) != 1:
+        return (
+            f"{line['image']}: {len(line['answers'])} labels, most probable {best['label']} {best['probability']:.1%}; {drawn}"
+        )
     return f"{line['image']}: {best['label']} {best['probability']:.1%}; {drawn}"
 
 

@@ -80,9 +80,9 @@ def info(
 
 
 def _labels(summary: Summary, path: Path | None) -> list[str]:
-    return (
-        read_labels(path) if path is not None else [word.replace("_", " ") for word in summary.info.get("labels", "").split()]
-    )
+    from openvino_xai.locate.tasks.label_groups import labels_of
+
+    return labels_of(summary.info, summary.classes, summary.groups) if path is None else read_labels(path)
 
 
 def _ranking(feeding: PreprocessingOptions, model: str, where: Where, labels: list[str]) -> Ranking | None:

@@ -94,7 +94,7 @@ def _classes(line: Mapping[str, Any]) -> dict[str, Any]:
     maps = [_map(Path(target["map"]), rank=2) for target in line["targets"]]
     return {
         "predictions": line["predictions"],
-        "correct": None if label is None else label["id"] == line["predictions"][0]["id"],
+        "correct": None if label is None else label["id"] in line.get("answers", [line["predictions"][0]["id"]]),
         "targets": [{**target, "map": _cells(saliency)} for target, saliency in zip(shown, maps, strict=True)],
     }
 

@@ -10,6 +10,7 @@ from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where, task_of
 from openvino_xai.locate.scores import Scores, find_scores, possible_scores
+from openvino_xai.locate.tasks.label_groups import LabelGroups
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.surgery.record import record_with, records_of
 
@@ -19,7 +20,8 @@ class Described:
     """A model by its image input and scores, the record of its hook, and its `model_info`.
 
     `scale` is what the scores are on (`softmax`, `sigmoid`, `logit`), None where only their values can tell: of a compiled
-    model that somebody else made, and of a detector, whose scores are those of its rows.
+    model that somebody else made, and of a detector, whose scores are those of its rows. `groups` tell how labels of images go
+    together, None where something else is decided.
     """
 
     image: Value
@@ -28,6 +30,7 @@ class Described:
     scale: str | None
     record: Mapping[str, str]
     info: Mapping[str, str]
+    groups: LabelGroups | None = None
 
     @property
     def score_names(self) -> list[str]:
@@ -92,4 +95,6 @@ class Described:
         find = find_vector if task == "vector" else find_scores
         scores = find(graph, record.get("scores", where.scores))
         scale = record.get("output") if opaque else scores.scale
-        return cls(image, place.cells == (2, 3), scores, scale, record, info("model_info"))
+        model_info = info("model_info")
+        groups = None if task == "vector" else LabelGroups.of(model_info, scores.classes, scale)
+        return cls(image, place.cells == (2, 3), scores, scale, record, model_info, groups)

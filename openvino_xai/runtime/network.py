@@ -17,6 +17,7 @@ from openvino_xai.errors import InputError, PreprocessingWarning
 from openvino_xai.explanation import Explanation, Match, Prediction
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.locate.scores import Scores
+from openvino_xai.locate.tasks.label_groups import labels_of
 from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
@@ -50,7 +51,8 @@ class Network:
         self.record = dict(description.record)
         self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
         self._images = ImageInput(description.image, channels_first=description.channels_first)
-        self.labels = [label.replace("_", " ") for label in description.info.get("labels", "").split()]
+        self._groups = description.groups
+        self.labels = labels_of(description.info, description.scores.classes, description.groups)
         self._preprocessing = own_preprocessing(description.image, description.info, channels_first=description.channels_first)
         self.notify: Callable[[PreprocessingWarning], None] | None = raised
         self._fed: Preprocessing | None = None  # what was doubted last
@@ -153,7 +155,8 @@ class Network:
     ) -> Explanation:
         """The explanation of one image: a path, or RGB bytes [H, W, 3].
 
-        `targets` are `top:K`, the K most probable classes, `all`, or class ids; by default the most probable class. Of a
+        `targets` are `top:K`, the K most probable classes, `all`, or class ids; by default the most probable class, or what a
+        model of several labels answers (see `Explanation.answers`). Of a
         detector they are `all`, `boxes:N`, the N best boxes, or classes by ids or labels; by default all boxes. `also` are
         classes that come behind them where the hook explains them. Raises InputError for an image that cannot be read, a class
         that the hook does not explain, or a model without a hook.
@@ -180,6 +183,9 @@ class Network:
         y = self._read(results)[0]
         ranked = np.argsort(-y, kind="stable")
         explained = self._mapped_classes(results)
+        answers = self._groups.answers(y) if self._groups is not None and self._groups.several else None
+        if targets is None and (own_targets := [k for k in answers or () if k in explained]):
+            targets = own_targets
         ids = self._target_ids("top:1" if targets is None else targets, ranked, explained)
         ids += [k for k in also if k in explained and k not in ids]
         return Explanation(
@@ -190,6 +196,7 @@ class Network:
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
             preprocessing=self.preprocessing.to_dict(),
+            answers=None if answers is None else tuple(answers),
         )
 
     def match(self, image: str | os.PathLike[str] | np.ndarray, other: str | os.PathLike[str] | np.ndarray) -> Match:
@@ -237,6 +244,10 @@ class Network:
     def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
         scores = results[self._scores.name]
         scale = self._scale or scale_of(scores)
+        if self._groups is not None and self._groups.several and not logits:
+            if scale != "logit":
+                raise InputError(f"the scores of a {self._groups.labelling} model are logits, and these add up to 1")
+            return self._groups.probabilities(scores.reshape(len(scores), -1))
         if not logits:
             return probabilities(scores, scale, self.record.get("score"))
         if scale != "logit":

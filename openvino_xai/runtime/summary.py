@@ -18,11 +18,14 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.tasks.label_groups import LabelGroups
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.runtime.inputs.own import own_preprocessing
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.surgery.record import record_of, records_of
 from openvino_xai.surgery.task import detector_of, tells_pixels
+
+OF_IMAGES = "classes of images"  # what a classifier decides
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Summary:
     """What a model tells of itself.
 
     `decides` is in words, `unread` why no photo is fed to it, None where one is; `weights` are bytes by type, the largest
-    first; `hook` is the record of its hook, empty where there is none; `preprocessing` what is fed where nobody says another.
+    first; `groups` are how labels of images go together; `hook` is the record of its hook, empty where there is none;
+    `preprocessing` is what is fed where nobody says another.
     """
 
     version: str
@@ -60,6 +64,7 @@ class Summary:
     hook: Mapping[str, str]
     preprocessing: Preprocessing | None
     unread: str | None
+    groups: LabelGroups | None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -69,6 +74,7 @@ class Summary:
             "outputs": [asdict(port) for port in self.outputs],
             "decides": self.decides,
             "classes": self.classes,
+            "labelling": None if self.groups is None else self.groups.labelling,
             "weights": dict(self.weights),
             "quantised": self.quantised,
             "model_info": dict(self.info),
@@ -93,6 +99,10 @@ def summary_of(model: Model, where: Where) -> Summary:
         unread = str(error)
     records = records_of(graph, deployed.info)
     decides, classes = _hooked_task(records) if records else _task(deployed, where)
+    groups = None
+    if decides.startswith(OF_IMAGES) and len(records) < 2:
+        scores = find_scores(graph, record.get("scores", where.scores))
+        groups, classes = LabelGroups.of(info, scores.classes, scores.scale), scores.classes
     return Summary(
         version=deployed.version,
         inputs=tuple(Port.of(value) for value in graph.inputs),
@@ -105,12 +115,13 @@ def summary_of(model: Model, where: Where) -> Summary:
         hook=record,
         preprocessing=preprocessing,
         unread=unread,
+        groups=groups,
     )
 
 
 def _hooked_task(records: Sequence[Mapping[str, str]]) -> tuple[str, int | None]:
     """What a hook explains, and among how many classes, where all its heads have as many."""
-    task, counts = records[0].get("task", "classes of images"), {record.get("classes") for record in records}
+    task, counts = records[0].get("task", OF_IMAGES), {record.get("classes") for record in records}
     heads, count = " and ".join(f"'{record['scores']}'" for record in records), counts.pop()
     return f"{task}, read at {heads}", None if counts or count is None else int(count)
 
@@ -140,7 +151,7 @@ def _boxes(deployed: Deployed, where: Where) -> tuple[str, int | None] | None:
 
 def _classes(graph: Graph, where: Where) -> tuple[str, int]:
     scores = find_scores(graph, where.scores)
-    return f"classes of images, read at '{scores.name}' ({scores.scale}), or a vector", scores.classes
+    return f"{OF_IMAGES}, read at '{scores.name}' ({scores.scale}), or a vector", scores.classes
 
 
 def _weights(graph: Graph) -> dict[str, int]:

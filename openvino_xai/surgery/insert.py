@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
-from openvino_xai.contract import ALONE, CLASS, MAP, VECTOR_TARGETS, Names, names_of_heads, refuse_names
+from openvino_xai.contract import ALONE, CLASS, MAP, VECTOR_TARGETS, Names, Score, names_of_heads, refuse_names
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
@@ -18,6 +19,7 @@ from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Location, Where, refuse_hooked
 from openvino_xai.locate.scores import Scores
+from openvino_xai.locate.tasks.label_groups import LabelGroups
 from openvino_xai.locate.tasks.regions import PixelScores
 from openvino_xai.operations.cost import human, operations
 from openvino_xai.surgery.decision import Decision, Head, Refusal, decide, in_turn
@@ -191,6 +193,14 @@ def insert(
     raise refusals[-1]
 
 
+def _groups(located: Located, request: Request) -> LabelGroups | None:
+    """How labels of images go together, None where something else is explained. Raises InputError."""
+    if not isinstance(located.scores, Scores) or isinstance(request.pick, Likeness):
+        return None
+    info = located.deployed.info("model_info")
+    return LabelGroups.of(info, located.scores.classes, located.scores.scale)
+
+
 def _refuse_of_classes(**options: tuple[object, object]) -> None:
     """Raise InputError for an option that says what only explanations of classes have, told with its value and its default."""
     for name, (value, default) in options.items():
@@ -251,7 +261,11 @@ class _Inquiry:
             method, targets = method or REGION_METHOD, targets or f"top:{min(REGIONS_EXPLAINED, located.scores.classes)}"
         request = asking(method=method, targets=targets)
         refuse_unknown(request.pick, located.scores.classes, f"output '{located.scores.name}'" if names.head else "the model")
-        return cls(located, request, located.choose(request.method), names)
+        layer = located.choose(request.method)
+        if (groups := _groups(located, request)) is not None:
+            method_score = METHODS[request.method or layer.method].score
+            request = replace(request, score=cast("Score | None", groups.score(request.score, method_score)))
+        return cls(located, request, layer, names)
 
     def decided(self, graph: Graph, decision: Decision) -> Head:
         """The head in a twin of the model, as it was decided."""
