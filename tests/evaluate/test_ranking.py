@@ -8,11 +8,14 @@ import numpy as np
 import onnx
 import pytest
 from colours import colour_model, photo_examples
+from plain_detectors import decoding
 
 import openvino_xai as xai
+from openvino_xai.cli.preprocessing.ranking import plain_network
 from openvino_xai.errors import InputError
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.evaluate.ranking import LEAST, Candidate, rank
+from openvino_xai.locate.located import Where
 from openvino_xai.runtime.preprocessing import Preprocessing
 
 
@@ -75,3 +78,16 @@ def test_what_is_clearly_better() -> None:
     assert not best.beats(candidate([1, 1, 0, 0], [0.9, 0.9, 0.4, 0.4]))  # nor do two that are nearly right
     assert not best.beats(candidate([0, 0, 0, 0], [1.0] * 4)) and not best.beats(best)
     assert candidate([1], [0.0]).likelihood == candidate([1], [LEAST]).likelihood
+
+
+def test_what_is_ranked_is_a_classifier_with_or_without_a_hook(tmp_path: Path) -> None:
+    model, hooked = colour_model(), xai.insert(colour_model(), layer="f", targets="top:1").model
+    rankings = [
+        rank(plain_network(item, Where()), photo_examples(tmp_path / str(i)), {}) for i, item in enumerate((model, hooked))
+    ]
+    assert [ranking.to_dict() for ranking in rankings[:1]] == [ranking.to_dict() for ranking in rankings[1:]]
+    with pytest.raises(InputError, match="auto ranks by the classes of images: say a preset"):
+        plain_network(decoding("xyxy"), Where())
+    boxes = xai.insert(decoding("xyxy"), targets="asked:1", verify=False).model
+    with pytest.raises(InputError, match="the model's hook explains boxes: say a preset"):
+        plain_network(boxes, Where())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from openvino_xai.cli.preprocessing.options import AUTO, ITSELF, PRESET, PreprocessingOptions
 from openvino_xai.cli.text import progress, warn
-from openvino_xai.errors import InputError
+from openvino_xai.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from openvino_xai.dialects.open import Model
@@ -66,7 +66,12 @@ def plain_network(model: Model, where: Where, device: str = "CPU", precision: st
                 f"{AUTO} ranks by the classes of images, and the model's hook explains {record['task']}: say a preset"
             )
         deployed, where = unhooked(deployed), Where.parse(scores=record["scores"], image_input=record["image"])
-    description = Described.of(deployed.graph, deployed.info, where=where)
+    try:
+        description = Described.of(deployed.graph, deployed.info, where=where)
+    except ModelError as error:
+        raise InputError(
+            f"{AUTO} ranks by the classes of images: say a preset. {error}", options=("preprocess", *error.options)
+        ) from error
     return Network(deployed.compile(device, precision), description, device)
 
 
