@@ -42,7 +42,7 @@ SCORES = get_args(Score)
 MEASURES = get_args(Measure)
 PLANS = get_args(PlanKind)
 FALLBACKS = {  # what a hook does at more cost, where the runtime did not take the cheaper one, by the word in its record
-    "apart": "it computes again what it would have joined to the model's own nodes, of which an output or another head changed",
+    "apart": "it computes again what it would have joined to the model's own nodes, as an output changed, or heads differ",
     "one": "it explains one image where none is asked for, since the runtime cannot run it on none",
 }
 

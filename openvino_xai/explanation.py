@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.contract import names_of_heads
+from openvino_xai.contract import names_of
 from openvino_xai.errors import ImageError
 from openvino_xai.render.overlay import OVERLAY, Box, Smoothing, Style, drawn
 from openvino_xai.render.photo import png, write_array, write_picture
@@ -176,9 +176,7 @@ class HeadsExplanation:
     @property
     def _named_heads(self) -> list[tuple[str, Explanation]]:
         """What a name gets behind it for the files of each head; the heads."""
-        return [
-            (f"_{names.head}", head) for names, head in zip(names_of_heads(list(self.heads)), self.heads.values(), strict=True)
-        ]
+        return [(f"_{names_of(head.record).head}", head) for head in self.heads.values()]
 
     def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
         """Write a picture (PNG) and a map (`.npy`) for each target of each head; for each, the two paths."""

@@ -37,6 +37,7 @@ def test_public_names() -> None:
         "insert",
         "layers",
         "load",
+        "load_heads",
         "probe",
         "wrap",
     ]

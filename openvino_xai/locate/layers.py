@@ -213,6 +213,12 @@ def _joint(values: Sequence[Value], placed: Mapping[Value, Place]) -> Candidate:
     """Several values as one cut, with the reason where one grid does not serve all of them."""
     cut = tuple(CutValue(value, placed[value]) for value in values)
     candidate = Candidate(",".join(map(layer_name, values)), cut, None)
+    finer = [part for part in cut if len(part.place.cells) == 1 and part.place.grid != candidate.cells]
+    if finer:
+        grids = text(finer[0].place.grid), text(candidate.cells)
+        return replace(
+            candidate, reason=f"of '{layer_name(finer[0].value)}', it holds tokens of {grids[0]} cells, and others {grids[1]}"
+        )
     try:
         candidate.mask_grid(None)
     except PlanError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.contract import MAP, RECORD
+from openvino_xai.contract import CLASS, MAP, RECORD
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Value
@@ -62,7 +62,7 @@ class Endpoint:
     record: Mapping[str, str]
     runtime: Runtime
     own_runtime: Runtime
-    added: frozenset[str] = frozenset()  # names of outputs and inputs that a hook may have
+    added: frozenset[str] = frozenset((MAP, CLASS))  # names of outputs and inputs that a hook may have
 
     @classmethod
     def hooked(cls, deployed: Deployed, name: str, runtime: Runtime | None = None) -> Endpoint:

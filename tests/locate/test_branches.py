@@ -181,6 +181,30 @@ def test_branches_of_grids_that_do_not_fit_each_other() -> None:
         xai.insert(proto)
 
 
+TOKENS = (
+    "bc = Conv<pads=[1,1,1,1]>(image, wb) br = Reshape(bc, flat) bt = Transpose<perm=[0,2,1]>(br) bg = Tanh(bt) "
+    "bm = MatMul(bg, wm) bf = Sigmoid(bm) bv = ReduceMean<axes=[1], keepdims=0>(bf) bl = Gemm(bv, v) logits = Add(al, bl)"
+)
+OF_TOKENS = {**WEIGHTS, "wm": (4, 4), "flat": INTS([0, 4, -1])}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_tokens_beside_cells(stride: int, dialect: str) -> None:
+    """Verification holds the maps to the definition."""
+    tokens = TOKENS.replace("pads", f"strides=[{stride},{stride}], pads")
+    hooked = xai.insert(in_dialect(tiny(A + tokens, **OF_TOKENS), dialect))
+    assert hooked.record["layer"] == "af,bf"
+    assert hooked.layer.cells == (6 // stride, 8 // stride)
+
+
+def test_tokens_that_are_finer_than_cells() -> None:
+    proto = tiny(A.replace("pads", "strides=[2,2], pads") + TOKENS, **OF_TOKENS)
+    with pytest.raises(LayerError, match=r"of 'bf', it holds tokens of \[6, 8\] cells, and others \[3, 4\]"):
+        xai.insert(proto)
+
+
 def test_a_layer_that_leads_to_the_others_is_the_cut() -> None:
     """Levels that are pooled side by side come from one layer, which separates the image alone."""
     body = A + B.format("af") + "logits = Add(al, bl)"

@@ -26,9 +26,9 @@ def shared(plans: Sequence[tuple[Names, Plan]]) -> Plan | None:
     splices: list[dict[tuple[Node, int], Value]] = []
     for number, (names, plan) in enumerate(plans, start=1):
         values = union.add(plan, number)
-        outputs.update(names.of_file({name: values[value] for name, value in plan.outputs.items()}))
+        outputs.update(names.of_file({name: values.get(value, value) for name, value in plan.outputs.items()}))
         inputs.update(names.of_file(dict(plan.inputs)))
-        splices.append({edge: values[value] for edge, value in plan.splices.items()})
+        splices.append({edge: values.get(value, value) for edge, value in plan.splices.items()})
     # a spliced node of the model computes something else where nothing but its own head knows of it
     if any(other != splices[0] for other in splices):
         return None
@@ -49,12 +49,13 @@ class _Union:
         for node in plan.nodes:
             operands = tuple(None if value is None else values.get(value, value) for value in node.inputs)
             key = None if ends.intersection(node.outputs) else _key(node, operands)
-            if key is None or key not in self._nodes:
-                self.nodes.append(_copy(node, operands, number))
-                self._nodes.setdefault(key if key is not None else self.nodes[-1], self.nodes[-1])
-                values.update(zip(node.outputs, self.nodes[-1].outputs, strict=True))
-            else:
-                values.update(zip(node.outputs, self._nodes[key].outputs, strict=True))
+            same = None if key is None else self._nodes.get(key)
+            if same is None:
+                same = _copy(node, operands, number)
+                self.nodes.append(same)
+            if key is not None:
+                self._nodes[key] = same
+            values.update(zip(node.outputs, same.outputs, strict=True))
         return values
 
 
