@@ -5,14 +5,18 @@ of a Gaussian, DIRECT (Jones, Perttunen and Stuckman, "Lipschitzian optimization
 for the centre of the best mask, and so asks most where it matters. The map is a kernel density: the sum of a width's masks,
 each times its value, over the largest of that sum, and of this the mean over the widths.
 
-A mask's value is the score of the image under it; of classes less the score of what it leaves out. Its peak is 1. Centres and
-widths are shares of the image's sides.
+A mask's value is the score of the image under it; of classes also what the score loses where the mask is left out. Its peak is
+1. Centres and widths are shares of the image's sides.
+
+OpenVINO XAI's value for classes is less by the score of the image. Then masks that tell nothing count against where they are,
+and where no small mask keeps a class all values are negative: the map is where few masks were put.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,7 +40,7 @@ class Search:
 
 
 def aise(model: Scorer, image: np.ndarray, classes: Sequence[int], settings: Settings) -> np.ndarray:
-    """Maps [K, H, W], f32, in the image's pixels, at most 1: where a class is kept, and missed where it is left out.
+    """Maps [K, H, W], f32, in the image's pixels, at most 1: where a class is kept, and lost where it is left out.
 
     Raises InputError where SciPy is not installed.
     """
@@ -73,6 +77,11 @@ class Questions:
     image: np.ndarray
     with_rest: bool
 
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        """[K]: the scores of the image."""
+        return np.asarray(self.model.scores(self.image)[0])
+
     @property
     def at_once(self) -> int:
         """The number of masks that fill a batch."""
@@ -83,7 +92,7 @@ class Questions:
         under = np.concatenate([masks, 1 - masks]) if self.with_rest else masks
         scores = self.model.scores(self.image * under[:, None])
         columns = np.asarray(scores[np.arange(len(under)), np.resize(ks, len(under))])
-        return columns[: len(ks)] - columns[len(ks) :] if self.with_rest else columns
+        return columns[: len(ks)] + self._whole[list(ks)] - columns[len(ks) :] if self.with_rest else columns
 
 
 def sampled(searches: Sequence[Sequence[Search]], questions: Questions, settings: Settings) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from slow_aise import slow_aise
 
-from openvino_xai.probes import BOX_PROBES, Settings
+from openvino_xai.probes import BOX_PROBES, PROBES, Settings
 from openvino_xai.probes.d_rise import BoxScorer, Proposals, left_of, overlaps
 
 HEIGHT, WIDTH = 24, 32
@@ -116,6 +116,22 @@ def test_what_is_seen_of_a_box_is_where_it_looks(method: str) -> None:
         inside = saliency[top:bottom, left:right].mean()
         outside = (saliency.sum() - saliency[top:bottom, left:right].sum()) / (saliency.size - (bottom - top) * (right - left))
         assert inside > outside + 0.2 * np.ptp(saliency)
+
+
+def test_a_class_that_no_small_mask_keeps_has_its_map_where_it_is_lost() -> None:
+    """It is seen where all of a part is bright: every mask leaves less than is asked for, and those on the part lose it."""
+
+    class Whole:
+        batch = 6
+
+        def scores(self, images: np.ndarray) -> np.ndarray:
+            return np.array([[float(image[:, 4:12, 18:28].min() > 0.2)] for image in images])
+
+    left = PROBES["aise"].ask(Whole(), IMAGE, [0], SETTINGS)[0]  # type: ignore[arg-type]
+    rows, columns = np.indices(left.shape)
+    inside = (rows >= 4) & (rows < 12) & (columns >= 18) & (columns < 28)
+    assert left.min() >= 0
+    assert left[inside].mean() > 2 * left[~inside].mean()
 
 
 def test_masks_are_put_in_boxes_that_have_a_place() -> None:

@@ -150,7 +150,8 @@ def rise(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
 
 def aise(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     def value(mask: np.ndarray) -> float:
-        return slow.probability(image * mask, k) - slow.probability(image * (1 - mask), k)
+        lost = slow.probability(image, k) - slow.probability(image * (1 - mask), k)
+        return slow.probability(image * mask, k) + lost
 
     return slow_aise(image, (0.1, 0.175, 0.25), [(0, 1), (0, 1)], 0.1, SETTINGS.evaluations, value)
 
