@@ -120,6 +120,12 @@ class Trace:
     def tanh(self, x: Value, /) -> Value:
         return self._unary("tanh", x)
 
+    def sin(self, x: Value, /) -> Value:
+        return self._unary("sin", x)
+
+    def cos(self, x: Value, /) -> Value:
+        return self._unary("cos", x)
+
     def erf(self, x: Value, /) -> Value:
         return self._unary("erf", x)
 
@@ -195,6 +201,10 @@ class Trace:
         axis = axis % len(shape_of(x))
         shape = tuple(k if i == axis else size for i, size in enumerate(shape_of(x)))
         return self.record("top_k", [x], shape, np.int64, {"axis": axis, "k": k, "ordered": ordered})
+
+    def scatter_add(self, x: Value, indices: Array, updates: Array, /, *, axis: int) -> Value:
+        attributes = {"axis": axis % len(shape_of(x))}
+        return self.record("scatter_add", [x, as_value(indices, []), updates], shape_of(x), x.dtype, attributes)
 
     def conv(
         self,

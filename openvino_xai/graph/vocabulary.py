@@ -1,6 +1,6 @@
 """`xp`: the words that hooks and plans are written in.
 
-A subset of the Python array-API standard (names and meaning as there), and five words it lacks. `Trace` records them as
+A subset of the Python array-API standard (names and meaning as there), and a few words it lacks. `Trace` records them as
 neutral nodes, which a dialect emits; `numpy_namespace()` computes them, so that a hook run on arrays is its own reference.
 """
 
@@ -35,6 +35,8 @@ class Namespace(Protocol):
     def log(self, x: Array, /) -> Array: ...
     def sqrt(self, x: Array, /) -> Array: ...
     def tanh(self, x: Array, /) -> Array: ...
+    def sin(self, x: Array, /) -> Array: ...
+    def cos(self, x: Array, /) -> Array: ...
     def round(self, x: Array, /) -> Array: ...
     def astype(self, x: Array, dtype: Any, /) -> Array: ...
     def max(self, x: Array, /, *, axis: Axis, keepdims: bool = False) -> Array: ...
@@ -61,6 +63,9 @@ class Namespace(Protocol):
 
     def top_k(self, x: Array, k: int, /, *, axis: int, ordered: bool = True) -> Array:
         """The indices of the `k` largest along `axis`, i64: the largest first, or in any order; of equals, any"""
+
+    def scatter_add(self, x: Array, indices: Array, updates: Array, /, *, axis: int) -> Array:
+        """`x` with each of `updates` added at its index along `axis`; `indices`, i64, have the shape of the updates"""
 
     def conv(
         self,
@@ -109,6 +114,7 @@ def numpy_namespace() -> SimpleNamespace:
         "erf": np.vectorize(math.erf, otypes=[np.float64]),
         "softmax": _softmax,
         "top_k": _top_k,
+        "scatter_add": _scatter_add,
         "conv": _conv,
         "conv_transpose": _conv_transpose,
     }
@@ -126,6 +132,14 @@ def _softmax(x: np.ndarray, /, *, axis: int) -> np.ndarray:
 
 def _top_k(x: np.ndarray, k: int, /, *, axis: int, ordered: bool = True) -> np.ndarray:
     return np.take(np.argsort(-x, axis=axis, kind="stable"), np.arange(k), axis=axis)
+
+
+def _scatter_add(x: np.ndarray, indices: np.ndarray, updates: np.ndarray, /, *, axis: int) -> np.ndarray:
+    result = x.copy()
+    places: list[np.ndarray] = list(np.indices(indices.shape, sparse=True))
+    places[axis] = indices
+    np.add.at(result, tuple(places), updates)
+    return result
 
 
 def _conv(

@@ -72,8 +72,14 @@ def trace_back(node: Node, index: int, span: Span) -> Span | None:
 
 def laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
     """Where a reshape puts the items: they keep their number, and that of the elements ahead; None if it splits them."""
+    # a single item fits into several axes: it is where the least of an axis lies ahead of it
+    return min(fitting(before, after, span), key=lambda candidate: at_one(candidate.outer), default=None)
+
+
+def fitting(before: Shape, after: Shape, span: Span) -> list[Span]:
+    """Where a reshape may put the items: in one place, or a single item in several, which hold the same in the same order."""
     if not span.fits(before):
-        return None
+        return []
     items = span.length(before)
     ahead = product(before[: span.axis]) * span.outer
     spans = []
@@ -82,5 +88,4 @@ def laid_out(before: Shape, after: Shape, span: Span) -> Span | None:
         inner = None if outer is None else quotient(size, outer * items)
         if outer is not None and inner is not None:
             spans.append(Span(axis, outer, inner))
-    # a single item fits into several axes: it is where the least of an axis lies ahead of it
-    return min(spans, key=lambda candidate: at_one(candidate.outer), default=None)
+    return spans

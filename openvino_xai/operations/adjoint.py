@@ -22,8 +22,8 @@ class Step(Protocol):
     def operand(self, index: int) -> Value:
         """An operand, for every row; a constant as it is."""
 
-    def output(self) -> Value:
-        """The node's only output, for every row."""
+    def output(self, index: int = 0) -> Value:
+        """An output of the node, for every row."""
 
     def operand_shape(self, index: int) -> Shape:
         """The shape of an operand, for every row."""

@@ -265,3 +265,33 @@ def padded(node: Node) -> Axes:
     pads = node.attributes["pads"]
     rank = len(shape_of(node.operand(0)))
     return [[Source(0, axis, exact=not (pads[axis] or pads[axis + rank]))] for axis in range(rank)]
+
+
+def picked_by_element(node: Node) -> Axes:
+    """Axes along which nothing is picked, and each item picks in its own: they are as long in both operands."""
+    data, indices = (shape_of(node.operand(index)) for index in (0, 1))
+    along = node.attributes["axis"] % len(data)
+    return [
+        [] if axis == along or size != data[axis] else [Source(0, axis), Source(1, axis)] for axis, size in enumerate(indices)
+    ]
+
+
+def ranked(node: Node) -> Axes:
+    """Axes along which nothing is compared."""
+    rank = len(shape_of(node.operand(0)))
+    along = node.attributes["axis"] % rank
+    return [[] if axis == along else [Source(0, axis)] for axis in range(rank)]
+
+
+def tiled(node: Node) -> Axes:
+    """Axes that are as long as before."""
+    before, after = shape_of(node.operand(0)), shape_of(node.outputs[0])
+    ahead = len(after) - len(before)
+    return [
+        [Source(0, axis - ahead)] if axis >= ahead and before[axis - ahead] == size else [] for axis, size in enumerate(after)
+    ]
+
+
+def sampled(node: Node) -> Axes:
+    """Images apart; channels are those of what is sampled, and rows and columns those of the places."""
+    return [[Source(0, 0), Source(1, 0)], [Source(0, 1)], [Source(1, 1)], [Source(1, 2)]]

@@ -91,7 +91,8 @@ class Operation:
 
     What it costs and leads to: `weights` is the operand that holds what was learned, `macs` counts. `rank`, `shape` and
     `integers` tell what is known before the model runs. With a `lazy_adjoint` the adjoint reads no data, and is the same along
-    an axis where that of the output is. An `adjoint` of None is a derivative that is not known here.
+    an axis where that of the output is. An `adjoint` of None is a derivative that is not known here; of what is `stepwise` it
+    is 0, but for the steps.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Operation:
     rank: RankRule | None = None
     shape: ShapeRule | None = None
     integers: IntegerRule | None = None
+    stepwise: bool = False
     lazy_adjoint: bool = False
     adjoint: Rule | None = None
 

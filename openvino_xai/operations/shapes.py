@@ -6,6 +6,7 @@ A rule gives the shape of each output of a node, of which the number of axes is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def broadcast_of_all(node: Node, content: Contents) -> list[Shape]:
 def matmul(node: Node, content: Contents) -> list[Shape] | None:
     """Batch axes as they broadcast."""
     shape = shape_of(node.outputs[0])
-    if node.operand(1).shape is None:
+    if any((value.rank or 0) < 2 for _, value in list(node.operands)[:2]):  # a vector has no batch
         return None
     return [(*(_broadcast_size(node, axis) for axis in range(len(shape) - 2)), *shape[-2:])]
 
@@ -192,3 +193,61 @@ def rank_gathered(node: Node, content: Contents) -> int | None:
     if len(node.inputs) < 2 or node.operand(1).shape is None:
         return None
     return len(shape_of(node.operand(0))) - 1 + len(shape_of(node.operand(1)))
+
+
+def as_indices(node: Node, content: Contents) -> list[Shape]:
+    """As the second operand."""
+    return [shape_of(node.operand(1))]
+
+
+def tiled(node: Node, content: Contents) -> list[Shape] | None:
+    """Open sizes as often as an operand tells."""
+    before, after, repeats = shape_of(node.operand(0)), shape_of(node.outputs[0]), content(1)
+    if repeats is None or len(repeats) != len(after) or len(before) > len(after):
+        return None
+    old: Shape = (1,) * (len(after) - len(before)) + before
+    return [tuple(new if isinstance(new, int) else size * count for new, size, count in zip(after, old, repeats, strict=True))]
+
+
+def ranked(node: Node, content: Contents) -> list[Shape] | None:
+    """As many items along an axis as an operand tells; the others as before."""
+    axis, count = node.attributes["axis"] % len(shape_of(node.operand(0))), content(1)
+    before = shape_of(node.operand(0))
+    along = count[0] if count is not None and len(count) == 1 else shape_of(node.outputs[0])[axis]
+    return [(*before[:axis], along, *before[axis + 1 :])] * len(node.outputs)
+
+
+def gathered(node: Node, content: Contents) -> list[Shape] | None:
+    """The axes of the indices in place of one."""
+    data, indices = node.operand(0).shape, node.operand(1).shape
+    if data is None or indices is None or len(shape_of(node.outputs[0])) != len(data) - 1 + len(indices):
+        return None
+    axis = node.attributes["axis"] % len(data)
+    return [(*data[:axis], *indices, *data[axis + 1 :])]
+
+
+def counted(node: Node, content: Contents) -> list[Shape] | None:
+    """As many items as there are whole numbers from 0 up to a limit."""
+    start, limit, step = (content(index) for index in (0, 1, 2))
+    if start != (0,) or step != (1,) or limit is None or len(limit) != 1:
+        return None
+    return [(limit[0] if isinstance(limit[0], Dim) else ceil(limit[0]),)]
+
+
+def rank_of_broadcast(node: Node, content: Contents) -> int | None:
+    """The most axes that an operand has."""
+    ranks = [value.rank for _, value in node.operands]
+    return None if None in ranks else max(rank for rank in ranks if rank is not None)
+
+
+def rank_reduced(node: Node, content: Contents) -> int:
+    """Without the axes that are reduced, unless they are kept."""
+    a = node.attributes
+    return len(shape_of(node.operand(0))) - (0 if a["keepdims"] else len(a["axes"]))
+
+
+def reduced(node: Node, content: Contents) -> list[Shape]:
+    """Axes that are reduced are gone, or of size 1."""
+    before, a = shape_of(node.operand(0)), node.attributes
+    axes = {axis % len(before) for axis in a["axes"]}
+    return [tuple(1 if axis in axes else size for axis, size in enumerate(before) if a["keepdims"] or axis not in axes)]

@@ -15,10 +15,11 @@ from openvino_xai.operations.families import (
     products,
     quantisation,
     reductions,
+    sampling,
 )
 from openvino_xai.operations.record import Operation, by_name, each, mixed
 
-FAMILIES = (elementwise, arithmetic, reductions, norms, products, pools, layout, indexing, quantisation)
+FAMILIES = (elementwise, arithmetic, reductions, norms, products, pools, layout, indexing, sampling, quantisation)
 OPERATIONS = by_name(*(operation for family in FAMILIES for operation in family.OPERATIONS))
 UNKNOWN = Operation(name="", axes=mixed, macs=each)
 

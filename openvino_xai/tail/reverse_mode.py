@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -21,16 +22,31 @@ from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Shape, Size, product
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.locate.subaxis import FIRST, Span, follow
+from openvino_xai.locate.subaxis import FIRST, Span, fitting, follow
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.steps import NodeStep, spread
-from openvino_xai.tail.target import Columns, Selection, Target
+from openvino_xai.tail.target import Columns, Selection
 from openvino_xai.tail.walk import between, forward, refused, reverse
 
 DIFFERENTIATED = "differentiated"
+
+
+class End(Protocol):
+    """What is differentiated: where a target is read, and what squashes that."""
+
+    @property
+    def read(self) -> Value:
+        """The value at the end of the tail."""
+
+    @property
+    def squash(self) -> str:
+        """`logit` where nothing does."""
+
+    def adjoint(self, xp: Trace, y: Value, g: Value) -> Value:
+        """The adjoint ahead of what squashes the end `y`, of that behind it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +75,7 @@ class Backward:
         graph: Graph,
         trace: Trace,
         cut: Sequence[Value],
-        target: Target,
+        target: End,
         selection: Selection,
         *,
         batch: Size,
@@ -89,6 +105,8 @@ class Backward:
     def _pulled_back(self, node: Node, outputs: Mapping[int, Adjoint]) -> Iterator[tuple[int, Adjoint]]:
         """The adjoint of each operand of a node, from those of its outputs. Raises PlanError."""
         operation = operation_of(node)
+        if operation.stepwise:
+            return
         output_adjoint = self._of_parts(node, outputs) if operation.splits else next(iter(outputs.values()))
         if (rule := operation.adjoint) is None:
             raise refused(node, DIFFERENTIATED, "no rule knows the operation")
@@ -106,7 +124,22 @@ class Backward:
     def _followed(self) -> dict[Value, Span]:
         """Where the images are in every value between the cut and the end. Raises PlanError where they are mixed."""
         # the rows of a class take the place of its image: if images were mixed, so would rows of other images
-        spans = forward(self._nodes, dict.fromkeys(self._cut, FIRST), span_of_images)
+        readers: dict[Value, list[tuple[Node, int]]] = {}
+        for node in self._nodes:
+            for index, value in node.operands:
+                readers.setdefault(value, []).append((node, index))
+
+        def placed(node: Node, operands: Mapping[int, Span]) -> list[Span]:
+            """Where a reshape may put a single image in several places, the one that what reads it can go on from."""
+            spans = span_of_images(node, operands)
+            if operation_of(node).lays_out and spans[0].length(shape_of(node.outputs[0])) == 1:
+                before, after = shape_of(node.operand(0)), shape_of(node.outputs[0])
+                for span in (*spans, *fitting(before, after, operands[0])):
+                    if all(follow(reader, index, span) for reader, index in readers.get(node.outputs[0], ())):
+                        return [span]
+            return spans
+
+        spans = forward(self._nodes, dict.fromkeys(self._cut, FIRST), placed)
         if spans[self._end] != FIRST:
             raise PlanError(f"'{self._end.name}' has its batch on axis {spans[self._end].axis}; axis 0 is expected, alone")
         return spans

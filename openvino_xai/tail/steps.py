@@ -62,9 +62,9 @@ class NodeStep:
         span = trace_back(self.node, index, self._span)
         return span if span is not None and span.fits(shape_of(value)) else None
 
-    def output(self) -> Value:
-        """The node's only output, for every row."""
-        return self._read(self.node.outputs[0], self._span)
+    def output(self, index: int = 0) -> Value:
+        """An output of the node, for every row."""
+        return self._read(self.node.outputs[index], self._span)
 
     def operand_shape(self, index: int) -> Shape:
         """The shape of an operand, for every row."""

@@ -178,6 +178,31 @@ def gather_nd(a: Attributes, shapes: Shapes, x: np.ndarray, places: np.ndarray) 
     return x[tuple(np.moveaxis(places.astype(np.int64), -1, 0))]
 
 
+def grid_sample(a: Attributes, shapes: Shapes, x: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Place by place, of four elements around each, as PyTorch documents it."""
+    images, channels, height, width = x.shape
+    y = np.zeros((images, channels, *grid.shape[1:3]))
+    for image, row, column in np.ndindex(*grid.shape[:3]):
+        places = []
+        for share, size in zip(grid[image, row, column], (width, height), strict=True):
+            place = (share + 1) / 2 * (size - 1) if a["align_corners"] else ((share + 1) * size - 1) / 2
+            places.append(min(max(place, 0), size - 1) if a["padding"] == "border" else place)
+        if a["mode"] == "nearest":
+            places = [float(np.rint(place)) for place in places]
+        for i, j in np.ndindex(2, 2):
+            down, across = math.floor(places[1]) + i, math.floor(places[0]) + j
+            weight = (1 - abs(places[1] - down)) * (1 - abs(places[0] - across))
+            if 0 <= down < height and 0 <= across < width:
+                y[image, :, row, column] += weight * x[image, :, down, across]
+    return y
+
+
+def scatter_rows(a: Attributes, shapes: Shapes, x: np.ndarray, places: np.ndarray, updates: np.ndarray) -> np.ndarray:
+    result = x.copy()
+    result[tuple(np.moveaxis(places.astype(np.int64), -1, 0))] = updates
+    return result
+
+
 def prelu(a: Attributes, shapes: Shapes, x: np.ndarray, slope: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, x * (by_channel(x, slope) if a["by_channel"] and slope.ndim == 1 else slope))
 
@@ -256,6 +281,7 @@ MEANINGS: dict[str, Meaning] = {
     "gather_nd": gather_nd,
     "gather_elements": lambda a, shapes, x, i: np.take_along_axis(x, i, axis=a["axis"]),
     "gelu": gelu,
+    "grid_sample": grid_sample,
     "group_norm": group_norm,
     "hard_sigmoid": lambda a, shapes, x, *_: np.clip(a["alpha"] * x + a["beta"], 0, 1),
     "hard_swish": plain(lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
@@ -284,6 +310,7 @@ MEANINGS: dict[str, Meaning] = {
     "resize": resized,
     "roll": rolled,
     "round": plain(np.rint),
+    "scatter_rows": scatter_rows,
     "selu": lambda a, shapes, x, *_: a["gamma"] * np.where(x > 0, x, a["alpha"] * np.expm1(x)),
     "shape": lambda a, shapes, x: np.array(x.shape)[a.get("start") : a.get("end")],
     "sigmoid": plain(XP.sigmoid),
@@ -296,6 +323,7 @@ MEANINGS: dict[str, Meaning] = {
     "squared_difference": plain(lambda x, y: (x - y) ** 2),
     "squeeze": as_the_output,
     "sum_square": reduced(lambda x, **how: (x**2).sum(**how)),
+    "tile": lambda a, shapes, x, r: np.tile(x, tuple(r.astype(np.int64))),
     "thresholded_relu": plain(lambda x: np.where(x > 1, x, 0)),
     "transpose": lambda a, shapes, x, *_: np.transpose(x, a["perm"]),
     "unsqueeze": lambda a, shapes, x, *_: np.expand_dims(x, tuple(a["axes"])),

@@ -39,6 +39,7 @@ CONV_BESIDE, CONV_STRIDED = (
     {name: value for name, value in options.items() if name != "output_padding"} for options in (BESIDE, STRIDED)
 )
 
+WAVES = (("sin", 0), ("cos", 0))
 Call = tuple[Callable[..., Any], tuple[np.ndarray, ...]]
 CALLS: dict[str, list[Call]] = {  # each word with its operands
     **{
@@ -47,7 +48,7 @@ CALLS: dict[str, list[Call]] = {  # each word with its operands
     },
     **{
         word: [(lambda xp, x, word=word: getattr(xp, word)(x), (HALVES + shift,))]
-        for word, shift in (("exp", 0), ("log", 3), ("sqrt", 3), ("tanh", 0), ("round", 0), ("sigmoid", 0), ("erf", 0))
+        for word, shift in (("exp", 0), ("log", 3), ("sqrt", 3), ("tanh", 0), ("round", 0), ("sigmoid", 0), ("erf", 0), *WAVES)
     },
     **{
         word: [
@@ -79,6 +80,12 @@ CALLS: dict[str, list[Call]] = {  # each word with its operands
         (lambda xp, x, i: xp.take(x, i, axis=1), (A, np.array([1, 2]))),
     ],
     "take_along_axis": [(lambda xp, x, i: xp.take_along_axis(x, i, axis=2), (A, RNG.integers(0, 4, (2, 3, 6))))],
+    "scatter_add": [
+        (
+            lambda xp, x, i, u: xp.scatter_add(x, i, u, axis=2),
+            (A, RNG.integers(0, 4, (2, 3, 8)), TIED),
+        )
+    ],
     "softmax": [(lambda xp, x, axis=axis: xp.softmax(x, axis=axis), (HALVES,)) for axis in (1, -1)],
     "top_k": [
         (lambda xp, x: xp.top_k(x, 2, axis=1), (HALVES,)),

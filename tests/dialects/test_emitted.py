@@ -17,9 +17,10 @@ from openvino_xai.graph.model import Node
 # Newer versions of Softmax and TopK are brought back to these by transformations that all plugins share. The
 # rest of a hooked model is its own operations, which its plugin must have anyway.
 ELSEWHERE = set(
-    "Add Broadcast Concat Constant Convert Convolution ConvolutionBackpropData Divide Equal Erf Exp Gather "
+    "Add Broadcast Concat Constant Convert Convolution ConvolutionBackpropData Cos Divide Equal Erf Exp Gather "
     "GatherElements Greater GroupConvolution GroupConvolutionBackpropData Log MatMul Maximum Minimum Multiply NonZero "
-    "ReduceMax ReduceMean ReduceMin ReduceSum Reshape Round ScatterNDUpdate Select ShapeOf Sigmoid Softmax Sqrt "
+    "ReduceMax ReduceMean ReduceMin ReduceSum Reshape Round ScatterElementsUpdate ScatterNDUpdate Select ShapeOf Sigmoid Sin "
+    "Softmax Sqrt "
     "Subtract Tanh TopK Transpose".split()
 )
 # one set of attributes that serves every word
@@ -37,6 +38,7 @@ def test_the_plugins_for_gpu_and_npu_have_what_is_emitted(kind: str) -> None:
         "gather": [np.float32, np.int64],
         "gather_elements": [np.float32, np.int64],
         "scatter_rows": [np.float32, np.int64, np.float32],
+        "scatter_add": [np.float32, np.int64, np.float32],
     }
     count = (
         sum(parameter.kind != parameter.VAR_POSITIONAL for parameter in inspect.signature(EMIT[kind]).parameters.values()) - 1

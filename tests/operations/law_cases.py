@@ -44,6 +44,13 @@ def scattered(x: np.ndarray, places: np.ndarray, rows: np.ndarray) -> np.ndarray
     return result
 
 
+def scatter_added(x: np.ndarray, places: np.ndarray, updates: np.ndarray) -> np.ndarray:
+    result = x.copy()
+    for row, column in np.ndindex(*places.shape):
+        result[row, places[row, column]] += updates[row, column]
+    return result
+
+
 def resized(attributes: str, *factors: float) -> Case:
     """A resize of the last three axes of four."""
     return Case(
@@ -227,5 +234,44 @@ CASES: dict[str, list[AnyCase]] = {
     "shape": [Case("y = Shape(a)", "double[2,3] a")],
     "size": [Native("size", ((3, 2),), lambda x: np.array([x.shape[0]]))],
     "argmax": [Native("argmax", ((2, 5),), lambda x: np.argmax(x, axis=1, keepdims=True))],
-    "top_k": [Native("top_k", ((2, 5),), lambda x: np.argsort(-x, axis=1)[:, :2])],
+    "top_k": [Native("top_k", ((2, 5),), lambda x: (-np.sort(-x, axis=1)[:, :2], np.argsort(-x, axis=1)[:, :2]), {"axis": 1})],
+    "tile": [
+        Case("y = Tile(a, x)", "double[2,1,3] a", "int64[3] x = {1, 2, 3}"),
+        Native(
+            "tile",
+            ((3, 1), (3,)),
+            lambda x, r: np.tile(x, tuple(r)),
+            types=(np.float64, np.int64),
+            constants=((1, np.array([2, 1, 2])),),
+        ),
+    ],
+    "grid_sample": [
+        *(
+            by_meaning(
+                "grid_sample",
+                (2, 3, 4, 5),
+                (2, 2, 3, 2),
+                attributes={"mode": "bilinear", "padding": padding, "align_corners": aligned},
+                low=-1.4,
+                high=1.4,
+            )
+            for padding, aligned in (("zeros", False), ("zeros", True), ("border", False), ("border", True))
+        ),
+        by_meaning(
+            "grid_sample",
+            (2, 3, 4, 5),
+            (2, 2, 3, 2),
+            attributes={"mode": "nearest", "padding": "zeros", "align_corners": False},
+        ),
+    ],
+    "scatter_add": [
+        Native(
+            "scatter_add",
+            ((2, 5), (2, 3), (2, 3)),
+            scatter_added,
+            {"axis": 1},
+            (np.float64, np.int64, np.float64),
+            ((1, np.array([[3, 0, 3], [1, 2, 4]])),),
+        )
+    ],
 }

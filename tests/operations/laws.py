@@ -393,8 +393,8 @@ class ArrayStep:
     def operand(self, index: int) -> np.ndarray:
         return self.operands[index]
 
-    def output(self) -> np.ndarray:
-        return self.result
+    def output(self, index: int = 0) -> np.ndarray:
+        return self.result if index == 0 else self.case.run([self.operands[i] for i in self.case.variables])[index]
 
     def operand_shape(self, index: int) -> tuple[int, ...]:
         return self.operands[index].shape
@@ -457,6 +457,16 @@ def slopes_are_differences(operation: Operation, case: AnyCase) -> None:
         )
 
 
+def steps_are_flat(operation: Operation, case: AnyCase) -> None:
+    """What is stepwise is the same for operands that are moved by less than its steps are apart."""
+    if not operation.stepwise:
+        return
+    arrays = case.arrays(0)
+    moved = [array + 1e-9 if array.dtype == np.float64 else array for array in arrays]
+    for before, after in zip(case.run(arrays), case.run(moved), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
 LAWS = {
     law.__name__: law
     for law in (
@@ -473,5 +483,6 @@ LAWS = {
         operands_are_what_they_are_called,
         levels_and_scales,
         slopes_are_differences,
+        steps_are_flat,
     )
 }

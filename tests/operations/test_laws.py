@@ -53,6 +53,9 @@ BROKEN = [
     ("exp", {"lazy_adjoint": True}, "operands_are_what_they_are_called"),
     ("sin", {"adjoint": OPERATIONS["tanh"].adjoint}, "slopes_are_differences"),
     ("subtract", {"adjoint": OPERATIONS["add"].adjoint}, "slopes_are_differences"),
+    ("exp", {"stepwise": True}, "steps_are_flat"),
+    ("grid_sample", {"axes": axes.elementwise}, "slices_are_treated_alike"),
+    ("tile", {"shape": shapes.as_data}, "shapes_are_told"),
     ("tanh", {"quantises": True}, "levels_and_scales"),
     ("relu", {"normalises": True}, "levels_and_scales"),
 ]

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
-from tails import doubled
+from tails import EXACT, doubled
 from tiny_detectors import Tiny
 
 STEP = 1e-6
@@ -35,7 +35,7 @@ class Slow:
         extractor = onnx.utils.Extractor(model)
         head = extractor.extract_model(["image"], list(self.cut))
         tail = extractor.extract_model(list(self.cut), list(self.tiny.truth.values))
-        return ReferenceEvaluator(head), ReferenceEvaluator(tail)
+        return ReferenceEvaluator(head, new_ops=EXACT), ReferenceEvaluator(tail, new_ops=EXACT)
 
     def features(self, images: np.ndarray) -> list[np.ndarray]:
         """For each layer [B, C, H, W]."""

@@ -249,6 +249,24 @@ CASES |= {
     ),
     "one token": Case("f = Reshape(x, s) y = Gather<axis=2>(f, i)", 4, weights={"s": ints(0, 4, 48), "i": np.array(5)}),
     "gather, some twice": Case("y = Gather<axis=1>(x, i)", 48 * 5, weights={"i": ints(2, 0, 2, -1, 2)}),
+    "tiled": Case("y = Tile(x, r)", 384, weights={"r": ints(1, 1, 2, 1)}),
+    "sampled at places of its own": Case(
+        "f = Reshape(x, flat_shape) m = MatMul(f, w) t = Tanh(m) g = Reshape(t, laid_out) y = GridSample(x, g)", 4 * 15,
+        weights={"flat_shape": ints(0, 192), "w": normal(192, 30) / 8, "laid_out": ints(0, 3, 5, 2)}, opset=17,
+    ),
+    "sampled at the border": Case(
+        'f = Reshape(x, flat_shape) m = MatMul(f, w) g = Reshape(m, laid_out) y = GridSample<padding_mode="border", '
+        'align_corners=1>(x, g)', 4 * 15,
+        weights={"flat_shape": ints(0, 192), "w": normal(192, 30) / 8, "laid_out": ints(0, 3, 5, 2)}, opset=17,
+    ),
+    "waves": Case("a = Sin(x) b = Cos(x) y = Mul(a, b)"),
+    "the largest": Case("f = Reshape(x, s) y, i = TopK<axis=2>(f, k)", 20, weights={"s": ints(0, 4, 48), "k": ints(5)}),
+    "picked by a score": Case(
+        "f = Reshape(x, s) m = ReduceMean<axes=[1], keepdims=0>(f) v, i = TopK<axis=1>(m, k) u = Unsqueeze(i, a) "
+        "w = Tile(u, r) y = GatherElements<axis=2>(f, w)", 20,
+        weights={"s": ints(0, 4, 48), "k": ints(5), "a": ints(1), "r": ints(1, 4, 1)}, opset=17,
+    ),
+    "a product with a vector": Case("y = MatMul(x, w)", 24, weights={"w": normal(8)}),
     "pad": Case("y = Pad(x, p)", 4 * 7 * 10, weights={"p": ints(0, 0, 1, 0, 0, 0, 0, 2)}),
     "enlarged": resized('mode="nearest"', 2, 2),
     "enlarged, one axis in three": resized('mode="nearest", coordinate_transformation_mode="asymmetric"', 1, 1.5),
@@ -296,6 +314,28 @@ class Erf(OpRun):  # that of onnx's reference rounds to f32
         return (np.asarray(np.vectorize(math.erf)(x)),)
 
 
+class GridSample(OpRun):  # that of onnx's reference rounds to f32, too
+    """Bilinear, as PyTorch's `grid_sample`: of four elements around each place, as far as they are there."""
+
+    def _run(self, x: np.ndarray, grid: np.ndarray, align_corners: int = 0, mode: str = "linear",
+             padding_mode: str = "zeros") -> tuple[np.ndarray]:  # fmt: skip
+        sizes = x.shape[:1:-1]
+        places = [((grid[..., i] + 1) * (n - align_corners) + align_corners - 1) / 2 for i, n in enumerate(sizes)]
+        if padding_mode == "border":
+            places = [np.clip(place, 0, n - 1) for place, n in zip(places, sizes, strict=True)]
+        y, image = 0, np.arange(len(x))[:, None, None]
+        for step in np.ndindex(2, 2):
+            corner = [np.floor(place) + i for place, i in zip(places, step, strict=True)]
+            weight = np.prod([1 - np.abs(place - at) for place, at in zip(places, corner, strict=True)], axis=0)
+            there = np.all([(at >= 0) & (at < n) for at, n in zip(corner, sizes, strict=True)], axis=0)
+            column, row = (np.clip(at, 0, n - 1).astype(int) for at, n in zip(corner, sizes, strict=True))
+            y = y + np.moveaxis(x[image, :, row, column], 3, 1) * (weight * there)[:, None]
+        return (np.asarray(y),)
+
+
+EXACT = [Erf, GridSample]
+
+
 def doubled(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same model in f64."""
     twice = onnx.ModelProto()
@@ -329,7 +369,7 @@ def slopes(name: str) -> Slopes:
     del extended.graph.output[:]
     extended.graph.output.extend(onnx.helper.make_value_info(n, onnx.TypeProto()) for n in names)
     values = dict(
-        zip(names, ReferenceEvaluator(extended, new_ops=[Erf]).run(None, {"image": image.astype(np.float64)}), strict=True)
+        zip(names, ReferenceEvaluator(extended, new_ops=EXACT).run(None, {"image": image.astype(np.float64)}), strict=True)
     )
     return Slopes(image, values, jacobian(name, values["x"]))
 
@@ -339,7 +379,7 @@ def tail(name: str) -> ReferenceEvaluator:
     part = doubled(CASES[name].model(body=CASES[name].oracle))
     del part.graph.node[0]  # x = Conv(image, gain)
     part.graph.input[0].name = "x"
-    return ReferenceEvaluator(part, new_ops=[Erf])
+    return ReferenceEvaluator(part, new_ops=EXACT)
 
 
 def jacobian(name: str, x: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def _reduce(name: str) -> Callable[..., Any]:
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], tuple[int, ...], list[np.ndarray]], Any]] = {
     **{name: _word(name) for name in "add subtract multiply divide equal greater maximum minimum where round matmul".split()},
-    **{name: _word(name) for name in "exp sqrt tanh erf sigmoid".split()},
+    **{name: _word(name) for name in "exp sqrt tanh erf sigmoid sin cos".split()},
     **{name: _reduce(name) for name in ("max", "min", "mean", "sum")},
     "conv_transpose": _word("conv_transpose", "strides", "pads", "dilations", "groups", "output_padding"),
     "conv": _word("conv", "strides", "pads", "dilations", "groups"),
@@ -61,5 +61,6 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], tuple[int, ...], list[np.ndarray]
     "concat": lambda a, shape, xs: np.concatenate(xs, axis=a["axis"]),
     "gather": lambda a, shape, xs: np.take(xs[0], xs[1].astype(np.int64), axis=a["axis"]),
     "gather_elements": lambda a, shape, xs: np.take_along_axis(xs[0], xs[1], axis=a["axis"]),
+    "scatter_add": lambda a, shape, xs: XP.scatter_add(*xs, axis=a["axis"]),
     "top_k": lambda a, shape, xs: XP.top_k(xs[0], a["k"], axis=a["axis"]),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Node
 from openvino_xai.graph.sizes import concrete
 
@@ -49,6 +50,15 @@ def _conv_transpose(node: Node, opset: int) -> Emitted:
     return "ConvTranspose", {**same, "group": a["groups"], "kernel_shape": kernel}, []
 
 
+def _scatter_add(node: Node, opset: int) -> Emitted:
+    if opset < 16:
+        raise PlanError(
+            f"the derivative of what is picked is summed by an operation of opset 16, and the model has opset {opset}: export "
+            "it with 16 or higher"
+        )
+    return "ScatterElements", {"axis": node.attributes["axis"], "reduction": "add"}, []
+
+
 EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "add": _plain("Add"),
     "subtract": _plain("Sub"),
@@ -63,6 +73,8 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "log": _plain("Log"),
     "sqrt": _plain("Sqrt"),
     "tanh": _plain("Tanh"),
+    "sin": _plain("Sin"),
+    "cos": _plain("Cos"),
     "erf": _plain("Erf"),
     "conv": _conv,
     "conv_transpose": _conv_transpose,
@@ -83,6 +95,7 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "cast": lambda node, opset: ("Cast", {"to": int(ir.DataType.from_numpy(np.dtype(node.attributes["dtype"])))}, []),
     "non_zero": _plain("NonZero"),
     "scatter_rows": _plain("ScatterND"),
+    "scatter_add": _scatter_add,
     "top_k": lambda node, opset: (
         "TopK",
         {"axis": node.attributes["axis"], "largest": 1, "sorted": int(node.attributes["ordered"])},

@@ -168,6 +168,15 @@ def _transpose(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {"perm": list(a.get("perm", reversed(range(_rank(node)))))}
 
 
+def _grid_sample(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    mode = a.get("mode", "bilinear")
+    return {
+        "mode": {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode),
+        "padding": a.get("padding_mode", "zeros"),
+        "align_corners": bool(a.get("align_corners", 0)),
+    }
+
+
 def _shape(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {key: int(a[key]) for key in ("start", "end") if key in a}
 
@@ -229,6 +238,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "GlobalAveragePool": ("mean", _global_pool),
     "GlobalMaxPool": ("max", _global_pool),
     "Greater": ("greater", None),
+    "GridSample": ("grid_sample", _grid_sample),
     "GreaterOrEqual": ("greater_equal", None),
     "GroupNormalization": ("group_norm", _numbers(epsilon=1e-5, num_groups=1)),
     "HardSigmoid": ("hard_sigmoid", _numbers(alpha=0.2, beta=0.5)),
@@ -275,6 +285,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Reshape": ("reshape", None),
     "Resize": ("resize", _resize),
     "Round": ("round", None),
+    "ScatterND": ("scatter_rows", None),
     "Selu": ("selu", _numbers(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875)),
     "Shape": ("shape", _shape),
     "Sigmoid": ("sigmoid", None),
@@ -292,7 +303,8 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Tan": ("tan", None),
     "Tanh": ("tanh", None),
     "ThresholdedRelu": ("thresholded_relu", None),
-    "TopK": ("top_k", None),
+    "Tile": ("tile", None),
+    "TopK": ("top_k", _axis(-1)),
     "Transpose": ("transpose", _transpose),
     "Unsqueeze": ("unsqueeze", lambda graph, node, a: {"axes": _axes(graph, node, a)}),
     "Where": ("where", None),

@@ -56,6 +56,8 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "log": lambda node, x: opset.log(x),
     "sqrt": lambda node, x: opset.sqrt(x),
     "tanh": lambda node, x: opset.tanh(x),
+    "sin": lambda node, x: opset.sin(x),
+    "cos": lambda node, x: opset.cos(x),
     "erf": lambda node, x: opset.erf(x),
     "conv": _conv,
     "conv_transpose": _conv_transpose,
@@ -77,4 +79,7 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "top_k": _top_k,
     "non_zero": lambda node, x: opset.non_zero(x, "i64"),
     "scatter_rows": lambda node, x, rows, updates: opset.scatter_nd_update(x, rows, updates),
+    "scatter_add": lambda node, x, indices, updates: opset.scatter_elements_update(
+        x, indices, updates, node.attributes["axis"], "sum"
+    ),
 }

@@ -166,6 +166,11 @@ def _by_tanh(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"by_tanh": str(a.get("approximation_mode", "erf")).lower() == "tanh"}
 
 
+def _grid_sample(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    mode, padding = (str(a[name]).lower() for name in ("mode", "padding_mode"))
+    return {"mode": mode, "padding": padding, "align_corners": bool(a["align_corners"])}
+
+
 def _numbers(*names: str) -> Reader:
     """Attributes that are numbers."""
     return lambda graph, node, a: {name: float(a[name]) for name in names if name in a}
@@ -229,6 +234,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Gelu": ("gelu", _by_tanh),
     "Greater": ("greater", None),
     "GreaterEqual": ("greater_equal", None),
+    "GridSample": ("grid_sample", _grid_sample),
     "GroupConvolution": ("conv", _conv),
     "GroupConvolutionBackpropData": ("conv_transpose", _conv_transpose),
     "GroupNormalization": ("group_norm", _numbers("epsilon", "num_groups")),
@@ -277,6 +283,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Roll": ("roll", lambda graph, node, a: {"axes": known_integers(graph, node, 2)}),
     "Round": ("round", None),
     "ScaledDotProductAttention": ("attention", lambda graph, node, a: {"causal": bool(a["causal"])}),
+    "ScatterNDUpdate": ("scatter_rows", None),
     "Select": ("where", None),
     "Selu": ("selu", _from_operands("alpha", "gamma")),
     "ShapeOf": ("shape", None),
@@ -296,7 +303,8 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Swish": ("silu", _swish),
     "Tan": ("tan", None),
     "Tanh": ("tanh", None),
-    "TopK": ("top_k", None),
+    "Tile": ("tile", None),
+    "TopK": ("top_k", _axis_attribute),
     "Transpose": ("transpose", lambda graph, node, a: {"perm": known_integers(graph, node, 1)}),
     "Unsqueeze": ("unsqueeze", _axes_operand),
     "VariadicSplit": ("split", lambda graph, node, a: {"axis": _axis(graph, node, 1)}),

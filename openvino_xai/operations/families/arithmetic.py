@@ -151,21 +151,22 @@ def _choices(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
 
 # a function of one element of each operand, broadcast
 of_several = partial(Operation, axes=axes.elementwise, pointwise=True, macs=each, shape=shapes.broadcast_of_all)
+of_numbers = partial(of_several, rank=shapes.rank_of_broadcast)  # the output is of the operands' type
 
 
 OPERATIONS = (
-    of_several("add", adjoint=broadcasting(same), addends=ALL, integers=contents.computed(np.add), lazy_adjoint=True),
-    of_several("and"),
-    of_several("divide", adjoint=broadcasting(_divide), factors=(IN_FIRST,), integers=_quotients, lazy_adjoint=True),
-    of_several("equal", integers=_equalities),
-    of_several("greater"),
-    of_several("greater_equal"),
-    of_several("less"),
-    of_several("less_equal"),
-    of_several("maximum", adjoint=broadcasting(_larger(1)), keeps_zero=together, integers=contents.computed(np.maximum)),
-    of_several("minimum", adjoint=broadcasting(_larger(-1)), keeps_zero=together, integers=contents.computed(np.minimum)),
+    of_numbers("add", adjoint=broadcasting(same), addends=ALL, integers=contents.computed(np.add), lazy_adjoint=True),
+    of_several("and", stepwise=True),
+    of_numbers("divide", adjoint=broadcasting(_divide), factors=(IN_FIRST,), integers=_quotients, lazy_adjoint=True),
+    of_several("equal", integers=_equalities, stepwise=True),
+    of_several("greater", stepwise=True),
+    of_several("greater_equal", stepwise=True),
+    of_several("less", stepwise=True),
+    of_several("less_equal", stepwise=True),
+    of_numbers("maximum", adjoint=broadcasting(_larger(1)), keeps_zero=together, integers=contents.computed(np.maximum)),
+    of_numbers("minimum", adjoint=broadcasting(_larger(-1)), keeps_zero=together, integers=contents.computed(np.minimum)),
     of_several("mod", integers=_remainders),
-    of_several(
+    of_numbers(
         "multiply",
         adjoint=broadcasting(_multiply),
         factors=(IN_FIRST, IN_SECOND),
@@ -173,13 +174,13 @@ OPERATIONS = (
         integers=_products,
         lazy_adjoint=True,
     ),
-    of_several("not_equal"),
-    of_several("or"),
+    of_several("not_equal", stepwise=True),
+    of_several("or", stepwise=True),
     of_several("power", adjoint=broadcasting(_power)),
     of_several("squared_difference", adjoint=broadcasting(_squared_difference), keeps_zero=together),
-    of_several(
+    of_numbers(
         "subtract", adjoint=broadcasting(_subtract), addends=ALL, integers=contents.computed(np.subtract), lazy_adjoint=True
     ),
     of_several("where", adjoint=broadcasting(_select), addends=(1, 2), selectors=IN_FIRST, integers=_choices),
-    of_several("xor"),
+    of_several("xor", stepwise=True),
 )

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import Size, at_one
+from openvino_xai.graph.sizes import Size, at_one, quotient
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations import axes, contents, shapes
 from openvino_xai.operations.adjoint import Step, refused, same
@@ -93,6 +93,38 @@ def _gather(at: Step, index: int, g: Value) -> Value:
     shape = shape_of(g)
     flat = at.xp.reshape(g, (*shape[:axis], places.size, *shape[axis + indices.ndim :]))
     return _moved(at.xp, flat, axis, places, _length(at, 0, axis))
+
+
+def _gather_elements(at: Step, index: int, g: Value) -> Value:
+    """Each element goes back to where it was picked; which ones are picked has no slope."""
+    axis = at.node.attributes["axis"] % len(at.operand_shape(0))
+    nothing = at.xp.broadcast_to(np.zeros((1,) * len(shape_of(g)), g.dtype), at.operand_shape(0))
+    return at.xp.scatter_add(nothing, at.xp.astype(at.operand(1), np.int64), at.full(g), axis=axis)
+
+
+def _top_k(at: Step, index: int, g: Value) -> Value:
+    """Of the largest items: each goes back to where it was."""
+    axis = at.node.attributes["axis"] % len(at.operand_shape(0))
+    nothing = at.xp.broadcast_to(np.zeros((1,) * len(shape_of(g)), g.dtype), at.operand_shape(0))
+    return at.xp.scatter_add(nothing, at.xp.astype(at.output(1), np.int64), at.full(g), axis=axis)
+
+
+def _tile(at: Step, index: int, g: Value) -> Value:
+    """The sum over all copies."""
+    before, after = at.operand_shape(0), at.output_shape()
+    g = at.full(g)
+    sizes: list[Size] = []
+    summed: list[int] = []
+    for axis, size in enumerate((1,) * (len(after) - len(before)) + before):
+        copies = quotient(after[axis], size)
+        if copies is None:
+            raise refused(at, "how often it repeats is known only when the model runs")
+        if copies != 1:
+            summed.append(len(sizes))
+            sizes.append(copies)
+        sizes.append(size)
+    total = at.xp.sum(at.xp.reshape(g, tuple(sizes)), axis=tuple(summed)) if summed else g
+    return at.xp.reshape(total, before)
 
 
 def _roll(at: Step, index: int, g: Value) -> Value:
@@ -216,11 +248,19 @@ OPERATIONS = (
         adjoint=_gather,
         selectors=IN_SECOND,
         rank=shapes.rank_gathered,
+        shape=shapes.gathered,
         integers=_gathered_content,
     ),
-    picked("gather_elements", axes=mixed, selectors=IN_SECOND),
+    picked(
+        "gather_elements",
+        axes=axes.picked_by_element,
+        adjoint=_gather_elements,
+        selectors=IN_SECOND,
+        shape=shapes.as_indices,
+    ),
     picked("gather_nd", axes=mixed, selectors=IN_SECOND),
     picked("roll", axes=axes.rolled, adjoint=_roll, controls=BEHIND, shape=shapes.as_data),
+    picked("tile", axes=axes.tiled, adjoint=_tile, controls=(1,), shape=shapes.tiled),
     picked("slice", axes=axes.sliced, adjoint=_slice, controls=BEHIND, shape=shapes.sliced, integers=_sliced_content),
     # the adjoints of its parts come side by side
     picked("split", axes=axes.split, adjoint=same, controls=BEHIND, shape=shapes.split, integers=_split_content, splits=True),
@@ -230,6 +270,7 @@ OPERATIONS = (
         addends=ALL,
         joins=True,
         macs=each,
+        rank=shapes.rank_as_before,
         shape=shapes.joined,
         integers=_joined_content,
         adjoint=_concat,
@@ -259,10 +300,11 @@ OPERATIONS = (
     Operation(name="detection_output", axes=mixed, macs=each),
     Operation(name="full", axes=mixed, controls=(0,), macs=each, integers=_filled_content),
     Operation(name="non_zero", axes=mixed, macs=each),
-    Operation(name="range", axes=mixed, macs=each, integers=_counted_content),
-    Operation(name="scatter_rows", axes=mixed, macs=each),
+    Operation(name="range", axes=mixed, macs=each, shape=shapes.counted, integers=_counted_content),
+    Operation(name="scatter_rows", axes=mixed, shape=shapes.as_data, macs=each),
     Operation(name="shape", axes=mixed, controls=(0,), macs=nothing),
     Operation(name="size", axes=mixed, controls=(0,), macs=each),
-    Operation(name="top_k", axes=mixed, controls=(1,), ranks=True, macs=each),
+    Operation(name="scatter_add", axes=mixed, selectors=IN_SECOND, macs=each),
+    Operation(name="top_k", axes=axes.ranked, controls=(1,), ranks=True, macs=each, shape=shapes.ranked, adjoint=_top_k),
     Operation(name="argmax", axes=mixed, ranks=True, macs=each),
 )

@@ -36,11 +36,18 @@ def _matmul(at: Step, index: int, g: Value) -> Value:
     xp, a = at.xp, at.node.attributes
     if index == 2:
         return summed_to(at, g if a["beta"] == 1 else xp.multiply(g, a["beta"]), index)
+    if index == 0 and len(at.operand_shape(0)) >= 2 and len(at.operand_shape(1)) == 1 and not a.get("transpose_a"):
+        return _with_vector(at, g)
     if any(len(at.operand_shape(i)) < 2 for i in (0, 1)):
         raise refused(at, "one of its operands has a single axis")
     turned = a.get("transpose_a", False), a.get("transpose_b", False)
     adjoint = of_matrices(lambda at, index, g: _product_adjoint(at, index, g, turned))(at, index, g)
     return adjoint if a.get("alpha", 1.0) == 1 else xp.multiply(adjoint, a["alpha"])
+
+
+def _with_vector(at: Step, g: Value) -> Value:
+    """Of y = a b for a vector b, which a run sums the last axis of a with."""
+    return at.xp.multiply(at.xp.reshape(g, (*shape_of(g), 1)), at.operand(1))
 
 
 def _product_adjoint(at: Step, index: int, g: Value, turned: tuple[bool, bool]) -> Value:

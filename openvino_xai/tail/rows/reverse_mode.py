@@ -117,6 +117,8 @@ class RowStream:
     def _back(self, node: Node, outputs: Mapping[int, PatchAdjoint]) -> Iterator[tuple[int, PatchAdjoint]]:
         """What a node gives its operands of the adjoints of its outputs. Raises PlanError."""
         operation = operation_of(node)
+        if operation.stepwise:
+            return
         adjoint = self._of_parts(node, outputs) if operation.splits else next(iter(outputs.values()))
         inside = [
             index
