@@ -17,6 +17,7 @@ from openvino_xai.locate.levels import level_sets, set_of
 from openvino_xai.locate.listed_boxes import listed_boxes_alone, with_list
 from openvino_xai.locate.located import Where, counterparts, refuse_hooked
 from openvino_xai.locate.positions import Place, places
+from openvino_xai.locate.queries import named_set, query_sets, scored
 from openvino_xai.locate.row_table import RowTable
 from openvino_xai.locate.rows import WAY_OUT, Rows, find_rows
 from openvino_xai.locate.scores import Scores
@@ -92,12 +93,14 @@ class Detector:
                 node=image.name,
             )
         placed = places(deployed.graph, image, place)
-        return cls(deployed, where, image, place, find_rows(deployed, placed, where.scores), placed)
+        rows = scored(deployed, find_rows(deployed, placed, where.scores), where.score)
+        return cls(deployed, where, image, place, rows, placed)
 
     @cached_property
     def sets(self) -> dict[str, Candidate]:
         """The sets that are found by themselves: `backbone` and `heads`. Raises LayerError."""
-        return level_sets(self.deployed.graph, self.image, self.rows, self.placed)
+        find = query_sets if self.rows.of_queries else level_sets
+        return find(self.deployed.graph, self.image, self.rows, self.placed)
 
     def boxes(self, format_name: str | None = None) -> Boxes:
         """The boxes of the rows. Raises ModelError where they are not found, or InputError."""
@@ -116,7 +119,8 @@ class Detector:
         if self.where.layer is None:
             layer = self.sets[cut]
         else:
-            layer = set_of(graph, self.image, self.rows, self.placed, self.where.layer)
+            named = named_set if self.rows.of_queries else set_of
+            layer = named(graph, self.image, self.rows, self.placed, self.where.layer)
         if layer.reason is not None:
             raise LayerError(f"layers '{layer.name}' cannot carry a hook: {layer.reason}", node=layer.name, options=("layer",))
         return self.located_at(layer, boxes)

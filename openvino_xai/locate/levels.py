@@ -44,12 +44,12 @@ def _candidate(graph: Graph, image: Value, rows: Rows, placed: Placed, values: I
             reason = f"'{layer_name(value)}' holds {value.dtype}, not floating-point features"
         elif placed[value].batch != 0 or len(placed[value].cells) != 2:
             reason = f"'{layer_name(value)}' {text(value.shape)} has no batch, rows and columns on axes of their own"
-    if reason is None and (way := _way_past(graph, image, rows, order)) is not None:
+    if reason is None and (way := way_past(graph, image, rows, order)) is not None:
         reason = f"it does not separate the image from the rows: '{layer_name(way)}' is reached past it"
     return Candidate(",".join(map(layer_name, order)), tuple(CutValue(v, placed[v]) for v in order), reason)
 
 
-def _way_past(graph: Graph, image: Value, rows: Rows, cut: Sequence[Value]) -> Value | None:
+def way_past(graph: Graph, image: Value, rows: Rows, cut: Sequence[Value]) -> Value | None:
     """A head that the image reaches past the cut."""
     reached = {image}
     for node in graph.nodes:
@@ -112,7 +112,7 @@ def _before_mixing(graph: Graph, heads: Sequence[Value], placed: Placed) -> list
     enlarged: set[Value] = set()
     for node in graph.nodes:
         operands = data_operands(node)
-        if any(value in enlarged for value in operands) or _enlarges(placed, operands, node.outputs):
+        if any(value in enlarged for value in operands) or enlarges(placed, operands, node.outputs):
             enlarged.update(node.outputs)
     cut, visited, pending = [], set[Value](), list(heads)
     while pending:
@@ -125,31 +125,37 @@ def _before_mixing(graph: Graph, heads: Sequence[Value], placed: Placed) -> list
         else:
             cut.append(value)
     cut = [_ahead_of_lateral(value, placed) for value in dict.fromkeys(cut) if value in placed]
-    return [value for value in cut if not _is_behind(graph, value, [v for v in cut if v is not value], placed)]
+    return [value for value in cut if not is_behind(graph, value, [v for v in cut if v is not value], placed)]
 
 
 def _ahead_of_lateral(value: Value, placed: Placed) -> Value:
     """What a linear layer of each cell by itself is made of: it belongs to what mixes levels, as in a feature pyramid."""
+    before = lateral_operand(value, placed)
+    return value if before is None else _ahead_of_lateral(before, placed)
+
+
+def lateral_operand(value: Value, placed: Placed) -> Value | None:
+    """The only operand with cells of a node that is linear in each cell by itself, or moves cells; None of another."""
     node = value.producer
     inside = [] if node is None else [operand for _, operand in node.operands if operand in placed]
-    if node is None or len(inside) != 1 or placed[inside[0]].grid != placed[value].grid:
-        return value
+    if node is None or value not in placed or len(inside) != 1 or placed[inside[0]].grid != placed[value].grid:
+        return None
     operation = operation_of(node)
     adds = operation.pointwise and all(index in operation.addends for index in (0, 1)) and len(node.inputs) == 2
     lays_out = operation.moves == "all"
-    if not adds and not lays_out and not (operation.weights is not None and node.attributes.get("strides") and is_1x1(node)):
-        return value
-    return _ahead_of_lateral(inside[0], placed)
+    is_linear = operation.weights is not None and node.operand(0) is inside[0]
+    is_by_cell = is_linear and (is_1x1(node) if node.attributes.get("strides") else operation.lazy_adjoint)
+    return inside[0] if adds or lays_out or is_by_cell else None
 
 
-def _enlarges(placed: Placed, operands: Iterable[Value], outputs: Iterable[Value]) -> bool:
+def enlarges(placed: Placed, operands: Iterable[Value], outputs: Iterable[Value]) -> bool:
     """Whether many more cells come out than the most that went in: a border is no new level."""
     before = [at_one(product(placed[value].grid)) for value in operands if value in placed]
     after = [at_one(product(placed[value].grid)) for value in outputs if value in placed]
     return bool(before and after) and max(after) > GROWN * max(before)
 
 
-def _is_behind(graph: Graph, value: Value, others: Sequence[Value], placed: Placed) -> bool:
+def is_behind(graph: Graph, value: Value, others: Sequence[Value], placed: Placed) -> bool:
     """Whether another value of as many cells is all that a value is made of."""
     for other in others:
         if placed[other].grid == placed[value].grid and other is not value:

@@ -59,12 +59,19 @@ def task_of(record: Mapping[str, str]) -> Task:
     return "vector" if record.get("task") == "vector" else "regions" if record.get("task") == REGIONS else "classes"
 
 
+def score_of_queries(record: Mapping[str, str]) -> str | None:
+    """What makes probabilities of the logits of a detector's queries, by the record of a hook; None where that is not told."""
+    score = record.get("score")
+    return None if score == "logit" else score
+
+
 @dataclass(frozen=True)
 class Where:
     """What a caller says of a model that the model may not tell: names, and its tokens; None is for the model to tell.
 
     `layer` is the name of a node or a tensor, `scores` that of the output that is explained, `image` that of an input. The
-    `task` says what this output holds: scores of classes, of `regions` of pixels, or a vector.
+    `task` says what this output holds: scores of classes, of `regions` of pixels, or a vector. `score` is what makes
+    probabilities of the logits of a detector's queries.
     """
 
     layer: str | None = None
@@ -72,6 +79,7 @@ class Where:
     image: str | None = None
     tokens: TokenHint = field(default_factory=TokenHint)
     task: Task | None = None
+    score: str | None = None
 
     @classmethod
     def parse(
@@ -83,12 +91,13 @@ class Where:
         prefix_tokens: int | None = None,
         token_grid: str | Sequence[int] | None = None,
         task: Task | None = None,
+        score: str | None = None,
     ) -> Where:
         """What a caller wrote, as `14x14` for the rows and columns of tokens. Raises InputError."""
         if prefix_tokens is not None and prefix_tokens < 0:
             raise InputError(f"prefix tokens are {prefix_tokens}; 0 or more are expected")
         grid = None if token_grid is None else rows_and_columns("token grid", token_grid)
-        return cls(layer, scores, image_input, TokenHint(grid, prefix_tokens), task)
+        return cls(layer, scores, image_input, TokenHint(grid, prefix_tokens), task, score)
 
 
 @dataclass(frozen=True, eq=False)

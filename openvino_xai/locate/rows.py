@@ -83,7 +83,8 @@ class Rows:
     elements, `size` of an image, are counted one value after the other. The log-odds of a row are the sum of those of its
     `factors`: its class's, and its objectness's, if it has one. `background` is the class that stands for none.
     An `objectness` [A] that is not yet in the scores is elements of what is read, too. Where the model picks some of the rows
-    itself, `returned` is the list that it makes of them, or `unlisted` says why that is not known.
+    itself, `returned` is the list that it makes of them, or `unlisted` says why that is not known. Of scores that nothing
+    squashes, `score` says what makes probabilities of them.
     """
 
     read: Mapping[str, Value]
@@ -94,6 +95,16 @@ class Rows:
     objectness: np.ndarray | None
     returned: OwnRows | None = None
     unlisted: str | None = None
+    score: str = "sigmoid"
+
+    @property
+    def of_queries(self) -> bool:
+        """Whether rows are queries, which have no cells."""
+        return any(head.place is None for head in self.of_classes.heads)
+
+    def scale(self, factor: Factor) -> str:
+        """`softmax` where the scores of a factor are shares among classes, else what squashes them."""
+        return "softmax" if factor.squash == "logit" and self.score == "softmax" else factor.squash
 
     @property
     def name(self) -> str:
@@ -119,7 +130,7 @@ class Rows:
         """[B, A, C] in [0, 1]: the probability of every row and class, of what is read."""
         p = gathered(xp, arrays, self.places)
         if self.of_classes.squash == "logit":
-            p = xp.sigmoid(p)
+            p = xp.softmax(p, axis=2) if self.score == "softmax" else xp.sigmoid(p)
         if self.objectness is not None:
             objectness = gathered(xp, arrays, self.objectness.reshape(-1, 1))
             p = xp.multiply(p, xp.sigmoid(objectness) if self.factors[1].squash == "logit" else objectness)

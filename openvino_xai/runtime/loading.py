@@ -11,7 +11,7 @@ from openvino_xai.contract import WANTED_INDEX, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import ModelError
-from openvino_xai.locate.located import Where, task_of
+from openvino_xai.locate.located import Where, score_of_queries, task_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.by_row import Propose, RowDetector
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
@@ -89,7 +89,9 @@ def load_heads(
 
 def rows_of(deployed: Deployed, description: Described, compiled: tuple[str, str]) -> Propose:
     """What finds the rows of a hooked detector, with their boxes and scores, and compiles it without the hook."""
-    where = Where.parse(scores=description.scores.name, image_input=description.image.name)
+    where = Where.parse(
+        scores=description.scores.name, image_input=description.image.name, score=score_of_queries(description.record)
+    )
     return lambda: proposing_rows(unhooked(deployed), where, description.record.get("boxes"), compiled)
 
 

@@ -123,6 +123,7 @@ def insert(
         prefix_tokens=prefix_tokens,
         token_grid=token_grid,
         task="vector" if targets == VECTOR_TARGETS or isinstance(targets, Likeness) else None,
+        score=score,
     )
     deployed = open_model(model)
     refuse_hooked(deployed)
@@ -139,7 +140,6 @@ def insert(
                 "a feature vector is of one layer, and a detector has several: leave it out", options=("feature_vector",)
             )
         _refuse_of_classes(
-            score=(score, None),
             plan=(plan, "lazy"),
             prefix_tokens=(prefix_tokens, None),
             token_grid=(token_grid, None),

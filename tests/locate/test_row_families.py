@@ -136,7 +136,7 @@ def test_what_squashes_scores_and_boxes_in_one_is_refused_by_name() -> None:
         Detector.of(open_model(ov.Model([region], [image], "yolo")), Where.parse(None, scores=None, image_input=None))
 
 
-def test_queries_are_found_and_refused_by_name() -> None:
+def test_queries_are_found_with_what_their_decoder_reads() -> None:
     net, levels = network()
     tokens = joined(net, levels, 6, lambda x: net.conv(x, 6))
     mixed = net.node("MatMul", net.node("Softmax", net.random(1, 7, count(net, levels)), axis=2), tokens)
@@ -144,5 +144,14 @@ def test_queries_are_found_and_refused_by_name() -> None:
     net.node("Sigmoid", net.node("MatMul", mixed, net.random(6, 4)), name="pred_boxes")
     detector = located(net.model({"pred_boxes": (7, 4), "logits": (7, CLASSES)}))
     assert (detector.rows.name, detector.rows.count, detector.rows.classes) == ("logits", 7, CLASSES)
-    with pytest.raises(LayerError, match="queries without cells: head 'logits'.*the probe d_rise"):
+    assert {cut: layer.name for cut, layer in detector.sets.items()} == {"backbone": "c3,c4,t5", "heads": "p3,p4,p5"}
+
+
+def test_queries_of_what_has_no_cells_are_refused_by_name() -> None:
+    net = Net("B")
+    mixed = net.node("Reshape", "image", net.weight([0, 8, 576]))
+    net.node("MatMul", mixed, net.random(576, CLASSES), name="logits")
+    net.node("Sigmoid", net.node("MatMul", mixed, net.random(576, 4)), name="pred_boxes")
+    detector = located(net.model({"pred_boxes": (8, 4), "logits": (8, CLASSES)}))
+    with pytest.raises(LayerError, match="queries, .* no cells that can be followed: head 'logits'.*the probe d_rise"):
         detector.at("backbone")

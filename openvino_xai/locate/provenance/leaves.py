@@ -60,10 +60,17 @@ class _Step:
 
 def followed_leaves(graph: Graph, output: Value) -> list[Leaf]:
     """The heads that an output is made of: those that are squashed, or all where none is; of products, both sides."""
-    leaves = _leaves(graph, output)
+    leaves = [_with_batch(leaf, output) for leaf in _leaves(graph, output)]
     leaves = [leaf for leaf in leaves if leaf.squash is not None] or leaves
     sides = {(leaf.product, leaf.side) for leaf in leaves}
     return [leaf for leaf in leaves if leaf.product is None or (leaf.product, 1 - leaf.side) in sides]
+
+
+def _with_batch(leaf: Leaf, output: Value) -> Leaf:
+    """A leaf whose head has the output's batch first: where one layer serves several decoders, what is taken of it has."""
+    before, after = leaf.head.shape or (), output.shape or ()
+    is_stacked = len(after) == 3 and len(before) == 4 and before[-2:] == after[-2:]
+    return replace(leaf, head=output) if is_stacked and leaf.squash is None and leaf.read is output else leaf
 
 
 def suppressed_scores(graph: Graph) -> Value | None:
@@ -145,15 +152,21 @@ def carrying_data(graph: Graph) -> set[Value]:
 
 
 def _is_head(carrying: set[Value], node: Node, *, scaled: bool) -> bool:
-    """Whether a node is a convolution or a linear layer, or adds a constant to what one makes, or, if `scaled`, scales that."""
+    """Whether a node is a convolution or a linear layer, or adds a constant or another one to what one makes.
+
+    Or, if `scaled`, whether it scales that.
+    """
     operation = operation_of(node)
     if operation.weights is not None:
         return node.operand(operation.weights) not in carrying
     inside = [(index, operand) for index, operand in node.operands if operand in carrying]
-    if not operation.pointwise or len(inside) != 1 or len(node.inputs) != 2:
-        return False
-    index, producer = inside[0][0], inside[0][1].producer
     adds = all(i in operation.addends for i in (0, 1))
+    if not operation.pointwise or len(node.inputs) != 2 or not inside:
+        return False
+    if len(inside) == 2:  # scores of what is there, and of how well it is boxed
+        makers = [value.producer for _, value in inside]
+        return adds and all(maker is not None and _is_head(carrying, maker, scaled=False) for maker in makers)
+    index, producer = inside[0][0], inside[0][1].producer
     if producer is None or not (adds or (scaled and frozenset({index}) in operation.factors)):
         return False
     return operation_of(producer).weights is not None or (scaled and _is_head(carrying, producer, scaled=True))

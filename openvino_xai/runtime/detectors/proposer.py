@@ -10,7 +10,7 @@ from openvino_xai.contract import RECORD
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.locate.image import find_image
-from openvino_xai.locate.located import Where
+from openvino_xai.locate.located import Where, score_of_queries
 from openvino_xai.probes.d_rise import Proposals
 from openvino_xai.runtime.detectors.proposals import Listing, Proposing, proposing
 from openvino_xai.runtime.images import ImageInput
@@ -31,7 +31,7 @@ class Proposer:
         deployed = open_model(model)
         record = record_of(deployed.graph, deployed.info) if deployed.info(RECORD) else {}
         plain = unhooked(deployed) if record else deployed
-        where = Where.parse(None, scores=record.get("scores"), image_input=record.get("image"))
+        where = Where.parse(None, scores=record.get("scores"), image_input=record.get("image"), score=score_of_queries(record))
         source, running = proposing(plain, where, record.get("boxes"), (device, precision))
         image, place = find_image(plain.graph, where.image)
         return cls(source, running, ImageInput(image, channels_first=place.cells == (2, 3)))

@@ -20,6 +20,7 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels, scaled
+from openvino_xai.surgery.rows.queries import PlannedQuerySite
 from openvino_xai.surgery.rows.returned import ListedRows
 from openvino_xai.surgery.rows.site import Masks, PlannedRowSite
 from openvino_xai.tail.masked import tapped
@@ -34,6 +35,7 @@ from openvino_xai.tail.rows.pick import (
     probabilities_of,
     wanted_rows,
 )
+from openvino_xai.tail.rows.queries import best_queries
 from openvino_xai.tail.rows.reverse_mode import Picked
 from openvino_xai.tail.target import within
 
@@ -42,6 +44,7 @@ def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
     """The plan that explains a location as it was decided. Raises PlanError, naming the node in the way."""
     trace = Trace()
     if isinstance(decision.pick, EveryClass):
+        _refuse_queries(location, decision)
         site_of_classes = ClassLevels(trace, location.table, lambda head: tapped(trace, head))
         maps = scaled(trace, decision.traits.hook(trace, site_of_classes), decision.scale)
         if maps.native is not None:  # the model's own value, which keeps its name
@@ -49,12 +52,26 @@ def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
         return Plan(location.graph, needed(trace.nodes, [maps]), {MAP: maps})
     picked, there, outputs, inputs = _picked(trace, location, decision)
     isolated = decision.isolated or decision.gate != "off"
-    site = PlannedRowSite(trace, location, picked, isolated=isolated, masks=masks_of(location, decision))
+    if location.rows.of_queries:
+        site: PlannedRowSite | PlannedQuerySite = PlannedQuerySite(trace, location, picked, isolated=isolated)
+    else:
+        site = PlannedRowSite(trace, location, picked, isolated=isolated, masks=masks_of(location, decision))
     maps = scaled(trace, decision.traits.hook(trace, site), decision.scale)
     if there is not None:
         maps = trace.where(trace.reshape(there, (*shape_of(there), 1, 1)), maps, np.zeros((), maps.dtype))
     outputs = {MAP: maps, **outputs}
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, inputs)
+
+
+def _refuse_queries(location: RowLocation, decision: RowDecision) -> None:
+    """Raise PlanError for maps of classes where rows have no cells to draw them in."""
+    if location.rows.of_queries:
+        raise PlanError(
+            f"{decision.method} draws what is sure of a class cell by cell, and the rows of '{location.rows.name}' are "
+            "queries, which have no cells: layer_cam and hires_cam explain their boxes",
+            node=location.rows.name,
+            options=("method", "targets"),
+        )
 
 
 def masks_of(location: RowLocation, decision: RowDecision) -> Masks | None:
@@ -72,7 +89,8 @@ def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> 
     trace = Trace()
     index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
     picked = _flat(trace, index, label)
-    site = PlannedRowSite(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
+    make = PlannedQuerySite if location.rows.of_queries else PlannedRowSite
+    site = make(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
     outputs = {f"{GRADIENT} {i}": value for i, value in enumerate(site.gradients())}
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, {WANTED_INDEX: index, WANTED: label})
 
@@ -99,13 +117,15 @@ def selected(
         raise PlanError(f"the boxes of '{rows.name}' are not known")
     decoded = boxes.decoded(xp, [numbers[name] for name in boxes.read])
     p = probabilities(xp, rows, read)
+    if rows.of_queries:
+        return best_queries(xp, rows, decoded, p, count)
     return suppressed(xp, decoded, p, count=count, threshold=Threshold(), background=rows.background)
 
 
 def _selected_among_best(trace: Trace, location: RowLocation, count: int) -> Detections:
     """As `selected`: the rows that suppression looks at are told by the heads first, and the others are not read at all."""
     rows, boxes = location.rows, location.boxes
-    best = best_of(trace, rows, location.table)
+    best = None if rows.of_queries else best_of(trace, rows, location.table)
     if best is None or boxes is None or rows.background is not None or rows.count <= CANDIDATES:
         return selected(trace, location, rows.read, {} if boxes is None else boxes.read, count)
     order = trace.top_k(best, CANDIDATES, axis=1)

@@ -28,6 +28,7 @@ from openvino_xai.surgery.emit import emit
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels, Levels, scaled
 from openvino_xai.surgery.rows.plan import masks_of, plan_chosen, plan_gradients, plan_raw, selected
+from openvino_xai.surgery.rows.queries import ArrayQuerySite
 from openvino_xai.surgery.rows.returned import ListedRows
 from openvino_xai.surgery.verify.finite_differences import step_along
 from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, Verified
@@ -35,6 +36,7 @@ from openvino_xai.surgery.verify.original import Original, worst
 from openvino_xai.surgery.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
 from openvino_xai.tail.rows.masked import MaskGrid
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes
+from openvino_xai.tail.rows.queries import rankings
 
 MASKS = 6  # of a row, that are held to the original model, beside the one of the largest value
 CHECKED = 4  # rows of an image whose maps and gradients are held to the original model
@@ -113,6 +115,8 @@ def _wanted(location: RowLocation, decision: RowDecision, batch: int) -> dict[st
     if rows.returned is not None:
         index = rng.integers(0, FIRST if rows.returned.count is None else rows.returned.count, shape)
         return {WANTED_INDEX: index, WANTED: rng.integers(0, rows.classes, shape)}
+    if rows.of_queries:
+        return {WANTED_INDEX: rng.integers(0, rows.count, shape), WANTED: rng.integers(0, rows.classes, shape)}
     levels = rng.integers(0, len(location.table.levels), shape)
     index = np.array([[rng.choice(np.flatnonzero(location.table.level == level)) for level in row] for row in levels])
     return {WANTED_INDEX: index.astype(np.int64), WANTED: rng.integers(0, rows.classes, shape).astype(np.int64)}
@@ -290,7 +294,11 @@ def _hold_maps(original: _Reference, inputs: dict[str, np.ndarray], checked: _Ch
             where=f"layers '{location.layer.name}'",
             quantised=is_quantised(original.model.graph),
         )
-    true = decision.traits.hook(numpy_namespace(), ArrayRowSite(tail.arrays, slopes))
+    if location.rows.of_queries:
+        site: ArrayRowSite | ArrayQuerySite = ArrayQuerySite(location.layer.cut, tail.arrays, slopes)
+    else:
+        site = ArrayRowSite(tail.arrays, slopes)
+    true = decision.traits.hook(numpy_namespace(), site)
     return _off(checked.maps, true, decision, checked.there)
 
 
@@ -343,20 +351,26 @@ def _weights(
 
 
 class LogOdds:
-    """The log-odds of D rows of each image as a function of the layers' features, by the original model's own nodes."""
+    """The log-odds of D rows of each image as a function of the layers' features, by the original model's own nodes.
+
+    Where the model ranks rows in between, to pick its queries, the ranks are held: the features are moved, and the rows that
+    were picked of them stay picked. So it is where no pick changes, and a pick has no slope.
+    """
 
     def __init__(self, original: _Reference, inputs: dict[str, np.ndarray], checked: _Checked) -> None:
         self._rows, self._checked, self._inputs = original.location.rows, checked, inputs
-        cut = {f"ovxai_cut_{i}": value for i, value in enumerate(original.location.cut)}
-        outputs = original.probing(read=cut)(inputs)
-        self.arrays = [outputs[name] for name in cut]
+        location = original.location
+        cut = {f"ovxai_cut_{i}": value for i, value in enumerate(location.cut)}
+        ranks = {f"ovxai_rank_{i}": value for i, value in enumerate(rankings(location.graph, location.cut, location.rows))}
+        outputs = original.probing(read={**cut, **ranks})(inputs)
+        self.arrays, self._ranks = [outputs[name] for name in cut], {name: outputs[name] for name in ranks}
         self._names, self._shapes = list(cut), [array.shape for array in self.arrays]
         heads = {
             f"ovxai_head_{f}_{i}": head.value
             for f, factor in enumerate(self._rows.factors)
             for i, head in enumerate(factor.heads)
         }
-        self._tail = original.probing(read=heads, inputs=cut)
+        self._tail = original.probing(read=heads, inputs={**cut, **ranks})
 
     @property
     def features(self) -> np.ndarray:
@@ -378,12 +392,13 @@ class LogOdds:
 
     def _of(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """[B, D]: the sum over factors of the log-odds of each row's score."""
-        heads, checked = self._tail({**self._inputs, **values}), self._checked
+        heads, checked = self._tail({**self._inputs, **self._ranks, **values}), self._checked
         total = np.zeros(checked.index.shape)
         for f, factor in enumerate(self._rows.factors):
             for (image, place), row in np.ndenumerate(checked.index):
                 head = heads[f"ovxai_head_{f}_{factor.level[row]}"][image].reshape(-1).astype(np.float64)
-                total[image, place] += log_odds(head[factor.element[row]], int(checked.label[image, place]), factor.squash)
+                scale = self._rows.scale(factor)
+                total[image, place] += log_odds(head[factor.element[row]], int(checked.label[image, place]), scale)
         return total
 
 
