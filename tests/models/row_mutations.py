@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from openvino_xai.locate.row_table import Level, RowTable
 from openvino_xai.tail.rows.reverse_mode import RowStream
 from openvino_xai.tail.rows.windows import Cells, Window
 
@@ -19,12 +21,13 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def all_levels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of other levels are not 0 in a level's stream."""
+    """Rows of other levels are not left out of a level's stream."""
     real = RowStream.__init__
 
-    def init(self: Any, *operands: Any, **names: Any) -> None:
-        real(self, *operands, **names)
-        self._here = self.xp.astype(self.xp.equal(self.picked.anchor, self.picked.anchor), np.float32)
+    def init(self: Any, graph: Any, xp: Any, table: RowTable, level: Level, *operands: Any) -> None:
+        row, column = (np.minimum(place, size - 1) for place, size in zip((table.row, table.column), level.grid, strict=True))
+        everywhere = np.full_like(table.level, table.levels.index(level))
+        real(self, graph, xp, replace(table, level=everywhere, row=row, column=column), level, *operands)
 
     monkeypatch.setattr(RowStream, "__init__", init)
 

@@ -211,14 +211,14 @@ class OnnxModel:
         )
 
     def _own_constant(self, value: ir.Value | None) -> ir.Value | None:
-        """A small initializer, copied; anything else as it is.
+        """A small initializer of one axis, copied; anything else as it is.
 
         OpenVINO, which may serve the file, fuses a bias or a scale into the layer before it only where no other node reads that
         constant: a shared one would take fusions, and with them bits, from the original layers.
         """
         if value is None or value.const_value is None or value.const_value.nbytes > SMALL:
             return value
-        if str(value.name).startswith(CONSTANT):
+        if str(value.name).startswith(CONSTANT) or sum(size != 1 for size in value.const_value.shape.numpy()) > 1:
             return value
         return self.constant(value.const_value.numpy())
 

@@ -6,17 +6,17 @@ with zeros elsewhere, or -1 for classes and rows. The model's own outputs are co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from openvino_xai.contract import GATE, nothing
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import Dim, Shape, Size
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.sizes import Dim, Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.surgery.plan.resized import resized
 
 ASKED_FOR = "ovxai_asked"  # the number of images that are asked for, known when the model runs
 
@@ -43,7 +43,7 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
     rows = trace.reshape(places, (count,))
     gathered = _gathered(plan, trace, rows, batch)
     before = list(trace.nodes)
-    nodes, values = _of_images_asked_for(plan.nodes, gathered, name)
+    nodes, values = resized(plan.nodes, lambda size: _size_of_asked(size, name), gathered)
     place = trace.reshape(rows, (count, 1))
     outputs = {key: _put_back(trace, values[value], place, batch, nothing(key)) for key, value in plan.outputs.items()}
     if one_at_least:
@@ -54,7 +54,7 @@ def gated(plan: Plan, batch: Size, *, one_at_least: bool = False) -> Plan:
         nodes=(*before, *nodes, *behind),
         outputs=outputs,
         inputs={**plan.inputs, GATE: gate},
-        origins={ASKED_FOR: (places, 1)},
+        origins={ASKED_FOR: (places, 1), **{n: (values[value], axis) for n, (value, axis) in plan.origins.items()}},
     )
 
 
@@ -94,28 +94,6 @@ def _gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> dict[Value, 
                 raise PlanError(f"'{value.name}' holds the images in a way that none can be left out of", node=value.name)
             gathered[value] = trace.take(value, rows, axis=axes[0])
     return gathered
-
-
-def _of_images_asked_for(
-    nodes: Iterable[Node], gathered: Mapping[Value, Value], batch: str
-) -> tuple[list[Node], dict[Value, Value]]:
-    """Copies of nodes that read what was gathered, and count the images that are asked for where those counted all.
-
-    And what stands for each of their values.
-    """
-    values, copies = dict(gathered), []
-    for node in nodes:
-        copy = replace(node, inputs=tuple(None if value is None else values.get(value, value) for value in node.inputs))
-        if node.kind == "size":
-            copy.attributes = {**node.attributes, "size": _size_of_asked(node.attributes["size"], batch)}
-        copy.outputs = tuple(replace(value, shape=_of_asked(value.shape, batch), producer=copy) for value in node.outputs)
-        values.update(zip(node.outputs, copy.outputs, strict=True))
-        copies.append(copy)
-    return copies, values
-
-
-def _of_asked(shape: Shape | None, batch: str) -> Shape | None:
-    return None if shape is None else tuple(_size_of_asked(size, batch) for size in shape)
 
 
 def _size_of_asked(size: Size, batch: str) -> Size:

@@ -18,6 +18,7 @@ from openvino_xai.locate.located import Location
 from openvino_xai.operations.cost import bytes_of, operations
 from openvino_xai.surgery.decision import Decision
 from openvino_xai.surgery.plan.linearity import refuse_nonlinear
+from openvino_xai.surgery.plan.resized import at, resized
 from openvino_xai.surgery.plan.site import PlannedSite
 from openvino_xai.tail.target import within
 
@@ -27,7 +28,7 @@ class Plan:
     """Nodes in the order in which they can be emitted, and the values that become outputs and inputs, by name.
 
     `origins` tells an axis of a value for each size that the plan names itself, and `splices` what operands of the model's own
-    nodes are to be.
+    nodes are to be. `counted` tells for sizes that the plan names what is counted of an image, and how much it is at most.
     """
 
     graph: Graph
@@ -36,6 +37,7 @@ class Plan:
     inputs: Mapping[str, Value] = field(default_factory=dict)
     origins: Mapping[str, tuple[Value, int]] = field(default_factory=dict)
     splices: Mapping[tuple[Node, int], Value] = field(default_factory=dict)
+    counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @cached_property
     def constants(self) -> frozenset[Node]:
@@ -54,13 +56,18 @@ class Plan:
     @property
     def operations(self) -> int:
         """The operations that it adds to every inference."""
-        return operations(node for node in self.nodes if node not in self.constants)
+        return operations(self._computed({name: count for name, (count, _) in self.counted.items()}))
 
     @property
     def largest(self) -> int:
         """The bytes of the largest value that it makes, for one image; what is not stored (a reshaped view) counts, too."""
-        values = (value for node in self.nodes if node not in self.constants for value in node.outputs)
-        return max(map(bytes_of, values), default=0)
+        nodes = self._computed({name: most for name, (_, most) in self.counted.items()})
+        return max((bytes_of(value) for node in nodes for value in node.outputs), default=0)
+
+    def _computed(self, sizes: Mapping[str, int]) -> list[Node]:
+        """The nodes that are computed when the model runs, with numbers for sizes that the plan names."""
+        nodes = [node for node in self.nodes if node not in self.constants]
+        return resized(nodes, at(sizes))[0] if sizes else nodes
 
 
 def plan(location: Location, decision: Decision) -> Plan:

@@ -18,12 +18,14 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.plan.hook import Plan, needed
+from openvino_xai.surgery.plan.sharing import once
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.levels import ClassLevels, scaled
 from openvino_xai.surgery.rows.queries import PlannedQuerySite
 from openvino_xai.surgery.rows.returned import ListedRows
 from openvino_xai.surgery.rows.site import Masks, PlannedRowSite
 from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.rows.level_rows import Picked
 from openvino_xai.tail.rows.masked import PROFILES, MaskGrid
 from openvino_xai.tail.rows.pick import (
     EveryClass,
@@ -36,7 +38,6 @@ from openvino_xai.tail.rows.pick import (
     wanted_rows,
 )
 from openvino_xai.tail.rows.queries import best_queries
-from openvino_xai.tail.rows.reverse_mode import Picked
 from openvino_xai.tail.target import within
 
 
@@ -59,8 +60,17 @@ def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
     maps = scaled(trace, decision.traits.hook(trace, site), decision.scale)
     if there is not None:
         maps = trace.where(trace.reshape(there, (*shape_of(there), 1, 1)), maps, np.zeros((), maps.dtype))
-    outputs = {MAP: maps, **outputs}
-    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, inputs)
+    return _plan(trace, site, {MAP: maps, **outputs}, inputs)
+
+
+def _plan(
+    trace: Trace, site: PlannedRowSite | PlannedQuerySite, outputs: Mapping[str, Value], inputs: Mapping[str, Value]
+) -> Plan:
+    """The plan of what a site was asked."""
+    nodes, values = once(needed(trace.nodes, outputs.values()), outputs.values())
+    origins = {name: (values[value], axis) for name, (value, axis) in site.origins.items() if value in values}
+    last = {name: values[value] for name, value in outputs.items()}
+    return Plan(site.graph, tuple(nodes), last, inputs, origins, counted=site.counted)
 
 
 def _refuse_queries(location: RowLocation, decision: RowDecision) -> None:
@@ -92,7 +102,8 @@ def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> 
     make = PlannedQuerySite if location.rows.of_queries else PlannedRowSite
     site = make(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
     outputs = {f"{GRADIENT} {i}": value for i, value in enumerate(site.gradients())}
-    return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, {WANTED_INDEX: index, WANTED: label})
+    inputs = {WANTED_INDEX: index, WANTED: label}
+    return _plan(trace, site, outputs, inputs)
 
 
 def plan_chosen(location: RowLocation, decision: RowDecision) -> Plan:

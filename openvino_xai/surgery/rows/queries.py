@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,20 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.locate.layers import CutValue
 from openvino_xai.surgery.rows.levels import Levels
 from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.rows.level_rows import Picked
 from openvino_xai.tail.rows.queries import of_cells, query_gradients, repeated
-from openvino_xai.tail.rows.reverse_mode import Picked
 
 
 class PlannedQuerySite(Levels):
     """The `RowSite` that a hook of queries is traced with."""
 
+    origins: Mapping[str, tuple[Value, int]] = MappingProxyType({})  # all sizes are known ahead
+    counted: Mapping[str, tuple[int, int]] = MappingProxyType({})
+
     def __init__(self, trace: Trace, location: RowLocation, picked: Picked, *, isolated: bool) -> None:
         super().__init__(trace, [grid_of(part) for part in location.layer.cut])
         self._trace, self._location, self._picked, self._isolated = trace, location, picked, isolated
+        self.graph = location.graph
 
     @cached_property
     def _by_row(self) -> list[Value]:

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.graph.model import Value
-from openvino_xai.graph.sizes import concrete
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import Dim, concrete
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.surgery.rows.levels import Levels
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
+from openvino_xai.tail.rows.level_rows import Picked
 from openvino_xai.tail.rows.masked import MaskedRows, MaskGrid
-from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, Picked, RowStream
+from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, RowStream
 from openvino_xai.tail.walk import between
 
 
@@ -73,7 +74,7 @@ class PlannedRowSite(Levels):
             assert patch is not None
             features = stream.cells.gathered(tapped(xp, value), patch)
             product = xp.sum(xp.multiply(features, weigh(xp, gradient)), axis=1, keepdims=True)
-            laid = stream.cells.moved(product, patch, patch.filled())
+            laid = self._among_all(stream, stream.cells.moved(product, patch, patch.filled()))
             total = laid if total is None else xp.add(total, laid)
         if total is None:
             return xp.broadcast_to(np.zeros((1, 1, 1, 1), np.float32), (self._picked.batch, self._picked.each, height, width))
@@ -99,7 +100,7 @@ class PlannedRowSite(Levels):
         z = self._trace.concat(parts, axis=1) if len(parts) > 1 else parts[0]
         if self._is_drop:
             z = self._trace.subtract(self._unmasked(stream), z)
-        return self._trace.reshape(z, (self._picked.batch, self._picked.each, grid.rows, grid.columns))
+        return self._trace.reshape(self._among_all(stream, z), (self._picked.batch, self._picked.each, grid.rows, grid.columns))
 
     def _of_own_cells(self, stream: RowStream) -> Value:
         """[B, D, H, W] of the finest layer: of masks of the cells that a row sees of its own level's layer, one by one.
@@ -120,12 +121,34 @@ class PlannedRowSite(Levels):
         else:
             base = xp.take(z, np.array([count]), axis=1)
             change = xp.subtract(xp.take(z, np.arange(count), axis=1), base)
-        in_window = stream.cells.within(xp.reshape(change, (batch * each, 1, tall, wide)), patch)
+        in_window = stream.cells.within(xp.reshape(change, (stream.cells.count, 1, tall, wide)), patch)
         laid = stream.cells.moved(in_window, patch, patch.filled())
         if not self._is_drop:
-            laid = xp.add(laid, xp.reshape(base, (batch * each, 1, 1, 1)))
+            laid = xp.add(laid, xp.reshape(base, (stream.cells.count, 1, 1, 1)))
+        laid = self._among_all(stream, laid)
         maps: Value = self.repeated(xp.reshape(laid, (batch, each, *shape_of(laid)[2:])))
         return maps
+
+    def _among_all(self, stream: RowStream, values: Value) -> Value:
+        """[B * D, ...] of what a level's rows have."""
+        return stream.rows.among_all(self._trace, values, self._picked)
+
+    @property
+    def graph(self) -> Graph:
+        """The model."""
+        return self._location.graph
+
+    @property
+    def origins(self) -> dict[str, tuple[Value, int]]:
+        """For each number of rows that only a run knows, an axis of a value that has it."""
+        levels = [stream.rows for stream, _ in self._streams]
+        return {row.count.names[0]: (row.origin, 1) for row in levels if isinstance(row.count, Dim) and row.origin is not None}
+
+    @property
+    def counted(self) -> dict[str, tuple[int, int]]:
+        """For each of these numbers of an image, what it is where rows are of all levels alike, and at most."""
+        each, levels = self._picked.each, len(self._streams)
+        return dict.fromkeys(self.origins, (-(-each // levels), each))
 
     def _unmasked(self, stream: RowStream) -> Value:
         """[R, 1]: the log-odds of the rows as they are."""
@@ -143,7 +166,8 @@ class PlannedRowSite(Levels):
             parts = []
             for stream, by_value in self._streams:
                 if value in by_value and (patch := by_value[value].patch) is not None:
-                    parts.append(stream.cells.moved(by_value[value].value, patch, patch.filled()))
+                    laid = stream.cells.moved(by_value[value].value, patch, patch.filled())
+                    parts.append(self._among_all(stream, laid))
             shape = (self._picked.batch, self._picked.each, *shape_of(value)[1:])
             total = parts[0] if parts else xp.broadcast_to(np.zeros((1,) * 5, np.float32), shape)
             for part in parts[1:]:

@@ -72,11 +72,11 @@ class MaskedRows:
         self._stream, self._windows, self._copies = stream, windows, copies
         xp, cells = stream.xp, stream.cells
         rows = (cells.count * copies,)
-        row, column = (
+        row, column, image = (
             xp.reshape(xp.broadcast_to(xp.reshape(place, (cells.count, 1)), (cells.count, copies)), rows)
-            for place in (cells.row, cells.column)
+            for place in (cells.row, cells.column, cells.image)
         )
-        self._cells = Cells(xp, row, column, cells.batch, cells.each * copies)
+        self._cells = Cells(xp, row, column, image, rows[0])
 
     def log_odds(self, weights: Callable[[Patch], Value], *, drop: bool) -> Value:
         """[R, N]: of features times `weights` [R, N, 1, h, w] of a patch, or times 1 less these; 0 for rows of other levels."""
@@ -100,6 +100,7 @@ class MaskedRows:
         if drop:
             mask = xp.subtract(np.float32(1), mask)
         masked = xp.multiply(xp.reshape(features, (rows, 1, channels, tall, wide)), xp.astype(mask, value.dtype))
+        masked = xp.broadcast_to(masked, (cells.count, *shape_of(masked)[1:]))
         return xp.reshape(masked, (self._cells.count, channels, tall, wide))
 
     def _forward(self, node: Node, operands: Mapping[int, Value]) -> Sequence[Value] | None:

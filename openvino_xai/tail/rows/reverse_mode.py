@@ -27,8 +27,11 @@ from openvino_xai.operations.resizing import weights_along
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.reverse_mode import DIFFERENTIATED, span_of_images
+from openvino_xai.tail.rows.convolutions import has_one_stride, turned_around
+from openvino_xai.tail.rows.level_rows import LevelRows, Picked
+from openvino_xai.tail.rows.slopes import Slopes
 from openvino_xai.tail.rows.windows import Cells, Patch, Window, reach_of, weighed
-from openvino_xai.tail.steps import NodeStep, spread
+from openvino_xai.tail.steps import NodeStep
 from openvino_xai.tail.walk import between, forward, refused, reverse
 
 FAR = -1e30
@@ -40,16 +43,6 @@ class PatchAdjoint:
 
     value: Value
     patch: Patch | None
-
-
-@dataclass(frozen=True, eq=False)
-class Picked:
-    """The rows that are explained: `anchor` and `label` [B * D], i64, the indices of a row and of its class."""
-
-    anchor: Value
-    label: Value
-    batch: Size
-    each: int
 
 
 class RowStream:
@@ -66,18 +59,18 @@ class RowStream:
         placed: Mapping[Value, Place],
         again: Mapping[Value, Value],
     ) -> None:
-        self.graph, self.xp, self.placed, self.picked, self._again = graph, xp, placed, picked, again
+        self.graph, self.xp, self.placed, self.picked, self.again = graph, xp, placed, picked, again
         self._table, self._level, self.cut = table, level, tuple(cut)
-        self._index = table.levels.index(level)
-        here = xp.equal(xp.take(as_value(table.level, []), picked.anchor, axis=0), np.int64(self._index))
-        self._here = xp.astype(here, np.float32)
+        self.rows = LevelRows.of(xp, table, table.levels.index(level), picked)
+        here = xp.greater(self.rows.here, np.float32(0))
         row, column = (
-            xp.where(here, xp.take(as_value(places, []), picked.anchor, axis=0), np.int64(0))
+            xp.where(here, xp.take(as_value(places.astype(np.int32), []), self.rows.anchor, axis=0), np.int32(0))
             for places in (table.row, table.column)
         )
-        self.cells = Cells(xp, row, column, picked.batch, picked.each)
+        self.cells = Cells(xp, row, column, self.rows.image, self.rows.count)
         self.nodes = between(graph, set(cut), *(head.value for head in level.heads))
         self.spans = forward(self.nodes, dict.fromkeys(self.cut, FIRST), span_of_images)
+        self._slopes = Slopes(self)
         self._read: dict[tuple[Value, Any], Value] = {}
         self.windows: Mapping[Value, PatchAdjoint] = {}  # of all values that were met on the way back
 
@@ -126,21 +119,20 @@ class RowStream:
             if value in self.spans and index not in operation.controls and index not in operation.selectors
         ]
         patch = adjoint.patch
-        if patch is not None and not patch.is_whole and node.kind == "conv" and not is_1x1(node):
-            if inside != [0]:
-                raise refused(node, DIFFERENTIATED, "its weights depend on the image")
-            with understood(node):
-                yield 0, self._of_convolution(node, adjoint)
+        if node.kind == "conv" and inside == [0] and (read := self._of_convolution(node, adjoint)) is not None:
+            yield 0, read
         elif node.kind == "resize":
             with understood(node):
                 yield 0, self._of_resize(node, PatchAdjoint(adjoint.value, patch or self.full(node.outputs[0])))
+        elif (slope := self._slopes.within(node, patch)) is not None:
+            yield node.inputs.index(slope.of), PatchAdjoint(self.xp.multiply(adjoint.value, slope.value), patch)
         elif (rule := operation.adjoint) is None:
             raise refused(node, DIFFERENTIATED, "no rule knows the operation")
         else:
             by_cell = patch if patch is not None and self.by_cell(node) else None
             if patch is not None and by_cell is None:
                 adjoint = PatchAdjoint(self.cells.moved(adjoint.value, patch, self.full(node.outputs[0])), None)
-            step = NodeStep(self, node, read=partial(self.read, patch=by_cell), shape=partial(self._shape_at, patch=by_cell))
+            step = NodeStep(self, node, read=partial(self.read, patch=by_cell), shape=partial(self.shape_at, patch=by_cell))
             for index in inside:
                 with understood(node):
                     share = rule(step, index, adjoint.value)
@@ -148,9 +140,9 @@ class RowStream:
 
     def _patch_of(self, value: Value, patch: Patch | None) -> Patch | None:
         """The patch of an operand of a node that treats cells alike."""
-        if patch is None or self._grid(value) is None:
+        if patch is None or self.grid(value) is None:
             return None
-        return patch if self._grid(value) == (patch.rows.size, patch.columns.size) else None
+        return patch if self.grid(value) == (patch.rows.size, patch.columns.size) else None
 
     def _added(self, old: PatchAdjoint, new: PatchAdjoint) -> PatchAdjoint:
         """The sum of the adjoints that two readers of a value give it."""
@@ -182,29 +174,32 @@ class RowStream:
 
     # ---- operations that read neighbours ----
 
-    def _of_convolution(self, node: Node, adjoint: PatchAdjoint) -> PatchAdjoint:
-        """The adjoint of what a convolution reads: the window grows by the kernel, and is 0 outside the value."""
-        a, patch = node.attributes, adjoint.patch
-        assert patch is not None
-        height, width = self._sizes(node.operand(0))
-        g = self.xp.broadcast_to(adjoint.value, self.shape(node.outputs[0], patch))
-        raw = self._turned_around(node, g)
+    def _of_convolution(self, node: Node, adjoint: PatchAdjoint) -> PatchAdjoint | None:
+        """The adjoint of what a convolution reads: the window grows by the kernel, and is 0 outside the value.
+
+        None where its rule is as good.
+        """
+        xp, patch, pointwise = self.xp, adjoint.patch, is_1x1(node)
+        windowed = patch is not None and not patch.is_whole and not pointwise
+        if not has_one_stride(node) and not windowed:
+            return None
+        with understood(node):
+            sizes, full = shape_of(adjoint.value), self.shape(node.outputs[0], patch)
+            g = xp.broadcast_to(adjoint.value, (sizes[0], full[1], *(sizes[2:] if pointwise else full[2:])))
+            if has_one_stride(node):
+                raw = turned_around(xp, node, g, beyond=windowed)
+            else:
+                more = {name: node.attributes[name] for name in ("strides", "dilations", "groups")}
+                raw = xp.conv_transpose(g, node.operand(1), pads=[0] * 4, output_padding=[0, 0], **more)
+            return self._placed(node, raw, patch) if windowed and patch is not None else PatchAdjoint(raw, patch)
+
+    def _placed(self, node: Node, raw: Value, patch: Patch) -> PatchAdjoint:
+        """What a convolution adds to all that it reads for a patch, and where that lies."""
+        a, (height, width) = node.attributes, self._sizes(node.operand(0))
         starts = [window.start * a["strides"][i] - a["pads"][i] for i, window in enumerate((patch.rows, patch.columns))]
         tall, wide = concrete(shape_of(raw)[2:], f"the window of {node}")
         after = Patch(Window.around(height, starts[0], tall), Window.around(width, starts[1], wide))
         return PatchAdjoint(self.cells.placed(raw, (starts[0], starts[1]), after), after)
-
-    def _turned_around(self, node: Node, g: Value) -> Value:
-        """[R, C, h', w']: what a convolution adds to all that it reads, for its adjoint [R, O, h, w]."""
-        a, weights = node.attributes, node.operand(1)
-        data = self.graph.constant(weights) if _is_depthwise(node, shape_of(g)[1]) else None
-        if data is None:
-            more = {"strides": a["strides"], "dilations": a["dilations"], "groups": a["groups"]}
-            return self.xp.conv_transpose(g, weights, pads=[0] * 4, output_padding=[0, 0], **more)
-        # runtimes have fast convolutions of channels by themselves, and slow ones that are turned around
-        reach = [(kernel - 1) * dilation for kernel, dilation in zip(a["kernel"], a["dilations"], strict=True)]
-        turned = np.ascontiguousarray(data[..., ::-1, ::-1])
-        return self.xp.conv(g, turned, strides=[1, 1], pads=[*reach, *reach], dilations=a["dilations"], groups=a["groups"])
 
     def _of_resize(self, node: Node, adjoint: PatchAdjoint) -> PatchAdjoint:
         """The adjoint of what is resized: the weights of each item of the window, by the window that they reach."""
@@ -239,20 +234,20 @@ class RowStream:
         height, width = concrete(shape_of(value)[2:], f"the cells of '{value.name}'")
         return height, width
 
-    def _grid(self, value: Value) -> tuple[Size, Size] | None:
+    def grid(self, value: Value) -> tuple[Size, Size] | None:
         """(H, W) of a value [B, C, H, W]."""
         place = self.placed.get(value)
         return place.grid if place is not None and place.cells == (2, 3) and value.rank == 4 else None
 
     def by_cell(self, node: Node) -> bool:
         """Whether a node treats cells alike, so that a window of its operands is all that a window of it depends on."""
-        grid, axes = self._grid(node.outputs[0]), axes_of(node)
+        grid, axes = self.grid(node.outputs[0]), axes_of(node)
         if grid is None or axes is None:
             return False
         for index, value in node.operands:
             if value not in self.spans or index in operation_of(node).controls:
                 continue
-            if self._grid(value) == grid:
+            if self.grid(value) == grid:
                 alike = all(any(s.operand == index and s.axis == axis and s.exact for s in axes[0][axis]) for axis in (2, 3))
             else:  # as in a gate of channels, one value for all cells
                 alike = value.rank == 4 and shape_of(value)[2:] == (1, 1) and operation_of(node).pointwise
@@ -262,12 +257,12 @@ class RowStream:
 
     def shape(self, value: Value, patch: Patch | None) -> Shape:
         """The shape of a value for every row, in a window where there is one."""
-        return self._shape_at(value, self.spans.get(value, FIRST), patch)
+        return self.shape_at(value, self.spans.get(value, FIRST), patch)
 
-    def _shape_at(self, value: Value, span: Span, patch: Patch | None) -> Shape:
+    def shape_at(self, value: Value, span: Span, patch: Patch | None) -> Shape:
         """The same of a value with its images at a span."""
         shape = span.resized(shape_of(value), self.cells.count)
-        if patch is not None and self._grid(value) == (patch.rows.size, patch.columns.size):
+        if patch is not None and self.grid(value) == (patch.rows.size, patch.columns.size):
             return (*shape[:2], *patch.sides)
         return shape
 
@@ -282,8 +277,8 @@ class RowStream:
             assert node is not None
             (self._read[key],) = self.xp.repeat(node, [x], [shape_of(x)])
         if key not in self._read:
-            source = self._again.get(value) or tapped(self.xp, value)
-            within = patch is not None and self._grid(value) == (patch.rows.size, patch.columns.size)
+            source = self.again.get(value) or tapped(self.xp, value)
+            within = patch is not None and self.grid(value) == (patch.rows.size, patch.columns.size)
             self._read[key] = (
                 self.cells.gathered(source, patch) if within and patch is not None else self._for_rows(source, span)
             )
@@ -294,17 +289,17 @@ class RowStream:
         if self.graph.is_constant(value):
             shape = value.shape or ()
             alike = len(shape) < 2 or set(shape[-2:]) == {1}
-            return value if alike else cells.gathered(self.xp.broadcast_to(value, (cells.batch, *shape[1:])), patch)
-        return cells.gathered(self._again.get(value) or tapped(self.xp, value), patch)
+            return value if alike else cells.gathered(value, patch)
+        return cells.gathered(self.again.get(value) or tapped(self.xp, value), patch)
 
     def _unary_operand(self, value: Value, patch: Patch | None) -> Value | None:
         """What a function of single elements made a value of, where a window of both is read, and nothing is computed again."""
         node = value.producer
-        if node is None or patch is None or patch.is_whole or value in self._again or self._grid(value) is None:
+        if node is None or patch is None or patch.is_whole or value in self.again or self.grid(value) is None:
             return None
         operands = [operand for _, operand in node.operands]
         is_unary = operation_of(node).pointwise and len(operands) == 1 and operands[0] in self.spans
-        return operands[0] if is_unary and self._grid(operands[0]) == self._grid(value) else None
+        return operands[0] if is_unary and self.grid(operands[0]) == self.grid(value) else None
 
     def _constant_in(self, value: Value, patch: Patch | None) -> Value:
         """A constant as it is; in a window, what it holds there."""
@@ -313,12 +308,17 @@ class RowStream:
             return value
         if len(shape) != 4 or (shape[2], shape[3]) != (patch.rows.size, patch.columns.size):
             raise PlanError(f"constant '{value.name}' differs from cell to cell in a way that is not followed", node=value.name)
-        spread = self.xp.broadcast_to(value, (self.picked.batch, *shape[1:]))
-        return self.cells.gathered(spread, patch)
+        return self.cells.gathered(value, patch)
 
     def _for_rows(self, value: Value, span: Span) -> Value:
         """[..., R, ...] of [..., B, ...]: each image, once for each of its rows."""
-        return spread(self.xp, value, span, self.batch, self.picked.each)
+        shape, xp = shape_of(value), self.xp
+        if span.length(shape) != self.batch:
+            return value
+        ahead, behind = shape[: span.axis], shape[span.axis + 1 :]
+        apart = xp.reshape(value, (*ahead, span.outer, self.batch, span.inner, *behind))
+        taken = xp.take(apart, self.rows.image, axis=span.axis + 1)
+        return xp.reshape(taken, (*ahead, span.outer * self.cells.count * span.inner, *behind))
 
     # ---- seeds ----
 
@@ -326,18 +326,18 @@ class RowStream:
         """[R, C, 1, 1]: the derivative of each row's log-odds by the head at its own cell; 0 for rows of other levels."""
         xp, count, channels = self.xp, self.cells.count, shape_of(head.value)[1]
         assert isinstance(channels, int)
-        of_row, classes = self._channels(head), head.channels.shape[1]
+        classes = head.channels.shape[1]
         if head.squash == "softmax" and classes > 1:
-            weights = self._of_softmax(head, of_row, classes)
+            weights = self._of_softmax(head, self._channels(head), classes)
         elif classes > 1:
-            weights = xp.astype(xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes)), np.float32)
+            weights = xp.astype(xp.equal(xp.reshape(self.rows.label, (count, 1)), np.arange(classes)), np.float32)
         else:
             weights = xp.broadcast_to(np.ones((1, 1), np.float32), (count, 1))
-        weights = xp.multiply(weights, xp.reshape(self._here, (count, 1)))
+        weights = xp.multiply(weights, xp.reshape(self.rows.here, (count, 1)))
         if head.channels.shape[0] == 1 and np.array_equal(head.channels[0], np.arange(channels)):
             seed = weights
         else:
-            there = xp.equal(xp.reshape(of_row, (count, classes, 1)), np.arange(channels).reshape(1, 1, -1))
+            there = xp.equal(xp.reshape(self._channels(head), (count, classes, 1)), np.arange(channels).reshape(1, 1, -1))
             seed = xp.sum(xp.multiply(xp.reshape(weights, (count, classes, 1)), xp.astype(there, np.float32)), axis=1)
         return xp.astype(xp.reshape(seed, (count, channels, 1, 1)), head.value.dtype or np.float32)
 
@@ -347,7 +347,9 @@ class RowStream:
 
     def _channels(self, head: HeadTable) -> Value:
         """[R, C], i64: the channel of a head that each class of a row is."""
-        slot = self.xp.take(as_value(head.slot, []), self.picked.anchor, axis=0)
+        if len(head.channels) == 1:
+            return self.xp.broadcast_to(head.channels, (self.cells.count, head.channels.shape[1]))
+        slot = self.xp.take(as_value(head.slot.astype(np.int32), []), self.rows.anchor, axis=0)
         return self.xp.take(as_value(head.channels, []), slot, axis=0)
 
     def log_odds(self, heads: Mapping[Value, Value], copies: int) -> Value:
@@ -359,7 +361,7 @@ class RowStream:
             z = self._of_class(head, x) if self._is_softmax(head) else self._weighed(head, x)
             total = z if total is None else xp.add(total, z)
         assert total is not None
-        return xp.multiply(total, xp.reshape(self._here, (count, 1)))
+        return xp.multiply(total, xp.reshape(self.rows.here, (count, 1)))
 
     def _weighed(self, head: HeadTable, x: Value) -> Value:
         """[R, N]: of x [R, N, C], the channel that is a row's own score."""
@@ -373,7 +375,7 @@ class RowStream:
         classes = head.channels.shape[1]
         spread = xp.broadcast_to(xp.reshape(self._channels(head), (count, 1, classes)), (count, copies, classes))
         logits = xp.take_along_axis(x, spread, axis=2)
-        of_label = xp.equal(xp.reshape(self.picked.label, (count, 1, 1)), np.arange(classes).reshape(1, 1, -1))
+        of_label = xp.equal(xp.reshape(self.rows.label, (count, 1, 1)), np.arange(classes).reshape(1, 1, -1))
         others = xp.where(of_label, np.float32(FAR), logits)
         most = xp.max(others, axis=2, keepdims=True)
         rest = xp.log(xp.sum(xp.exp(xp.subtract(others, most)), axis=2))
@@ -388,12 +390,6 @@ class RowStream:
         """[R, C]: 1 at the class itself, and minus the share of each other class among the others."""
         xp, count, channels = self.xp, self.cells.count, shape_of(head.value)[1]
         logits = xp.take_along_axis(xp.reshape(self.at_cell(head.value), (count, channels)), of_row, axis=1)
-        of_label = xp.equal(xp.reshape(self.picked.label, (count, 1)), np.arange(classes))
+        of_label = xp.equal(xp.reshape(self.rows.label, (count, 1)), np.arange(classes))
         others = xp.softmax(xp.where(of_label, np.float32(FAR), xp.astype(logits, np.float32)), axis=1)
         return xp.subtract(xp.astype(of_label, np.float32), others)
-
-
-def _is_depthwise(node: Node, channels: Size) -> bool:
-    """Whether a convolution reads each channel by itself, cell by cell."""
-    a = node.attributes
-    return bool(a["groups"] == channels == shape_of(node.operand(0))[1] and set(a["strides"]) == {1})

@@ -104,51 +104,44 @@ class Patch:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cell of a head that each of R rows lies at, `row` and `column` [R], i64; there are D rows for each of B images."""
+    """Where each of R rows lies: the `row` and `column` of its cell in a head, and its `image`, each [R], i64."""
 
     xp: Trace
     row: Value
     column: Value
-    batch: Size
-    each: int
+    image: Value
+    count: Size
     _memory: dict[tuple[str, Patch], Value] = field(default_factory=dict)
 
-    @property
-    def count(self) -> Size:
-        """R."""
-        return self.batch * self.each
-
     def gathered(self, x: Value, patch: Patch) -> Value:
-        """[R, C, h, w] of x [B, C, H, W], or of one that is the same for all images; [R, C, 1, 1] of one without cells.
+        """[R, C, h, w] of x [B, C, H, W]; [1, ...] where x is the same for all rows, and all of it is read.
 
         Beyond the value is what is nearest in it.
         """
         xp, shape = self.xp, shape_of(x)
         channels, height, width = concrete(shape[1:], f"the channels and cells of '{x.name}'")
-        if shape[0] == 1 and self.batch != 1 and height == width == 1:
-            return x
         if (height, width) == (1, 1) or patch.is_whole:
-            spread = xp.broadcast_to(xp.reshape(x, (shape[0], 1, *shape[1:])), (self.batch, self.each, *shape[1:]))
-            return xp.reshape(spread, (self.count, *shape[1:])) if self.each != 1 else x
-        tall, wide = patch.sides
-        count, places = self.each * tall * wide, self._places(patch)
-        flat = xp.reshape(x, (shape[0], channels, height * width))
-        flat = xp.broadcast_to(flat, (self.batch, channels, height * width))
-        # an index for every element: runtimes copy single elements by one index for all channels far slower
-        indices = xp.broadcast_to(xp.reshape(places, (self.batch, 1, count)), (self.batch, channels, count))
-        parts = xp.take_along_axis(flat, indices, axis=2)
-        by_row = xp.reshape(parts, (self.batch, channels, self.each, tall, wide))
-        return xp.reshape(xp.permute_dims(by_row, (0, 2, 1, 3, 4)), (self.count, channels, tall, wide))
+            return self.of_images(x)
+        # cell by cell, all channels at once: runtimes copy single elements far slower, even with the permutations
+        by_cell = xp.permute_dims(xp.reshape(x, (shape[0], channels, height * width)), (0, 2, 1))
+        places, flat = self._places(patch), xp.reshape(by_cell, (shape[0] * (height * width), channels))
+        if shape[0] != 1:
+            first = xp.multiply(xp.astype(self.image, np.int32), np.int32(height * width))
+            places = xp.add(places, xp.reshape(first, (self.count, 1, 1)))
+        return xp.permute_dims(xp.take(flat, places, axis=0), (0, 3, 1, 2))
+
+    def of_images(self, x: Value, axis: int = 0) -> Value:
+        """x of each row's own image, along an axis; as it is, where it is the same for all images."""
+        return x if shape_of(x)[axis] == 1 else self.xp.take(x, self.image, axis=axis)
 
     def _places(self, patch: Patch) -> Value:
-        """[R, h, w], i64: where in its value, of which the rows stand one behind the other, each cell of a patch is."""
+        """[R, h, w], i32: where in its value, of which the rows stand one behind the other, each cell of a patch is."""
         key = ("places", patch)
         if key not in self._memory:
-            xp, (tall, wide), width = self.xp, patch.sides, patch.columns.size
-            down = np.clip(patch.rows.items, 0, patch.rows.size - 1) * width
-            across = np.clip(patch.columns.items, 0, width - 1)
-            rows = xp.reshape(self.entries(down, self.row), (self.count, tall, 1))
-            columns = xp.reshape(self.entries(across, self.column), (self.count, 1, wide))
+            xp, width = self.xp, patch.columns.size
+            down = (np.clip(patch.rows.items, 0, patch.rows.size - 1) * width).astype(np.int32)
+            across = np.clip(patch.columns.items, 0, width - 1).astype(np.int32)
+            rows, columns = self.entries(down[:, :, None], self.row), self.entries(across[:, None, :], self.column)
             self._memory[key] = xp.add(rows, columns)
         return self._memory[key]
 
@@ -156,11 +149,11 @@ class Cells:
         """x [R, C, h, w], 0 where its patch reaches beyond the value."""
         if patch.rows.inside.all() and patch.columns.inside.all():
             return x
-        xp, (tall, wide), key = self.xp, patch.sides, ("inside", patch)
+        xp, key = self.xp, ("inside", patch)
         if key not in self._memory:
-            rows = xp.reshape(self.entries(patch.rows.inside.astype(np.float32), self.row), (self.count, 1, tall, 1))
-            columns = xp.reshape(self.entries(patch.columns.inside.astype(np.float32), self.column), (self.count, 1, 1, wide))
-            self._memory[key] = xp.multiply(rows, columns)
+            down, across = (window.inside.astype(np.float32) for window in (patch.rows, patch.columns))
+            rows = self.entries(down[:, None, :, None], self.row)
+            self._memory[key] = xp.multiply(rows, self.entries(across[:, None, None, :], self.column))
         return xp.multiply(x, xp.astype(self._memory[key], x.dtype))
 
     def moved(self, x: Value, before: Patch, after: Patch) -> Value:
@@ -182,21 +175,21 @@ class Cells:
         by = after.start - start
         if (by == by[0]).all():
             return _shifted(self.xp, x, axis, int(by[0]), after.length)
-        table = after.placing(start, length).astype(x.dtype)
+        table, xp = after.placing(start, length), self.xp
         if axis == 2:
-            return self.xp.matmul(self._matrix(table, self.row), x)
-        return self.xp.matmul(x, self._matrix(table.transpose(0, 2, 1), self.column))
+            return xp.matmul(self._matrix(table, self.row, x.dtype), x)
+        return xp.matmul(x, _transposed(xp, self._matrix(table, self.column, x.dtype)))
 
     def times(self, down: np.ndarray, across: np.ndarray, x: Value) -> Value:
         """[R, C, h', w']: `down` [places, h', h] of the row's place, times x [R, C, h, w], times `across` [places, w, w']."""
-        return self.xp.matmul(self.xp.matmul(self._matrix(down, self.row), x), self._matrix(across, self.column))
+        xp, rows = self.xp, self._matrix(down, self.row, x.dtype)
+        return xp.matmul(xp.matmul(rows, x), _transposed(xp, self._matrix(across.transpose(0, 2, 1), self.column, x.dtype)))
 
-    def _matrix(self, table: np.ndarray, place: Value) -> Any:
-        """[R, 1, a, b], or [1, 1, a, b] where it is the same at all places."""
+    def _matrix(self, table: np.ndarray, place: Value, dtype: Any) -> Any:
+        """[R, 1, a, b] of a table [places, a, b], or [1, 1, a, b] where it is the same at all places."""
         if (table == table[:1]).all():
-            return np.ascontiguousarray(table[:1, None])
-        _, a, b = table.shape
-        return self.xp.reshape(self.entries(table.reshape(len(table), a * b), place), (self.count, 1, a, b))
+            return np.ascontiguousarray(table[:1, None].astype(dtype))
+        return self.xp.astype(self.entries(table[:, None], place), dtype)  # of 0 and 1, a byte each in the file
 
     def entries(self, table: np.ndarray, place: Value) -> Value:
         """[R, ...]: an entry of a table [places, ...] for each row."""
@@ -219,6 +212,11 @@ def reach_of(weights: np.ndarray, window: Window) -> Window:
     used = (taken & window.inside[:, :, None]).any(axis=1)
     first, last = used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)
     return Window.around(weights.shape[1], first, int((last - first).max()))
+
+
+def _transposed(xp: Trace, matrix: Any) -> Any:
+    """[R, 1, b, a] of [R, 1, a, b]."""
+    return matrix.transpose(0, 1, 3, 2) if isinstance(matrix, np.ndarray) else xp.permute_dims(matrix, (0, 1, 3, 2))
 
 
 def _shifted(xp: Trace, x: Value, axis: int, by: int, length: int) -> Value:

@@ -73,7 +73,8 @@ class Laid:
         self.trace = Trace()
         self.row, self.column = (self.rng.integers(0, PLACES, batch * each) for _ in range(2))
         self.inputs: dict[Value, np.ndarray] = {}
-        self.cells = Cells(self.trace, self.value(self.row), self.value(self.column), batch, each)
+        self.each, image = each, self.value(np.repeat(np.arange(batch), each))
+        self.cells = Cells(self.trace, self.value(self.row), self.value(self.column), image, batch * each)
 
     def value(self, array: np.ndarray) -> Value:
         value = Value(f"v{len(self.inputs)}", array.shape, array.dtype)
@@ -114,10 +115,11 @@ def read_at(canvas: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
 
 def hold_gathered(laid: Laid, x: np.ndarray, patch: Patch) -> None:
     parts = laid.of(laid.cells.gathered(laid.value(x), patch))
-    assert parts.shape == (len(laid.row), 2, *patch.sides)
+    parts = np.broadcast_to(parts, (len(laid.row), *parts.shape[1:]))
+    assert parts.shape[1:] == (2, *patch.sides)
     for index, part in enumerate(parts):
         rows, columns = (np.clip(cells, 0, n - 1) for cells, n in zip(laid.cells_of(patch, index), x.shape[2:], strict=True))
-        np.testing.assert_array_equal(part, x[index // laid.cells.each][:, rows[:, None], columns])  # beyond, the nearest
+        np.testing.assert_array_equal(part, x[index // laid.each][:, rows[:, None], columns])  # beyond, the nearest
 
 
 sizes = st.tuples(st.integers(1, 8), st.integers(1, 8))
