@@ -136,10 +136,10 @@ def _in_turn(
     from openvino_xai.evaluate.examples import known_classes
     from openvino_xai.render.report import write_report
     from openvino_xai.runtime.folder import explain_all
-    from openvino_xai.runtime.heads import Heads
     from openvino_xai.runtime.manifest import Manifest
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.sources import stamps
+    from openvino_xai.runtime.tasks.heads import Heads
     from openvino_xai.runtime.tasks.segmenter import Segmenter
 
     manifest = Manifest.read(output / "explanations.jsonl", conditions, stamps(photos))

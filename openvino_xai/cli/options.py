@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from openvino_xai.locate.located import Where
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
-    from openvino_xai.runtime.heads import Heads
     from openvino_xai.runtime.network import Network
+    from openvino_xai.runtime.tasks.heads import Heads
     from openvino_xai.surgery.hooked import Hooked
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
@@ -258,7 +258,7 @@ class NetworkOptions(PreprocessingOptions):
 
         Raises an OvxaiError.
         """
-        from openvino_xai.runtime.heads import Heads
+        from openvino_xai.runtime.tasks.heads import Heads
 
         _ = options.head  # one, or none
         network = self.load_heads(model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell)

@@ -17,10 +17,10 @@ from openvino_xai.locate.levels import level_sets, set_of
 from openvino_xai.locate.listed_boxes import listed_boxes_alone, with_list
 from openvino_xai.locate.located import Where, counterparts, refuse_hooked
 from openvino_xai.locate.positions import Place, places
-from openvino_xai.locate.queries import named_set, query_sets, scored
 from openvino_xai.locate.row_table import RowTable
 from openvino_xai.locate.rows import WAY_OUT, Rows, find_rows
 from openvino_xai.locate.scores import Scores
+from openvino_xai.locate.tasks.queries import named_set, query_sets, scored
 
 _FIXED = {  # what gives a model a size, by whether it is ONNX
     True: "python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name NAME --input_shape 1,3,HEIGHT,WIDTH MODEL OUTPUT",

@@ -141,6 +141,11 @@ class Operation:
         """Whether axes are merged and split: only counting elements tells where items are."""
         return self.takes_shape and self.moves == "all"
 
+    @property
+    def multiplies(self) -> bool:
+        """Whether it multiplies two operands, element by element."""
+        return self.pointwise and self.factors == (IN_FIRST, IN_SECOND)
+
     def tells(self, index: int) -> bool:
         """Whether an operand says how elements are moved, and is none of them."""
         return index in self.controls or (self.moves is not None and index in self.selectors)

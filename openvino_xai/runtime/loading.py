@@ -17,8 +17,8 @@ from openvino_xai.runtime.detectors.by_row import Propose, RowDetector
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.detectors.proposals import proposing_rows
-from openvino_xai.runtime.heads import Heads, running_of_head
 from openvino_xai.runtime.network import Network
+from openvino_xai.runtime.tasks.heads import Heads, running_of_head
 from openvino_xai.runtime.tasks.matcher import Matcher, vector_model
 from openvino_xai.runtime.tasks.segmenter import Segmenter
 from openvino_xai.surgery.hooked import Hooked

@@ -18,10 +18,10 @@ from openvino_xai.locate.located import Where
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import ImageClassifier
 from openvino_xai.runtime.described import Described
-from openvino_xai.runtime.heads import running_of_head
 from openvino_xai.runtime.loading import network_of, rows_of
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import Probed
+from openvino_xai.runtime.tasks.heads import running_of_head
 from openvino_xai.surgery.record import records_of
 
 

@@ -98,6 +98,6 @@ def test_benchmark_of_both(folder: Path) -> None:
 
 def test_info_names_all_heads(folder: Path) -> None:
     ovxai("insert", "-m", folder / "m.onnx", *BOTH)
-    told = ovxai("info", folder / "m_xai.onnx")
-    assert "decides: classes of images, read at 'color' and 'shape'" in told
-    assert "hook: method reciprocam, layer f" in told
+    lines = ovxai("info", folder / "m_xai.onnx")
+    assert "decides: classes of images, read at 'color' and 'shape'" in lines
+    assert "hook: method reciprocam, layer f" in lines

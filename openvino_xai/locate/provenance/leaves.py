@@ -8,7 +8,6 @@ import numpy as np
 
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.locate.scores import squashes
-from openvino_xai.operations.record import IN_FIRST, IN_SECOND
 from openvino_xai.operations.table import data_operands, operation_of
 
 # the dialects' own names
@@ -130,7 +129,7 @@ def _steps_back(carrying: set[Value], node: Node, step: _Step) -> list[_Step]:
             return [replace(step, value=first, squash=node)]
         if node.kind == "sqrt" and step.product is None:
             return [replace(step, value=first, rooted=True)]
-        if _multiplies(node):
+        if operation_of(node).multiplies:
             inside = [(index, value) for index, value in node.operands if value in carrying]
             if len(inside) == 1:
                 return [step.to(inside[0][1])]
@@ -196,12 +195,6 @@ def _is_mask(value: Value) -> bool:
         return value.dtype == np.bool_
     operands = [operand for _, operand in node.operands]
     return operation_of(node).pointwise and len(operands) == 1 and operands[0].dtype == np.bool_
-
-
-def _multiplies(node: Node) -> bool:
-    """Whether a node multiplies two operands, element by element."""
-    operation = operation_of(node)
-    return operation.pointwise and operation.factors == (IN_FIRST, IN_SECOND)
 
 
 def laid_out(read: Value, batch: int) -> Value:

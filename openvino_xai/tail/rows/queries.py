@@ -23,7 +23,8 @@ from openvino_xai.locate.rows import Rows
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.reverse_mode import Backward
-from openvino_xai.tail.rows.reverse_mode import FAR, Picked
+from openvino_xai.tail.rows.level_rows import Picked
+from openvino_xai.tail.rows.reverse_mode import FAR
 from openvino_xai.tail.walk import between
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from openvino_xai.graph.model import Node, Value, understood
 from openvino_xai.graph.trace import as_value, shape_of
-from openvino_xai.operations.record import IN_FIRST, IN_SECOND
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.windows import Patch
@@ -62,7 +61,7 @@ class Slopes:
             return self._stream.xp.add(y, self._share(inner, x, patch))
         unit = as_value(np.ones((1, 1, 1, 1), node.outputs[0].dtype), [])
         share = self._share(node, unit, patch)
-        factors = share.producer.inputs if share.producer is not None and share.producer.kind == "multiply" else ()
+        factors = share.producer.inputs if share.producer is not None and operation_of(share.producer).multiplies else ()
         others = [factor for factor in factors if factor is not unit and factor is not None]
         return others[0] if len(others) == 1 else share
 
@@ -98,7 +97,7 @@ class Slopes:
         """The node of f where this one is x f(x), and nothing else reads f."""
         pair = [value for _, value in node.operands if value in self._stream.spans]
         operation = operation_of(node)
-        if not operation.pointwise or operation.factors != (IN_FIRST, IN_SECOND) or len(pair) != 2 or pair[0] is pair[1]:
+        if not operation.multiplies or len(pair) != 2 or pair[0] is pair[1]:
             return None
         for x, y in (pair, pair[::-1]):
             inner = y.producer
