@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openvino_xai.cli.options import ImageInput, Json, read_labels, takes_options
-from openvino_xai.cli.preprocessing.options import AUTO, PRESET, PreprocessingOptions, tell_doubts
+from openvino_xai.cli.preprocessing.options import AUTO, PreprocessingOptions, tell_doubts
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
 from openvino_xai.json_text import to_json
@@ -88,6 +88,7 @@ def _labels(summary: Summary, path: Path | None) -> list[str]:
 def _ranking(feeding: PreprocessingOptions, model: str, where: Where, labels: list[str]) -> Ranking | None:
     """The ranking of presets, where it is asked for. Raises an OvxaiError."""
     from openvino_xai.cli.preprocessing.ranking import ranking_of
+    from openvino_xai.runtime.inputs.presets import PRESET
 
     if feeding.preprocess != AUTO and feeding.examples is None:
         return None
@@ -97,7 +98,7 @@ def _ranking(feeding: PreprocessingOptions, model: str, where: Where, labels: li
 
 def _fed(summary: Summary, feeding: PreprocessingOptions) -> Preprocessing | None:
     """What would be fed, as these options have it; None for a model that takes no photo. Raises InputError."""
-    from openvino_xai.runtime.inputs.presets import updated_by
+    from openvino_xai.runtime.inputs.presets import PRESET, updated_by
 
     values = feeding.values()
     if values.get(PRESET) == AUTO:

@@ -129,8 +129,11 @@ class Preprocessing:
         return {"fed": self.summary, **plain, "sources": dict(self.sources)}
 
     def to_info(self) -> dict[str, str]:
-        """As `model_info` holds it, so that OpenVINO's Model API feeds the same."""
-        numbers = {name: " ".join(f"{item:.9g}" for item in getattr(self, name)) for name in ("mean_values", "scale_values")}
+        """As `model_info` holds it, so that OpenVINO's Model API feeds the same: a number for each channel."""
+        numbers = {}
+        for name, values in (("mean_values", self.mean_values), ("scale_values", self.scale_values)):
+            of_channels = values * self.channels if len(values) == 1 else values
+            numbers[name] = " ".join(f"{number:.9g}" for number in of_channels)
         return {
             **numbers,
             "reverse_input_channels": "True" if self.reverse_input_channels else "False",

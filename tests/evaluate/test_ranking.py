@@ -80,6 +80,7 @@ def test_what_is_clearly_better() -> None:
     assert candidate([1], [0.0]).likelihood == candidate([1], [LEAST]).likelihood
 
 
+@pytest.mark.slow
 def test_what_is_ranked_is_a_classifier_with_or_without_a_hook(tmp_path: Path) -> None:
     model, hooked = colour_model(), xai.insert(colour_model(), layer="f", targets="top:1").model
     rankings = [

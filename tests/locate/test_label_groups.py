@@ -130,6 +130,7 @@ def test_labels_that_differ_and_those_of_a_hierarchy() -> None:
     assert labels_of(shuffled, 5, groups(shuffled)) == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_model_of_several_labels_is_explained_as_one(dialect: str) -> None:
     logits = xai.load(in_dialect(CASE.build(1, 17), dialect))
@@ -144,6 +145,7 @@ def test_a_model_of_several_labels_is_explained_as_one(dialect: str) -> None:
         xai.insert(with_info(dialect, {"multilabel": "True"}), layer="f", score="softmax")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_hierarchy_is_explained_by_logits(dialect: str) -> None:
     hooked = xai.insert(with_info(dialect, HIERARCHICAL), layer="f")

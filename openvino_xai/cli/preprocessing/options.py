@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
 AUTO = "auto"  # a preset that is to be found
-HELP = ("preprocess", "mean_values", "scale_values", "reverse_input_channels", "resize_type")
-PRESET, ITSELF = "preset", "model_info"  # as `runtime.inputs.presets` and `evaluate.ranking` have it, which are slow to import
 _PRESET = (
     "imagenet, inception, caffe, unit, or raw (what is fed where nothing is said), of which the flags below change a part; or "
     "auto: what names most --examples rightly, where that is clear."
@@ -52,6 +50,8 @@ class PreprocessingOptions:
 
     def values(self) -> dict[str, object]:
         """What is said, as `Network.configure` takes it."""
+        from openvino_xai.runtime.inputs.presets import PRESET
+
         words = {field.name: getattr(self, field.name) for field in fields(PreprocessingOptions) if field.name != "examples"}
         preset = words.pop("preprocess")
         return {name: value for name, value in {PRESET: preset, **words}.items() if value is not None}
@@ -83,6 +83,7 @@ def to_store(options: PreprocessingOptions, model: str, layer: LayerOptions, lab
     """What is to be stored in a model, None where nothing is said. Raises InputError where it is said in part."""
     from openvino_xai.cli.options import read_labels
     from openvino_xai.cli.preprocessing.ranking import resolved
+    from openvino_xai.runtime.inputs.doubts import HELP
 
     options = resolved(options, model, layer.where, None if labels is None else read_labels(labels))
     if not options.values():

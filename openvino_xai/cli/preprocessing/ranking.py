@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from openvino_xai.cli.preprocessing.options import AUTO, ITSELF, PRESET, PreprocessingOptions
+from openvino_xai.cli.preprocessing.options import AUTO, PreprocessingOptions
 from openvino_xai.cli.text import progress, warn
 from openvino_xai.errors import InputError, ModelError
+from openvino_xai.evaluate.ranking import ITSELF
+from openvino_xai.runtime.inputs.presets import PRESET, preset_of
 
 if TYPE_CHECKING:
     from openvino_xai.dialects.open import Model
@@ -148,8 +150,6 @@ def flags(candidate: Candidate) -> str:
 
 def _typed(values: Mapping[str, str]) -> str:
     """The preset, and what differs from its own order of channels and resize."""
-    from openvino_xai.runtime.inputs.presets import preset_of
-
     if values[PRESET] == ITSELF:
         return "what the model's model_info says"
     preset = preset_of(values[PRESET])

@@ -6,6 +6,8 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from openvino_xai.errors import PreprocessingWarning
 from openvino_xai.runtime.inputs.presets import PRESETS
 from openvino_xai.runtime.preprocessing import Preprocessing
@@ -14,12 +16,13 @@ HELP = ("preprocess", "mean_values", "scale_values", "reverse_input_channels", "
 MANY = 10  # images: of more than these, nearly all of one class are worth a word
 NEARLY_ALL = 0.9
 FEW = 3  # images: of fewer, nothing is said of how sure the model is
+LEVELS = 64  # whole numbers that pixels become: fewer leave little of a photo
 SURE = 1 - 1e-6  # a probability that f32 hardly tells from 1
 
 
 def doubts_of(preprocessing: Preprocessing) -> list[PreprocessingWarning]:
-    """What is doubtful about what is fed, before anything is: what nobody says, and numbers of another scale."""
-    return [*_unsaid(preprocessing), *_other_scale(preprocessing)]
+    """What is doubtful about what is fed, before anything is: what nobody says, and numbers of another scale or type."""
+    return [*_unsaid(preprocessing), *_other_scale(preprocessing), *_other_type(preprocessing)]
 
 
 def _unsaid(preprocessing: Preprocessing) -> list[PreprocessingWarning]:
@@ -43,6 +46,21 @@ def _other_scale(preprocessing: Preprocessing) -> list[PreprocessingWarning]:
     if max(map(abs, scales)) < 1:
         doubts.append(_of_unit_pixels("scale_values", scales))
     return doubts
+
+
+def _other_type(preprocessing: Preprocessing) -> list[PreprocessingWarning]:
+    """Numbers for floats, where the input takes whole numbers: what is fed is rounded, and cut off at their bounds."""
+    dtype, (low, high) = np.dtype(preprocessing.dtype), preprocessing.range
+    if dtype.kind not in "iu":
+        return []
+    bounds = np.iinfo(dtype)
+    if low >= bounds.min - 0.5 and high <= bounds.max + 0.5 and high - low >= LEVELS:
+        return []
+    text = (
+        f"the input takes {dtype}, and fed are {low:.4g}..{high:.4g}, rounded to whole numbers from {bounds.min} to "
+        f"{bounds.max}: is the preprocessing inside the model already?"
+    )
+    return [PreprocessingWarning(text, options=HELP)]
 
 
 def _of_unit_pixels(name: str, numbers: tuple[float, ...]) -> PreprocessingWarning:

@@ -55,6 +55,23 @@ def test_numbers_of_another_scale_are_told_with_those_of_this() -> None:
     assert doubts_of(updated_by(PLAIN, {"preset": "inception", "mean_values": "0 0 1.5"})) == []
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values", "doubtful"),
+    [
+        ("uint8", "raw", False),
+        ("uint8", "imagenet", True),
+        ("uint8", "unit", True),
+        ("uint8", {"preset": "raw", "mean_values": "128"}, True),
+        ("int8", {"preset": "raw", "mean_values": "128"}, False),
+        ("float32", "imagenet", False),
+    ],
+)
+def test_floats_for_whole_numbers_are_told(dtype: str, values: dict[str, object] | str, doubtful: bool) -> None:
+    doubts = doubts_of(updated_by(Preprocessing((4, 4), dtype=dtype), values))
+    assert [f"the input takes {dtype}, and fed are" in str(doubt) for doubt in doubts] == [True] * doubtful
+
+
+@pytest.mark.slow
 def test_python_warns_once_for_what_is_fed_and_not_for_what_is_only_loaded() -> None:
     network = xai.load(xai.insert(CASE.build("B", 17), layer="f"))
     with pytest.warns(xai.PreprocessingWarning, match="fed is BGR, 0..255, stretched to 6x8") as caught:
@@ -73,6 +90,7 @@ def test_python_warns_once_for_what_is_fed_and_not_for_what_is_only_loaded() -> 
         quiet.explain(PHOTO)
 
 
+@pytest.mark.slow
 def test_what_is_wrapped_warns_too() -> None:
     hooked = xai.insert(in_dialect(CASE.build("B", 17), "openvino"), layer="f")
     with pytest.warns(xai.PreprocessingWarning, match="does not tell its preprocessing"):
