@@ -259,6 +259,17 @@ def added_fpn(net: Net, stages: Sequence[str], width: int = 6) -> list[str]:
     return [net.relu(net.conv(value, width, 3), name=f"p{index}") for index, value in enumerate(sums, start=3)]
 
 
+def split_fpn(net: Net, stages: Sequence[str], width: int = 6) -> list[str]:
+    """As `fpn`, whose levels are split in two: one part sees a cell, the other its neighbours (as in YOLOv8's C2f)."""
+    levels = []
+    for index, level in enumerate(fpn(net, stages, width), start=3):
+        parts = [f"s{index}", f"r{index}"]
+        net.nodes.append(helper.make_node("Split", [level, net.weight([width // 2] * 2)], parts, name=f"split{index}", axis=1))
+        net.shapes |= dict.fromkeys(parts, (width // 2, *net.shapes[level][1:]))
+        levels.append(net.join(parts[0], net.silu(net.conv(parts[1], width // 2, 3))))
+    return levels
+
+
 def pan(net: Net, stages: Sequence[str], width: int = 6) -> list[str]:
     """n3, n4, n5: behind an FPN, what is finer comes to what is coarser."""
     levels = fpn(net, stages, width)
@@ -503,6 +514,7 @@ def _case(name: str, heads: Callable[..., Tiny], neck: Callable[..., list[str]] 
 
 _case("one convolution a level", one_convolution, fpn, FPN)
 _case("separate heads", separate_heads, pan, FPN)
+_case("parts of a split", separate_heads, split_fpn, FPN)
 _case("columns first", columns_first, added_fpn, PLAIN)
 _case("two outputs", two_outputs, fpn, FPN)
 _case("what networks are made of", columns_first, pan, FPN, odd_backbone)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -114,10 +115,14 @@ class MaskedRows:
             return [self._resized(node, operands[0])]
         if not self._stream.by_cell(node):
             raise refused(node, FOLLOWED, "it mixes cells")
-        patch = self._patch(outputs[0])
+        patch = reduce(Patch.joined, map(self._patch, outputs))  # parts of a split are read in windows of their own
         inputs = [None if value is None else self._read(value, operands.get(i), patch) for i, value in enumerate(node.inputs)]
         shapes = [(self._cells.count, *shape_of(value)[1:2], *patch.sides) for value in node.outputs]
-        return self._stream.xp.repeat(node, inputs, shapes)
+        copies = self._stream.xp.repeat(node, inputs, shapes)
+        return [
+            self._cells.moved(copy, patch, self._patch(value)) if value in outputs else copy
+            for value, copy in zip(node.outputs, copies, strict=True)
+        ]
 
     def _read(self, value: Value, masked: Value | None, patch: Patch) -> Value:
         """An operand in the window of what is made of it: followed, or as the model computes it."""
