@@ -102,6 +102,11 @@ class Rows:
         """Whether rows are queries, which have no cells."""
         return any(head.place is None for head in self.of_classes.heads)
 
+    @property
+    def of_logits(self) -> bool:
+        """Whether rows are queries whose scores nothing squashes."""
+        return self.of_queries and self.of_classes.squash == "logit"
+
     def scale(self, factor: Factor) -> str:
         """`softmax` where the scores of a factor are shares among classes, else what squashes them."""
         return "softmax" if factor.squash == "logit" and self.score == "softmax" else factor.squash

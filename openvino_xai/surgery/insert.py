@@ -140,6 +140,7 @@ def insert(
                 "a feature vector is of one layer, and a detector has several: leave it out", options=("feature_vector",)
             )
         _refuse_of_classes(
+            score=(None if detector.rows.of_logits else score, None),
             plan=(plan, "lazy"),
             prefix_tokens=(prefix_tokens, None),
             token_grid=(token_grid, None),

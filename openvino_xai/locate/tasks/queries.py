@@ -30,25 +30,18 @@ from openvino_xai.operations.cost import depth, operations
 from openvino_xai.operations.table import data_operands, operation_of
 
 Placed = Mapping[Value, Place]
-LEAST_SHARE = (
-    0.25  # of the operations that lead to what the decoder reads: with fewer, it is patches and no backbone's features
-)
+# of the operations that lead to what the decoder reads: what takes fewer is patches, and no backbone's features
+LEAST_SHARE = 0.25
 
 
 def scored(deployed: Deployed, rows: Rows, score: str | None) -> Rows:
     """Rows whose logits are made probabilities of by the `score` that a caller names, or by the one that fits.
 
     A softmax has a last class that is none, which is the best of most queries where there is nothing to see, and likely for
-    itself; a sigmoid has no such class. A model that picks its queries by their scores has sigmoids. Raises InputError for a
-    score of what the model has squashed itself, or of cells.
+    itself; a sigmoid has no such class. A model that picks its queries by their scores has sigmoids. Of other rows it is known
+    what makes their probabilities, and they stay as they are. Raises InputError for a score that makes none.
     """
-    if not rows.of_queries or rows.of_classes.squash != "logit":
-        if score is not None:
-            raise InputError(
-                f"score is '{score}', which is for the logits of queries: what makes probabilities of '{rows.name}' is known; "
-                "leave it out",
-                options=("score",),
-            )
+    if not rows.of_logits:
         return rows
     if score is not None and (score == "logit" or score not in SCORES):
         raise InputError(f"score '{score}' makes no probabilities of logits: softmax or sigmoid is expected")

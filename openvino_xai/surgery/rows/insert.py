@@ -83,7 +83,7 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
         "task": BOXES,
         "method": decision.method,
         "layer": ",".join(map(layer_name, location.cut)),
-        "score": rows.score if rows.of_queries and rows.of_classes.squash == "logit" else "logit",
+        "score": rows.score if rows.of_logits else "logit",
         "scores": rows.name,
         "rows": str(rows.count if rows.returned is None else rows.returned.count or rows.count),
         "classes": str(rows.classes),

@@ -202,7 +202,7 @@ def test_methods_of_cells_are_refused(options: dict[str, str], why: str) -> None
 @pytest.mark.parametrize("score", ["softmax", "sigmoid"])
 def test_a_score_is_for_logits_of_queries_alone(score: str) -> None:
     for model in (tiny("rt-detr").model, CELLS["two outputs"]("B").model):
-        with pytest.raises(InputError, match=f"score is '{score}', which is for the logits of queries"):
+        with pytest.raises(InputError, match=f"score is '{score}', which says nothing of a detector's rows"):
             xai.insert(model, targets="boxes:2", score=score)
     with pytest.raises(InputError, match="score 'logit' makes no probabilities"):
         xai.insert(tiny("detr").model, score="logit")
