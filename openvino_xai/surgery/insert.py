@@ -147,6 +147,12 @@ def insert(
             channels=(channels, None),
             similarity=(similarity, None),
         )
+        if score is not None and score != detector.rows.score:
+            raise InputError(
+                f"score is '{score}', which makes no probabilities of the logits of {detector.rows.classes} classes: softmax "
+                "or sigmoid is expected, and sigmoid of a single class",
+                options=("score",),
+            )
         of_rows = RowDecision.parse(
             method=method,
             targets=targets,

@@ -13,9 +13,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from openvino_xai.contract import SCORES
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import InputError, LayerError
+from openvino_xai.errors import LayerError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import at_one, product, text
 from openvino_xai.locate.attention_blocks import blocks
@@ -39,17 +38,14 @@ def scored(deployed: Deployed, rows: Rows, score: str | None) -> Rows:
 
     A softmax has a last class that is none, which is the best of most queries where there is nothing to see, and likely for
     itself; a sigmoid has no such class. A model that picks its queries by their scores has sigmoids. Of other rows it is known
-    what makes their probabilities, and they stay as they are. Raises InputError for a score that makes none.
+    what makes their probabilities, and they stay as they are, as with a score that makes none.
     """
     if not rows.of_logits:
         return rows
-    if score is not None and (score == "logit" or score not in SCORES):
-        raise InputError(f"score '{score}' makes no probabilities of logits: softmax or sigmoid is expected")
-    chosen = score or ("softmax" if _has_none(deployed, rows) else "sigmoid")
-    if chosen == "sigmoid":
+    if score in (None, "logit"):
+        score = "softmax" if _has_none(deployed, rows) else "sigmoid"
+    if score != "softmax" or rows.classes < 2:
         return rows
-    if rows.classes < 2:
-        raise InputError("score is 'softmax', and there is a single class: sigmoid is expected", options=("score",))
     return replace(rows, score="softmax", background=rows.classes - 1)
 
 

@@ -204,7 +204,7 @@ def test_a_score_is_for_logits_of_queries_alone(score: str) -> None:
     for model in (tiny("rt-detr").model, CELLS["two outputs"]("B").model):
         with pytest.raises(InputError, match=f"score is '{score}', which says nothing of a detector's rows"):
             xai.insert(model, targets="boxes:2", score=score)
-    with pytest.raises(InputError, match="score 'logit' makes no probabilities"):
+    with pytest.raises(InputError, match="score is 'logit', which makes no probabilities of the logits of 4 classes"):
         xai.insert(tiny("detr").model, score="logit")
 
 
