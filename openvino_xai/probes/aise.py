@@ -78,7 +78,7 @@ class Questions:
     with_rest: bool
 
     @cached_property
-    def _unmasked(self) -> np.ndarray:
+    def _of_image(self) -> np.ndarray:
         """[K]: the scores of the image."""
         return np.asarray(self.model.scores(self.image)[0])
 
@@ -92,7 +92,7 @@ class Questions:
         under = np.concatenate([masks, 1 - masks]) if self.with_rest else masks
         scores = self.model.scores(self.image * under[:, None])
         columns = np.asarray(scores[np.arange(len(under)), np.resize(ks, len(under))])
-        return columns[: len(ks)] + self._unmasked[list(ks)] - columns[len(ks) :] if self.with_rest else columns
+        return columns[: len(ks)] + self._of_image[list(ks)] - columns[len(ks) :] if self.with_rest else columns
 
 
 def sampled(searches: Sequence[Sequence[Search]], questions: Questions, settings: Settings) -> np.ndarray:

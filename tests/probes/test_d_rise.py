@@ -121,13 +121,13 @@ def test_what_is_seen_of_a_box_is_where_it_looks(method: str) -> None:
 def test_a_class_that_no_small_mask_keeps_has_its_map_where_it_is_lost() -> None:
     """It is seen where all of a part is bright: every mask leaves less than is asked for, and those on the part lose it."""
 
-    class BrightPart:
+    class AllOrNothing:
         batch = 6
 
         def scores(self, images: np.ndarray) -> np.ndarray:
             return np.array([[float(image[:, 4:12, 18:28].min() > 0.2)] for image in images])
 
-    left = PROBES["aise"].ask(BrightPart(), IMAGE, [0], SETTINGS)[0]  # type: ignore[arg-type]
+    left = PROBES["aise"].ask(AllOrNothing(), IMAGE, [0], SETTINGS)[0]  # type: ignore[arg-type]
     rows, columns = np.indices(left.shape)
     inside = (rows >= 4) & (rows < 12) & (columns >= 18) & (columns < 28)
     assert left.min() >= 0
