@@ -1,4 +1,8 @@
-"""One detector, looked at and hooked; one JSON object on standard output. `detectors_one.py MODEL TRUTH [--no-hooks]`.
+"""One detector, looked at and hooked; one JSON object on standard output. `alone/detector.py MODEL TRUTH [--no-hooks]`.
+
+Three hooks are tried: a map of each class, boxes by masks, nearest to the heads, where these are cheap, and boxes by gradients,
+at the backbone. Where the boxes of a file are not known, rows are explained that a client names; where one set of layers is
+refused, the other is taken.
 
 TRUTH is the entry of the file in a truth.json, as JSON, or `{}`. Rows are held to it by value: numbers are put in at elements
 of the values that truly hold the logits, and exactly the rows that are said to be made of them may move.
@@ -26,8 +30,13 @@ from openvino_xai.locate.rows import Rows
 
 LEVELS, ELEMENTS = 6, 4  # how many levels are looked at, and how many elements of each
 MOVED = 1e-6
-TARGETS = ("asked:2", "boxes:4")
-CUTS = ("backbone", "heads")
+BOXES, ROWS = "boxes:4", "asked:4"
+HOOKS = {  # the method, and the set of layers to begin with
+    "class map": ("class_map", None),
+    "masks": ("reciprocam", "heads"),
+    "gradients": ("layer_cam", "backbone"),
+}
+OTHER = {"heads": "backbone", "backbone": "heads"}
 
 
 def main(path: str, truth: str, *options: str) -> None:
@@ -37,39 +46,44 @@ def main(path: str, truth: str, *options: str) -> None:
 def became(path: str, truth: dict[str, Any], *, hooks: bool) -> dict[str, Any]:
     """What is found of rows, sets and boxes, and what became of each hook."""
     deployed, start = open_model(path), time.perf_counter()
-    result: dict[str, Any] = {}
     try:
         detector = Detector.of(deployed, Where.parse(None, scores=None, image_input=None))
     except OvxaiError as error:
-        result = {"rows": "refused", "why": str(error)}
-    else:
-        rows = detector.rows
-        result = {
-            "rows": judged_rows(detector, truth),
-            "count": rows.count,
-            "classes": rows.classes,
-            "scores": rows.name,
-            "squash": [factor.squash for factor in rows.factors],
-            "background": rows.background,
-            "sets": dict(judged_sets(detector, truth)),
-        }
-        try:
-            result["boxes"] = detector.boxes().format.name
-        except OvxaiError as error:
-            result["boxes"] = f"refused: {error}"
+        return {"rows": "refused", "why": str(error), "seconds": round(time.perf_counter() - start, 1)}
+    rows = detector.rows
+    result: dict[str, Any] = {
+        "rows": judged_rows(detector, truth),
+        "count": rows.count,
+        "classes": rows.classes,
+        "scores": rows.name,
+        "squash": [factor.squash for factor in rows.factors],
+        "background": rows.background,
+        "sets": dict(judged_sets(detector, truth)),
+    }
+    try:
+        result["boxes"] = detector.boxes().format.name
+    except OvxaiError as error:
+        result["boxes"] = f"refused: {error}"
     result["seconds"] = round(time.perf_counter() - start, 1)
     if hooks:
-        result["hooks"] = {f"{targets} {cut}": inserted(path, targets, cut) for cut in CUTS for targets in TARGETS}
+        result["hooks"] = {name: inserted(path, result, *how) for name, how in HOOKS.items()}
     return result
 
 
-def inserted(path: str, targets: str, cut: str) -> dict[str, Any]:
-    """What became of a hook: explained, refused (why), or wrong."""
+def inserted(path: str, facts: Mapping[str, Any], method: str, cut: str | None) -> dict[str, Any]:
+    """What became of a hook: `explained` (what, and where), `refused` or `wrong` (why)."""
+    sets, targets = facts["sets"], ROWS if facts["boxes"].startswith("refused") else BOXES
+    if "all" in sets:
+        return {"became": "refused", "why": sets["all"].partition(": ")[2], "seconds": 0.0}
+    if cut is None:
+        targets = "all"
+    elif sets.get(cut, "refused").startswith("refused"):
+        cut = OTHER[cut]
     start = time.perf_counter()
     try:
-        hooked = xai.insert(path, targets=targets, cut=cut)
+        hooked = xai.insert(path, method=method, targets=targets, cut=cut)
     except OutputsChanged as error:
-        record = {"became": "refused", "why": str(error)}
+        record = {"became": "refused", "why": f"{type(error).__name__}: {error}"}
     except VerificationError as error:
         record = {"became": "wrong", "why": str(error)}
     except OvxaiError as error:
@@ -77,7 +91,7 @@ def inserted(path: str, targets: str, cut: str) -> dict[str, Any]:
     else:
         assert hooked.verified is not None
         record = {"became": "explained", "cost": hooked.record["cost"], "difference": f"{hooked.verified.difference:.1e}"}
-    return {**record, "seconds": round(time.perf_counter() - start, 1)}
+    return {**record, "targets": targets, "cut": cut, "seconds": round(time.perf_counter() - start, 1)}
 
 
 # ---- rows ----
