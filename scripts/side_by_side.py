@@ -43,6 +43,12 @@ ENVIRONMENTS = {
         ["huggingface_hub", "safetensors", "pyyaml"],
     ],
     "predecessor": [["openvino_xai==1.1.0", "openvino==2024.4.0", "numpy==1.26.4"]],
+    "ultralytics": [
+        ["torch==2.13.0"],
+        ["--no-deps", "torchvision==0.28.0", "ultralytics==8.4.190", "ultralytics-thop"],
+        ["numpy", "pillow", "matplotlib", "opencv-python-headless", "pyyaml", "requests", "scipy", "psutil", "polars"],
+        ["onnx", "onnxslim", "onnxruntime"],
+    ],
 }
 # name of the row: architecture, image side, quantised
 NETWORKS = {
@@ -66,7 +72,7 @@ def main() -> None:
     arguments = parser.parse_args()
     wanted = {k: v for k, v in NETWORKS.items() if not arguments.only or any(part in k for part in arguments.only.split(","))}
     (arguments.work / "measured").mkdir(parents=True, exist_ok=True)
-    pythons = {name: environment(arguments.work, name) for name in ENVIRONMENTS}
+    pythons = {name: environment(arguments.work, name) for name in ("torch", "predecessor")}
     results = {}
     with Progress() as bar:
         task = bar.add_task("measuring", total=len(wanted))
