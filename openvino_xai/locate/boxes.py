@@ -305,7 +305,7 @@ class _Reading:
     def _of_levels(self) -> Iterator[Numbers]:
         rows = self._rows
         sizes = [int(np.prod(self._results[value].shape[1:])) for value in rows.read.values() if value in self._results]
-        counts = np.histogram(rows.places[:, 0], bins=np.cumsum([0, *sizes]))[0].tolist()
+        counts = [n for n in np.histogram(rows.places[:, 0], bins=np.cumsum([0, *sizes]))[0].tolist() if n]
         by_width: dict[int, list[tuple[str, np.ndarray]]] = {}
         for count in counts:
             for name, value in self._outputs.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from openvino_xai.locate.provenance.returned import OwnRows, own_rows
 SIDE = 256  # pixels, where height and width are open
 BOX = 4  # numbers of a box
 SCORES = re.compile(r"class|score|conf|cls|prob|logit", re.IGNORECASE)  # what outputs with scores are called
+OBJECTNESS = re.compile(r"obj|ctr|cent(er|re)|conf|iou", re.IGNORECASE)  # what outputs with an objectness are called
 BOXES = re.compile(r"box|loc|reg|dist|offset", re.IGNORECASE)  # what outputs with boxes are called
 EXACT = {2: 2**11, 4: 2**24, 8: 2**53}  # whole numbers that floats of so many bytes tell apart
 WAY_OUT = "the probe d_rise explains boxes from a detector's predictions alone"
@@ -191,11 +193,11 @@ def find_rows(deployed: Deployed, placed: Mapping[Value, Place], name: str | Non
                 node=node.name,
             )
         raise ModelError("no output holds scores of rows that a detector gives: " + "; ".join(reasons) + f"; {WAY_OUT}")
-    chosen = possible if name is not None else _scores_among(possible)
+    chosen, apart = _objectness_apart(possible, possible if name is not None else _scores_among(possible), name)
     if len({(rows.classes, tuple(factor.squash for factor in rows.factors), rows.background) for rows in chosen}) > 1:
         several = ", ".join(f"'{rows.name}' ({rows.count} rows of {rows.classes})" for rows in chosen)
         raise ModelError(f"several outputs can be scores of rows: {several}; name those that are", options=("scores",))
-    rows = _joined(chosen)
+    rows = _with_objectness(_joined(chosen), _joined(apart)) if apart else _joined(chosen)
     if (why := _mixed(graph, rows)) is not None:
         raise ModelError(why)
     if (stated := stated_background(graph, rows.classes)) is not None:
@@ -245,6 +247,68 @@ def _scores_among(possible: Sequence[Rows]) -> Sequence[Rows]:
     if len({rows.classes for rows in chosen}) > 1:
         chosen = [rows for rows in chosen if SCORES.search(rows.name)] or chosen
     return chosen
+
+
+def _objectness_apart(
+    possible: Sequence[Rows], chosen: Sequence[Rows], name: str | None
+) -> tuple[Sequence[Rows], Sequence[Rows]]:
+    """Of outputs that may be scores those of classes, and those of an objectness at the same cells, in the same order.
+
+    Raises ModelError where it is not told which are which.
+    """
+    wide = [rows for rows in chosen if rows.classes > 1]
+    if wide:
+        classes, single = wide, [rows for rows in possible if rows.classes == 1]
+    else:
+        single = [rows for rows in chosen if OBJECTNESS.search(rows.name) and len(chosen) > 1]
+        classes = [rows for rows in chosen if rows not in single] or list(chosen)
+    beside = [[other for other in single if other not in classes and _same_cells(rows, other)] for rows in classes]
+    several = next((others for others in beside if len(others) > 1), None)
+    unclear = [others[0] for others in beside if others and name is None and not OBJECTNESS.search(others[0].name)]
+    if several is not None or unclear or (any(beside) and not all(beside)):
+        names = ", ".join(f"'{rows.name}'" for rows in several or unclear or [rows for others in beside for rows in others])
+        raise ModelError(
+            f"{names} may hold an objectness of each row, or something else: name the outputs of the scores, with that of an "
+            "objectness, if it is one",
+            options=("scores",),
+        )
+    if any(beside):
+        return classes, [others[0] for others in beside]
+    twins = [pair for pair in combinations(chosen, 2) if not wide and _same_cells(*pair)]
+    if twins:
+        raise ModelError(
+            f"'{twins[0][0].name}' and '{twins[0][1].name}' hold a score each of the same rows: name the output of the scores",
+            options=("scores",),
+        )
+    return chosen, []
+
+
+def _same_cells(rows: Rows, other: Rows) -> bool:
+    """Whether each row of both lies at the same cell of a level of the same size."""
+    factors = rows.of_classes, other.of_classes
+    if rows.count != other.count or any(head.place is None for factor in factors for head in factor.heads):
+        return False
+    grids = [
+        np.array([concrete(head.place.grid, head.value.name) for head in factor.heads if head.place is not None])[factor.level]
+        for factor in factors
+    ]
+    cells = [_cell_numbers(factor) for factor in factors]
+    return (
+        len(rows.factors) == len(other.factors) == 1
+        and np.array_equal(grids[0], grids[1])
+        and np.array_equal(cells[0], cells[1])
+    )
+
+
+def _with_objectness(rows: Rows, objectness: Rows) -> Rows:
+    """The rows with an objectness in outputs of its own."""
+    return replace(
+        rows,
+        read={**rows.read, **objectness.read},
+        size=rows.size + objectness.size,
+        factors=(*rows.factors, objectness.of_classes),
+        objectness=objectness.places[:, 0] + rows.size,
+    )
 
 
 def _named_boxes(rows: Rows) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import openvino as ov
 import pytest
 from locate.test_rows import hold, located
@@ -14,6 +15,7 @@ from tiny_detectors import CLASSES, Net, Truth, backbone, fpn, grids
 
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import LayerError, ModelError
+from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.locate.detector import Detector
 from openvino_xai.locate.located import Where
 
@@ -115,6 +117,58 @@ def test_rows_are_those_ahead_of_a_mask_that_leaves_peaks(kind: str, dialect: st
     net.nodes[-1].output.append("where")
     net.node("Identity", best, name="scores")
     hold(located(net.model({"scores": (5,)}), dialect), Truth(grids(net, levels)[:1]))
+
+
+def three_outputs(third: str, *, squash: bool, classes: int = CLASSES) -> onnx.ModelProto:
+    """Scores, boxes and one number more of each row, in outputs of their own: each of all levels."""
+    net, levels = network()
+    for name, channels in (("scores", classes), ("boxes", 4), (third, 1)):
+        raw = joined(net, levels, channels, lambda x, channels=channels: net.conv(x, channels))
+        net.node("Sigmoid" if squash and name != "boxes" else "Identity", raw, name=name)
+    rows = count(net, levels)
+    return net.model({"scores": (rows, classes), "boxes": (rows, 4), third: (rows, 1)})
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("squash", "classes"), [(True, CLASSES), (False, CLASSES), (True, 1)])
+def test_an_objectness_in_an_output_of_its_own_is_joined(squash: bool, classes: int, dialect: str) -> None:
+    detector = located(three_outputs("obj", squash=squash, classes=classes), dialect)
+    rows = detector.rows
+    assert (rows.name, [factor.squash for factor in rows.factors]) == ("scores,obj", ["sigmoid" if squash else "logit"] * 2)
+    net, levels = network()
+    if squash:
+        truth = Truth(grids(net, levels), classes=classes, objectness=lambda anchor: 0, scores=("scores", "obj"))
+        hold(detector, truth)
+    image = np.random.default_rng(0).random((1, *net.image)).astype(np.float32)
+    outputs = detector.deployed.compile()({"image": image})
+    parts = [outputs[name] if squash else 1 / (1 + np.exp(-outputs[name])) for name in ("scores", "obj")]
+    p = rows.probabilities(numpy_namespace(), [outputs["scores"], outputs["obj"]])
+    np.testing.assert_allclose(p, parts[0] * parts[1], atol=1e-6)
+
+
+def test_an_objectness_of_each_level_is_joined_to_its_level() -> None:
+    net, levels = network()
+    outputs: dict[str, tuple[int | str, ...]] = {}
+    for index, (x, grid) in enumerate(zip(levels, grids(net, levels), strict=True)):
+        for name, channels in (("ctr", 1), ("cls", CLASSES), ("reg", 4)):
+            net.node("Identity", net.conv(x, channels), name=f"{name}{index}")
+            outputs[f"{name}{index}"] = (channels, *grid)
+    rows = located(net.model(dict(sorted(outputs.items(), reverse=True)))).rows
+    assert rows.name == "cls2,cls1,cls0,ctr2,ctr1,ctr0"
+    first, second = rows.factors
+    assert [head.place.grid for head in first.heads if head.place] == [head.place.grid for head in second.heads if head.place]
+    assert (first.level == second.level).all()
+
+
+def test_one_number_more_that_nothing_tells_of_is_refused_until_scores_are_named() -> None:
+    model = three_outputs("angle", squash=False)
+    with pytest.raises(ModelError, match="'angle' may hold an objectness of each row, or something else"):
+        located(model)
+    for names, factors in (("scores", 1), ("scores,angle", 2)):
+        detector = Detector.of(open_model(model), Where.parse(None, scores=names, image_input=None))
+        assert len(detector.rows.factors) == factors
+    with pytest.raises(ModelError, match="'scores' and 'quality' hold a score each of the same rows"):
+        located(three_outputs("quality", squash=True, classes=1))
 
 
 def test_raw_maps_of_boxes_and_scores_together_are_refused() -> None:

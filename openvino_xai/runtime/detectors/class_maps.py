@@ -34,8 +34,14 @@ def best_of_rows(*scores: np.ndarray, rows: int, classes: int) -> np.ndarray:
     """[B, C] in [0, 1], f64: each class's best probability over A rows of scores, in one or more parts [B, a, C] or [B, C, a].
 
     Four numbers of a box may stand before the classes of a row, and one more, by which all are multiplied: whether there is an
-    object at all. Scores outside [0, 1] are log-odds. Raises ModelError for other shapes.
+    object at all; or so many parts more, of one number each, tell that. Scores outside [0, 1] are log-odds. Raises ModelError
+    for other shapes.
     """
+    half = len(scores) // 2
+    if 2 * half == len(scores) and _fits(scores[half:], rows, 1) and _fits(scores[:half], rows, classes):
+        parts = [_joined(part, rows, count) for part, count in ((scores[:half], classes), (scores[half:], 1))]
+        p, objectness = (1 / (1 + np.exp(-x)) if x.min() < 0 or x.max() > 1 else x for x in parts)
+        return np.asarray((p * objectness).max(axis=1), np.float64)
     joined = _joined(scores, rows, classes).astype(np.float64)
     ahead = joined.shape[2] - classes
     objects = int(ahead == 5)
@@ -43,6 +49,13 @@ def best_of_rows(*scores: np.ndarray, rows: int, classes: int) -> np.ndarray:
     if columns.min() < 0 or columns.max() > 1:
         columns = 1 / (1 + np.exp(-columns))
     return np.asarray((columns[:, :, 1:] * columns[:, :, :1] if objects else columns).max(axis=1))
+
+
+def _fits(scores: Sequence[np.ndarray], rows: int, columns: int) -> bool:
+    """Whether parts hold so many numbers of so many rows, and nothing else."""
+    return all(
+        part.ndim == 3 and columns in part.shape[1:] and part.shape[1] * part.shape[2] % columns == 0 for part in scores
+    ) and (sum(part.shape[1] * part.shape[2] // columns for part in scores) == rows)
 
 
 def _joined(scores: Sequence[np.ndarray], rows: int, classes: int) -> np.ndarray:

@@ -31,6 +31,14 @@ def test_levels_in_outputs_of_their_own() -> None:
     np.testing.assert_allclose(best_of_rows(*parts, rows=ROWS, classes=CLASSES), BEST)
 
 
+def test_an_objectness_in_outputs_of_its_own() -> None:
+    objects = np.linspace(0.1, 0.9, ROWS).reshape(1, ROWS, 1)
+    best = (SCORES * objects).max(axis=1)
+    np.testing.assert_allclose(best_of_rows(SCORES, objects, rows=ROWS, classes=CLASSES), best)
+    raw = [np.log(part / (1 - part)) for part in (SCORES[:, :4], SCORES[:, 4:], objects[:, :4], objects[:, 4:])]
+    np.testing.assert_allclose(best_of_rows(*raw, rows=ROWS, classes=CLASSES), best)
+
+
 def test_log_odds() -> None:
     np.testing.assert_allclose(best_of_rows(np.log(SCORES / (1 - SCORES)), rows=ROWS, classes=CLASSES), BEST)
 
