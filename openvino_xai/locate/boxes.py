@@ -233,8 +233,7 @@ class _Reading:
         if not names:
             return {value: ends[value] for value in values}
         probing = self._deployed.probing(read=names, inputs=inputs)
-        expected = {value.name for value in probing.reread().graph.inputs}
-        results = probing.compile()({name: array for name, array in arrays.items() if name in expected})
+        results = probing.compile()(arrays)
         return ends | {value: results[name] for name, value in names.items()}
 
     @cached_property

@@ -22,7 +22,7 @@ class Probe:
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
         self._inputs = dict(_random(deployed))
-        self._compiled: dict[tuple[tuple[Value, ...], tuple[Value, ...]], tuple[Running, set[str]]] = {}
+        self._compiled: dict[tuple[tuple[Value, ...], tuple[Value, ...]], Running] = {}
         self.batch = max((len(array) for array in self._inputs.values() if array.ndim), default=1)
 
     def run(self, values: Mapping[Value, np.ndarray], *read: Value) -> list[np.ndarray]:
@@ -36,10 +36,9 @@ class Probe:
             # the shapes and types are those of a run: what a model tells of its values may be less
             inputs = {name: replace(v, shape=values[v].shape, dtype=values[v].dtype) for v, name in names.items()}
             probing = self._deployed.probing(read={name: value for value, name in outputs.items()}, inputs=inputs)
-            self._compiled[key] = probing.compile(), {value.name for value in probing.reread().graph.inputs}
-        running, expected = self._compiled[key]
+            self._compiled[key] = probing.compile()
         arrays = {**self._inputs, **{names[value]: array for value, array in values.items()}}
-        results = running({name: array for name, array in arrays.items() if name in expected})
+        results = self._compiled[key](arrays)  # inputs that are read no more are left out there
         return [values[value] if value in values else results[outputs[value]] for value in read]
 
     def scattered(
