@@ -553,6 +553,14 @@ class _Provenance:
             if (cells == cells[:, :1]).all():
                 fitting.append((axis, columns.tolist()))
         if not fitting:
+            unplaced = next(
+                (leaf.head for leaf in self.leaves if leaf.head not in placed and len(self.shapes[leaf.head]) == 3), None
+            )
+            if unplaced is not None:
+                raise ModelError(
+                    f"which part of the image a cell of '{unplaced.name}' stands for is not told: what the model does to the "
+                    "image first, as taking it out of its batch, is not followed"
+                )
             raise ModelError("its scores are not laid out as rows of classes")
         # of a single class, the axis of classes is one of size 1, or that beside which there are boxes
         return max(fitting, key=lambda item: (len(item[1]), -self.origin.leaf.shape[item[0]], item[0]))
