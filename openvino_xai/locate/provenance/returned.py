@@ -165,18 +165,18 @@ def _some(columns: Columns, indices: Sequence[int]) -> Columns:
 
 def _labels(count: int, tables: Sequence[tuple[Columns, np.ndarray]]) -> Iterator[tuple[Columns, np.ndarray, int]]:
     """Columns [B, N] that may hold classes, and what they have more than those."""
-    for columns, table in tables:
-        for column in range(table.shape[2]) if table.shape[1] == count else ():
-            labels = table[:, :, column].astype(np.float64)
-            if (labels == np.rint(labels)).all():
-                for shift in SHIFTS:
+    for shift in SHIFTS:
+        for columns, table in tables:
+            for column in range(table.shape[2]) if table.shape[1] == count else ():
+                labels = table[:, :, column].astype(np.float64)
+                if (labels == np.rint(labels)).all():
                     yield _some(columns, [column]), labels, shift
 
 
 def _hold(scores: np.ndarray, labels: np.ndarray, objects: np.ndarray) -> bool:
     """Whether scores [B, N] are probabilities that rows have of the classes `labels`, where there is a box."""
     there = scores > 0
-    if there.sum() < FEWEST or not ((labels >= 0) & (labels < objects.shape[2]))[there].all():
+    if len(np.unique(scores[there])) < FEWEST or not ((labels >= 0) & (labels < objects.shape[2]))[there].all():
         return False
     distances = []
     for image, of_image in enumerate(objects):

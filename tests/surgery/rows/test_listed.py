@@ -143,11 +143,12 @@ def test_a_list_that_does_not_tell_its_classes_is_refused(targets: str) -> None:
         xai.insert(listing(labels=False), targets=targets)
 
 
-def priors_inside(*, background: int = 0) -> ov.Model:
+def priors_inside(classes: int, *, background: int) -> ov.Model:
     """SSD as OpenVINO has it: two convolutions over 4 x 6 cells, a prior each, and DetectionOutput's list [1, 1, 10, 7]."""
     rng = np.random.default_rng(3)
     weights = [
-        opset.constant(rng.normal(0, 0.4, shape).astype(np.float32)) for shape in ((8, 3, 8, 8), (4, 8, 1, 1), (3, 8, 1, 1))
+        opset.constant(rng.normal(0, 0.4, shape).astype(np.float32))
+        for shape in ((8, 3, 8, 8), (4, 8, 1, 1), (classes, 8, 1, 1))
     ]
     image = opset.parameter([1, 3, 32, 48], np.float32, name="image")
     cells = opset.relu(opset.convolution(image, weights[0], [8, 8], [0, 0], [0, 0], [1, 1]))
@@ -155,7 +156,7 @@ def priors_inside(*, background: int = 0) -> ov.Model:
     for head in weights[1:]:
         moved = opset.transpose(opset.convolution(cells, head, [1, 1], [0, 0], [0, 0], [1, 1]), opset.constant([0, 2, 3, 1]))
         flat.append(opset.reshape(moved, opset.constant([1, -1]), special_zero=False))
-    table = opset.softmax(opset.reshape(flat[1], opset.constant([1, -1, CLASSES]), special_zero=False), 2)
+    table = opset.softmax(opset.reshape(flat[1], opset.constant([1, -1, classes]), special_zero=False), 2)
     y, x = np.indices((4, 6)).reshape(2, -1) + 0.5
     corners = np.stack([x / 6 - 0.1, y / 4 - 0.1, x / 6 + 0.1, y / 4 + 0.1], axis=1).reshape(-1)
     priors = opset.constant(np.stack([corners, np.tile([0.1, 0.1, 0.2, 0.2], 24)])[None].astype(np.float32))
@@ -176,9 +177,9 @@ def priors_inside(*, background: int = 0) -> ov.Model:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("background", [0, 2])
-def test_detection_output_says_which_class_is_none(background: int) -> None:
-    hooked = xai.insert(priors_inside(background=background), targets="boxes:3", scale="none")
+@pytest.mark.parametrize(("classes", "background"), [(3, 0), (3, 2), (2, 0)])
+def test_detection_output_says_which_class_is_none(classes: int, background: int) -> None:
+    hooked = xai.insert(priors_inside(classes, background=background), targets="boxes:3", scale="none")
     outputs = hooked.deployed.compile()({"image": IMAGE})
     listed = outputs["detection_out"][0, 0, outputs["saliency_index"][0]]
     assert hooked.record["boxes"] == "xyxy01"
