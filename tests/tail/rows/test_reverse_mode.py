@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,10 +21,12 @@ from tracing import computed
 
 from openvino_xai.contract import GRADIENT, WANTED, WANTED_INDEX
 from openvino_xai.dialects.open import open_model
+from openvino_xai.graph.trace import Trace
 from openvino_xai.locate.detector import Detector
 from openvino_xai.locate.located import Where
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.plan import plan_gradients
+from openvino_xai.tail.rows.level_rows import LevelRows
 
 pytestmark = pytest.mark.slow
 
@@ -115,13 +119,14 @@ def by_windows(tiny: Tiny, images: np.ndarray, rows: np.ndarray, labels: np.ndar
     return [values[plan.outputs[f"{GRADIENT} {i}"]] for i in range(len(CUT))]
 
 
-def hold(tiny: Tiny, count: int = 6) -> None:
-    """Rows of both levels, first and last cells among them, against finite differences."""
+def hold(tiny: Tiny, count: int = 6, levels: tuple[int, ...] = (0, 1)) -> None:
+    """Rows of both levels, or of one, first and last cells among them, against finite differences."""
     rng = np.random.default_rng(4)
     images = rng.normal(0, 1, (2, *IMAGE))
     level = np.array([where[0] for where in tiny.truth.rows()])
-    ends = [edge for index in (0, 1) for edge in np.flatnonzero(level == index)[[0, -1]]]
-    rows = np.array([[*ends, *rng.integers(0, len(level), count - len(ends))] for _ in range(2)])
+    ends = [edge for index in levels for edge in np.flatnonzero(level == index)[[0, -1]]]
+    others = np.flatnonzero(np.isin(level, levels))
+    rows = np.array([[*ends, *rng.choice(others, count - len(ends))] for _ in range(2)])
     labels = rng.integers(0, tiny.truth.classes, rows.shape)
     expected = Slow(tiny, CUT).gradients(images, rows, labels)
     for mine, true in zip(by_windows(tiny, images, rows, labels), expected, strict=True):
@@ -146,6 +151,21 @@ def test_each_sort_of_head_is_a_start(heads: str) -> None:
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_lies_between(fine: list[str], coarse: list[str], heads: str) -> None:
     hold(built(fine, coarse, heads))
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_level_without_rows_adds_nothing(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row that stands in for those that it has not is 0; and one that is not is seen."""
+    tiny, real = built(["3x3"], ["silu"], "two outputs"), LevelRows.of.__func__  # type: ignore[attr-defined]
+    hold(tiny, levels=(level,))
+
+    def of(cls: type, xp: Trace, *operands: Any) -> LevelRows:
+        rows = real(cls, xp, *operands)
+        return replace(rows, here=xp.maximum(rows.here, np.float32(1)))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(LevelRows, "of", classmethod(of))
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        hold(tiny, levels=(level,))
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
