@@ -95,7 +95,8 @@ class RowStream:
         for head in self._level.heads:  # one convolution may make both classes and their objectness
             seed = PatchAdjoint(self._seed(head), self._single)
             seeds[head.value] = self._added(seeds[head.value], seed) if head.value in seeds else seed
-        self.windows = adjoints = reverse(self.nodes, seeds, self._back, self._added)
+        adjoints = reverse(self.nodes, seeds, self._back, self._added)
+        self.windows = {**adjoints, **self._slopes.of_factors(adjoints)}
         gradients = {value: adjoints[value] for value in self.cut if value in adjoints}
         if not gradients:
             raise PlanError(f"the rows of '{self._level.heads[0].value.name}' do not depend on the layers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from openvino_xai.tail.rows.windows import Patch
 from openvino_xai.tail.steps import NodeStep
 
 if TYPE_CHECKING:
-    from openvino_xai.tail.rows.reverse_mode import RowStream
+    from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, RowStream
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,15 @@ class Slopes:
             self._of_images[node] = self._slope(node, inner, None)
         slope = self._of_images[node]
         return Slope(x, stream.cells.of_images(slope) if patch is None else stream.cells.gathered(slope, patch))
+
+    def of_factors(self, adjoints: Mapping[Value, PatchAdjoint]) -> dict[Value, PatchAdjoint]:
+        """For each f of x f(x) that was taken in one, what its product has: whoever goes forward reads it in that window."""
+        factors = {}
+        for node in self._nodes:
+            output = node.outputs[0]
+            if output in adjoints and (inner := self._inner(node)) is not None and inner.outputs[0] not in adjoints:
+                factors[inner.outputs[0]] = adjoints[output]
+        return factors
 
     def _slope(self, node: Node, inner: Node | None, patch: Patch | None) -> Value:
         """The slope of a function, or of x times the `inner` function of x: for all images [B, C, H, W], or in a window."""
