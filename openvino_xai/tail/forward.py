@@ -189,11 +189,15 @@ def replayed(graph: Graph, trace: Trace, start: Mapping[Value, Rows], end: Value
 
 
 def computed_again(trace: Trace, cut: Sequence[Value], nodes: Sequence[Node]) -> dict[Value, Value]:
-    """The values of nodes, computed once more from the cut on, by copies that no runtime merges with the nodes."""
+    """The values of nodes, computed once more from the cut on, by copies that no runtime merges with the nodes.
+
+    Which items are the largest is as the model itself ranks them: of two that are nearly equal, a copy may take the other.
+    """
 
     def copied(node: Node, operands: Mapping[int, Value]) -> Sequence[Value]:
         inputs = [operands.get(index, value) for index, value in enumerate(node.inputs)]
-        return trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
+        copies = trace.repeat(node, inputs, [shape_of(value) for value in node.outputs])
+        return [*copies[:-1], tapped(trace, node.outputs[-1])] if operation_of(node).ranks else copies
 
     hidden: dict[Value, Value] = {}
     for value in cut:
