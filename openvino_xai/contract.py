@@ -150,7 +150,8 @@ def refuse_names(names: Iterable[str], there: Collection[str]) -> None:
     for name in names:
         if name in there:
             raise ModelError(
-                f"the model has '{name}' already, and a hook adds an input or output of that name: rename it in the model",
+                f"the model has '{name}' already, and a hook adds an input or output of that name: rename it in the model, or "
+                "export it without",
                 node=name,
             )
 

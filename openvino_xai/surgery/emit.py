@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from openvino_xai.contract import refuse_names
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
 from openvino_xai.graph.trace import shape_of
@@ -17,20 +18,16 @@ from openvino_xai.surgery.plan.hook import Plan
 FOLDED = 2**14  # elements: what is computed when the hook is inserted, and kept in the file, is no larger
 
 
-def emit(plan: Plan, model: Deployed) -> None:
+def emit(plan: Plan, model: Deployed, reserved: Iterable[str] = ()) -> None:
     """Add the plan's nodes and outputs to `model`, whose graph the plan was made for.
 
-    Raises PlanError where the model has an input or output of its own by a name that clients know a hook's by.
+    Raises ModelError where the model has a name that the plan adds, or one that is `reserved` for hooks: clients would not know
+    which of the two they read, and a file with both does not load.
     """
-    ends = [*model.graph.inputs, *model.graph.outputs.values()]
-    names = {*model.graph.outputs, *(name for value in ends for name in (value.name, *value.aliases))}
-    for name in (*plan.inputs, *plan.outputs):
-        if name in names:
-            raise PlanError(
-                f"the model has an input or output '{name}' of its own, and the hook adds one that clients know by this name: "
-                "export the model without it, or rename it",
-                node=name,
-            )
+    graph = model.graph
+    values = [*graph.inputs, *(value for node in graph.nodes for value in node.outputs)]
+    there = {name for value in values for name in (value.name, *value.aliases)}.union(graph.outputs)
+    refuse_names([*plan.outputs, *plan.inputs, *reserved], there)
     _Emitter(model).carry_out(plan)
 
 

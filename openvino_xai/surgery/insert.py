@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from openvino_xai.contract import ALONE, CLASS, MAP, VECTOR_TARGETS, Names, Score, names_of_heads, refuse_names
+from openvino_xai.contract import ALONE, CLASS, MAP, VECTOR_TARGETS, Names, Score, names_of_heads
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
@@ -325,9 +325,8 @@ def _drafted(deployed: Deployed, inquiries: Sequence[_Inquiry], decisions: Seque
     layers = [priced(twin.graph, head.location.layer, plan, plain) for head in heads]
     if heads[0].decision.gate != "off":
         plan = gated(plan, shape_of(heads[0].location.layer.value)[0], one_at_least=heads[0].decision.gate == "one")
-    _refuse_taken(twin.graph, plan, [head.names for head in heads])
-    emit(plan, twin)
-    records = write_record(twin, heads, layers, len(plan.splices))
+    emit(plan, twin, [head.names.in_file(name) for head in heads for name in (MAP, CLASS)])
+    records = write_record(twin, heads, layers, len(plan.splices), deployed.conversion)
     here = [replace(head, location=inquiry.located.at(inquiry.layer)) for head, inquiry in zip(heads, inquiries, strict=True)]
     leans = bool(plan.splices) or any(head.decision.traits.masks == "nothing" for head in heads)
     return _Draft(twin, here, records, layers, leans)
@@ -345,13 +344,6 @@ def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int
         layer = priced(twin, head.location.layer, plan, operations(twin.nodes))
         _refuse_shallow(layer, decision.method, located.scores)
     return replace(head, decision=decision), plan
-
-
-def _refuse_taken(graph: Graph, plan: Plan, names: Sequence[Names]) -> None:
-    """Raise ModelError where the model has a name that the plan adds, or that of a head's maps and classes."""
-    values = [*graph.inputs, *(value for node in graph.nodes for value in node.outputs)]
-    there = {name for value in values for name in (value.name, *value.aliases)}.union(graph.outputs)
-    refuse_names([*plan.outputs, *plan.inputs, *(head.in_file(name) for head in names for name in (MAP, CLASS))], there)
 
 
 def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:

@@ -50,9 +50,15 @@ from openvino_xai.version import __version__
 SHAPED = {"classes": r"\d{1,9}", "axes": "(none|[123]),[123],[123]", "pixels": r"\d{1,9}x\d{1,9}"}  # entries of regions
 
 
-def write_record(model: Deployed, heads: Sequence[Head], layers: Sequence[Layer], splices: int) -> list[dict[str, str]]:
-    """Let a hooked model tell of its hook; what it tells of each head. So many `splices` are read by the model's own nodes."""
-    records = [entries(head, layer, model.conversion) for head, layer in zip(heads, layers, strict=True)]
+def write_record(
+    model: Deployed, heads: Sequence[Head], layers: Sequence[Layer], splices: int, conversion: Conversion | None
+) -> list[dict[str, str]]:
+    """Let a hooked model tell of its hook; what it tells of each head.
+
+    So many `splices` are read by the model's own nodes. `conversion` is how the model came to the version of its format that is
+    written, None where its file has it.
+    """
+    records = [entries(head, layer, conversion) for head, layer in zip(heads, layers, strict=True)]
     of_all = {"joined": str(splices)} if splices else {}
     if len(records) == 1:
         records[0].update(of_all)
@@ -66,10 +72,7 @@ def write_record(model: Deployed, heads: Sequence[Head], layers: Sequence[Layer]
 
 
 def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str, str]:
-    """What a hooked model tells of a head.
-
-    `conversion` is how the model came to the version of its format that is written, None where its file has it.
-    """
+    """What a hooked model tells of a head."""
     decision, location = head.decision, head.location
     target, candidate = decision.target(location.scores), location.layer
     record = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openvino_xai.contract import BOXES, GATE, RECORD
+from openvino_xai.contract import BOXES, CLASS, GATE, MAP, RECORD
 from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, TooLarge
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, RowLocation
@@ -64,7 +64,7 @@ def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, ma
         )
     if decision.gate != "off":
         plan = gated(plan, shape_of(here.cut[0])[0], one_at_least=decision.gate == "one")
-    emit(plan, twin)
+    emit(plan, twin, (MAP, CLASS))
     record = _entries(decision, here, layer)
     if (conversion := detector.deployed.conversion) is not None:
         record.update(conversion.entries)

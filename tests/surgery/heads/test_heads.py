@@ -129,7 +129,7 @@ def test_a_plan_that_shares_too_much_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     """Where nodes count as one whatever they read, maps are others, and verification says so."""
     from openvino_xai.surgery.plan import sharing
 
-    monkeypatch.setattr(sharing, "_identity", lambda value: value.shape)
+    monkeypatch.setattr(sharing, "_key", lambda node, operands: (node.kind, *(value.shape for value in node.outputs)))
     with pytest.raises(OvxaiError):
         xai.insert(with_second_head(shared(), "r", 7, classes=5), scores=["color", "second"])
 
