@@ -17,8 +17,8 @@ from openvino_xai.locate.levels import level_sets, set_of
 from openvino_xai.locate.listed_boxes import listed_boxes_alone, with_list
 from openvino_xai.locate.located import Where, counterparts, refuse_hooked
 from openvino_xai.locate.positions import Place, places
-from openvino_xai.locate.row_table import RowTable
 from openvino_xai.locate.rows import WAY_OUT, Rows, find_rows
+from openvino_xai.locate.rows.table import RowTable
 from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.tasks.queries import named_set, query_sets, scored
 

@@ -15,7 +15,7 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import ModelError
 from openvino_xai.locate.detector import Detector
 from openvino_xai.locate.located import Where
-from openvino_xai.locate.row_table import HeadTable, RowTable
+from openvino_xai.locate.rows.table import HeadTable, RowTable
 
 
 def located(model: Any, dialect: str = "onnx", **where: str) -> Detector:

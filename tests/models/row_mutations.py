@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openvino_xai.locate.row_table import Level, RowTable
+from openvino_xai.locate.rows.table import Level, RowTable
 from openvino_xai.tail.rows.reverse_mode import RowStream
 from openvino_xai.tail.rows.windows import Cells, Window
 

@@ -13,7 +13,7 @@ import numpy as np
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Dim, Size
 from openvino_xai.graph.trace import Trace, as_value, shape_of
-from openvino_xai.locate.row_table import RowTable
+from openvino_xai.locate.rows.table import RowTable
 
 
 @dataclass(frozen=True, eq=False)

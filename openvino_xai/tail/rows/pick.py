@@ -15,8 +15,8 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.graph.vocabulary import Array
-from openvino_xai.locate.row_table import HeadTable, RowTable
 from openvino_xai.locate.rows import Rows
+from openvino_xai.locate.rows.table import HeadTable, RowTable
 from openvino_xai.tail.masked import tapped
 
 MOST = 300  # rows of an image that are explained

@@ -20,7 +20,7 @@ from openvino_xai.graph.model import Graph, Node, Value, understood
 from openvino_xai.graph.sizes import Shape, Size, concrete
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.row_table import HeadTable, Level, RowTable
+from openvino_xai.locate.rows.table import HeadTable, Level, RowTable
 from openvino_xai.locate.subaxis import FIRST, Span
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.resizing import weights_along

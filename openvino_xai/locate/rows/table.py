@@ -11,7 +11,7 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.rows import Factor, Head, Rows
+from openvino_xai.locate.rows.record import Factor, Head, Rows
 
 
 @dataclass(frozen=True, eq=False)
