@@ -10,7 +10,7 @@ from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where, task_of
 from openvino_xai.locate.scores import Scores, find_scores, possible_scores
-from openvino_xai.locate.tasks.label_groups import LabelGroups
+from openvino_xai.locate.tasks.label_groups import LabelGroups, labels_of
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.surgery.record import record_with, records_of
 
@@ -73,9 +73,12 @@ class Described:
 
         `heads` are the numbers of classes of all that are explained, `possible` of all outputs that can be scores.
         """
-        count = len(self.info.get("labels", "").split())
-        is_own = count == self.scores.classes
-        if heads.count(count) == 1 if is_own else count not in possible:
+        classes = self.scores.classes
+        if len(labels_of(self.info, classes, self.groups)) == classes:
+            belong = heads.count(classes) == 1
+        else:
+            belong = not any(isinstance(count, int) and len(labels_of(self.info, count)) == count for count in possible)
+        if belong:
             return self
         return replace(self, info={key: text for key, text in self.info.items() if key != "labels"})
 

@@ -55,6 +55,14 @@ def test_one_inference_explains_all_heads(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(runs) == 1
 
 
+def test_labels_with_commas_between_are_of_that_head_too() -> None:
+    heads = xai.load_heads(
+        xai.insert(labelled(shared(), "dark red,pale red,dark blue,pale blue,light grey"), scores=list(HEADS))
+    )
+    assert heads["color"].labels == ["dark red", "pale red", "dark blue", "pale blue", "light grey"]
+    assert heads["shape"].labels == []
+
+
 def test_labels_are_of_the_head_that_has_as_many_classes(tmp_path: Path) -> None:
     hooked = xai.insert(labelled(shared(), *"abcde"), scores=list(HEADS))
     heads = xai.load_heads(hooked)
