@@ -349,7 +349,7 @@ class NetworkOptions(PreprocessingOptions):
             raise InputError(
                 f"the hook of {model} explains several heads, and one is looked at here: name it", options=("scores",)
             )
-        tell_doubts(doubts_of(fed_by(self, model, options.image_input)), model=Path(model).name)
+        tell_doubts(doubts_of(fed_by(self, deployed, options.image_input)), model=Path(model).name)
         if options.method in PROBE_NAMES or deployed.info(RECORD):
             return partial(self.load, model, options, settings, tell=False)
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]

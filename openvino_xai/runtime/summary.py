@@ -22,7 +22,7 @@ from openvino_xai.locate.tasks.label_groups import LabelGroups
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.runtime.inputs.own import own_preprocessing
 from openvino_xai.runtime.preprocessing import Preprocessing
-from openvino_xai.surgery.record import record_of, records_of
+from openvino_xai.surgery.record import records_of, what_all_share
 from openvino_xai.surgery.task import detector_of, tells_pixels
 
 OF_IMAGES = "classes of images"  # what a classifier decides
@@ -88,7 +88,8 @@ def summary_of(model: Model, where: Where) -> Summary:
     """What a model is. `where` names its image and its scores where there are several. Raises InputError, ModelError."""
     deployed = open_model(model)
     graph = deployed.graph
-    record, info = record_of(graph, deployed.info), deployed.info("model_info")
+    records, info = records_of(graph, deployed.info), deployed.info("model_info")
+    record = what_all_share(records)
     preprocessing, unread = None, None
     try:
         image, place = find_image(graph, record.get("image", where.image))
@@ -97,7 +98,6 @@ def summary_of(model: Model, where: Where) -> Summary:
         if where.image is not None:
             raise
         unread = str(error)
-    records = records_of(graph, deployed.info)
     decides, classes = _hooked_task(records) if records else _task(deployed, where)
     groups = None
     if decides.startswith(OF_IMAGES) and len(records) < 2:

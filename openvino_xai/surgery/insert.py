@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -224,6 +225,17 @@ def _refuse_one_head(where: Where, targets: Targets | None, *, cut: str | None, 
         raise InputError(f"{what} are explained in a hook of their own: name one output, not several", options=("scores",))
 
 
+@contextmanager
+def _blamed_on_head(where: Where, names: Names) -> Iterator[None]:
+    """Say of a layer that cannot be explained of which head it was to be, where there are several."""
+    try:
+        yield
+    except LayerError as error:
+        if not names.head:
+            raise
+        raise LayerError(f"output '{where.scores}': {error}", node=error.node, options=error.options) from error
+
+
 @dataclass(frozen=True, eq=False)
 class _Inquiry:
     """A head of a model, what is asked of a hook there, and the layer where it goes."""
@@ -245,30 +257,14 @@ class _Inquiry:
         names: Names,
     ) -> _Inquiry:
         """The head that a model has where it is said. Raises an OvxaiError that names what is in the way, and the head."""
-        try:
-            return cls._of(deployed, where, asking, method=method, targets=targets, names=names)
-        except LayerError as error:
-            if not names.head:
-                raise
-            raise LayerError(f"output '{where.scores}': {error}", node=error.node, options=error.options) from error
-
-    @classmethod
-    def _of(
-        cls,
-        deployed: Deployed,
-        where: Where,
-        asking: Callable[..., Request],
-        *,
-        method: str | None,
-        targets: Targets | None,
-        names: Names,
-    ) -> _Inquiry:
-        located = Located.of(deployed, where)
+        with _blamed_on_head(where, names):
+            located = Located.of(deployed, where)
         if isinstance(located.scores, PixelScores):
             method, targets = method or REGION_METHOD, targets or f"top:{min(REGIONS_EXPLAINED, located.scores.classes)}"
         request = asking(method=method, targets=targets)
         refuse_unknown(request.pick, located.scores.classes, f"output '{located.scores.name}'" if names.head else "the model")
-        layer = located.choose(request.method)
+        with _blamed_on_head(where, names):
+            layer = located.choose(request.method)
         if (groups := _groups(located, request)) is not None:
             method_score = METHODS[request.method or layer.method].score
             request = replace(request, score=cast("Score | None", groups.score(request.score, method_score)))

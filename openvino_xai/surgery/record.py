@@ -109,7 +109,12 @@ def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str
 
 def record_of(graph: Graph, info: Callable[[str], Mapping[str, str]], *, opaque: bool = False) -> dict[str, str]:
     """The record of a model's hook, {} where there is none; of several heads, what is the same for all. Raises ModelError."""
-    first, *others = records_of(graph, info, opaque=opaque) or [{}]
+    return what_all_share(records_of(graph, info, opaque=opaque))
+
+
+def what_all_share(records: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The entries that are the same in all records; {} where there are none."""
+    first, *others = records or [{}]
     return {key: text for key, text in first.items() if all(other.get(key) == text for other in others)}
 
 

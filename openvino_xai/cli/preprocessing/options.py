@@ -14,6 +14,7 @@ from openvino_xai.errors import InputError
 
 if TYPE_CHECKING:
     from openvino_xai.cli.options import LayerOptions
+    from openvino_xai.dialects.protocol import Deployed
     from openvino_xai.errors import PreprocessingWarning
     from openvino_xai.runtime.preprocessing import Preprocessing
 
@@ -83,27 +84,26 @@ def to_store(options: PreprocessingOptions, model: str, layer: LayerOptions, lab
     """What is to be stored in a model, None where nothing is said. Raises InputError where it is said in part."""
     from openvino_xai.cli.options import read_labels
     from openvino_xai.cli.preprocessing.ranking import resolved
+    from openvino_xai.dialects.open import open_model
     from openvino_xai.runtime.inputs.doubts import HELP
 
     options = resolved(options, model, layer.where, None if labels is None else read_labels(labels))
     if not options.values():
         return None
-    fed = fed_by(options, model, layer.image_input)
+    fed = fed_by(options, open_model(model), layer.image_input)
     if fed.unsaid:
         missing = " and ".join(f"the {part}" for part in fed.unsaid)
         raise InputError(f"what is stored is believed, and nobody says {missing}: say a preset, or all parts", options=HELP)
     return fed
 
 
-def fed_by(options: PreprocessingOptions, model: str, image_input: str | None) -> Preprocessing:
+def fed_by(options: PreprocessingOptions, deployed: Deployed, image_input: str | None) -> Preprocessing:
     """What a model is fed where nobody but it and these options says anything. Raises an OvxaiError."""
-    from openvino_xai.dialects.open import open_model
     from openvino_xai.locate.image import find_image
     from openvino_xai.runtime.inputs.own import own_preprocessing
     from openvino_xai.runtime.inputs.presets import updated_by
     from openvino_xai.surgery.record import record_of
 
-    deployed = open_model(model)
     image, place = find_image(deployed.graph, record_of(deployed.graph, deployed.info).get("image", image_input))
     base = own_preprocessing(image, deployed.info("model_info"), channels_first=place.cells == (2, 3))
     return updated_by(base, options.values())

@@ -145,17 +145,19 @@ class ProposedRows:
     def detections(self, proposals: Proposals, min_score: float) -> list[tuple[int, int]]:
         """Those that non-maximum suppression keeps; those on the list of the model; all queries, which tell objects apart."""
         if isinstance(proposals, ListedProposals):
-            order = np.argsort(-proposals.scores, kind="stable")[:MOST]
-            chosen = [i for i in order.tolist() if proposals.labels[i] >= 0 and proposals.scores[i] >= min_score]
-            return list(zip(chosen, proposals.labels[chosen].tolist(), strict=True))
+            return _best(proposals.scores, proposals.labels, min_score)
         if self.rows.of_queries:
-            labels, scores = proposals.probabilities.argmax(axis=1), proposals.probabilities.max(axis=1)
-            best_rows = np.argsort(-scores, kind="stable")[:MOST]
-            return [(int(row), int(labels[row])) for row in best_rows if scores[row] >= min_score]
+            return _best(proposals.probabilities.max(axis=1), proposals.probabilities.argmax(axis=1), min_score)
         least = Threshold(score=float(np.nextafter(np.float32(min_score), np.float32(-1))))  # above it is at least it
         best = suppressed(XP, proposals.boxes[None], proposals.probabilities[None], count=MOST, threshold=least)
         there = best.index[0] >= 0
         return list(zip(best.index[0][there].tolist(), best.classes[0][there].tolist(), strict=True))
+
+
+def _best(scores: np.ndarray, labels: np.ndarray, min_score: float) -> list[tuple[int, int]]:
+    """The rows of a class with the best scores, and these classes; -1 is none."""
+    order = np.argsort(-scores, kind="stable")[:MOST]
+    return [(int(row), int(labels[row])) for row in order if labels[row] >= 0 and scores[row] >= min_score]
 
 
 @dataclass(frozen=True, eq=False)

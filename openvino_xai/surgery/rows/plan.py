@@ -52,15 +52,19 @@ def plan_rows(location: RowLocation, decision: RowDecision) -> Plan:
             maps = trace.multiply(maps, np.ones((), maps.dtype))
         return Plan(location.graph, needed(trace.nodes, [maps]), {MAP: maps})
     picked, there, outputs, inputs = _picked(trace, location, decision)
-    isolated = decision.isolated or decision.gate != "off"
-    if location.rows.of_queries:
-        site: PlannedRowSite | PlannedQuerySite = PlannedQuerySite(trace, location, picked, isolated=isolated)
-    else:
-        site = PlannedRowSite(trace, location, picked, isolated=isolated, masks=masks_of(location, decision))
+    site = _site_of(trace, location, decision, picked)
     maps = scaled(trace, decision.traits.hook(trace, site), decision.scale)
     if there is not None:
         maps = trace.where(trace.reshape(there, (*shape_of(there), 1, 1)), maps, np.zeros((), maps.dtype))
     return _plan(trace, site, {MAP: maps, **outputs}, inputs)
+
+
+def _site_of(trace: Trace, location: RowLocation, decision: RowDecision, picked: Picked) -> PlannedRowSite | PlannedQuerySite:
+    """The site of rows with cells, or of queries."""
+    isolated = decision.isolated or decision.gate != "off"
+    if location.rows.of_queries:
+        return PlannedQuerySite(trace, location, picked, isolated=isolated)
+    return PlannedRowSite(trace, location, picked, isolated=isolated, masks=masks_of(location, decision))
 
 
 def _plan(
@@ -99,8 +103,7 @@ def plan_gradients(location: RowLocation, decision: RowDecision, count: int) -> 
     trace = Trace()
     index, label = wanted_rows(batch_of(location.rows), count, (WANTED_INDEX, WANTED))
     picked = _flat(trace, index, label)
-    make = PlannedQuerySite if location.rows.of_queries else PlannedRowSite
-    site = make(trace, location, picked, isolated=decision.isolated or decision.gate != "off")
+    site = _site_of(trace, location, decision, picked)
     outputs = {f"{GRADIENT} {i}": value for i, value in enumerate(site.gradients())}
     inputs = {WANTED_INDEX: index, WANTED: label}
     return _plan(trace, site, outputs, inputs)
