@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
+from openvino_xai.cli.preprocessing.options import tell_counted
 from openvino_xai.cli.text import message, progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
@@ -114,6 +115,9 @@ def _of_classes(rows: list[Compared], models: list[str], worst: int) -> Comparis
     from openvino_xai.evaluate.compare import overall
 
     rows = sorted(rows, key=lambda row: row.similarity.pearson)
+    for model, side in zip(models, ("first", "second"), strict=True):
+        best = [getattr(row, side).predictions[0] for row in rows]
+        tell_counted([(prediction.label, prediction.probability) for prediction in best], model)
     means = overall(rows)
     cells = [
         ["mean", *means_in_cells(means), f"{means['prediction']:.3f}"],

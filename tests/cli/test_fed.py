@@ -66,6 +66,9 @@ def test_evaluate_and_compare_say_it(place: Path) -> None:
     said = ovxai("compare", "-m", model, "-m", model, "-i", photo, "--layer", "f", "--json").stderr
     assert said.count("does not tell its preprocessing") == 2
     assert ovxai("compare", "-m", model, "-m", model, "-i", photo, "--layer", "f", *SILENT).stderr == ""
+    photos = place / "*.png"
+    said = ovxai("compare", "-m", model, "-m", model, "-i", photos, "--layer", "f", *SILENT).stderr
+    assert said.count("12 of 12 images are taken for") == 2
 
 
 def test_a_preset_that_is_not_known(place: Path) -> None:
