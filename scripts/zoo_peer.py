@@ -25,7 +25,7 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.positions import places
 from openvino_xai.locate.scores import find_scores
-from openvino_xai.surgery.insert import FAR
+from openvino_xai.surgery.classes import FAR
 
 NO_LAYER = "Cannot find output backbone_node"
 BYTES = 2 / 255  # maps are cut to bytes, and may be rounded up or down

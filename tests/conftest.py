@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from openvino_xai.errors import OutputsChanged
-from openvino_xai.surgery import insert
+from openvino_xai.surgery import classes
 from openvino_xai.surgery.decision import Decision, Head
 
 
@@ -44,12 +44,12 @@ def changed_once(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
 
 
 def _noting(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) -> list[Decision]:
-    real, decisions, calls = insert.verify_hook, list[Decision](), itertools.count(1)
+    real, decisions, calls = classes.verify_hook, list[Decision](), itertools.count(1)
 
     def noted(original: Any, hooked: Any, heads: Sequence[Head], *, cost: float) -> Any:
         decisions.extend(head.decision for head in heads)
         before(next(calls))
         return real(original, hooked, heads, cost=cost)
 
-    monkeypatch.setattr(insert, "verify_hook", noted)
+    monkeypatch.setattr(classes, "verify_hook", noted)
     return decisions

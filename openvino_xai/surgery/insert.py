@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import partial
-from typing import cast
 
-from openvino_xai.contract import ALONE, CLASS, MAP, VECTOR_TARGETS, Names, Score, names_of_heads
+from openvino_xai.contract import VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
-from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
-from openvino_xai.graph.model import Graph
-from openvino_xai.graph.sizes import text
-from openvino_xai.graph.trace import shape_of
+from openvino_xai.errors import InputError
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
-from openvino_xai.locate.layers import Candidate
-from openvino_xai.locate.located import Located, Location, Where, refuse_hooked
-from openvino_xai.locate.scores import Scores
-from openvino_xai.locate.tasks.label_groups import LabelGroups
-from openvino_xai.locate.tasks.regions import PixelScores
-from openvino_xai.operations.cost import human, operations
-from openvino_xai.surgery.decision import Decision, Head, Refusal, decide, in_turn
-from openvino_xai.surgery.emit import emit
+from openvino_xai.locate.located import Where, refuse_hooked
+from openvino_xai.locate.rows.record import Rows
+from openvino_xai.surgery.classes import insert_classes
 from openvino_xai.surgery.hooked import Hooked
-from openvino_xai.surgery.layer import Layer, priced
-from openvino_xai.surgery.plan.gate import gated
-from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.surgery.plan.hook import plan as make_plan
-from openvino_xai.surgery.plan.sharing import shared
-from openvino_xai.surgery.record import write_record
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.insert import insert_rows
 from openvino_xai.surgery.task import detector_of
-from openvino_xai.surgery.verify.hook import verify_hook
 from openvino_xai.tail.rows.pick import is_of_rows
-from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
+from openvino_xai.tail.target import Likeness, Targets
 
 MAX_MEMORY = 2 * 2**30
-CHUNKS = 64  # at most: each is a copy of the tail's nodes
-REGION_METHOD, REGIONS_EXPLAINED = "layer_cam", 3  # of classes of pixels, where nothing else is asked for
-FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
 
 
 def insert(
@@ -128,7 +106,6 @@ def insert(
     )
     deployed = open_model(model)
     refuse_hooked(deployed)
-    names = [ALONE] if len(outputs) < 2 else names_of_heads([str(output) for output in outputs])
     detector = None
     if len(outputs) > 1:
         _refuse_one_head(where, targets, cut=cut, boxes=boxes)
@@ -136,24 +113,15 @@ def insert(
         rows_alone = method in ROW_METHODS and method not in METHODS
         detector = detector_of(deployed, where, targets, of_rows=cut is not None or boxes is not None or rows_alone)
     if detector is not None:
-        if feature_vector:
-            raise InputError(
-                "a feature vector is of one layer, and a detector has several: leave it out", options=("feature_vector",)
-            )
         _refuse_of_classes(
-            score=(None if detector.rows.of_logits else score, None),
+            feature_vector=(feature_vector, False),
             plan=(plan, "lazy"),
             prefix_tokens=(prefix_tokens, None),
             token_grid=(token_grid, None),
             channels=(channels, None),
             similarity=(similarity, None),
         )
-        if score is not None and score != detector.rows.score:
-            raise InputError(
-                f"score is '{score}', which makes no probabilities of the logits of {detector.rows.classes} classes: softmax "
-                "or sigmoid is expected, and sigmoid of a single class",
-                options=("score",),
-            )
+        _refuse_score(detector.rows, score)
         of_rows = RowDecision.parse(
             method=method,
             targets=targets,
@@ -180,33 +148,22 @@ def insert(
         feature_vector=feature_vector,
     )
     asking(method=method, targets=targets)  # what is wrong with it comes before what is wrong with the model
-    inquiries = [
-        _Inquiry.of(deployed, replace(where, scores=output), asking, method=method, targets=targets, names=head_names)
-        for output, head_names in zip(outputs or (None,), names, strict=True)
-    ]
-    if feature_vector:
-        inquiries = _with_one_vector(inquiries)
     runtimes = runtimes_of(deployed, runtime) if verify else ()
-    first = [decide(inquiry.request, inquiry.layer, runtimes) for inquiry in inquiries]
-    refusals: list[Refusal] = []
-    for decisions in zip(*map(in_turn, first), strict=True):
-        if all(decisions[0].avoids(refusal) for refusal in refusals):
-            draft = _drafted(deployed, inquiries, decisions, max_memory)
-            try:
-                return draft.verified(deployed)
-            except (NoneRefused, OutputsChanged) as refusal:
-                refusals.append(refusal)
-                if isinstance(refusal, OutputsChanged) and not draft.leans:
-                    break
-    raise refusals[-1]
+    return insert_classes(
+        deployed, where, outputs, asking, method=method, targets=targets, runtimes=runtimes, max_memory=max_memory
+    )
 
 
-def _groups(located: Located, request: Request) -> LabelGroups | None:
-    """How labels of images go together, None where something else is explained. Raises InputError."""
-    if not isinstance(located.scores, Scores) or isinstance(request.pick, Likeness):
-        return None
-    info = located.deployed.info("model_info")
-    return LabelGroups.of(info, located.scores.classes, located.scores.scale)
+def _refuse_score(rows: Rows, score: str | None) -> None:
+    """Raise InputError for a score that rows have not: probabilities are read as they are, logits as their number tells."""
+    if not rows.of_logits:
+        _refuse_of_classes(score=(score, None))
+    elif score not in (None, rows.score):
+        raise InputError(
+            f"score is '{score}', which makes no probabilities of the logits of {rows.classes} classes: softmax or sigmoid is "
+            "expected, and sigmoid of a single class",
+            options=("score",),
+        )
 
 
 def _refuse_of_classes(**options: tuple[object, object]) -> None:
@@ -223,163 +180,3 @@ def _refuse_one_head(where: Where, targets: Targets | None, *, cut: str | None, 
     if of_rows or where.task is not None:
         what = "rows of a detector" if of_rows else "vectors"
         raise InputError(f"{what} are explained in a hook of their own: name one output, not several", options=("scores",))
-
-
-@contextmanager
-def _blamed_on_head(where: Where, names: Names) -> Iterator[None]:
-    """Say of a layer that cannot be explained of which head it was to be, where there are several."""
-    try:
-        yield
-    except LayerError as error:
-        if not names.head:
-            raise
-        raise LayerError(f"output '{where.scores}': {error}", node=error.node, options=error.options) from error
-
-
-@dataclass(frozen=True, eq=False)
-class _Inquiry:
-    """A head of a model, what is asked of a hook there, and the layer where it goes."""
-
-    located: Located
-    request: Request
-    layer: Candidate
-    names: Names
-
-    @classmethod
-    def of(
-        cls,
-        deployed: Deployed,
-        where: Where,
-        asking: Callable[..., Request],
-        *,
-        method: str | None,
-        targets: Targets | None,
-        names: Names,
-    ) -> _Inquiry:
-        """The head that a model has where it is said. Raises an OvxaiError that names what is in the way, and the head."""
-        with _blamed_on_head(where, names):
-            located = Located.of(deployed, where)
-        if isinstance(located.scores, PixelScores):
-            method, targets = method or REGION_METHOD, targets or f"top:{min(REGIONS_EXPLAINED, located.scores.classes)}"
-        request = asking(method=method, targets=targets)
-        refuse_unknown(request.pick, located.scores.classes, f"output '{located.scores.name}'" if names.head else "the model")
-        with _blamed_on_head(where, names):
-            layer = located.choose(request.method)
-        if (groups := _groups(located, request)) is not None:
-            method_score = METHODS[request.method or layer.method].score
-            request = replace(request, score=cast("Score | None", groups.score(request.score, method_score)))
-        return cls(located, request, layer, names)
-
-    def decided(self, graph: Graph, decision: Decision) -> Head:
-        """The head in a twin of the model, as it was decided."""
-        return Head(self.located.at(self.layer).within(graph), decision, self.names)
-
-
-def _with_one_vector(inquiries: Sequence[_Inquiry]) -> list[_Inquiry]:
-    """The same, where the first alone returns the mean of the features. Raises InputError where others have other features."""
-    names = ", ".join(dict.fromkeys(f"'{inquiry.layer.name}'" for inquiry in inquiries))
-    if len({inquiry.layer.value for inquiry in inquiries}) > 1:
-        raise InputError(
-            f"a feature vector is of one layer, and the heads are explained at {names}: "
-            "name a layer for all of them, or leave it out",
-            options=("layer", "feature_vector"),
-        )
-    without = [replace(inquiry, request=replace(inquiry.request, feature_vector=False)) for inquiry in inquiries[1:]]
-    return [inquiries[0], *without]
-
-
-@dataclass(frozen=True, eq=False)
-class _Draft:
-    """A model that has grown a hook, as it was decided; `leans` where the hook reads or changes more than its layers.
-
-    `heads` are in the model without the hook; `records` and `layers` tell of each of them.
-    """
-
-    grown: Deployed
-    heads: Sequence[Head]
-    records: Sequence[Mapping[str, str]]
-    layers: Sequence[Layer]
-    leans: bool
-
-    def verified(self, original: Deployed) -> Hooked:
-        """The hooked model, verified where that was decided. Raises VerificationError."""
-        verified = None
-        if self.heads[0].decision.runtimes:
-            verified = verify_hook(original, self.grown, self.heads, cost=self.layers[0].cost or 1.0)
-        return Hooked(self.grown.reread(), self.records, self.layers, verified)
-
-
-def _drafted(deployed: Deployed, inquiries: Sequence[_Inquiry], decisions: Sequence[Decision], max_memory: int) -> _Draft:
-    """A twin of the model with a hook. Raises PlanError, TooLarge, LayerError."""
-    twin = deployed.twin()
-    pairs = zip(inquiries, decisions, strict=True)
-    heads, plans = zip(*(_planned(twin.graph, inquiry, decision, max_memory) for inquiry, decision in pairs), strict=True)
-    plan = shared([(head.names, plan) for head, plan in zip(heads, plans, strict=True)])
-    if plan is None:
-        return _drafted(deployed, inquiries, [replace(decision, isolated=True) for decision in decisions], max_memory)
-    plain = operations(twin.graph.nodes)
-    layers = [priced(twin.graph, head.location.layer, plan, plain) for head in heads]
-    if heads[0].decision.gate != "off":
-        plan = gated(plan, shape_of(heads[0].location.layer.value)[0], one_at_least=heads[0].decision.gate == "one")
-    emit(plan, twin, [head.names.in_file(name) for head in heads for name in (MAP, CLASS)])
-    records = write_record(twin, heads, layers, len(plan.splices), deployed.conversion)
-    here = [replace(head, location=inquiry.located.at(inquiry.layer)) for head, inquiry in zip(heads, inquiries, strict=True)]
-    leans = bool(plan.splices) or any(head.decision.traits.masks == "nothing" for head in heads)
-    return _Draft(twin, here, records, layers, leans)
-
-
-def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int) -> tuple[Head, Plan]:
-    """A head in a twin of the model, with its plan. Raises PlanError, TooLarge, LayerError."""
-    head, located = inquiry.decided(twin, decision), inquiry.located
-    decision, plan = _fitting(head.location, decision, max_memory)
-    if plan.largest > max_memory:
-        grid = inquiry.request.grid
-        fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
-        raise _too_large(head.location.layer, plan.largest, max_memory, fits)
-    if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
-        layer = priced(twin, head.location.layer, plan, operations(twin.nodes))
-        _refuse_shallow(layer, decision.method, located.scores)
-    return replace(head, decision=decision), plan
-
-
-def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:
-    """A decision and its plan, in as many chunks as it takes to stay below the limit, if any number does."""
-    plan = make_plan(location, decision)
-    while decision.traits.per_class and decision.chunks < CHUNKS and plan.largest > max_memory:
-        decision = replace(decision, chunks=2 * decision.chunks)
-        plan = make_plan(location, decision)
-    return decision, plan
-
-
-def _too_large(candidate: Candidate, needed: int, limit: int, fits: str | None) -> TooLarge:
-    """What is said of a plan whose largest value is above the limit, and of a layer that fits."""
-    return TooLarge(
-        f"a hook at layer '{candidate.name}' {text(candidate.value.shape)} makes a value of {human(needed)} for every image, "
-        f"more than the limit of {human(limit)}: "
-        + (f"layer '{fits}' fits" if fits else "no layer fits")
-        + "; a higher limit of memory allows it",
-        needed=needed,
-        fits=fits,
-    )
-
-
-def _fits(location: Location, decision: Decision, grid: tuple[int, int] | None, limit: int) -> bool:
-    """Whether what was decided can be planned at another layer, below the limit."""
-    try:
-        return make_plan(location, replace(decision, grid=location.layer.mask_grid(grid))).largest <= limit
-    except PlanError:
-        return False
-
-
-def _refuse_shallow(place: Layer, method: str, scores: Scores) -> None:
-    """Raise LayerError where the best layer is so far from the scores, or a method so dear there, that nobody can mean it."""
-    if place.cost is not None and place.cost > FAR:
-        why = "no layer near the scores is known to have cells" if method == place.method else f"no layer suits {method} well"
-        if isinstance(scores, PixelScores):
-            why = f"{method} has its price for each cell where a pixel is made of several ({REGION_METHOD} is cheaper)"
-        raise LayerError(
-            f"{why}: the last is '{place.name}' {list(place.shape)}, and a hook there takes {place.cost:.0f} times the "
-            f"operations of the plain model; name layer '{place.name}' if that is meant",
-            node=place.name,
-            options=("layer",),
-        )

@@ -9,7 +9,7 @@ from tiny import CASES, DIALECTS, LINEAR, STEM, Case, Oracle, images, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError, TooLarge
-from openvino_xai.surgery import insert
+from openvino_xai.surgery import classes
 
 RESIDUAL = CASES["residual, layer second"]
 
@@ -152,7 +152,7 @@ def test_a_layer_far_from_the_scores_is_taken_only_when_it_is_named(dialect: str
 
 
 def test_the_definition_is_written_at_whatever_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(insert, "FAR", 1.0)
+    monkeypatch.setattr(classes, "FAR", 1.0)
     with pytest.raises(LayerError, match="times the operations of the plain model"):
         find(RESIDUAL.build("B", 17))
     assert find(RESIDUAL.build("B", 17), plan="direct") == "r"

@@ -12,7 +12,7 @@ from tiny_transformers import VARIANTS
 import openvino_xai as xai
 from openvino_xai.errors import NoneRefused, OutputsChanged
 from openvino_xai.locate import Located, locate
-from openvino_xai.surgery import insert
+from openvino_xai.surgery import classes
 from openvino_xai.surgery.decision import Decision, decide, in_turn
 from openvino_xai.surgery.plan.gate import gated
 from openvino_xai.surgery.plan.hook import plan
@@ -67,7 +67,7 @@ def test_the_next_that_answers_every_refusal_is_tried(
         if len(tried) <= len(refusals):
             raise refusals[len(tried) - 1]
 
-    monkeypatch.setattr(insert, "verify_hook", refusing)
+    monkeypatch.setattr(classes, "verify_hook", refusing)
     hooked = xai.insert(CASES["mlp head"].build("B", 17), method="grad_cam", gate=True)
     assert tried == expected
     assert hooked.record["fallback"] == fallback
@@ -80,7 +80,7 @@ def test_what_no_decision_answers_is_raised(refusals: list[Exception], monkeypat
     def refusing(*arguments: Any, **options: Any) -> None:
         raise waiting.pop(0)
 
-    monkeypatch.setattr(insert, "verify_hook", refusing)
+    monkeypatch.setattr(classes, "verify_hook", refusing)
     with pytest.raises(type(refusals[0])):
         xai.insert(CASES["mlp head"].build("B", 17), method="grad_cam")
 

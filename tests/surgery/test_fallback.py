@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import openvino_xai as xai
 from openvino_xai.cli.app import app
 from openvino_xai.errors import NoneRefused
-from openvino_xai.surgery import insert
+from openvino_xai.surgery import classes
 from openvino_xai.surgery.decision import Decision
 
 pytestmark = pytest.mark.slow
@@ -34,12 +34,12 @@ def test_copies_that_are_computed_apart(changed_once: list[Decision], tmp_path: 
 
 
 def test_one_image_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = insert.verify_hook
+    real = classes.verify_hook
 
     def refusing(original: Any, hooked: Any, heads: Any, *, cost: float) -> Any:
         if heads[0].decision.gate == "any":
             raise NoneRefused("the runtime cannot explain no image at all")
         return real(original, hooked, heads, cost=cost)
 
-    monkeypatch.setattr(insert, "verify_hook", refusing)
+    monkeypatch.setattr(classes, "verify_hook", refusing)
     assert xai.insert(CASES["mlp head"].build("B", 17), gate=True).record["fallback"] == "one"
