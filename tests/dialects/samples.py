@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
-from openvino import opset1
+from openvino import opset1, opset2
 from operations.law_cases import CASES as LAWS
 from operations.laws import Case as Law
 from tails import CASES, RNG, SHAPE, Case, channels, ints, normal, number
@@ -121,6 +121,11 @@ NATIVE: dict[str, dict[str, Callable[[], Any]]] = {  # by dialect: operations th
             lambda x: opset.matrix_nms(*boxes_and_scores(x), keep_top_k=5),
         ),
         "gathered, as it was first": lambda: native(lambda x: opset1.gather(x, np.array([2, 0]), np.array(1))),
+        "norms, as they were first": lambda: native(
+            lambda x: opset1.batch_norm_inference(x, *np.random.default_rng(0).uniform(0.5, 2, (4, 4)).astype(np.float32), 0.1),
+            lambda x: opset2.mvn(x, False, True, 0.5),
+            lambda x: opset2.mvn(x, True, False, 0.5),
+        ),
         "limits": lambda: native(lambda x: opset.clamp(x, -0.4, 0.6), opset.hsigmoid),
         "average to a size": lambda: native(lambda x: opset.adaptive_avg_pool(x, np.array([3, 4]))),
         "l2 norms": lambda: native(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -191,15 +191,29 @@ def _swish(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mvn(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
-    """An epsilon that is added to the root of the variance is, where that is 0, the root of its own square."""
+    """An epsilon that is added to the root of the variance is, where that is 0, the root of its own square.
+
+    The form of opset 2 has its axes in an attribute, and adds its epsilon to the variance.
+    """
+    older = len(node.inputs) == 1
+    axes = {"axes": sorted(a["reduction_axes"])} if older else _axes_operand(graph, node, a)
     if not a.get("normalize_variance", True):
-        return _axes_operand(graph, node, a)
-    inside = str(a.get("eps_mode", "")).lower() == "inside_sqrt"
-    return {**_axes_operand(graph, node, a), "epsilon": float(a["eps"]) ** (1 if inside else 2)}
+        return axes
+    inside = older or str(a.get("eps_mode", "")).lower() == "inside_sqrt"
+    return {**axes, "epsilon": float(a["eps"]) ** (1 if inside else 2)}
 
 
 def _normalize_l2(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {**_axes_operand(graph, node, a), "epsilon": float(a["eps"]), "added": str(a["eps_mode"]).lower() == "add"}
+
+
+ORDER = {("opset1", "BatchNormInference"): (2, 0, 1, 3, 4)}  # of operands in the file, as newer forms have them: the data first
+
+
+def order_of(native: Any) -> Sequence[int]:
+    """Where a native operation has the operands of the neutral form."""
+    info = native.get_type_info()
+    return ORDER.get((info.version_id, info.name)) or range(native.get_input_size())
 
 
 KINDS: dict[str, tuple[str, Reader | None]] = {

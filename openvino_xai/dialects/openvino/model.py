@@ -15,7 +15,7 @@ from openvino import opset16
 from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.dialects.openvino.emit import EMIT, SIZES
-from openvino_xai.dialects.openvino.kinds import neutral
+from openvino_xai.dialects.openvino.kinds import neutral, order_of
 from openvino_xai.dialects.openvino.run import Names, computed, core, dtype_of, first_line, name_of, running
 from openvino_xai.dialects.protocol import Conversion, Running, Runtime
 from openvino_xai.errors import InputError, ModelError, PlanError
@@ -80,7 +80,7 @@ class OpenVINOModel:
             if op == "Parameter":
                 results[0].name = name_of(parameters[_key(native.output(0))])
                 continue
-            operands = tuple(values[_key(port.get_source_output())] for port in native.inputs())
+            operands = tuple(values[_key(native.input(index).get_source_output())] for index in order_of(native))
             node = Node(native.get_friendly_name(), "", op, operands, results, native=native)
             for value in results:
                 value.producer = node
@@ -147,7 +147,8 @@ class OpenVINOModel:
     def repeat(self, node: Node, inputs: Sequence[ov.Output], name: str) -> list[ov.Output]:
         """A copy of `node` that reads `inputs`."""
         info = node.native.get_type_info()
-        operands = [_own_constant(port) for port in inputs]
+        there = sorted(zip(order_of(node.native), inputs, strict=False), key=lambda pair: pair[0])
+        operands = [_own_constant(port) for _, port in there]
         try:
             copy = NodeFactory(info.version_id).create(info.name, operands, node.native.get_attributes())
         except RuntimeError as error:
@@ -171,7 +172,7 @@ class OpenVINOModel:
 
     def evaluate(self, node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         """The outputs of a copy of `node` for arrays; None is the model's own constant operand."""
-        ports = [port.get_source_output() for port in node.native.inputs()]
+        ports = [node.native.input(index).get_source_output() for index in order_of(node.native)]
         inputs = [port if array is None else self.constant(array) for port, array in zip(ports, arrays, strict=True)]
         return computed(self.repeat(node, inputs, "constant"))
 
@@ -182,7 +183,7 @@ class OpenVINOModel:
 
     def rewire(self, node: Node, index: int, native: ov.Output) -> None:
         """Let an operand of a node be another native value."""
-        node.native.input(index).replace_source_output(native)
+        node.native.input(order_of(node.native)[index]).replace_source_output(native)
 
     def without(self, names: Collection[str]) -> OpenVINOModel:
         """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
