@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Value
-from openvino_xai.graph.sizes import text
+from openvino_xai.graph.sizes import Size, text
 from openvino_xai.locate.positions import Place
 
-IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, and RGB with alpha or depth
+IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, and RGB with alpha or depth: other numbers where no input has one of these
 
 
 def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
@@ -15,15 +15,16 @@ def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
 
     Raises ModelError if no input can be the image, or if several can.
     """
-    images = [(value, place) for value in graph.inputs if (place := _image_place(value)) is not None]
-    if name is not None:
-        images = [(value, place) for value, place in images if name in (value.name, *value.aliases)]
+    inputs = [value for value in graph.inputs if name is None or name in (value.name, *value.aliases)]
+    images = [(value, place) for value in inputs if (place := _image_place(value)) is not None]
+    if not images:
+        images = [(value, place) for value in inputs if (place := _place_of_many_channels(value)) is not None]
     if len(images) != 1:
         which = f"called '{name}' " if name else ""
         listing = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
         raise ModelError(
             f"the model has {len(images)} inputs {which}that can be an image, 1 is expected: "
-            f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4; the inputs are {listing}"
+            f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4, or less than H and W; the inputs are {listing}"
             + ("; name one of them" if len(images) > 1 else ""),
             options=("image_input",) if len(images) > 1 else (),
         )
@@ -39,3 +40,19 @@ def _image_place(value: Value) -> Place | None:
     if second in IMAGE_CHANNELS and not (last in IMAGE_CHANNELS and third not in IMAGE_CHANNELS and second != 3):
         return Place(0, (2, 3), (third, last))
     return Place(0, (1, 2), (second, third)) if last in IMAGE_CHANNELS else None
+
+
+def _place_of_many_channels(value: Value) -> Place | None:
+    """As of an image, with any number of channels that is less than the pixels of each side; None where both ends can be that."""
+    if value.shape is None or len(value.shape) != 4 or value.dtype is None or value.dtype.kind == "b":
+        return None
+    _, second, third, last = value.shape
+    first_fits, last_fits = _are_fewer(second, (third, last)), _are_fewer(last, (second, third))
+    if first_fits == last_fits:
+        return None
+    return Place(0, (2, 3), (third, last)) if first_fits else Place(0, (1, 2), (second, third))
+
+
+def _are_fewer(channels: Size, sides: tuple[Size, Size]) -> bool:
+    """Whether so many channels are told, and are fewer than the pixels of both sides, which may be open."""
+    return isinstance(channels, int) and all(not isinstance(side, int) or channels < side for side in sides)

@@ -11,6 +11,7 @@ from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations.counting import is_reshape
 from openvino_xai.operations.integers import symbolic_content
 from openvino_xai.operations.table import axes_of, operation_of
+from openvino_xai.operations.windows import axes_of_one_window
 
 
 def settle(graph: Graph, neutral: Callable[[Node], tuple[str, Mapping[str, Any]]]) -> Graph:
@@ -29,7 +30,7 @@ def settle(graph: Graph, neutral: Callable[[Node], tuple[str, Mapping[str, Any]]
 def refine_shapes(graph: Graph, node: Node) -> None:
     """Name the sizes of a node's outputs that the model leaves open: an axis that comes exactly from another has its size.
 
-    A gather that is a reshape becomes one.
+    A gather that is a reshape becomes one, and a pool whose only window is the whole map a mean, or a maximum, over its cells.
     """
     if is_reshape(graph, node):
         node.kind, node.inputs, node.attributes = "reshape", node.inputs[:1], {}
@@ -44,6 +45,8 @@ def refine_shapes(graph: Graph, node: Node) -> None:
                 exact = (shape_of(node.operand(s.operand))[s.axis] for s in sources if s.exact)
                 shape[axis] = next(exact, shape[axis])
         value.shape = tuple(shape)
+    if (axes := axes_of_one_window(node)) is not None:
+        node.kind, node.attributes = str(operation_of(node).reduces), {"axes": axes, "keepdims": True}
 
 
 def _refine_constant(graph: Graph, value: Value) -> None:

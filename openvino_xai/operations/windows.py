@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.graph.model import Value
+from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Shape
 from openvino_xai.graph.trace import Trace, shape_of
 
@@ -70,3 +70,18 @@ def spread(xp: Trace, flat: Value, height: Windows, width: Windows) -> Value:
     """[R, C, H, W]: the sums of `flat` [R, C, h * kh, w * kw], each added where it was taken from."""
     wide = xp.matmul(flat, width.back.astype(flat.dtype))
     return xp.matmul(np.ascontiguousarray(height.back.T).astype(flat.dtype), wide)
+
+
+def axes_of_one_window(node: Node) -> list[int] | None:
+    """The axes of a pool whose one window is the whole map, and counts nothing else; None where it is another.
+
+    Exporters write a kernel that is larger than any map, and have the number of windows rounded up: it is cut off at the map.
+    """
+    a, shape = node.attributes, node.operand(0).shape if node.inputs and node.inputs[0] is not None else None
+    if shape is None or "kernel" not in a or "exclude_pad" not in a or len(node.outputs) != 1:
+        return None
+    sizes, after = shape[2:], (node.outputs[0].shape or ())[2:]
+    if any(a["pads"]) or any(step != 1 for step in a["dilations"]) or len(after) != len(sizes) or any(n != 1 for n in after):
+        return None
+    fits = all(isinstance(n, int) and (k == n or (a["ceil"] and k > n)) for n, k in zip(sizes, a["kernel"], strict=True))
+    return list(range(2, len(shape))) if fits else None

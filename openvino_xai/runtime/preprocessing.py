@@ -87,7 +87,8 @@ class Preprocessing:
     @property
     def summary(self) -> str:
         """What is fed, in a few words: `RGB, -1..1, its centre cropped to 224x224`."""
-        order = "grey" if self.channels == 1 else "RGB" if self.reverse_input_channels else "BGR"
+        colours = "RGB" if self.reverse_input_channels else "BGR"
+        order = {1: "grey", 3: colours}.get(self.channels, f"{self.channels} channels")
         height, width = self.size
         return f"{order}, {self._range()}, {RESIZED[self.resize_type]} to {height}x{width}"
 
@@ -201,7 +202,10 @@ class Preprocessing:
         Raises InputError for an input that has neither one channel nor three.
         """
         if self.channels not in (1, 3):
-            raise InputError(f"the model's input has {self.channels} channels; a photo fills 3, or 1 with its grey values")
+            raise InputError(
+                f"the model's input has {self.channels} channels; a photo fills 3, or 1 with its grey values: from Python, a "
+                "network is called with arrays of any number"
+            )
         canvas = self.pixels(photo)
         ordered = canvas if self.reverse_input_channels else canvas[..., ::-1]
         if self.channels == 1:

@@ -10,7 +10,9 @@ import pytest
 from tiny import CASES, CLASSES, DIALECTS, LINEAR, STEM, Case, Oracle, images, in_dialect, tiny
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import LayerError, ModelError, PlanError
+from openvino_xai.locate.image import find_image
 
 TOLERANCE = 2e-4
 POOLED = STEM + "p = GlobalAveragePool(f) v = Flatten(p) "
@@ -83,6 +85,42 @@ def test_of_two_images_the_one_that_is_meant_must_be_named(dialect: str) -> None
         xai.insert(native, image_input="image", layer="f")
     with pytest.raises(ModelError, match="0 inputs called 'third'"):
         xai.insert(native, image_input="third")
+
+
+@pytest.mark.parametrize("counted", [0, 1])
+def test_a_pool_whose_kernel_is_larger_than_the_map_is_a_mean(counted: int) -> None:
+    """As Hugging Face's EfficientNet has it. OpenVINO does not read such a file, and onnx's reference counts padding otherwise."""
+    large = f"AveragePool<kernel_shape=[1280,1280], strides=[1280,1280], ceil_mode=1, count_include_pad={counted}>(f)"
+    body = POOLED + "logits = Gemm<transB=1>(v, w, b)"
+    batch = images(model := tiny(body.replace("GlobalAveragePool(f)", large), **LINEAR), 2)
+    expected = Oracle(tiny(body, batch=1, **LINEAR), "f").unit(batch)
+    np.testing.assert_allclose(maps_of(model, batch, layer="f"), expected, atol=TOLERANCE)
+    assert (xai.insert(model, layer="f").layers[0].cost or 9) < 1.5
+    xai.insert(model, layer="f", method="grad_cam")  # verified by the slope
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("channels", [2, 5])
+def test_an_image_of_any_number_of_channels(channels: int, dialect: str) -> None:
+    weights = {**LINEAR, "w0": (4, channels, 3, 3)}
+    model = tiny(POOLED + "logits = Gemm<transB=1>(v, w, b)", image=(channels, 6, 8), **weights)
+    batch = images(model, 2)
+    single = tiny(POOLED + "logits = Gemm<transB=1>(v, w, b)", image=(channels, 6, 8), batch=1, **weights)
+    actual = maps_of(in_dialect(model, dialect), batch, layer="f")
+    np.testing.assert_allclose(actual, Oracle(single, "f").unit(batch), atol=TOLERANCE)
+    network = xai.load(xai.insert(in_dialect(model, dialect), layer="f"))
+    with pytest.raises(xai.OvxaiError, match=f"input has {channels} channels; a photo fills 3"):
+        network.explain(np.zeros((6, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("image", "places"), [((16, 16, 9), 1), ((9, 16, 16), 2), ((9, 4, 9), 0), ((256, 13, 13), 0)])
+def test_channels_are_fewer_than_the_pixels_of_a_side(image: tuple[int, ...], places: int) -> None:
+    graph = open_model(tiny("logits = Flatten(image)", image=image, output=f"float[B,{np.prod(image)}] logits")).graph
+    if not places:
+        with pytest.raises(ModelError, match="or less than H and W"):
+            find_image(graph)
+    else:
+        assert find_image(graph)[1].cells == (places, places + 1)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
