@@ -43,7 +43,7 @@ def _image_place(value: Value) -> Place | None:
 
 
 def _place_of_many_channels(value: Value) -> Place | None:
-    """As of an image, with any number of channels that is less than the pixels of each side; None where both ends can be that."""
+    """As of an image, with any number of channels below the pixels of each side; None where both ends can be channels."""
     if value.shape is None or len(value.shape) != 4 or value.dtype is None or value.dtype.kind == "b":
         return None
     _, second, third, last = value.shape

@@ -45,8 +45,8 @@ def refine_shapes(graph: Graph, node: Node) -> None:
                 exact = (shape_of(node.operand(s.operand))[s.axis] for s in sources if s.exact)
                 shape[axis] = next(exact, shape[axis])
         value.shape = tuple(shape)
-    if (axes := axes_of_one_window(node)) is not None:
-        node.kind, node.attributes = str(operation_of(node).reduces), {"axes": axes, "keepdims": True}
+    if (pooled := axes_of_one_window(node)) is not None:
+        node.kind, node.attributes = str(operation_of(node).reduces), {"axes": pooled, "keepdims": True}
 
 
 def _refine_constant(graph: Graph, value: Value) -> None:
