@@ -30,12 +30,13 @@ def tiny(
     opset: int = 17,
     image: Sequence[int] = (3, 6, 8),
     output: str = "float[B,5] logits",
+    inputs: str = "",
     **weights: Sequence[int] | np.ndarray,
 ) -> onnx.ModelProto:
-    """A model of `body`, which computes `logits` from `image` [batch, *image]; weights are seeded, by shape or as given."""
-    shape = ",".join(map(str, (batch, *image)))
+    """A model of `body`, which computes `logits` from `image` [batch, *image] and more `inputs`; weights given or seeded."""
+    image_input = f"float[{','.join(map(str, (batch, *image)))}] image"
     text = f"""<ir_version: 8, opset_import: ["": {opset}]>
-    tiny (float[{shape}] image) => ({output.replace("B", str(batch))}) {{ {body} }}"""
+    tiny ({image_input}{inputs and ", "}{inputs}) => ({output.replace("B", str(batch))}) {{ {body} }}"""
     model = onnx.parser.parse_model(text)
     rng = np.random.default_rng(7)
     for name, content in weights.items():

@@ -1,8 +1,7 @@
 """The batching rule: a node of the tail for B * N rows, where the model computes it for B images.
 
 A node can be repeated if it treats the items of its batch alike. The rows then stand where the images stood, and the weights
-stay as they are. A node that mixes items is refused by name. So is an operand that depends on the input and not on the cut: row
-b * N + n would need that of image b.
+stay as they are. A node that mixes items is refused by name. Row b * N + n reads what another input tells of image b.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from types import MappingProxyType
 import numpy as np
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Shape, Size
+from openvino_xai.graph.sizes import Dim, Shape, Size, quotient
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import Span, follow
-from openvino_xai.operations.axes import Source
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.resizing import resizes
 from openvino_xai.operations.table import axes_of, operation_of
@@ -60,7 +58,9 @@ def repeat_over_rows(
         elif index in replaced:
             inputs.append(replaced[index])
         else:
-            inputs.append(_beside(graph, trace, node, index, axes[0][span.axis], count))
+            along = [source.axis for source in axes[0][span.axis] if source.operand == index]
+            beside = node.operand(index) if not along else _beside(graph, trace, node, index, along[0], operands)
+            inputs.append(beside)
     return [Rows(value, span) for value in trace.repeat(node, inputs, shapes)]
 
 
@@ -69,20 +69,29 @@ def _sizes(trace: Trace, shape: Sequence[Size]) -> Value:
     return trace.concat([np.array([size]) if isinstance(size, int) else trace.size(size) for size in shape], axis=0)
 
 
-def _beside(graph: Graph, trace: Trace, node: Node, index: int, sources: list[Source], count: Size) -> Value:
-    """An operand that does not depend on the cut, in a shape that fits beside rows. Raises PlanError."""
-    value = node.operand(index)
-    along = [source.axis for source in sources if source.operand == index]
+def _beside(graph: Graph, trace: Trace, node: Node, index: int, axis: int, operands: Mapping[int, Rows]) -> Value:
+    """An operand that does not depend on the cut and has its batch along `axis`, in a shape that fits beside rows.
+
+    It does not depend on the image, which the cut separates from the scores. Another input may tell something of each image:
+    then all rows of an image read what is told of it. Raises PlanError.
+    """
+    value, rows = node.operand(index), next(iter(operands.values()))
     shape = shape_of(value)
-    if along and shape[along[0]] != 1 and (single_image := of_one_image(graph, trace, value, along[0])) is not None:
+    if shape[axis] != 1 and (single_image := of_one_image(graph, trace, value, axis)) is not None:
         value, shape = single_image, shape_of(single_image)
-    if along and shape[along[0]] != 1:
+    if shape[axis] == 1:
+        # nothing broadcasts in a join, which needs as many rows of each operand
+        joins = operation_of(node).joins
+        return trace.broadcast_to(value, (*shape[:axis], rows.count, *shape[axis + 1 :])) if joins else value
+    images = rows.span.length(shape_of(node.operand(next(iter(operands)))))
+    copies = quotient(rows.count, images)
+    # two inputs with an open batch have names of their own for it, and as many images where the model runs at all
+    alike = shape[axis] == images or (isinstance(shape[axis], Dim) and isinstance(images, Dim))
+    if not rows.span.pure or copies is None or not alike:
         raise refused(node, REPEATED, f"its operand '{value.name}' differs from image to image")
-    if not is_fixed(graph, value):  # of a model for one image, this has size 1 along the batch, too
-        raise refused(node, REPEATED, f"its operand '{value.name}' depends on the input beside the layer")
-    if along and operation_of(node).joins:  # nothing broadcasts here: a join needs as many rows of each operand
-        return trace.broadcast_to(value, (*shape[: along[0]], count, *shape[along[0] + 1 :]))
-    return value
+    ahead, behind = shape[: axis + 1], shape[axis + 1 :]
+    spread = trace.broadcast_to(trace.reshape(value, (*ahead, 1, *behind)), (*ahead, copies, *behind))
+    return trace.reshape(spread, (*shape[:axis], rows.count, *behind))
 
 
 def of_one_image(graph: Graph, trace: Trace, value: Value, axis: int) -> Value | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import openvino as ov
@@ -80,16 +82,41 @@ def test_of_two_images_the_one_that_is_meant_must_be_named(dialect: str) -> None
     native = in_dialect(model, dialect)
     with pytest.raises(ModelError, match=r"2 inputs that can be an image, 1 is expected.*; name one of them"):
         xai.insert(native)
-    # what comes from the other image is not known when the hook runs over rows: refused, by name
-    with pytest.raises(xai.OvxaiError, match=r"'s' \(Add\) cannot be repeated over rows: its operand 'q'"):
-        xai.insert(native, image_input="image", layer="f")
+    hooked = xai.insert(native, image_input="image", layer="f")  # the other image stays as it is
+    assert hooked.record["image"] == "image"
     with pytest.raises(ModelError, match="0 inputs called 'third'"):
         xai.insert(native, image_input="third")
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("batch", "options"), [("B", {}), ("B", {"plan": "direct"}), ("B", {"gate": True}), (2, {}), (1, {})])
+def test_rows_read_what_another_input_tells_of_their_image(batch: int | str, options: dict[str, Any], dialect: str) -> None:
+    """As age and weight beside a scan: each image's map is that of a model which has its own numbers as constants."""
+    joined = (
+        POOLED + "{} h = Gemm(age, we) e = Relu(h) j = Concat<axis=1>(v, e) k = Gemm(j, wj) r = Relu(k) logits = Gemm(r, wk)"
+    )
+    weights = {**LINEAR, "we": (3, 6), "wj": (10, 7), "wk": (7, 5)}
+    model = tiny(joined.format("age = Identity(told)"), batch=batch, inputs=f"float[{batch},3] told", **weights)
+    count = 2 if batch == "B" else int(batch)
+    ages = np.random.default_rng(1).normal(0, 3, (count, 3)).astype(np.float32)
+    feeds = {"image": images(model, count), "told": ages} | ({"explain": np.ones(count, bool)} if options.get("gate") else {})
+    if options.get("gate") and dialect == "openvino":  # where open sizes have no names
+        with pytest.raises(
+            PlanError, match=r"'e' \[.*\] comes of an input whose open size the model does not tie to the batch"
+        ):
+            xai.insert(in_dialect(model, dialect), layer="f", **options)
+        return
+    hooked = xai.insert(in_dialect(model, dialect), layer="f", image_input="image", **options)
+    actual = open_model(hooked.model).compile()(feeds)["saliency_map"]
+    for index, age in enumerate(ages):
+        single = tiny(joined.format("age = Identity(constant)"), batch=1, constant=age[None], **weights)
+        expected = Oracle(single, "f").unit(feeds["image"][[index]])
+        np.testing.assert_allclose(actual[[index]], expected, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("counted", [0, 1])
 def test_a_pool_whose_kernel_is_larger_than_the_map_is_a_mean(counted: int) -> None:
-    """As Hugging Face's EfficientNet has it. OpenVINO does not read such a file, and onnx's reference counts padding otherwise."""
+    """As Hugging Face's EfficientNet has it. OpenVINO reads no such file, and onnx's reference counts padding otherwise."""
     large = f"AveragePool<kernel_shape=[1280,1280], strides=[1280,1280], ceil_mode=1, count_include_pad={counted}>(f)"
     body = POOLED + "logits = Gemm<transB=1>(v, w, b)"
     batch = images(model := tiny(body.replace("GlobalAveragePool(f)", large), **LINEAR), 2)

@@ -12,11 +12,12 @@ import numpy as np
 
 from openvino_xai.contract import GATE, nothing
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.model import Value
-from openvino_xai.graph.sizes import Dim, Size
+from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import Dim, Size, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.surgery.plan.hook import Plan
 from openvino_xai.surgery.plan.resized import resized
+from openvino_xai.tail.walk import between
 
 ASKED_FOR = "ovxai_asked"  # the number of images that are asked for, known when the model runs
 
@@ -87,13 +88,26 @@ def _gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> dict[Value, 
             if value not in new and (value.native is None or plan.graph.is_constant(value)):
                 continue
             counted = [size for size in shape_of(value) if isinstance(size, Dim) and batch.names[0] in size.names]
-            if not counted:  # it is the same for all images
-                continue
+            if not counted:
+                _refuse_other_batch(plan.graph, value)
+                continue  # it is the same for all images
             axes = [axis for axis, size in enumerate(shape_of(value)) if size == batch]
             if len(axes) != 1 or len(counted) != 1:
                 raise PlanError(f"'{value.name}' holds the images in a way that none can be left out of", node=value.name)
             gathered[value] = trace.take(value, rows, axis=axes[0])
     return gathered
+
+
+def _refuse_other_batch(graph: Graph, value: Value) -> None:
+    """Raise PlanError for what another input tells of images, where the model does not say that its batch is theirs."""
+    is_open = any(isinstance(size, Dim) for size in shape_of(value))
+    if is_open and (value in graph.inputs or between(graph, graph.inputs, value)):
+        raise PlanError(
+            f"'{value.name}' {text(value.shape)} comes of an input whose open size the model does not tie to the batch of the "
+            "images: leave the gate out",
+            node=value.name,
+            options=("gate",),
+        )
 
 
 def _size_of_asked(size: Size, batch: str) -> Size:
