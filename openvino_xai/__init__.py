@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from openvino_xai.errors import OvxaiError, PreprocessingWarning
     from openvino_xai.explanation import Explanation, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
+    from openvino_xai.method_table import MethodRow, MethodTable, methods
     from openvino_xai.runtime.loading import load, load_heads
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.probed import probe
@@ -34,6 +35,8 @@ _HOME = {
     "Hooked": "surgery.hooked",
     "Layer": "surgery.layer",
     "Located": "locate",
+    "MethodRow": "method_table",
+    "MethodTable": "method_table",
     "Network": "runtime.network",
     "OvxaiError": "errors",
     "Prediction": "explanation",
@@ -45,6 +48,7 @@ _HOME = {
     "layers": "surgery.layers",
     "load": "runtime.loading",
     "load_heads": "runtime.loading",
+    "methods": "method_table",
     "probe": "runtime.probed",
     "wrap": "runtime.wrapped",
 }
@@ -54,6 +58,8 @@ __all__ = [
     "Hooked",
     "Layer",
     "Located",
+    "MethodRow",
+    "MethodTable",
     "Network",
     "OvxaiError",
     "Prediction",
@@ -66,6 +72,7 @@ __all__ = [
     "layers",
     "load",
     "load_heads",
+    "methods",
     "probe",
     "wrap",
 ]

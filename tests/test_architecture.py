@@ -18,7 +18,7 @@ ORDER = (  # what stands in one line knows of the lines above, and of none below
     "json_text files graph",
     "operations hooks boxes",
     "contract dialects probes",
-    "locate",
+    "locate method_table",
     "tail",
     "surgery render",
     "explanation",

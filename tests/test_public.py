@@ -26,6 +26,8 @@ def test_public_names() -> None:
         "Hooked",
         "Layer",
         "Located",
+        "MethodRow",
+        "MethodTable",
         "Network",
         "OvxaiError",
         "Prediction",
@@ -38,6 +40,7 @@ def test_public_names() -> None:
         "layers",
         "load",
         "load_heads",
+        "methods",
         "probe",
         "wrap",
     ]
@@ -50,6 +53,10 @@ def test_public_names() -> None:
 
 def test_importing_is_light() -> None:
     assert not loaded_by("import openvino_xai")
+
+
+def test_methods_are_listed_without_a_runtime() -> None:
+    assert not loaded_by("import openvino_xai as xai; repr(xai.methods())") & {"openvino", "onnx", "onnx_ir", "onnxruntime"}
 
 
 def test_help_is_light() -> None:

@@ -1,0 +1,356 @@
+"""Which methods there are: every hook and probe, what it explains, what it costs and where it comes from.
+
+Names and traits are those of the tables that insert and probe read (`hooks`, `hooks/rows`, `probes`); what is told beside them
+stands in `TEXTS`. A method that has no text there is told by the first line of its own documentation.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
+
+from openvino_xai.hooks import METHODS
+from openvino_xai.hooks.rows import ROW_METHODS
+from openvino_xai.probes import BOX_PROBES, PROBES
+
+Kind: TypeAlias = Literal["hook", "probe"]
+Explained: TypeAlias = Literal["classes", "boxes", "vectors", "pixels", "classes of detectors"]
+
+BY_ROWS: dict[str, Explained] = {"rows": "boxes", "classes": "classes of detectors"}
+
+
+class Text(NamedTuple):
+    """What is told of a method: its name in the literature, what it does, its paper, its cost, and what it is taken for."""
+
+    title: str
+    summary: str
+    source: str
+    cost: str
+    default: str = ""
+
+
+BACKWARD = "a backward pass from the scores to the layer for each class; 1.0 - 1.1 inferences at the last layer"
+QUESTIONS = "an inference for each mask"
+
+HOOKS = {
+    "reciprocam": Text(
+        "Recipro-CAM",
+        "the score that a class keeps when one cell of the feature map is all there is",
+        'Byun and Lee, "Recipro-CAM: Fast gradient-free visual explanations for convolutional neural networks", 2022',
+        "1.0 - 1.3 inferences for all classes at once; dear at layers far from the scores, and told before",
+        "classes and vectors, where a map of cells leads to the scores",
+    ),
+    "vit_reciprocam": Text(
+        "ViT Recipro-CAM",
+        "the score that a class keeps when one neighbourhood of tokens is all there is",
+        'Byun and Lee, "ViT-ReciproCAM: Gradient and attention-free visual explanations for vision transformer", 2023',
+        "1.0 - 1.2 inferences for all classes at once, at the last attention block",
+        "classes and vectors, where a class token gathers the patches",
+    ),
+    "cam": Text(
+        "CAM",
+        "the class's own weights over the channels of each cell, where a mean and linear layers end the model",
+        'Zhou et al., "Learning deep features for discriminative localization", 2016',
+        "1.0 - 1.1 inferences for all classes at once",
+    ),
+    "activation_map": Text(
+        "Activation map",
+        "how strongly the layer answers each cell, whatever the class",
+        "OpenVINO Training Extensions",
+        "1.0 inferences",
+    ),
+    "ablation_cam": Text(
+        "Ablation-CAM",
+        "a channel weighs what the class loses without it",
+        'Desai and Ramaswamy, "Ablation-CAM: Visual explanations for deep convolutional network via gradient-free '
+        'localization", 2020',
+        "the tail of the model once for each channel, in one inference: 1.03 - 1.2 where it is a pool and linear layers",
+    ),
+    "grad_cam": Text(
+        "Grad-CAM",
+        "channels, weighed by the mean of the class's gradient over their cells",
+        'Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via gradient-based localization", 2017',
+        BACKWARD,
+    ),
+    "grad_cam_plus_plus": Text(
+        "Grad-CAM++",
+        "a channel counts by its positive gradients, each weighed by how much of the score its cell accounts for",
+        'Chattopadhyay et al., "Grad-CAM++: Generalized gradient-based visual explanations for deep convolutional networks", '
+        "2018",
+        BACKWARD,
+    ),
+    "smooth_grad_cam_plus_plus": Text(
+        "Smooth Grad-CAM++",
+        "Grad-CAM++ with powers of the gradient that are averaged over noisy copies of the image",
+        'Omeiza et al., "Smooth Grad-CAM++: An enhanced inference level visualization technique for deep convolutional neural '
+        'network models", 2019',
+        "as grad_cam_plus_plus, and 5 inferences more where the gradient depends on the image",
+    ),
+    "xgrad_cam": Text(
+        "XGrad-CAM",
+        "the gradient, averaged over the cells by how much of the channel is there",
+        'Fu et al., "Axiom-based Grad-CAM: Towards accurate visualization and explanation of CNNs", 2020',
+        BACKWARD,
+    ),
+    "layer_cam": Text(
+        "Layer-CAM",
+        "each element of the features, weighed by its own positive gradient",
+        'Jiang et al., "LayerCAM: Exploring hierarchical class activation maps for localization", 2021',
+        BACKWARD,
+        "boxes; pixels",
+    ),
+    "hires_cam": Text(
+        "HiResCAM",
+        "each element of the features, times its own gradient: what the cell adds to the score. For boxes this is ODAM",
+        'Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks", '
+        "2020",
+        BACKWARD,
+    ),
+    "abs_cam": Text(
+        "Abs-CAM",
+        "a channel weighs what the class has where the image is masked with it; channels without a gradient are left out",
+        'Zeng et al., "Abs-CAM: A gradient optimization interpretable approach for explanation of convolutional neural '
+        'networks", 2022',
+        "an inference for each channel (of the `channels` of the largest gradient alone, where that is set)",
+    ),
+    "abs_cam_init": Text(
+        "Abs-CAM (initial map)",
+        "channels, weighed by the mean of the class's absolute gradient over their cells",
+        'Zeng et al., "Abs-CAM: A gradient optimization interpretable approach for explanation of convolutional neural '
+        'networks", 2022',
+        BACKWARD,
+    ),
+    "fd_cam": Text(
+        "FD-CAM",
+        "gradients, and how much the score needs each group of channels that are alike",
+        'Li et al., "FD-CAM: Improving faithfulness and discriminability of visual explanation for CNNs", 2022',
+        "the tail of the model twice for each channel, and a backward pass: 1.6 - 2.3 inferences where it is a pool and linear "
+        "layers",
+    ),
+    "class_map": Text(
+        "Class map",
+        "where a detector sees each class: the largest log-odds of its rows; the answer, drawn, and not why",
+        "this project",
+        "1.0 inferences for all classes at once",
+        "classes of detectors",
+    ),
+    "class_probability": Text(
+        "Class probability map",
+        "the share of each class at a place, as OpenVINO XAI 1.1 draws detectors",
+        "OpenVINO XAI 1.1 (DetClassProbabilityMap)",
+        "1.0 inferences for all classes at once",
+    ),
+}
+
+PROBED = {
+    "score_cam": Text(
+        "Score-CAM",
+        "a channel weighs what the class keeps where the image is masked with it",
+        'Wang et al., "Score-CAM: Score-weighted visual explanations for convolutional neural networks", 2020',
+        "an inference for each channel",
+    ),
+    "ablation_cam": HOOKS["ablation_cam"]._replace(cost="an inference, from the layer on, for each channel"),
+    "abs_cam": HOOKS["abs_cam"],
+    "group_cam": Text(
+        "Group-CAM",
+        "groups of channels weigh what the class gains where they uncover a blurred image",
+        'Zhang, Rao and Yang, "Group-CAM: Group score-weighted visual explanations for deep convolutional networks", 2021',
+        "an inference for each group (`groups`, 32), and a gradient for each class",
+    ),
+    "rise": Text(
+        "RISE",
+        "the mean of random masks, each weighed with the score that the class keeps under it",
+        'Petsiuk, Das and Saenko, "RISE: Randomized input sampling for explanation of black-box models", 2018',
+        QUESTIONS + " (`masks`, 4000)",
+    ),
+    "d_rise": Text(
+        "D-RISE",
+        "the mean of random masks, each weighed with how much of a detection is left under it",
+        'Petsiuk et al., "Black-box explanation of object detectors via saliency maps", 2021',
+        QUESTIONS + " (`masks`, 4000)",
+    ),
+    "aise": Text(
+        "AISE",
+        "Gaussian masks that a global search puts where they tell most, each weighed with what it tells",
+        '"AISE: Adaptive Input Sampling for Explanation of Black-box Models", as OpenVINO XAI 1.1 has it',
+        QUESTIONS + " (`evaluations`, 50, of each width and target); needs the extra `aise`",
+    ),
+    "occlusion": Text(
+        "Occlusion",
+        "what the target loses where a patch of the image is covered",
+        'Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014',
+        "an inference for each place of the patch (`patch`, `stride`)",
+    ),
+    "saliency": Text(
+        "Saliency (plain gradient)",
+        "the largest absolute gradient of a pixel's channels",
+        'Simonyan et al., "Deep inside convolutional networks: Visualising image classification models and saliency maps", '
+        "2014",
+        "one inference, forward and back, for each class",
+    ),
+    "input_x_gradient": Text(
+        "Input x gradient",
+        "the absolute sum over channels of pixel times gradient",
+        'Shrikumar et al., "Not just a black box: Learning important features through propagating activation differences", '
+        "2016",
+        "one inference, forward and back, for each class",
+    ),
+    "integrated_gradients": Text(
+        "Integrated gradients",
+        "gradients, summed on the way from an image of zeros: pixels add up to the logit",
+        'Sundararajan et al., "Axiomatic attribution for deep networks", 2017',
+        "an inference, forward and back, for each step (`steps`, 50) and class",
+    ),
+    "smooth_grad": Text(
+        "SmoothGrad",
+        "the mean gradient of noisy copies of the image",
+        'Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017',
+        "an inference, forward and back, for each copy (`copies`, 25) and class",
+    ),
+}
+TEXTS: dict[Kind, dict[str, Text]] = {"hook": HOOKS, "probe": PROBED}
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """A method: its `name` in this package, and its `title` in the literature.
+
+    A `hook` goes into the model's graph, a `probe` asks a plain model again and again. `explains` are the kinds of target that
+    it is made for; `gradients` tells whether it differentiates the model, `default` what it is taken for where no method is
+    named, `source` its paper, and `cost` what an explanation takes, in words.
+    """
+
+    name: str
+    kind: Kind
+    explains: tuple[Explained, ...]
+    gradients: bool
+    title: str
+    summary: str
+    source: str
+    cost: str
+    default: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {**asdict(self), "explains": list(self.explains)}
+
+
+class MethodTable(Sequence[MethodRow]):
+    """Methods, in the order that they are listed. A table as text, and in a notebook."""
+
+    def __init__(self, rows: Sequence[MethodRow]) -> None:
+        self._rows = tuple(rows)
+
+    @overload
+    def __getitem__(self, index: int) -> MethodRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> MethodTable: ...
+    def __getitem__(self, index: int | slice) -> MethodRow | MethodTable:
+        """The method at an index, or a table of some."""
+        return MethodTable(self._rows[index]) if isinstance(index, slice) else self._rows[index]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[MethodRow]:
+        return iter(self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MethodTable) and self._rows == other._rows
+
+    def __hash__(self) -> int:
+        return hash(self._rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, each once: `ablation_cam` is a hook and a probe."""
+        return tuple(dict.fromkeys(row.name for row in self))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """As JSON holds it."""
+        return [row.to_dict() for row in self]
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The heads of the columns, then what a table shows of each method."""
+        heads: tuple[str, ...] = ("name", "kind", "explains", "gradients", "default for", "what it tells", "cost")
+        return [heads] + [
+            (
+                row.name,
+                row.kind,
+                ", ".join(row.explains),
+                "yes" if row.gradients else "no",
+                row.default,
+                row.summary,
+                row.cost,
+            )
+            for row in self
+        ]
+
+    def __repr__(self) -> str:
+        """The columns but for the longest, which `cost` and `source` of a row tell."""
+        rows = [row[:4] + row[5:6] for row in self.cells()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([lines[0], "-" * min(120, max(map(len, lines))), *lines[1:]])
+
+    def _repr_html_(self) -> str:
+        """A table, which notebooks show; the paper is behind the name."""
+        heads, *rows = self.cells()
+        body = [
+            f'<tr><td title="{html.escape(method.source)}"><code>{html.escape(row[0])}</code></td>'
+            + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row[1:])
+            + "</tr>"
+            for method, row in zip(self, rows, strict=True)
+        ]
+        top = "".join(f'<th style="text-align:left">{head}</th>' for head in heads)
+        return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def methods(*, kind: Kind | None = None, explains: Explained | None = None, gradients: bool | None = None) -> MethodTable:
+    """Every method, hooks first; or those of a `kind`, for a kind of target, or with or without `gradients`.
+
+    Neither openvino nor onnx is imported.
+    """
+    rows = [*_hooks(), *_probes()]
+    return MethodTable(
+        [
+            row
+            for row in rows
+            if kind in (None, row.kind)
+            and (explains is None or explains in row.explains)
+            and gradients in (None, row.gradients)
+        ]
+    )
+
+
+def _hooks() -> Iterator[MethodRow]:
+    for name in dict.fromkeys([*METHODS, *ROW_METHODS]):
+        method, of_rows = METHODS.get(name), ROW_METHODS.get(name)
+        explains: list[Explained] = ["classes", "vectors", "pixels"] if method is not None else []
+        if of_rows is not None:
+            explains.insert(1, BY_ROWS[of_rows.explains])
+        # of rows, what neither masks cells nor reads every class differentiates
+        by_rows = of_rows is not None and of_rows.explains == "rows" and not of_rows.masks
+        hook = (method or of_rows).hook  # type: ignore[union-attr]
+        yield _row(name, "hook", hook, explains, gradients=by_rows if method is None else method.gradients)
+
+
+def _probes() -> Iterator[MethodRow]:
+    for name in dict.fromkeys([*PROBES, *BOX_PROBES]):
+        explains: list[Explained] = ["classes"] if name in PROBES else []
+        if name in BOX_PROBES:
+            explains.append("boxes")
+        ask = PROBES[name].ask if name in PROBES else BOX_PROBES[name]
+        yield _row(name, "probe", ask, explains, gradients=name in PROBES and "gradients" in PROBES[name].looks_at)
+
+
+def _row(name: str, kind: Kind, call: Callable[..., Any], explains: Sequence[Explained], *, gradients: bool) -> MethodRow:
+    text = TEXTS[kind].get(name) or Text(name, _first_line(call), "", "")
+    return MethodRow(name, kind, tuple(explains), gradients, *text)
+
+
+def _first_line(call: Callable[..., Any]) -> str:
+    """What a function's documentation says first, "" where it has none."""
+    return (call.__doc__ or "").strip().partition("\n")[0]
