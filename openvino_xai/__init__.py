@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.loading import load, load_heads
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.probed import probe
+    from openvino_xai.runtime.ready.explain import explain
     from openvino_xai.runtime.wrapped import wrap
     from openvino_xai.serve.export import export
     from openvino_xai.surgery.hooked import Hooked
@@ -43,6 +44,7 @@ _HOME = {
     "PreprocessingWarning": "errors",
     "TokenHint": "locate",
     "Where": "locate",
+    "explain": "runtime.ready.explain",
     "export": "serve.export",
     "insert": "surgery.insert",
     "layers": "surgery.layers",
@@ -67,6 +69,7 @@ __all__ = [
     "TokenHint",
     "Where",
     "__version__",
+    "explain",
     "export",
     "insert",
     "layers",

@@ -22,13 +22,17 @@ BY_ROWS: dict[str, Explained] = {"rows": "boxes", "classes": "classes of detecto
 
 
 class Text(NamedTuple):
-    """What is told of a method: its name in the literature, what it does, its paper, its cost, and what it is taken for."""
+    """What is told of a method: its name in the literature, what it does, its paper, its cost, and what it is taken for.
+
+    `settings` are those of a probe's `Settings` that it reads.
+    """
 
     title: str
     summary: str
     source: str
     cost: str
     default: str = ""
+    settings: tuple[str, ...] = ()
 
 
 BACKWARD = "a backward pass from the scores to the layer for each class; 1.0 - 1.1 inferences at the last layer"
@@ -152,36 +156,41 @@ PROBED = {
         "an inference for each channel",
     ),
     "ablation_cam": HOOKS["ablation_cam"]._replace(cost="an inference, from the layer on, for each channel"),
-    "abs_cam": HOOKS["abs_cam"],
+    "abs_cam": HOOKS["abs_cam"]._replace(settings=("channels",)),
     "group_cam": Text(
         "Group-CAM",
         "groups of channels weigh what the class gains where they uncover a blurred image",
         'Zhang, Rao and Yang, "Group-CAM: Group score-weighted visual explanations for deep convolutional networks", 2021',
         "an inference for each group (`groups`, 32), and a gradient for each class",
+        settings=("groups",),
     ),
     "rise": Text(
         "RISE",
         "the mean of random masks, each weighed with the score that the class keeps under it",
         'Petsiuk, Das and Saenko, "RISE: Randomized input sampling for explanation of black-box models", 2018',
         QUESTIONS + " (`masks`, 4000)",
+        settings=("seed", "masks"),
     ),
     "d_rise": Text(
         "D-RISE",
         "the mean of random masks, each weighed with how much of a detection is left under it",
         'Petsiuk et al., "Black-box explanation of object detectors via saliency maps", 2021',
         QUESTIONS + " (`masks`, 4000)",
+        settings=("seed", "masks"),
     ),
     "aise": Text(
         "AISE",
         "Gaussian masks that a global search puts where they tell most, each weighed with what it tells",
         '"AISE: Adaptive Input Sampling for Explanation of Black-box Models", as OpenVINO XAI 1.1 has it',
         QUESTIONS + " (`evaluations`, 50, of each width and target); needs the extra `aise`",
+        settings=("evaluations",),
     ),
     "occlusion": Text(
         "Occlusion",
         "what the target loses where a patch of the image is covered",
         'Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014',
         "an inference for each place of the patch (`patch`, `stride`)",
+        settings=("patch", "stride"),
     ),
     "saliency": Text(
         "Saliency (plain gradient)",
@@ -202,12 +211,14 @@ PROBED = {
         "gradients, summed on the way from an image of zeros: pixels add up to the logit",
         'Sundararajan et al., "Axiomatic attribution for deep networks", 2017',
         "an inference, forward and back, for each step (`steps`, 50) and class",
+        settings=("steps",),
     ),
     "smooth_grad": Text(
         "SmoothGrad",
         "the mean gradient of noisy copies of the image",
         'Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017',
         "an inference, forward and back, for each copy (`copies`, 25) and class",
+        settings=("seed", "copies"),
     ),
 }
 TEXTS: dict[Kind, dict[str, Text]] = {"hook": HOOKS, "probe": PROBED}
@@ -219,7 +230,8 @@ class MethodRow:
 
     A `hook` goes into the model's graph, a `probe` asks a plain model again and again. `explains` are the kinds of target that
     it is made for; `gradients` tells whether it differentiates the model, `default` what it is taken for where no method is
-    named, `source` its paper, and `cost` what an explanation takes, in words.
+    named, `source` its paper, and `cost` what an explanation takes, in words. `settings` are what a probe may be told, as
+    keywords of `explain` or in `Settings`.
     """
 
     name: str
@@ -231,10 +243,11 @@ class MethodRow:
     source: str
     cost: str
     default: str
+    settings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {**asdict(self), "explains": list(self.explains)}
+        return {**asdict(self), "explains": list(self.explains), "settings": list(self.settings)}
 
 
 class MethodTable(Sequence[MethodRow]):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from dataclasses import fields
 from html.parser import HTMLParser
-from typing import get_args
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 import openvino_xai as xai
 from openvino_xai.hooks import METHODS, Method
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.method_table import TEXTS, Explained, Kind
-from openvino_xai.probes import BOX_PROBES, PROBES
+from openvino_xai.probes import BOX_PROBES, PROBES, Settings
 from openvino_xai.surgery.rows.decision import DEFAULT
 
 
@@ -58,6 +60,53 @@ def test_some_of_them() -> None:
     assert xai.methods()[0].name == "reciprocam"
     assert xai.methods()[:2].names == ("reciprocam", "vit_reciprocam")
     assert len(json.loads(json.dumps(xai.methods().to_dicts()))) == len(xai.methods())
+
+
+class Watched(Settings):
+    """Settings that note which of them are read."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {field.name for field in fields(Settings)}:
+            READ.add(name)
+        return super().__getattribute__(name)
+
+
+READ: set[str] = set()
+
+
+class Blobs:
+    """A classifier of two classes that answers anything."""
+
+    batch = 4
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        bright = images.mean(axis=(1, 2, 3), keepdims=True).reshape(-1, 1)
+        return np.concatenate([bright, 1 - bright], axis=1).astype(np.float64)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        return np.random.default_rng(0).random((len(images), 5, 2, 3)).astype(np.float32)
+
+    def logits_from(self, features: np.ndarray, image: np.ndarray) -> np.ndarray:
+        return np.asarray(features.mean(axis=(2, 3))[:, :2], np.float64)
+
+    def gradients(self, images: np.ndarray, k: int) -> np.ndarray:
+        return images * (k + 1)
+
+    def layer_gradients(self, image: np.ndarray, k: int) -> np.ndarray:
+        return np.ones((5, 2, 3), np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROBES)
+def test_probes_read_the_settings_that_they_name(name: str) -> None:
+    """The table names what a probe reads; a probe that asks one question a class reads nothing."""
+    settings = Watched(masks=8, evaluations=3, groups=2, patch=4, stride=2, steps=3, copies=2, channels=2)
+    READ.clear()
+    image = np.random.default_rng(0).random((1, 3, 12, 16)).astype(np.float32)
+    maps = PROBES[name].ask(Blobs(), image, [0, 1], settings)
+    assert len(maps) == 2
+    (row,) = [row for row in xai.methods(kind="probe") if row.name == name]
+    assert READ - {"progress"} == set(row.settings)
 
 
 def test_a_method_without_a_text_is_told_by_its_documentation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ def test_public_names() -> None:
         "TokenHint",
         "Where",
         "__version__",
+        "explain",
         "export",
         "insert",
         "layers",

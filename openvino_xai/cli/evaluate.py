@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from openvino_xai.evaluate.case import Choices, Compared, Covered, Read, Scaled
     from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
-    from openvino_xai.runtime.network import Network, TargetsOfImage
+    from openvino_xai.runtime.inputs.targets import TargetsOfImage
+    from openvino_xai.runtime.network import Network
     from openvino_xai.serve.jobs import Load, Work
 
 CHOICES = "Choices where the literature does not agree"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import inspect
-import io
 import os
 import re
 from collections.abc import Callable
@@ -361,14 +360,9 @@ class NetworkOptions(PreprocessingOptions):
 
 def read_labels(path: Path) -> list[str]:
     """One label a line. Raises InputError."""
-    from openvino_xai.files.reading import read_regular
+    from openvino_xai.runtime.inputs.labels_file import read_labels as read
 
-    try:
-        text = read_regular(path, most=LABELS).decode("utf-8-sig")
-    except (InputError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read labels from {path}: {error}") from error
-    # only what ends a line in every editor: a label may hold what `splitlines` takes for an end, and those behind would move up
-    return [line.removesuffix("\n") for line in io.StringIO(text, newline=None)]
+    return read(path)
 
 
 def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
@@ -425,8 +419,6 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 
-
-LABELS = 64 * 2**20  # bytes of a file of labels, at most
 
 UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 

@@ -13,9 +13,14 @@ from openvino_xai.files.paths import is_file
 def model_digest(model: str | Path) -> str:
     """The SHA-256 of a model and of all weights that lie beside it, in hexadecimal. Raises InputError."""
     path = Path(model)
-    files = [path, *(beside for beside in _beside(path) if is_file(beside))]
+    files = model_files(path)
     listing = "".join(f"{file_digest(file)} {file.relative_to(path.parent)}\n" for file in files[1:])
     return hashlib.sha256(f"{file_digest(path)}\n{listing}".encode(errors="surrogateescape")).hexdigest()
+
+
+def model_files(path: Path) -> list[Path]:
+    """The file of a model, and those with its weights that lie beside it. Raises InputError, ModelError."""
+    return [path, *(beside for beside in _beside(path) if is_file(beside))]
 
 
 def _beside(path: Path) -> list[Path]:

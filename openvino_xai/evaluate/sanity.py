@@ -18,7 +18,8 @@ from openvino_xai.evaluate.randomisation import randomised, weighted_layers
 from openvino_xai.evaluate.similarity import means, similarity
 from openvino_xai.graph.model import Node
 from openvino_xai.locate.located import refuse_hooked
-from openvino_xai.runtime.network import Network, TargetsOfImage
+from openvino_xai.runtime.inputs.targets import TargetsOfImage
+from openvino_xai.runtime.network import Network
 
 Order: TypeAlias = Literal["cascading", "independent"]
 STAGES = 8

@@ -30,6 +30,13 @@ def read_photo(path: Path) -> np.ndarray:
         data = read_regular(path, most=MOST)
     except InputError as error:
         raise ImageError(str(error)) from error
+    return decoded_photo(data, path)
+
+
+def decoded_photo(data: bytes, path: object) -> np.ndarray:
+    """[H, W, 3] RGB bytes of what an image file holds, as `read_photo` reads it; errors name its `path`. Raises ImageError."""
+    if len(data) > MOST:
+        raise ImageError(f"cannot read {path}: it has {len(data)} bytes, and at most {MOST} are read")
     reason = unreadable(data)
     if reason is not None:
         raise ImageError(f"cannot read {path}: {reason}")

@@ -33,6 +33,12 @@ class ImageInput:
         return size if isinstance(size, int) else None
 
     @property
+    def channels(self) -> int | None:
+        """C, None where it is open."""
+        size = (self._value.shape or (None,) * 4)[1 if self._channels_first else 3]
+        return size if isinstance(size, int) else None
+
+    @property
     def at_once(self) -> int:
         """The number of images to run at once."""
         return self.batch or AT_ONCE

@@ -52,9 +52,10 @@ def load(
         return variant.compile(device, precision, hint, None if cache_dir is None else Path(cache_dir))
 
     dear = float(description.record.get("cost", 1)) > DEAR
-    plain: Callable[[], Running] | None = (lambda: compiled(unhooked(deployed))) if dear else None
+    # compiled once, also for copies of the network
+    plain: Callable[[], Running] | None = cache(lambda: compiled(unhooked(deployed))) if dear else None
     if description.explains_vectors:
-        plain = lambda: compiled(vector_model(deployed, description.record))  # noqa: E731
+        plain = cache(lambda: compiled(vector_model(deployed, description.record)))
     rows = rows_of(deployed, description, (device, precision))
     running = running_of_head(compiled(deployed), deployed.graph, records_of(deployed.graph, deployed.info), description.record)
     return network_of(running, description, device, plain=plain, propose=rows)
@@ -92,7 +93,7 @@ def rows_of(deployed: Deployed, description: Described, compiled: tuple[str, str
     where = Where.parse(
         scores=description.scores.name, image_input=description.image.name, score=score_of_queries(description.record)
     )
-    return lambda: proposing_rows(unhooked(deployed), where, description.record.get("boxes"), compiled)
+    return cache(lambda: proposing_rows(unhooked(deployed), where, description.record.get("boxes"), compiled))
 
 
 def network_of(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
@@ -18,19 +15,19 @@ from openvino_xai.explanation import Explanation, Match, Prediction
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.tasks.label_groups import labels_of
-from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.inputs.doubts import doubts_of, raised
 from openvino_xai.runtime.inputs.own import own_preprocessing
+from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
 from openvino_xai.runtime.inputs.presets import updated_by
+from openvino_xai.runtime.inputs.targets import TargetsOfImage, named_targets
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
 from openvino_xai.surgery.insert import MAX_MEMORY
 from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
-TargetsOfImage: TypeAlias = "str | Sequence[int]"
 
 
 class Network:
@@ -150,21 +147,21 @@ class Network:
             )
         return {}
 
-    def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
-    ) -> Explanation:
+    def explain(self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()) -> Explanation:
         """The explanation of one image: a path, or RGB bytes [H, W, 3].
 
-        `targets` are `top:K`, the K most probable classes, `all`, or class ids; by default the most probable class, or what a
-        model of several labels answers (see `Explanation.answers`). Of a
-        detector they are `all`, `boxes:N`, the N best boxes, or classes by ids or labels; by default all boxes. `also` are
-        classes that come behind them where the hook explains them. Raises InputError for an image that cannot be read, a class
-        that the hook does not explain, or a model without a hook.
+        An image is whatever `photo_of` takes: encoded bytes, a PIL image, floats in [0, 1] ...
+
+        `targets` are `top:K`, the K most probable classes, `all`, or classes by ids or labels, one or a list; by default the
+        most probable class, or what a model of several labels answers (see `Explanation.answers`). Of a detector they are
+        `all`, `boxes:N`, the N best boxes, or classes; by default all boxes. `also` are classes that come behind them where the
+        hook explains them. Raises InputError for an image that cannot be read, a class that the hook does not explain, or a
+        model without a hook.
         """
         photo = photo_of(image)
         sample = self.prepare(photo)
         explanation = self.explanation(photo, sample, self.outputs(sample), targets=targets, also=also)
-        return explanation if isinstance(image, np.ndarray) else replace(explanation, path=Path(image))
+        return replace(explanation, path=path_of(image))
 
     def outputs(self, sample: np.ndarray) -> dict[str, np.ndarray]:
         """What the model returns for an image [1, C, H, W], as `prepare` makes it; without maps where it is asked for each."""
@@ -199,7 +196,7 @@ class Network:
             answers=None if answers is None else tuple(answers),
         )
 
-    def match(self, image: str | os.PathLike[str] | np.ndarray, other: str | os.PathLike[str] | np.ndarray) -> Match:
+    def match(self, image: ImageLike, other: ImageLike) -> Match:
         """Two images, explained to each other, where the hook explains vectors. Raises InputError where it does not."""
         raise InputError("the model's hook explains no vectors: insert with targets='vector'")
 
@@ -303,8 +300,8 @@ class Network:
         pick = parse_pick(self.record["targets"])
         return pick.ids if isinstance(pick, Ids) else range(self._scores.classes)
 
-    def _target_ids(self, targets: str | Sequence[int], ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
-        pick = parse_pick(targets if isinstance(targets, str) else list(targets))
+    def _target_ids(self, targets: TargetsOfImage, ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
+        pick = parse_pick(named_targets(targets, self.labels, self._scores.classes))
         refuse_unknown(pick, self._scores.classes)
         if not isinstance(pick, Ids):
             there = set(explained)
@@ -317,17 +314,6 @@ class Network:
 
     def _prediction(self, k: int, y: np.ndarray) -> Prediction:
         return Prediction(k, self.label(k), float(y[k]))
-
-
-def photo_of(image: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
-    """[H, W, 3] RGB bytes of a file, or of an array that holds them. Raises InputError."""
-    return read_photo(Path(image)) if isinstance(image, (str, os.PathLike)) else _checked_photo(image)
-
-
-def _checked_photo(image: np.ndarray) -> np.ndarray:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise InputError(f"an image is RGB bytes [H, W, 3]; this is {image.dtype} {list(image.shape)}")
-    return image
 
 
 def unscaled(maps: np.ndarray) -> np.ndarray:

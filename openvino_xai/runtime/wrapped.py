@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, INDEX, MAP, RECORD, names_of
 from openvino_xai.dialects.open import Compiled, Model, open_model
 from openvino_xai.dialects.protocol import Adopted
@@ -18,6 +16,7 @@ from openvino_xai.locate.located import Where
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.classifier import ImageClassifier
 from openvino_xai.runtime.described import Described
+from openvino_xai.runtime.inputs.targets import TargetsOfImage
 from openvino_xai.runtime.loading import network_of, rows_of
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import Probed
@@ -66,6 +65,36 @@ def wrap(compiled: Compiled, *, model: Model | None = None, scores: str | None =
     return wrapper
 
 
+def is_compiled(model: object) -> bool:
+    """Whether it is a compiled model of OpenVINO or a session of ONNX Runtime."""
+    return any(
+        kind.__module__.partition(".")[0] in ("openvino", "onnxruntime")
+        and kind.__name__ in ("CompiledModel", "InferenceSession")
+        for kind in type(model).__mro__
+    )
+
+
+def network_inside(compiled: Any, method: str | None, settings: Settings, foreign: Sequence[str]) -> Network:
+    """The network of a compiled model, wrapped already or not, which a `method` may ask.
+
+    Raises InputError for the options in `foreign`, which need a graph, and where nothing explains.
+    """
+    if foreign:
+        raise InputError(
+            f"a compiled model holds no graph, and {foreign[0]} says how a hook is made: give explain the file that it was "
+            "compiled from",
+            options=(foreign[0],),
+        )
+    wrapper: Any = compiled if isinstance(compiled, _Explaining) else wrap(compiled)
+    if method is None and not wrapper.hooked:
+        raise InputError(
+            "a compiled model holds no graph that a hook could be put into, and this one carries none: give explain the file "
+            "that it was compiled from, or compile the model that insert(file) returns; or method='rise' asks it as it is"
+        )
+    network: Network = wrapper.network if method is None else wrapper.probed_by(method, settings)
+    return network
+
+
 class _Explaining:
     """What wrapping adds to a compiled model."""
 
@@ -89,27 +118,28 @@ class _Explaining:
         self,
         images: Any,
         *,
-        targets: str | Sequence[int] | None = None,
+        targets: TargetsOfImage | None = None,
         method: str | None = None,
         settings: Settings | None = None,
     ) -> Explanation | list[Explanation]:
-        """The explanation of an image (a path, or RGB bytes [H, W, 3]), or those of a list of images.
+        """The explanation of an image (a path, RGB bytes [H, W, 3], ...), or those of a list of images.
 
         Without a hook a `method` that looks at images alone explains (`rise`, `aise`, `occlusion`), with its `settings`. Raises
         InputError.
         """
-        network = self.network if method is None else self._probe_network(method, settings)
+        network = self.network if method is None else self.probed_by(method, settings)
         if method is None and not self.hooked:
             raise InputError(HOW)
-        if isinstance(images, (str, os.PathLike, np.ndarray)):
-            return network.explain(images, targets=targets)
-        return [network.explain(image, targets=targets) for image in images]
+        if isinstance(images, (list, tuple)):
+            return [network.explain(image, targets=targets) for image in images]
+        return network.explain(images, targets=targets)
 
-    def _probe_network(self, method: str, settings: Settings | None) -> Network:
+    def probed_by(self, method: str, settings: Settings | None) -> Network:
+        """A network that asks the compiled model by a method that looks at images alone. Raises InputError for another."""
         alone = [name for name, probe in PROBES.items() if probe.looks_at == "nothing"]
         if method not in alone:
             raise InputError(
-                f"a compiled model is asked by {' or '.join(alone)}, not by '{method}', which needs its file: see probe"
+                f"a compiled model is asked by {' or '.join(alone)}, not by {quoted(method)}, which needs its file: see probe"
             )
         description = replace(self.description, record={})
         probed = Probed(self.network, description, method, ImageClassifier(self.network), settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from openvino_xai.choices import quoted
 from openvino_xai.contract import VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.errors import InputError
@@ -135,6 +136,11 @@ def insert(
             runtimes=runtimes_of(deployed, runtime) if verify else (),
         )
         return insert_rows(detector, of_rows, max_memory)
+    if mask is not None:
+        raise InputError(
+            f"mask is {quoted(mask)}, which is for the rows of a detector, and this model is none: leave it out",
+            options=("mask",),
+        )
     asking = partial(
         Request.parse,
         score=score,

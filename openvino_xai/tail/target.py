@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, VECTOR_TARGETS, WANTED, Measure
 from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Value
@@ -86,15 +88,24 @@ def parse_pick(targets: Targets) -> Pick:
     if isinstance(targets, str):
         if targets in NAMED:
             return NAMED[targets]
-        if match := re.fullmatch(r"top:([1-9]\d*)", targets):
+        if match := re.fullmatch(r"top:([1-9]\d{0,8})", targets, re.ASCII):
             return TopK(int(match[1]))
-        if not re.fullmatch(r"\d+(,\d+)*", targets):
-            raise InputError(f"targets '{targets}' are not understood: all, top:K, asked, vector or ID,ID,... is expected")
+        if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", targets, re.ASCII):
+            raise InputError(
+                f"targets {quoted(targets)} are not understood: all, top:K, asked, vector or ID,ID,... is expected"
+            )
         targets = [int(item) for item in targets.split(",")]
-    ids = (targets,) if isinstance(targets, int) else tuple(targets)
+    elements: object = (targets,) if isinstance(targets, Integral) else targets
+    if not isinstance(elements, (list, tuple, range, np.ndarray)) or not all(map(_is_id, elements)):
+        raise InputError(f"targets are {quoted(targets)}: ids, all, top:K, asked or vector are expected", options=("targets",))
+    ids = tuple(int(k) for k in elements)
     if len(set(ids)) != len(ids) or not ids:
-        raise InputError(f"targets {list(ids)} name a class twice or none at all")
+        raise InputError(f"targets {quoted(list(ids))} name a class twice or none at all")
     return Ids(ids)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def refuse_unknown(pick: Pick, classes: int, whose: str = "the model") -> None:

@@ -64,7 +64,7 @@ def test_batches_and_images_that_do_not_fit(tmp_path: Path) -> None:
         network(np.zeros((1, 3, 6, 8)))
     with pytest.raises(InputError, match="does not fit"):
         network(np.zeros((1, 3, 6, 9), np.float32))
-    with pytest.raises(InputError, match=r"RGB bytes \[H, W, 3\]"):
+    with pytest.raises(InputError, match=r"float32 \[12, 16, 3\] holds 0 to 255: floats are in \[0, 1\]"):
         network.explain(PHOTO.astype(np.float32))
     with pytest.raises(ImageError, match="cannot read"):
         network.explain(tmp_path / "none.png")

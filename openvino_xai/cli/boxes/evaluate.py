@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from openvino_xai.evaluate.sanity import Stage
     from openvino_xai.runtime.detectors.detector import Detector
     from openvino_xai.runtime.detectors.proposer import Proposer
-    from openvino_xai.runtime.network import Network, TargetsOfImage
+    from openvino_xai.runtime.inputs.targets import TargetsOfImage
+    from openvino_xai.runtime.network import Network
 
 DEFAULT_TARGETS = "boxes:16"  # of a hook that is inserted for the run
 ENDING = ".json"  # how files with the objects of photos end

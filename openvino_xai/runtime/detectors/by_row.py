@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -17,7 +16,9 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.detectors.proposals import ProposedRows
 from openvino_xai.runtime.detectors.selection import BoxSelection
-from openvino_xai.runtime.network import TargetsOfImage, photo_of, unscaled
+from openvino_xai.runtime.inputs.photos import ImageLike, photo_of
+from openvino_xai.runtime.inputs.targets import TargetsOfImage
+from openvino_xai.runtime.network import unscaled
 from openvino_xai.tail.rows.pick import count_of
 
 Propose = Callable[[], tuple[ProposedRows, Running]]
@@ -49,7 +50,7 @@ class RowDetector(Detector):
         return inputs
 
     def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
+        self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> DetectionExplanation:
         """The explanation of boxes in one image: a path, or RGB bytes [H, W, 3].
 

@@ -8,19 +8,13 @@ import numpy as np
 
 from openvino_xai.contract import listed
 from openvino_xai.errors import InputError, ModelError
-from openvino_xai.runtime.detectors.labels import class_ids
-from openvino_xai.runtime.network import Network, TargetsOfImage
+from openvino_xai.runtime.network import Network
 
 AHEAD = (0, 4, 5)  # columns before the classes: none, a box, a box and whether there is an object
 
 
 class ClassMaps(Network):
     """A network that draws where a detector sees each class; a class is as probable as the best of its rows."""
-
-    def _target_ids(self, targets: TargetsOfImage, ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
-        if isinstance(targets, str) and targets != "all" and not targets.startswith("top:"):
-            targets = class_ids(targets, self.labels, self.classes)
-        return super()._target_ids(targets, ranked, explained)
 
     def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
         if logits:

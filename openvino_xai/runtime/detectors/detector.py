@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +12,9 @@ from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import ImageError, InputError, ModelError
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.selection import BoxSelection
-from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of, unscaled
+from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
+from openvino_xai.runtime.inputs.targets import TargetsOfImage
+from openvino_xai.runtime.network import Network, unscaled
 
 MIN_SCORE = 0.25  # of a box, where neither the model nor the caller says another
 
@@ -52,7 +52,7 @@ class Detector(Network):
         raise InputError("the model is not asked for rows: it explains its own boxes; insert with targets='asked:D'")
 
     def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
+        self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> DetectionExplanation:
         """The explanation of the boxes in one image: a path, or RGB bytes [H, W, 3].
 
@@ -72,7 +72,7 @@ class Detector(Network):
 
     def _explanation(
         self,
-        image: str | os.PathLike[str] | np.ndarray,
+        image: ImageLike,
         photo: np.ndarray,
         detections: Sequence[Detection],
         chosen: Sequence[int],
@@ -86,7 +86,7 @@ class Detector(Network):
             maps=maps,
             box=self._preprocessing.box((photo.shape[0], photo.shape[1])),
             record={**self.record, "precision": self.precision, "device": self.device},
-            path=None if isinstance(image, np.ndarray) else Path(image),
+            path=path_of(image),
             preprocessing=self.preprocessing.to_dict(),
             min_score=self.min_score,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from openvino_xai.choices import quoted, suggestion
 from openvino_xai.errors import InputError
 
 EXAMPLES = 3  # labels that an error names
@@ -29,6 +30,7 @@ def _ids_of(name: str, labels: Sequence[str], classes: int) -> list[int]:
     examples = ", ".join(f"'{label}'" for label in labels[:EXAMPLES])
     label = f", or a label as {examples}," if examples else ""
     raise InputError(
-        f"target '{name}' is no class of the model: an id from 0 to {classes - 1}{label} is expected",
+        f"target {quoted(name)} is no class of the model: an id from 0 to {classes - 1}{label} is expected"
+        f"{suggestion(name, labels)}",
         options=("targets",),
     )

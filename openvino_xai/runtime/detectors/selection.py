@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from openvino_xai.detection import Detection
 from openvino_xai.errors import InputError
 from openvino_xai.runtime.detectors.labels import class_ids
-from openvino_xai.runtime.network import TargetsOfImage
+from openvino_xai.runtime.inputs.targets import TargetsOfImage, named_targets
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class BoxSelection:
         if targets is None or targets == "all":
             return cls()
         if not isinstance(targets, str):
-            return cls(frozenset(class_ids(",".join(map(str, targets)), (), classes)) | set(also))
+            ids = named_targets(targets, labels, classes)
+            return cls(frozenset(class_ids(",".join(map(str, ids)), (), classes)) | set(also))
         if match := re.fullmatch(r"boxes:([1-9]\d{0,8})", targets, re.ASCII):
             return cls(most=int(match[1]))
         if re.fullmatch(r"\d{1,9}:\d{1,9}(,\d{1,9}:\d{1,9})*", targets, re.ASCII):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +12,9 @@ from openvino_xai.errors import InputError, PreprocessingWarning
 from openvino_xai.explanation import HeadsExplanation
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import concrete
-from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of
+from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
+from openvino_xai.runtime.inputs.targets import TargetsOfImage
+from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.preprocessing import Preprocessing
 
 
@@ -85,9 +85,7 @@ class Heads(Mapping[str, Network]):
         for scores, network in self.items():
             network.configure(labels=labels if scores in fitting else None, preprocessing=preprocessing, min_score=min_score)
 
-    def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
-    ) -> HeadsExplanation:
+    def explain(self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()) -> HeadsExplanation:
         """The explanations of one image by all heads: a path, or RGB bytes [H, W, 3].
 
         `targets` are as of one head, and for each. Raises InputError, which names the head.
@@ -107,7 +105,7 @@ class Heads(Mapping[str, Network]):
                 explanations[scores] = network.explanation(photo, sample, outputs, targets=targets, also=also)
             except InputError as error:
                 raise type(error)(f"head '{scores}': {error}", node=error.node, options=error.options) from error
-        return HeadsExplanation(explanations, None if isinstance(image, np.ndarray) else Path(image))
+        return HeadsExplanation(explanations, path_of(image))
 
 
 def running_of_head(running: Running, graph: Graph, records: Sequence[Mapping[str, str]], record: Mapping[str, str]) -> Running:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Match
 from openvino_xai.locate.tasks.vector import find_vector
-from openvino_xai.runtime.network import Network, TargetsOfImage, photo_of, unscaled
+from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
+from openvino_xai.runtime.inputs.targets import TargetsOfImage
+from openvino_xai.runtime.network import Network, unscaled
 from openvino_xai.runtime.tasks.no_classes import NoClasses
 from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.tasks.likeness import likeness
@@ -54,13 +55,11 @@ class Matcher(NoClasses):
             raise InputError(f"vectors are {list(others.shape)}; {list(expected)} are expected")
         return self._running({self._input.name: batch, VECTOR: others})
 
-    def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
-    ) -> Explanation:
+    def explain(self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()) -> Explanation:
         """Raises InputError: a vector is explained against another."""
         raise InputError("the model explains vectors, an image against another: match(image, other)", options=("against",))
 
-    def match(self, image: str | os.PathLike[str] | np.ndarray, other: str | os.PathLike[str] | np.ndarray) -> Match:
+    def match(self, image: ImageLike, other: ImageLike) -> Match:
         """Two images, each a path or RGB bytes [H, W, 3], explained to each other.
 
         Raises InputError for an image that cannot be read.
@@ -77,9 +76,9 @@ class Matcher(NoClasses):
             measure=self.measure,
             boxes=sides,
             record={**self.record, "precision": self.precision, "device": self.device},
-            path=None if isinstance(image, np.ndarray) else Path(image),
+            path=path_of(image),
             preprocessing=self.preprocessing.to_dict(),
-            against=None if isinstance(other, np.ndarray) else Path(other),
+            against=path_of(other),
         )
 
     def vectors(self, images: np.ndarray) -> np.ndarray:
@@ -110,8 +109,6 @@ class Against:
         """Classes have none."""
         return str(k)
 
-    def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
-    ) -> Match:
+    def explain(self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()) -> Match:
         """The image and the photo, explained to each other. Raises InputError."""
         return self.network.match(image, self.other)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from openvino_xai.contract import CLASS, MAP, MASK, WANTED, reads
 from openvino_xai.errors import InputError
 from openvino_xai.graph.vocabulary import numpy_namespace
-from openvino_xai.runtime.network import TargetsOfImage, photo_of, unscaled
+from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
+from openvino_xai.runtime.inputs.targets import TargetsOfImage, named_targets
+from openvino_xai.runtime.network import unscaled
 from openvino_xai.runtime.tasks.no_classes import NoClasses
 from openvino_xai.segmentation import Region, SegmentationExplanation
 from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
@@ -54,12 +54,13 @@ class Segmenter(NoClasses):
         return np.asarray(predictions(numpy_namespace(), PixelClasses.of(self.record), results[self._scores.name])[:, 0])
 
     def explain(
-        self, image: str | os.PathLike[str] | np.ndarray, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
+        self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> SegmentationExplanation:
         """The explanation of the classes of the pixels of one image: a path, or RGB bytes [H, W, 3].
 
-        `targets` are `top:K`, the K classes with the most pixels, `all`, or class ids; by default all that there are and that
-        the hook explains. Raises InputError for an image that cannot be read, or a class that the hook does not explain.
+        `targets` are `top:K`, the K classes with the most pixels, `all`, or classes by ids or labels; by default all that there
+        are and that the hook explains. Raises InputError for an image that cannot be read, or a class that the hook does not
+        explain.
         """
         photo = photo_of(image)
         sample = self.prepare(photo)
@@ -77,7 +78,7 @@ class Segmenter(NoClasses):
             maps=maps,
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
-            path=None if isinstance(image, np.ndarray) else Path(image),
+            path=path_of(image),
             preprocessing=self.preprocessing.to_dict(),
             regions=np.stack([predicted == k for k in ids]) if ids else np.zeros((0, *predicted.shape), bool),
         )
@@ -88,7 +89,7 @@ class Segmenter(NoClasses):
         return super()._mapped_classes(results)
 
     def _ids(self, targets: TargetsOfImage | None, ranked: Sequence[int], explained: Sequence[int]) -> list[int]:
-        pick = parse_pick("all" if targets is None else targets if isinstance(targets, str) else list(targets))
+        pick = parse_pick("all" if targets is None else named_targets(targets, self.labels, self.classes))
         refuse_unknown(pick, self.classes)
         if not isinstance(pick, Ids):
             present = [k for k in ranked if k in set(explained)]

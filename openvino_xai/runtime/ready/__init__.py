@@ -1,0 +1,1 @@
+"""From a model, hooked or not, to explanations of photos in one call."""
