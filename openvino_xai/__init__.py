@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from openvino_xai.version import __version__
 
 if TYPE_CHECKING:
+    from openvino_xai.detection import Detection, DetectionExplanation
     from openvino_xai.errors import OvxaiError, PreprocessingWarning
-    from openvino_xai.explanation import Explanation, Prediction
+    from openvino_xai.explanation import Explanation, HeadsExplanation, Match, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
     from openvino_xai.method_table import MethodRow, MethodTable, methods
     from openvino_xai.runtime.loading import load, load_heads
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.probed import probe
     from openvino_xai.runtime.ready.explain import explain
     from openvino_xai.runtime.wrapped import wrap
+    from openvino_xai.segmentation import Region, SegmentationExplanation
     from openvino_xai.serve.export import export
     from openvino_xai.surgery.hooked import Hooked
     from openvino_xai.surgery.insert import insert
@@ -32,16 +34,22 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 _HOME = {
+    "Detection": "detection",
+    "DetectionExplanation": "detection",
     "Explanation": "explanation",
+    "HeadsExplanation": "explanation",
     "Hooked": "surgery.hooked",
     "Layer": "surgery.layer",
     "Located": "locate",
+    "Match": "explanation",
     "MethodRow": "method_table",
     "MethodTable": "method_table",
     "Network": "runtime.network",
     "OvxaiError": "errors",
     "Prediction": "explanation",
     "PreprocessingWarning": "errors",
+    "Region": "segmentation",
+    "SegmentationExplanation": "segmentation",
     "TokenHint": "locate",
     "Where": "locate",
     "explain": "runtime.ready.explain",
@@ -56,16 +64,22 @@ _HOME = {
 }
 
 __all__ = [
+    "Detection",
+    "DetectionExplanation",
     "Explanation",
+    "HeadsExplanation",
     "Hooked",
     "Layer",
     "Located",
+    "Match",
     "MethodRow",
     "MethodTable",
     "Network",
     "OvxaiError",
     "Prediction",
     "PreprocessingWarning",
+    "Region",
+    "SegmentationExplanation",
     "TokenHint",
     "Where",
     "__version__",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.explanation import SUFFIXES, Explanation, Prediction
+from openvino_xai.explanation.checks import hold, is_box, is_number
 from openvino_xai.render.boxes import Mark, colour_of, marked, tinted
 from openvino_xai.render.overlay import OVERLAY, Box, Style
 from openvino_xai.render.photo import write_array, write_picture
+from openvino_xai.render.switch import Tile
 
 ENDING = "_boxes"  # of the files that hold all boxes
 COLUMNS = 5  # of a grid
@@ -28,6 +30,11 @@ class Detection(Prediction):
     box: Box
     index: int
 
+    def __post_init__(self) -> None:
+        """Raise InputError where a part is not what it should be, as of a file from anybody."""
+        super().__post_init__()
+        hold("a box", is_box(self.box) and isinstance(self.index, int))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
         return {
@@ -39,7 +46,7 @@ class Detection(Prediction):
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DetectionExplanation(Explanation):
     """One image, its boxes explained.
 
@@ -63,7 +70,29 @@ class DetectionExplanation(Explanation):
 
     def drawn(self, style: Style, target: int = 0) -> np.ndarray:
         """[H, W, 3] RGB bytes: the map of a target in a style, and its box with label and score."""
-        return marked(super().drawn(style, target), [self._mark(target)])
+        picture = super().drawn(style, target)
+        return marked(picture, [self._mark(target)])
+
+    def base(self, target: int = 0) -> np.ndarray:
+        """[H, W, 3] RGB bytes: the photo, with the box of a target."""
+        return marked(self.image, [self._mark(target)])
+
+    def caption(self, target: int = 0) -> str:
+        """The label of a box, and its score."""
+        return _caption(self.targets[target])
+
+    def pictures(self, style: Style = OVERLAY) -> Iterator[Tile]:
+        """All boxes with their maps, where there are several or none, then each of them."""
+        if len(self.targets) != 1:
+            yield Tile(self.overview(style=style), f"{len(self.targets) or 'no'} boxes")
+        if self.targets:
+            yield from super().pictures(style)
+
+    def check(self) -> None:
+        """Raise InputError where a part is not what it should be, as of a file from anybody."""
+        super().check()
+        hold("a box", all(isinstance(item, Detection) for item in (*self.predictions, *self.targets)))
+        hold("the least score", is_number(self.min_score))
 
     def _mark(self, index: int) -> Mark:
         target = self.targets[index]
@@ -76,7 +105,7 @@ class DetectionExplanation(Explanation):
         return [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
 
     def file_endings(self, style: Style = OVERLAY) -> list[str]:
-        """What a name gets behind it for each file that `save` writes."""
+        """What a name gets behind it for each file that `save_pictures` writes."""
         boxes = [f"{ENDING}{suffix}" for suffix in SUFFIXES]
         return boxes + [f"{ending}{SUFFIXES[0]}" for ending in self._endings_of_each(style)]
 
@@ -85,12 +114,12 @@ class DetectionExplanation(Explanation):
             return []
         return [f"_{rank}{ending}" for rank, ending in enumerate(self.endings, start=1)]
 
-    def save(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
+    def save_pictures(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
         """Write a picture of all boxes (PNG) and their maps [D, h, w] (`.npy`); where the style says so, a picture of each.
 
         Returns the paths: of what holds all boxes, and of each box where it has a file.
         """
-        stem = name or (self.path.stem if self.path else "image")
+        stem = self.stem(name)
         picture, array = (folder / f"{stem}{ENDING}{suffix}" for suffix in SUFFIXES)
         write_picture(picture, self.overview(style=style))
         write_array(array, self.maps)

@@ -6,7 +6,6 @@ stands in `TEXTS`. A method that has no text there is told by the first line of 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
@@ -14,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, overload
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.probes import BOX_PROBES, PROBES
+from openvino_xai.tables import html_table, text_table
 
 Kind: TypeAlias = Literal["hook", "probe"]
 Explained: TypeAlias = Literal["classes", "boxes", "vectors", "pixels", "classes of detectors"]
@@ -250,6 +250,9 @@ class MethodRow:
         return {**asdict(self), "explains": list(self.explains), "settings": list(self.settings)}
 
 
+HEADS = ("name", "kind", "explains", "gradients", "default for", "what it tells", "cost")
+
+
 class MethodTable(Sequence[MethodRow]):
     """Methods, in the order that they are listed. A table as text, and in a notebook."""
 
@@ -285,10 +288,9 @@ class MethodTable(Sequence[MethodRow]):
         """As JSON holds it."""
         return [row.to_dict() for row in self]
 
-    def cells(self) -> list[tuple[str, ...]]:
-        """The heads of the columns, then what a table shows of each method."""
-        heads: tuple[str, ...] = ("name", "kind", "explains", "gradients", "default for", "what it tells", "cost")
-        return [heads] + [
+    @property
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
             (
                 row.name,
                 row.kind,
@@ -302,23 +304,12 @@ class MethodTable(Sequence[MethodRow]):
         ]
 
     def __repr__(self) -> str:
-        """The columns but for the longest, which `cost` and `source` of a row tell."""
-        rows = [row[:4] + row[5:6] for row in self.cells()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([lines[0], "-" * min(120, max(map(len, lines))), *lines[1:]])
+        """The columns but for the longest, which `default`, `cost` and `source` of a row tell."""
+        return text_table(HEADS[:4] + HEADS[5:6], [row[:4] + row[5:6] for row in self._cells])
 
     def _repr_html_(self) -> str:
         """A table, which notebooks show; the paper is behind the name."""
-        heads, *rows = self.cells()
-        body = [
-            f'<tr><td title="{html.escape(method.source)}"><code>{html.escape(row[0])}</code></td>'
-            + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row[1:])
-            + "</tr>"
-            for method, row in zip(self, rows, strict=True)
-        ]
-        top = "".join(f'<th style="text-align:left">{head}</th>' for head in heads)
-        return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        return html_table(HEADS, self._cells, titles=[row.source for row in self])
 
 
 def methods(*, kind: Kind | None = None, explains: Explained | None = None, gradients: bool | None = None) -> MethodTable:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from openvino_xai.explanation import Explanation, Prediction
+from openvino_xai.explanation.checks import hold
 from openvino_xai.render.overlay import Box, Style
 
 LINE = (255, 255, 255)  # around a region, with a darker one around it
@@ -24,7 +25,7 @@ class Region(Prediction):
         return {"id": self.id, "label": self.label, "area": round(self.probability, 6)}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SegmentationExplanation(Explanation):
     """One image, the classes of its pixels explained.
 
@@ -38,7 +39,19 @@ class SegmentationExplanation(Explanation):
 
     def drawn(self, style: Style, target: int = 0) -> np.ndarray:
         """[H, W, 3] RGB bytes: the map of a target in a style, and an outline of its region."""
-        return outlined(super().drawn(style, target), self.regions[target], self.box)
+        picture = super().drawn(style, target)
+        return outlined(picture, self.regions[target], self.box)
+
+    def base(self, target: int = 0) -> np.ndarray:
+        """[H, W, 3] RGB bytes: the photo, with an outline of a target's region."""
+        return outlined(self.image, self.regions[target], self.box)
+
+    def check(self) -> None:
+        """Raise InputError where a part is not what it should be, as of a file from anybody."""
+        super().check()
+        regions = self.regions
+        fits = isinstance(regions, np.ndarray) and regions.dtype == np.bool_ and regions.ndim == 3
+        hold("a region", fits and len(regions) == len(self.targets) and min(regions.shape[1:]) > 0)
 
 
 def outlined(picture: np.ndarray, region: np.ndarray, box: Box) -> np.ndarray:

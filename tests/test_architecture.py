@@ -15,7 +15,7 @@ PACKAGE = Path(openvino_xai.__file__).parent
 MOST_FILES = 15
 ORDER = (  # what stands in one line knows of the lines above, and of none below
     "version errors",
-    "json_text files graph choices",
+    "json_text files graph choices tables",
     "operations hooks boxes",
     "contract dialects probes",
     "locate method_table",

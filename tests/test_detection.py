@@ -42,7 +42,7 @@ def test_files_hold_all_boxes_and_each_where_that_is_said(tmp_path: Path) -> Non
         (Style(), ["photo_boxes.npy", "photo_boxes.png"]),
         (Style(each=True), ["photo_1_0_a_b.png", "photo_2_0_a_b.png", "photo_boxes.npy", "photo_boxes.png"]),
     ):
-        files = result.save(tmp_path, style=style)
+        files = result.save_pictures(tmp_path, style=style)
         paths = [Path(path) for entry in files for path in entry.values()]
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths) == names
         assert sorted(f"photo{ending}" for ending in result.file_endings(style)) == names

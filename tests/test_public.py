@@ -22,16 +22,22 @@ def loaded_by(code: str) -> set[str]:
 
 def test_public_names() -> None:
     assert xai.__all__ == [
+        "Detection",
+        "DetectionExplanation",
         "Explanation",
+        "HeadsExplanation",
         "Hooked",
         "Layer",
         "Located",
+        "Match",
         "MethodRow",
         "MethodTable",
         "Network",
         "OvxaiError",
         "Prediction",
         "PreprocessingWarning",
+        "Region",
+        "SegmentationExplanation",
         "TokenHint",
         "Where",
         "__version__",

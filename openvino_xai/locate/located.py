@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from openvino_xai.choices import quoted
 from openvino_xai.contract import RECORD, REGIONS
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed
@@ -158,6 +159,15 @@ class Located:
         cut = None if isinstance(scores, PixelScores) else branch_cut(graph, image, scores, placed)
         branches = () if cut is None else (cut,)
         return cls(deployed, where, image, place, scores, cells, attention, branches, placed)
+
+    def __repr__(self) -> str:
+        """The image, the scores, and the last few layers where a hook can go."""
+        usable = self.usable
+        names = ", ".join(quoted(layer.name) for layer in usable[:3]) + (", ..." if len(usable) > 3 else "")
+        return (
+            f"<{type(self).__name__}: image {quoted(self.image.name)}, {self.scores.classes} classes in "
+            f"{quoted(self.scores.name)}, {len(usable)} layers for a hook ({names or 'none'})>"
+        )
 
     @property
     def graph(self) -> Graph:

@@ -113,7 +113,7 @@ def _save_files(explanation: Explained, folder: Path, facts: dict[str, Any], sty
     assert explanation.path is not None
     try:
         with blamed_on(explanation.path):
-            files = explanation.save(folder, facts["name"], style=style)
+            files = explanation.save_pictures(folder, facts["name"], style=style)
     except (ImageError, OutputError):
         raise
     except InputError as error:  # what cannot be drawn, or be a PNG

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError, PreprocessingWarning
@@ -53,6 +54,15 @@ class Network:
         self._preprocessing = own_preprocessing(description.image, description.info, channels_first=description.channels_first)
         self.notify: Callable[[PreprocessingWarning], None] | None = raised
         self._fed: Preprocessing | None = None  # what was doubted last
+
+    def __repr__(self) -> str:
+        """What explains, of what, on what, and what is fed."""
+        method, layer = self.record.get("method"), self.record.get("layer")
+        hook = "no hook" if not self.record else f"{method}" + (f" at {quoted(layer)}" if layer else "")
+        return (
+            f"<{type(self).__name__}: {hook}; {self.classes} classes of {quoted(self._scores.name)}, "
+            f"{'labelled' if self.labels else 'no labels'}; {self.device} {self.precision}; fed {self._preprocessing.summary}>"
+        )
 
     @property
     def precision(self) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from openvino_xai.choices import quoted
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists
 from openvino_xai.files.writing import check_output, written_whole
 from openvino_xai.surgery.layer import Layer
 from openvino_xai.surgery.verify.hook import Verified, verify_file
+from openvino_xai.tables import html_table
 
 
 class Hooked:
@@ -39,6 +41,26 @@ class Hooked:
     def layer(self) -> Layer:
         """The layer where the hook goes, that of the first head where there are several."""
         return self.layers[0]
+
+    def __repr__(self) -> str:
+        """What hook it carries, where, and at what cost."""
+        return f"<{type(self).__name__} {self._deployed.suffix}: {'; '.join(self._sentences)}>"
+
+    def _repr_html_(self) -> str:
+        """What its record tells, as a table, which notebooks show."""
+        names = list(dict.fromkeys(name for record in self.records for name in record))
+        heads = ["", *(record.get("scores", "") for record in self.records)]
+        return html_table(heads, [(name, *(record.get(name, "") for record in self.records)) for name in names])
+
+    @property
+    def _sentences(self) -> list[str]:
+        hooks = [
+            f"{record.get('method')} at {quoted(layer.name)} of {quoted(record.get('scores'))}"
+            for record, layer in zip(self.records, self.layers, strict=True)
+        ]
+        cost = self.layer.cost
+        state = "not verified" if self.verified is None else f"verified in {' and '.join(self.verified.runtimes)}"
+        return [", ".join(hooks), *([] if cost is None else [f"{cost:.2f} times the operations"]), state]
 
     @property
     def deployed(self) -> Deployed:

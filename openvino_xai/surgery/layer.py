@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from openvino_xai.graph.model import Graph
 from openvino_xai.graph.sizes import readable
 from openvino_xai.locate.layers import Candidate
-from openvino_xai.operations.cost import depth
+from openvino_xai.operations.cost import depth, human
 from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.tables import html_table, text_table
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,40 @@ class Layer:
     reason: str | None
     method: str
     depth: float
+
+
+HEADS = ("layer", "shape", "cells", "cost", "memory", "method", "why not")
+
+
+class Layers(list[Layer]):
+    """Layers, best first; a table as text, and in a notebook."""
+
+    @property
+    def _cells(self) -> list[tuple[object, ...]]:
+        return [
+            (
+                layer.name,
+                _sizes(layer.shape),
+                _sizes(layer.cells),
+                layer.cost,
+                None if layer.memory is None else human(layer.memory),
+                layer.method,
+                layer.reason,
+            )
+            for layer in self
+        ]
+
+    def __repr__(self) -> str:
+        """A line for each layer."""
+        return text_table(HEADS, self._cells)
+
+    def _repr_html_(self) -> str:
+        """A table, which notebooks show."""
+        return html_table(HEADS, self._cells)
+
+
+def _sizes(sizes: tuple[int | str, ...]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def priced(graph: Graph, candidate: Candidate, plan: Plan | None, plain: int) -> Layer:

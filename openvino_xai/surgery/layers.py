@@ -11,7 +11,7 @@ from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.operations.cost import operations
 from openvino_xai.surgery.decision import decide
-from openvino_xai.surgery.layer import Layer, priced
+from openvino_xai.surgery.layer import Layer, Layers, priced
 from openvino_xai.surgery.plan.hook import plan as make_plan
 from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.rows.layers import layers_of_rows
@@ -28,7 +28,7 @@ def layers(
     image_input: str | None = None,
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
-) -> list[Layer]:
+) -> Layers:
     """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError.
 
     A hook is planned at each layer, the nearest to the scores first, until that takes more than is reasonable: then the reason
@@ -40,7 +40,7 @@ def layers(
     refuse_hooked(deployed)
     detector = detector_of(deployed, where)
     if detector is not None:
-        return layers_of_rows(detector)
+        return Layers(layers_of_rows(detector))
     located = Located.of(deployed, where)
     plain, planned, listed = operations(located.graph.nodes), 0, []
     for candidate in located.candidates:
@@ -49,7 +49,7 @@ def layers(
             if planned > PLANNED:
                 candidate = replace(candidate, reason=UNTRIED)
         listed.append(_listed(located, candidate, plain))
-    return listed
+    return Layers(listed)
 
 
 def _listed(located: Located, candidate: Candidate, plain: int) -> Layer:

@@ -26,6 +26,10 @@ class Heads(Mapping[str, Network]):
     def __init__(self, networks: Mapping[str, Network]) -> None:
         self._networks = dict(networks)
 
+    def __repr__(self) -> str:
+        """Each head in turn."""
+        return f"<{type(self).__name__} {', '.join(f'{scores!r}: {network!r}' for scores, network in self.items())}>"
+
     def __getitem__(self, scores: str) -> Network:
         """The head with these scores."""
         return self._networks[scores]

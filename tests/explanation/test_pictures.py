@@ -51,5 +51,5 @@ def test_labels_make_safe_names(tmp_path: Path) -> None:
     files = explanation((CAT, DOG)).save(tmp_path)
     assert [Path(file["overlay"]).name for file in files] == ["photo_0_cat.png", "photo_1_a_dog_or_a_wolf_fox.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        Path(path).name for file in files for path in file.values()
+        Path(path).name for file in [*files, {"all": "photo.npz"}] for path in file.values()
     )
