@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, cast
 
 import typer
 
-from openvino_xai.cli.engine import EngineOptions
 from openvino_xai.cli.options import (
+    EngineOptions,
     Json,
     LayerOptions,
     ModelPath,

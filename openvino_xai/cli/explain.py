@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openvino_xai.cli.engine import EngineOptions
 from openvino_xai.cli.options import (
+    EngineOptions,
     Inputs,
     Json,
     LayerOptions,

@@ -1,0 +1,115 @@
+"""Options that say where a hook goes, how it is made, and what it returns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from openvino_xai.cli.options.flags import (
+    BoxFormat,
+    Channels,
+    CutName,
+    FeatureVector,
+    Gate,
+    Grid,
+    ImageInput,
+    Kernel,
+    LayerName,
+    MaskName,
+    MaxMemory,
+    Method,
+    Plan,
+    PrefixTokens,
+    Scale,
+    Score,
+    ScoresNames,
+    Similarity,
+    TargetClasses,
+    TokenGrid,
+)
+from openvino_xai.cli.options.memory import parse_bytes
+from openvino_xai.errors import InputError
+
+if TYPE_CHECKING:
+    from openvino_xai.dialects.open import Model
+    from openvino_xai.locate.located import Where
+    from openvino_xai.surgery.hooked import Hooked
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """Where a hook goes, and how it is made."""
+
+    layer: LayerName = None
+    method: Method = None
+    score: Score = None
+    scores: ScoresNames = None
+    image_input: ImageInput = None
+    plan: Plan = "lazy"
+    grid: Grid = None
+    kernel: Kernel = "gaussian"
+    prefix_tokens: PrefixTokens = None
+    token_grid: TokenGrid = None
+    max_memory: MaxMemory = "2GiB"
+    channels: Channels = None
+    boxes: BoxFormat = None
+    cut: CutName = None
+    mask: MaskName = None
+
+    def hook_targets(self, targets: str | None) -> str | None:
+        """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.
+
+        Of a detector, its best boxes, as many as `boxes:N` says; or rows that it is told, as many as `ROW:CLASS,...` names.
+        """
+        from openvino_xai.contract import VECTOR_TARGETS
+        from openvino_xai.hooks import METHODS
+
+        if targets in (None, VECTOR_TARGETS) or re.fullmatch(r"boxes:\d+", targets or "", re.ASCII):
+            return targets
+        if targets is not None and re.fullmatch(r"\d+:\d+(,\d+:\d+)*", targets, re.ASCII):
+            return f"asked:{targets.count(':')}"
+        per_class = self.method in METHODS and METHODS[self.method].per_class
+        return ("asked" if targets == "all" else targets) if per_class else None
+
+    @property
+    def head(self) -> str | None:
+        """The output with the scores, where one is named. Raises InputError where several are."""
+        if self.scores and len(self.scores) > 1:
+            raise InputError(
+                f"outputs {', '.join(map(repr, self.scores))} are named, and one is looked at here: name one of them",
+                options=("scores",),
+            )
+        return self.scores[0] if self.scores else None
+
+    @property
+    def of_hook(self) -> LayerOptions:
+        """What says how a hook is made, and not which of its heads is meant."""
+        return replace(self, scores=None)
+
+    def where(self) -> Where:
+        """What is said of the model."""
+        from openvino_xai.locate.located import Where
+
+        return Where(self.layer, self.head, self.image_input)
+
+    def insert(self, model: Model, **changed: Any) -> Hooked:
+        """The model with a hook; `changed` are more arguments of `insert`, or others than these."""
+        from openvino_xai.hooks import METHODS
+        from openvino_xai.probes import PROBE_NAMES
+        from openvino_xai.surgery.insert import insert
+
+        if self.method in PROBE_NAMES and self.method not in METHODS:
+            raise InputError(f"{self.method} asks a model without a hook: `ovxai explain`, `compare` and `evaluate` take it")
+        return insert(model, **{**asdict(self), "max_memory": parse_bytes(self.max_memory), **changed})
+
+
+@dataclass(frozen=True)
+class HookOptions(LayerOptions):
+    """Where a hook goes, how it is made, and what it returns."""
+
+    targets: TargetClasses = None
+    scale: Scale = "unit"
+    gate: Gate = False
+    similarity: Similarity = None
+    feature_vector: FeatureVector = False

@@ -1,0 +1,167 @@
+"""Options of how a model runs, and the network that they make of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openvino_xai.cli.options.command import texts
+from openvino_xai.cli.options.hook import LayerOptions
+from openvino_xai.cli.preprocessing.options import AUTO, PreprocessingOptions, fed_by, tell_doubts
+from openvino_xai.errors import InputError
+from openvino_xai.files.paths import exists
+
+if TYPE_CHECKING:
+    from openvino_xai.dialects.open import Model
+    from openvino_xai.probes import Settings
+    from openvino_xai.runtime.network import Network
+    from openvino_xai.runtime.tasks.heads import Heads
+    from openvino_xai.surgery.hooked import Hooked
+
+_MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
+
+
+@dataclass(frozen=True)
+class NetworkOptions(PreprocessingOptions):
+    """How a model runs, and what it expects of an image."""
+
+    labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None
+    min_score: Annotated[float | None, typer.Option(help=_MIN_SCORE)] = None
+    device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU"
+    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32"
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a least score that is none."""
+        if self.min_score is not None and not 0 <= self.min_score <= 1:  # NaN is neither
+            raise InputError(f"{self.min_score} is no score of a box; 0 to 1 is expected", options=("min_score",))
+
+    def load(
+        self,
+        model: Model,
+        options: LayerOptions,
+        settings: Settings,
+        *,
+        targets: str | None = "all",
+        similarity: str | None = None,
+        verify: bool = True,
+        tell: bool = True,
+    ) -> Network:
+        """The model, ready to explain `targets`; one without a hook gets one, or is probed, as `options` say.
+
+        The `similarity` is for targets `vector`, None for that of the hook, or the cosine. What is doubtful about what a file
+        is fed is told, unless `tell` is False.
+
+        Raises an OvxaiError.
+        """
+        from openvino_xai.runtime.tasks.heads import Heads
+
+        _ = options.head  # one, or none
+        network = self.load_heads(model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell)
+        if isinstance(network, Heads):
+            heads = ", ".join(map(repr, network))
+            raise InputError(f"the hook of {model} explains {heads}, and one is looked at here: name it", options=("scores",))
+        return network
+
+    def load_heads(
+        self,
+        model: Model,
+        options: LayerOptions,
+        settings: Settings,
+        *,
+        targets: str | None = "all",
+        similarity: str | None = None,
+        verify: bool = True,
+        tell: bool = True,
+    ) -> Network | Heads:
+        """As `load`; or all heads where several are named, or where the hook explains several and none is named."""
+        from openvino_xai.contract import RECORD
+        from openvino_xai.dialects.open import open_model
+        from openvino_xai.probes import PROBE_NAMES
+        from openvino_xai.runtime.inputs.doubts import doubts_of
+        from openvino_xai.runtime.loading import load, load_heads
+        from openvino_xai.runtime.probed import probe
+        from openvino_xai.surgery.task import tells_pixels
+
+        if isinstance(model, str) and (self.preprocess == AUTO or self.examples is not None):
+            return self.resolved(model, options).load_heads(
+                model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell
+            )
+        deployed = open_model(model)
+        record, named = deployed.info(RECORD), options.scores or []
+        if record and options.of_hook != LayerOptions():
+            raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
+        network: Network | Heads
+        if options.method in PROBE_NAMES:
+            network = probe(
+                model,
+                options.method,
+                **{name: getattr(options, name) for name in ("layer", "image_input", "prefix_tokens", "token_grid", "boxes")},
+                scores=options.head,
+                settings=replace(settings, channels=options.channels),
+                device=self.device,
+                precision=self.precision,
+            )
+        else:
+            hooked: Model | Hooked = model
+            if not record:
+                of_pixels = len(named) < 2 and tells_pixels(deployed, options.where())
+                hook_targets = targets if of_pixels else options.hook_targets(targets)
+                hooked = options.insert(model, verify=verify, targets=hook_targets, similarity=similarity)
+            if len(named) > 1 or (not named and "heads" in record):
+                network = load_heads(hooked, device=self.device, precision=self.precision).chosen(named)
+            else:
+                head = options.head if record else None
+                network = load(hooked, device=self.device, precision=self.precision, scores=head)
+        network.configure(
+            labels=read_labels(self.labels) if self.labels else None, preprocessing=self.values(), min_score=self.min_score
+        )
+        network.notify = None  # who types a command is told in one line each, and not for each variant of a model
+        if isinstance(model, (str, os.PathLike)) and tell:
+            tell_doubts(doubts_of(network.preprocessing), model=Path(model).name)
+        return network
+
+    def resolved(self, model: str, options: LayerOptions) -> NetworkOptions:
+        """These options, with what examples find in place of a preset `auto`. Raises an OvxaiError."""
+        from openvino_xai.cli.preprocessing.ranking import resolved
+
+        labels = read_labels(self.labels) if self.labels else None
+        return resolved(self, model, options.where, labels, device=self.device, precision=self.precision)
+
+    def loader(
+        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str | None = "all"
+    ) -> Callable[[], Network]:
+        """A function that loads the model in any process. A model without a hook gets one now, once, in a file in `folder`."""
+        from openvino_xai.contract import RECORD
+        from openvino_xai.dialects.digest import model_digest
+        from openvino_xai.dialects.open import open_model
+        from openvino_xai.probes import PROBE_NAMES
+        from openvino_xai.runtime.inputs.doubts import doubts_of
+        from openvino_xai.runtime.sources import digest_of
+        from openvino_xai.version import __version__
+
+        deployed, head = open_model(model), options.head
+        if "heads" in deployed.info(RECORD) and head is None:
+            raise InputError(
+                f"the hook of {model} explains several heads, and one is looked at here: name it", options=("scores",)
+            )
+        tell_doubts(doubts_of(fed_by(self, deployed, options.image_input)), model=Path(model).name)
+        if options.method in PROBE_NAMES or deployed.info(RECORD):
+            return partial(self.load, model, options, settings, tell=False)
+        made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
+        path = folder / f"model_xai-{made_from}{deployed.suffix}"
+        if not exists(path):
+            options.insert(model, targets=options.hook_targets(targets)).save(path)
+        return partial(self.load, str(path), LayerOptions(scores=options.scores), settings, tell=False)
+
+
+def read_labels(path: Path) -> list[str]:
+    """One label a line. Raises InputError."""
+    from openvino_xai.runtime.inputs.labels_file import read_labels as read
+
+    return read(path)
