@@ -26,6 +26,7 @@ ORDER = (  # what stands in one line knows of the lines above, and of none below
     "runtime benchmark",
     "evaluate serve",
     "cli",
+    "__main__",
 )
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.split()}
 

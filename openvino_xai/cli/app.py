@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import traceback
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from openvino_xai.cli.benchmark import benchmark
 from openvino_xai.cli.compare import compare
@@ -18,18 +21,33 @@ from openvino_xai.cli.export import export
 from openvino_xai.cli.info import info
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
+from openvino_xai.cli.options.command import Command
+from openvino_xai.cli.options.urls import without_url
 from openvino_xai.cli.text import flush, message, say, warn
 from openvino_xai.errors import InputError, OutputError, OvxaiError
 from openvino_xai.version import __version__
 
+
+class Commands(TyperGroup):
+    """The commands, and what is said where a file stands in place of one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word names. Raises InputError for a file."""
+        if args[0] not in self.commands and (os.path.lexists(args[0]) or Path(args[0]).suffix):
+            line = f"ovxai explain {shlex.join(args)}"
+            raise InputError(f"'{args[0]}' is a file, and a command comes first, as in `{line}`; --help lists the commands")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Explain the model you deployed: saliency maps from OpenVINO IR and ONNX classifiers, by graph surgery.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (info, layers, insert, explain, compare, evaluate, benchmark, export):
-    app.command(no_args_is_help=True)(command)
+    app.command(cls=Command, no_args_is_help=True)(command)
 
 
 DEBUG = "--debug"  # wherever it stands
@@ -75,6 +93,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    arguments = [without_url(argument) for argument in arguments]
     for argument in arguments:
         if "\0" in argument:
             raise InputError(f"cannot use '{argument}': nothing has a NUL in its name")

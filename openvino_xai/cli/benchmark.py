@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
+from openvino_xai.cli.options.choices import Vocabulary
+from openvino_xai.cli.options.flags import Device, Precision
 from openvino_xai.cli.text import progress, say, say_table
 from openvino_xai.errors import InputError
 from openvino_xai.json_text import to_json
@@ -22,9 +24,13 @@ if TYPE_CHECKING:
 def benchmark(
     model: ModelPath,
     options: HookOptions,
-    device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU",
-    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32",
-    hint: Annotated[str, typer.Option(help="OpenVINO's performance hint: LATENCY or THROUGHPUT.")] = "LATENCY",
+    device: Device = "CPU",
+    precision: Precision = "f32",
+    hint: Annotated[
+        str,
+        typer.Option(help="OpenVINO's performance hint: LATENCY or THROUGHPUT."),
+        Vocabulary(lambda: ("LATENCY", "THROUGHPUT")),
+    ] = "LATENCY",
     batch: Annotated[int, typer.Option(help="Images in a batch.", min=1)] = 1,
     iterations: Annotated[int, typer.Option(help="Timed inferences of each model.", min=2)] = 60,
     as_json: Json = False,
@@ -38,8 +44,6 @@ def benchmark(
     from openvino_xai.dialects.open import open_model
     from openvino_xai.surgery.record import unhooked
 
-    if hint not in ("LATENCY", "THROUGHPUT"):
-        raise InputError(f"hint '{hint}' is not known: LATENCY or THROUGHPUT is expected")
     deployed = open_model(model)
     variants: dict[str, Deployed] = {}
     if deployed.info(RECORD):

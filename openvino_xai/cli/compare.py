@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
-from openvino_xai.cli.preprocessing.options import tell_counted
+from openvino_xai.cli.options.preprocessing import tell_counted
+from openvino_xai.cli.options.words import Word
 from openvino_xai.cli.text import message, progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 @takes_options
 def compare(
     model: Annotated[
-        list[str], typer.Option("--model", "-m", help="Two models, each with its own --model: the first is the reference.")
+        list[str],
+        typer.Option("--model", "-m", help="Two models, each with its own --model: the first is the reference."),
+        Word("MODEL", 2),
     ],
     inputs: Inputs,
     options: LayerOptions,

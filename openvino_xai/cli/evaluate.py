@@ -23,7 +23,10 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
-from openvino_xai.cli.preprocessing.options import tell_doubts
+from openvino_xai.cli.options.choices import Vocabulary, literal
+from openvino_xai.cli.options.group import Group
+from openvino_xai.cli.options.preprocessing import tell_doubts
+from openvino_xai.cli.options.words import Word
 from openvino_xai.cli.text import progress, say, say_table, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.files.paths import is_link
@@ -41,8 +44,8 @@ if TYPE_CHECKING:
 CHOICES = "Choices where the literature does not agree"
 
 _INPUT = (
-    "A folder of class folders, photos with ImageNet-style names, a .csv of path,label, or a .json with boxes: COCO's, or "
-    "for each photo its label and boxes of x0, y0, x1, y1; repeatable. Of a detector, photos, or the .json that --boxes takes."
+    "A folder of class folders, photos with ImageNet-style names, a .csv of path,label, or a .json: COCO's, or for each photo "
+    "its label and boxes x0, y0, x1, y1; of a detector, photos, too; repeatable."
 )
 _METRIC = (
     "One of average_drop, average_increase, coherency, complexity, adcc, insertion, deletion, sensitivity, pointing_game, "
@@ -59,6 +62,13 @@ _STEP = "Pixels that insertion and deletion change at a time; by default a 28th 
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
 
+def _metrics() -> list[str]:
+    from openvino_xai.evaluate.boxes.metrics import BOX_METRICS
+    from openvino_xai.evaluate.metrics import METRICS
+
+    return list(dict.fromkeys([*METRICS, "adcc", *BOX_METRICS]))
+
+
 class Pictured(Protocol):
     """What is known of a photo."""
 
@@ -71,14 +81,20 @@ OfPhoto = TypeVar("OfPhoto", bound=Pictured)
 
 
 @dataclass(frozen=True)
-class MetricOptions:
+class MetricOptions(Group):
     """The choices on which the literature does not agree."""
 
-    covered: Annotated[str, typer.Option(help=_COVERED, rich_help_panel=CHOICES)] = "zero"
-    scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES)] = "minmax"
-    read: Annotated[str, typer.Option(help=_READ, rich_help_panel=CHOICES)] = "probability"
-    compared: Annotated[str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES)] = "cells"
+    covered: Annotated[str, typer.Option(help=_COVERED, rich_help_panel=CHOICES), literal("Covered", "evaluate.case")] = "zero"
+    scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES), literal("Scaled", "evaluate.case")] = "minmax"
+    read: Annotated[str, typer.Option(help=_READ, rich_help_panel=CHOICES), literal("Read", "evaluate.case")] = "probability"
+    compared: Annotated[str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES), literal("Compared", "evaluate.case")] = (
+        "cells"
+    )
     step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
+
+    def check(self) -> None:
+        """Raise InputError for a choice that there is not."""
+        self.choices(seed=0)
 
     def choices(self, seed: int) -> Choices:
         """The choices as metrics take them. Raises InputError."""
@@ -105,14 +121,16 @@ class MetricOptions:
 @takes_options
 def evaluate(
     model: ModelPath,
-    inputs: Annotated[list[str], typer.Option("--input", "-i", help=_INPUT)],
+    inputs: Annotated[list[str], typer.Option("--input", "-i", help=_INPUT), Word("PHOTOS", None)],
     options: LayerOptions,
     probing: ProbeOptions,
     running: NetworkOptions,
     working: EngineOptions,
     choosing: MetricOptions,
-    metric: Annotated[list[str] | None, typer.Option(help=_METRIC)] = None,
-    target: Annotated[str | None, typer.Option(help="The class that is explained: label or predicted.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help=_METRIC), Vocabulary(_metrics)] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The class that is explained: label or predicted."), literal("Target", "evaluate.run")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
     sanity: Annotated[bool, typer.Option("--sanity", help=_SANITY)] = False,
     output: Annotated[

@@ -25,7 +25,8 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
-from openvino_xai.cli.preprocessing.options import tell_answers, tell_counted
+from openvino_xai.cli.options.hook import check_targets
+from openvino_xai.cli.options.preprocessing import tell_answers, tell_counted
 from openvino_xai.cli.text import message, progress, say, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from openvino_xai.serve.jobs import Load
 
 _REPORT = (
-    "A page (.html) of all these images that needs no network: opacity, classes, filters, sorting, and what the wrong ones "
-    "were taken for, where images are named after their class, as n01440764_tench.JPEG, or lie in a folder that is."
+    "A page (.html) of all these images that needs no network; photos that are named after their class, as "
+    "n01440764_tench.JPEG, or lie in a folder that is, are told right from wrong."
 )
 _TARGETS = (
     "The classes to draw: top:K, all, or ID,ID,...; by default top:1. Of a detector, the boxes: all, boxes:N, or those of "
@@ -53,16 +54,17 @@ _AGAINST = (
 
 @takes_options
 def explain(
+    *,
     model: ModelPath,
     inputs: Inputs,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for overlays and maps.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for overlays and maps.")] = Path("ovxai_out"),
     options: LayerOptions,
     probing: ProbeOptions,
     running: NetworkOptions,
     drawing: StyleOptions,
     working: EngineOptions,
     targets: Annotated[str | None, typer.Option(help=_TARGETS)] = None,
-    against: Annotated[Path | None, typer.Option(help=_AGAINST)] = None,
+    against: Annotated[Path | None, typer.Option(help=_AGAINST, rich_help_panel="Vectors")] = None,
     similarity: Similarity = None,
     again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
     report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
@@ -85,6 +87,7 @@ def explain(
     from openvino_xai.runtime.folders.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
+    check_targets(targets, named=True)
     style = drawing.to_style()
     if against is not None and (targets is not None or report is not None or working.engine is not None):
         raise InputError(
@@ -93,7 +96,7 @@ def explain(
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
     check_output(output / "explanations.jsonl")
-    photos = find_photos(inputs, output)
+    photos = find_photos(inputs, output, kept_in=output)
     running = running.resolved(model, options)
     network_conditions = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
     network_conditions |= sources(model, running.labels)

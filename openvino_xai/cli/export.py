@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from openvino_xai.cli.options import Json, ModelPath
+from openvino_xai.cli.options import Json, ModelPath, takes_options
+from openvino_xai.cli.options.choices import PRECISIONS, literal
 from openvino_xai.cli.text import say, warn
 from openvino_xai.json_text import to_json
 
@@ -18,13 +19,16 @@ _BACKEND = "Triton's backend: openvino, onnxruntime or python; by default the mo
 _LEGACY = "Triton: two endpoints on one copy of the weights, NAME as it was and NAME_xai with maps."
 
 
+@takes_options
 def export(
     model: ModelPath,
-    server: Annotated[str, typer.Option(help="triton, ovms (OpenVINO Model Server) or kserve.")],
+    server: Annotated[
+        str, typer.Option(help="triton, ovms (OpenVINO Model Server) or kserve."), literal("Server", "serve.export")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     name: Annotated[str | None, typer.Option(help="The endpoint's name; by default the file's without _xai.")] = None,
     backend: Annotated[str | None, typer.Option(help=_BACKEND)] = None,
-    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32",
+    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers."), PRECISIONS] = "f32",
     legacy: Annotated[bool, typer.Option("--legacy", help=_LEGACY)] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what an export has written there, and nothing else.")] = False,
     as_json: Json = False,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openvino_xai.cli.options import ImageInput, Json, read_labels, takes_options
-from openvino_xai.cli.preprocessing.options import AUTO, PreprocessingOptions, tell_doubts
+from openvino_xai.cli.options import ImageInput, Json, ModelPath, read_labels, takes_options
+from openvino_xai.cli.options.photos import STANDARD_INPUT, standard_input
+from openvino_xai.cli.options.preprocessing import AUTO, PreprocessingOptions, tell_doubts
+from openvino_xai.cli.options.words import Word
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
 from openvino_xai.json_text import to_json
@@ -31,10 +33,11 @@ _OUTPUT = "A picture (.png): the photo, what is fed of it, and each channel by i
 
 @takes_options
 def info(
+    model: ModelPath,
     feeding: PreprocessingOptions,
-    path: Annotated[str | None, typer.Argument(metavar="MODEL", help="The model.")] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="The same, as other commands have it.")] = None,
-    photo: Annotated[Path | None, typer.Option("--input", "-i", help="A photo.")] = None,
+    photo: Annotated[
+        Path | None, typer.Option("--input", "-i", help="A photo, or - for one on standard input."), Word("PHOTO")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help=_OUTPUT)] = None,
     labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None,
     scores: Annotated[str | None, typer.Option(help=_SCORES)] = None,
@@ -50,15 +53,13 @@ def info(
     from openvino_xai.runtime.inputs.doubts import doubts_of
     from openvino_xai.runtime.summary import summary_of
 
-    if (path is None) == (model is None):
-        raise InputError("one model is expected: ovxai info MODEL, or --model MODEL")
     if output is not None and photo is None:
         raise InputError("--output is a picture of a photo as the model sees it: say which with --input")
     if output is not None and output.suffix != ".png":
         raise InputError(f"{output} does not end in .png, which the picture is written as")
     if output is not None:
         check_output(output)
-    name = str(path or model)
+    name = model
     where = Where.parse(scores=scores, image_input=image_input)
     summary = summary_of(name, where)
     names = _labels(summary, labels)
@@ -108,11 +109,11 @@ def _fed(summary: Summary, feeding: PreprocessingOptions) -> Preprocessing | Non
 
 def _photo(path: Path, fed: Preprocessing | None, summary: Summary, output: Path | None) -> dict[str, Any]:
     """A photo as the model sees it, in numbers, and as a picture where that is to be written. Raises InputError."""
-    from openvino_xai.render.photo import read_photo, write_picture
+    from openvino_xai.render.photo import decode_photo, read_photo, write_picture
 
     if fed is None:
         raise InputError(f"no photo is fed to the model: {summary.unread}")
-    pixels = read_photo(path)
+    pixels = decode_photo(standard_input(), "standard input") if str(path) == STANDARD_INPUT else read_photo(path)
     planes = fed(pixels)[0].transpose((0, 1, 2) if fed.layout == "NCHW" else (2, 0, 1))
     names = (
         ("grey",) if len(planes) == 1 else ("red", "green", "blue") if fed.reverse_input_channels else ("blue", "green", "red")

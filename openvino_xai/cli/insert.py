@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
-from openvino_xai.cli.preprocessing.options import PreprocessingOptions, to_store
+from openvino_xai.cli.options.preprocessing import PreprocessingOptions, to_store
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists
@@ -29,10 +29,11 @@ SHALLOW = 0.9  # of the plain model's operations: a layer that is chosen lies be
 
 @takes_options
 def insert(
+    *,
     model: ModelPath,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="By default <stem>_xai beside the model.")] = None,
     options: HookOptions,
     feeding: PreprocessingOptions,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="By default <stem>_xai beside the model.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Run both models: outputs bit-identical, maps as defined.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openvino_xai.cli.options import ImageInput, Json, ModelPath, PrefixTokens, ScoresNames, TokenGrid
+from openvino_xai.cli.options import ImageInput, Json, ModelPath, PrefixTokens, ScoresNames, TokenGrid, takes_options
 from openvino_xai.cli.text import say, say_table
 from openvino_xai.json_text import to_json
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TEXTS = ("layer", "shape", "cells", "method", "why not")
 
 
+@takes_options
 def layers(
     model: ModelPath,
     scores: ScoresNames = None,

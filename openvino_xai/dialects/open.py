@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
+from openvino_xai.dialects.unreadable import foreign, refuse_fetched_wrongly, refuse_pointer
 from openvino_xai.errors import InputError
-from openvino_xai.files.paths import is_file
+from openvino_xai.files.paths import exists, is_file
 from openvino_xai.files.scratch import scratch_folder
 from openvino_xai.files.writing import writing
 
@@ -40,20 +41,34 @@ def open_model(model: Model) -> Deployed:
     raise InputError(f"a model is a path, an ov.Model or an onnx.ModelProto; this is {type(model).__qualname__}")
 
 
-def _open_file(path: Path) -> Deployed:
+def check_model_file(path: Path) -> None:
+    """Raise InputError for a path that leads to no model, as far as its name and its first bytes tell."""
+    what = foreign(path)
+    if what is not None and exists(path):
+        raise InputError(f"{path} is {what}")
     if not is_file(path):
         raise InputError(f"there is no file {path}")
+    if path.suffix not in (".onnx", ".xml", *FRONTENDS):
+        raise InputError(
+            f"{path} is no model that is known here: .xml (OpenVINO IR), .onnx, or {', '.join(FRONTENDS)} is expected"
+        )
+    refuse_fetched_wrongly(path)
+    if path.suffix == ".xml":
+        weights = path.with_suffix(".bin")
+        if not is_file(weights):
+            raise InputError(f"{path} has no weights beside it: {weights.name} is expected")
+        refuse_pointer(weights)
+
+
+def _open_file(path: Path) -> Deployed:
+    check_model_file(path)
     if path.suffix == ".onnx":
         from openvino_xai.dialects.onnx import OnnxModel
 
         return OnnxModel.read(path)
-    if path.suffix in (".xml", *FRONTENDS):
-        from openvino_xai.dialects.openvino import OpenVINOModel
+    from openvino_xai.dialects.openvino import OpenVINOModel
 
-        if path.suffix == ".xml" and not is_file(path.with_suffix(".bin")):
-            raise InputError(f"{path} has no weights beside it: {path.with_suffix('.bin').name} is expected")
-        return OpenVINOModel.read(path)
-    raise InputError(f"{path} is no model that is known here: .xml (OpenVINO IR), .onnx, or {', '.join(FRONTENDS)} is expected")
+    return OpenVINOModel.read(path)
 
 
 def runtimes_of(deployed: Deployed, word: str | None) -> tuple[Runtime, ...]:

@@ -30,26 +30,26 @@ def read_photo(path: Path) -> np.ndarray:
         data = read_regular(path, most=MOST)
     except InputError as error:
         raise ImageError(str(error)) from error
-    return decoded_photo(data, path)
+    return decode_photo(data, path)
 
 
-def decoded_photo(data: bytes, path: object) -> np.ndarray:
-    """[H, W, 3] RGB bytes of what an image file holds, as `read_photo` reads it; errors name its `path`. Raises ImageError."""
+def decode_photo(data: bytes, name: object) -> np.ndarray:
+    """[H, W, 3] RGB bytes of what an image file holds, as `read_photo` reads it; errors call it by its name. Raises ImageError."""
     if len(data) > MOST:
-        raise ImageError(f"cannot read {path}: it has {len(data)} bytes, and at most {MOST} are read")
+        raise ImageError(f"cannot read {name}: it has {len(data)} bytes, and at most {MOST} are read")
     reason = unreadable(data)
     if reason is not None:
-        raise ImageError(f"cannot read {path}: {reason}")
+        raise ImageError(f"cannot read {name}: {reason}")
     try:
         photo = _decoded(data)
     except cv2.error as error:  # OpenCV refuses what is too large, and so do its decoders what is broken in some ways
         limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "?")
         raise ImageError(
-            f"cannot read {path}: OpenCV refuses it ({error.err or error}); images of more than {limit} pixels are refused "
+            f"cannot read {name}: OpenCV refuses it ({error.err or error}); images of more than {limit} pixels are refused "
             "unless OPENCV_IO_MAX_IMAGE_PIXELS says otherwise"
         ) from error
     if photo is None:
-        raise ImageError(f"cannot read {path}: it is no image that OpenCV knows, or it is cut off or broken")
+        raise ImageError(f"cannot read {name}: it is no image that OpenCV knows, or it is cut off or broken")
     return photo
 
 

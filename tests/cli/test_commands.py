@@ -254,7 +254,7 @@ def test_gradients_explain_what_is_asked_for(ovxai: Said, tmp_path: Path) -> Non
 def test_benchmark_refuses_what_does_not_fit(ovxai: Said, tmp_path: Path) -> None:
     onnx.save(CASES["batch norm"].build(1, 17), tmp_path / "one.onnx")
     assert "fixed batch of 1; --batch 2 does not fit" in ovxai("benchmark", "-m", tmp_path / "one.onnx", "--batch", 2, status=2)
-    assert "hint 'FAST' is not known" in ovxai("benchmark", "-m", tmp_path / "one.onnx", "--hint", "FAST", status=2)
+    assert "--hint 'FAST' is not known" in ovxai("benchmark", "-m", tmp_path / "one.onnx", "--hint", "FAST", status=2)
 
 
 def test_an_expensive_layer_is_warned_of(

@@ -105,8 +105,8 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     for arguments, message in (
         ((broken,), "cannot read"),
         ((tmp_path / "none.xml",), "there is no file"),
-        ((), "one model is expected"),
-        ((model, "-m", model), "one model is expected"),
+        ((), "no MODEL is given"),
+        ((model, "-m", model), "is one word too many"),
         ((model, "-o", tmp_path / "seen.png"), "say which with --input"),
         ((model, "-i", photo), "cannot read"),
         ((model, "-i", photo, "-o", tmp_path / "seen.jpg"), "does not end in .png"),

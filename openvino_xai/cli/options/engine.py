@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from openvino_xai.cli.options.choices import literal
+from openvino_xai.cli.options.group import Group
 from openvino_xai.cli.text import progress, warn
 
 if TYPE_CHECKING:
@@ -19,10 +21,10 @@ _ENGINE = "Work off many images in shards, into Parquet: local (processes) or ra
 
 
 @dataclass(frozen=True)
-class EngineOptions:
+class EngineOptions(Group):
     """How a job of many images is cut into shards and run."""
 
-    engine: Annotated[str | None, typer.Option(help=_ENGINE, rich_help_panel="Jobs")] = None
+    engine: Annotated[str | None, typer.Option(help=_ENGINE, rich_help_panel="Jobs"), literal("Engine", "serve.jobs")] = None
     workers: Annotated[int, typer.Option(help="Processes, each with a network.", min=1, rich_help_panel="Jobs")] = 1
     shard_size: Annotated[int, typer.Option(help="Images of a file.", min=1, rich_help_panel="Jobs")] = 200
 

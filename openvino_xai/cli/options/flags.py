@@ -2,77 +2,115 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
+from openvino_xai.cli.options.choices import PRECISIONS, Vocabulary, keys, literal, methods
+from openvino_xai.cli.options.words import Word
+
+HOOK, DETECTORS, RUNNING = "Hook", "Detectors", "Running"  # panels of a help, below the common options
+
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (
-    "reciprocam (cells of a feature map) or vit_reciprocam (tokens of an attention block), by default what suits; cam (where a "
-    "mean and linear layers end the model); activation_map (whatever the class); ablation_cam; by gradients grad_cam, "
-    "grad_cam_plus_plus, smooth_grad_cam_plus_plus, xgrad_cam, layer_cam, hires_cam, abs_cam, abs_cam_init and fd_cam. Without "
-    "a hook, and slower, explain, compare and evaluate also take score_cam, ablation_cam, abs_cam, group_cam, rise, "
-    "aise, occlusion, and by the image's own gradient saliency, input_x_gradient, integrated_gradients and smooth_grad; "
-    "explain takes d_rise, aise and occlusion for boxes."
+    "How maps are made: reciprocam, vit_reciprocam, activation_map, cam, ablation_cam, grad_cam, layer_cam, ..., or without a "
+    "hook score_cam, rise, occlusion, ... By default what suits the model."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
     "logit for gradients."
 )
-_SCORES = (
-    "The output with the scores, if several could be; repeatable, for a model with several heads: each NAME has an output "
-    "`saliency_map_NAME` then. Of a hook of several heads, the one that is meant."
-)
+_SCORES = "The output that is explained, if several could be; repeatable, for a model (or a hook) with several heads."
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
 _TARGETS = (
-    "The classes to explain: all, top:K of each image, ID,ID,..., or asked, by an input `explain_class`. By default all, and "
-    "top:1 where each class has its price. Or vector: how much the model's vector is like that of an input `explain_vector`."
+    "The classes to explain: all, top:K of each image, ID,ID,..., asked (by an input `explain_class`), or vector (an input "
+    "`explain_vector`); of a detector boxes:D. By default all, and top:1 where each class has its price."
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
 _FEATURES = "Add an output `feature_vector` [B, C]: the mean over the cells of the layer."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _BOXES = (
-    "Detectors: the format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
+    "The format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
     "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner. evaluate takes "
-    "a .json of objects in photos: COCO's annotations, or {images: {photo: [[class, x, y, width, height]]}} in shares, too."
+    "a .json of objects in photos: COCO's annotations, or {images: {photo: \\[[class, x, y, width, height]]}} in shares, too."
 )
 _CUT = (
-    "Detectors: where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "
+    "Where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "
     "inputs of the heads: nearly free, and a blob around the middle of the box. By default backbone."
 )
 _MASK = (
-    "Detectors, reciprocam: keep one cell of the image and read what the box is left with, or drop it and read what the box "
+    "reciprocam: keep one cell of the image and read what the box is left with, or drop it and read what the box "
     "loses. By default keep."
 )
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
+
+def _check_model(model: str) -> None:
+    from openvino_xai.dialects.open import check_model_file
+
+    check_model_file(Path(model))
+
+
 ModelPath: TypeAlias = Annotated[
     str,
-    typer.Option(
-        "--model", "-m", help="The model: OpenVINO IR (.xml), ONNX (.onnx), or what OpenVINO reads (.tflite, .pdmodel, .pb)."
-    ),
+    typer.Option("--model", "-m", help="OpenVINO IR (.xml), ONNX (.onnx), or what OpenVINO reads (.tflite, .pdmodel, .pb)."),
+    Word("MODEL", check=_check_model),
 ]
 LayerName: TypeAlias = Annotated[str | None, typer.Option("--layer", "-l", help=_LAYER)]
-Method: TypeAlias = Annotated[str | None, typer.Option(help=_METHOD)]
-Score: TypeAlias = Annotated[str | None, typer.Option(help=_SCORE)]
+Method: TypeAlias = Annotated[str | None, typer.Option(help=_METHOD), Vocabulary(methods)]
+Score: TypeAlias = Annotated[str | None, typer.Option(help=_SCORE, rich_help_panel=HOOK), keys("SCORES", "contract")]
 ScoresNames: TypeAlias = Annotated[list[str] | None, typer.Option("--scores", help=_SCORES)]
-ImageInput: TypeAlias = Annotated[str | None, typer.Option(help="The input with the image, if several could be.")]
+ImageInput: TypeAlias = Annotated[
+    str | None, typer.Option(help="The input with the image, if several could be.", rich_help_panel=HOOK)
+]
 TargetClasses: TypeAlias = Annotated[str | None, typer.Option("--targets", help=_TARGETS)]
-Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE)]
-Plan: TypeAlias = Annotated[str, typer.Option(help=_PLAN)]
-Grid: TypeAlias = Annotated[str | None, typer.Option(help="Masks that keep a block of cells: rows x columns, as 14x14.")]
-Kernel: TypeAlias = Annotated[str, typer.Option(help="How a mask of tokens weighs neighbours: gaussian (3x3) or cell.")]
-PrefixTokens: TypeAlias = Annotated[int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.")]
-TokenGrid: TypeAlias = Annotated[str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.")]
-BoxFormat: TypeAlias = Annotated[str | None, typer.Option("--boxes", help=_BOXES)]
-MaskName: TypeAlias = Annotated[str | None, typer.Option("--mask", help=_MASK)]
-CutName: TypeAlias = Annotated[str | None, typer.Option("--cut", help=_CUT)]
-Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1)]
-Similarity: TypeAlias = Annotated[str | None, typer.Option("--similarity", help=_SIMILARITY)]
-FeatureVector: TypeAlias = Annotated[bool, typer.Option("--feature-vector", help=_FEATURES)]
-Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE)]
-MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY)]
-Inputs: TypeAlias = Annotated[list[str], typer.Option("--input", "-i", help="An image, a folder or a pattern; repeatable.")]
+Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE), keys("SCALES", "hooks")]
+Plan: TypeAlias = Annotated[str, typer.Option(help=_PLAN, rich_help_panel=HOOK), keys("PLANS", "contract")]
+Grid: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Masks that keep a block of cells: rows x columns, as 14x14.", rich_help_panel=HOOK),
+]
+Kernel: TypeAlias = Annotated[
+    str,
+    typer.Option(help="How a mask of tokens weighs neighbours: gaussian (3x3) or cell.", rich_help_panel=HOOK),
+    keys("KERNELS", "hooks"),
+]
+PrefixTokens: TypeAlias = Annotated[
+    int | None, typer.Option(help="Tokens ahead of the patches, if the model does not tell.", rich_help_panel=HOOK)
+]
+TokenGrid: TypeAlias = Annotated[
+    str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.", rich_help_panel=HOOK)
+]
+BoxFormat: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--boxes", help=_BOXES, rich_help_panel=DETECTORS),
+    keys("FORMATS", "boxes.decoding", closed=False),
+]
+MaskName: TypeAlias = Annotated[
+    str | None, typer.Option("--mask", help=_MASK, rich_help_panel=DETECTORS), literal("MaskKind", "contract")
+]
+CutName: TypeAlias = Annotated[
+    str | None, typer.Option("--cut", help=_CUT, rich_help_panel=DETECTORS), literal("Cut", "surgery.rows.decision")
+]
+Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1, rich_help_panel=HOOK)]
+Similarity: TypeAlias = Annotated[
+    str | None, typer.Option("--similarity", help=_SIMILARITY, rich_help_panel=HOOK), keys("MEASURES", "contract")
+]
+FeatureVector: TypeAlias = Annotated[bool, typer.Option("--feature-vector", help=_FEATURES, rich_help_panel=HOOK)]
+Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE, rich_help_panel=HOOK)]
+MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY, rich_help_panel=HOOK)]
+Device: TypeAlias = Annotated[str, typer.Option(help="The device to run on.", rich_help_panel=RUNNING)]
+Precision: TypeAlias = Annotated[
+    str,
+    typer.Option(help="f32, f16, bf16, or default for what the device prefers.", rich_help_panel=RUNNING),
+    PRECISIONS,
+]
+Inputs: TypeAlias = Annotated[
+    list[str],
+    typer.Option("--input", "-i", help="A photo, a folder, a pattern, or - (standard input); repeatable."),
+    Word("PHOTO", None),
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]

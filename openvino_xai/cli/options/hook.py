@@ -28,6 +28,7 @@ from openvino_xai.cli.options.flags import (
     TargetClasses,
     TokenGrid,
 )
+from openvino_xai.cli.options.group import Group
 from openvino_xai.cli.options.memory import parse_bytes
 from openvino_xai.errors import InputError
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LayerOptions:
+class LayerOptions(Group):
     """Where a hook goes, and how it is made."""
 
     layer: LayerName = None
@@ -56,6 +57,17 @@ class LayerOptions:
     boxes: BoxFormat = None
     cut: CutName = None
     mask: MaskName = None
+
+    def check(self) -> None:
+        """Raise InputError for an amount, a grid or a number that is none."""
+        from openvino_xai.graph.sizes import rows_and_columns
+        from openvino_xai.surgery.request import check_channels
+
+        parse_bytes(self.max_memory)
+        for word, text in (("grid", self.grid), ("token_grid", self.token_grid)):
+            if text is not None:
+                rows_and_columns(word, text)
+        check_channels(self.channels, self.method)
 
     def hook_targets(self, targets: str | None) -> str | None:
         """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.
@@ -113,3 +125,19 @@ class HookOptions(LayerOptions):
     gate: Gate = False
     similarity: Similarity = None
     feature_vector: FeatureVector = False
+
+    def check(self) -> None:
+        """Raise InputError for targets, too, that are none."""
+        super().check()
+        check_targets(self.targets, named=False)
+
+
+def check_targets(targets: str | None, *, named: bool) -> None:
+    """Raise InputError for targets that no model has; where they may be `named`, labels of classes are some, too."""
+    from openvino_xai.tail.rows.pick import is_of_rows, parse_row_pick
+    from openvino_xai.tail.target import parse_pick
+
+    if targets is None or (named and not re.match(r"(top|boxes)(:|$)", targets)):
+        return
+    parse = parse_row_pick if is_of_rows(targets) else parse_pick
+    parse(targets)

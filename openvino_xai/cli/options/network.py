@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openvino_xai.cli.options.command import texts
+from openvino_xai.cli.options.flags import DETECTORS, Device, Precision
 from openvino_xai.cli.options.hook import LayerOptions
-from openvino_xai.cli.preprocessing.options import AUTO, PreprocessingOptions, fed_by, tell_doubts
+from openvino_xai.cli.options.preprocessing import AUTO, PreprocessingOptions, fed_by, tell_doubts
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.tasks.heads import Heads
     from openvino_xai.surgery.hooked import Hooked
 
-_MIN_SCORE = "Detectors: the least score of a box; by default the model's confidence_threshold, or 0.25."
+_MIN_SCORE = "The least score of a box; by default the model's confidence_threshold, or 0.25."
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,15 @@ class NetworkOptions(PreprocessingOptions):
     """How a model runs, and what it expects of an image."""
 
     labels: Annotated[Path | None, typer.Option(help="A text file with one label a line.")] = None
-    min_score: Annotated[float | None, typer.Option(help=_MIN_SCORE)] = None
-    device: Annotated[str, typer.Option(help="The device to run on.")] = "CPU"
-    precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers.")] = "f32"
+    min_score: Annotated[float | None, typer.Option(help=_MIN_SCORE, rich_help_panel=DETECTORS)] = None
+    device: Device = "CPU"
+    precision: Precision = "f32"
 
-    def __post_init__(self) -> None:
-        """Raise InputError for a least score that is none."""
+    def check(self) -> None:
+        """Raise InputError for labels that are none, and a least score that is none."""
+        super().check()
+        if self.labels is not None:
+            read_labels(self.labels)
         if self.min_score is not None and not 0 <= self.min_score <= 1:  # NaN is neither
             raise InputError(f"{self.min_score} is no score of a box; 0 to 1 is expected", options=("min_score",))
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
+import sys
 from pathlib import Path
 
 from openvino_xai.cli.text import warn
-from openvino_xai.errors import InputError
+from openvino_xai.errors import ImageError, InputError
 from openvino_xai.files.paths import is_folder
 
+STANDARD_INPUT = "-"  # a file of that name is ./-
 
-def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
-    """The images that paths, folders and patterns mean, each once, in order. Raises InputError where there are none.
 
-    Where a folder or a pattern is searched, what runs wrote, and what lies in `outputs`, is left out.
+def find_photos(inputs: list[str], *outputs: Path | None, kept_in: Path | None = None) -> list[Path]:
+    """The images that paths, folders and patterns mean, each once, in order; one from standard input is written into `kept_in`.
+
+    Where a folder or a pattern is searched, what runs wrote, and what lies in `outputs`, is left out. Raises InputError where
+    there are none, and where a pattern means none.
     """
     from openvino_xai.runtime.folders.search import Search
 
@@ -22,10 +27,15 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
     photos: dict[Path, None] = {}
     for entry in inputs:
         path = Path(entry)
-        if is_folder(path):
+        if entry == STANDARD_INPUT:
+            photos[_stored(standard_input(), kept_in)] = None
+        elif is_folder(path):
             photos.update(dict.fromkeys(search.inside(path)))
         elif glob.has_magic(entry) and not os.path.lexists(path):
-            photos.update(dict.fromkeys(search.matching(entry)))
+            matching = list(search.matching(entry))
+            if not matching and not search.left_out:
+                raise InputError(f"no image was found in {entry}: no file is like that")
+            photos.update(dict.fromkeys(matching))
         else:
             photos[path] = None
     if search.left_out:
@@ -33,3 +43,39 @@ def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
     if not photos:
         raise InputError(f"no image was found in {', '.join(inputs)}")
     return list(photos)
+
+
+def standard_input() -> bytes:
+    """What is sent to standard input, of the size of a photo. Raises InputError where that is nothing, or a terminal."""
+    from openvino_xai.render.photo import MOST
+
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("- is a photo on standard input, and nothing is sent there: `< photo.jpg` sends a file")
+    try:
+        data = sys.stdin.buffer.read(MOST + 1)
+    except OSError as error:
+        raise InputError(f"cannot read standard input: {error.strerror or error}") from error
+    if not data:
+        raise InputError("- is a photo on standard input, and that is empty")
+    if len(data) > MOST:
+        raise InputError(f"a photo of more than {MOST} bytes is on standard input, and at most as many are read")
+    return data
+
+
+def _stored(data: bytes, folder: Path | None) -> Path:
+    """The path of a photo from standard input, which its content names: another is another file. Raises InputError."""
+    from openvino_xai.files.reading import read_regular
+    from openvino_xai.files.writing import written_whole
+    from openvino_xai.render.photo import decode_photo
+
+    if folder is None:
+        raise InputError("a photo on standard input is for `ovxai explain`, which keeps it, and `ovxai info`")
+    try:
+        decode_photo(data, "standard input")
+    except ImageError as error:  # what is no photo is not kept
+        raise InputError(str(error)) from error
+    path = folder / f"stdin-{hashlib.sha256(data).hexdigest()[:12]}"
+    if not os.path.lexists(path) or read_regular(path) != data:
+        with written_whole(path) as temporary:
+            temporary.write_bytes(data)
+    return path

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openvino_xai.cli.options.group import Group
+
 if TYPE_CHECKING:
     from openvino_xai.probes import Settings
 
@@ -15,7 +17,7 @@ PROBES = "Probes (methods that ask a model without a hook again and again)"
 
 
 @dataclass(frozen=True)
-class ProbeOptions:
+class ProbeOptions(Group):
     """The settings of probes, which ask a model without a hook again and again."""
 
     seed: Annotated[int, typer.Option(help="Of what is random.", rich_help_panel=PROBES)] = 0
@@ -32,6 +34,10 @@ class ProbeOptions:
     )
     steps: Annotated[int, typer.Option(help="integrated_gradients: how many steps.", rich_help_panel=PROBES)] = 50
     copies: Annotated[int, typer.Option(help="smooth_grad: how many noisy copies.", rich_help_panel=PROBES)] = 25
+
+    def check(self) -> None:
+        """Raise InputError for a number that is none."""
+        self.settings()
 
     def settings(self, progress: Callable[[int, int], None] | None = None) -> Settings:
         """The settings; `progress` hears how far a probe is. Raises InputError."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from openvino_xai.cli.preprocessing.options import AUTO, PreprocessingOptions
+from openvino_xai.cli.options.preprocessing import AUTO, PreprocessingOptions
 from openvino_xai.cli.text import progress, warn
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.evaluate.ranking import ITSELF

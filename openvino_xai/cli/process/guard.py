@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openvino_xai.cli.app import main
+from openvino_xai.cli.options.command import HELP_ALL
 from openvino_xai.cli.process.limits import Limits
 from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
@@ -56,7 +57,7 @@ def guarded() -> None:
     _open_standard_streams()
     try:
         limits, arguments = Limits.parse(sys.argv[1:])
-        if not arguments or {"-h", "--help", "--version"} & set(arguments):
+        if not arguments or {"-h", "--help", HELP_ALL, "--version"} & set(arguments):
             main()
         else:
             sys.exit(_status_of_child(limits, arguments))

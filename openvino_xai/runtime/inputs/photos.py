@@ -11,7 +11,7 @@ import numpy as np
 
 from openvino_xai.choices import quoted
 from openvino_xai.errors import ImageError, InputError, PreprocessingWarning
-from openvino_xai.render.photo import decoded_photo, read_photo
+from openvino_xai.render.photo import decode_photo, read_photo
 
 KINDS = (
     "a path, encoded bytes, a PIL image, RGB bytes [H, W, 3], grey bytes [H, W], or the same as floats in [0, 1] is expected"
@@ -50,7 +50,7 @@ def photo_of(image: ImageLike) -> np.ndarray:
     if isinstance(image, (str, os.PathLike)):
         return read_photo(path_of(image) or Path())
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return decoded_photo(bytes(image), "the bytes of the image")
+        return decode_photo(bytes(image), "the bytes of the image")
     if _is_pillow(image):
         return _of_pillow(image)
     return _of_array(array_of(image))

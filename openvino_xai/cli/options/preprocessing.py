@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openvino_xai.cli.options.choices import keys, literal
+from openvino_xai.cli.options.group import Group
 from openvino_xai.cli.text import message, warn
 from openvino_xai.errors import InputError
 
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 PREPROCESSING = "Preprocessing (by default what the model carries in model_info)"
 AUTO = "auto"  # a preset that is to be found
 _PRESET = (
-    "imagenet, inception, caffe, unit, or raw (what is fed where nothing is said), of which the flags below change a part; or "
-    "auto: what names most --examples rightly, where that is clear."
+    "What is fed: imagenet, inception, caffe, unit or raw, of which other flags change a part; or auto: what names most "
+    "--examples rightly. By default what the model carries in model_info, else raw."
 )
 _EXAMPLES = (
     "With --preprocess auto: a folder of class folders, photos with ImageNet-style names, a .csv of path,label, or a .json, "
@@ -30,24 +33,41 @@ _EXAMPLES = (
 )
 
 
-def _flag(name: str, text: str) -> Any:
+def _flag(name: str, text: str, panel: str | None = PREPROCESSING) -> Any:
     spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-    return typer.Option(*spellings, help=text, rich_help_panel=PREPROCESSING)
+    return typer.Option(*spellings, help=text, rich_help_panel=panel)
 
 
 @dataclass(frozen=True)
-class PreprocessingOptions:
+class PreprocessingOptions(Group):
     """What a model is fed."""
 
-    preprocess: Annotated[str | None, _flag("preprocess", _PRESET)] = None
+    preprocess: Annotated[str | None, _flag("preprocess", _PRESET, None), keys("PRESETS", "runtime.inputs.presets", AUTO)] = (
+        None
+    )
     examples: Annotated[str | None, _flag("examples", _EXAMPLES)] = None
     mean_values: Annotated[str | None, _flag("mean_values", "Subtracted from each channel, as 123.7,116.3,103.5.")] = None
     scale_values: Annotated[str | None, _flag("scale_values", "Each channel is divided by these.")] = None
     reverse_input_channels: Annotated[str | None, _flag("reverse_input_channels", "yes feeds RGB, no BGR.")] = None
-    resize_type: Annotated[str | None, _flag("resize_type", "standard, crop, fit_to_window(_letterbox).")] = None
+    resize_type: Annotated[
+        str | None,
+        _flag("resize_type", "standard, crop, fit_to_window(_letterbox)."),
+        literal("Resize", "runtime.preprocessing"),
+    ] = None
     pad_value: Annotated[str | None, _flag("pad_value", "Of the pixels around a photo that fits a window, 0 to 255.")] = None
-    layout: Annotated[str | None, _flag("layout", "NCHW or NHWC.")] = None
+    layout: Annotated[str | None, _flag("layout", "NCHW or NHWC."), literal("Layout", "runtime.preprocessing")] = None
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
+
+    def check(self) -> None:
+        """Raise InputError for values that suit neither a grey photo nor one with colours."""
+        from openvino_xai.runtime.inputs.presets import PRESET, updated_by
+        from openvino_xai.runtime.preprocessing import Preprocessing
+
+        values = {name: value for name, value in self.values().items() if (name, value) != (PRESET, AUTO)}
+        with suppress(InputError):
+            updated_by(Preprocessing((1, 1), channels=1), values)
+            return
+        updated_by(Preprocessing((1, 1)), values)
 
     def values(self) -> dict[str, object]:
         """What is said, as `Network.configure` takes it."""
