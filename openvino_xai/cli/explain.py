@@ -95,7 +95,8 @@ def explain(
         )
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
-    check_output(output / "explanations.jsonl")
+    for path in (output / "explanations.jsonl", *filter(None, [report])):
+        check_output(path)
     photos = find_photos(inputs, output, kept_in=output)
     running = running.resolved(model, options)
     network_conditions = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}

@@ -12,7 +12,7 @@ from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
 from openvino_xai.cli.options.preprocessing import PreprocessingOptions, to_store
 from openvino_xai.cli.text import say, warn
 from openvino_xai.errors import InputError
-from openvino_xai.files.paths import exists
+from openvino_xai.files.paths import exists, is_file
 from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def insert(
 
     source = Path(model)
     target = output or source.with_name(f"{source.stem}_xai{ONNX if source.suffix == ONNX else IR}")
-    check_output(target)
+    check_output(target, size=_size(source))
     if exists(target) and not force:
         raise InputError(f"{target} exists; choose another with --output or overwrite it with --force")
     if runtime is not None and not verify:
@@ -122,6 +122,11 @@ def insert(
         + checked
         + (f"; stored: fed is {stored.summary}" if stored else "")
     )
+
+
+def _size(source: Path) -> int:
+    """Bytes of a model and its weights: a hooked one takes as many."""
+    return sum(path.stat().st_size for path in {source, source.with_suffix(".bin")} if is_file(path))
 
 
 def _head(record: Mapping[str, str], layer: Layer) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from openvino_xai.files.scratch import scratch_folder
 
 if TYPE_CHECKING:
     pass
+
+NAME_MAX = 255  # bytes of a name, where the system does not tell
 
 
 @contextmanager
@@ -38,23 +41,35 @@ def written_whole(target: Path) -> Iterator[Path]:
         _settle(target.parent)
 
 
-def check_output(target: Path) -> None:
-    """Raise OutputError where no file can be written: a folder, a pipe or a device is there, or its place cannot be used."""
+def check_output(target: Path, *, size: int = 1) -> None:
+    """Raise OutputError where no file of so many bytes can be written.
+
+    A folder, a pipe or a device is there, or its place cannot be used or is full, as far as the system tells that ahead.
+    """
     if "\0" in str(target):
         raise OutputError(f"cannot write {target}: no name holds a NUL; choose another name")
     with writing(target):
         try:
             mode = target.lstat().st_mode
         except FileNotFoundError:
-            place = next(parent for parent in target.absolute().parents if exists(parent))
-            if not is_folder(place):
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-            if not os.access(place, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
-            return
+            mode = stat.S_IFREG
+        place = next(parent for parent in target.absolute().parents if exists(parent))
+        if not is_folder(place):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if any(len(os.fsencode(part)) > _longest_name(place) for part in target.absolute().relative_to(place).parts):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        if shutil.disk_usage(place).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
         kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise OutputError(f"cannot write {target}: what is there is {kind}; choose another name")
+
+
+def _longest_name(folder: Path) -> int:
+    """Bytes of a name that a folder's file system takes."""
+    return os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else NAME_MAX
 
 
 @contextmanager

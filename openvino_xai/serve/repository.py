@@ -15,7 +15,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists, is_file, is_folder, is_link, resolved
 from openvino_xai.files.reading import read_regular
 from openvino_xai.files.scratch import scratch_folder
-from openvino_xai.files.writing import writing
+from openvino_xai.files.writing import check_output, writing
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.version import __version__
 
@@ -37,6 +37,7 @@ def written_repository(target: Path, *, force: bool = False, source: Path | None
     with writing(target):
         _refuse_place(target, source)
         _refuse_taken(target, force=force)
+        check_output(target / MANIFEST)
         with _parents_of(target), scratch_folder(target.parent) as scratch:
             folder = scratch / "new"
             folder.mkdir()

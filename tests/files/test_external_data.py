@@ -221,7 +221,7 @@ def test_weights_of_an_ir_are_its_own(replaced: Callable[[Path, Path], None], ir
 
 
 def test_parameters_of_a_paddle_model_are_its_own(tmp_path: Path) -> None:
-    (tmp_path / "m.pdmodel").write_bytes(b"")
+    (tmp_path / "m.pdmodel").write_bytes(b"x")
     (tmp_path / "m.pdiparams").symlink_to("/etc/passwd")
     with pytest.raises(ModelError, match=r"is in 'm.pdiparams', which is no regular file of its own"):
         xai.layers(tmp_path / "m.pdmodel")

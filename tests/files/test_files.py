@@ -98,10 +98,11 @@ def test_the_callers_object_is_not_changed(dialect: str) -> None:
     [
         ("missing.xml", None, InputError, "there is no file"),
         ("missing.onnx", None, InputError, "there is no file"),
-        ("model.pt", b"x", InputError, r".xml \(OpenVINO IR\), .onnx, or .tflite, .pdmodel, .pb is expected"),
+        ("model.pt", b"x", InputError, "weights of PyTorch"),
+        ("model.txt", b"x", InputError, r".xml \(OpenVINO IR\), .onnx, or .tflite, .pdmodel, .pb is expected"),
         ("alone.xml", b"<net/>", InputError, "no weights beside it: alone.bin is expected"),
         ("rubbish.onnx", b"\x08\x07rubbish", ModelError, "cannot read .*rubbish.onnx"),
-        ("empty.onnx", b"", ModelError, "cannot read .*empty.onnx"),
+        ("empty.onnx", b"", InputError, "empty.onnx is empty"),
     ],
 )
 def test_files_that_cannot_be_read(name: str, content: bytes | None, error: type, message: str, tmp_path: Path) -> None:
