@@ -9,6 +9,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from openvino_xai import predecessor
 from openvino_xai.version import __version__
 
 if TYPE_CHECKING:
@@ -97,8 +98,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        return predecessor.attribute(name)
+    predecessor.warn_of_mixture()
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+predecessor.answer_for_modules()
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,8 @@
         ├── OutputsChanged     ... whose original outputs are not what they were
         └── NoneRefused        ... that the runtime cannot run where no image is asked for
 
-What it warns of is a PreprocessingWarning, a UserWarning: a model may not be fed what it expects.
+What it warns of is a UserWarning: a PreprocessingWarning, where a model may not be fed what it expects, or a
+MixedInstallWarning, where another distribution writes into this package.
 """
 
 from __future__ import annotations
@@ -93,3 +94,7 @@ class PreprocessingWarning(UserWarning):
     def __init__(self, message: str, *, options: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.options = options
+
+
+class MixedInstallWarning(UserWarning):
+    """Another distribution, openvino_xai, is installed into the folder of this package."""

@@ -24,7 +24,7 @@ ORDER = (  # what stands in one line knows of the lines above, and of none below
     "explanation",
     "detection segmentation",
     "runtime benchmark",
-    "evaluate serve",
+    "evaluate serve predecessor",
     "cli",
     "__main__",
 )

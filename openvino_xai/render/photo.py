@@ -34,7 +34,7 @@ def read_photo(path: Path) -> np.ndarray:
 
 
 def decode_photo(data: bytes, name: object) -> np.ndarray:
-    """[H, W, 3] RGB bytes of an image file, given as `data`, as `read_photo` has it; errors call it `name`. Raises ImageError."""
+    """[H, W, 3] RGB bytes of an image file's `data`, as `read_photo` has them; errors call it `name`. Raises ImageError."""
     if len(data) > MOST:
         raise ImageError(f"cannot read {name}: it has {len(data)} bytes, and at most {MOST} are read")
     reason = unreadable(data)

@@ -24,6 +24,7 @@ from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
 from openvino_xai.files.scratch import PREFIX, RANDOM, left_folders, locked_folder, sweep
 from openvino_xai.files.watch import WATCH, last_beat, noted_folders
+from openvino_xai.predecessor.installed import mixture
 from openvino_xai.serve.lifetime import end_with_parent
 
 ROOT = str(Path(__file__).parents[2])
@@ -55,6 +56,8 @@ _CAUSES = {
 def guarded() -> None:
     """Run the command line in a child process, under the limits that it is given."""
     _open_standard_streams()
+    if (text := mixture()) is not None:
+        warn(text)
     try:
         limits, arguments = Limits.parse(sys.argv[1:])
         if not arguments or {"-h", "--help", HELP_ALL, "--version"} & set(arguments):
