@@ -2,8 +2,9 @@
 
 FOLDER/environments/ has two virtual environments from PyPI: Ultralytics with torch, and the predecessor, openvino_xai 1.1.0,
 with the OpenVINO it needs. There, FOLDER/maps/ is filled: detectors from Ultralytics' YAML files with seeded weights, as it
-exports them, and its map, ODAM, masked runs and the predecessor's map beside each. What is there is not made again, but for
-detectors that `--again` names. Then tests/parity holds hooks to these, and how far they are apart is printed.
+exports them, and its map, ODAM, masked runs and the predecessor's map beside each; and the maps of the predecessor's blocks in
+docs/migration.md. What is there is not made again, but for detectors that `--again` names, or `migration`. Then tests/parity
+holds hooks to these, and how far they are apart is printed.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def main() -> None:
                 model, arrays, output = maps / f"{name}.onnx", maps / f"{name}.npz", maps / f"{name}_predecessor.npz"
                 run(predecessor, "predecessor_detector.py", model, arrays, output, ",".join(heads(model)))
             bar.advance(task)
+    if not (maps / "migration").exists() or "migration" in arguments.again.split(","):
+        run(predecessor, "predecessor_page.py", ROOT / "docs" / "migration.md", ROOT / "samples", maps / "migration")
     command = [sys.executable, "-m", "pytest", "-q", "-rP", "-p", "no:cacheprovider", str(ROOT / "tests" / "parity")]
     sys.exit(subprocess.run(command, check=False, cwd=ROOT, env={**os.environ, "OVXAI_PARITY": str(maps)}).returncode)
 
