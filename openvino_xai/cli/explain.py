@@ -27,7 +27,7 @@ from openvino_xai.cli.options import (
 )
 from openvino_xai.cli.options.hook import check_targets
 from openvino_xai.cli.options.preprocessing import tell_answers, tell_counted
-from openvino_xai.cli.text import message, progress, say, warn
+from openvino_xai.cli.text import command_line, message, progress, say, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
 
@@ -183,7 +183,12 @@ def _in_turn(
     tell_answers(lines, conditions["model"])
     if report is not None and lines:
         title = f"{Path(conditions['model']).name}, {len(lines)} images"
-        unshown = write_report(report, lines, title=title, style=style)
+        with progress("writing the report") as show:
+
+            def tell(done: int) -> None:
+                show("writing the report", done, len(lines))
+
+            unshown = write_report(report, lines, title=title, style=style, command=command_line(), tell=tell)
         for error in unshown:
             warn(f"skipped in the report: {message(error)}")
         failures += unshown

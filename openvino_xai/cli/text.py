@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -31,6 +32,21 @@ def plain(text: object) -> str:
         else character
         for character in str(text)
     )
+
+
+def command_line() -> str:
+    """What was typed, quoted for a shell; what `plain` escapes is written as `$'\\x1b'`, which bash and zsh read."""
+    return " ".join(["ovxai", *map(_quoted, sys.argv[1:])])
+
+
+def _quoted(argument: str) -> str:
+    if plain(argument) == argument:
+        return shlex.quote(argument)
+    letters = [
+        "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter)) if plain(letter) != letter or letter in "\\'" else letter
+        for letter in argument
+    ]
+    return f"$'{''.join(letters)}'"
 
 
 def message(error: OvxaiError | PreprocessingWarning) -> str:
