@@ -361,13 +361,15 @@ def test_evaluate(ovxai: Said, tmp_path: Path) -> None:
     assert "--output" in ovxai("evaluate", "-m", model, "-i", labels, "--parquet", status=2)
 
 
-def test_a_report_with_the_known_classes(ovxai: Said, tmp_path: Path) -> None:
+def test_a_report_with_the_known_classes(ovxai: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
     photos = tmp_path / "photos"
     for name in ("n02124075_Egyptian_cat.png", "espresso/cat.png"):
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SAMPLES / "images" / "cat.png", photos / name)
     command = ["explain", "-m", MODELS["openvino"], "-i", photos, "-o", tmp_path / "out", "--report", tmp_path / "report.html"]
-    lines = {Path(line["image"]).name: line for line in map(json.loads, ovxai(*command, "--json").splitlines())}
+    command.insert(1, "--json")
+    lines = {Path(line["image"]).name: line for line in map(json.loads, ovxai(*command).splitlines())}
     right, wrong = lines["n02124075_Egyptian_cat.png"], lines["cat.png"]
     assert [target["id"] for target in right["targets"]] == [285]
     assert right["label"] == {"id": 285, "label": "Egyptian cat"}
@@ -376,6 +378,7 @@ def test_a_report_with_the_known_classes(ovxai: Said, tmp_path: Path) -> None:
     (tmp_path / "report.html").unlink()
     ovxai(*command)  # all is explained already: the page is made of what is there
     assert (tmp_path / "report.html").read_bytes() == first
+    assert b'"1970-01-02 00:00:00 UTC"' in first and f'"command": "ovxai explain --json -m {command[3]} '.encode() in first
     assert "does not end in .html" in ovxai(*command[:-1], tmp_path / "report.pdf", status=2)
 
 

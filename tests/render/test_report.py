@@ -10,37 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from render.pages import EVIL, lines, put, settle, shown
 
 from openvino_xai.errors import ImageError
-from openvino_xai.explanation import Explanation, Prediction
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.report import write_report
-
-EVIL = "</script><script>document.title='broken'</script>"
-LABELS = ["cat", "dog & <b>co</b>", EVIL]
-
-
-def lines(folder: Path, count: int, side: int = 48) -> list[dict[str, Any]]:
-    """Explained photos, each third taken for another class; the map of the second class is that of the first, turned."""
-    rng = np.random.default_rng(0)
-    entries = []
-    for number in range(count):
-        photo = folder / f"photo{number:03}.png"
-        cv2.imwrite(str(photo), np.full((side, side * 2, 3), 60 + number % 100, np.uint8))
-        share = 0.5 + 0.4 * rng.random()
-        ranked = (Prediction(0, LABELS[0], share), Prediction(1, LABELS[1], 1 - share), Prediction(2, LABELS[2], 0.0))
-        saliency = np.tile(np.linspace(0, 1, 7, dtype=np.float32), (7, 1))
-        maps = np.stack([saliency, saliency[:, ::-1]])
-        record = {"method": "reciprocam", "layer": "f", "precision": "f32"}
-        explanation = Explanation(
-            np.zeros((side, side * 2, 3), np.uint8), ranked, ranked[:2], maps, (0, 0, side * 2, side), record, photo
-        )
-        files = explanation.save(folder / "maps", f"photo{number:03}")
-        entry = explanation.to_dict()
-        entry["targets"] = [{**target, **paths} for target, paths in zip(entry["targets"], files, strict=True)]
-        entry["label"] = {"id": 1, "label": LABELS[1]} if number % 3 == 0 else {"id": 0, "label": LABELS[0]}
-        entries.append(entry)
-    return entries
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
@@ -88,25 +62,6 @@ def picture(report: Any, which: int = 2) -> np.ndarray:
     shown = report.find_elements("css selector", "article .picture")[which]
     pixels = cv2.imdecode(np.frombuffer(shown.screenshot_as_png, np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)
     return pixels[8:-8, 8:-8]
-
-
-def settle(report: Any) -> None:
-    """Wait until the page has been drawn twice."""
-    report.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))")
-
-
-def put(report: Any, control: str, value: str) -> None:
-    script = """const [control, value] = arguments; const found = document.getElementById(control); found.value = value;
-    found.dispatchEvent(new Event("input")); found.dispatchEvent(new Event("change"))"""
-    report.execute_script(script, control, value)
-
-
-def shown(report: Any) -> list[str]:
-    """The names of all images that are not filtered out, in order; those on the screen have cards in this order."""
-    names = report.execute_script("return layout.shown.map(({ image }) => image.name)")
-    cards = [item.get_attribute("textContent") for item in report.find_elements("css selector", "article .name")]
-    assert cards and cards == names[: len(cards)] and len(cards) < 100
-    return names
 
 
 @pytest.mark.slow

@@ -13,10 +13,10 @@ function makeCard(item, fine) {
   const caption = element("div", root, undefined, "caption");
   (image.boxes ? listBoxes : listClasses)(card, element("ul", caption, undefined, "entries"));
   if (card.fine === FINEST) listDoubts(card, caption);
-  const name = button(caption, short(image.name), "name plain", () => openViewer(item));
+  const foot = element("div", caption, undefined, "foot"), name = button(foot, short(image.name), "name plain", () => openViewer(item));
   name.setAttribute("aria-label", `open ${short(image.name)}`);
   name.title = plain(image.name);
-  if (card.fine !== FINEST && isAnySuspicious) nameDoubts(card, caption);
+  if (card.fine !== FINEST) nameDoubts(card, foot);
   root.card = card;
   return card;
 }
@@ -85,10 +85,10 @@ function listDoubts(card, caption) {
   for (const { kind, text } of card.item.image.suspicions) element("div", caption, `${titleOf(kind)}: ${plain(text)}`, "doubt");
 }
 
-// All cards have this line where one has: they are of one height.
-function nameDoubts(card, caption) {
+function nameDoubts(card, foot) {
   const { suspicions } = card.item.image;
-  const line = element("div", caption, suspicions.map(({ kind }) => titleOf(kind)).join(", "), "doubt");
+  if (!suspicions.length) return;
+  const line = element("span", foot, suspicions.map(({ kind }) => titleOf(kind)).join(", "), "doubt");
   line.title = suspicions.map(({ text }) => plain(text)).join("\n");
 }
 

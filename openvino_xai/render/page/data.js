@@ -7,7 +7,6 @@ const data = JSON.parse(at("data").textContent);
 const UNSHOWN = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu; // as the command line has it
 const SHORT = 120; // characters of a name in a card
 const items = data.images.map(makeItem);
-const isAnySuspicious = items.some(({ image }) => image.suspicions.length);
 
 function makeItem(image, order) {
   const labels = image.boxes ? image.targets.map((target) => target.label) : [bestOf(image).label];

@@ -135,7 +135,10 @@ function stepInGrid(event) {
 
 // Where the page has become wider or narrower.
 function layOutAnew() {
-  if (grid.clientWidth !== layout.width) layOut();
+  if (grid.clientWidth === layout.width) return;
+  const focus = document.activeElement.closest("#grid article")?.card.item;
+  layOut();
+  if (focus) focusItem(focus);
 }
 
 let isDue = false;
