@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -156,6 +158,9 @@ def test_corners_are_thirds_of_sides() -> None:
 
 def test_each_kind_says_its_threshold() -> None:
     assert DEFINITIONS.keys() == TITLES.keys()
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    for kind, title in TITLES.items():
+        assert f"| {title} | {DEFINITIONS[kind]} |" in page
     for kind, threshold in {"border": BORDER, "corner": CORNER, "same": LIKE}.items():
         assert f"at least {threshold:g}" in DEFINITIONS[kind]
 
