@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,12 @@ def lines(folder: Path, count: int, side: int = 48) -> list[dict[str, Any]]:
         )
         for number in range(count)
     ]
+
+
+def content(page: Path) -> dict[str, Any]:
+    """What the page shows, as it holds it."""
+    text = page.read_text(encoding="utf-8")
+    return json.loads(text.rpartition('<script id="data" type="application/json">')[2].partition("</script>")[0])
 
 
 def shown(report: Any) -> list[str]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import platform
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from render.pages import EVIL, lines, put, settle, shown
+from render.pages import EVIL, content, lines, put, settle, shown
 
 from openvino_xai.errors import ImageError
 from openvino_xai.render.overlay import Style
-from openvino_xai.render.report import write_report
+from openvino_xai.render.provenance import written_at
+from openvino_xai.render.report import AHEAD, write_report
+from openvino_xai.render.report_image import ReportImage, fineness_for, report_image
+from openvino_xai.version import __version__
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
@@ -45,6 +49,84 @@ def test_a_map_that_is_none_any_more(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="explain the image again") as broken:
         write_report(tmp_path / "report.html", entries, title="broken", style=Style())
     assert broken.value.options == ("again",)
+
+
+def test_each_image_has_its_pictures_where_others_are_broken(tmp_path: Path) -> None:
+    entries = lines(tmp_path, 5)
+    for index in (0, 3):
+        Path(entries[index]["targets"][1]["map"]).unlink()
+    counts: list[int] = []
+    failures = write_report(tmp_path / "report.html", entries, title="three", style=Style(), tell=counts.append)
+    assert len(failures) == 2 and counts == [1, 2, 3, 4, 5]
+    page = tmp_path / "report.html"
+    names = [image["name"] for image in content(page)["images"]]
+    assert names == ["photo001.png", "photo002.png", "photo004.png"]
+    for index, number in enumerate((1, 2, 4)):
+        line = next(line for line in page.read_text().splitlines() if f'id="pictures-{index}"' in line)
+        photo, first, second = (base64.b64decode(part) for part in line.partition(">")[2].partition("<")[0].split())
+        assert cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_GRAYSCALE)[0, 0] == pytest.approx(60 + number, abs=1)
+        assert list(first[:7]) == list(second[:7][::-1]) == [0, 42, 85, 128, 170, 212, 255]
+
+
+def test_few_images_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, done, most = [0], [0], [0]
+
+    def counted(*arguments: Any) -> ReportImage:
+        begun[0] += 1
+        most[0] = max(most[0], begun[0] - done[0])
+        return report_image(*arguments)
+
+    monkeypatch.setattr("openvino_xai.render.report.report_image", counted)
+    entries = lines(tmp_path, 4) * 20
+    write_report(tmp_path / "report.html", entries, title="80", style=Style(), tell=lambda count: done.__setitem__(0, count))
+    assert begun == done == [80] and most[0] <= AHEAD + 1
+
+
+def test_pages_of_many_photos_have_smaller_ones(tmp_path: Path) -> None:
+    assert [fineness_for(count) for count in (1, 100, 101, 1000, 1001)] == [(640, 56)] * 2 + [(360, 56)] * 2 + [(240, 28)]
+    (entry,) = lines(tmp_path, 1, side=400)
+    for target in entry["targets"]:
+        np.save(target["map"], np.random.default_rng(0).random((50, 70), np.float32))
+    image = report_image(entry, str(tmp_path), fineness_for(5000))
+    assert image.facts["size"] == [240, 120] and image.facts["cells"] == [28, 28] and image.facts["pixels"] == [800, 400]
+    assert [len(base64.b64decode(text)) for text in image.pictures[1:]] == [28 * 28] * 2
+
+
+def test_a_watermark_of_a_class(tmp_path: Path) -> None:
+    entries = lines(tmp_path, 6)
+    mark = np.zeros((7, 7), np.float32)
+    mark[5:, 5:] = 1
+    for entry in entries[:5]:
+        np.save(entry["targets"][0]["map"], mark)
+    write_report(tmp_path / "report.html", entries, title="marked", style=Style())
+    kinds = [[doubt["kind"] for doubt in image["suspicions"]] for image in content(tmp_path / "report.html")["images"]]
+    assert ["corner" in names for names in kinds] == [True] * 5 + [False]
+    (text,) = [
+        doubt["text"] for doubt in content(tmp_path / "report.html")["images"][0]["suspicions"] if doubt["kind"] == "corner"
+    ]
+    assert "the 6 photos that are taken for cat has" in text and "in its bottom right corner" in text
+
+
+def test_how_the_page_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    entries = lines(tmp_path, 2)
+    for entry in entries:
+        entry |= {"model": "models/a.xml", "asked": {"model_digest": "abc1", "ovxai": "0.1.0", "targets": "top:2"}}
+        entry["preprocessing"] = {"fed": "RGB", "mean_values": [1.5, 2.0], "sources": {"mean_values": "--mean_values"}}
+    write_report(tmp_path / "report.html", entries, title="made", style=Style(), command="ovxai explain -m 'models/a.xml'")
+    shown_facts = content(tmp_path / "report.html")
+    tables = {table["title"]: table["rows"] for table in shown_facts["provenance"]}
+    assert shown_facts["command"] == "ovxai explain -m 'models/a.xml'"
+    assert tables["Page"] == [["ovxai", __version__], ["written", "2023-11-14 22:13:20 UTC"]]
+    assert ["file", "models/a.xml"] in tables["Model"] and ["digest", "abc1"] in tables["Model"]
+    assert tables["Hook"][:2] == [["method", "reciprocam"], ["layer", "f"]]
+    assert tables["Preprocessing"] == [["fed", "RGB", ""], ["mean_values", "1.5, 2.0", "--mean_values"]]
+    assert ["numpy", np.__version__] in tables["Installed where the page was written"]
+    for secret in ("hunter2", str(tmp_path), platform.node()):
+        assert secret not in (tmp_path / "report.html").read_text()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "\u00b2 or never")
+    assert written_at() > "2024"
 
 
 @pytest.fixture(scope="module")

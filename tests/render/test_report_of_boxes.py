@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from render.pages import content
 
 from openvino_xai.detection import Detection, DetectionExplanation
 from openvino_xai.errors import ImageError
@@ -50,6 +53,16 @@ def test_maps_of_other_boxes_are_no_maps(tmp_path: Path) -> None:
             write_report(tmp_path / "report.html", [entry], title="one", style=Style())
 
 
+def test_maps_that_miss_their_boxes_are_said(tmp_path: Path) -> None:
+    entry = line(tmp_path, "a", BOXES)
+    np.save(entry["map"], np.load(entry["map"])[[1, 0, 2]])  # the first two change places
+    write_report(tmp_path / "report.html", [entry], title="one", style=Style())
+    (doubt,) = content(tmp_path / "report.html")["images"][0]["suspicions"]
+    assert (doubt["kind"], doubt["target"]) == ("off_box", 0) and doubt["text"].startswith(
+        "The box, with a cell around it, has"
+    )
+
+
 @pytest.fixture
 def report(browser: Any, tmp_path: Path) -> Any:
     entries = [line(tmp_path, "a", BOXES), line(tmp_path, "b", ()), line(tmp_path, "c", BOXES[:1])]
@@ -81,6 +94,31 @@ def test_a_box_shows_its_map_and_all_once_more(report: Any) -> None:
     assert caption(report) == "all 3 boxes"
     boxes[0].send_keys("\ue007")  # enter
     assert caption(report) == "cat 90.0%"
+
+
+@pytest.mark.slow
+def test_a_box_in_the_large_view_and_in_a_link(report: Any, tmp_path: Path) -> None:
+    report.execute_script("openViewer(items[0])")
+    report.find_elements("css selector", "#viewer .box")[1].click()
+    text = report.find_element("css selector", "#viewer figcaption").text
+    assert text == f"{EVIL_ESCAPED} 60.0%"
+    report.execute_script("clearTimeout(timer); writeHash()")
+    assert report.execute_script("return location.hash") == "#photo=1&map=2"
+    page = (tmp_path / "report.html").as_uri()
+    for address, caption_there in {"#photo=1&map=2": text, "#photo=1&map=9": "all 3 boxes", "#photo=2&map=1": "no box"}.items():
+        report.get("about:blank")
+        report.get(page + address)
+        assert report.find_element("css selector", "#viewer figcaption").text == caption_there
+    report.execute_script("viewer.close()")
+
+
+@pytest.mark.slow
+def test_boxes_are_lines_of_the_table(report: Any) -> None:
+    rows = list(csv.DictReader(io.StringIO(report.execute_script("return csvText()"), newline="")))
+    assert [row["image"] for row in rows] == ["a.png"] * 3 + ["b.png", "c.png"]
+    assert [rows[1][name] for name in ("target", "left", "top", "right", "bottom")] == [EVIL, "56", "8", "88", "40"]
+    assert (rows[3]["target"], rows[3]["left"], rows[3]["predicted"]) == ("", "", "")
+    assert {row["suspicious"] for row in rows} == {""}
 
 
 @pytest.mark.slow

@@ -104,6 +104,7 @@ function label(card, { label: text }) {
 function choose(card, index) {
   card.item.choice = index;
   draw(card);
+  writeHashSoon();
 }
 
 function indexShown({ image, choice }) {

@@ -79,12 +79,12 @@ function renderRow(index) {
   row.className = "row";
   row.style.top = `${index * layout.pitch}px`;
   row.style.gridTemplateColumns = `repeat(${layout.columns}, minmax(0, 1fr))`;
-  row.role = "presentation";
+  row.setAttribute("role", "presentation");
   for (const item of layout.rows[index]) {
     const card = makeCard(item, FINE);
-    card.root.role = "listitem";
-    card.root.ariaSetSize = layout.shown.length;
-    card.root.ariaPosInSet = layout.shown.indexOf(item) + 1;
+    card.root.setAttribute("role", "listitem");
+    card.root.setAttribute("aria-setsize", layout.shown.length);
+    card.root.setAttribute("aria-posinset", layout.shown.indexOf(item) + 1);
     card.root.style.gridColumn = `span ${spanOf(item)}`;
     row.append(card.root);
     draw(card);

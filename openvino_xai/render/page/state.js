@@ -12,9 +12,19 @@ function readHash() {
   for (const item of items) item.choice = null;
   applyLook();
   arrange();
-  const photo = words.get("photo") ?? "";
-  if (/^[0-9]{1,9}$/.test(photo) && items[Number(photo) - 1]) openViewer(items[Number(photo) - 1]);
-  else at("viewer").close();
+  const item = items[placeIn(words, "photo")];
+  if (!item) at("viewer").close();
+  else {
+    const index = placeIn(words, "map");
+    if (item.image.targets[index]) item.choice = index;
+    openViewer(item);
+  }
+}
+
+// What a word counts from 1, counted from 0; -1 where it is no number.
+function placeIn(words, key) {
+  const word = words.get(key) ?? "";
+  return /^[0-9]{1,9}$/.test(word) ? Number(word) - 1 : -1;
 }
 
 // A control takes what it can show, and is as at first otherwise.
@@ -32,7 +42,10 @@ function setControl(control, value, otherwise) {
 function writeHash() {
   const words = new URLSearchParams();
   for (const key of KEYS) if (at(key).value !== initial[key]) words.set(key, at(key).value);
-  if (at("viewer").open) words.set("photo", viewed.order + 1);
+  if (at("viewer").open) {
+    words.set("photo", viewed.order + 1);
+    if (viewed.choice !== null) words.set("map", viewed.choice + 1);
+  }
   const text = words.toString();
   if (text !== location.hash.slice(1)) history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
 }

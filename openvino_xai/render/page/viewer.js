@@ -40,7 +40,7 @@ function stepInViewer(step) {
 function leaveViewer() {
   document.body.classList.remove("is-viewing");
   at("viewer-card").replaceChildren();
-  visibleCards().filter((card) => card.item === viewed).forEach(draw);
+  visibleCards().forEach(draw); // other classes or boxes may have been chosen
   focusItem(viewed);
   writeHashSoon();
 }
