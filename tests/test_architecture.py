@@ -24,7 +24,7 @@ ORDER = (  # what stands in one line knows of the lines above, and of none below
     "explanation",
     "detection segmentation",
     "runtime benchmark",
-    "evaluate serve predecessor",
+    "evaluate serve predecessor ui",
     "cli",
     "__main__",
 )

@@ -23,6 +23,7 @@ from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
 from openvino_xai.cli.options.command import Command
 from openvino_xai.cli.options.urls import without_url
+from openvino_xai.cli.page.ui import ui
 from openvino_xai.cli.text import flush, message, say, warn
 from openvino_xai.errors import InputError, OutputError, OvxaiError
 from openvino_xai.version import __version__
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (info, layers, insert, explain, compare, evaluate, benchmark, export):
+for command in (info, layers, insert, explain, ui, compare, evaluate, benchmark, export):
     app.command(cls=Command, no_args_is_help=True)(command)
 
 

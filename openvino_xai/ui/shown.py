@@ -1,0 +1,117 @@
+"""An explanation as the page shows it: small maps of bytes, boxes as shares of the photo, and what the network was fed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from openvino_xai.detection import Detection, DetectionExplanation
+from openvino_xai.explanation import Explanation
+from openvino_xai.render.boxes import colour_of
+from openvino_xai.render.overlay import colour, stretch
+from openvino_xai.runtime.inputs.doubts import doubts_of
+from openvino_xai.runtime.preprocessing import Preprocessing
+from openvino_xai.segmentation import SegmentationExplanation
+
+CELLS = 112  # rows and columns of a map at most
+QUALITY = 92  # of a JPEG
+LONGEST = 1600  # pixels of the longer side of a photo that the browser does not show itself
+RGB, BGR = ("red", "green", "blue"), ("blue", "green", "red")
+
+
+def colours(colormap: str) -> str:
+    """The 256 colours of a map, three bytes each, in base64."""
+    return _text(colour(np.arange(256) / 255, colormap))
+
+
+def shown(explanation: Explanation) -> dict[str, Any]:
+    """An explanation as JSON: predictions, and targets with their maps; of boxes and regions, where they are."""
+    height, width = explanation.image.shape[:2]
+    kind = "classes"
+    targets = [
+        {**_prediction(target), "map": _cells(saliency)}
+        for target, saliency in zip(explanation.targets, explanation.maps, strict=True)
+    ]
+    if isinstance(explanation, DetectionExplanation):
+        kind = "boxes"
+        for index, (entry, target) in enumerate(zip(targets, explanation.targets, strict=True)):
+            entry |= {"place": _shares(target.box, width, height), "colour": "#" + bytes(colour_of(index)).hex()}
+    elif isinstance(explanation, SegmentationExplanation):
+        kind = "regions"
+    return {
+        "kind": kind,
+        "size": [width, height],
+        "box": _shares(explanation.box, width, height),
+        "predictions": [_prediction(prediction) for prediction in explanation.predictions],
+        "answers": None if explanation.answers is None else list(explanation.answers),
+        "targets": targets,
+        "hook": {name: explanation.record[name] for name in ("method", "layer", "score") if name in explanation.record},
+    }
+
+
+def fed(preprocessing: Preprocessing, photo: np.ndarray) -> dict[str, Any]:
+    """The network's own input: its pixels as a picture, what its channels hold, and in words.
+
+    The picture has the colours of the photo, as it is ahead of all arithmetic; a channel is named by the colour that is in it.
+    """
+    pixels = preprocessing.pixels(photo)
+    planes = pixels if preprocessing.reverse_input_channels else pixels[..., ::-1]
+    names: tuple[str, ...] = RGB if preprocessing.reverse_input_channels else BGR
+    if preprocessing.channels == 1:
+        planes, names = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], ("grey",)
+        pixels = np.repeat(planes, 3, axis=2)
+    means, scales = (np.resize(numbers, len(names)) for numbers in (preprocessing.mean_values, preprocessing.scale_values))
+    levels = np.stack([planes.min(axis=(0, 1)), planes.mean(axis=(0, 1)), planes.max(axis=(0, 1))])
+    values = (levels - means) / scales
+    return {
+        "words": preprocessing.summary,
+        "picture": _text(_jpeg(pixels)),
+        "size": list(preprocessing.size[::-1]),
+        "channels": [
+            {"name": name, "least": float(least), "mean": float(mean), "greatest": float(greatest)}
+            for name, (least, mean, greatest) in zip(names, np.sort(values, axis=0).T, strict=True)
+        ],
+        "order": "grey" if preprocessing.channels == 1 else "RGB" if preprocessing.reverse_input_channels else "BGR",
+        "resize_type": preprocessing.resize_type,
+        "doubts": [str(doubt) for doubt in doubts_of(preprocessing)],
+    }
+
+
+def picture(photo: np.ndarray) -> bytes:
+    """A photo as a JPEG that any browser shows, not larger than a screen."""
+    height, width = photo.shape[:2]
+    scale = min(1.0, LONGEST / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return _jpeg(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)).tobytes()
+
+
+def _jpeg(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+
+
+def _prediction(prediction: Any) -> dict[str, Any]:
+    entry = {"id": prediction.id, "label": prediction.label, "probability": prediction.probability}
+    return entry | {"row": prediction.index} if isinstance(prediction, Detection) else entry
+
+
+def _shares(box: Sequence[float], width: int, height: int) -> list[float]:
+    """Left, top, width and height of a box, as shares of a photo's sides."""
+    x0, y0, x1, y1 = box
+    return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+
+
+def _cells(saliency: np.ndarray) -> dict[str, Any]:
+    """A map [h, w], scaled to bytes, with few enough cells."""
+    saliency = stretch(saliency)
+    if max(saliency.shape) > CELLS:
+        size = tuple(min(side, CELLS) for side in saliency.shape[::-1])
+        saliency = cv2.resize(saliency, size, interpolation=cv2.INTER_AREA)
+    return {"cells": list(saliency.shape), "values": _text(np.round(saliency * 255).astype(np.uint8))}
+
+
+def _text(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode()
