@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 from tiny import tiny
 
 from openvino_xai.errors import InputError
@@ -64,6 +65,13 @@ class Client:
         return json.loads(content)
 
 
+def small() -> onnx.ModelProto:
+    body = (
+        "f = Conv<pads=[1,1,1,1]>(image, k) g = Relu(f) p = GlobalAveragePool(g) v = Flatten(p) logits = Gemm<transB=1>(v, w)"
+    )
+    return tiny(body, image=(3, 12, 16), k=(4, 3, 3, 3), w=np.random.default_rng(1).normal(0, 0.02, (5, 4)).astype(np.float32))
+
+
 def small_load(choice: Choice, tell: Callable[[int, int], None]) -> Any:
     """A tiny classifier with a hook; the method `boom` breaks, `slow` says how far it is."""
     if choice.method == "boom":
@@ -74,10 +82,7 @@ def small_load(choice: Choice, tell: Callable[[int, int], None]) -> Any:
             threading.Event().wait(0.01)
     if choice.method not in (None, "reciprocam", "grad_cam"):
         raise InputError(f"method '{choice.method}' is not known")
-    body = (
-        "f = Conv<pads=[1,1,1,1]>(image, k) g = Relu(f) p = GlobalAveragePool(g) v = Flatten(p) logits = Gemm<transB=1>(v, w)"
-    )
-    model = tiny(body, image=(3, 12, 16), k=(4, 3, 3, 3), w=np.random.default_rng(1).normal(0, 0.02, (5, 4)).astype(np.float32))
+    model = small()
     targets = "asked" if choice.method == "grad_cam" else None
     network = load(insert(model, method=choice.method, layer=choice.layer, targets=targets, verify=False))
     network.configure(labels=["cat", "dog & <b>co</b>", "<img src=x onerror=document.title='broken'>", "fox", "gnu"])

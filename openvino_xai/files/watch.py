@@ -1,4 +1,4 @@
-"""What a process lets the one that watches over it know: the folders that it writes in, and that it gets on."""
+"""What a process lets the one that watches over it know: the folders it writes in, that it gets on, and a page it serves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from openvino_xai.files.paths import exists
 
 WATCH = "OVXAI_WATCH"  # names the folder of the process that watches, if there is one
-FOLDERS, BEAT = "folders", "beat"  # what lies in it
+FOLDERS, BEAT, PAGE = "folders", "beat", "page"  # what lies in it
 PACE = 0.2  # seconds between two signs of life
 
 _alone = secrets.token_hex(4)
@@ -60,3 +60,24 @@ def last_beat(watch: Path) -> int:
         return (watch / BEAT).stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def note_page(address: str) -> bool:
+    """Write down the address of a page that is served, for whoever watches to open; whether anybody does."""
+    if (watch := os.environ.get(WATCH)) is None:
+        return False
+    path = Path(watch) / PAGE
+    try:
+        path.with_suffix(".new").write_text(address, encoding="utf-8")
+        path.with_suffix(".new").replace(path)
+    except OSError:
+        return False
+    return True
+
+
+def noted_page(watch: Path) -> str | None:
+    """The address of the page that was written down, if any was."""
+    try:
+        return (watch / PAGE).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

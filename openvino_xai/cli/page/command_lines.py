@@ -46,13 +46,14 @@ def _unusual(options: Any) -> dict[str, object]:
 
 
 def _line(command: str, options: Mapping[str, object]) -> str:
-    """A command line for a shell, whatever is in the names."""
-    words = ["ovxai", command]
+    """A command line for a shell, an option a line, whatever is in the names."""
+    lines = [f"ovxai {command}"]
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
         for item in map(str, value if isinstance(value, (list, tuple)) else [value]):
-            words += [f"{flag}={item}"] if item.startswith("-") else [flag, item]
-    return " ".join(map(_quoted, words))
+            words = [f"{flag}={item}"] if item.startswith("-") else [flag, item]
+            lines.append(" ".join(map(_quoted, words)))
+    return " \\\n    ".join(lines)
 
 
 def _quoted(word: str) -> str:

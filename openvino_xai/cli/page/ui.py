@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -42,7 +41,7 @@ def ui(
 
     It runs until Ctrl-C. Photos stay on this machine, and no file is written.
     """
-    from openvino_xai.files.watch import beat
+    from openvino_xai.files.watch import beat, note_page
     from openvino_xai.ui.choices import Choices
     from openvino_xai.ui.server import POLL
     from openvino_xai.ui.session import Session
@@ -56,7 +55,7 @@ def ui(
         say(server.address)
         warn("the address above is the page; Ctrl-C ends it")
         if browser:
-            webbrowser.open(server.address)
+            note_page(server.address)
         try:
             server.serve_forever(POLL)
         except KeyboardInterrupt:

@@ -20,6 +20,7 @@ from pathlib import Path
 from openvino_xai.cli.app import main
 from openvino_xai.cli.options.command import HELP_ALL
 from openvino_xai.cli.process.limits import Limits
+from openvino_xai.cli.process.page import PageOpener
 from openvino_xai.cli.text import warn
 from openvino_xai.errors import InputError
 from openvino_xai.files.scratch import PREFIX, RANDOM, left_folders, locked_folder, sweep
@@ -150,12 +151,13 @@ class _Watch:
 
     def outcome(self) -> _Outcome:
         """Wait for the end. One signal is passed on; a second, or the end of the grace, ends the child and all it started."""
-        sent = False
+        sent, page = False, PageOpener(self.folder)
         while True:
             try:
                 status = self.child.wait(TICK)
             except subprocess.TimeoutExpired:
                 status = None
+            page.look()
             if self.signals and not sent:
                 sent, self._since = True, time.monotonic()
                 _end(self.child, signal.Signals(self.signals[0]))
