@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -24,6 +25,27 @@ def torch() -> Any:
         module.library.define(f"torchvision::{name}", signature)  # torchvision has no CPU build
     pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed: an optional check")
     return module
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A browser without a window, for what pages do."""
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        # A browser is no Python package: those that carry one want libraries of the system, or download it when they run. The
+        # tests must pass where there is only Python and git, so the controls are tried where a browser is; what a page holds
+        # is tested without one.
+        pytest.skip("there is no chromedriver here (Debian: apt-get install chromium chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()
 
 
 @pytest.fixture

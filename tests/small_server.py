@@ -85,6 +85,6 @@ def small_load(choice: Choice, tell: Callable[[int, int], None]) -> Any:
     model = small()
     targets = "asked" if choice.method == "grad_cam" else None
     network = load(insert(model, method=choice.method, layer=choice.layer, targets=targets, verify=False))
-    network.configure(labels=["cat", "dog & <b>co</b>", "<img src=x onerror=document.title='broken'>", "fox", "gnu"])
+    network.configure(labels=["cat", "dog & <b>co</b>", "<img src=x onerror=document.title='broken'>", "fox", "x" * 200])
     network.notify = None
     return network
