@@ -6,7 +6,8 @@
 DATA holds models/yolox_nano.onnx and images/coco/ with boxes.json. Boxes are chosen at random, as many true positives as
 `--limit` and as many others as `--false`, and measured one after the other with every method, so that a run that was stopped
 goes on where it was, and one that is not at its end has a table all the same. `--write` replaces the tables in
-docs/detectors.md, between `<!-- table: NAME -->` and `<!-- end -->`; `--sheet` draws twenty boxes as each method explains them.
+docs/measured/detectors.md, between `<!-- table: NAME -->` and `<!-- end -->`; `--sheet` draws twenty boxes as each method
+explains them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from openvino_xai.render.sheet import sheet
 from openvino_xai.runtime.detectors.detector import Detector
 from openvino_xai.runtime.detectors.proposer import Proposer
 
-PAGE = Path(__file__).parents[1] / "docs" / "detectors.md"
+PAGE = Path(__file__).parents[1] / "docs" / "measured" / "detectors.md"
 YOLOX = {"preset": "raw", "resize_type": "fit_to_window", "pad_value": "114"}
 SEED = 0
 DRAWN = 20  # boxes of a sheet
@@ -365,7 +366,7 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=400, help="the probe's random masks")
     parser.add_argument("--best", action="store_true", help="measure the most probable box of each photo alone")
     parser.add_argument("--table", action="store_true", help="measure nothing more: the tables of what is there")
-    parser.add_argument("--write", action="store_true", help="replace the tables in docs/detectors.md")
+    parser.add_argument("--write", action="store_true", help="replace the tables in docs/measured/detectors.md")
     parser.add_argument("--sheet", action="store_true", help="draw WORK/sheet.png")
     options = parser.parse_args()
     study = Study(options)

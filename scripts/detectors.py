@@ -6,7 +6,7 @@ of boxes by masks and of boxes by gradients, verified as every hook is. Where a 
 `source`), what is found is held to it by running. Each file has a process and a time of its own.
 
 WORK/detectors/ holds what became of each file; what is there is not done again, but for files that `--again` names.
-`--write` puts the table into docs/detectors.md, between `<!-- table: detector_files -->` and `<!-- end -->`.
+`--write` puts the table into docs/measured/detector_files.md, between `<!-- table: detector_files -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from side_by_side import last_line
 
 SECONDS = 600  # for one file
 HOOKS = ("class map", "masks", "gradients")
-PAGE = Path(__file__).parents[1] / "docs" / "detectors.md"
+PAGE = Path(__file__).parents[1] / "docs" / "measured" / "detector_files.md"
 WHY = {  # of what an error says, the few words of the page
     "queries without cells": "queries have no cells",
     "nothing has 4 numbers or more": "no boxes beside the scores",
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--only", help="beginnings of names, with commas between")
     parser.add_argument("--again", help="beginnings of names that are looked at anew, with commas between")
     parser.add_argument("--table", action="store_true", help="look at no file: the table of what is there")
-    parser.add_argument("--write", action="store_true", help="replace the table in docs/detectors.md")
+    parser.add_argument("--write", action="store_true", help="replace the table in docs/measured/detector_files.md")
     parser.add_argument("--no-hooks", action="store_true", help="look for rows, layers and boxes alone")
     parser.add_argument("--jobs", type=int, default=1, help="files at a time")
     arguments = parser.parse_args()

@@ -5,7 +5,7 @@
 DATA holds models/ and images/; without it the sample network and photos are compared alone. A table that is measured is
 kept in FOLDER/tables as JSON, and is not measured again unless the code, its data or the options changed; a run that was
 stopped in the middle of a table goes on at the photo where it was. `--write` replaces each table that this run has in
-samples/methods.md and README.md, between `<!-- table: NAME -->` and `<!-- end -->`. Methods that ask the network once a
+docs/measured/methods.md, between `<!-- table: NAME -->` and `<!-- end -->`. Methods that ask the network once a
 channel are measured on `--few` photos, which the column `photos` says.
 """
 
@@ -39,7 +39,7 @@ from openvino_xai.render.photo import read_photo
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples"
-PAGES = (SAMPLES / "methods.md", ROOT / "README.md")
+PAGES = (ROOT / "docs" / "measured" / "methods.md",)
 MEASURED = (
     "dialects",
     "evaluate",
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=500, help="RISE's random masks")
     parser.add_argument("--only", help="studies, by parts of their titles, with semicolons between")
     parser.add_argument("--methods", default=",".join(METHODS), help="with commas between; all by default")
-    parser.add_argument("--write", action="store_true", help="replace the tables in samples/methods.md and README.md")
+    parser.add_argument("--write", action="store_true", help="replace the tables in docs/measured/methods.md")
     options = parser.parse_args()
     (options.work / "tables").mkdir(parents=True, exist_ok=True)
     names = tuple(name for name in METHODS if name in options.methods.split(","))

@@ -1,4 +1,4 @@
-"""The table of the README: hooked models beside plain ones, and beside what else could be used.
+"""The table of docs/cost.md: hooked models beside plain ones, and beside what else could be used.
 
     python scripts/side_by_side.py --work FOLDER
 
