@@ -18,6 +18,7 @@ PAGES = {
     "samples/README.md": "samples.md",
     "LICENSE": "LICENSE.txt",
 }
+QUESTIONS = "questions/"  # a folder of pages, one for each question: the menu lists what is there
 PICTURES = "samples/pictures"
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 
@@ -26,6 +27,22 @@ def site_places() -> dict[str, str]:
     """The place in the site of each file that lies beside docs/."""
     pictures = {f"{PICTURES}/{path.name}": f"pictures/{path.name}" for path in sorted((ROOT / PICTURES).iterdir())}
     return PAGES | pictures
+
+
+def menu(nav: list[Any], docs: Path) -> list[Any]:
+    """The menu of `mkdocs.yml`, and behind it what it does not name: questions, then all other pages."""
+    named = set(re.findall(r"[\w/-]+\.md", str(nav)))
+    others = [path.relative_to(docs).as_posix() for path in sorted(docs.rglob("*.md"))]
+    others = [page for page in others if page not in named]
+    questions = [page for page in others if page.startswith(QUESTIONS)]
+    rest = [page for page in others if page not in questions]
+    return [*nav, *({title: pages} for title, pages in (("Questions", questions), ("More", rest)) if pages)]
+
+
+def on_config(config: Any) -> Any:
+    """Put every page into the menu."""
+    config["nav"] = menu(config["nav"], ROOT / "docs")
+    return config
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from documentation.site_files import PAGES as BESIDE
+from documentation.site_files import menu
 
 FIRST_SENTENCE = re.compile(r".+?[.!?](?=\s|$)", re.DOTALL)
 
@@ -17,7 +18,7 @@ def summary(root: Path) -> str:
     """The site's name and subject; each page by its title, address and first sentence, in the order of `mkdocs.yml`."""
     site = yaml.safe_load((root / "mkdocs.yml").read_text(encoding="utf-8"))
     lines = [f"# {site['site_name']}", "", f"> {site['site_description']}"]
-    for section, pages in sections(site["nav"]):
+    for section, pages in sections(menu(site["nav"], root / "docs")):
         lines += ["", f"## {section}", ""]
         lines += [f"- [{title(root, page)}]({address(page)}): {first_sentence(root, page)}" for page in pages]
     return "\n".join(lines) + "\n"
