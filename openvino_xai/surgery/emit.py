@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,8 @@ class _Emitter:
                 inputs = [self._of(value) for _, value in node.operands]
                 if operation_of(node).takes_shape:
                     inputs.append(self._target(node))
+                if operation_of(node).weights is not None:
+                    inputs = self._with_own_weights(node, inputs)
                 self._native[node.outputs[0]] = self._model.emit(node, inputs, node.name)
         for (node, index), value in plan.splices.items():
             self._model.rewire(node, index, self._of(value))
@@ -83,6 +85,32 @@ class _Emitter:
             self._native[value] = self._model.constant(value.data)
             return self._native[value]
         return value.native
+
+    def _with_own_weights(self, node: Node, pair: Sequence[Any]) -> list[Any]:
+        """Two factors, of which one that is a model's weights shares no memory with what the model makes of them.
+
+        OpenVINO's CPU plugin (2026.4) keeps weights, once rearranged, by where they lie and how large they are: square ones
+        that are read as they are and turned around get one arrangement, and one of the results is wrong. An ONNX file may be
+        served there, too, and copies of weights are one again in an IR that is written. So the hook reads half of the weights,
+        computed when the model is compiled, and twice the other factor: powers of two change no bit of the product. It is
+        twice as a sum with itself: OpenVINO takes a product with a number into the weights, whose bytes are the same again.
+        """
+        for index, (_, factor) in enumerate(node.operands):
+            if self._is_weights(factor) and factor.dtype is not None and factor.dtype.kind not in "biu":
+                half = self._model.constant(np.array(0.5, factor.dtype))
+                halved = self._model.emit(_word("multiply"), [pair[index], half], f"{node.name}/half")
+                twice = self._model.emit(_word("add"), [pair[1 - index]] * 2, f"{node.name}/twice")
+                return [twice, halved] if index else [halved, twice]
+        return list(pair)
+
+    def _is_weights(self, value: Value) -> bool:
+        """Whether a value is the model's weights, or these laid out in another way."""
+        while value.native is None and value.producer is not None and value.producer.native is None:
+            if operation_of(value.producer).moves != "all":
+                return False
+            value = value.producer.operand(0)
+        of_model = value.native is not None and self._graph.is_constant(value)
+        return of_model or (value.data is not None and value.producer is not None)  # the second were folded
 
     def _target(self, node: Node) -> Any:
         """The shape that a node is given: numbers where they are known, else computed when the model runs."""

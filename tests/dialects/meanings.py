@@ -211,6 +211,12 @@ def rolled(a: Attributes, shapes: Shapes, x: np.ndarray, shifts: np.ndarray, *_:
     return np.roll(x, tuple(shifts.reshape(-1).tolist()), tuple(a["axes"]))
 
 
+def shuffled(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
+    along = np.moveaxis(x, a["axis"], 0)
+    each = len(along) // a["groups"]
+    return np.moveaxis(np.stack([along[k * each + i] for i in range(each) for k in range(a["groups"])]), 0, a["axis"])
+
+
 def resized(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
     for axis in a["axes"]:
         rows = [resized_row(a, axis, x.shape[axis], shapes[0][axis], i) for i in range(shapes[0][axis])]
@@ -310,6 +316,7 @@ MEANINGS: dict[str, Meaning] = {
     "resize": resized,
     "roll": rolled,
     "round": plain(np.rint),
+    "shuffle": shuffled,
     "scatter_rows": scatter_rows,
     "selu": lambda a, shapes, x, *_: a["gamma"] * np.where(x > 0, x, a["alpha"] * np.expm1(x)),
     "shape": lambda a, shapes, x: np.array(x.shape)[a.get("start") : a.get("end")],

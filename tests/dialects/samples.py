@@ -134,6 +134,7 @@ NATIVE: dict[str, dict[str, Callable[[], Any]]] = {  # by dialect: operations th
         ),
         "not equal": lambda: native(lambda x: opset.not_equal(x, opset.relu(x))),
         "rolled": lambda: native(lambda x: opset.roll(x, np.array([-3, 1]), np.array([3, 1]))),
+        "shuffled": lambda: native(lambda x: opset.shuffle_channels(x, 1, 2), lambda x: opset.shuffle_channels(x, -2, 3)),
         "split evenly": lambda: native(lambda x: opset.split(x, np.array(2), 3)),
         "squared difference": lambda: native(
             lambda x: opset.squared_difference(x, opset.reduce_mean(x, np.array([2, 3]), keep_dims=True))

@@ -196,6 +196,7 @@ CASES: dict[str, list[AnyCase]] = {
             {"axes": [2, 3], "mode": "area"},
         ),
     ],
+    "shuffle": [by_meaning("shuffle", (2, 6), attributes={"axis": 1, "groups": 2}, types=(np.float64,))],
     "roll": [
         by_meaning(
             "roll",

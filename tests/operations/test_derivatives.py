@@ -67,6 +67,10 @@ def rolled(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
     return opset.roll(x, np.array([-3]), np.array([3]))
 
 
+def shuffled(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
+    return opset.shuffle_channels(x, 1, 2)
+
+
 def attended(x: ov.Output, weights: dict[str, np.ndarray]) -> ov.Node:
     turned = opset.transpose(x, np.array([0, 1, 3, 2]))
     q, k, v = (opset.matmul(turned, weights[name], False, False) for name in ("wq", "wk", "wv"))
@@ -77,6 +81,7 @@ NATIVE = {  # bodies of some cases, as the single operation that OpenVINO has fo
     "silu, as exported": swish,
     "squared difference": differences,
     "roll, as exported": rolled,
+    "shuffle, as exported": shuffled,
     "attention, as exported": attended,
 }
 
@@ -98,7 +103,7 @@ def test_operations_that_openvino_alone_has(name: str) -> None:
     np.testing.assert_allclose(result, true.jacobian, atol=2e-5 * np.abs(true.jacobian).max(), rtol=1e-4)
 
 
-ONE_OPERATION = {"attention", "roll", "silu", "squared_difference"}
+ONE_OPERATION = {"attention", "roll", "shuffle", "silu", "squared_difference"}
 STEP = np.float32(0.01)
 STRAIGHT = {
     "as f16 and back": ("h = Cast<to=10>(x) y = Cast<to=1>(h)", np.ones_like),
@@ -139,7 +144,7 @@ def test_every_rule_is_tried() -> None:
     """
     tried = {node.kind for case in CASES.values() for node in open_model(case.model()).graph.nodes}
     missing = {kind for kind in DERIVATIVES - tried if not OPERATIONS[kind].pointwise}
-    assert missing == {"attention", "roll", "quantize", "dequantize"}
+    assert missing == {"attention", "roll", "shuffle", "quantize", "dequantize"}
 
 
 @pytest.mark.parametrize(("order", "is_refused"), [(1, True), (2, False)])

@@ -247,6 +247,10 @@ CASES |= {
         "p = Slice(x, a, e, c) q = Slice(x, z, a, c) y = Concat<axis=3>(p, q)",
         weights={"a": ints(3), "e": ints(1000), "z": ints(0), "c": ints(3)},
     ),
+    "shuffle, as exported": Case(
+        "p = Reshape(x, apart) q = Transpose<perm=[0,2,1,3,4]>(p) y = Reshape(q, s)",
+        weights={"apart": ints(0, 2, 2, 6, 8), "s": ints(0, 4, 6, 8)},
+    ),
     "one token": Case("f = Reshape(x, s) y = Gather<axis=2>(f, i)", 4, weights={"s": ints(0, 4, 48), "i": np.array(5)}),
     "gather, some twice": Case("y = Gather<axis=1>(x, i)", 48 * 5, weights={"i": ints(2, 0, 2, -1, 2)}),
     "tiled": Case("y = Tile(x, r)", 384, weights={"r": ints(1, 1, 2, 1)}),

@@ -301,6 +301,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Select": ("where", None),
     "Selu": ("selu", _from_operands("alpha", "gamma")),
     "ShapeOf": ("shape", None),
+    "ShuffleChannels": ("shuffle", lambda graph, node, a: {"axis": int(a["axis"]), "groups": int(a["group"])}),
     "Sigmoid": ("sigmoid", None),
     "Sign": ("sign", None),
     "Sin": ("sin", None),

@@ -159,8 +159,6 @@ class OpenVINOModel:
     def emit(self, node: Node, inputs: Sequence[ov.Output], name: str) -> ov.Output:
         """A node of the vocabulary."""
         operands = [_own_constant(port) for port in inputs]
-        if node.kind in ("matmul", "conv", "conv_transpose"):
-            operands = _with_own_weights(operands)
         try:
             emitted: ov.Node | ov.Output = EMIT[node.kind](node, *operands)
         except RuntimeError as error:
@@ -315,32 +313,6 @@ def _value(port: ov.Output) -> Value:
             for axis in range(partial.rank.get_length())
         )
     return Value(name, shape, dtype_of(port), native=port, aliases=frozenset(port.get_names()))
-
-
-def _with_own_weights(pair: Sequence[ov.Output]) -> list[ov.Output]:
-    """Two factors, of which one that is a model's weights does not share memory with what the model makes of them.
-
-    OpenVINO's CPU plugin (2026.4) keeps weights, once rearranged, by where they lie and how large they are: square ones that
-    are read as they are and turned around get one arrangement, and one of the results is wrong. So the hook reads twice the
-    weights, computed when the model is compiled, and half of the other factor: powers of two change no bit of the product.
-    """
-    for index in (0, 1):
-        if _is_shared_constant(pair[index]):
-            dtype = pair[index].get_element_type().to_dtype()
-            doubled = opset.multiply(pair[index], opset.constant(np.array(2, dtype))).output(0)
-            halved = opset.multiply(pair[1 - index], opset.constant(np.array(0.5, dtype))).output(0)
-            return [doubled, halved] if index == 0 else [halved, doubled]
-    return list(pair)
-
-
-def _is_shared_constant(port: ov.Output) -> bool:
-    """Whether a value is made of one constant alone that somebody else reads, too."""
-    node = port.get_node()
-    shared = bool(port.get_target_inputs())
-    while node.get_type_name() in ("Convert", "Transpose", "Reshape"):
-        node = node.input_value(0).get_node()
-        shared = shared or len(node.output(0).get_target_inputs()) > 1
-    return shared and node.get_type_name() == "Constant"
 
 
 def _own_constant(port: ov.Output) -> ov.Output:

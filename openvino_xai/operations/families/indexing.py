@@ -137,6 +137,14 @@ def _roll(at: Step, index: int, g: Value) -> Value:
     return g
 
 
+def _shuffle(at: Step, index: int, g: Value) -> Value:
+    axis, groups = at.node.attributes["axis"] % len(at.operand_shape(0)), at.node.attributes["groups"]
+    size = _length(at, 0, axis)
+    if shape_of(g)[axis] == 1 and size != 1:
+        return g
+    return moved(at, g, axis, np.arange(size).reshape(groups, -1).T.reshape(-1))
+
+
 def _resize(at: Step, index: int, g: Value) -> Value:
     """Each axis goes back by its own weights; elements that are only repeated are summed."""
     weights = {axis: weights_along(at.node, axis) for axis in at.node.attributes["axes"]}
@@ -260,6 +268,8 @@ OPERATIONS = (
     ),
     picked("gather_nd", axes=mixed, selectors=IN_SECOND),
     picked("roll", axes=axes.rolled, adjoint=_roll, controls=BEHIND, shape=shapes.as_data),
+    # items of as many groups in turn: the first of each, then the second of each
+    picked("shuffle", axes=axes.split, adjoint=_shuffle, moves="all", shape=shapes.as_data),
     picked("tile", axes=axes.tiled, adjoint=_tile, controls=(1,), shape=shapes.tiled),
     picked("slice", axes=axes.sliced, adjoint=_slice, controls=BEHIND, shape=shapes.sliced, integers=_sliced_content),
     # the adjoints of its parts come side by side
