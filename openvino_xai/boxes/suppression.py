@@ -89,13 +89,17 @@ def _rivals(xp: Namespace, boxes: Array, class_of: Array, overlap: float) -> Arr
     batch, count, _ = boxes.shape
     left, top, right, bottom = (xp.take(boxes, np.array([edge]), axis=2) for edge in range(4))  # [B, M, 1]
 
+    def turned(column: Array) -> Array:
+        # no transposition: ONNX Runtime (1.32) would undo those of the model for it, and sum in another order
+        return xp.reshape(column, (batch, 1, count))
+
     def shared(low: Array, high: Array) -> Array:
-        end = xp.minimum(high, xp.permute_dims(high, (0, 2, 1)))
-        return xp.maximum(xp.subtract(end, xp.maximum(low, xp.permute_dims(low, (0, 2, 1)))), 0.0)
+        end = xp.minimum(high, turned(high))
+        return xp.maximum(xp.subtract(end, xp.maximum(low, turned(low))), 0.0)
 
     intersection = xp.multiply(shared(left, right), shared(top, bottom))
     area = xp.multiply(xp.maximum(xp.subtract(right, left), 0.0), xp.maximum(xp.subtract(bottom, top), 0.0))
-    union = xp.subtract(xp.add(area, xp.permute_dims(area, (0, 2, 1))), intersection)
+    union = xp.subtract(xp.add(area, turned(area)), intersection)
     same = xp.equal(xp.reshape(class_of, (batch, count, 1)), xp.reshape(class_of, (batch, 1, count)))
     rank = np.arange(count, dtype=np.int64)
     ahead = xp.astype(xp.greater(rank.reshape(1, 1, -1), rank.reshape(1, -1, 1)), np.float32)  # small in a file

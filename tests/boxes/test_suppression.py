@@ -149,3 +149,23 @@ def test_a_graph_gives_the_same(dialect: str, batch: int | str) -> None:
     names = ("index", "classes", "boxes", "scores")
     assert [str(outputs[f"nms_{name}"].dtype) for name in names] == ["int64", "int64", "float32", "float32"]
     hold_to_loop(boxes, probabilities, 14, 0, SimpleNamespace(**{name: outputs[f"nms_{name}"] for name in names}))
+
+
+def test_it_leaves_the_bits_of_boxes_that_are_means_of_distributions() -> None:
+    """ONNX Runtime undoes a transposition of the model's where one of the hook's follows, and sums in another order."""
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        distances (float[1,68,200] image, float[1,200,3] probabilities) => (float[1,200,4] boxes) {
+            r = Reshape(image, apart) t = Transpose<perm=[0,3,1,2]>(r) s = Softmax<axis=3>(t)
+            m = Mul(s, bins) d = ReduceSum<keepdims=0>(m, last) boxes = Mul(d, stride)
+        }""")
+    constants = {"apart": [1, 4, 17, 200], "bins": np.arange(17, dtype=np.float32), "last": [3], "stride": np.float32(31.7)}
+    for name, content in constants.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(content), name))
+    rng = np.random.default_rng(0)
+    inputs = {"image": rng.normal(size=(1, 68, 200)), "probabilities": rng.random((1, 200, 3))}
+    feeds = {name: array.astype(np.float32) for name, array in inputs.items()}
+    deployed, trace = open_model(model).twin(), Trace()
+    plain = deployed.compile()(feeds)["boxes"]
+    result = run(deployed.graph.outputs["boxes"], deployed.graph.inputs[1], 8, None, trace)
+    emit(Plan(deployed.graph, tuple(trace.nodes), {"nms_boxes": result.boxes}), deployed)
+    np.testing.assert_array_equal(deployed.compile()(feeds)["boxes"], plain)

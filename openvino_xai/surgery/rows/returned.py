@@ -130,7 +130,9 @@ class ListedRows:
         """
         xp = self._xp
         if self._has_all_boxes:
-            by_edge = [xp.permute_dims(xp.take(self._all_boxes, np.array([edge]), axis=2), (0, 2, 1)) for edge in range(4)]
+            batch, count, _ = self._all_boxes.shape
+            columns = [xp.take(self._all_boxes, np.array([edge]), axis=2) for edge in range(4)]
+            by_edge = [xp.reshape(column, (batch, 1, count)) for column in columns]
         else:
             centres, _ = self._boxes.grid.cells
             of_rows, half = np.tile(centres, 2)[None], np.float32(0.5)
