@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from openvino_xai.cli.options import LayerOptions, NetworkOptions, ProbeOptions
-from openvino_xai.cli.preprocessing.options import PreprocessingOptions
+from openvino_xai.cli.options.preprocessing import PreprocessingOptions
 
 if TYPE_CHECKING:
     from openvino_xai.runtime.network import Network
