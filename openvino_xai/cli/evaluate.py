@@ -285,8 +285,8 @@ def _examples(inputs: list[str], network: Network, output: Path | None) -> list[
 
     search = Search([output])
     examples = find_examples(inputs, network.labels, network.classes, search)
-    if search.left_out:
-        warn(search.note)
+    for note in search.notes:
+        warn(note)
     return examples
 
 

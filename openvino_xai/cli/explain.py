@@ -21,11 +21,12 @@ from openvino_xai.cli.options import (
     ProbeOptions,
     Similarity,
     StyleOptions,
-    find_photos,
+    search_photos,
     takes_options,
     texts,
 )
 from openvino_xai.cli.options.hook import check_targets
+from openvino_xai.cli.options.photos import Photos
 from openvino_xai.cli.options.preprocessing import tell_answers, tell_counted
 from openvino_xai.cli.text import command_line, message, progress, say, warn
 from openvino_xai.errors import ImageError, InputError
@@ -97,7 +98,7 @@ def explain(
         raise InputError(f"{report} does not end in .html, which the report is written as")
     for path in (output / "explanations.jsonl", *filter(None, [report])):
         check_output(path)
-    photos = find_photos(inputs, output, kept_in=output)
+    photos = search_photos(inputs, output, kept_in=output)
     running = running.resolved(model, options)
     network_conditions = {"model": model, "targets": targets, **asdict(options), **asdict(probing), **texts(asdict(running))}
     network_conditions |= sources(model, running.labels)
@@ -109,7 +110,7 @@ def explain(
         )
     if working.engine is not None:
         loader = partial(running.loader, model, options, probing.settings(), output, targets=targets)
-        _work_off(photos, output, working, loader, targets, network_conditions, as_json)
+        _work_off(photos.paths, output, working, loader, targets, network_conditions, as_json)
         return
 
     def load(tell: Callable[[int, int], None] | None) -> Explainer:
@@ -125,7 +126,7 @@ def explain(
 
 
 def _in_turn(
-    photos: list[Path],
+    searched: Photos,
     output: Path,
     load: Callable[[Callable[[int, int], None] | None], Explainer],
     targets: str | None,
@@ -146,11 +147,14 @@ def _in_turn(
     from openvino_xai.runtime.tasks.heads import Heads
     from openvino_xai.runtime.tasks.segmenter import Segmenter
 
+    photos = searched.paths
     manifest = Manifest.read(output / "explanations.jsonl", conditions, stamps(photos))
     todo = [photo for photo in photos if again or str(photo) not in manifest.done]
     if len(todo) < len(photos):
         done = len(photos) - len(todo)
         warn(f"{done} of {len(photos)} images are explained already; --again does them anew")
+    if todo and manifest.others:
+        warn(f"{output} holds answers to other questions, of another model or other options: their files stay as they are")
     failures: list[ImageError] = []
     with progress("explaining", shown=bool(todo)) as show:
         if todo:
@@ -168,7 +172,9 @@ def _in_turn(
             if report is not None and isinstance(network, Network) and not network.is_detector:
                 classes = known_classes(todo, network.labels, network.classes)
             start = time.perf_counter()
-            explained = explain_all(network, todo, manifest, targets=targets, style=style, classes=classes)
+            explained = explain_all(
+                network, todo, manifest, targets=targets, style=style, classes=classes, places=searched.places
+            )
             for count, outcome in enumerate(explained, start=1):
                 if isinstance(outcome, ImageError):
                     failures.append(outcome)
@@ -178,6 +184,8 @@ def _in_turn(
                     for text in [to_json(line)] if as_json else _sentences(line):
                         say(text)
                 show(f"explaining, {count / (time.perf_counter() - start):.1f} images/s", count, len(todo))
+    if as_json and searched.passed_over:
+        say(to_json({"passed_over": searched.passed_over}))
     manifest.settle()
     lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
     tell_answers(lines, conditions["model"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -12,10 +13,8 @@ from openvino_xai.errors import ImageError, InputError
 from openvino_xai.files.reading import read_regular
 from openvino_xai.files.writing import written_whole
 from openvino_xai.render.header import orientation, premultiplied, transparent, unreadable
+from openvino_xai.render.kinds import HEAD, HEIC_WANTS, kind_of, reads_heic
 from openvino_xai.render.overlay import BAND
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-
 
 MOST = 2**30  # bytes of a file: as many as the largest image takes, uncompressed, with 16 bits
 
@@ -37,6 +36,8 @@ def decode_photo(data: bytes, name: object) -> np.ndarray:
     """[H, W, 3] RGB bytes of an image file's `data`, as `read_photo` has them; errors call it `name`. Raises ImageError."""
     if len(data) > MOST:
         raise ImageError(f"cannot read {name}: it has {len(data)} bytes, and at most {MOST} are read")
+    if kind_of(data[:HEAD]) == "HEIC":
+        return _of_heic(data, name)
     reason = unreadable(data)
     if reason is not None:
         raise ImageError(f"cannot read {name}: {reason}")
@@ -51,6 +52,22 @@ def decode_photo(data: bytes, name: object) -> np.ndarray:
     if photo is None:
         raise ImageError(f"cannot read {name}: it is no image that OpenCV knows, or it is cut off or broken")
     return photo
+
+
+def _of_heic(data: bytes, path: object) -> np.ndarray:
+    """[H, W, 3] RGB bytes of a HEIC file, by an optional package, which turns photos as the file says."""
+    if not reads_heic():
+        raise ImageError(f"cannot read {path}: {HEIC_WANTS}")
+    import pillow_heif
+
+    try:
+        image = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+        pixels = np.asarray(image)
+    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
+        raise ImageError(f"cannot read {path}: pillow-heif refuses it ({error})") from error
+    if pixels.shape[-1] == 4:
+        return _on_white(pixels[..., [2, 1, 0, 3]], multiplied=bool(image.premultiplied_alpha))
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def _decoded(data: bytes) -> np.ndarray | None:

@@ -18,7 +18,7 @@ from openvino_xai.explanation import Explanation, HeadsExplanation, Match
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
-from openvino_xai.runtime.manifest import Manifest
+from openvino_xai.runtime.manifest import HERE, Manifest
 from openvino_xai.runtime.sources import stamp
 
 AHEAD = 8  # images that are decoded, or written, while others are inferred
@@ -47,11 +47,12 @@ def explain_all(
     targets: str | None,
     style: Style,
     classes: Mapping[Path, int] = MappingProxyType({}),
+    places: Mapping[Path, Path] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any] | ImageError]:
     """For each photo, in order: what was seen and written beside the manifest, or why it cannot be read, explained or drawn.
 
-    `classes` are those that photos show: they are written down, and explained, too. Raises InputError where files cannot be
-    written.
+    `classes` are those that photos show: they are written down, and explained, too. `places` are the folders below the
+    manifest's that photos' files go to. Raises InputError where files cannot be written.
     """
     waiting, sizes = deque(photos), deque([IN_FLIGHT], maxlen=AHEAD)  # nobody knows how large the first is
     reading: deque[Future[_Photo]] = deque()
@@ -70,7 +71,7 @@ def explain_all(
                 try:
                     photo = reading.popleft().result()
                     sizes.append(photo.pixels.nbytes)
-                    task = _writing_task(photo, network, manifest, targets=targets, style=style, classes=classes)
+                    task = _writing_task(photo, network, manifest, targets=targets, style=style, classes=classes, places=places)
                     writing.append((sizes[-1], pool.submit(task)))
                 except ImageError as error:
                     failed: Future[dict[str, Any]] = Future()
@@ -96,13 +97,21 @@ def _read(path: Path) -> _Photo:
 
 
 def _writing_task(
-    photo: _Photo, network: Explainer, manifest: Manifest, *, targets: str | None, style: Style, classes: Mapping[Path, int]
+    photo: _Photo,
+    network: Explainer,
+    manifest: Manifest,
+    *,
+    targets: str | None,
+    style: Style,
+    classes: Mapping[Path, int],
+    places: Mapping[Path, Path],
 ) -> Callable[[], dict[str, Any]]:
     """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
     shown = [classes[photo.path]] if photo.path in classes else []
     with blamed_on(photo.path):
         explanation: Explained = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
-    name, claim = manifest.name(str(photo.path), photo.path.stem, explanation.file_endings(style))
+    place = places.get(photo.path, HERE)
+    name, claim = manifest.name(str(photo.path), photo.path.stem, explanation.file_endings(style), place=place)
     facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
     if shown:
         facts["label"] = {"id": shown[0], "label": network.label(shown[0])}

@@ -9,11 +9,11 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
 
 from openvino_xai.errors import InputError
-from openvino_xai.files.paths import is_file, is_folder, is_link
+from openvino_xai.files.paths import exists, is_file, is_folder, is_link
 from openvino_xai.files.reading import open_regular
 from openvino_xai.files.writing import writing
 from openvino_xai.json_text import from_json, to_json
@@ -23,6 +23,12 @@ LONGEST = 2**24  # bytes of a line
 NAME = 255  # bytes of a file's name, which file systems allow
 CLAIMS = ".ovxai.claims"  # beside the lines: what a run is about to write, so that a killed run's files are known as ours
 CHECK = "check"  # of a line: the digest of all else in it
+VERSION = "ovxai"  # the condition that is not part of a question: a newer version answers it anew
+
+# who files belong to: an image, and the question that was asked about it
+Owner: TypeAlias = tuple[str, str]
+
+HERE = Path()
 
 
 @dataclass(frozen=True)
@@ -30,17 +36,18 @@ class Manifest:
     """The lines of a JSONL file, one for each image that is done, of runs under the same `conditions`.
 
     A line is overlooked that is not as it was written, that a killed run left unfinished, of which a file is gone or is
-    another's now, or whose image was another one: `sources` tells for each image what must not have changed.
+    another's now, or whose image was another one: `sources` tells for each image what must not have changed. Files belong to an
+    image and a question: what was asked under other conditions, as of another model, keeps its files.
     """
 
     path: Path
     conditions: Mapping[str, Any]
     sources: Mapping[str, Any]
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _owners: dict[str, str] = field(default_factory=dict)  # images, by the names of files
+    _owners: dict[str, Owner] = field(default_factory=dict)  # by the names of files
     _pending: set[str] = field(default_factory=set)  # claims of which no line tells the outcome
-    _names: dict[str, str] = field(default_factory=dict)  # of images' files, as they were called last
-    _namesakes: dict[str, str] = field(default_factory=dict)  # images, by these names
+    _names: dict[Owner, str] = field(default_factory=dict)  # of files, as they were called last
+    _namesakes: dict[str, Owner] = field(default_factory=dict)  # by these names
     _counts: dict[str, int] = field(default_factory=dict)  # by stems, the last number that was taken
 
     @classmethod
@@ -50,19 +57,19 @@ class Manifest:
         last: dict[str, str] = {}  # the claim of the line that wrote a file last
         lines = []
         for line in _lines(path):
-            files = [_key(file) for file in _files(line)]
+            files, owner = _names_in(line), (line["image"], _question(line["asked"]))
             last |= dict.fromkeys(files, line.get("claim", ""))
-            manifest._owners.update(dict.fromkeys(files, line["image"]))
+            manifest._owners.update(dict.fromkeys(files, owner))
             if isinstance(name := line.get("name"), str):
-                manifest._names[line["image"]] = name
-                manifest._namesakes[_key(name)] = line["image"]
+                manifest._names[owner] = name
+                manifest._namesakes[_key(name)] = owner
             lines.append((line, files))
         settled = {line.get("claim") for line, _ in lines}
         for claim in _claims(path.with_name(CLAIMS)):
             if claim["claim"] not in settled:
                 manifest._pending.add(claim["claim"])
                 last |= dict.fromkeys(map(_key, claim["files"]), claim["claim"])
-                manifest._owners.update(dict.fromkeys(map(_key, claim["files"]), claim["image"]))
+                manifest._owners.update(dict.fromkeys(map(_key, claim["files"]), (claim["image"], claim["question"])))
         for line, files in lines:
             if manifest._holds(line) and all(last[file] == line.get("claim", "") for file in files):
                 manifest.done[line["image"]] = line
@@ -78,34 +85,53 @@ class Manifest:
             and all(is_file(Path(file)) and not is_link(Path(file)) for file in _files(line))
         )
 
-    def name(self, image: str, stem: str, endings: Sequence[str]) -> tuple[str, str]:
-        """A name for an image's files, its stem or a numbered one, and the claim that has them now.
+    def name(self, image: str, stem: str, endings: Sequence[str], *, place: Path = HERE) -> tuple[str, str]:
+        """A name for an image's files, its stem or a numbered one in a `place` below the folder; the claim that has them now.
 
-        No other image's files are called so, whether or not a file system tells capitals apart, nor any that no run here wrote.
+        No other image's files are called so, nor those of another question about it, whether or not a file system tells
+        capitals apart, nor any that no run here wrote. A place that a link or a file is in the way of is not used.
         """
+        owner = (image, _question(self.conditions))
         most = NAME - max(len(os.fsencode(ending)) for ending in endings) - len("-999999")
-        stem = _plain(stem, most)
-        for name in self._candidates(image, stem, most):
+        folder = self._folder(place)
+        for name in self._candidates(owner, folder, _plain(stem, most), most):
             files = [name + ending for ending in endings]
-            if self._namesakes.get(_key(name), image) == image and all(self._is_free(file, image) for file in files):
+            if self._namesakes.get(_key(name), owner) == owner and all(self._is_free(file, owner) for file in files):
                 break
         claim = secrets.token_hex(8)
-        _append(self.path.with_name(CLAIMS), {"claim": claim, "image": image, "files": files}, settle=False)
-        self._owners.update(dict.fromkeys(map(_key, files), image))
-        self._namesakes[_key(name)] = image
+        entry = {"claim": claim, "image": image, "question": owner[1], "files": files}
+        _append(self.path.with_name(CLAIMS), entry, settle=False)
+        self._owners.update(dict.fromkeys(map(_key, files), owner))
+        self._namesakes[_key(name)] = owner
         self._pending.add(claim)
         return name, claim
 
-    def _candidates(self, image: str, stem: str, most: int) -> Iterator[str]:
-        yield _plain(self._names.get(image, stem), most)
-        yield stem
-        for number in count(self._counts.get(stem, 2)):
-            self._counts[stem] = number
-            yield f"{stem}-{number}"
+    def _folder(self, place: Path) -> str:
+        """A place as the beginning of names, "" where something else than a folder is on the way to it."""
+        parts = [_plain(part, NAME) for part in place.parts if part not in ("", ".", "..")]
+        folders = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        steps = [self.path.parent / folder for folder in folders]
+        if any(is_link(step) or (exists(step) and not is_folder(step)) for step in steps):
+            return ""
+        return f"{folders[-1]}/" if folders else ""
 
-    def _is_free(self, file: str, image: str) -> bool:
-        place, owner = self.path.with_name(file), self._owners.get(_key(file))
-        return not os.path.lexists(place) if owner is None else owner == image and not is_folder(place)
+    def _candidates(self, owner: Owner, folder: str, stem: str, most: int) -> Iterator[str]:
+        before = PurePosixPath(self._names.get(owner, ""))
+        if before.name and self._folder(Path(before.parent)) == folder:
+            yield folder + _plain(before.name, most)
+        yield folder + stem
+        for number in count(self._counts.get(folder + stem, 2)):
+            self._counts[folder + stem] = number
+            yield f"{folder}{stem}-{number}"
+
+    def _is_free(self, file: str, owner: Owner) -> bool:
+        place, other = self.path.parent / file, self._owners.get(_key(file))
+        return not os.path.lexists(place) if other is None else other == owner and not is_folder(place)
+
+    @property
+    def others(self) -> int:
+        """How many questions were asked here under other conditions, whose files stay."""
+        return len({question for _, question in self._owners.values()} - {_question(self.conditions)})
 
     def add(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """One more line, on the disk when this returns. Raises OutputError."""
@@ -133,18 +159,30 @@ def shortened(name: str, most: int) -> str:
 
 def products(folder: Path) -> frozenset[str]:
     """The names of files, as a file system that ignores capitals tells them apart, that runs wrote into a folder."""
-    names = [file for line in _lines(folder / "explanations.jsonl", strict=False) for file in _files(line)]
-    names += [file for claim in _claims(folder / CLAIMS) for file in claim["files"]]
-    return frozenset(map(_key, names))
+    names = [name for line in _lines(folder / "explanations.jsonl", strict=False) for name in _names_in(line)]
+    return frozenset([*names, *(_key(file) for claim in _claims(folder / CLAIMS) for file in claim["files"])])
 
 
 def is_product(path: Path, names: frozenset[str]) -> bool:
-    """Whether a file is among `products` of its folder."""
-    return _key(path.name) in names
+    """Whether a file, by its path in a folder, is among the `products` of that."""
+    return _key(path.as_posix()) in names
 
 
 def _key(file: str) -> str:
-    return unicodedata.normalize("NFC", Path(file).name).casefold()
+    """A name in the manifest's folder, as a file system that ignores capitals tells it apart."""
+    return unicodedata.normalize("NFC", file).casefold()
+
+
+def _names_in(line: Mapping[str, Any]) -> list[str]:
+    """The names of a line's files in the manifest's folder, which may have been called otherwise when they were written."""
+    name = line.get("name")
+    depth = name.count("/") + 1 if isinstance(name, str) else 1
+    return [_key("/".join(Path(file).parts[-depth:])) for file in _files(line)]
+
+
+def _question(conditions: Mapping[str, Any]) -> str:
+    """A digest of what is asked, whatever version answers it."""
+    return digest_of({name: value for name, value in conditions.items() if name != VERSION})
 
 
 def _files(line: Mapping[str, Any]) -> list[str]:
@@ -199,7 +237,8 @@ def _claims(path: Path) -> Iterator[dict[str, Any]]:
         if isinstance(claim, dict) and isinstance(claim.get("claim"), str) and isinstance(claim.get("image"), str):
             files = claim.get("files")
             if isinstance(files, list) and all(isinstance(file, str) and "\0" not in file for file in files):
-                yield claim
+                question = claim.get("question")
+                yield {**claim, "question": question if isinstance(question, str) else ""}
 
 
 def _append(path: Path, value: object, *, settle: bool) -> None:

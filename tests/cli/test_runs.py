@@ -177,10 +177,37 @@ def test_no_file_is_taken_from_another(there: Path) -> None:
         np.testing.assert_array_equal(np.load(line["targets"][0]["map"]), network_maps[name])
 
 
-def test_files_of_another_question_are_not_taken_for_those_of_this(there: Path) -> None:
+def test_files_of_another_question_stay(there: Path) -> None:
     first = explained(there, "--colormap", "jet")
-    explained(there, "--colormap", "viridis")
-    assert explained(there, "--colormap", "jet").keys() == first.keys()
+    pictures = {name: Path(line["targets"][0]["overlay"]).read_bytes() for name, line in first.items()}
+    second = explained(there, "--colormap", "viridis")
+    assert second.keys() == first.keys()
+    for name, line in first.items():
+        assert Path(line["targets"][0]["overlay"]).read_bytes() == pictures[name]
+        assert files_of(line) != files_of(second[name])
+    assert explained(there, "--colormap", "jet") == {}  # it is still there
+    said = ovxai("explain", there / "model.onnx", there / "photos", "-o", there / "out", "--layer", "f", "--opacity", "0.1")
+    assert "holds answers to other questions, of another model or other options: their files stay" in said.stderr
+
+
+def test_folders_are_mirrored_and_nothing_is_passed_over_unsaid(there: Path) -> None:
+    for number, name in enumerate(("a/1.png", "b/1.png", "b/c/1.png")):
+        photo(there / "photos" / name, number)
+    (there / "photos" / "notes.txt").touch()
+    said = ovxai("explain", there / "model.onnx", there / "photos", "-o", there / "out", "--layer", "f", "--json")
+    assert "passed over, as no photos that can be read: 1 .txt" in said.stderr
+    *lines, last = map(json.loads, said.stdout.splitlines())
+    assert last == {"passed_over": {".txt": 1}}
+    names = {line["image"].removeprefix(f"{there}/photos/"): line["name"] for line in lines}
+    assert {name: names[name] for name in ("a/1.png", "b/1.png", "b/c/1.png")} == {
+        "a/1.png": "a/1",
+        "b/1.png": "b/1",
+        "b/c/1.png": "b/c/1",
+    }
+    assert all(Path(line["targets"][0]["overlay"]).is_file() for line in lines)
+    again = ovxai("explain", there / "model.onnx", there / "photos", there / "out", "-o", there / "out", "--layer", "f")
+    assert f"{len(lines)} images are left out, as they are output" in again.stderr
+    assert f"{len(lines)} of {len(lines)} images are explained already" in again.stderr
 
 
 def test_output_inside_the_input_is_not_explained(there: Path) -> None:

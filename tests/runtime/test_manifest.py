@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openvino_xai.errors import InputError, OutputError
-from openvino_xai.runtime.manifest import CLAIMS, NAME, Manifest, products
+from openvino_xai.runtime.manifest import CLAIMS, NAME, Manifest, is_product, products
 
 CONDITIONS = {"targets": "top:1"}
 WORDS = ["image", "asked", "targets", "overlay", "map", "source", "check", "claim", "files", "name", "a.png"]
@@ -81,7 +81,7 @@ def test_a_line_that_was_changed_is_overlooked(tmp_path: Path) -> None:
 
 def test_files_that_a_killed_run_overwrote_are_not_taken_for_what_they_were(tmp_path: Path) -> None:
     written(tmp_path)
-    other = Manifest.read(tmp_path / "explanations.jsonl", {"targets": "all"}, {"a": [1, 2, 3]})
+    other = manifest(tmp_path, a=[7, 2, 3])  # the image was changed
     assert other.name("a", "a", ["_0.png", "_0.npy"])[0] == "a"  # and here it is killed
     assert manifest(tmp_path).done == {}
     again = manifest(tmp_path, b=[1])
@@ -140,3 +140,32 @@ def test_a_full_disk_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(OutputError, match="No space left"):
             manifest(tmp_path, b=[1]).add({"image": "b"})
     assert manifest(tmp_path).done == {"a": line}
+
+
+def test_another_question_keeps_its_files(tmp_path: Path) -> None:
+    first = written(tmp_path)
+    other = Manifest.read(tmp_path / "explanations.jsonl", {"targets": "all"}, {"a": [1, 2, 3]})
+    assert other.others == 1 and other.name("a", "a", ["_0.png", "_0.npy"])[0] == "a-2"
+    newer = Manifest.read(tmp_path / "explanations.jsonl", {**CONDITIONS, "ovxai": "2"}, {"a": [1, 2, 3]})
+    assert newer.done == {} and newer.name("a", "a", ["_0.png", "_0.npy"])[0] == "a"  # a newer version answers it anew
+    assert first["name"] == "a"
+
+
+def test_places_below_the_folder(tmp_path: Path) -> None:
+    there = manifest(tmp_path)
+    place = Path("x/y")
+    assert there.name("p/x/y/1.png", "1", [".png"], place=place)[0] == "x/y/1"
+    assert there.name("q/X/y/1.png", "1", [".png"], place=Path("X/y"))[0] == "X/y/1-2"
+    assert there.name("z/1.png", "1", [".png"])[0] == "1"
+    assert there.name("w/1.png", "1", [".png"], place=Path("../a\nb"))[0] == "a_b/1"
+    (tmp_path / "link").symlink_to("/tmp")
+    (tmp_path / "file").touch()
+    assert there.name("l/1.png", "1", [".png"], place=Path("link/deep"))[0] == "1-2"
+    assert there.name("f/1.png", "1", [".png"], place=Path("file"))[0] == "1-3"
+    folder = tmp_path / "x" / "y"
+    folder.mkdir(parents=True)
+    (folder / "1.png").touch()
+    name, claim = there.name("p/x/y/1.png", "1", [".png"], place=place)
+    there.add({"image": "p", "name": name, "claim": claim, "overlay": str(folder / "1.png")})
+    assert "x/y/1.png" in products(tmp_path)
+    assert is_product(Path("X/y/1.PNG"), products(tmp_path))

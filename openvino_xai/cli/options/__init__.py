@@ -16,7 +16,7 @@ from openvino_xai.cli.options.flags import (
 from openvino_xai.cli.options.hook import HookOptions, LayerOptions
 from openvino_xai.cli.options.memory import parse_bytes
 from openvino_xai.cli.options.network import NetworkOptions, read_labels
-from openvino_xai.cli.options.photos import find_photos
+from openvino_xai.cli.options.photos import find_photos, search_photos
 from openvino_xai.cli.options.probing import ProbeOptions
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "find_photos",
     "parse_bytes",
     "read_labels",
+    "search_photos",
     "takes_options",
     "texts",
 ]

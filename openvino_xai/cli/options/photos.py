@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from openvino_xai.cli.text import warn
@@ -15,11 +16,25 @@ from openvino_xai.files.paths import is_folder
 STANDARD_INPUT = "-"  # a file of that name is ./-
 
 
-def find_photos(inputs: list[str], *outputs: Path | None, kept_in: Path | None = None) -> list[Path]:
+@dataclass(frozen=True)
+class Photos:
+    """Photos that words mean, in order; of those in folders the place below; and how many files are passed over, by kind."""
+
+    paths: list[Path]
+    places: dict[Path, Path]
+    passed_over: dict[str, int]
+
+
+def find_photos(inputs: list[str], *outputs: Path | None) -> list[Path]:
+    """The images that paths, folders and patterns mean, as of `search_photos`."""
+    return search_photos(inputs, *outputs).paths
+
+
+def search_photos(inputs: list[str], *outputs: Path | None, kept_in: Path | None = None) -> Photos:
     """The images that paths, folders and patterns mean, each once, in order; one from standard input is written into `kept_in`.
 
-    Where a folder or a pattern is searched, what runs wrote, and what lies in `outputs`, is left out. Raises InputError where
-    there are none, and where a pattern means none.
+    Where a folder or a pattern is searched, what runs wrote, and what lies in `outputs`, is left out, and that is told, as is
+    what is no photo. Raises InputError where there are none, and where a pattern means none.
     """
     from openvino_xai.runtime.folders.search import Search
 
@@ -38,11 +53,11 @@ def find_photos(inputs: list[str], *outputs: Path | None, kept_in: Path | None =
             photos.update(dict.fromkeys(matching))
         else:
             photos[path] = None
-    if search.left_out:
-        warn(search.note)
+    for note in search.notes:
+        warn(note)
     if not photos:
         raise InputError(f"no image was found in {', '.join(inputs)}")
-    return list(photos)
+    return Photos(list(photos), search.places, dict(sorted(search.passed_over.items())))
 
 
 def standard_input() -> bytes:

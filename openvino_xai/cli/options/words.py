@@ -77,7 +77,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _check_order(models: list[str], photos: list[str], wanted: str) -> None:
     """Raise InputError where a photo stands in a model's place, or a model among the photos."""
-    from openvino_xai.render.photo import SUFFIXES
+    from openvino_xai.render.kinds import SUFFIXES
 
     photo = next((model for model in models if Path(model).suffix.lower() in SUFFIXES and not is_folder(model)), None)
     model = next((photo for photo in photos if Path(photo).suffix.lower() in OPENED and not is_folder(photo)), None)
