@@ -21,6 +21,7 @@ from openvino_xai.cli.export import export
 from openvino_xai.cli.info import info
 from openvino_xai.cli.insert import insert
 from openvino_xai.cli.layers import layers
+from openvino_xai.cli.methods import methods
 from openvino_xai.cli.options.command import Command
 from openvino_xai.cli.options.urls import without_url
 from openvino_xai.cli.page.ui import ui
@@ -47,8 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (info, layers, insert, explain, ui, compare, evaluate, benchmark, export):
-    app.command(cls=Command, no_args_is_help=True)(command)
+for command in (info, methods, layers, insert, explain, ui, compare, evaluate, benchmark, export):
+    app.command(cls=Command, no_args_is_help=command is not methods)(command)
 
 
 DEBUG = "--debug"  # wherever it stands

@@ -14,7 +14,9 @@ from openvino_xai.json_text import to_json
 if TYPE_CHECKING:
     from openvino_xai.surgery.layer import Layer
 
-TEXTS = ("layer", "shape", "cells", "method", "why not")
+BEST = 10  # layers that are listed where nobody asks for all
+TELLING = ("same maps at", "why not")
+TEXTS = ("layer", "shape", "cells", "method", *TELLING)
 
 
 @takes_options
@@ -24,10 +26,13 @@ def layers(
     image_input: ImageInput = None,
     prefix_tokens: PrefixTokens = None,
     token_grid: TokenGrid = None,
-    show_all: Annotated[bool, typer.Option("--all", help="List the layers where no hook can go, too.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="List all layers: those where no hook can go, too, and why.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List where a hook can go, best first: name, shape, cells, what it costs, and why not elsewhere; for each of --scores."""
+    """List where a hook can go, the ten best first: name, shape, cells and what it costs; for each of --scores.
+
+    The cost is the hooked model's operations over the plain one's. Layers where Recipro-CAM has the same maps share a line.
+    """
     from openvino_xai.surgery.layers import layers as find
 
     by_head = {
@@ -43,23 +48,44 @@ def layers(
 
 
 def _print(candidates: list[Layer], title: str | None, *, show_all: bool) -> None:
+    fit = [layer for layer in candidates if layer.reason is None]
+    several = [layer for layer in fit if layer.twin is None]
+    twins = {layer.name: [other.name for other in fit if other.twin == layer.name] for layer in several}
+    shown = candidates if show_all or not fit else several[:BEST]
+    columns = (
+        "layer",
+        "shape",
+        "cells",
+        "method",
+        "depth",
+        "cost",
+        "memory",
+        *(TELLING if show_all or not fit else TELLING[:1]),
+    )
+    rows = [_row(layer, twins.get(layer.name, []))[: len(columns)] for layer in shown]
+    say_table(columns, rows, texts=TEXTS, title=title)
+    if len(shown) == len(candidates):
+        return
+    more = {
+        "more can carry a hook": len(several) - len(shown),
+        f"{'has' if len(fit) - len(several) == 1 else 'have'} the same maps as another": len(fit) - len(several),
+        "cannot carry a hook": len(candidates) - len(fit),
+    }
+    counted = ", ".join(f"{count} {what}" for what, count in more.items() if count)
+    say(f"of {len(candidates)} layers, {len(shown)} are listed; {counted}; --all lists all of them.")
+
+
+def _row(layer: Layer, twins: list[str]) -> tuple[str, ...]:
     from openvino_xai.operations.cost import human
 
-    fit = [layer for layer in candidates if layer.reason is None]
-    rows = [
-        (
-            layer.name,
-            " x ".join(map(str, layer.shape)),
-            " x ".join(map(str, layer.cells)),
-            layer.method,
-            f"{layer.depth:.2f}",
-            "" if layer.cost is None else f"{layer.cost:.2f}",
-            "" if layer.memory is None else human(layer.memory),
-            layer.reason or "",
-        )
-        for layer in (candidates if show_all else fit or candidates)
-    ]
-    say_table(("layer", "shape", "cells", "method", "depth", "cost", "memory", "why not"), rows, texts=TEXTS, title=title)
-    hidden = len(candidates) - len(fit) if fit and not show_all else 0
-    if hidden:
-        say(f"{hidden} more layers cannot carry a hook; --all lists them with the reason.")
+    return (
+        layer.name,
+        " x ".join(map(str, layer.shape)),
+        " x ".join(map(str, layer.cells)),
+        layer.method,
+        f"{layer.depth:.2f}",
+        "" if layer.cost is None else f"{layer.cost:.2f} x",
+        "" if layer.memory is None else human(layer.memory),
+        ", ".join(twins) if layer.twin is None else layer.twin,
+        layer.reason or "",
+    )

@@ -19,7 +19,9 @@ class Layer:
     `shape` and `cells` (H, W) are those of the model, with names for sizes that only a run knows; () for a shape of which
     nothing is known. `cost` is the hooked model's operations over the plain one's, `memory` the bytes of the hook's largest
     value for one image; both are None where `reason` tells that no hook fits there. `method` is the one that is taken there
-    where none is asked for, and `depth` the share of the plain model's operations, in [0, 1], that lead to the layer.
+    where none is asked for, and `depth` the share of the plain model's operations, in [0, 1], that lead to the layer. `twin` is
+    the name of a layer behind it where `reciprocam` has the same maps: what lies between takes each element by itself and
+    keeps 0, so that masks pass it.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Layer:
     reason: str | None
     method: str
     depth: float
+    twin: str | None = None
 
 
 HEADS = ("layer", "shape", "cells", "cost", "memory", "method", "why not")

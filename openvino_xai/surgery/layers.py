@@ -7,9 +7,12 @@ from dataclasses import replace
 
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.errors import PlanError
+from openvino_xai.graph.model import Value
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.operations.cost import operations
+from openvino_xai.operations.integers import is_fixed
+from openvino_xai.operations.table import operation_of
 from openvino_xai.surgery.decision import decide
 from openvino_xai.surgery.layer import Layer, Layers, priced
 from openvino_xai.surgery.plan.hook import plan as make_plan
@@ -42,14 +45,36 @@ def layers(
     if detector is not None:
         return Layers(layers_of_rows(detector))
     located = Located.of(deployed, where)
-    plain, planned, listed = operations(located.graph.nodes), 0, []
+    plain, planned, listed, twins = operations(located.graph.nodes), 0, [], _twins(located)
     for candidate in located.candidates:
         if candidate.reason is None:
             planned += len(located.graph.nodes) - located.order.get(candidate.value, 0)
             if planned > PLANNED:
                 candidate = replace(candidate, reason=UNTRIED)
-        listed.append(_listed(located, candidate, plain))
+        listed.append(replace(_listed(located, candidate, plain), twin=twins.get(candidate.value)))
     return Layers(listed)
+
+
+def _twins(located: Located) -> dict[Value, str]:
+    """By their values, layers that have the same maps as one behind them, whose name this is.
+
+    A pointwise function f with f(0) = 0 gives f(m x) = m f(x) for masks m of 0 and 1: masked ahead of it or behind it, the tail
+    scores the same.
+    """
+    fit = [at for at in located.candidates if at.reason is None and len(at.cut) == 1 and not at.attends]
+    values, twins = {at.value for at in fit}, dict[Value, str]()
+    for candidate in fit:
+        value, node = candidate.value, candidate.value.producer
+        if node is None or not operation_of(node).pointwise:
+            continue
+        varying = [(index, other) for index, other in node.operands if not is_fixed(located.graph, other)]
+        if (
+            len(varying) == 1
+            and varying[0][1] in values
+            and operation_of(node).gives_zero(node, [varying[0][0]], located.graph.constant)
+        ):
+            twins[varying[0][1]] = twins.get(value, candidate.name)
+    return twins
 
 
 def _listed(located: Located, candidate: Candidate, plain: int) -> Layer:

@@ -15,7 +15,7 @@ HOOK, DETECTORS, RUNNING = "Hook", "Detectors", "Running"  # panels of a help, b
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (
     "How maps are made: reciprocam, vit_reciprocam, activation_map, cam, ablation_cam, grad_cam, layer_cam, ..., or without a "
-    "hook score_cam, rise, occlusion, ... By default what suits the model."
+    "hook score_cam, rise, occlusion, ...; `ovxai methods` lists all. By default what suits the model."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "

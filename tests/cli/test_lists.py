@@ -1,0 +1,44 @@
+"""Lists of methods and layers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from tiny import CASES
+
+import openvino_xai as xai
+from openvino_xai.cli.app import app
+
+
+def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    monkeypatch.setenv("COLUMNS", "200")
+    app(list(words), standalone_mode=False)
+    return capsys.readouterr().out
+
+
+def test_methods(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = said(capsys, monkeypatch, "methods").splitlines()
+    assert lines[0].split()[:4] == ["method", "kind", "explains", "gradients"]
+    assert {row.name for row in xai.methods()} <= {word for line in lines for word in line.split()}
+    listed = json.loads(said(capsys, monkeypatch, "methods", "--kind", "probe", "--explains", "boxes", "--json"))
+    assert [row["name"] for row in listed] == [row.name for row in xai.methods(kind="probe", explains="boxes")]
+    assert all(row["source"] for row in listed)
+
+
+def test_ten_layers_and_what_more_there_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(tmp_path / "model.onnx")
+    onnx.save(CASES["residual, layer second"].build("B", 17), model)
+    layers = xai.layers(model)
+    fit = [layer for layer in layers if layer.reason is None and layer.twin is None]
+    monkeypatch.setattr("openvino_xai.cli.layers.BEST", 1)
+    best = said(capsys, monkeypatch, "layers", model)
+    assert best.splitlines()[1].split()[0] == fit[0].name and f"{fit[0].cost:.2f} x" in best
+    assert f"of {len(layers)} layers, 1 are listed; {len(fit) - 1} more can carry a hook" in best and "--all" in best
+    every = said(capsys, monkeypatch, "layers", model, "--all")
+    assert all(layer.name in every for layer in layers) and "are listed" not in every
+    assert len(json.loads(said(capsys, monkeypatch, "layers", model, "--json"))) == len(layers)
