@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
+from openvino_xai.cli.options.flags import check_model
 from openvino_xai.cli.options.preprocessing import tell_counted
 from openvino_xai.cli.options.words import Word
 from openvino_xai.cli.text import message, progress, say, say_table, warn
@@ -29,7 +30,7 @@ def compare(
     model: Annotated[
         list[str],
         typer.Option("--model", "-m", help="Two models, each with its own --model: the first is the reference."),
-        Word("MODEL", 2),
+        Word("MODEL", 2, check_model),
     ],
     inputs: Inputs,
     options: LayerOptions,

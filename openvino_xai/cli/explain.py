@@ -138,14 +138,9 @@ def _in_turn(
     as_json: bool,
 ) -> int:
     """Explain what is not explained yet, and write the report; the number of images that failed."""
-    from openvino_xai.evaluate.examples import known_classes
-    from openvino_xai.render.report import write_report
     from openvino_xai.runtime.folder import explain_all
     from openvino_xai.runtime.manifest import Manifest
-    from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.sources import stamps
-    from openvino_xai.runtime.tasks.heads import Heads
-    from openvino_xai.runtime.tasks.segmenter import Segmenter
 
     photos = searched.paths
     manifest = Manifest.read(output / "explanations.jsonl", conditions, stamps(photos))
@@ -159,18 +154,7 @@ def _in_turn(
     with progress("explaining", shown=bool(todo)) as show:
         if todo:
             network = load((lambda done, total: show("asking", done, total)) if len(todo) == 1 else None)
-            classes = {}
-            if report is not None and isinstance(network, Heads):
-                raise InputError(
-                    f"the report shows one head, and {', '.join(map(repr, network))} are explained: name one",
-                    options=("scores",),
-                )
-            if report is not None and isinstance(network, Segmenter):
-                raise InputError(
-                    "the report shows classes of images and boxes, and this model tells those of pixels: leave it out"
-                )
-            if report is not None and isinstance(network, Network) and not network.is_detector:
-                classes = known_classes(todo, network.labels, network.classes)
+            classes = {} if report is None else _shown_classes(network, todo)
             start = time.perf_counter()
             explained = explain_all(
                 network, todo, manifest, targets=targets, style=style, classes=classes, places=searched.places
@@ -190,18 +174,42 @@ def _in_turn(
     lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
     tell_answers(lines, conditions["model"])
     if report is not None and lines:
-        title = f"{Path(conditions['model']).name}, {len(lines)} images"
-        with progress("writing the report") as show:
-
-            def tell(done: int) -> None:
-                show("writing the report", done, len(lines))
-
-            unshown = write_report(report, lines, title=title, style=style, command=command_line(), tell=tell)
-        for error in unshown:
-            warn(f"skipped in the report: {message(error)}")
-        failures += unshown
-        warn(report)
+        failures += _report(report, lines, style, conditions["model"])
     return len(failures)
+
+
+def _shown_classes(network: Explainer, photos: list[Path]) -> dict[Path, int]:
+    """The classes that photos show, as a report has them. Raises InputError for a network that it does not show."""
+    from openvino_xai.evaluate.examples import known_classes
+    from openvino_xai.runtime.network import Network
+    from openvino_xai.runtime.tasks.heads import Heads
+    from openvino_xai.runtime.tasks.segmenter import Segmenter
+
+    if isinstance(network, Heads):
+        heads = ", ".join(map(repr, network))
+        raise InputError(f"the report shows one head, and {heads} are explained: name one", options=("scores",))
+    if isinstance(network, Segmenter):
+        raise InputError("the report shows classes of images and boxes, and this model tells those of pixels: leave it out")
+    if isinstance(network, Network) and not network.is_detector:
+        return known_classes(photos, network.labels, network.classes)
+    return {}
+
+
+def _report(path: Path, lines: list[dict[str, Any]], style: Style, model: str) -> list[ImageError]:
+    """Write the report; what is wrong with images that it does not show."""
+    from openvino_xai.render.report import write_report
+
+    title = f"{Path(model).name}, {len(lines)} images"
+    with progress("writing the report") as show:
+
+        def tell(done: int) -> None:
+            show("writing the report", done, len(lines))
+
+        unshown = write_report(path, lines, title=title, style=style, command=command_line(), tell=tell)
+    for error in unshown:
+        warn(f"skipped in the report: {message(error)}")
+    warn(path)
+    return unshown
 
 
 def _work_off(

@@ -38,8 +38,12 @@ def command_line() -> str:
     lines = [
         "# Command line",
         "",
-        "The program `ovxai` has one command for each thing to do. `ovxai COMMAND --help` shows what this page shows, and "
-        "`python scripts/pages.py` writes it.",
+        "The program `ovxai` has one command for each thing to do. `ovxai COMMAND --help` shows the common options, and "
+        "`--help-all` what this page shows, which `python scripts/pages.py` writes.",
+        "",
+        "What stands without a flag is a model and photos: `ovxai explain MODEL PHOTO...` is `ovxai explain --model MODEL "
+        "--input PHOTO`. A photo may be a folder, or a pattern in quotes. `file://` URLs are read as paths, and nothing is "
+        "downloaded. `ovxai --install-completion` has your shell complete commands, options and their words.",
         "",
         "| command | |",
         "| --- | --- |",
@@ -64,8 +68,9 @@ def _name(command: Any) -> str:
 
 def _usage(name: str, callback: Callable[..., Any]) -> list[str]:
     required = [option for option in _options(callback) if option.default == "required"]
-    words = [option.names[0] if option.positional else f"{option.names[0]} {option.value}" for option in required]
-    return ["```text", " ".join(["ovxai", name, *words, "[OPTIONS]"]), "```"]
+    flags = [option.names[0] if option.positional else f"{option.names[0]} {option.value}" for option in required]
+    words = [info.metavar for _, _, info in _parameters(callback) if info.hidden and info.metavar]
+    return ["```text", " ".join(["ovxai", name, *words, *flags, "[OPTIONS]"]), "```"]
 
 
 def _table(callback: Callable[..., Any]) -> list[str]:
@@ -76,11 +81,17 @@ def _table(callback: Callable[..., Any]) -> list[str]:
     return rows
 
 
-def _options(callback: Callable[..., Any]) -> Iterator[Option]:
+def _parameters(callback: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any, OptionInfo | ArgumentInfo]]:
+    """Each parameter, its type, and what typer knows of it."""
     hints = typing.get_type_hints(callback, include_extras=True)
     for name, parameter in inspect.signature(callback).parameters.items():
         kind, *extras = typing.get_args(hints[name])
-        info = next(extra for extra in extras if isinstance(extra, OptionInfo | ArgumentInfo))
+        yield parameter, kind, next(extra for extra in extras if isinstance(extra, OptionInfo | ArgumentInfo))
+
+
+def _options(callback: Callable[..., Any]) -> Iterator[Option]:
+    for parameter, kind, info in _parameters(callback):
+        name = parameter.name
         if info.hidden:
             continue
         kind, many = _kind(kind)

@@ -39,6 +39,6 @@ def test_ten_layers_and_what_more_there_is(
     best = said(capsys, monkeypatch, "layers", model)
     assert best.splitlines()[1].split()[0] == fit[0].name and f"{fit[0].cost:.2f} x" in best
     assert f"of {len(layers)} layers, 1 are listed; {len(fit) - 1} more can carry a hook" in best and "--all" in best
-    every = said(capsys, monkeypatch, "layers", model, "--all")
-    assert all(layer.name in every for layer in layers) and "are listed" not in every
+    full = said(capsys, monkeypatch, "layers", model, "--all")
+    assert all(layer.name in full for layer in layers) and "are listed" not in full
     assert len(json.loads(said(capsys, monkeypatch, "layers", model, "--json"))) == len(layers)

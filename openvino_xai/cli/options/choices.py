@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, get_args
 
-from openvino_xai.errors import InputError
+from openvino_xai.choices import check_choice
 
 
 @dataclass(frozen=True)
@@ -26,14 +25,7 @@ class Vocabulary:
         """Raise InputError where a value, or one of several, is none of the words."""
         texts = value if isinstance(value, list) else [] if value is None else str(value).split(",")
         for text in texts if self.closed else []:
-            words = tuple(self.load())
-            if text not in words:
-                raise InputError(f"{option} '{text}' is not known: {_meant(text, words)}one of {', '.join(words)} is expected")
-
-
-def _meant(text: str, words: tuple[str, ...]) -> str:
-    close = get_close_matches(text.lower().replace("-", "_"), words, n=1)
-    return f"did you mean '{close[0]}'? " if close else ""
+            check_choice(option, text, self.load())
 
 
 def literal(name: str, module: str) -> Vocabulary:

@@ -14,8 +14,7 @@ HOOK, DETECTORS, RUNNING = "Hook", "Detectors", "Running"  # panels of a help, b
 
 _LAYER = "Node or tensor name; by default the last layer that has cells and separates input from scores."
 _METHOD = (
-    "How maps are made: reciprocam, vit_reciprocam, activation_map, cam, ablation_cam, grad_cam, layer_cam, ..., or without a "
-    "hook score_cam, rise, occlusion, ...; `ovxai methods` lists all. By default what suits the model."
+    "How maps are made: reciprocam, cam, grad_cam, score_cam, ...; `ovxai methods` lists all. By default what suits the model."
 )
 _SCORE = (
     "How a class score is read: softmax, sigmoid or logit; one that ends the model is used as it is. By default softmax, and "
@@ -35,7 +34,7 @@ _GATE = "Add an input `explain` [B], boolean, that clients have to give: images 
 _BOXES = (
     "The format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
     "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner. evaluate takes "
-    "a .json of objects in photos: COCO's annotations, or {images: {photo: \\[[class, x, y, width, height]]}} in shares, too."
+    "a .json of objects in photos, too: COCO's annotations, or {images: {photo: objects}}, in shares."
 )
 _CUT = (
     "Where: backbone, the last layers before levels mix, where maps show what a box is made of; or heads, the "
@@ -48,7 +47,8 @@ _MASK = (
 _MEMORY = "The largest value a hook may make for one image, as 500MB or 2GiB."
 
 
-def _check_model(model: str) -> None:
+def check_model(model: str) -> None:
+    """Raise InputError for a path that leads to no model."""
     from openvino_xai.dialects.open import check_model_file
 
     check_model_file(Path(model))
@@ -57,7 +57,7 @@ def _check_model(model: str) -> None:
 ModelPath: TypeAlias = Annotated[
     str,
     typer.Option("--model", "-m", help="OpenVINO IR (.xml), ONNX (.onnx), or what OpenVINO reads (.tflite, .pdmodel, .pb)."),
-    Word("MODEL", check=_check_model),
+    Word("MODEL", check=check_model),
 ]
 LayerName: TypeAlias = Annotated[str | None, typer.Option("--layer", "-l", help=_LAYER)]
 Method: TypeAlias = Annotated[str | None, typer.Option(help=_METHOD), Vocabulary(methods)]

@@ -55,8 +55,11 @@ def placed(command: str, places: Mapping[str, Place], values: Mapping[str, Any],
     for name, place in places.items():
         count = len(left) if place.word.count is None else max(0, place.word.count - len(texts[name]))
         texts[name], left = texts[name] + left[:count], left[count:]
-    models, photos = texts["model"], texts.get("inputs") or texts.get("photo") or []
-    _check_order([str(model) for model in models], [str(photo) for photo in photos], wanted)
+    of_model = {name: place.word.name == "MODEL" for name, place in places.items()}
+    models, photos = (
+        [str(text) for name in places if of_model[name] == kind for text in texts[name]] for kind in (True, False)
+    )
+    _check_order(models, photos, wanted)
     if left:
         flags = [f"--{name} is '{values[name]}' already; " for name in places if isinstance(values[name], (str, Path))]
         raise InputError(f"'{left[0]}' is one word too many: {''.join(flags[:1])}{wanted} is expected")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openvino_xai.cli.options import LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
+from openvino_xai.cli.options import LayerOptions, ModelPath, NetworkOptions, ProbeOptions, find_photos, takes_options
+from openvino_xai.cli.options.words import Word
 from openvino_xai.cli.page.command_lines import command_lines
 from openvino_xai.cli.page.start import Start
 from openvino_xai.cli.text import say, warn
@@ -20,17 +21,18 @@ if TYPE_CHECKING:
     from openvino_xai.ui.session import Session
 
 FIRST_PORT, PORTS = 8765, 20  # the port that is tried first, and how many
-_MODEL = "The model: OpenVINO IR (.xml), ONNX (.onnx), or what OpenVINO reads (.tflite, .pdmodel, .pb)."
 _PORT = f"The port on this machine; by default {FIRST_PORT}, or the next that is free."
 
 
 @takes_options
 def ui(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)],
+    model: ModelPath,
     options: LayerOptions,
     probing: ProbeOptions,
     running: NetworkOptions,
-    photos: Annotated[list[str] | None, typer.Argument(metavar="PHOTO...", help="Photos, folders or patterns.")] = None,
+    photos: Annotated[
+        list[str] | None, typer.Option("--input", "-i", help="A photo, a folder or a pattern; repeatable."), Word("PHOTO", None)
+    ] = None,
     port: Annotated[int | None, typer.Option(help=_PORT, min=0, max=65535)] = None,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
