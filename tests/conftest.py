@@ -40,7 +40,8 @@ def browser() -> Iterator[Any]:
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
+    flags = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900")
+    for flag in (*flags, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):  # a camera that is a drawing
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     opened = webdriver.Chrome(options=options, service=Service(driver))

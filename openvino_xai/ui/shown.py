@@ -59,13 +59,13 @@ def fed(preprocessing: Preprocessing, photo: np.ndarray) -> dict[str, Any]:
     The picture has the colours of the photo, as it is ahead of all arithmetic; a channel is named by the colour that is in it.
     """
     pixels = preprocessing.pixels(photo)
-    planes = pixels if preprocessing.reverse_input_channels else pixels[..., ::-1]
+    planes = cv2.split(pixels)[:: 1 if preprocessing.reverse_input_channels else -1]
     names: tuple[str, ...] = RGB if preprocessing.reverse_input_channels else BGR
     if preprocessing.channels == 1:
-        planes, names = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], ("grey",)
-        pixels = np.repeat(planes, 3, axis=2)
+        planes, names = (cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY),), ("grey",)
+        pixels = cv2.merge(planes * 3)
     means, scales = (np.resize(numbers, len(names)) for numbers in (preprocessing.mean_values, preprocessing.scale_values))
-    levels = np.stack([planes.min(axis=(0, 1)), planes.mean(axis=(0, 1)), planes.max(axis=(0, 1))])
+    levels = np.array([[plane.min(), cv2.mean(plane)[0], plane.max()] for plane in planes], np.float64).T
     values = (levels - means) / scales
     return {
         "words": preprocessing.summary,

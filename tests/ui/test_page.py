@@ -239,3 +239,18 @@ def test_the_picture_that_is_saved(page: Any) -> None:
     document.getElementById("save").click();
     """
     assert page.execute_async_script(script) == [32, 24, 0, 0, 0, 255]  # the colour map of this server is black
+
+
+def test_the_camera(page: Any) -> None:
+    idle(page)
+    page.find_element("id", "camera").click()
+    until(lambda: page.execute_script("return answer.size[0] > 32 && stream !== null"))
+    first = page.execute_script("return answer.photo")
+    until(lambda: page.execute_script("return answer.photo !== arguments[0]", first))  # one frame after the other
+    page.find_element("id", "camera").click()
+    idle(page)
+    assert page.execute_script("return stream === null")
+    last = page.execute_script("return answer.photo")
+    time.sleep(0.5)
+    assert page.execute_script("return answer.photo") == last
+    assert not page.find_element("id", "error").is_displayed()
