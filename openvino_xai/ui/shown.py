@@ -18,6 +18,7 @@ from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.segmentation import SegmentationExplanation
 
 CELLS = 112  # rows and columns of a map at most
+REGION = 192  # rows and columns of a region at most
 QUALITY = 92  # of a JPEG
 LONGEST = 1600  # pixels of the longer side of a photo that the browser does not show itself
 RGB, BGR = ("red", "green", "blue"), ("blue", "green", "red")
@@ -42,6 +43,8 @@ def shown(explanation: Explanation) -> dict[str, Any]:
             entry |= {"place": _shares(target.box, width, height), "colour": "#" + bytes(colour_of(index)).hex()}
     elif isinstance(explanation, SegmentationExplanation):
         kind = "regions"
+        for entry, region in zip(targets, explanation.regions, strict=True):
+            entry["region"] = _pixels(region)
     return {
         "kind": kind,
         "size": [width, height],
@@ -111,6 +114,13 @@ def _cells(saliency: np.ndarray) -> dict[str, Any]:
         size = tuple(min(side, CELLS) for side in saliency.shape[::-1])
         saliency = cv2.resize(saliency, size, interpolation=cv2.INTER_AREA)
     return {"cells": list(saliency.shape), "values": _text(np.round(saliency * 255).astype(np.uint8))}
+
+
+def _pixels(region: np.ndarray) -> dict[str, Any]:
+    """A region [h, w] of bytes 0 and 1, with few enough of them."""
+    size = [min(side, REGION) for side in region.shape[::-1]]
+    few = cv2.resize(region.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return {"cells": list(few.shape), "values": _text(few)}
 
 
 def _text(array: np.ndarray) -> str:
