@@ -102,8 +102,10 @@ def test_a_photo_that_is_dropped_is_explained(page: Any) -> None:
     ("data", "line"), [(b"no photo", "no image"), (b"", "the photo is empty"), (bytes(2**20 + 1), "make it smaller")]
 )
 def test_a_broken_photo_is_a_line_and_the_next_is_explained(page: Any, data: bytes, line: str) -> None:
+    shown = results(page)
     drop(page, data)
     until(lambda: line in text(page, "error"))
+    assert results(page) == ([] if line == "no image" else shown)  # nothing of another photo beside one that is broken
     assert page.find_element("id", "error").is_displayed()
     drop(page, encoded(random_photo(20, 50)))
     until(lambda: page.execute_script("return answer.size.join()") == "50,20")
@@ -178,6 +180,19 @@ def test_covering_by_keyboard_alone(page: Any) -> None:
     keys(page, "\ue007")  # enter
     until(lambda: "points" in text(page, "change"))
     assert page.execute_script("return document.activeElement.className") == "grip"
+
+
+def test_another_photo_while_one_is_explained(page: Any) -> None:
+    drop(page, encoded(random_photo(40, 60)))
+    page.execute_script("openNamed(facts.photos[0]); openNamed(facts.photos[0])")
+    idle(page)
+    assert page.execute_script("return [asked.photo, answer.photo, answer.size.join()]") == ["named-0", "named-0", "32,24"]
+
+
+def test_what_is_seen_is_spoken(page: Any) -> None:
+    idle(page)
+    assert results(page)[0].startswith(text(page, "spoken").rpartition(" ")[0])
+    assert page.find_element("id", "spoken").get_attribute("aria-live") == "polite"
 
 
 def test_a_method_that_breaks_is_a_line(page: Any) -> None:
