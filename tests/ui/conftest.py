@@ -28,6 +28,7 @@ def server(named_photo: Path) -> Iterator[Server]:
         "model": "small <i>.onnx",
         "photos": [{"id": name, "name": path.name} for name, path in session.photos.items()],
         "labels": session.first.labels,
+        "usual": "the model's own",
         "presets": ["imagenet", "raw"],
         "resizes": {"standard": "stretched", "crop": "its centre cropped"},
         "colours": "AAAA" * 256,

@@ -53,7 +53,7 @@ def _line(command: str, options: Mapping[str, object]) -> str:
         for item in map(str, value if isinstance(value, (list, tuple)) else [value]):
             words = [f"{flag}={item}"] if item.startswith("-") else [flag, item]
             lines.append(" ".join(map(_quoted, words)))
-    return " \\\n    ".join(lines)
+    return " \\\n  ".join(lines)
 
 
 def _quoted(word: str) -> str:
