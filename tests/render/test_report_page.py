@@ -17,6 +17,7 @@ from openvino_xai.render.overlay import Style
 from openvino_xai.render.report import write_report
 
 ESCAPE, TAB, ENTER, LEFT, UP, RIGHT, DOWN = "\ue00c", "\ue004", "\ue007", "\ue012", "\ue013", "\ue014", "\ue015"
+KEYS = ("opacity", "target", "size", "text", "low", "high", "outcome", "sort")  # of controls
 HOSTILE = (
     "</script><script>document.title='broken'</script>",
     "<!--<script>",
@@ -78,18 +79,18 @@ def hash_of(report: Any) -> str:
 
 @pytest.mark.slow
 def test_the_keyboard_suffices(report: Any) -> None:
-    report.execute_script("at('csv').focus()")
-    press(report, *[TAB] * 3)  # what stands above the cards
-    names = shown(report)
-    for _ in range(40):
-        if focus(report) in names:
-            break
-        press(report, TAB)
-    assert focus(report) == names[0]
-    width = report.execute_script(
-        "const style = getComputedStyle(document.activeElement); return [style.outlineStyle, style.outlineWidth]"
+    style = (
+        "const { outlineStyle: style, outlineWidth: width } = getComputedStyle(document.activeElement); return [style, width]"
     )
-    assert width == ["solid", "3px"]
+    names, stops = shown(report), ["title"]
+    for _ in range(60):
+        tab(report, shift=False)
+        stops.append(focus(report))
+        assert report.execute_script(style) == ["solid", "3px"]
+        if stops[-1] in names:
+            break
+    assert stops[-1] == names[0]
+    assert [*KEYS, "csv"] == [stop for stop in stops if stop in (*KEYS, "csv")]  # in the order of the page
     press(report, RIGHT)
     assert focus(report) == names[1]
     press(report, *[DOWN] * 8)  # further than there were cards at first

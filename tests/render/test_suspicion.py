@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+import openvino_xai as xai
 from openvino_xai.render.overlay import Box
 from openvino_xai.render.suspicion import (
     BORDER,
@@ -168,3 +170,20 @@ def test_each_kind_says_its_threshold() -> None:
 def test_maps_of_many_classes_take_no_time() -> None:
     maps = list(np.random.default_rng(0).random((300, 7, 7), np.float32))
     assert suspicions(maps, PHOTO) == []
+
+
+@pytest.mark.slow
+def test_a_network_that_reads_a_corner() -> None:
+    """The sample's cat, pasted into one corner of blurred noise: a real network calls all of that a cat."""
+    samples = Path(__file__).parents[2] / "samples"
+    network = xai.load(xai.insert(samples / "models" / "efficientnet_lite0.xml").model)
+    cat = cv2.resize(cv2.imread(str(samples / "images" / "cat.png"), cv2.IMREAD_COLOR_RGB)[:, 75:375], (150, 150))
+    corners, rng = Corners(), np.random.default_rng(0)
+    for photo in range(PHOTOS):
+        picture = cv2.GaussianBlur(rng.integers(0, 255, (448, 448, 3)).astype(np.uint8), (0, 0), 3 + photo)
+        picture[-150:, :150] = cat
+        explanation = network.explain(picture)
+        assert explanation.targets[0].label == "Egyptian cat"
+        corners.add(photo, 0, explanation.maps[0])
+    doubts = corners.suspicions({0: "Egyptian cat"})
+    assert len(doubts) == PHOTOS and "in its bottom left corner" in doubts[0].text
