@@ -271,6 +271,8 @@ def test_hostile_words_are_text(browser: Any, hostile: Path) -> None:
     text = hostile.read_text(encoding="utf-8")
     assert not any(words in text for words in HOSTILE if set(words) & set("<\r\u2028\u202e\x1b"))
     assert browser.title == "ovxai report" and len(shown(browser)) == len(HOSTILE)
+    scrolled = "return [...document.querySelectorAll('#grid .entries')].map((list) => list.offsetWidth - list.clientWidth)"
+    assert set(browser.execute_script(scrolled)) == {0}  # the cards are as high as their lists
     markup = "return [document.scripts.length, document.querySelectorAll('h1 *, b *, td *, pre *, h2 *, .name *').length]"
     for index in range(len(HOSTILE)):
         browser.execute_script("openViewer(items[arguments[0]])", index)
