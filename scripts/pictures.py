@@ -46,7 +46,7 @@ class Panel:
     labels: tuple[int, str] | None = None  # a class's number and name, where the file tells no labels
 
 
-SAMPLE_PANELS = (
+SAMPLED = (
     Panel("convolutional network", "efficientnet_lite0.xml", "images/cat.png", "Egyptian cat", "EfficientNet-Lite0"),
     Panel("INT8, ONNX", "efficientnet_lite0_int8.onnx", "images/coffee.png", "espresso", "EfficientNet-Lite0", "layer_cam"),
     Panel("face detector", "ultraface_rfb320.onnx", "faces/astronaut.png", "face", "UltraFace"),
@@ -83,9 +83,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=SAMPLES / "pictures")
     options = parser.parse_args()
     warnings.simplefilter("ignore", xai.PreprocessingWarning)  # what a file does not tell is told here, as far as it matters
-    first, *others = [explained(panel, SAMPLES / "models" / panel.file, SAMPLES / panel.photo) for panel in SAMPLE_PANELS]
+    first, *following = [explained(panel, SAMPLES / "models" / panel.file, SAMPLES / panel.photo) for panel in SAMPLED]
     beside(first).save(options.output / "cat.jpg", quality=90, optimize=True)
-    panels = [first, *others]
+    panels = [first, *following]
     if options.data is not None:
         free = options.data / "images" / "free"
         panels += [explained(panel, options.data / "models" / panel.file, free / panel.photo) for panel in OTHERS]

@@ -24,6 +24,8 @@ LANGUAGES = {"console", "python", "text", "bash"}  # of which the last are those
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ELSEWHERE = {"architecture.md": "tests/docs/test_architecture_page.py runs it, and compares what it prints"}
 NOT_RUN = {  # by their first line
+    "$ ovxai explain --model samples/models/efficientnet_lite0.xml --input samples/images/cat.png --output out/ablation "
+    "--method ablation_cam": "asks the network 1280 times",
     "$ ovxai explain --model samples/models/ultraface_rfb320.xml --input samples/faces/astronaut.png --output out/": (
         "the README runs it"
     ),
