@@ -21,13 +21,14 @@ VALUES = {str: "TEXT", int: "INTEGER", float: "NUMBER", Path: "PATH"}
 
 
 class Option(NamedTuple):
-    """An option or argument: its names, what is written behind it, its default and its help."""
+    """An option or argument: its names, what is written behind it, its default, its help, and the group that it is in."""
 
     names: tuple[str, ...]
     value: str
     default: str
     help: str
     positional: bool
+    group: str
 
 
 def command_line() -> str:
@@ -38,12 +39,8 @@ def command_line() -> str:
     lines = [
         "# Command line",
         "",
-        "The program `ovxai` has one command for each thing to do. `ovxai COMMAND --help` shows the common options, and "
-        "`--help-all` what this page shows, which `python scripts/pages.py` writes.",
-        "",
-        "What stands without a flag is a model and photos: `ovxai explain MODEL PHOTO...` is `ovxai explain --model MODEL "
-        "--input PHOTO`. A photo may be a folder, or a pattern in quotes. `file://` URLs are read as paths, and nothing is "
-        "downloaded. `ovxai --install-completion` has your shell complete commands, options and their words.",
+        "The program `ovxai` has one command for each thing to do. `ovxai COMMAND --help` shows what this page shows, and "
+        "`python scripts/pages.py` writes it.",
         "",
         "| command | |",
         "| --- | --- |",
@@ -68,21 +65,35 @@ def _name(command: Any) -> str:
 
 def _usage(name: str, callback: Callable[..., Any]) -> list[str]:
     required = [option for option in _options(callback) if option.default == "required"]
-    flags = [option.names[0] if option.positional else f"{option.names[0]} {option.value}" for option in required]
-    words = [info.metavar for _, _, info in _parameters(callback) if info.hidden and info.metavar]
-    return ["```text", " ".join(["ovxai", name, *words, *flags, "[OPTIONS]"]), "```"]
+    words = [option.names[0] if option.positional else f"{option.names[0]} {option.value}" for option in required]
+    return ["```text", " ".join(["ovxai", name, *_words(callback), *words, "[OPTIONS]"]), "```"]
+
+
+def _words(callback: Callable[..., Any]) -> list[str]:
+    """What is written without a flag, where the command says so by an argument that its help does not list."""
+    infos = [info for _, _, info in _parameters(callback) if isinstance(info, ArgumentInfo) and info.hidden]
+    return [info.metavar for info in infos if info.metavar]
 
 
 def _table(callback: Callable[..., Any]) -> list[str]:
-    rows = ["| option | value | by default | |", "| --- | --- | --- | --- |"]
+    """A table of options for each of their groups, those without one first."""
+    groups: dict[str, list[Option]] = {"": []}
     for option in _options(callback):
-        cells = (", ".join(f"`{name}`" for name in option.names), _code(option.value), option.default, _escaped(option.help))
-        rows.append(f"| {' | '.join(map(_cell, cells))} |")
-    return rows
+        groups.setdefault(option.group, []).append(option)
+    lines: list[str] = []
+    for group, members in groups.items():
+        lines += ["", f"**{group}**", ""] if group else []
+        lines += ["| option | value | by default | |", "| --- | --- | --- | --- |", *map(_row, members)]
+    return lines
+
+
+def _row(option: Option) -> str:
+    cells = (", ".join(f"`{name}`" for name in option.names), _code(option.value), option.default, _escaped(option.help))
+    return f"| {' | '.join(map(_cell, cells))} |"
 
 
 def _parameters(callback: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any, OptionInfo | ArgumentInfo]]:
-    """Each parameter, its type, and what typer knows of it."""
+    """Each parameter of a command, its type, and what is declared of it."""
     hints = typing.get_type_hints(callback, include_extras=True)
     for name, parameter in inspect.signature(callback).parameters.items():
         kind, *extras = typing.get_args(hints[name])
@@ -90,16 +101,17 @@ def _parameters(callback: Callable[..., Any]) -> Iterator[tuple[inspect.Paramete
 
 
 def _options(callback: Callable[..., Any]) -> Iterator[Option]:
-    for parameter, kind, info in _parameters(callback):
-        name = parameter.name
+    for parameter, annotation, info in _parameters(callback):
         if info.hidden:
             continue
-        kind, many = _kind(kind)
+        kind, many = _kind(annotation)
         positional = isinstance(info, ArgumentInfo)
-        help_text = " ".join((info.help or "").split()) + (" May be given several times." if many and not positional else "")
-        yield Option(
-            _names(name, info, kind), _value(kind, info, positional), _default(parameter.default), help_text, positional
+        help_text = " ".join((info.help or "").replace("\\[", "[").split()) + (
+            " May be given several times." if many and not positional else ""
         )
+        group = (info.rich_help_panel or "").partition(" (")[0]
+        names = _names(parameter.name, info, kind)
+        yield Option(names, _value(kind, info, positional), _default(parameter.default), help_text, positional, group)
 
 
 def _kind(annotation: Any) -> tuple[Any, bool]:

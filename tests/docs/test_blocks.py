@@ -22,15 +22,17 @@ DOCS = ROOT / "docs"
 SAMPLES = ROOT / "samples"
 LANGUAGES = {"console", "python", "text", "bash"}  # of which the last are those of the README, which .ci/run runs
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-ELSEWHERE = {"architecture.md": "tests/docs/test_architecture_page.py runs it, and compares what it prints"}
+ELSEWHERE = {
+    "architecture.md": "tests/docs/test_architecture_page.py runs it, and compares what it prints",
+    "migration.md": "tests/parity/test_migration.py runs it beside its predecessor's calls",
+}
+QUESTIONS = "questions"  # pages that tests/docs/test_questions.py runs
 NOT_RUN = {  # by their first line
-    "$ ovxai explain --model samples/models/efficientnet_lite0.xml --input samples/images/cat.png --output out/ablation "
+    "$ ovxai explain samples/models/efficientnet_lite0.xml samples/images/cat.png --output out/ablation "
     "--method ablation_cam": "asks the network 1280 times",
-    "$ ovxai explain --model samples/models/ultraface_rfb320.xml --input samples/faces/astronaut.png --output out/": (
-        "the README runs it"
-    ),
-    "$ ovxai evaluate --model detector_xai.onnx --input photos/ --boxes boxes.json --output scores/": "wants photos with boxes",
-    "$ ovxai explain -m model.onnx -i photo.jpg -o out --preprocess auto --examples examples/": "wants many labelled photos",
+    "$ ovxai explain samples/models/ultraface_rfb320.xml samples/faces/astronaut.png --output out/": "the README runs it",
+    "$ ovxai evaluate detector_xai.onnx photos/ --boxes boxes.json --output scores/": "wants photos with boxes",
+    "$ ovxai explain model.onnx photo.jpg -o out --preprocess auto --examples examples/": "wants many labelled photos",
 }
 
 
@@ -41,7 +43,8 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 def pages() -> list[Path]:
     """Pages with commands or Python."""
-    return [page for page in sorted(DOCS.rglob("*.md")) if any(kind in ("console", "python") for kind, _ in blocks(page))]
+    candidates = [page for page in sorted(DOCS.rglob("*.md")) if page.parent.name != QUESTIONS]
+    return [page for page in candidates if any(kind in ("console", "python") for kind, _ in blocks(page))]
 
 
 def other_tasks(folder: Path) -> None:
