@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from openvino_xai.explanation import Explanation, HeadsExplanation, Match, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
     from openvino_xai.method_table import MethodRow, MethodTable, methods
+    from openvino_xai.probes import Settings
+    from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.loading import load, load_heads
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.probed import probe
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from openvino_xai.surgery.insert import insert
     from openvino_xai.surgery.layer import Layer
     from openvino_xai.surgery.layers import layers
+    from openvino_xai.words import OwnMethod
 
 # OpenCV reads these when it is imported: the pixels of the largest image that is decoded, and what it says beside our errors
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
@@ -47,10 +50,13 @@ _HOME = {
     "MethodTable": "method_table",
     "Network": "runtime.network",
     "OvxaiError": "errors",
+    "OwnMethod": "words",
     "Prediction": "explanation",
     "PreprocessingWarning": "errors",
     "Region": "segmentation",
     "SegmentationExplanation": "segmentation",
+    "Settings": "probes",
+    "Style": "render.overlay",
     "TokenHint": "locate",
     "Where": "locate",
     "explain": "runtime.ready.explain",
@@ -77,10 +83,13 @@ __all__ = [
     "MethodTable",
     "Network",
     "OvxaiError",
+    "OwnMethod",
     "Prediction",
     "PreprocessingWarning",
     "Region",
     "SegmentationExplanation",
+    "Settings",
+    "Style",
     "TokenHint",
     "Where",
     "__version__",

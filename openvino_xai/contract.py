@@ -7,11 +7,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import TypeAlias, TypeVar, get_args
 
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
 from openvino_xai.hooks.rows import ROW_METHODS
+from openvino_xai.words import LikenessWord, MaskWord, PlanWord, ScaleWord, ScoreWord
 
 MAP = "saliency_map"  # [B, K, H, W]; Model API reads it by this name
 CLASS = "saliency_class"  # [B, K]: which classes the maps of `top:K` are of
@@ -32,11 +33,11 @@ OF_EACH_HEAD = (MAP, CLASS, WANTED, VECTOR, MASK)  # what a hook of several head
 ADDED = (MAP, CLASS, INDEX, BOX, SCORE, FEATURES)  # outputs of a hook
 READ = (GATE, WANTED, WANTED_INDEX, VECTOR, MASK)  # inputs of a hook
 
-Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
-Scale: TypeAlias = Literal["unit", "u8", "none"]
-PlanKind: TypeAlias = Literal["lazy", "direct"]
-Measure: TypeAlias = Literal["cosine", "dot"]
-MaskKind: TypeAlias = Literal["keep", "drop"]
+Score: TypeAlias = ScoreWord
+Scale: TypeAlias = ScaleWord
+PlanKind: TypeAlias = PlanWord
+Measure: TypeAlias = LikenessWord
+MaskKind: TypeAlias = MaskWord
 
 SCORES = get_args(Score)
 MEASURES = get_args(Measure)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args, overload
 
+from openvino_xai.arguments import FLAG, takes
+from openvino_xai.choices import check_choice
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.probes import BOX_PROBES, PROBES
@@ -312,11 +314,15 @@ class MethodTable(Sequence[MethodRow]):
         return html_table(HEADS, self._cells, titles=[row.source for row in self])
 
 
+@takes(gradients=FLAG.or_none())
 def methods(*, kind: Kind | None = None, explains: Explained | None = None, gradients: bool | None = None) -> MethodTable:
     """Every method, hooks first; or those of a `kind`, for a kind of target, or with or without `gradients`.
 
     Neither openvino nor onnx is imported.
     """
+    for word, value, words in (("kind", kind, get_args(Kind)), ("explains", explains, get_args(Explained))):
+        if value is not None:
+            check_choice(word, value, words, options=(word,))
     rows = [*_hooks(), *_probes()]
     return MethodTable(
         [

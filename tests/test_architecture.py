@@ -14,8 +14,9 @@ from openvino_xai.operations.table import OPERATIONS
 PACKAGE = Path(openvino_xai.__file__).parent
 MOST_FILES = 15
 ORDER = (  # what stands in one line knows of the lines above, and of none below
-    "version errors",
+    "version errors words",
     "json_text files graph choices tables",
+    "arguments",
     "operations hooks boxes",
     "contract dialects probes",
     "locate method_table",

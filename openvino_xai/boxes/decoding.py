@@ -12,6 +12,8 @@ from functools import partial
 
 import numpy as np
 
+from openvino_xai.choices import quoted, suggestion
+from openvino_xai.errors import InputError
 from openvino_xai.graph.vocabulary import Array, Namespace
 
 BINS = range(8, 34)  # of a distance that is a distribution, on each side
@@ -148,3 +150,13 @@ FORMATS = {
         ),
     )
 }
+
+
+def check_format(name: object) -> None:
+    """Raise InputError for what is no name of a format, and not None, which is for the model to tell."""
+    if name is None or (isinstance(name, str) and name in FORMATS):
+        return
+    raise InputError(
+        f"format {quoted(name)} of boxes is not known: one of {', '.join(FORMATS)} is expected{suggestion(name, FORMATS)}",
+        options=("boxes",),
+    )

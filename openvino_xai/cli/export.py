@@ -14,6 +14,7 @@ from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
     from openvino_xai.serve.export import Server
+    from openvino_xai.words import Precision
 
 _BACKEND = "Triton's backend: openvino, onnxruntime or python; by default the model's own."
 _LEGACY = "Triton: two endpoints on one copy of the weights, NAME as it was and NAME_xai with maps."
@@ -45,7 +46,7 @@ def export(
         server=cast("Server", server),
         name=name,
         backend=backend,
-        precision=precision,
+        precision=cast("Precision", precision),
         legacy=legacy,
         force=force,
     )

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from openvino_xai.choices import quoted
+from openvino_xai.arguments import NUMBER, takes
+from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
 from openvino_xai.explanation.files import SUFFIXES, safe, written
@@ -73,15 +74,21 @@ class Explanation(Result):
 
     def drawn(self, style: Style, target: int = 0) -> np.ndarray:
         """[H, W, 3] RGB bytes: the map of a target in a style. Raises InputError for an index that no target has."""
+        if not isinstance(style, Style):
+            raise InputError(f"style is {quoted(style)}: an openvino_xai.Style is expected", options=("style",))
         (target,) = checked_indices([target], len(self.targets))
         return drawn(self.image, self.maps[target], self.box, style)
 
     def grid(self, *others: Explanation, style: Style = OVERLAY) -> np.ndarray:
         """[H, W, 3] RGB bytes: a row for this explanation and each other: the image, then each target with its probability."""
+        for other in others:
+            if not isinstance(other, Explanation):
+                raise InputError(f"{quoted(other)} is no explanation, which a grid has a row for")
         rows = [row for explanation in (self, *others) for row in explanation._rows(style)]
         longest = max(map(len, rows))
         return sheet([[*row, *[(np.full_like(row[0][0], 255), "")] * (longest - len(row))] for row in rows])
 
+    @takes(outside=NUMBER)
     def maps_in_photo(
         self, targets: Sequence[int] | None = None, *, smoothing: Smoothing = "bilinear", outside: float = math.nan
     ) -> np.ndarray:
@@ -90,6 +97,7 @@ class Explanation(Result):
         `targets` are indices of some; None is all. Values stay as they are: between the centres of cells they are bilinear, or
         those of the nearest cell. Raises InputError where they take more than 4 GiB.
         """
+        check_choice("smoothing", smoothing, get_args(Smoothing), options=("smoothing",))
         indices = range(len(self.targets)) if targets is None else checked_indices(targets, len(self.targets))
         height, width = self.image.shape[:2]
         if 4 * len(indices) * height * width > LARGEST:

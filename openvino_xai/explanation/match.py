@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from openvino_xai.arguments import NUMBER, takes
+from openvino_xai.choices import check_choice
 from openvino_xai.errors import ImageError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
 from openvino_xai.explanation.files import SUFFIXES, safe, written
@@ -63,8 +65,10 @@ class Match(Result):
         for side in (0, 1):
             yield Tile(self.drawn(style, side), f"{names[side]}, {self.measure} {self.similarity:.3f}")
 
+    @takes(outside=NUMBER)
     def maps_in_photos(self, *, smoothing: Smoothing = "bilinear", outside: float = math.nan) -> tuple[np.ndarray, np.ndarray]:
         """Two of [H, W], f32: each map in its image's own pixels, `outside` (NaN by default) where the model saw nothing."""
+        check_choice("smoothing", smoothing, get_args(Smoothing), options=("smoothing",))
         maps = []
         for image, saliency, box in zip(self.images, self.maps, self.boxes, strict=True):
             values, coverage = on_photo(saliency, (image.shape[0], image.shape[1]), box, smoothing)

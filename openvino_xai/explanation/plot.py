@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from openvino_xai.choices import quoted
 from openvino_xai.errors import InputError
 from openvino_xai.render.overlay import Style, colour
 
@@ -22,10 +23,13 @@ def plotted(
     """
     try:
         from matplotlib import pyplot
+        from matplotlib.axes import Axes
         from matplotlib.colors import ListedColormap
     except ImportError as error:
         raise InputError("plot() draws with Matplotlib, which is not installed: pip install 'ovxai[plot]'") from error
     colours = ListedColormap(colour(np.linspace(0, 1, LEVELS)[None], style.colormap)[0] / 255)
+    if axes is not None and not isinstance(axes, Axes):
+        raise InputError(f"axes are {quoted(axes)}: axes of Matplotlib, or None for new ones, are expected", options=("axes",))
     if axes is None:
         _, axes = pyplot.subplots(layout="constrained")
     low, high = limits

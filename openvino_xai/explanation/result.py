@@ -8,10 +8,11 @@ import webbrowser
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
+from openvino_xai.arguments import is_path
 from openvino_xai.choices import quoted
 from openvino_xai.errors import InputError
 from openvino_xai.explanation.archive import SUFFIX, read_archive, write_archive
@@ -48,7 +49,7 @@ class Result:
         OutputError where nothing can be written.
         """
         target = _path(folder)
-        if name is not None and (not isinstance(name, str) or Path(name).name != name):
+        if name is not None and (not isinstance(name, str) or not is_path(name) or Path(name).name != name):
             raise InputError(f"a name is {quoted(name)}: a part of a file's name is expected, without folders")
         if target.suffix == SUFFIX and not is_folder(target):
             write_archive(target, self)
@@ -104,9 +105,9 @@ class Result:
 
 
 def _path(path: object) -> Path:
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str) or not os.fspath(path):
+    if not is_path(path):
         raise InputError(f"a path is {quoted(path)}: text or a pathlib.Path is expected")
-    return Path(path)
+    return Path(cast("str | os.PathLike[str]", path))
 
 
 def _only_archive(folder: Path) -> Path:

@@ -13,10 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
-from openvino_xai.boxes.decoding import FORMATS, Format, Grid
+from openvino_xai.boxes.decoding import FORMATS, Format, Grid, check_format
 from openvino_xai.boxes.gathering import gathered
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import InputError, ModelError
+from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
@@ -83,8 +83,7 @@ def find_boxes(deployed: Deployed, rows: Rows, image: Value, place: Place, *, fo
     A format that is named need not look like one: it is taken of the numbers that it fits, or of the first that are enough.
     Raises InputError for a format that is not known, and ModelError where none fits, or several do, with what was tried.
     """
-    if format_name is not None and format_name not in FORMATS:
-        raise InputError(f"format '{format_name}' of boxes is not known: one of {', '.join(FORMATS)} is expected")
+    check_format(format_name)
     grid = grid_of(rows, place)
     formats = tuple(FORMATS.values()) if format_name is None else (FORMATS[format_name],)
     if grid.centres is not None:  # no image is needed to tell what moves with its cell

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from openvino_xai.arguments import COUNT_OR_NONE, SIZES, TEXT, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import RECORD, REGIONS
 from openvino_xai.dialects.open import Model, open_model
@@ -83,6 +84,15 @@ class Where:
     score: str | None = None
 
     @classmethod
+    @takes(
+        layer=TEXT.or_none(),
+        scores=TEXT.or_none(),
+        image_input=TEXT.or_none(),
+        prefix_tokens=COUNT_OR_NONE.or_none(),
+        token_grid=SIZES.or_none(),
+        task=TEXT.or_none(),
+        score=TEXT.or_none(),
+    )
     def parse(
         cls,
         layer: str | None = None,
@@ -95,8 +105,6 @@ class Where:
         score: str | None = None,
     ) -> Where:
         """What a caller wrote, as `14x14` for the rows and columns of tokens. Raises InputError."""
-        if prefix_tokens is not None and prefix_tokens < 0:
-            raise InputError(f"prefix tokens are {prefix_tokens}; 0 or more are expected")
         grid = None if token_grid is None else rows_and_columns("token grid", token_grid)
         return cls(layer, scores, image_input, TokenHint(grid, prefix_tokens), task, score)
 
@@ -286,6 +294,8 @@ def locate(model: Model, where: Where | None = None) -> Located:
     Raises InputError for what is no model, AlreadyHooked for one with a hook, and ModelError where the image or the scores are
     not known, or not among the inputs and outputs.
     """
+    if where is not None and not isinstance(where, Where):
+        raise InputError(f"where is {quoted(where)}: an openvino_xai.Where is expected")
     return Located.of(open_model(model), where or Where())
 
 

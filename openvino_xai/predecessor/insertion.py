@@ -7,7 +7,7 @@ not cut off, and a model whose layer cannot be explained exactly is refused. `do
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from openvino_xai.contract import MAP
 from openvino_xai.dialects.open import open_model
@@ -19,12 +19,17 @@ from openvino_xai.locate.located import Located, Where
 from openvino_xai.locate.rows import Rows
 from openvino_xai.predecessor.words import Method, Task
 from openvino_xai.surgery.insert import insert
+from openvino_xai.words import ClassHook, Kernel, RowHook, ScaleWord, ScoreWord
 
 if TYPE_CHECKING:
     from openvino_xai.dialects.open import Model
 
-HOOKS = {Method.RECIPROCAM: "reciprocam", Method.VITRECIPROCAM: "vit_reciprocam", Method.ACTIVATIONMAP: "activation_map"}
-OF_DETECTORS = "class_probability"
+HOOKS: dict[Method, ClassHook] = {
+    Method.RECIPROCAM: "reciprocam",
+    Method.VITRECIPROCAM: "vit_reciprocam",
+    Method.ACTIVATIONMAP: "activation_map",
+}
+OF_DETECTORS: RowHook = "class_probability"
 SIDE = 23
 
 
@@ -62,7 +67,7 @@ def insert_xai(
     deployed = _opened(model)
     if MAP in deployed.graph.outputs:
         return model
-    scale = "u8" if embed_scaling else "none"
+    scale: ScaleWord = "u8" if embed_scaling else "none"
     if task is Task.DETECTION:
         if method not in (None, Method.DETCLASSPROBABILITYMAP):
             raise InputError(f"{method} is not for detectors: Method.DETCLASSPROBABILITYMAP is", options=("explain_method",))
@@ -88,8 +93,8 @@ def insert_xai(
         raise InputError(f"target_layer is {target_layer!r}: the name of one layer is expected", options=("target_layer",))
     where = Where(target_layer)
     located = Located.of(deployed, where)
-    hook = HOOKS[method] if method else located.choose().method
-    kernel = "gaussian" if use_gaussian else "cell"
+    hook = HOOKS[method] if method else cast("ClassHook", located.choose().method)
+    kernel: Kernel = "gaussian" if use_gaussian else "cell"
     score = _score(located, hook)
     targets = [0] if METHODS[hook].score == "none" else "all"  # a map that is the same for all classes comes once
     return insert(model, layer=target_layer, method=hook, score=score, targets=targets, scale=scale, kernel=kernel).model
@@ -113,11 +118,11 @@ def _opened(model: Model) -> Deployed:
     return open_model(model)
 
 
-def _score(located: Located, hook: str) -> str | None:
+def _score(located: Located, hook: str) -> ScoreWord | None:
     """The score that 1.1.0 read: logits, ahead of a softmax, but what the model returns of a sigmoid, or behind tokens."""
     if METHODS[hook].score == "none":
         return None
-    scale = located.scores.scale
+    scale = cast("ScoreWord", located.scores.scale)
     return scale if scale == "sigmoid" or hook == "vit_reciprocam" else "logit"
 
 

@@ -9,6 +9,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from openvino_xai.arguments import is_whole
+from openvino_xai.choices import quoted
 from openvino_xai.errors import InputError
 
 
@@ -71,8 +73,16 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("masks", "evaluations", "groups", "patch", "stride", "steps", "copies", "channels"):
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InputError(f"{name} is {number}; 1 or more is expected")
+            if number is None and name in ("patch", "stride", "channels"):
+                continue
+            if not is_whole(number):
+                raise InputError(f"{name} is {quoted(number)}; a whole number is expected", options=(name,))
+            if number < 1:
+                raise InputError(f"{name} is {number}; 1 or more is expected", options=(name,))
+        if not is_whole(self.seed) or self.seed < 0:
+            raise InputError(f"seed is {quoted(self.seed)}; a whole number, 0 or more, is expected", options=("seed",))
+        if not callable(self.progress):
+            raise InputError(f"progress is {quoted(self.progress)}; a function of two numbers is expected")
         if self.evaluations > EVALUATIONS:
             raise InputError(f"evaluations is {self.evaluations}; {EVALUATIONS} or fewer are expected")
         if self.stride is not None and (self.patch is None or self.stride > self.patch):

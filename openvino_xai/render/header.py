@@ -10,6 +10,7 @@ JPEG, PNG, GIF, FLOATS = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", (b"#?RA
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of a TIFF's bytes
 BIG_TIFF = (b"II+\0", b"MM\0+")
 ORIENTATION, EXTRA_SAMPLES, SAMPLE_FORMAT = 274, 338, 339
+SMALLEST_PNG = 57  # bytes: the signature, a header, some pixels' length and type, and the end
 STRAIGHT = 2  # extra samples: opacity that colours are not multiplied by
 UNSIGNED = (1, 4)  # formats of samples: unsigned integers, and what does not say
 MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)  # but those that only part a scan
@@ -22,7 +23,7 @@ def unreadable(data: bytes) -> str | None:
         return "the file is empty"
     if data.startswith(JPEG) and not _has_end(data):
         return "the JPEG is cut off: its end marker is missing. Fetch the file again"
-    if data.startswith(PNG) and _has_overlong_chunk(data):
+    if data.startswith(PNG) and (len(data) < SMALLEST_PNG or _has_overlong_chunk(data)):
         return "the PNG is cut off: a part of it reaches beyond the end of the file. Fetch the file again"
     if data[:4] in BIG_TIFF:
         return "it is a BigTIFF, which nothing is known of here: save it as a TIFF or PNG"

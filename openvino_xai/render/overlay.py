@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import cv2
 import numpy as np
 
+from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import InputError
 
 Box: TypeAlias = "tuple[float, float, float, float]"
@@ -49,10 +50,9 @@ class Style:
     def __post_init__(self) -> None:
         words = (("style", self.kind, get_args(Kind)), ("smoothing", self.smoothing, get_args(Smoothing)))
         for word, value, choices in (*words, ("colour map", self.colormap, tuple(COLORMAPS))):
-            if value not in choices:
-                raise InputError(f"{word} '{value}' is not known: one of {', '.join(choices)} is expected")
-        if not 0 <= self.opacity <= 1:
-            raise InputError(f"opacity is {self.opacity}; a number from 0 to 1 is expected")
+            check_choice(word, value, choices)
+        if not isinstance(self.opacity, (int, float)) or not 0 <= self.opacity <= 1:
+            raise InputError(f"opacity is {quoted(self.opacity)}; a number from 0 to 1 is expected", options=("opacity",))
 
 
 OVERLAY = Style()

@@ -6,7 +6,10 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
+from openvino_xai.arguments import PATH, TEXT, takes
+from openvino_xai.choices import check_choice
 from openvino_xai.contract import WANTED_INDEX, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
@@ -23,16 +26,18 @@ from openvino_xai.runtime.tasks.matcher import Matcher, vector_model
 from openvino_xai.runtime.tasks.segmenter import Segmenter
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.record import records_of, unhooked
+from openvino_xai.words import Hint, Precision
 
 DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook
 
 
+@takes(device=TEXT, precision=TEXT, hint=TEXT, cache_dir=PATH.or_none(), scores=TEXT.or_none())
 def load(
     model: Model | Hooked,
     *,
     device: str = "CPU",
-    precision: str = "f32",
-    hint: str = "LATENCY",
+    precision: Precision = "f32",
+    hint: Hint = "LATENCY",
     cache_dir: str | os.PathLike[str] | None = None,
     scores: str | None = None,
 ) -> Network:
@@ -45,6 +50,7 @@ def load(
     or CPU, CUDA or OPENVINO for ONNX Runtime, whose provider must be the one that runs. `hint` and `cache_dir` are OpenVINO's
     performance hint and the folder where it keeps compiled models. Raises InputError, ModelError.
     """
+    check_words(precision, hint)
     deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
     description = Described.of(deployed.graph, deployed.info, where=Where(scores=scores))
 
@@ -61,18 +67,20 @@ def load(
     return network_of(running, description, device, plain=plain, propose=rows)
 
 
+@takes(device=TEXT, precision=TEXT, hint=TEXT, cache_dir=PATH.or_none())
 def load_heads(
     model: Model | Hooked,
     *,
     device: str = "CPU",
-    precision: str = "f32",
-    hint: str = "LATENCY",
+    precision: Precision = "f32",
+    hint: Hint = "LATENCY",
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Heads:
     """A model of which several heads are explained: a network for each, by the name of its scores, on one compiled model.
 
     The options are those of `load`. Raises InputError, ModelError, also for a hook of one head alone.
     """
+    check_words(precision, hint)
     deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
     records = records_of(deployed.graph, deployed.info)
     if len(records) < 2:
@@ -86,6 +94,12 @@ def load_heads(
         is_dear = float(record.get("cost", 1)) > DEAR
         networks[record["scores"]] = network_of(of_head, description, device, plain=plain if is_dear else None)
     return Heads(networks)
+
+
+def check_words(precision: str, hint: str = "LATENCY") -> None:
+    """Raise InputError for a precision or a hint that no runtime has."""
+    check_choice("precision", precision, get_args(Precision), options=("precision",))
+    check_choice("hint", hint, get_args(Hint), options=("hint",))
 
 
 def rows_of(deployed: Deployed, description: Described, compiled: tuple[str, str]) -> Propose:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from openvino_xai.arguments import COUNT_OR_NONE, FLAG, IDS, SHARE, Kind, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
@@ -19,6 +20,7 @@ from openvino_xai.locate.tasks.label_groups import labels_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
 from openvino_xai.runtime.inputs.doubts import doubts_of, raised
+from openvino_xai.runtime.inputs.labels_file import checked_labels
 from openvino_xai.runtime.inputs.own import own_preprocessing
 from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
 from openvino_xai.runtime.inputs.presets import updated_by
@@ -28,6 +30,16 @@ from openvino_xai.runtime.scores import probabilities, scale_of
 from openvino_xai.surgery.insert import MAX_MEMORY
 from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
 
+IMAGES = Kind(
+    lambda value: isinstance(value, np.ndarray) and value.ndim == 4 and value.dtype.kind in "fiub" and value.size > 0,
+    "images [N, C, H, W] are expected, as prepare makes them of photos",
+)
+PHOTO = Kind(
+    lambda value: (
+        isinstance(value, np.ndarray) and value.ndim == 3 and value.shape[2] == 3 and value.dtype == np.uint8 and value.size > 0
+    ),
+    "RGB bytes [H, W, 3] are expected",
+)
 NO_RANKING = np.zeros(0, np.int64)  # where classes are given by their ids
 
 
@@ -89,6 +101,7 @@ class Network:
         """K, the number of classes."""
         return self._scores.classes
 
+    @takes(k=COUNT_OR_NONE)
     def label(self, k: int) -> str:
         """The label of a class, its id where there is none."""
         return self.labels[k] if k < len(self.labels) else str(k)
@@ -102,6 +115,7 @@ class Network:
     def preprocessing(self, preprocessing: Preprocessing) -> None:
         self._preprocessing = preprocessing
 
+    @takes(min_score=SHARE.or_none())
     def configure(
         self,
         *,
@@ -117,10 +131,10 @@ class Network:
         if min_score is not None:
             self._set_min_score(min_score)
         if labels is not None:
-            self.labels = list(labels)
+            self.labels = checked_labels(labels)
         if self.labels and len(self.labels) != self._scores.classes:
             raise InputError(f"there are {len(self.labels)} labels for {self._scores.classes} classes")
-        self._preprocessing = updated_by(self._preprocessing, preprocessing or {})
+        self._preprocessing = updated_by(self._preprocessing, {} if preprocessing is None else preprocessing)
 
     def _set_min_score(self, min_score: float) -> None:
         raise InputError(
@@ -157,6 +171,7 @@ class Network:
             )
         return {}
 
+    @takes(also=IDS)
     def explain(self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()) -> Explanation:
         """The explanation of one image: a path, or RGB bytes [H, W, 3].
 
@@ -210,6 +225,7 @@ class Network:
         """Two images, explained to each other, where the hook explains vectors. Raises InputError where it does not."""
         raise InputError("the model's hook explains no vectors: insert with targets='vector'")
 
+    @takes(photo=PHOTO)
     def prepare(self, photo: np.ndarray) -> np.ndarray:
         """The image [1, C, H, W], f32, that the model sees of a photo [H, W, 3], whatever layout and type it takes."""
         if self.notify is not None and self._fed is not self._preprocessing:
@@ -218,6 +234,7 @@ class Network:
                 self.notify(doubt)
         return self._images.planes(self._preprocessing(photo))
 
+    @takes(images=IMAGES, logits=FLAG)
     def predict(self, images: np.ndarray, *, logits: bool = False) -> np.ndarray:
         """[N, K], f64: the probabilities of images [N, C, H, W], as `prepare` makes them, in batches that fit.
 
@@ -225,6 +242,7 @@ class Network:
         """
         return np.concatenate([self._read(results, logits=logits) for results in self._predictions(images)])
 
+    @takes(images=IMAGES, logits=FLAG)
     def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities or logits [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
 
@@ -232,6 +250,9 @@ class Network:
 
         Raises InputError for a class that is not explained, or a model without a hook.
         """
+        is_list = isinstance(classes, (list, tuple, range)) or (isinstance(classes, np.ndarray) and classes.ndim == 1)
+        if not is_list or len(classes) != len(images):
+            raise InputError(f"classes are {quoted(classes)}: one of each of the {len(images)} images is expected, or None")
         if reads(self.record, WANTED):
             y = self.predict(images, logits=logits)
             ids = [int(row.argmax()) if k is None else k for row, k in zip(y, classes, strict=True)]
@@ -290,6 +311,8 @@ class Network:
         return unscaled(results[MAP][0][[explained.index(k) for k in ids]])
 
     def _check(self, batch: np.ndarray) -> None:
+        if not isinstance(batch, np.ndarray):
+            raise InputError(f"a batch is {quoted(batch)}: an array is expected, as prepare makes it of a photo")
         expected = self._input.shape or ()
         fits = batch.ndim == len(expected) and all(
             isinstance(size, Dim) or size == actual for size, actual in zip(expected, batch.shape, strict=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 
+from openvino_xai.arguments import COUNT_OR_NONE, SIZES, TEXT, Kind, takes
+from openvino_xai.choices import check_choice
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, ModelError
@@ -17,24 +20,36 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.probed import ProbedDetector
 from openvino_xai.runtime.network import Network
 from openvino_xai.surgery.request import check_channels
+from openvino_xai.words import AnyProbe, BoxFormat, Precision
 
 _NO_LAYER = "{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out"
 CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look where it does
 
 
+@takes(
+    layer=TEXT.or_none(),
+    scores=TEXT.or_none(),
+    image_input=TEXT.or_none(),
+    prefix_tokens=COUNT_OR_NONE.or_none(),
+    token_grid=SIZES.or_none(),
+    boxes=TEXT.or_none(),
+    settings=Kind(lambda value: isinstance(value, Settings), "openvino_xai.Settings are expected").or_none(),
+    device=TEXT,
+    precision=TEXT,
+)
 def probe(
     model: Model,
-    method: str,
+    method: AnyProbe,
     *,
     layer: str | None = None,
     scores: str | None = None,
     image_input: str | None = None,
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
-    boxes: str | None = None,
+    boxes: BoxFormat | None = None,
     settings: Settings | None = None,
     device: str = "CPU",
-    precision: str = "f32",
+    precision: Precision = "f32",
 ) -> Probed | ProbedDetector:
     """A model without a hook that explains by a probe: what `load` returns for a hooked one, and slower.
 
@@ -47,8 +62,8 @@ def probe(
     Raises InputError, ModelError, LayerError where a method needs a layer that is not there, PlanError where an operation has
     no derivative, and VerificationError where a gradient is not the slope of the score.
     """
-    if method not in PROBE_NAMES:
-        raise InputError(f"probe '{method}' is not known: one of {', '.join(PROBE_NAMES)} is expected")
+    check_choice("probe", method, PROBE_NAMES, options=("method",))
+    check_choice("precision", precision, get_args(Precision), options=("precision",))
     check_channels(None if settings is None else settings.channels, method)
     deployed = open_model(model)
     refuse_hooked(deployed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from openvino_xai.arguments import TEXT, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, INDEX, MAP, RECORD, names_of
 from openvino_xai.dialects.open import Compiled, Model, open_model
@@ -24,6 +25,7 @@ from openvino_xai.runtime.tasks.heads import running_of_head
 from openvino_xai.surgery.record import records_of
 
 
+@takes(scores=TEXT.or_none())
 def wrap(compiled: Compiled, *, model: Model | None = None, scores: str | None = None) -> Any:
     """The compiled model as it is, of the same class, which also explains.
 

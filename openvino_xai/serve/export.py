@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from openvino_xai.arguments import FLAG, PATH, TEXT, takes
+from openvino_xai.choices import check_choice
 from openvino_xai.contract import WANTED, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Runtime
@@ -15,9 +17,10 @@ from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.literals import code_block, code_span
 from openvino_xai.serve.repository import written_repository
 from openvino_xai.surgery.record import records_of
+from openvino_xai.words import Precision
 
 Server: TypeAlias = Literal["triton", "ovms", "kserve"]
-PRECISIONS = ("f32", "f16", "bf16", "default")
+PRECISIONS = get_args(Precision)
 STARTS = {
     "triton": "tritonserver --model-repository=. --http-address=127.0.0.1 --grpc-address=127.0.0.1 --metrics-address=127.0.0.1",
     "ovms": "ovms --config_path config.json --port 9000 --rest_port 8000 \\\n"
@@ -26,6 +29,7 @@ STARTS = {
 }
 
 
+@takes(output=PATH, server=TEXT, name=TEXT.or_none(), backend=TEXT.or_none(), precision=TEXT, legacy=FLAG, force=FLAG)
 def export(
     model: Model,
     output: str | os.PathLike[str],
@@ -33,7 +37,7 @@ def export(
     server: Server,
     name: str | None = None,
     backend: str | None = None,
-    precision: str = "f32",
+    precision: Precision = "f32",
     legacy: bool = False,
     force: bool = False,
 ) -> Endpoint:
@@ -63,8 +67,7 @@ def export(
 def _refuse_options(server: str, precision: str, backend: str | None, *, legacy: bool) -> None:
     """Raise InputError for options that no server has."""
     for word, value, choices in (("server", server, get_args(Server)), ("precision", precision, PRECISIONS)):
-        if value not in choices:
-            raise InputError(f"{word} '{value}' is not known: one of {', '.join(choices)} is expected")
+        check_choice(word, value, choices, options=(word,))
     if legacy and server != "triton":
         raise InputError(f"a pair of endpoints with one copy of the weights is Triton's: {server} has none")
     if backend is not None and server == "ovms":

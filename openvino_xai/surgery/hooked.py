@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from openvino_xai.arguments import FLAG, PATH, takes
 from openvino_xai.choices import quoted
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
@@ -72,6 +73,7 @@ class Hooked:
         """The model as an object, of the kind that came in: `ov.Model` or `onnx.ModelProto`."""
         return self._deployed.object()
 
+    @takes(path=PATH, force=FLAG)
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
         """Write the model, whole or not at all, and return its path.
 

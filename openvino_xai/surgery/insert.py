@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from openvino_xai.arguments import COUNT, COUNT_OR_NONE, FLAG, SIZES, TEXT, TEXTS, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
@@ -21,35 +22,73 @@ from openvino_xai.surgery.rows.insert import insert_rows
 from openvino_xai.surgery.task import detector_of
 from openvino_xai.tail.rows.pick import is_of_rows
 from openvino_xai.tail.target import Likeness, Targets
+from openvino_xai.words import (
+    BoxFormat,
+    CutWord,
+    HookName,
+    Kernel,
+    LikenessWord,
+    MaskWord,
+    PlanWord,
+    RuntimeWord,
+    ScaleWord,
+    ScoreWord,
+)
 
 MAX_MEMORY = 2 * 2**30
 
 
+ARGUMENTS = {
+    "layer": TEXT.or_none(),
+    "method": TEXT.or_none(),
+    "score": TEXT.or_none(),
+    "scale": TEXT,
+    "scores": TEXTS.or_none(),
+    "image_input": TEXT.or_none(),
+    "plan": TEXT,
+    "grid": SIZES.or_none(),
+    "kernel": TEXT,
+    "prefix_tokens": COUNT_OR_NONE.or_none(),
+    "token_grid": SIZES.or_none(),
+    "max_memory": COUNT,
+    "gate": FLAG,
+    "channels": COUNT.or_none(),
+    "feature_vector": FLAG,
+    "similarity": TEXT.or_none(),
+    "cut": TEXT.or_none(),
+    "boxes": TEXT.or_none(),
+    "mask": TEXT.or_none(),
+    "verify": FLAG,
+    "runtime": TEXT.or_none(),
+}
+
+
+@takes(**ARGUMENTS)
 def insert(
     model: Model,
     *,
     layer: str | None = None,
-    method: str | None = None,
-    score: str | None = None,
+    method: HookName | None = None,
+    score: ScoreWord | None = None,
     targets: Targets | None = None,
-    scale: str = "unit",
+    scale: ScaleWord = "unit",
     scores: str | Sequence[str] | None = None,
     image_input: str | None = None,
-    plan: str = "lazy",
+    plan: PlanWord = "lazy",
     grid: str | Sequence[int] | None = None,
-    kernel: str = "gaussian",
+    kernel: Kernel = "gaussian",
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
     max_memory: int = MAX_MEMORY,
     gate: bool = False,
     channels: int | None = None,
     feature_vector: bool = False,
-    similarity: str | None = None,
-    cut: str | None = None,
-    boxes: str | None = None,
-    mask: str | None = None,
+    similarity: LikenessWord | None = None,
+    cut: CutWord | None = None,
+    boxes: BoxFormat | None = None,
+    mask: MaskWord | None = None,
     verify: bool = True,
-    runtime: str | None = None,
+    runtime: RuntimeWord | None = None,
 ) -> Hooked:
     """The model with a hook: the same outputs, then `saliency_map` [B, K, H, W] (and, for `top:K`, `saliency_class` [B, K]).
 
@@ -102,7 +141,7 @@ def insert(
         image_input=image_input,
         prefix_tokens=prefix_tokens,
         token_grid=token_grid,
-        task="vector" if targets == VECTOR_TARGETS or isinstance(targets, Likeness) else None,
+        task="vector" if isinstance(targets, Likeness) or (isinstance(targets, str) and targets == VECTOR_TARGETS) else None,
         score=score,
     )
     deployed = open_model(model)

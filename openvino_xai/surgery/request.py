@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from openvino_xai.choices import check_choice
 from openvino_xai.contract import MEASURES, PLANS, SCORES, Measure, PlanKind, Scale, Score
 from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
@@ -61,8 +62,8 @@ class Request:
             ("similarity", similarity, MEASURES),
         ]
         for word, value, expected in words:
-            if value is not None and value not in expected:
-                raise InputError(f"{word} '{value}' is not known: one of {', '.join(expected)} is expected")
+            if value is not None:
+                check_choice(word, value, expected, options=(word,))
         check_channels(channels, method)
         size = None if grid is None else rows_and_columns("grid", grid)
         per_class = method is not None and METHODS[method].per_class

@@ -96,9 +96,10 @@ def parse_pick(targets: Targets) -> Pick:
             )
         targets = [int(item) for item in targets.split(",")]
     elements: object = (targets,) if isinstance(targets, Integral) else targets
-    if not isinstance(elements, (list, tuple, range, np.ndarray)) or not all(map(_is_id, elements)):
+    is_list = isinstance(elements, (list, tuple, range)) or (isinstance(elements, np.ndarray) and elements.ndim == 1)
+    if not is_list or not all(map(_is_id, elements)):  # type: ignore[call-overload]
         raise InputError(f"targets are {quoted(targets)}: ids, all, top:K, asked or vector are expected", options=("targets",))
-    ids = tuple(int(k) for k in elements)
+    ids = tuple(int(k) for k in elements)  # type: ignore[attr-defined]
     if len(set(ids)) != len(ids) or not ids:
         raise InputError(f"targets {quoted(list(ids))} name a class twice or none at all")
     return Ids(ids)

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from openvino_xai.cli.evaluate import Measurement, Request, in_turn, readable, refuse_others, stages_of, write_result
 from openvino_xai.cli.options import LayerOptions, find_photos
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.detectors.proposer import Proposer
     from openvino_xai.runtime.inputs.targets import TargetsOfImage
     from openvino_xai.runtime.network import Network
+    from openvino_xai.words import HookName
 
 DEFAULT_TARGETS = "boxes:16"  # of a hook that is inserted for the run
 ENDING = ".json"  # how files with the objects of photos end
@@ -183,7 +184,9 @@ def _stages(network: Detector, request: Request, rows: list[dict[str, Any]]) -> 
 
     def load(variant: Model) -> Network:
         method, layer, scores = (record[key] for key in ("method", "layer", "scores"))
-        hooked = insert(variant, method=method, layer=layer, scores=scores, targets=f"asked:{most}", verify=False)
+        hooked = insert(
+            variant, method=cast("HookName", method), layer=layer, scores=scores, targets=f"asked:{most}", verify=False
+        )
         if "boxes" in record:  # boxes of shuffled weights do not show their format
             hooked.deployed.set_info(RECORD, {"boxes": record["boxes"]})
         return request.running.load(hooked.model, LayerOptions(), request.probing.settings())

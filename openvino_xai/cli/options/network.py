@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.tasks.heads import Heads
     from openvino_xai.surgery.hooked import Hooked
+    from openvino_xai.words import AnyProbe
+    from openvino_xai.words import Precision as PrecisionWord
 
 _MIN_SCORE = "The least score of a box; by default the model's confidence_threshold, or 0.25."
 
@@ -100,16 +102,17 @@ class NetworkOptions(PreprocessingOptions):
         record, named = deployed.info(RECORD), options.scores or []
         if record and options.of_hook != LayerOptions():
             raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
+        precision = cast("PrecisionWord", self.precision)
         network: Network | Heads
         if options.method in PROBE_NAMES:
             network = probe(
                 model,
-                options.method,
+                cast("AnyProbe", options.method),
                 **{name: getattr(options, name) for name in ("layer", "image_input", "prefix_tokens", "token_grid", "boxes")},
                 scores=options.head,
                 settings=replace(settings, channels=options.channels),
                 device=self.device,
-                precision=self.precision,
+                precision=precision,
             )
         else:
             hooked: Model | Hooked = model
@@ -118,10 +121,10 @@ class NetworkOptions(PreprocessingOptions):
                 hook_targets = targets if of_pixels else options.hook_targets(targets)
                 hooked = options.insert(model, verify=verify, targets=hook_targets, similarity=similarity)
             if len(named) > 1 or (not named and "heads" in record):
-                network = load_heads(hooked, device=self.device, precision=self.precision).chosen(named)
+                network = load_heads(hooked, device=self.device, precision=precision).chosen(named)
             else:
                 head = options.head if record else None
-                network = load(hooked, device=self.device, precision=self.precision, scores=head)
+                network = load(hooked, device=self.device, precision=precision, scores=head)
         network.configure(
             labels=read_labels(self.labels) if self.labels else None, preprocessing=self.values(), min_score=self.min_score
         )

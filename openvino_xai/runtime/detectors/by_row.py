@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from openvino_xai.arguments import IDS, takes
 from openvino_xai.contract import MAP, WANTED, WANTED_INDEX
 from openvino_xai.detection import DetectionExplanation
 from openvino_xai.dialects.protocol import Running
@@ -49,6 +50,7 @@ class RowDetector(Detector):
                 raise InputError(f"'{name}' holds {array.min()} to {array.max()}; 0 to {count - 1} are expected")
         return inputs
 
+    @takes(also=IDS)
     def explain(
         self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> DetectionExplanation:

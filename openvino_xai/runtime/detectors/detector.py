@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from openvino_xai.arguments import IDS, takes
 from openvino_xai.contract import BOX, CLASS, INDEX, MAP, SCORE
 from openvino_xai.detection import Detection, DetectionExplanation
 from openvino_xai.dialects.protocol import Running
@@ -51,6 +52,7 @@ class Detector(Network):
             return {}
         raise InputError("the model is not asked for rows: it explains its own boxes; insert with targets='asked:D'")
 
+    @takes(also=IDS)
     def explain(
         self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> DetectionExplanation:

@@ -9,10 +9,10 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from openvino_xai.boxes.decoding import FORMATS, Format, Grid
+from openvino_xai.boxes.decoding import FORMATS, Format, Grid, check_format
 from openvino_xai.boxes.suppression import Threshold, suppressed
 from openvino_xai.dialects.protocol import Deployed, Running
-from openvino_xai.errors import InputError, ModelError
+from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
@@ -60,8 +60,7 @@ def proposing(
     deployed: Deployed, where: Where, format_name: str | None, compiled: tuple[str, str]
 ) -> tuple[Proposing, Running]:
     """The detector as what proposes, and what runs it. Raises ModelError where neither rows nor lists of boxes are found."""
-    if format_name is not None and format_name not in FORMATS:
-        raise InputError(f"format '{format_name}' of boxes is not known: one of {', '.join(FORMATS)} is expected")
+    check_format(format_name)
     try:
         detector = Detector.of(deployed, where)
         rows = ProposedRows.of(detector.rows, detector.boxes(format_name))

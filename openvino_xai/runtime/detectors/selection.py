@@ -25,7 +25,7 @@ class BoxSelection:
     @classmethod
     def parse(cls, targets: TargetsOfImage | None, also: Sequence[int], labels: Sequence[str], classes: int) -> BoxSelection:
         """A selection from `all`, `boxes:N`, `ROW:CLASS,...`, or classes by ids or labels. Raises InputError."""
-        if targets is None or targets == "all":
+        if targets is None or (isinstance(targets, str) and targets == "all"):
             return cls()
         if not isinstance(targets, str):
             ids = named_targets(targets, labels, classes)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
+from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import InputError
 from openvino_xai.runtime.preprocessing import NAMES, Preprocessing, Resize, is_true
+from openvino_xai.words import Preset as PresetWord
 
-PresetName: TypeAlias = Literal["imagenet", "inception", "caffe", "unit", "raw"]
+PresetName: TypeAlias = PresetWord
 Colour = tuple[float, float, float]  # of red, green and blue
 ZEROS, ONES = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 PRESET = "preset"  # its name among the values that a caller gives
@@ -52,8 +54,7 @@ PRESETS: dict[PresetName, Preset] = {
 
 def preset_of(name: object) -> Preset:
     """A preset by its name. Raises InputError for one that is not known."""
-    if name not in get_args(PresetName):
-        raise InputError(f"the preset '{name}' is not known: one of {', '.join(PRESETS)} is expected", options=("preprocess",))
+    check_choice("the preset", name, get_args(PresetName), options=("preprocess",))
     return PRESETS[cast(PresetName, name)]
 
 
@@ -62,13 +63,17 @@ def updated_by(preprocessing: Preprocessing, values: Mapping[str, object] | str)
 
     Means and scales of a preset follow the order of channels that the values say. Raises InputError.
     """
+    if not isinstance(values, (str, Mapping)):
+        raise InputError(
+            f"preprocessing is {quoted(values)}: a preset, or values by the names of model_info, are expected",
+            options=("preprocess",),
+        )
     entries: dict[str, object] = {PRESET: values} if isinstance(values, str) else dict(values)
-    unknown = [name for name in entries if name not in (PRESET, *NAMES)]
-    if unknown:
-        raise InputError(f"preprocessing '{unknown[0]}' is not known: one of {', '.join((PRESET, *NAMES))} is expected")
-    name, order = entries.pop(PRESET, None), entries.get("reverse_input_channels")
-    if name is not None:
+    for name in entries:
+        check_choice("preprocessing", name, (PRESET, *NAMES), options=("preprocess",))
+    preset, order = entries.pop(PRESET, None), entries.get("reverse_input_channels")
+    if preset is not None:
         reverse = None if order is None else is_true("reverse_input_channels", order, "the options")
-        numbers = preset_of(name).values(reverse=reverse, channels=preprocessing.channels)
-        preprocessing = preprocessing.updated(numbers, source=f"the preset {name}")
+        numbers = preset_of(preset).values(reverse=reverse, channels=preprocessing.channels)
+        preprocessing = preprocessing.updated(numbers, source=f"the preset {preset}")
     return preprocessing.updated(entries)

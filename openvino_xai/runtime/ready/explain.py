@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
+from openvino_xai.arguments import SHARE, TEXT, check_arguments, takes
 from openvino_xai.choices import check_choice, quoted, suggestion
 from openvino_xai.contract import VECTOR_TARGETS
 from openvino_xai.dialects.open import Compiled, Model
@@ -32,6 +33,8 @@ from openvino_xai.runtime.ready.networks import Making, Ready, Shelf
 from openvino_xai.runtime.tasks.heads import Heads
 from openvino_xai.runtime.wrapped import is_compiled, network_inside
 from openvino_xai.surgery.hooked import Hooked
+from openvino_xai.surgery.insert import ARGUMENTS
+from openvino_xai.words import AnyMethod, BoxFormat, CutWord, Kernel, LikenessWord, MaskWord, PlanWord, Precision, ScoreWord
 
 Explained: TypeAlias = Explanation | HeadsExplanation | Match
 SHELF = Shelf()
@@ -40,19 +43,19 @@ SHELF = Shelf()
 class HookOptions(TypedDict, total=False):
     """More of how a hook is made: see `insert`."""
 
-    score: str | None
+    score: ScoreWord | None
     scores: str | Sequence[str] | None
     image_input: str | None
-    plan: str
+    plan: PlanWord
     grid: str | Sequence[int] | None
-    kernel: str
+    kernel: Kernel
     prefix_tokens: int | None
     token_grid: str | Sequence[int] | None
     max_memory: int
-    similarity: str | None
-    cut: str | None
-    boxes: str | None
-    mask: str | None
+    similarity: LikenessWord | None
+    cut: CutWord | None
+    boxes: BoxFormat | None
+    mask: MaskWord | None
     verify: bool
 
 
@@ -78,19 +81,25 @@ class ExplainOptions(HookOptions, ProbeSettings, total=False):
 HOOK_OPTIONS, PROBE_SETTINGS = tuple(HookOptions.__annotations__), tuple(ProbeSettings.__annotations__)
 
 
+@takes(
+    layer=TEXT.or_none(),
+    min_score=SHARE.or_none(),
+    device=TEXT,
+    precision=TEXT,
+)
 def explain(
     model: Model | Hooked | Network | Heads | Compiled,
     image: ImageLike | Sequence[ImageLike],
     targets: TargetsOfImage | None = None,
     *,
-    method: str | None = None,
+    method: AnyMethod | None = None,
     layer: str | None = None,
     labels: Sequence[str] | str | Path | None = None,
     preprocess: Mapping[str, object] | str | None = None,
     min_score: float | None = None,
     against: ImageLike | None = None,
     device: str = "CPU",
-    precision: str = "f32",
+    precision: Precision = "f32",
     **options: Unpack[ExplainOptions],
 ) -> Any:
     """The explanation of an image, or a list of them for a list: what `load(insert(model)).explain(image)` returns.
@@ -117,6 +126,7 @@ def explain(
     it is doubtful what the model expects.
     """
     _refuse_unknown(options)
+    check_arguments(options, ARGUMENTS)
     if method is not None:
         check_choice("method", method, dict.fromkeys([*METHODS, *ROW_METHODS, *PROBE_NAMES]), options=("method",))
     settings = _settings(method, options)

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from openvino_xai.contract import RECORD, VECTOR_TARGETS
 from openvino_xai.dialects.digest import model_files
@@ -27,6 +27,7 @@ from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.insert import insert
 from openvino_xai.surgery.record import records_of
 from openvino_xai.surgery.task import tells_pixels
+from openvino_xai.words import AnyMethod, AnyProbe, HookName, Precision
 
 Ready: TypeAlias = Network | Heads
 MOST = 4  # networks that are kept, of all files
@@ -40,12 +41,12 @@ class Making:
     `targets` are those of an explanation. `channels` are those of the probe abs_cam, which it asks about for each class.
     """
 
-    method: str | None = None
+    method: AnyMethod | None = None
     targets: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
     channels: int | None = None
     device: str = "CPU"
-    precision: str = "f32"
+    precision: Precision = "f32"
 
     @property
     def probes(self) -> bool:
@@ -82,7 +83,7 @@ class Making:
             raise InputError(f"{self.method} asks a model without a hook, and this has one: give it the original")
         return probe(
             model,
-            self.method or "",
+            cast("AnyProbe", self.method),
             **self.options,
             settings=Settings(channels=self.channels),
             device=self.device,
@@ -106,7 +107,7 @@ class Making:
         where = Where.parse(options.get("layer"), scores=scores if isinstance(scores, str) else None)
         of_pixels = (scores is None or isinstance(scores, str)) and tells_pixels(deployed, where)
         targets = targets_of_hook(self.method, self.targets, of_pixels=of_pixels)
-        return insert(model, method=self.method, targets=targets, **options)
+        return insert(model, method=cast("HookName | None", self.method), targets=targets, **options)
 
 
 def targets_of_hook(method: str | None, targets: Any, *, of_pixels: bool) -> str | None:

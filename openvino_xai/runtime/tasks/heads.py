@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from openvino_xai.arguments import IDS, takes
 from openvino_xai.contract import READ, WANTED, Names, names_of, reads
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError, PreprocessingWarning
@@ -89,6 +90,7 @@ class Heads(Mapping[str, Network]):
         for scores, network in self.items():
             network.configure(labels=labels if scores in fitting else None, preprocessing=preprocessing, min_score=min_score)
 
+    @takes(also=IDS)
     def explain(self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()) -> HeadsExplanation:
         """The explanations of one image by all heads: a path, or RGB bytes [H, W, 3].
 

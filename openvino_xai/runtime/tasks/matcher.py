@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from openvino_xai.arguments import IDS, takes
 from openvino_xai.contract import MAP, VECTOR, Measure
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
@@ -55,6 +56,7 @@ class Matcher(NoClasses):
             raise InputError(f"vectors are {list(others.shape)}; {list(expected)} are expected")
         return self._running({self._input.name: batch, VECTOR: others})
 
+    @takes(also=IDS)
     def explain(self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()) -> Explanation:
         """Raises InputError: a vector is explained against another."""
         raise InputError("the model explains vectors, an image against another: match(image, other)", options=("against",))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from openvino_xai.arguments import IDS, takes
 from openvino_xai.contract import CLASS, MAP, MASK, WANTED, reads
 from openvino_xai.errors import InputError
 from openvino_xai.graph.vocabulary import numpy_namespace
@@ -53,6 +54,7 @@ class Segmenter(NoClasses):
         """[B, H, W], i64: the class of each pixel, of the outputs of a run."""
         return np.asarray(predictions(numpy_namespace(), PixelClasses.of(self.record), results[self._scores.name])[:, 0])
 
+    @takes(also=IDS)
     def explain(
         self, image: ImageLike, *, targets: TargetsOfImage | None = None, also: Sequence[int] = ()
     ) -> SegmentationExplanation:

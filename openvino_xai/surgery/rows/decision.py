@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast, get_args
+from typing import TypeAlias, cast, get_args
 
+from openvino_xai.choices import check_choice
 from openvino_xai.contract import MaskKind, Scale
 from openvino_xai.dialects.protocol import Runtime
 from openvino_xai.errors import InputError
@@ -16,8 +17,9 @@ from openvino_xai.surgery.decision import Attempt
 from openvino_xai.tail.rows.masked import PROFILES
 from openvino_xai.tail.rows.pick import EveryClass, RowPick, parse_row_pick
 from openvino_xai.tail.target import Targets
+from openvino_xai.words import CutWord
 
-Cut: TypeAlias = Literal["backbone", "heads"]
+Cut: TypeAlias = CutWord
 
 DEFAULT = "layer_cam"
 DEFAULT_TARGETS = "boxes:8"
@@ -55,7 +57,7 @@ class RowDecision(Attempt):
         runtimes: tuple[Runtime, ...] = (),
     ) -> RowDecision:
         """A decision from what a caller wrote. Raises InputError."""
-        if method in REFUSED:
+        if isinstance(method, str) and method in REFUSED:
             raise InputError(f"{method} is not for the rows of a detector: {REFUSED[method]}", options=("method",))
         method = method or ("class_map" if targets == "all" else DEFAULT)
         for word, value, expected in (
@@ -65,8 +67,7 @@ class RowDecision(Attempt):
             ("mask", mask or "keep", get_args(MaskKind)),
             ("kernel", kernel, tuple(PROFILES)),
         ):
-            if value not in expected:
-                raise InputError(f"{word} '{value}' is not known of a detector: one of {', '.join(expected)} is expected")
+            check_choice(word, value, expected, of=" of a detector", options=(word,))
         if targets is not None and not isinstance(targets, str):
             raise InputError("of a detector, boxes are explained: targets are boxes:D or asked:D", options=("targets",))
         explains = ROW_METHODS[method].explains
