@@ -13,6 +13,7 @@ from openvino_xai import predecessor
 from openvino_xai.version import __version__
 
 if TYPE_CHECKING:
+    from openvino_xai import metrics
     from openvino_xai.detection import Detection, DetectionExplanation
     from openvino_xai.errors import OvxaiError, PreprocessingWarning
     from openvino_xai.explanation import Explanation, HeadsExplanation, Match, Prediction
@@ -100,12 +101,15 @@ __all__ = [
     "load",
     "load_heads",
     "methods",
+    "metrics",
     "probe",
     "wrap",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return importlib.import_module(f"{__name__}.metrics")
     if name not in _HOME:
         return predecessor.attribute(name)
     predecessor.warn_of_mixture()

@@ -26,6 +26,7 @@ ORDER = (  # what stands in one line knows of the lines above, and of none below
     "detection segmentation",
     "runtime benchmark",
     "evaluate serve predecessor ui",
+    "metrics",
     "cli",
     "__main__",
 )

@@ -51,6 +51,7 @@ def test_public_names() -> None:
         "load",
         "load_heads",
         "methods",
+        "metrics",
         "probe",
         "wrap",
     ]
@@ -63,6 +64,10 @@ def test_public_names() -> None:
 
 def test_importing_is_light() -> None:
     assert not loaded_by("import openvino_xai")
+
+
+def test_metrics_are_there_without_a_runtime() -> None:
+    assert not loaded_by("import openvino_xai as xai; xai.metrics.insertion") & {"openvino", "onnx", "onnx_ir", "onnxruntime"}
 
 
 def test_methods_are_listed_without_a_runtime() -> None:

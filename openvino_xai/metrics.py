@@ -1,0 +1,188 @@
+"""How good a map is, measured on the deployed model: the metrics of `ovxai evaluate` as functions.
+
+::
+
+    from openvino_xai import metrics
+
+    network = xai.load(xai.insert("model.onnx"))
+    case = metrics.case(network, "cat.png", "Egyptian cat")
+    metrics.insertion(case)  # one metric
+    metrics.measure(case)  # all that this photo allows, by name
+
+A `Case` is one photo, explained for one class. The map is the network's own, or anybody's:
+`metrics.case(network, image, target, saliency=array)`. Metrics that look at the map of another image, as `coherency`, take a
+function in place of an array. What the literature does not agree on is in `Choices`. Boxes of detectors have their own
+(`ovxai evaluate` measures them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from openvino_xai.arguments import Kind, takes
+from openvino_xai.choices import check_choice, quoted
+from openvino_xai.errors import InputError
+from openvino_xai.evaluate.case import Case, Choices
+from openvino_xai.evaluate.causal import deletion, insertion
+from openvino_xai.evaluate.examples import Example
+from openvino_xai.evaluate.masking import adcc, average_drop, average_increase, coherency, complexity
+from openvino_xai.evaluate.metrics import ADCC, METRICS, Metric
+from openvino_xai.evaluate.pointing import energy, localisation, pointing_game
+from openvino_xai.evaluate.sensitivity import sensitivity
+from openvino_xai.evaluate.similarity import Similarity, similarity
+from openvino_xai.render.overlay import Box
+from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
+from openvino_xai.runtime.inputs.targets import named_targets
+from openvino_xai.runtime.network import Network
+
+Saliency: TypeAlias = "np.ndarray | Callable[[np.ndarray, int], np.ndarray]"
+DEFAULT = Choices()
+OF_OTHER_IMAGES = ("coherency", "sensitivity")  # metrics that want the map of an image that was changed
+
+__all__ = [
+    "METRICS",
+    "Case",
+    "Choices",
+    "Metric",
+    "Similarity",
+    "adcc",
+    "average_drop",
+    "average_increase",
+    "case",
+    "coherency",
+    "complexity",
+    "deletion",
+    "energy",
+    "insertion",
+    "localisation",
+    "measure",
+    "pointing_game",
+    "sensitivity",
+    "similarity",
+]
+
+
+@takes(
+    network=Kind(lambda value: isinstance(value, Network), "a network, as load returns it, is expected"),
+    choices=Kind(lambda value: isinstance(value, Choices), "metrics.Choices are expected"),
+)
+def case(
+    network: Network,
+    image: ImageLike,
+    target: int | str | None = None,
+    *,
+    saliency: Saliency | None = None,
+    boxes: Sequence[Box] = (),
+    choices: Choices = DEFAULT,
+) -> Case:
+    """One photo, explained for one class, which metrics measure.
+
+    `network` is what `load` returns, with a hook or a probe; without one, `saliency` is the map: an array [h, w] over what the
+    model sees, of any size, or a function of images [N, C, H, W] and a class, which returns maps [N, h, w]. `target` is an id
+    or a label, None for the predicted class. `boxes` (x0, y0, x1, y1) tell in the photo's pixels where the object is: the
+    pointing game, `energy` and `localisation` need them. Raises InputError, and ImageError for maps and scores that are no
+    numbers.
+    """
+    photo = photo_of(image)
+    sample = network.prepare(photo)
+    logits = choices.read == "logit"
+    ids = [None] if target is None else named_targets(target, network.labels, network.classes)
+    if len(ids) != 1 or isinstance(ids, str):
+        raise InputError(f"target is {quoted(target)}: one class, by its id or label, is expected", options=("target",))
+    subject = network if saliency is None else _Foreign(network, saliency)
+    if saliency is None:
+        scores, maps = network.maps(sample, ids, logits=logits)
+    else:
+        scores = network.predict(sample, logits=logits)
+        maps = _maps_of(saliency, sample, int(scores[0].argmax()) if ids[0] is None else ids[0])
+    k = int(scores[0].argmax()) if ids[0] is None else ids[0]
+    if not 0 <= k < network.classes:
+        raise InputError(f"class {k} is not there: the model has {network.classes}", options=("target",))
+    return Case(
+        network=subject,
+        choices=choices,
+        example=Example(path_of(image) or Path("the image"), k, boxes=_checked_boxes(boxes)),
+        image=sample,
+        black=network.prepare(np.zeros((1, 1, 3), np.uint8))[:, :, :1, :1],
+        scores=scores[0],
+        target=k,
+        saliency=maps[0],
+        size=(photo.shape[0], photo.shape[1]),
+        box=network.preprocessing.box((photo.shape[0], photo.shape[1])),
+    )
+
+
+def measure(case: Case, names: Sequence[str] = ()) -> dict[str, float]:
+    """The metrics called `names` of a case, by name; by default all that it allows, and ADCC.
+
+    Which end is the better one, `METRICS` tells. Means over many photos are those of each metric, but for ADCC, which
+    `adcc` makes of the means. Raises InputError for a name that is not known, or a metric that the case has nothing for.
+    """
+    if not isinstance(case, Case):
+        raise InputError(f"a case is {quoted(case)}: what metrics.case returns is expected")
+    if not isinstance(names, (list, tuple)):
+        raise InputError(f"names are {quoted(names)}: a list of metrics is expected")
+    for name in names:
+        check_choice("metric", name, (*METRICS, "adcc"))
+    fixed = isinstance(case.network, _Foreign) and not callable(case.network.saliency)
+    allowed = [
+        name
+        for name, metric in METRICS.items()
+        if not (metric.located and not case.example.boxes) and not (fixed and name in OF_OTHER_IMAGES)
+    ]
+    wanted = [part for name in names for part in (ADCC if name == "adcc" else (name,))] or allowed
+    for name in wanted:
+        if name not in allowed:
+            need = "boxes, which tell where the object is" if METRICS[name].located else "saliency as a function of images"
+            raise InputError(f"{name} needs {need}: give them to metrics.case", options=("boxes", "saliency"))
+    values = {name: METRICS[name].measure(case) for name in dict.fromkeys(wanted)}
+    return values | ({"adcc": adcc(values)} if set(ADCC) <= values.keys() and (not names or "adcc" in names) else {})
+
+
+@dataclass(frozen=True, eq=False)
+class _Foreign:
+    """A network whose maps come from elsewhere: the same for any image, or by a function."""
+
+    network: Network
+    saliency: Saliency
+
+    def predict(self, images: np.ndarray, *, logits: bool = False) -> np.ndarray:
+        """[N, K]: probabilities in [0, 1], or logits."""
+        return self.network.predict(images, logits=logits)
+
+    def maps(self, images: np.ndarray, classes: list[int], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities or logits [N, K], and the map [N, h, w] of one class for each image."""
+        maps = [_maps_of(self.saliency, image[None], k)[0] for image, k in zip(images, classes, strict=True)]
+        return self.predict(images, logits=logits), np.stack(maps)
+
+
+def _maps_of(saliency: Saliency, images: np.ndarray, k: int) -> np.ndarray:
+    """[N, h, w], f32: the maps of images. Raises InputError for what are none."""
+    maps = saliency(images, k) if callable(saliency) else np.repeat(np.asarray(saliency)[None], len(images), axis=0)
+    maps = np.asarray(maps)
+    if maps.ndim != 3 or len(maps) != len(images) or maps.dtype.kind not in "fiu" or not maps.size:
+        raise InputError(
+            f"saliency is {maps.dtype} {list(maps.shape)}: a map [h, w] of numbers is expected, or a function that returns "
+            f"[{len(images)}, h, w]",
+            options=("saliency",),
+        )
+    return maps.astype(np.float32)
+
+
+def _checked_boxes(boxes: object) -> tuple[Box, ...]:
+    if isinstance(boxes, (list, tuple)) and all(isinstance(box, (list, tuple)) and len(box) == 4 for box in boxes):
+        corners = [tuple(map(_number, box)) for box in boxes]
+        if all(np.isfinite(corner).all() and corner[0] < corner[2] and corner[1] < corner[3] for corner in corners):
+            return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in corners)
+    raise InputError(
+        f"boxes are {quoted(boxes)}: a list of (x0, y0, x1, y1) in the photo's pixels is expected", options=("boxes",)
+    )
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float, np.number)) else float("nan")
