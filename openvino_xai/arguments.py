@@ -66,7 +66,7 @@ TEXT = Kind(is_text, "text is expected")
 TEXTS = Kind(lambda value: is_text(value) or _is_list_of_texts(value), "a name, or a list of names, is expected")
 PATH = Kind(is_path, "a path is expected")
 FLAG = Kind(lambda value: isinstance(value, bool), "True or False is expected")
-WHOLE = Kind(is_whole, "a whole number is expected")
+WHOLE_NUMBER = Kind(is_whole, "a whole number is expected")
 COUNT = Kind(lambda value: is_whole(value) and int(value) >= 1, "a whole number, 1 or more, is expected")  # type: ignore[call-overload]
 COUNT_OR_NONE = Kind(lambda value: is_whole(value) and int(value) >= 0, "a whole number, 0 or more, is expected")  # type: ignore[call-overload]
 IDS = Kind(

@@ -6,11 +6,12 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import openvino_xai as xai
 
-ORDER = ("functions", "classes", "errors and warnings")
+ORDER = ("functions", "classes", "errors and warnings", "modules")
 HEAD = (
     "# Python reference",
     "",
@@ -26,7 +27,9 @@ def api() -> str:
         item = getattr(xai, name)
         if name.startswith("__"):
             continue
-        if not inspect.isclass(item):
+        if inspect.ismodule(item):
+            groups["modules"].append(name)
+        elif not inspect.isclass(item):
             groups["functions"].append(name)
         else:
             groups["errors and warnings" if issubclass(item, Exception) else "classes"].append(name)
@@ -41,13 +44,20 @@ def api() -> str:
 def _entry(name: str, item: Any) -> Iterator[str]:
     yield f"### {name}"
     yield ""
-    if not (inspect.isclass(item) and issubclass(item, Exception)):
+    if not inspect.ismodule(item) and not (inspect.isclass(item) and issubclass(item, Exception)):
         yield from _code(name, item)
     yield _documentation(item)
-    if inspect.isclass(item):
-        for member, value in _members(item):
+    if inspect.isclass(item) or inspect.ismodule(item):
+        for member, value in _functions(item) if inspect.ismodule(item) else _members(item):
             yield ""
             yield from _member(f"{name}.{member}", value)
+
+
+def _functions(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Public functions of a module, in the order of its `__all__`."""
+    for name in getattr(module, "__all__", ()):
+        if inspect.isfunction(value := getattr(module, name)):
+            yield name, value
 
 
 def _members(item: type) -> Iterator[tuple[str, Any]]:

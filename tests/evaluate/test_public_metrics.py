@@ -44,9 +44,9 @@ def test_they_are_those_of_evaluate(choices: Choices, tmp_path: Path) -> None:
 
 def test_maps_of_anybody_are_measured() -> None:
     hooked, plain = xai.load(xai.insert(MODEL)), xai.load(MODEL)
-    own = metrics.case(hooked, PHOTO, 2)
-    as_array = metrics.case(plain, PHOTO, 2, saliency=own.saliency)
-    values = metrics.measure(own)
+    of_hook = metrics.case(hooked, PHOTO, 2)
+    as_array = metrics.case(plain, PHOTO, 2, saliency=of_hook.saliency)
+    values = metrics.measure(of_hook)
     assert metrics.measure(as_array) == {
         name: value for name, value in values.items() if name not in ("coherency", "sensitivity", "adcc")
     }
@@ -55,8 +55,8 @@ def test_maps_of_anybody_are_measured() -> None:
         return hooked.maps(images, [k] * len(images))[1]
 
     assert metrics.measure(metrics.case(plain, PHOTO, 2, saliency=maps_of)) == values
-    assert metrics.case(plain, PHOTO, saliency=own.saliency).target == plain.predict(plain.prepare(PHOTO))[0].argmax()
-    best, worst = (metrics.case(plain, PHOTO, 2, saliency=sign * own.saliency) for sign in (1, -1))
+    assert metrics.case(plain, PHOTO, saliency=of_hook.saliency).target == plain.predict(plain.prepare(PHOTO))[0].argmax()
+    best, worst = (metrics.case(plain, PHOTO, 2, saliency=sign * of_hook.saliency) for sign in (1, -1))
     assert metrics.insertion(best) != metrics.insertion(worst)
 
 
