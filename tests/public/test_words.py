@@ -21,7 +21,7 @@ from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.hooks.scale import SCALES
 from openvino_xai.probes import PROBE_NAMES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RIGHT = """
 from pathlib import Path
 import numpy as np
