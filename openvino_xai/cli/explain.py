@@ -94,6 +94,8 @@ def explain(
         raise InputError(
             "photos are explained against another by their vectors: --targets, --report and --engine are for classes"
         )
+    if report is not None and working.engine is not None:
+        raise InputError("an engine writes rows, of which there is no page: leave out --report or --engine")
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
     for path in (output / "explanations.jsonl", *filter(None, [report])):

@@ -380,6 +380,7 @@ def test_a_report_with_the_known_classes(ovxai: Said, tmp_path: Path, monkeypatc
     assert (tmp_path / "report.html").read_bytes() == first
     assert b'"1970-01-02 00:00:00 UTC"' in first and f'"command": "ovxai explain --json -m {command[3]} '.encode() in first
     assert "does not end in .html" in ovxai(*command[:-1], tmp_path / "report.pdf", status=2)
+    assert "leave out --report or --engine" in ovxai(*command, "--engine", "local", status=2)
 
 
 def test_export(ovxai: Said, tiny_model: Path, tmp_path: Path) -> None:

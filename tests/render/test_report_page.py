@@ -134,6 +134,19 @@ def test_one_photo_large(report: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_finger_leads_on(report: Any) -> None:
+    names = shown(report)
+    report.execute_script("openViewer(items[1])")
+    script = """const [kind, x, y] = arguments, target = at("viewer-card");
+    const touch = new Touch({ identifier: 1, target, clientX: x, clientY: y });
+    target.dispatchEvent(new TouchEvent(kind, { touches: kind === "touchend" ? [] : [touch], changedTouches: [touch] }))"""
+    for across, down, index in ((-100, 10, 2), (100, 10, 1), (30, 0, 1), (100, 200, 1), (100, 0, 0)):
+        report.execute_script(script, "touchstart", 200, 200)
+        report.execute_script(script, "touchend", 200 + across, 200 + down)
+        assert opened(report) == names[index]
+
+
+@pytest.mark.slow
 def test_the_photo_with_its_map_and_without(report: Any) -> None:
     put(report, "opacity", "1")
     report.execute_script("openViewer(items[1])")

@@ -2,6 +2,7 @@
 // One photo, large: with its map and without.
 
 const viewer = at("viewer");
+const SWIPE = 60; // pixels
 let viewed = null; // the item
 
 function openViewer(item) {
@@ -73,6 +74,17 @@ function pressInViewer(event) {
   if (event.key !== "Tab") event.preventDefault();
 }
 
+// A finger that goes sideways leads on.
+function swipe() {
+  let start = null;
+  at("viewer-card").addEventListener("touchstart", (event) => { start = event.touches.length === 1 ? event.touches[0] : null; });
+  at("viewer-card").addEventListener("touchend", (event) => {
+    const end = event.changedTouches[0], across = start ? end.clientX - start.clientX : 0, down = start ? end.clientY - start.clientY : 0;
+    start = null;
+    if (Math.abs(across) > SWIPE && Math.abs(across) > 2 * Math.abs(down)) stepInViewer(across < 0 ? 1 : -1);
+  });
+}
+
 function holdBare() {
   const hold = at("bare"), isHeld = (event) => event.key === " " || event.key === "Enter";
   hold.onpointerdown = () => setBare(true);
@@ -89,3 +101,4 @@ at("viewer-back").onclick = () => stepInViewer(-1);
 at("viewer-on").onclick = () => stepInViewer(1);
 at("wipe").oninput = (event) => setWipe(100 - event.target.value);
 holdBare();
+swipe();
