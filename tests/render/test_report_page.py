@@ -231,6 +231,16 @@ def test_a_long_filter_from_an_address_is_cut_off(report: Any, page: Path) -> No
 
 
 @pytest.mark.slow
+def test_a_filter_that_leaves_nothing_is_taken_back(report: Any) -> None:
+    put(report, "text", "no such label")
+    put(report, "low", "99")
+    assert shown(report) == [] and "No photo is left" in report.find_element("id", "none").text
+    report.find_element("id", "all").click()
+    assert len(shown(report)) == 60 and not report.find_element("id", "none").is_displayed()
+    assert focus(report) == "text" and hash_of(report) == ""
+
+
+@pytest.mark.slow
 def test_the_command_line_is_copied(report: Any) -> None:
     report.execute_script("at('made').open = true")
     assert report.find_element("css selector", "#command pre").text == "ovxai explain 'a b'"

@@ -19,8 +19,17 @@ function fits(item) {
     && (!finding || image.suspicions.some(({ kind }) => finding === "suspicious" || kind === finding));
 }
 
+const FILTERS = ["text", "low", "high", "outcome", "finding"];
+
+function showAll() {
+  for (const key of FILTERS) at(key).value = initial[key];
+  change();
+  at("text").focus();
+}
+
 function arrange() {
   layout.shown = items.filter(fits).sort(ORDERS[at("sort").value]);
+  at("none").hidden = layout.shown.length > 0;
   at("count").textContent = `${layout.shown.length} of ${items.length} images`;
   layOut();
 }

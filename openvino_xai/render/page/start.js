@@ -29,6 +29,7 @@ at("target").onchange = changeTarget;
 for (const id of ["text", "low", "high"]) at(id).oninput = change;
 for (const id of ["outcome", "finding", "sort"]) at(id).onchange = change;
 at("csv").onclick = saveCsv;
+at("all").onclick = showAll;
 grid.addEventListener("keydown", stepInGrid);
 addEventListener("scroll", renderSoon, { passive: true });
 addEventListener("hashchange", readHash);
