@@ -147,7 +147,7 @@ def suspicions(maps: Sequence[np.ndarray], photo: Box, *, boxes: Sequence[Box] |
         doubts += _of_regions(distribution, photo, None if boxes is None else boxes[index], index)
     likeness = least_likeness(maps, boxes)
     if likeness is not None and likeness >= LIKE:
-        what = f"all {len(maps)} classes" if boxes is None else "boxes that do not meet"
+        what = f"the {len(maps)} classes" if boxes is None else "boxes that do not meet"
         text = f"The maps of {what} are nearly the same: they correlate by {likeness:.3f} or more."
         doubts.append(Suspicion("same", _beyond(likeness, LIKE), text))
     worst: dict[Kind, Suspicion] = {}

@@ -120,7 +120,7 @@ def test_nearly_the_same_maps() -> None:
     maps = [MIDDLE, (MIDDLE * 3 + rng.normal(size=(7, 7)) * 0.01).astype(np.float32), MIDDLE + np.float32(1)]
     doubt = kinds(maps)["same"]
     assert (
-        doubt.target is None and doubt.severity > 0.9 and doubt.text.startswith("The maps of all 3 classes are nearly the same")
+        doubt.target is None and doubt.severity > 0.9 and doubt.text.startswith("The maps of the 3 classes are nearly the same")
     )
     assert "same" not in kinds([*maps, RIGHT])
     for share in (LIKE - 0.005, LIKE + 0.005):
