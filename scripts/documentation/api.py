@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import openvino_xai as xai
+from openvino_xai import errors
 
 ORDER = ("functions", "classes", "errors and warnings", "modules")
 HEAD = (
@@ -36,6 +38,8 @@ def api() -> str:
     lines = [*HEAD]
     for title, names in groups.items():
         lines += ["", f"## {title.capitalize()}"]
+        if title == ORDER[-1]:
+            lines += ["", _documentation(errors)]
         for name in names:
             lines += ["", *_entry(name, getattr(xai, name))]
     return "\n".join(lines) + "\n"
@@ -47,10 +51,12 @@ def _entry(name: str, item: Any) -> Iterator[str]:
     if not inspect.ismodule(item) and not (inspect.isclass(item) and issubclass(item, Exception)):
         yield from _code(name, item)
     yield _documentation(item)
-    if inspect.isclass(item) or inspect.ismodule(item):
-        for member, value in _functions(item) if inspect.ismodule(item) else _members(item):
-            yield ""
-            yield from _member(f"{name}.{member}", value)
+    if inspect.isclass(item) and (bases := [base.__name__ for base in _public_bases(item)]):
+        yield ""
+        yield f"It has the members of {', '.join(f'[`{base}`](#{base.lower()})' for base in bases)}, too."
+    for member, value in _functions(item) if inspect.ismodule(item) else _members(item) if inspect.isclass(item) else ():
+        yield ""
+        yield from _member(f"{name}.{member}", value)
 
 
 def _functions(module: ModuleType) -> Iterator[tuple[str, Any]]:
@@ -60,11 +66,16 @@ def _functions(module: ModuleType) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+def _public_bases(item: type) -> list[type]:
+    return [base for base in item.__bases__ if not issubclass(base, Exception) and base.__name__ in xai.__all__]
+
+
 def _members(item: type) -> Iterator[tuple[str, Any]]:
-    """Public methods and properties that a class of this package defines, in the order of its code."""
+    """Public methods and properties of a class, in the order of its code, but for those of bases that are public themselves."""
     shown: set[str] = set()
+    elsewhere = {owner for base in _public_bases(item) for owner in base.__mro__}
     for owner in item.__mro__:
-        if not owner.__module__.startswith("openvino_xai"):
+        if owner in elsewhere or not owner.__module__.startswith("openvino_xai"):
             continue
         for name, value in vars(owner).items():
             plain = value.__func__ if isinstance(value, classmethod | staticmethod) else value
@@ -136,9 +147,9 @@ def _documentation(item: Any) -> str:
     """The text of a docstring, its paragraphs and blocks as they are."""
     text = inspect.getdoc(item) or ""
     parts = []
-    for part in re.split(r"\n\s*\n", text):
+    for part in re.split(r"\n\s*\n", text.replace("\n::\n", "\n")):
         block = all(line.startswith("  ") for line in part.splitlines()) or "├" in part or "└" in part
-        parts.append(f"```text\n{part}\n```" if block else _prose(part))
+        parts.append(f"```text\n{textwrap.dedent(part)}\n```" if block else _prose(part))
     return "\n\n".join(parts)
 
 
