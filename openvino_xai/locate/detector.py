@@ -9,7 +9,7 @@ from functools import cached_property
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import LayerError, ModelError, OvxaiError
 from openvino_xai.graph.model import Graph, Value
-from openvino_xai.graph.sizes import text
+from openvino_xai.graph.sizes import Dim, text
 from openvino_xai.locate.boxes import Boxes, find_boxes
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import Candidate
@@ -131,9 +131,16 @@ class Detector:
 
 
 def has_boxes(graph: Graph, scores: Scores) -> bool:
-    """Whether another output has four numbers or more for each of what look like classes: these are rows of a detector."""
+    """Whether what look like scores of classes are rows of a detector, or its boxes.
+
+    Of rows another output has four numbers or more for each of what look like classes. A list of boxes is as long as another
+    output of one axis, and a run tells how long, though there is a fixed number of images.
+    """
     shapes = [value.shape or () for value in graph.outputs.values() if value is not scores.value]
-    return any(len(shape) == 3 and shape[1] == scores.classes and shape[2] in (4, 5, 6) for shape in shapes)
+    length, *_ = scores.value.shape or (None,)
+    fixed = all(isinstance(size, int) for value in graph.inputs for size in (value.shape or ())[:1])
+    is_list = fixed and isinstance(length, Dim) and (length,) in shapes and scores.classes in (4, 5, 6)
+    return is_list or any(len(shape) == 3 and shape[1] == scores.classes and shape[2] in (4, 5, 6) for shape in shapes)
 
 
 def as_detector(deployed: Deployed, where: Where, error: ModelError) -> Detector:

@@ -79,11 +79,22 @@ def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
     again where tokens are laid out as before.
     """
     roles_of = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
+    single = shape_of(image)[place.batch] == 1
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
-            roles_of[value] = _followed(node, axes, roles_of)
+            roles_of[value] = roles = _followed(node, axes, roles_of)
+            if single:
+                _found_again(roles, value.shape or ())
     placed = {value: roles.place(value.shape or ()) for value, roles in roles_of.items()}
     return {value: where for value, where in placed.items() if where is not None}
+
+
+def _found_again(roles: _Roles, shape: Shape) -> None:
+    """Give `roles` the batch of a single image that was taken out of it and put back: it has an axis of 1, and which one says
+    nothing."""
+    taken = {span.axis for span in roles.spans.values()}
+    if roles.spans and "batch" not in roles.spans and shape[:1] == (1,) and 0 not in taken:
+        roles.spans["batch"] = Span(0)
 
 
 def _followed(node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:

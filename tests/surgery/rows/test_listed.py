@@ -12,11 +12,14 @@ import openvino as ov
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from openvino import opset8 as opset
-from tiny import DIALECTS, in_dialect
+from tiny import CASES, DIALECTS, LINEAR, in_dialect, tiny
 from tiny_detectors import CLASSES, Net, backbone, fpn, joined_heads, two_outputs
 
 import openvino_xai as xai
+from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import ModelError
+from openvino_xai.locate.located import Where
+from openvino_xai.surgery.task import detector_of
 
 IMAGE = np.random.default_rng(5).normal(0, 1, (1, 3, 32, 48)).astype(np.float32)
 COUNT = 4
@@ -63,6 +66,39 @@ def listing(*, least: float = 0.05, sharp: float = 1.0, labels: bool = True, shi
     return model
 
 
+def torchvision_export() -> onnx.ModelProto:
+    """As torchvision exports one: the image is taken out of its batch and put back, and lists have no batch."""
+    model = onnx.ModelProto()
+    model.CopyFrom(listing())
+    add, node = (
+        [numpy_helper.from_array(np.array(value), name) for name, value in (("first", 0), ("axis", [0]))],
+        helper.make_node,
+    )
+    add += [numpy_helper.from_array(np.array(value), f"n{value[0]}") for value in ([4], [5], [1])]
+    for reader in model.graph.node:
+        reader.input[:] = ["image again" if name == "image" else name for name in reader.input]
+    ahead = [
+        node("Gather", ["image", "first"], ["one"], name="taken out", axis=0),
+        node("Identity", ["one"], ["prepared"], name="prepare"),
+        node("Unsqueeze", ["prepared", "axis"], ["image again"], name="put back"),
+    ]
+    behind = [
+        node("Squeeze", ["boxes", "axis"], ["table"]),
+        node("Slice", ["table", "axis", "n4", "n1"], ["corners"]),
+        node("Slice", ["table", "n4", "n5", "n1"], ["column"]),
+        node("Squeeze", ["column", "n1"], ["confidences"]),
+        node("Squeeze", ["labels", "axis"], ["classes"]),
+    ]
+    nodes = [*ahead, *model.graph.node, *behind]
+    del model.graph.node[:], model.graph.output[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(add)
+    outputs = {"corners": ("FLOAT", ["N", 4]), "confidences": ("FLOAT", ["N"]), "classes": ("INT64", ["N"])}
+    for name, (dtype, shape) in outputs.items():
+        model.graph.output.append(helper.make_tensor_value_info(name, getattr(TensorProto, dtype), shape))
+    return model
+
+
 @cache
 def running() -> Any:
     """The same detector, which returns all of its rows: a hook that explains any of them."""
@@ -100,6 +136,29 @@ def test_boxes_are_the_first_on_the_models_own_list(shift: int, dialect: str) ->
     np.testing.assert_allclose(outputs["saliency_score"][0], listed[:, 4], atol=1e-5)
     np.testing.assert_allclose(outputs["saliency_box"][0], listed[:, :4], atol=1e-3)
     np.testing.assert_allclose(outputs["saliency_map"], maps_of(listed[:, :4], labels - shift), atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_whole_export_has_the_same_boxes_and_maps(dialect: str) -> None:
+    hooked = xai.insert(in_dialect(torchvision_export(), dialect), targets=f"boxes:{COUNT}", scale="none")
+    outputs = hooked.deployed.compile()({"image": IMAGE})
+    listed, labels = (array[0, :COUNT] for array in plain(listing()))
+    assert outputs["saliency_index"].tolist() == [list(range(COUNT))]
+    np.testing.assert_allclose(outputs["saliency_box"][0], listed[:, :4], atol=1e-3)
+    np.testing.assert_allclose(outputs["saliency_map"], maps_of(listed[:, :4], labels), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_lists_of_boxes_are_no_scores_of_four_classes() -> None:
+    assert detector_of(open_model(torchvision_export()), Where()) is not None
+
+
+@pytest.mark.parametrize("batch", [1, "B"])
+def test_scores_beside_a_label_of_each_image_are_a_classifiers(batch: int | str) -> None:
+    model = tiny(CASES["pool and linear"].body + " label = ArgMax<axis=1, keepdims=0>(logits)", batch=batch, **LINEAR)
+    model.graph.output.append(helper.make_tensor_value_info("label", TensorProto.INT64, [batch]))
+    assert detector_of(open_model(model), Where()) is None
 
 
 @pytest.mark.slow
