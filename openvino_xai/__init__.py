@@ -1,4 +1,4 @@
-"""Explain the model you deployed: saliency maps from OpenVINO and ONNX image classifiers, by graph surgery.
+"""Explain the model you deployed: saliency maps from OpenVINO IR and ONNX files, by graph surgery.
 
 Importing this package imports neither openvino, onnx nor cv2; what needs them loads them when it is called.
 """

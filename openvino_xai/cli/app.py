@@ -43,7 +43,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Explain the model you deployed: saliency maps from OpenVINO IR and ONNX classifiers, by graph surgery.",
+    help="Explain the model you deployed: saliency maps from OpenVINO IR and ONNX files, by graph surgery.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
