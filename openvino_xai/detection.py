@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from openvino_xai.explanation import SUFFIXES, Explanation, Prediction
+from openvino_xai.explanation import Explanation, Prediction
 from openvino_xai.explanation.checks import hold, is_box, is_number
+from openvino_xai.explanation.files import endings_of, written
 from openvino_xai.render.boxes import Mark, colour_of, marked, tinted
 from openvino_xai.render.overlay import OVERLAY, Box, Style
-from openvino_xai.render.photo import write_array, write_picture
+from openvino_xai.render.photo import write_picture
 from openvino_xai.render.switch import Tile
 
 ENDING = "_boxes"  # of the files that hold all boxes
@@ -106,26 +108,22 @@ class DetectionExplanation(Explanation):
 
     def file_endings(self, style: Style = OVERLAY) -> list[str]:
         """What a name gets behind it for each file that `save_pictures` writes."""
-        boxes = [f"{ENDING}{suffix}" for suffix in SUFFIXES]
-        return boxes + [f"{ending}{SUFFIXES[0]}" for ending in self._endings_of_each(style)]
+        return [*endings_of(ENDING, style), *(ending + suffix for ending, suffix in self._endings_of_each(style))]
 
-    def _endings_of_each(self, style: Style) -> list[str]:
-        if not style.each:
-            return []
-        return [f"_{rank}{ending}" for rank, ending in enumerate(self.endings, start=1)]
+    def _endings_of_each(self, style: Style) -> list[tuple[str, str]]:
+        """What a name gets behind it for the picture of each box, and the suffix, where the style has such pictures."""
+        ranked = enumerate(self.endings if style.each else [], start=1)
+        return [(f"_{rank}{ending}", suffix) for rank, ending in ranked for suffix in style.suffixes]
 
     def save_pictures(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
-        """Write a picture of all boxes (PNG) and their maps [D, h, w] (`.npy`); where the style says so, a picture of each.
+        """Write a picture of all boxes and their maps [D, h, w] (`.npy`); where the style says so, a picture of each.
 
         Returns the paths: of what holds all boxes, and of each box where it has a file.
         """
         stem = self.stem(name)
-        picture, array = (folder / f"{stem}{ENDING}{suffix}" for suffix in SUFFIXES)
-        write_picture(picture, self.overview(style=style))
-        write_array(array, self.maps)
-        files = [{"overlay": str(picture), "map": str(array)}]
-        for index, ending in enumerate(self._endings_of_each(style)):
-            path = folder / f"{stem}{ending}{SUFFIXES[0]}"
+        files = [written(folder, stem + ENDING, partial(self.overview, style=style), self.maps, style)]
+        for index, (ending, suffix) in enumerate(self._endings_of_each(style)):
+            path = folder / f"{stem}{ending}{suffix}"
             write_picture(path, self.drawn(style, index))
             files.append({"overlay": str(path)})
         return files

@@ -276,20 +276,25 @@ def _sentences(line: dict[str, Any]) -> list[str]:
 
 def _sentence(line: dict[str, Any]) -> str:
     if "similarity" in line:
-        pictures = ", ".join(target["overlay"] for target in line["targets"])
+        pictures = ", ".join(map(_file, line["targets"]))
         return f"{line['image']}: {line['measure']} {line['similarity']:.4f} to {line['against']}; {pictures}"
     if "boxes" in line:
-        return f"{line['image']}: {_boxes(line)}; {line['overlay']}"
+        return f"{line['image']}: {_boxes(line)}; {_file(line)}"
     best = line["predictions"][0]
     if "area" in best:
-        regions = ", ".join(f"{target['label']} {target['area']:.1%} {target['overlay']}" for target in line["targets"])
+        regions = ", ".join(f"{target['label']} {target['area']:.1%} {_file(target)}" for target in line["targets"])
         return f"{line['image']}: {regions or 'no class to draw'}"
-    drawn = ", ".join(f"{target['label']} {target['overlay']}" for target in line["targets"])
+    drawn = ", ".join(f"{target['label']} {_file(target)}" for target in line["targets"])
     if "answers" in line and len(line["answers"]) != 1:
         return (
             f"{line['image']}: {len(line['answers'])} labels, most probable {best['label']} {best['probability']:.1%}; {drawn}"
         )
     return f"{line['image']}: {best['label']} {best['probability']:.1%}; {drawn}"
+
+
+def _file(entry: dict[str, Any]) -> str:
+    """The picture of what is explained, or its map where there is none."""
+    return str(entry.get("overlay") or entry["map"])
 
 
 def _boxes(line: dict[str, Any]) -> str:

@@ -1,9 +1,8 @@
 """The result a person holds: predictions, maps, and what was explained."""
 
 from openvino_xai.explanation.classes import Explanation
-from openvino_xai.explanation.files import SUFFIXES
 from openvino_xai.explanation.heads import HeadsExplanation
 from openvino_xai.explanation.match import Match
 from openvino_xai.explanation.prediction import Prediction
 
-__all__ = ["SUFFIXES", "Explanation", "HeadsExplanation", "Match", "Prediction"]
+__all__ = ["Explanation", "HeadsExplanation", "Match", "Prediction"]

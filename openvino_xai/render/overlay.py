@@ -29,6 +29,7 @@ def stretch(saliency: np.ndarray) -> np.ndarray:
 
 Smoothing: TypeAlias = Literal["bilinear", "nearest"]
 Kind: TypeAlias = Literal["overlay", "heatmap", "contours"]
+Format: TypeAlias = Literal["png", "jpg", "webp", "none"]
 LEVELS = (0.25, 0.5, 0.75)  # of the map, at which contours are drawn
 
 
@@ -36,7 +37,8 @@ LEVELS = (0.25, 0.5, 0.75)  # of the map, at which contours are drawn
 class Style:
     """How a map is drawn: over the photo with an `opacity` in [0, 1], alone, or as contours at a quarter, a half and three
     quarters of its height; `colormap` is one of matplotlib's names that OpenCV has, `smoothing` how cells become pixels.
-    `each` asks for a picture of each box beside that of all.
+    `each` asks for a picture of each box beside that of all. `file_format` is what pictures are written as; `none` is for maps
+    alone.
 
     Raises InputError for what is not known.
     """
@@ -46,13 +48,23 @@ class Style:
     opacity: float = 0.5
     smoothing: Smoothing = "bilinear"
     each: bool = False
+    file_format: Format = "png"
 
     def __post_init__(self) -> None:
-        words = (("style", self.kind, get_args(Kind)), ("smoothing", self.smoothing, get_args(Smoothing)))
+        words = (
+            ("style", self.kind, get_args(Kind)),
+            ("smoothing", self.smoothing, get_args(Smoothing)),
+            ("file format", self.file_format, get_args(Format)),
+        )
         for word, value, choices in (*words, ("colour map", self.colormap, tuple(COLORMAPS))):
             check_choice(word, value, choices)
         if not isinstance(self.opacity, (int, float)) or not 0 <= self.opacity <= 1:
             raise InputError(f"opacity is {quoted(self.opacity)}; a number from 0 to 1 is expected", options=("opacity",))
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of a picture, where one is written."""
+        return () if self.file_format == "none" else (f".{self.file_format}",)
 
 
 OVERLAY = Style()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +17,20 @@ from openvino_xai.render.header import orientation, premultiplied, transparent, 
 from openvino_xai.render.kinds import HEAD, HEIC_WANTS, kind_of, reads_heic
 from openvino_xai.render.overlay import BAND
 
+
+class Encoding(NamedTuple):
+    """How a picture is written: the name of the format, the longest side that it holds, and OpenCV's settings."""
+
+    name: str
+    longest: int
+    settings: tuple[int, ...] = ()
+
+
+ENCODINGS = {
+    ".png": Encoding("PNG", 1_000_000),
+    ".jpg": Encoding("JPEG", 65_500, (cv2.IMWRITE_JPEG_QUALITY, 92)),
+    ".webp": Encoding("WebP", 16_383, (cv2.IMWRITE_WEBP_QUALITY, 92)),
+}
 MOST = 2**30  # bytes of a file: as many as the largest image takes, uncompressed, with 16 bits
 
 
@@ -102,24 +117,28 @@ def _turned(photo: np.ndarray, turn: int) -> np.ndarray:
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write [H, W, 3] RGB bytes as PNG, whole or not at all. Raises InputError for a picture that PNG cannot hold."""
-    encoded = _png(picture)
+    """Write [H, W, 3] RGB bytes as the path's suffix says, whole or not at all. Raises InputError for what that cannot hold."""
+    encoded = _encoded(picture, path.suffix)
     with written_whole(path) as temporary:
         temporary.write_bytes(encoded.data)
 
 
 def png(picture: np.ndarray) -> bytes:
     """[H, W, 3] RGB bytes as PNG. Raises InputError for a picture that PNG cannot hold."""
-    return _png(picture).tobytes()
+    return _encoded(picture, ".png").tobytes()
 
 
-def _png(picture: np.ndarray) -> np.ndarray:
+def _encoded(picture: np.ndarray, suffix: str) -> np.ndarray:
+    encoding = ENCODINGS[suffix]
     try:
-        encoded, data = cv2.imencode(".png", picture[..., ::-1])
+        encoded, data = cv2.imencode(suffix, picture[..., ::-1], encoding.settings)
     except cv2.error as error:
-        raise InputError(f"a picture of {_sides(picture)} cannot be written as PNG: {error.err or error}") from error
+        raise InputError(
+            f"a picture of {_sides(picture)} cannot be written as {encoding.name}: {error.err or error}"
+        ) from error
     if not encoded:
-        raise InputError(f"a picture of {_sides(picture)} cannot be written as PNG: sides of at most 1000000 pixels can")
+        most = f"sides of at most {encoding.longest} pixels can"
+        raise InputError(f"a picture of {_sides(picture)} cannot be written as {encoding.name}: {most}")
     return np.asarray(data)
 
 

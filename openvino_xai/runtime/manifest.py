@@ -23,7 +23,8 @@ LONGEST = 2**24  # bytes of a line
 NAME = 255  # bytes of a file's name, which file systems allow
 CLAIMS = ".ovxai.claims"  # beside the lines: what a run is about to write, so that a killed run's files are known as ours
 CHECK = "check"  # of a line: the digest of all else in it
-VERSION = "ovxai"  # the condition that is not part of a question: a newer version answers it anew
+# conditions that are no part of a question: a newer version answers it anew, and a report asks for more classes
+BESIDE = ("ovxai", "report")
 
 # who files belong to: an image, and the question that was asked about it
 Owner: TypeAlias = tuple[str, str]
@@ -181,8 +182,8 @@ def _names_in(line: Mapping[str, Any]) -> list[str]:
 
 
 def _question(conditions: Mapping[str, Any]) -> str:
-    """A digest of what is asked, whatever version answers it."""
-    return digest_of({name: value for name, value in conditions.items() if name != VERSION})
+    """A digest of what is asked: other answers to it take the place of those before."""
+    return digest_of({name: value for name, value in conditions.items() if name not in BESIDE})
 
 
 def _files(line: Mapping[str, Any]) -> list[str]:

@@ -96,6 +96,7 @@ def test_the_obvious_wrong_thing(words: str, line: str, place: Path) -> None:
             "--style 'hetmap' is not known: one of overlay, heatmap, contours is expected; did you mean 'heatmap'?",
         ),
         ("--colormap Turbo", "did you mean 'turbo'?"),
+        ("--format jpeg", "--format 'jpeg' is not known: one of png, jpg, webp, none is expected; did you mean"),
         ("--method grad-cam", "did you mean 'grad_cam'?"),
         ("--method x", "--method 'x' is not known: one of reciprocam, "),
         ("--precision fp16", "did you mean 'f16'?"),

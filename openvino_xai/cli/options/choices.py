@@ -12,10 +12,14 @@ from openvino_xai.choices import check_choice
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Marks an option with the words that it takes, which `load` finds; where it is not `closed` it takes other texts, too."""
+    """Marks an option with the words that it takes, which `load` finds; where it is not `closed` it takes other texts, too.
+
+    `flag` is what the option is called, where its parameter is called otherwise.
+    """
 
     load: Callable[[], Iterable[str]]
     closed: bool = True
+    flag: str | None = None
 
     def completed(self, incomplete: str) -> list[str]:
         """The words that begin as what is typed."""
@@ -28,9 +32,9 @@ class Vocabulary:
             check_choice(option, text, self.load())
 
 
-def literal(name: str, module: str) -> Vocabulary:
+def literal(name: str, module: str, flag: str | None = None) -> Vocabulary:
     """The words of a Literal, by its name in a module of this package, which is imported when they are wanted."""
-    return Vocabulary(lambda: get_args(_member(name, module)))
+    return Vocabulary(lambda: get_args(_member(name, module)), flag=flag)
 
 
 def keys(name: str, module: str, *more: str, closed: bool = True) -> Vocabulary:

@@ -94,7 +94,7 @@ def _check(values: Mapping[str, Any], places: Mapping[str, Place], choices: Mapp
             if place.word.check is not None:
                 place.word.check(value)
     for name, words in choices.items():
-        words.check(f"--{name.replace('_', '-')}", values[name])
+        words.check(words.flag or f"--{name.replace('_', '-')}", values[name])
 
 
 def _place(parameter: inspect.Parameter) -> Place | None:

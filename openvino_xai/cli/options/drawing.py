@@ -40,12 +40,25 @@ class StyleOptions(Group):
         bool, typer.Option("--each", help="A picture of each box, beside that of all.", rich_help_panel=DETECTORS)
     ] = False
 
+    file_format: Annotated[
+        str,
+        typer.Option("--format", help="Of pictures: png, jpg or webp; or none, for maps alone."),
+        literal("Format", "render.overlay", "--format"),
+    ] = "png"
+
     def check(self) -> None:
         """Raise InputError for what is no style."""
         self.to_style()
 
     def to_style(self) -> Style:
         """The style. Raises InputError."""
-        from openvino_xai.render.overlay import Kind, Smoothing, Style
+        from openvino_xai.render.overlay import Format, Kind, Smoothing, Style
 
-        return Style(cast(Kind, self.style), self.colormap, self.opacity, cast(Smoothing, self.smoothing), self.each)
+        return Style(
+            cast(Kind, self.style),
+            self.colormap,
+            self.opacity,
+            cast(Smoothing, self.smoothing),
+            self.each,
+            cast(Format, self.file_format),
+        )
