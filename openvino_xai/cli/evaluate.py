@@ -244,7 +244,7 @@ def _evaluate_classes(
     with reserved(output) if output is not None else nullcontext():
         start = time.perf_counter()
         if output is not None:
-            refuse_others(output)
+            refuse_others(output, request, network.record["method"])
         if working.engine is not None and output is not None:
             loader = partial(running.loader, model, options, settings, output / "parts")
             by_name, count = _by_engine(working, output / "parts", examples, loader, work, conditions)
@@ -324,8 +324,8 @@ def _result(
     }
 
 
-def refuse_others(folder: Path) -> None:
-    """Raise InputError where somebody else's files have the names of ours."""
+def refuse_others(folder: Path, request: Request, method: str) -> None:
+    """Raise InputError where files of our names are somebody else's, or the result is of another model or method."""
     from openvino_xai.files.reading import read_regular
     from openvino_xai.serve.parts import is_ours
 
@@ -337,6 +337,13 @@ def refuse_others(folder: Path) -> None:
             result = None
         if is_link(path) or not isinstance(result, dict) or not {"images", "metrics", "hook"} <= set(result):
             raise InputError(f"{path} is no result of evaluate: choose another folder, or move it away")
+        for word, ours in (("model", request.model), ("method", method)):
+            if not request.again and result.get(word) != ours:
+                raise InputError(
+                    f"{path} is the result of the {word} {result.get(word)}, and this one is {ours}: choose another folder, or "
+                    "let this take its place",
+                    options=("again",),
+                )
     table = folder / "rows.parquet"
     if os.path.lexists(table) and not is_ours(table):
         raise InputError(f"{table} is no table of evaluate: choose another folder, or move it away")

@@ -155,8 +155,8 @@ def test_unreadable_images_are_skipped_and_told(ovxai: Said, tmp_path: Path) -> 
     assert f"skipped: cannot read {tmp_path / 'gone.png'}" in said
     lines = [json.loads(line) for line in (out / "explanations.jsonl").read_text().splitlines()]
     assert [Path(line["image"]).name for line in lines] == ["a.png", "a.jpg"]
-    names = sorted(path.name for path in out.iterdir())
-    assert [name for name in names if name.endswith(".png")] == ["a-2_657_missile.png", "a_967_espresso.png"]
+    pictures = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    assert pictures == ["a_967_espresso.png", "more/a_657_missile.png"]
 
 
 def test_patterns_labels_and_preprocessing_flags(ovxai: Said, tmp_path: Path) -> None:

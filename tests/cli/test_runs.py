@@ -117,6 +117,27 @@ def test_evaluate_measures_what_is_there_now(there: Path) -> None:
             assert measured(*more)["metrics"] != first["metrics"]
 
 
+def test_the_result_of_another_model_is_not_overwritten(there: Path) -> None:
+    line = (
+        "evaluate",
+        there / "model.onnx",
+        there / "photos",
+        "-o",
+        there / "scores",
+        "--layer",
+        "f",
+        "--metric",
+        "complexity",
+    )
+    ovxai(*line)
+    before = (there / "scores" / "metrics.json").read_bytes()
+    refused = ovxai(*line, "--method", "activation_map", status=2)
+    assert "is the result of the method reciprocam, and this one is activation_map: choose another folder" in refused.stderr
+    assert (there / "scores" / "metrics.json").read_bytes() == before
+    ovxai(*line, "--method", "activation_map", "--again")
+    assert json.loads((there / "scores" / "metrics.json").read_text())["method"] == "activation_map"
+
+
 def test_a_second_run_into_the_folder_is_refused(there: Path) -> None:
     with reserved(there / "out"):
         for command in ("explain", "evaluate"):

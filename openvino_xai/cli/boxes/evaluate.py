@@ -63,7 +63,7 @@ def evaluate_boxes(network: Network, request: Request, objects: Path | None) -> 
     with reserved(output) if output is not None else nullcontext():
         start = time.perf_counter()
         if output is not None:
-            refuse_others(output)
+            refuse_others(output, request, network.record["method"])
         by_name, count = in_turn(output, _sources(photos), photos, work, conditions, again=request.again)
         took = time.perf_counter() - start
         rows, all_read = readable([by_name[str(photo.path)] for photo in photos])

@@ -40,6 +40,7 @@ def search_photos(inputs: list[str], *outputs: Path | None, kept_in: Path | None
 
     search = Search(outputs)
     photos: dict[Path, None] = {}
+    missing: list[str] = []
     for entry in inputs:
         path = Path(entry)
         if entry == STANDARD_INPUT:
@@ -53,8 +54,11 @@ def search_photos(inputs: list[str], *outputs: Path | None, kept_in: Path | None
             photos.update(dict.fromkeys(matching))
         else:
             photos[path] = None
+            missing += [] if os.path.lexists(path) else [entry]
     for note in search.notes:
         warn(note)
+    if missing and len(missing) == len(photos):  # one of many ends no run
+        raise InputError(f"there is no file or folder {', '.join(missing)}")
     if not photos:
         raise InputError(f"no image was found in {', '.join(inputs)}")
     return Photos(list(photos), search.places, dict(sorted(search.passed_over.items())))
