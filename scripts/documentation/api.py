@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import openvino_xai as xai
 from openvino_xai import errors
 
-ORDER = ("functions", "classes", "errors and warnings", "modules")
+BREAK = "\n\n"  # between paragraphs
+ORDER = ("functions", "classes", "errors and warnings")
 HEAD = (
     "# Python reference",
     "",
@@ -23,15 +24,13 @@ HEAD = (
 
 
 def api() -> str:
-    """The page: functions, then classes with their members, then errors; each name once."""
+    """The page: functions, then classes with their members, errors, and modules; each name once."""
     groups: dict[str, list[str]] = {title: [] for title in ORDER}
     for name in xai.__all__:
         item = getattr(xai, name)
-        if name.startswith("__"):
+        if name.startswith("__") or inspect.ismodule(item):
             continue
-        if inspect.ismodule(item):
-            groups["modules"].append(name)
-        elif not inspect.isclass(item):
+        if not inspect.isclass(item):
             groups["functions"].append(name)
         else:
             groups["errors and warnings" if issubclass(item, Exception) else "classes"].append(name)
@@ -42,28 +41,29 @@ def api() -> str:
             lines += ["", _documentation(errors)]
         for name in names:
             lines += ["", *_entry(name, getattr(xai, name))]
+    for module in (getattr(xai, name) for name in xai.__all__ if inspect.ismodule(getattr(xai, name))):
+        short = module.__name__.rpartition(".")[2]
+        lines += ["", f"## {short.capitalize()}", "", _documentation(module)]
+        members = [(name, getattr(module, name)) for name in module.__all__]
+        for name, member in sorted(members, key=lambda item: inspect.isclass(item[1])):
+            if callable(member):
+                lines += ["", *_entry(f"{short}.{name}", member)]
     return "\n".join(lines) + "\n"
 
 
 def _entry(name: str, item: Any) -> Iterator[str]:
     yield f"### {name}"
     yield ""
-    if not inspect.ismodule(item) and not (inspect.isclass(item) and issubclass(item, Exception)):
+    if not (inspect.isclass(item) and issubclass(item, Exception)):
         yield from _code(name, item)
     yield _documentation(item)
-    if inspect.isclass(item) and (bases := [base.__name__ for base in _public_bases(item)]):
-        yield ""
-        yield f"It has the members of {', '.join(f'[`{base}`](#{base.lower()})' for base in bases)}, too."
-    for member, value in _functions(item) if inspect.ismodule(item) else _members(item) if inspect.isclass(item) else ():
-        yield ""
-        yield from _member(f"{name}.{member}", value)
-
-
-def _functions(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Public functions of a module, in the order of its `__all__`."""
-    for name in getattr(module, "__all__", ()):
-        if inspect.isfunction(value := getattr(module, name)):
-            yield name, value
+    if inspect.isclass(item):
+        if bases := [base.__name__ for base in _public_bases(item)]:
+            yield ""
+            yield f"It has the members of {', '.join(f'[`{base}`](#{base.lower()})' for base in bases)}, too."
+        for member, value in _members(item):
+            yield ""
+            yield from _member(f"{name}.{member}", value)
 
 
 def _public_bases(item: type) -> list[type]:
@@ -146,11 +146,16 @@ def _type(annotation: Any) -> str:
 def _documentation(item: Any) -> str:
     """The text of a docstring, its paragraphs and blocks as they are."""
     text = inspect.getdoc(item) or ""
-    parts = []
-    for part in re.split(r"\n\s*\n", text.replace("\n::\n", "\n")):
-        block = all(line.startswith("  ") for line in part.splitlines()) or "├" in part or "└" in part
-        parts.append(f"```text\n{textwrap.dedent(part)}\n```" if block else _prose(part))
-    return "\n\n".join(parts)
+    parts = re.split(r"\n\s*\n", text.replace("\n::\n", "\n"))
+    return BREAK.join(
+        f"```text\n{textwrap.dedent(BREAK.join(group))}\n```" if block else BREAK.join(map(_prose, group))
+        for block, group in ((block, list(group)) for block, group in itertools.groupby(parts, key=_is_block))
+    )
+
+
+def _is_block(part: str) -> bool:
+    """Whether a part of a docstring is code, or a drawing, and no prose."""
+    return all(line.startswith("  ") for line in part.splitlines())
 
 
 def _prose(part: str) -> str:

@@ -25,9 +25,12 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ELSEWHERE = {
     "architecture.md": "tests/docs/test_architecture_page.py runs it, and compares what it prints",
     "migration.md": "tests/parity/test_migration.py runs it beside its predecessor's calls",
+    "python.md": "tests/docs/test_python_pages.py runs it, and compares what it prints",
 }
 QUESTIONS = "questions"  # pages that tests/docs/test_questions.py runs
 NOT_RUN = {  # by their first line
+    "$ ovxai ui samples/models/efficientnet_lite0.xml samples/images": "serves until Ctrl-C; tests/ui try the page",
+    "$ python scripts/costs/page.py samples/models/efficientnet_lite0.xml samples/images/*": "measures times",
     "$ ovxai explain samples/models/efficientnet_lite0.xml samples/images/cat.png --output out/ablation "
     "--method ablation_cam": "asks the network 1280 times",
     "$ ovxai explain samples/models/ultraface_rfb320.xml samples/faces/astronaut.png --output out/": "the README runs it",

@@ -20,6 +20,11 @@ PAGES = {
         "True True",
         "more ['deletion', 'energy', 'insertion']",
         "True",
+        "head_relu6 ('image[0]', 1280, 7, 7) (7, 7)",
+        "Egyptian cat (2, 7, 7)",
+        "saliency_map",
+        "image logits 1000",
+        "head_relu6 ['head_relu6', ",
     ],
 }
 
