@@ -31,7 +31,7 @@ from openvino_xai.evaluate.case import Case, Choices
 from openvino_xai.evaluate.causal import deletion, insertion
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.evaluate.masking import adcc, average_drop, average_increase, coherency, complexity
-from openvino_xai.evaluate.metrics import ADCC, METRICS, Metric
+from openvino_xai.evaluate.metrics import ADCC_PARTS, METRICS, Metric
 from openvino_xai.evaluate.pointing import energy, localisation, pointing_game
 from openvino_xai.evaluate.sensitivity import sensitivity
 from openvino_xai.evaluate.similarity import Similarity, similarity
@@ -42,6 +42,7 @@ from openvino_xai.runtime.network import Network
 
 Saliency: TypeAlias = "np.ndarray | Callable[[np.ndarray, int], np.ndarray]"
 DEFAULT = Choices()
+__path__: list[str] = []  # Python then looks for openvino_xai.metrics.NAME, where `predecessor` answers for names of 1.1.0
 OF_OTHER_IMAGES = ("coherency", "sensitivity")  # metrics that want the map of an image that was changed
 
 __all__ = [
@@ -135,13 +136,13 @@ def measure(case: Case, names: Sequence[str] = ()) -> dict[str, float]:
         for name, metric in METRICS.items()
         if not (metric.located and not case.example.boxes) and not (fixed and name in OF_OTHER_IMAGES)
     ]
-    wanted = [part for name in names for part in (ADCC if name == "adcc" else (name,))] or allowed
+    wanted = [part for name in names for part in (ADCC_PARTS if name == "adcc" else (name,))] or allowed
     for name in wanted:
         if name not in allowed:
             need = "boxes, which tell where the object is" if METRICS[name].located else "saliency as a function of images"
             raise InputError(f"{name} needs {need}: give them to metrics.case", options=("boxes", "saliency"))
     values = {name: METRICS[name].measure(case) for name in dict.fromkeys(wanted)}
-    return values | ({"adcc": adcc(values)} if set(ADCC) <= values.keys() and (not names or "adcc" in names) else {})
+    return values | ({"adcc": adcc(values)} if set(ADCC_PARTS) <= values.keys() and (not names or "adcc" in names) else {})
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ METRICS: dict[str, Metric] = {
     "energy": Metric(energy, "more", located=True),
     "localisation": Metric(localisation, "more", located=True),
 }
-ADCC = ("average_drop", "coherency", "complexity")  # what it is made of
+ADCC_PARTS = ("average_drop", "coherency", "complexity")  # what it is made of
 
 
 def metric_names(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
@@ -50,7 +50,7 @@ def metric_names(names: Sequence[str], examples: Sequence[Example]) -> list[str]
     for name in names:
         if name != "adcc" and name not in METRICS:
             raise InputError(f"metric '{name}' is not known: one of {', '.join([*METRICS, 'adcc'])} is expected")
-        wanted += ADCC if name == "adcc" else [name]
+        wanted += ADCC_PARTS if name == "adcc" else [name]
     for name in wanted:
         if METRICS[name].located and not located:
             bare = next(example.path for example in examples if not (example.boxes or example.outlines))
@@ -79,7 +79,7 @@ def overall(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         means["pointing_game"] = float(np.mean([np.mean(of_class) for of_class in hits.values()]))
     if {"insertion", "deletion"} <= set(means):
         means["difference"] = means["insertion"] - means["deletion"]
-    if set(ADCC) <= set(means):
+    if set(ADCC_PARTS) <= set(means):
         means["adcc"] = adcc(means)
     return means
 

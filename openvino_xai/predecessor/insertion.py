@@ -141,4 +141,4 @@ def _refuse_other_layers(names: Sequence[str], rows: Rows) -> None:
 def _help_for(method: Method) -> str:
     if method is Method.DETCLASSPROBABILITYMAP:
         return "it is for Task.DETECTION"
-    return f"probe(model, '{method.value}') asks the model again and again"
+    return f"explain(model, image, method='{method.value}') asks the model again and again"

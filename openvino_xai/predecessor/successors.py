@@ -16,52 +16,53 @@ MODULES = frozenset(
 # its modules that are something else here, or may become it: a module of that name would hide it
 GONE = {
     "methods": "`xai.insert(model, method='reciprocam')`, 'vit_reciprocam', 'activation_map' or 'class_probability', "
-    "and `xai.probe(model, 'rise')` or 'aise'",
-    "metrics": "`ovxai evaluate --metric adcc`, insertion, deletion or pointing_game",
+    "and `xai.explain(model, image, method='rise')` or 'aise'",
+    "metrics": "`xai.metrics`, whose adcc, insertion, deletion and pointing_game are functions, and `ovxai evaluate`",
 }
 _NAMES = {
-    "`xai.load(xai.insert(model)).explain(image)`, or `ovxai explain`": "Explainer ExplainerParameters ExplainResult",
-    "two calls, of which neither turns into the other: `xai.insert(model)`, and `xai.probe(model, 'aise')`": "ExplainMode",
+    "`xai.explain(model, image)`, or `ovxai explain`": "Explainer ExplainerParameters ExplainResult",
+    "`xai.explain(model, image)` by a hook, and with `method='aise'` without; neither turns into the other": "ExplainMode",
     "`xai.Explanation`, with arrays in place of a dict: `targets`, and `maps` [K, h, w] in their order": "Explanation",
     "`xai.Prediction`, with `id`, `label` and `probability`": "Prediction",
     "no layouts: maps are [K, h, w], and pictures are drawn from them": (
         "Layout SaliencyMapLayout GRAY_LAYOUTS COLOR_MAPPED_LAYOUTS MULTIPLE_MAP_LAYOUTS ONE_MAP_LAYOUTS"
     ),
-    "`xai.Explanation.overlay(colormap=..., opacity=...)`, `heatmap()` and `contours()`": (
-        "Visualizer PostProcessor VisualizationParameters colormap overlay resize"
+    "`xai.Explanation.overlay(colormap=..., opacity=...)`, `heatmap()`, `contours()` and `plot()`": (
+        "Visualizer PostProcessor VisualizationParameters colormap overlay"
     ),
+    "`xai.Explanation.maps_in_photo()`": "resize",
     "`xai.insert(model, scale='unit')`, 'u8' or 'none'": "scaling get_min_max",
-    "`explain(image, targets='all')`, 'top:3', [281, 285] or labels": (
+    "`xai.explain(model, image, targets='all')`, 'top:3', [281, 285] or labels": (
         "TargetExplainGroup ExplanationParameters convert_targets_to_numpy get_target_indices explains_all"
     ),
-    "`xai.load(model).explain('photo.jpg')`, which reads, resizes and normalises photos; "
-    "`configure(preprocessing='imagenet')` says how where the model does not": (
+    "`xai.explain(model, 'photo.jpg')`, which reads, resizes and normalises photos; "
+    "`preprocess='imagenet'` says how where the model does not": (
         "preprocess_fn get_preprocess_fn IdentityPreprocessFN PreprocessFn format_to_bhwc infer_size_from_image is_bhwc_layout"
     ),
     "`xai.insert(model, score='softmax')`, 'sigmoid' or 'logit'; the output that is read is `scores='NAME'`": (
         "postprocess_fn get_postprocess_fn ActivationType get_score check_classification_output"
     ),
-    "`xai.probe(model, 'rise', settings=...)`; `ovxai explain` has `--masks` and `--evaluations`": "Preset",
+    "`xai.explain(model, image, method='rise', masks=1000)`, and `evaluations=50` of 'aise'": "Preset",
     "the output `saliency_map`, as before": "SALIENCY_MAP_OUTPUT_NAME",
     "`xai.insert(model, method='reciprocam')`": "ReciproCAM",
     "`xai.insert(model, method='vit_reciprocam')`": "ViTReciproCAM",
     "`xai.insert(model, method='activation_map')`": "ActivationMap",
     "`xai.insert(model, method='class_probability')`": "DetClassProbabilityMap",
-    "`xai.probe(model, 'rise').explain(image)`": "RISE",
-    "`xai.probe(model, 'aise').explain(image)`": "AISEClassification AISEDetection AISEBase GaussianPerturbationMask",
+    "`xai.explain(model, image, method='rise')`": "RISE",
+    "`xai.explain(model, image, method='aise')`": "AISEClassification AISEDetection AISEBase GaussianPerturbationMask",
     "a function in a table: CONTRIBUTING.md, Add a method": (
         "MethodBase WhiteBoxMethod FeatureMapPerturbationBase BlackBoxXAIMethod MethodFactory WhiteBoxMethodFactory "
         "BlackBoxMethodFactory"
     ),
-    "two lists: `ovxai insert --help` has the methods of a hook, `ovxai explain --help` all of them": (
+    "`xai.methods()`, which lists them all": (
         "WhiteBoxXAIMethods BlackBoxXAIMethods ClassificationXAIMethods DetectionXAIMethods XAIMethodType"
     ),
     "`torch.onnx.export` or `openvino.convert_model`, and `xai.insert(model)` for what they write": (
         "TorchWhiteBoxMethod TorchActivationMap TorchReciproCAM TorchViTReciproCAM export_to_onnx export_to_ir torch"
     ),
-    "`ovxai evaluate --metric adcc`": "ADCC",
-    "`ovxai evaluate --metric insertion --metric deletion`": "InsertionDeletionAUC AUC",
-    "`ovxai evaluate --metric pointing_game`": "PointingGame",
+    "`xai.metrics.adcc`, or `ovxai evaluate --metric adcc`": "ADCC",
+    "`xai.metrics.insertion` and `deletion`, or `ovxai evaluate`": "InsertionDeletionAUC AUC",
+    "`xai.metrics.pointing_game`, or `ovxai evaluate`": "PointingGame",
     "a function of a `Case`: CONTRIBUTING.md, Add a metric": "BaseMetric",
     "`xai.insert(model)`": "insert_xai_branch_into_model",
     "`xai.layers(model)`, which lists the layers, and `xai.insert(model, layer='NAME')`": "IRParser IRParserCls ModelType",
@@ -76,9 +77,9 @@ SUCCESSORS = {name: phrase for phrase, names in _NAMES.items() for name in names
 
 
 def successor_of_module(place: str) -> str | None:
-    """What is said of a module that 1.1.0 had and nothing stands in for; None where it had none of this name."""
+    """What is said of a module, or of what was in it, that nothing stands in for; None where 1.1.0 had none of this name."""
     phrase = GONE.get(place.partition(".")[0])
-    return None if phrase is None else _answer(f"the module {place}", phrase)
+    return None if phrase is None else _answer(place, phrase)
 
 
 def successor(place: str, name: str) -> str | None:

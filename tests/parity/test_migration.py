@@ -41,6 +41,8 @@ def test_maps_are_those_of_the_predecessor(name: str, monkeypatch: pytest.Monkey
     ours, theirs = (maps.astype(np.float64) for maps in (names["maps"], np.load(FOLDER / f"{name}.npy")))
     difference, correlation = np.abs(ours.ravel() - theirs.ravel()).max(), np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]
     print(f"{name}: {ours.shape} and {theirs.shape}, {difference:.1e} of {theirs.max():.2f}, r {correlation:.7f}")
+    assert f"| {name} | `{list(np.load(FOLDER / f'{name}.npy').shape)}`" in PAGE
+    assert f"`{list(names['maps'].shape)}`" in PAGE
     most, least = BOUNDS[name]
     assert difference <= most
     assert correlation >= least

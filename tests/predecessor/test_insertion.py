@@ -103,7 +103,7 @@ class FromTorch:
     [
         ({"task": "segmentation"}, "Task.CLASSIFICATION, Task.DETECTION"),
         ({"explain_method": "gradcam"}, "Method.RECIPROCAM"),
-        ({"explain_method": Method.RISE}, "probe"),
+        ({"explain_method": Method.RISE}, "method='rise'"),
         ({"explain_method": Method.DETCLASSPROBABILITYMAP}, "Task.DETECTION"),
         ({"task": Task.DETECTION, "explain_method": Method.RECIPROCAM}, "DETCLASSPROBABILITYMAP"),
         ({"task": Task.DETECTION, "saliency_map_size": (7, 7)}, "23 x 23"),

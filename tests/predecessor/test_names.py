@@ -39,13 +39,19 @@ def test_a_name_leads_on(module: str, name: str) -> None:
     assert not hasattr(xai, name) or name in xai.__all__
 
 
-@pytest.mark.parametrize("module", [module for module, *_ in LINES if module != "."])
+@pytest.mark.parametrize("module", [module for module, *_ in LINES if module not in (".", "metrics")])
 def test_a_module_leads_on(module: str) -> None:
     if module.partition(".")[0] in GONE:
         with pytest.raises(ImportError, match=PAGE):
             importlib.import_module(f"openvino_xai.{module}")
     else:
         assert importlib.import_module(f"openvino_xai.{module}").__name__ == f"openvino_xai.{module}"
+
+
+def test_a_module_of_ours_stays_ours() -> None:
+    assert importlib.import_module("openvino_xai.metrics") is xai.metrics
+    assert callable(xai.metrics.adcc)
+    assert callable(xai.methods)
 
 
 def test_names_before_1_1_lead_on() -> None:
@@ -75,7 +81,7 @@ def test_no_module_hides_a_name_of_ours() -> None:
 
 def test_phrases_name_what_is_there() -> None:
     names = [name for phrase in (*SUCCESSORS.values(), *GONE.values()) for name in re.findall(r"xai\.(\w+)", phrase)]
-    assert {"load", "insert", "probe", "layers", "Explanation"} <= set(names) <= set(xai.__all__)
+    assert {"explain", "insert", "layers", "methods", "Explanation"} <= set(names) <= set(xai.__all__)
 
 
 def test_nothing_is_loaded_before_it_is_asked_for() -> None:
