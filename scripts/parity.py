@@ -1,10 +1,11 @@
 """Maps of detectors held to what others make of the same weights: `python scripts/parity.py --work FOLDER`.
 
-FOLDER/environments/ has two virtual environments from PyPI: Ultralytics with torch, and the predecessor, openvino_xai 1.1.0,
-with the OpenVINO it needs. There, FOLDER/maps/ is filled: detectors from Ultralytics' YAML files with seeded weights, as it
-exports them, and its map, ODAM, masked runs and the predecessor's map beside each; and the maps of the predecessor's blocks in
-docs/migration.md. What is there is not made again, but for detectors that `--again` names, or `migration`. Then tests/parity
-holds hooks to these, and how far they are apart is printed.
+FOLDER/environments/ has three virtual environments from PyPI: Ultralytics with torch, pytorch-grad-cam and Captum with torch,
+and the predecessor, openvino_xai 1.1.0, with the OpenVINO it needs. There, FOLDER/maps/ is filled: detectors from Ultralytics'
+YAML files with seeded weights, as it exports them, and its map, ODAM, masked runs and the predecessor's map beside each; the
+maps of the predecessor's blocks in docs/migration.md; and those of a classifier by pytorch-grad-cam and Captum. What is there
+is not made again, but for detectors that `--again` names, or `migration`. Then tests/parity holds hooks to these, and how far
+they are apart is printed.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def main() -> None:
             bar.advance(task)
     if not (maps / "migration").exists() or "migration" in arguments.again.split(","):
         run(predecessor, "predecessor_page.py", ROOT / "docs" / "migration.md", ROOT / "samples", maps / "migration")
+    if not (maps / "resnet18.npz").exists():
+        run(environment(work, "torch"), "torch_maps.py", maps / "resnet18.onnx", maps / "resnet18.npz")
     command = [sys.executable, "-m", "pytest", "-q", "-rP", "-p", "no:cacheprovider", str(ROOT / "tests" / "parity")]
     sys.exit(subprocess.run(command, check=False, cwd=ROOT, env={**os.environ, "OVXAI_PARITY": str(maps)}).returncode)
 

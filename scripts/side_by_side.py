@@ -27,7 +27,7 @@ PEERS = Path(__file__).parent / "peers"
 ENVIRONMENTS = {
     "torch": [
         ["torch==2.13.0"],
-        ["--no-deps", "torchvision==0.28.0", "grad-cam==1.5.7", "ttach", "timm"],
+        ["--no-deps", "torchvision==0.28.0", "grad-cam==1.5.7", "captum==0.9.0", "ttach", "timm"],
         [
             "numpy",
             "pillow",
