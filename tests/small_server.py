@@ -18,7 +18,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.runtime.loading import load
 from openvino_xai.surgery.insert import insert
 from openvino_xai.ui.question import Choice
-from openvino_xai.ui.server import Server
+from openvino_xai.ui.server import KEY, Server
 
 
 def encoded(photo: np.ndarray, suffix: str = ".png") -> bytes:
@@ -42,7 +42,7 @@ class Client:
         sent = {
             "Host": self.server.hosts[0],
             "Origin": f"http://{self.server.hosts[0]}",
-            "Cookie": f"{self.server.cookie}={self.server.token}",
+            KEY: self.server.key,
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
         connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=30)

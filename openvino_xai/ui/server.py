@@ -1,8 +1,9 @@
 """The server behind the page. Any page in the browser can send it requests, and any program on the machine can connect.
 
 It listens on this machine alone. A request has to name this server as its host (no other name leads here, so that none can be
-rebound), to come from its own page, and to carry the token that is in the address that was printed. No path that a client
-names is opened, and what is sent is limited in length and time.
+rebound), to come from its own page, and to carry the key that is in the address that was printed: in a header, because cookies
+go to whatever listens on another port of this machine, too. The key stands behind the `#`, which browsers send nobody. No path
+that a client names is opened, and what is sent is limited in length and time.
 """
 
 from __future__ import annotations
@@ -14,11 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qs
 
 from openvino_xai.errors import InputError
 from openvino_xai.json_text import to_json
@@ -28,11 +27,11 @@ from openvino_xai.ui.session import Gone, Session, line_of
 HOST = "127.0.0.1"
 LARGEST = 64 * 2**20  # bytes of a photo that is sent
 QUESTION = 2**16  # bytes of a question
-COOKIES = 2**14  # characters of cookies that are looked at, and of an address
 SILENCE = 10.0  # seconds without a byte
 PATIENCE = 60.0  # seconds until a request is here
 CONNECTIONS = 24  # at a time
 WEB = 80  # the port that browsers do not write down
+KEY = "X-Ovxai-Key"  # the header with the key
 POLL = 0.5  # seconds between two looks at connections that take too long
 HEADERS = {
     "Cache-Control": "no-store",
@@ -80,7 +79,7 @@ class Server(ThreadingHTTPServer):
     ) -> None:
         self.session, self.state, self.choices, self.commands = session, state, choices, commands
         self.tell, self.alive = tell, alive
-        self.token = secrets.token_urlsafe(24)
+        self.key = secrets.token_urlsafe(24)
         self.deadlines: dict[socket.socket, float] = {}
         self._seats = threading.BoundedSemaphore(CONNECTIONS)
         try:
@@ -90,12 +89,11 @@ class Server(ThreadingHTTPServer):
             raise InputError(f"cannot listen on port {port} of {HOST}: {why}; choose another", options=("port",)) from error
         names = (HOST, "localhost")
         self.hosts = tuple(f"{name}:{self.server_port}" for name in names) + (names if self.server_port == WEB else ())
-        self.cookie = f"ovxai_{self.server_port}"  # cookies are for all ports of a host
 
     @property
     def address(self) -> str:
         """What to open in a browser."""
-        return f"http://{HOST}:{self.server_port}/?token={self.token}"
+        return f"http://{HOST}:{self.server_port}/#{self.key}"
 
     def server_bind(self) -> None:
         """Bind without asking anybody for the name of this machine."""
@@ -149,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         return "ovxai"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: addresses hold the token."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer what reads."""
@@ -165,12 +163,9 @@ class Handler(BaseHTTPRequestHandler):
         self._send(code, "text/plain; charset=utf-8", b"this is no request that is answered here\n")
 
     def _answer(self, answer: Callable[[], Answer]) -> None:
-        cookie = None
         try:
             self._check_host()
             status, kind, content = answer()
-            if kind.startswith("text/html"):
-                cookie = f"{self.server.cookie}={self.server.token}; Path=/; HttpOnly; SameSite=Strict"
         except Refusal as error:
             status, kind, content = error.status, *_json({"error": str(error)})
         except Gone as error:
@@ -183,9 +178,9 @@ class Handler(BaseHTTPRequestHandler):
             if not isinstance(error, InputError):
                 self.server.tell(line_of(error))
         with suppress(OSError):
-            self._send(status, kind, content, cookie)
+            self._send(status, kind, content)
 
-    def _send(self, status: int, kind: str, content: bytes, cookie: str | None = None) -> None:
+    def _send(self, status: int, kind: str, content: bytes) -> None:
         policy = NOTHING
         if kind.startswith("text/html"):
             nonce = secrets.token_urlsafe(16)
@@ -201,18 +196,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         for name, value in HEADERS.items():
             self.send_header(name, value)
-        if cookie is not None:
-            self.send_header("Set-Cookie", cookie)
         self.end_headers()
         self.wfile.write(content)
         self.close_connection = True
 
     def _get(self) -> Answer:
-        path, _, query = self.path.partition("?")
-        if path == "/":
-            tokens = parse_qs(query, max_num_fields=4).get("token", []) if len(query) < COOKIES else []
-            if not (any(map(self._is_token, tokens)) or self._has_cookie()):
-                raise Refusal(403, "open the address that `ovxai ui` printed: it holds the key to this page")
+        path = self.path.partition("?")[0]
+        if path == "/":  # the page itself tells nothing
             page = files("openvino_xai.ui").joinpath("page.html").read_bytes()
             return 200, "text/html; charset=utf-8", page
         self._check_page()
@@ -253,17 +243,9 @@ class Handler(BaseHTTPRequestHandler):
         """Raise Refusal for a request that does not come from our page."""
         if self.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             raise Refusal(403, "the request comes from another page")
-        if not self._has_cookie():
+        key = self.headers.get(KEY, "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(key, self.server.key.encode()):
             raise Refusal(403, "open the address that `ovxai ui` printed: it holds the key to this page")
-
-    def _has_cookie(self) -> bool:
-        cookies = SimpleCookie()
-        with suppress(CookieError):
-            cookies.load(self.headers.get("Cookie", "")[:COOKIES])
-        return self.server.cookie in cookies and self._is_token(cookies[self.server.cookie].value)
-
-    def _is_token(self, text: str) -> bool:
-        return hmac.compare_digest(text.encode("utf-8", "surrogateescape"), self.server.token.encode())
 
     def _body(self) -> bytes:
         """What is sent. Raises Refusal for what is too long, or does not say how long it is."""

@@ -23,7 +23,7 @@ from openvino_xai.cli.options import LayerOptions, NetworkOptions, ProbeOptions
 from openvino_xai.cli.page.start import Start
 from openvino_xai.dialects.open import open_model
 from openvino_xai.render.photo import decode_photo
-from openvino_xai.ui.server import Server
+from openvino_xai.ui.server import KEY, Server
 from openvino_xai.ui.session import Session
 
 ITERATIONS = 40
@@ -31,7 +31,7 @@ ITERATIONS = 40
 
 def framing(server: Server, photo: bytes) -> Callable[[], dict[str, Any]]:
     """A function that asks the server about a photo that it has never seen."""
-    headers = {"Origin": f"http://{server.hosts[0]}", "Cookie": f"{server.cookie}={server.token}"}
+    headers = {"Origin": f"http://{server.hosts[0]}", KEY: server.key}
 
     def frame() -> dict[str, Any]:
         connection = http.client.HTTPConnection(*server.hosts[0].split(":"))

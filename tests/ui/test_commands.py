@@ -24,6 +24,7 @@ from openvino_xai.cli.page.start import Start
 from openvino_xai.cli.process import page as module
 from openvino_xai.files.watch import WATCH, note_page
 from openvino_xai.ui.question import Choice, Question
+from openvino_xai.ui.server import KEY
 
 HOSTILE = [
     "a b.png",
@@ -95,11 +96,11 @@ def test_the_page_is_opened_by_the_parent(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv(WATCH, str(tmp_path))
     opener = module.PageOpener(tmp_path)
     opener.look()
-    assert note_page("http://127.0.0.1:1/?token=x")
+    assert note_page("http://127.0.0.1:1/#x")
     for _ in range(3):
         opener.look()
     time.sleep(0.1)
-    assert opened == ["http://127.0.0.1:1/?token=x"]
+    assert opened == ["http://127.0.0.1:1/#x"]
     note_page("file:///etc/passwd")
     module.PageOpener(tmp_path).look()
     time.sleep(0.1)
@@ -119,11 +120,11 @@ def test_it_serves_until_ctrl_c_however_long_nobody_asks(tmp_path: Path) -> None
     )
     assert process.stdout is not None
     address = process.stdout.readline()
-    parts = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)\n", address)
+    parts = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#(\S+)\n", address)
     assert parts, process.communicate()
     time.sleep(8)  # longer than an inference may take
     connection = http.client.HTTPConnection("127.0.0.1", int(parts[1]), timeout=10)
-    connection.request("GET", f"/?token={parts[2]}")
+    connection.request("GET", "/state", headers={KEY: parts[2]})
     assert connection.getresponse().status == 200
     busy = ovxai("ui", tmp_path / "tiny.onnx", "--no-open", "--port", parts[1], status=2)
     assert f"cannot listen on port {parts[1]} of 127.0.0.1: Address already in use; choose another (--port)" in busy.stderr

@@ -15,7 +15,7 @@ from small_server import Client, encoded, random_photo
 
 from openvino_xai.errors import InputError
 from openvino_xai.ui import server as module
-from openvino_xai.ui.server import Server
+from openvino_xai.ui.server import KEY, Server
 
 PHOTO = encoded(random_photo())
 
@@ -128,10 +128,9 @@ def test_what_a_model_raises_is_a_line_and_the_server_lives_on(client: Client) -
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "127.0.0.1:1", "", "localhost"])
 @pytest.mark.parametrize("path", ["/", "/state", "/picture/named-0"])
 def test_no_other_name_leads_here(client: Client, host: str, path: str) -> None:
-    status, headers, content = client.send("GET", path, Host=host)
+    status, _, content = client.send("GET", path, Host=host)
     assert status == 421
     assert b"small" not in content
-    assert "Set-Cookie" not in headers
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1", "https://127.0.0.1:{port}", ""])
@@ -147,19 +146,22 @@ def test_no_other_page_reads(client: Client, site: str) -> None:
     assert client.send("GET", "/state", Sec_Fetch_Site="same-origin")[0] == 200
 
 
-@pytest.mark.parametrize("cookie", ["", "ovxai_1=x", "{name}=", "{name}=wrong", "{name}=\u00e9", "a=b; {name}", "=" * 9000])
-def test_nothing_is_answered_without_the_token(client: Client, cookie: str) -> None:
-    cookie = cookie.format(name=client.server.cookie)
-    for path in ("/", "/state", "/progress", "/choices", "/picture/named-0"):
-        assert client.send("GET", path, Cookie=cookie)[0] == 403
-    assert client.send("POST", "/explain", b"{}\n" + PHOTO, Cookie=cookie)[0] == 403
-    assert client.send("GET", "/?token=wrong&token=%ff", without="Cookie")[0] == 403
+@pytest.mark.parametrize("key", ["", "wrong", "{key}x", "{key} {key}", "\u00e9", "=" * 9000])
+def test_nothing_is_answered_without_the_key(client: Client, key: str) -> None:
+    sent = {KEY: key.format(key=client.server.key)}
+    for path in ("/state", "/progress", "/choices", "/picture/named-0", f"/state?{client.server.key}"):
+        assert client.send("GET", path, **sent)[0] == 403
+        assert client.send("GET", path, without=KEY)[0] == 403
+    for path in ("/explain", "/commands", "/stop"):
+        assert client.send("POST", path, b"{}\n" + PHOTO, **sent)[0] == 403
+        assert client.send("POST", path, b"{}\n" + PHOTO, without=KEY)[0] == 403
 
 
 def test_the_page(client: Client) -> None:
-    status, headers, content = client.send("GET", f"/?token={client.server.token}", without="Cookie")
+    status, headers, content = client.send("GET", "/", without=KEY)
     assert status == 200
-    assert headers["Set-Cookie"].endswith("; Path=/; HttpOnly; SameSite=Strict")
+    assert "Set-Cookie" not in headers
+    assert client.server.key.encode() not in content
     policy = headers["Content-Security-Policy"]
     nonce = policy.partition("script-src 'nonce-")[2].partition("'")[0]
     assert f'<script nonce="{nonce}">'.encode() in content
@@ -202,12 +204,11 @@ def raw(server: Server, data: bytes) -> socket.socket:
 
 def start_of(client: Client, length: int) -> bytes:
     host = client.server.hosts[0]
-    cookie = f"{client.server.cookie}={client.server.token}"
     lines = (
         "POST /explain HTTP/1.1",
         f"Host: {host}",
         f"Origin: http://{host}",
-        f"Cookie: {cookie}",
+        f"{KEY}: {client.server.key}",
         f"Content-Length: {length}",
     )
     return "\r\n".join(lines).encode() + b"\r\n\r\n"

@@ -78,7 +78,7 @@ def _serving(start: Start, session: Session, choices: Choices, alive: Callable[[
         "model": start.model,
         "photos": [{"id": name, "name": path.name} for name, path in session.photos.items()],
         "labels": [first.label(k) for k in range(first.classes)],
-        "usual": "as started" if start.running.values() else "the model's own",
+        "usual": "as started" if start.running.values() else "its own",
         "presets": list(PRESETS),
         "resizes": dict(RESIZED),
         "colours": colours(OVERLAY.colormap),
