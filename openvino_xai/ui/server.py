@@ -186,8 +186,7 @@ class Handler(BaseHTTPRequestHandler):
             nonce = secrets.token_urlsafe(16)
             content = content.replace(b"@NONCE@", nonce.encode())
             policy = (
-                f"{NOTHING}; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' blob: data:; "
-                "media-src blob:; connect-src 'self'"
+                f"{NOTHING}; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src blob: data:; connect-src 'self'"
             )
         self.send_response(status)
         self.send_header("Content-Type", kind)

@@ -33,7 +33,8 @@ from openvino_xai.ui.shown import fed, picture, shown
 NETWORKS = 6  # compiled models, at most
 PHOTOS, PIXELS = 12, 2**27  # photos, and pixels of all of them: the last is always there
 NAMED = "named-"  # how the ids of photos begin that the program was started with
-PREDICTED, BOXES_PROBED = "top:5", "boxes:3"
+PREDICTED = 5  # classes that are shown, where their maps come with the scores
+BOXES_PROBED = "boxes:3"
 
 Progress: TypeAlias = Callable[[int, int], None]
 Load: TypeAlias = Callable[[Choice, Progress], Network]
@@ -195,7 +196,7 @@ class Session:
             return network.explain(photo)
         sample = network.prepare(photo)
         valid = [k for k in classes if k < network.classes]
-        targets = (valid or "top:1") if _asks_for_each(network) else PREDICTED
+        targets = (valid or "top:1") if _asks_for_each(network) else f"top:{min(PREDICTED, network.classes)}"
         try:
             return network.explanation(photo, sample, network.outputs(sample), targets=targets, also=valid)
         finally:

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from small_server import encoded, random_photo, small
 from tiny import tiny
+from two_heads import shared
 
 import openvino_xai as xai
 from openvino_xai.cli.options import LayerOptions, NetworkOptions, ProbeOptions
@@ -84,6 +85,20 @@ def test_a_model_that_carries_a_hook(classifier: Path, tmp_path: Path) -> None:
     answer = session_of(tmp_path / "hooked.onnx").answer(Question(), PHOTO)
     assert len(answer["targets"]) == 2
     assert choices_of(started(tmp_path / "hooked.onnx")) == {"methods": [], "layers": [], "hooked": True}
+
+
+def test_one_of_several_heads(tmp_path: Path) -> None:
+    onnx.save(shared(), tmp_path / "heads.onnx")
+    with pytest.raises(OvxaiError) as several:
+        session_of(tmp_path / "heads.onnx")
+    assert several.value.options == ("scores",)
+    answer = session_of(tmp_path / "heads.onnx", LayerOptions(scores=["shape"])).answer(Question(), PHOTO)
+    assert len(answer["predictions"]) == 3
+    xai.insert(shared(), scores=["color", "shape"], verify=False).save(tmp_path / "hooked.onnx")
+    with pytest.raises(InputError) as several:
+        session_of(tmp_path / "hooked.onnx")
+    assert several.value.options == ("scores",)
+    assert len(session_of(tmp_path / "hooked.onnx", LayerOptions(scores=["color"])).answer(Question(), PHOTO)["targets"]) == 5
 
 
 def test_regions(tmp_path: Path) -> None:
