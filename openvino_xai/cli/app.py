@@ -64,8 +64,8 @@ def _version(flag: bool) -> None:
 
 _MEMORY = "Address space of the process that opens models and images, as 8GiB, or none."
 _TIMEOUT = (
-    "Seconds that layers, insert and export may take, and that info, explain, evaluate, compare and benchmark may go without "
-    "an inference that ends; or none. By default 900, and none with --engine ray."
+    "Seconds that layers, insert and export may take, and that info, explain, ui, evaluate, compare and benchmark may go "
+    "without an inference that ends; or none. By default 900, and none with --engine ray."
 )
 
 
