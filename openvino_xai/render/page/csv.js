@@ -13,7 +13,7 @@ function csvCell(value) {
 }
 
 function csvRows({ image }) {
-  const best = bestOf(image), doubts = image.suspicions.map(({ kind }) => titleOf(kind)).join("; ");
+  const best = image.predictions[0] ?? {}, doubts = image.suspicions.map(({ kind }) => titleOf(kind)).join("; ");
   const start = [image.name, image.labelled, best.label, best.probability, image.correct];
   const targets = image.targets.length ? image.targets : [{}];
   return targets.map((target) => [...start, target.label, target.id, target.probability, ...corners(target, image), doubts]);
