@@ -35,18 +35,24 @@ def plain(text: object) -> str:
 
 
 def command_line() -> str:
-    """What was typed, quoted for a shell; what `plain` escapes is written as `$'\\x1b'`, which bash and zsh read."""
-    return " ".join(["ovxai", *map(_quoted, sys.argv[1:])])
+    """What was typed, as a shell reads it."""
+    return " ".join(["ovxai", *map(quoted, sys.argv[1:])])
 
 
-def _quoted(argument: str) -> str:
-    if plain(argument) == argument:
-        return shlex.quote(argument)
-    letters = [
-        "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter)) if plain(letter) != letter or letter in "\\'" else letter
-        for letter in argument
-    ]
-    return f"$'{''.join(letters)}'"
+def quoted(word: str) -> str:
+    """A word as a shell reads it; where something in it commands a terminal, all of it is spelled, as `$'\\x1b'`."""
+    if plain(word) == word:
+        return shlex.quote(word)
+    spelled = "".join(f"\\x{byte:02x}" if byte < 32 or byte > 126 or byte in b"\\'" else chr(byte) for byte in _bytes(word))
+    return f"$'{spelled}'"
+
+
+def _bytes(word: str) -> bytes:
+    """A name as the file system has it, or as near to it as it can be: a page may make any up."""
+    try:
+        return os.fsencode(word)
+    except UnicodeEncodeError:
+        return word.encode("utf-8", "replace")
 
 
 def message(error: OvxaiError | PreprocessingWarning) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openvino_xai.cli.insert import IR, ONNX
 from openvino_xai.cli.page.start import FED, Start
-from openvino_xai.cli.text import plain
+from openvino_xai.cli.text import quoted
 
 if TYPE_CHECKING:
     from openvino_xai.ui.question import Question
@@ -52,21 +50,5 @@ def _line(command: str, options: Mapping[str, object]) -> str:
         flag = f"--{name.replace('_', '-')}"
         for item in map(str, value if isinstance(value, (list, tuple)) else [value]):
             words = [f"{flag}={item}"] if item.startswith("-") else [flag, item]
-            lines.append(" ".join(map(_quoted, words)))
+            lines.append(" ".join(map(quoted, words)))
     return " \\\n  ".join(lines)
-
-
-def _quoted(word: str) -> str:
-    """A word as a shell reads it; what commands a terminal is spelled, so that it can be pasted."""
-    if plain(word) == word:
-        return shlex.quote(word)
-    spelled = "".join(f"\\x{byte:02x}" if byte < 32 or byte > 126 or byte in b"\\'" else chr(byte) for byte in _bytes(word))
-    return f"$'{spelled}'"
-
-
-def _bytes(word: str) -> bytes:
-    """A name as the file system has it, or as near to it as it can be: a page may make any up."""
-    try:
-        return os.fsencode(word)
-    except UnicodeEncodeError:
-        return word.encode("utf-8", "replace")
