@@ -11,6 +11,7 @@ import numpy as np
 
 from openvino_xai.explanation import Explanation, Prediction
 
+STEADY = 3  # pictures of the screen that are the same
 EVIL = "</script><script>document.title='broken'</script>"
 LABELS = ["cat", "dog & <b>co</b>", EVIL]
 
@@ -83,3 +84,15 @@ def put(report: Any, control: str, value: str) -> None:
     script = """const [control, value] = arguments; const found = document.getElementById(control); found.value = value;
     found.dispatchEvent(new Event("input")); found.dispatchEvent(new Event("change"))"""
     report.execute_script(script, control, value)
+
+
+def screen(report: Any, selector: str, which: int = 0) -> np.ndarray:
+    """An element as the screen shows it, RGB, looked at until it stays: a busy machine shows what was there a little longer."""
+    element, last, count = report.find_elements("css selector", selector)[which], b"", 0
+    for _ in range(STEADY * 10):
+        settle(report)
+        shot = element.screenshot_as_png
+        count, last = (count + 1 if shot == last else 1), shot
+        if count == STEADY:
+            break
+    return cv2.imdecode(np.frombuffer(last, np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from render.pages import EVIL, content, lines, put, settle, shown
+from render.pages import EVIL, content, lines, put, screen, settle, shown
 
 from openvino_xai.errors import ImageError
 from openvino_xai.render.overlay import Style
@@ -140,10 +140,7 @@ def report(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def picture(report: Any, which: int = 2) -> np.ndarray:
     """A picture as the screen shows it, without the corners; of the first card, which is wrong, there are two."""
-    settle(report)
-    shown = report.find_elements("css selector", "article .picture")[which]
-    pixels = cv2.imdecode(np.frombuffer(shown.screenshot_as_png, np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)
-    return pixels[8:-8, 8:-8]
+    return screen(report, "article .picture", which)[8:-8, 8:-8]
 
 
 @pytest.mark.slow
