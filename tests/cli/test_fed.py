@@ -46,7 +46,8 @@ def test_nothing_is_fed_in_silence(place: Path) -> None:
     assert "12 of 12 images are taken for '" in said[1] and len(said) == 2
 
     lines, said = explain(place, *SILENT, "--mean_values", ".5", "--report", place / "out" / "report.html")
-    assert "mean_values 0.5 are for pixels of 0..1" in said[0] and "12 of 12" in said[1] and len(said) == 3
+    assert "holds answers to other questions" in said[0] and len(said) == 4
+    assert "mean_values 0.5 are for pixels of 0..1" in said[1] and "12 of 12" in said[2]
     assert lines[0]["preprocessing"]["sources"]["mean_values"] == "the options"  # type: ignore[index]
     assert "fed BGR, -0.5..254.5, stretched to 6x8" in (place / "out" / "report.html").read_text("utf-8")
 
@@ -75,7 +76,8 @@ def test_a_preset_that_is_not_known(place: Path) -> None:
     model, photo = place / "model\x1b[31m.onnx", place / "1.png"
     said = ovxai("explain", "-m", model, "-i", photo, "-o", place / "out", "--preprocess", "imagnet", status=2).stderr
     assert said == (
-        "ovxai: the preset 'imagnet' is not known: one of imagenet, inception, caffe, unit, raw is expected (--preprocess)\n"
+        "ovxai: --preprocess 'imagnet' is not known: one of imagenet, inception, caffe, unit, raw, auto is expected; did you mean "
+        "'imagenet'?\n"
     )
     assert not (place / "out").exists()
 
