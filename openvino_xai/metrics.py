@@ -140,7 +140,7 @@ def measure(case: Case, names: Sequence[str] = ()) -> dict[str, float]:
     for name in wanted:
         if name not in allowed:
             need = "boxes, which tell where the object is" if METRICS[name].located else "saliency as a function of images"
-            raise InputError(f"{name} needs {need}: give them to metrics.case", options=("boxes", "saliency"))
+            raise InputError(f"{name} needs {need}: give them to metrics.case")
     values = {name: METRICS[name].measure(case) for name in dict.fromkeys(wanted)}
     return values | ({"adcc": adcc(values)} if set(ADCC_PARTS) <= values.keys() and (not names or "adcc" in names) else {})
 
@@ -170,7 +170,6 @@ def _maps_of(saliency: Saliency, images: np.ndarray, k: int) -> np.ndarray:
         raise InputError(
             f"saliency is {maps.dtype} {list(maps.shape)}: a map [h, w] of numbers is expected, or a function that returns "
             f"[{len(images)}, h, w]",
-            options=("saliency",),
         )
     return maps.astype(np.float32)
 

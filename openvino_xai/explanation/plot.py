@@ -29,7 +29,7 @@ def plotted(
         raise InputError("plot() draws with Matplotlib, which is not installed: pip install 'ovxai[plot]'") from error
     colours = ListedColormap(colour(np.linspace(0, 1, LEVELS)[None], style.colormap)[0] / 255)
     if axes is not None and not isinstance(axes, Axes):
-        raise InputError(f"axes are {quoted(axes)}: axes of Matplotlib, or None for new ones, are expected", options=("axes",))
+        raise InputError(f"axes are {quoted(axes)}: axes of Matplotlib, or None for new ones, are expected")
     if axes is None:
         _, axes = pyplot.subplots(layout="constrained")
     low, high = limits

@@ -217,7 +217,7 @@ def test_folders_are_mirrored_and_nothing_is_passed_over_unsaid(there: Path) -> 
         photo(there / "photos" / name, number)
     (there / "photos" / "notes.txt").touch()
     said = ovxai("explain", there / "model.onnx", there / "photos", "-o", there / "out", "--layer", "f", "--json")
-    assert "passed over, as no photos that can be read: 1 .txt" in said.stderr
+    assert "passed over, as no photos that can be read; .txt: 1" in said.stderr
     *lines, last = map(json.loads, said.stdout.splitlines())
     assert last == {"passed_over": {".txt": 1}}
     names = {line["image"].removeprefix(f"{there}/photos/"): line["name"] for line in lines}

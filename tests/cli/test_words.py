@@ -53,6 +53,7 @@ def refused(*words: str) -> str:
         ("explain photo.png model.onnx", "'photo.png' is a photo and 'model.onnx' a model, and the model comes first"),
         ("explain photo.png", "'photo.png' is a photo, and the model comes first"),
         ("explain model.onnx other.onnx photo.png", "'other.onnx' is a model, and 'model.onnx' is given already"),
+        ("explain -m model.onnx --model=other.onnx photo.png", "'other.onnx' is a model, and 'model.onnx' is given already"),
         ("explain -m model.onnx other.onnx photo.png", "'other.onnx' is a model, and 'model.onnx' is given already"),
         ("explain model.onnx", "no PHOTO is given: ovxai explain MODEL PHOTO... is expected"),
         ("explain -i photo.png", "no MODEL is given"),

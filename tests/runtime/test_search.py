@@ -112,8 +112,8 @@ def test_nothing_in_a_folder_is_passed_over_unsaid(tmp_path: Path, monkeypatch: 
     }
     assert search.places[folder / "sub/deep/c.gif"] == Path("sub/deep") and search.places[folder / "a.png"] == Path()
     assert search.notes == [
-        "passed over, as no photos that can be read: 2 .txt, 1 HEIC (pip install 'ovxai[heif]' reads them), 1 hidden, "
-        "1 hidden folders, 2 links that lead nowhere, 1 links to folders, 2 pipes, sockets and devices, 1 without a suffix"
+        "passed over, as no photos that can be read; .txt: 2, HEIC (pip install 'ovxai[heif]' reads them): 1, hidden: 1, "
+        "hidden folders: 1, links that lead nowhere: 2, links to folders: 1, pipes, sockets and devices: 2, without a suffix: 1"
     ]
 
 

@@ -17,8 +17,10 @@ from typer.core import TyperCommand
 
 from openvino_xai.cli.options.choices import Vocabulary
 from openvino_xai.cli.options.words import Place, Word, placed, usage
+from openvino_xai.errors import InputError
 
 WORDS = "words"  # the name of what stands without a flag
+MODEL = "model"
 ALL = "help_all"
 HELP_ALL = "--help-all"
 LINE_END = re.compile(r"(?<!\n)\n(?!\n)")  # within a paragraph
@@ -132,6 +134,17 @@ class Command(TyperCommand):
 
     Its options that have a panel of their own, and all but the first paragraph of what it says, are shown by --help-all.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The values of the words. Raises InputError for a second model, of which click would forget the first."""
+        flags = [
+            flag for parameter in self.params if parameter.name == MODEL and not parameter.multiple for flag in parameter.opts
+        ]
+        models = [at for at, word in enumerate(args) if word.partition("=")[0] in flags]
+        if len(models) > 1:
+            first, second = (args[at].partition("=")[2] or "".join(args[at + 1 : at + 2]) for at in models[:2])
+            raise InputError(f"'{second}' is a model, and '{first}' is given already: {self.name} takes one")
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words as they are, without brackets around all of them."""

@@ -41,8 +41,8 @@ class Search:
             count = len(self.left_out)
             notes.append(f"{count} images are left out, as they are output and no photos: {self.left_out[0]}, ...")
         if self.passed_over:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.passed_over.items()))
-            notes.append(f"passed over, as no photos that can be read: {kinds}")
+            kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(self.passed_over.items()))
+            notes.append(f"passed over, as no photos that can be read; {kinds}")
         return notes
 
     def inside(self, folder: Path) -> Iterator[Path]:
