@@ -76,8 +76,8 @@ def test_a_preset_that_is_not_known(place: Path) -> None:
     model, photo = place / "model\x1b[31m.onnx", place / "1.png"
     said = ovxai("explain", "-m", model, "-i", photo, "-o", place / "out", "--preprocess", "imagnet", status=2).stderr
     assert said == (
-        "ovxai: --preprocess 'imagnet' is not known: one of imagenet, inception, caffe, unit, raw, auto is expected; did you mean "
-        "'imagenet'?\n"
+        "ovxai: --preprocess 'imagnet' is not known: one of imagenet, inception, caffe, unit, raw, auto is expected; "
+        "did you mean 'imagenet'?\n"
     )
     assert not (place / "out").exists()
 
