@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ from pathlib import Path
 import onnx
 import pytest
 from command import ovxai
-from small_server import small
+from small_server import encoded, random_photo, small
 
 from openvino_xai.cli.options import LayerOptions, NetworkOptions, ProbeOptions
 from openvino_xai.cli.page.command_lines import command_lines
@@ -110,7 +111,10 @@ def test_the_page_is_opened_by_the_parent(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.slow
 def test_it_serves_until_ctrl_c_however_long_nobody_asks(tmp_path: Path) -> None:
     onnx.save(small(), tmp_path / "tiny.onnx")
-    command = [sys.executable, "-m", "openvino_xai.cli", "--timeout", "6", "ui", str(tmp_path / "tiny.onnx"), "--no-open"]
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(encoded(random_photo()))
+    places = [tmp_path / "tiny.onnx", tmp_path / "a.png", tmp_path / "b.png", "--no-open"]
+    command = [sys.executable, "-m", "openvino_xai.cli", "--timeout", "6", "ui", *map(str, places)]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -125,7 +129,8 @@ def test_it_serves_until_ctrl_c_however_long_nobody_asks(tmp_path: Path) -> None
     time.sleep(8)  # longer than an inference may take
     connection = http.client.HTTPConnection("127.0.0.1", int(parts[1]), timeout=10)
     connection.request("GET", "/state", headers={KEY: parts[2]})
-    assert connection.getresponse().status == 200
+    state = json.loads(connection.getresponse().read())
+    assert [photo["name"] for photo in state["photos"]] == ["a.png", "b.png"]
     busy = ovxai("ui", tmp_path / "tiny.onnx", "--no-open", "--port", parts[1], status=2)
     assert f"cannot listen on port {parts[1]} of 127.0.0.1: Address already in use; choose another (--port)" in busy.stderr
     os.kill(process.pid, signal.SIGINT)
@@ -140,4 +145,7 @@ def test_it_serves_until_ctrl_c_however_long_nobody_asks(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_what_is_wrong_with_the_arguments_is_a_line(tmp_path: Path) -> None:
     assert "there is no file" in ovxai("ui", tmp_path / "none.onnx", "--no-open", status=2).stderr
-    assert "no image was found" in ovxai("ui", tmp_path / "none.onnx", tmp_path, "--no-open", status=2).stderr
+    onnx.save(small(), tmp_path / "tiny.onnx")
+    (tmp_path / "empty").mkdir()
+    done = ovxai("ui", tmp_path / "tiny.onnx", tmp_path / "empty", "--no-open", status=2)
+    assert f"no image was found in {tmp_path / 'empty'}\n" in done.stderr

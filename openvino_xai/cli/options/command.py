@@ -105,9 +105,8 @@ def _place(parameter: inspect.Parameter) -> Place | None:
     if word is None:
         return None
     kind = get_args(parameter.annotation)[0]
-    return Place(
-        word, get_origin(kind) is list, parameter.default is inspect.Parameter.empty, Path if Path in get_args(kind) else str
-    )
+    is_list = any(get_origin(part) is list for part in (kind, *get_args(kind)))  # of what may be left out, too
+    return Place(word, is_list, parameter.default is inspect.Parameter.empty, Path if Path in get_args(kind) else str)
 
 
 def _optional(annotation: Any) -> Any:
