@@ -20,7 +20,8 @@ from openvino_xai.surgery.task import detector_of, tells_pixels
 class Choices:
     """Methods and layers of a model, found when they are first asked for, which takes seconds.
 
-    `insert` makes a hook by a method, without verifying it; `layers` lists where one can go.
+    `insert` makes a hook by a method, without verifying it; `layers` lists where one can go. `of_vectors` where these
+    are explained.
     """
 
     def __init__(
@@ -30,9 +31,11 @@ class Choices:
         *,
         insert: Callable[[str], object],
         layers: Callable[[], Sequence[Layer]],
+        of_vectors: bool = False,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._model, self._where, self._insert, self._layers, self._alive = model, where, insert, layers, alive
+        self._of_vectors = of_vectors
         self._working = threading.Lock()
         self._content: dict[str, Any] | None = None
 
@@ -50,6 +53,9 @@ class Choices:
         if deployed.info(RECORD):
             return {"methods": [], "layers": [], "hooked": True}
         hooks, probes = list(METHODS), list(PROBES)
+        if self._of_vectors:  # no probe asks for these, and layers are listed by their scores
+            methods = [{"name": name, "reason": self._reason(name), "dear": False} for name in hooks]
+            return {"methods": methods, "layers": [], "hooked": False}
         if detector_of(deployed, self._where) is not None:
             hooks, probes = list(ROW_METHODS), list(BOX_PROBES)
         elif tells_pixels(deployed, self._where):

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ import numpy as np
 
 from openvino_xai.contract import WANTED, reads
 from openvino_xai.errors import InputError, OvxaiError
-from openvino_xai.explanation import Explanation
+from openvino_xai.explanation import Explanation, Match
 from openvino_xai.render.photo import decode_photo, read_photo
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
 from openvino_xai.runtime.detectors.detector import Detector
@@ -32,6 +33,7 @@ from openvino_xai.ui.shown import fed, picture, shown
 
 NETWORKS = 6  # compiled models, at most
 PHOTOS, PIXELS = 12, 2**27  # photos, and pixels of all of them: the last is always there
+AGAINST = "against"  # the id of the photo that others are explained against
 NAMED = "named-"  # how the ids of photos begin that the program was started with
 PREDICTED = 5  # classes that are shown, where their maps come with the scores
 BOXES_PROBED = "boxes:3"
@@ -52,7 +54,8 @@ class Session:
     """Explains photos, one at a time whoever asks, by networks that are compiled once for each choice of method and layer.
 
     `load` makes one, fed as the model itself says; it is told how to say how far it is. `feeding` is what is said of the
-    preprocessing where the page says nothing. `alive` is called whenever something gets on.
+    preprocessing where the page says nothing. Vectors are explained `against` another photo. `alive` is called whenever
+    something gets on.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Session:
         load: Load,
         photos: Sequence[Path] = (),
         *,
+        against: Path | None = None,
         feeding: Mapping[str, object] = MappingProxyType({}),
         alive: Callable[[], None] = lambda: None,
     ) -> None:
@@ -68,9 +72,14 @@ class Session:
         self._networks: OrderedDict[Choice, tuple[Network, Preprocessing]] = OrderedDict()
         self._photos: OrderedDict[str, np.ndarray] = OrderedDict()
         self._paths = {f"{NAMED}{index}": path for index, path in enumerate(photos)}
+        if against is not None:
+            self._photos[AGAINST] = read_photo(against)
+        self._against = against
         self._stop = threading.Event()
         self._doing, self._since = "", 0.0
         self.first = self._network(Choice())[0]  # whatever is wrong with the model is told before anything is served
+        if against is not None and not isinstance(self.first, Matcher):
+            raise InputError("the model's hook explains no vectors: leave the other photo out", options=("against",))
 
     @property
     def photos(self) -> dict[str, Path]:
@@ -155,8 +164,9 @@ class Session:
         else:
             raise Gone("the photo is not here any more: send it again")
         self._photos[name] = photo
-        while len(self._photos) > 1 and (len(self._photos) > PHOTOS or self._pixels() > PIXELS):
-            self._photos.popitem(last=False)
+        others = [key for key in self._photos if key not in (name, AGAINST)]
+        while others and (len(self._photos) > PHOTOS or self._pixels() > PIXELS):
+            del self._photos[others.pop(0)]
         return name, photo
 
     def _pixels(self) -> int:
@@ -183,13 +193,12 @@ class Session:
             raise Stopped("stopped")
         self._say(f"asking the model, {done} of {total}")
 
-    def _explained(self, network: Network, photo: np.ndarray, classes: Sequence[int]) -> Explanation:
+    def _explained(self, network: Network, photo: np.ndarray, classes: Sequence[int]) -> Explanation | Match:
         """The photo, explained: what is predicted, or of a hook that has its price for each class, what is asked for."""
         if isinstance(network, Matcher):
-            raise InputError(
-                "the model's hook explains vectors, a photo against another, which this page does not show: "
-                "`explain` does, with both photos"
-            )
+            if self._against is None:
+                raise InputError("the model's hook explains vectors: name another photo at the start", options=("against",))
+            return replace(network.match(photo, self._photos[AGAINST]), against=self._against)
         if isinstance(network, ProbedDetector):
             return network.explain(photo, targets=BOXES_PROBED)
         if isinstance(network, (Detector, ClassMaps, Segmenter)):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 from openvino_xai.detection import Detection, DetectionExplanation
-from openvino_xai.explanation import Explanation
+from openvino_xai.explanation import Explanation, Match
 from openvino_xai.render.boxes import colour_of
 from openvino_xai.render.overlay import colour, stretch
 from openvino_xai.runtime.inputs.doubts import doubts_of
@@ -29,8 +29,10 @@ def colours(colormap: str) -> str:
     return _text(colour(np.arange(256) / 255, colormap))
 
 
-def shown(explanation: Explanation) -> dict[str, Any]:
+def shown(explanation: Explanation | Match) -> dict[str, Any]:
     """An explanation as JSON: predictions, and targets with their maps; of boxes and regions, where they are."""
+    if isinstance(explanation, Match):
+        return _match(explanation)
     height, width = explanation.image.shape[:2]
     kind = "classes"
     targets = [
@@ -52,8 +54,29 @@ def shown(explanation: Explanation) -> dict[str, Any]:
         "predictions": [_prediction(prediction) for prediction in explanation.predictions],
         "answers": None if explanation.answers is None else list(explanation.answers),
         "targets": targets,
-        "hook": {name: explanation.record[name] for name in ("method", "layer", "score") if name in explanation.record},
+        "hook": _hook(explanation.record),
     }
+
+
+def _match(match: Match) -> dict[str, Any]:
+    """Two photos explained to each other, as JSON: the similarity as of one class, and the map over the other photo."""
+    (height, width), (tall, wide) = (photo.shape[:2] for photo in match.images)
+    name = "" if match.against is None else match.against.name
+    entry = {"id": 0, "label": f"{match.measure} to {name}", "probability": match.similarity}
+    return {
+        "kind": "vector",
+        "size": [width, height],
+        "box": _shares(match.boxes[0], width, height),
+        "predictions": [entry],
+        "answers": None,
+        "targets": [{**entry, "map": _cells(match.maps[0])}],
+        "other": {"map": _cells(match.maps[1]), "box": _shares(match.boxes[1], wide, tall)},
+        "hook": _hook(match.record),
+    }
+
+
+def _hook(record: Mapping[str, str]) -> dict[str, str]:
+    return {name: record[name] for name in ("method", "layer", "score") if name in record}
 
 
 def fed(preprocessing: Preprocessing, photo: np.ndarray) -> dict[str, Any]:

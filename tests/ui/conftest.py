@@ -28,6 +28,7 @@ def server(named_photo: Path) -> Iterator[Server]:
         "model": "small <i>.onnx",
         "photos": [{"id": name, "name": path.name} for name, path in session.photos.items()],
         "labels": session.first.labels,
+        "against": None,
         "usual": "the model's own",
         "presets": ["imagenet", "raw"],
         "resizes": {"standard": "stretched", "crop": "its centre cropped"},
@@ -36,7 +37,9 @@ def server(named_photo: Path) -> Iterator[Server]:
         "largest": 2**20,
         "precision": "f32 on CPU",
     }
-    choices = {"methods": [{"name": "grad_cam", "reason": None, "dear": False}], "layers": [], "hooked": False}
+    methods = [{"name": "grad_cam", "reason": None, "dear": False}]
+    layers = [{"name": "g", "cells": [12, 16], "cost": 1.1, "method": "reciprocam"}]
+    choices = {"methods": methods, "layers": layers, "hooked": False}
 
     def commands(question: Question) -> dict[str, str]:
         return {"explain": f"explain {question.name}", "insert": "insert"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from two_heads import shared
 
 import openvino_xai as xai
 from openvino_xai.cli.options import LayerOptions, NetworkOptions, ProbeOptions
+from openvino_xai.cli.page.command_lines import command_lines
 from openvino_xai.cli.page.start import Start
 from openvino_xai.errors import InputError, OvxaiError
+from openvino_xai.render.overlay import stretch
 from openvino_xai.ui.choices import Choices
 from openvino_xai.ui.question import Choice, Question
 from openvino_xai.ui.session import Session
@@ -113,11 +116,40 @@ def test_regions(tmp_path: Path) -> None:
         assert region.mean() == pytest.approx(target["probability"])
 
 
-def test_vectors_are_a_line(tmp_path: Path) -> None:
-    xai.insert(small(), targets="vector", verify=False).save(tmp_path / "vectors.onnx")
-    session = session_of(tmp_path / "vectors.onnx")
-    with pytest.raises(InputError, match="explains vectors, a photo against another"):
+def test_vectors(tmp_path: Path) -> None:
+    (tmp_path / "other.png").write_bytes(encoded(random_photo()[::-1].copy()))
+    onnx.save(small(), tmp_path / "small.onnx")
+    start = replace(started(tmp_path / "small.onnx"), against=tmp_path / "other.png", similarity="dot")
+    session = Session(start.load, against=start.against)
+    answer = session.answer(Question(), PHOTO)
+    assert answer["kind"] == "vector"
+    explanation = session.first.match(random_photo(), random_photo()[::-1].copy())
+    assert answer["predictions"][0] == {"id": 0, "label": "dot to other.png", "probability": explanation.similarity}
+    for saliency, place in zip(explanation.maps, (answer["targets"][0]["map"], answer["other"]["map"]), strict=True):
+        values = np.frombuffer(base64.b64decode(place["values"]), np.uint8).reshape(place["cells"])
+        assert np.abs(values / 255 - stretch(saliency)).max() <= 0.5 / 255 + 1e-6
+    for _ in range(20):  # the other photo stays
         session.answer(Question(), PHOTO)
+    assert session.picture("against").startswith(b"\xff\xd8")
+    content = Choices(start.model, start.options.where(), insert=start.insert, layers=start.layers, of_vectors=True)()
+    assert [method["name"] for method in content["methods"] if method["reason"] is None][:1] == ["reciprocam"]
+    lines = command_lines(start, {}, Question(choice=Choice("cam")))
+    assert f"--against {tmp_path / 'other.png'}" in lines["explain"]
+    assert "--targets vector" in lines["insert"] and "--similarity dot" in lines["insert"]
+
+
+def test_vectors_without_another_photo_are_a_line(tmp_path: Path) -> None:
+    xai.insert(small(), targets="vector", verify=False).save(tmp_path / "vectors.onnx")
+    with pytest.raises(InputError, match="explains vectors") as missing:
+        session_of(tmp_path / "vectors.onnx").answer(Question(), PHOTO)
+    assert missing.value.options == ("against",)
+
+
+def test_another_photo_for_a_hook_of_classes_is_refused(classifier: Path, tmp_path: Path) -> None:
+    xai.insert(str(classifier), verify=False).save(tmp_path / "hooked.onnx")
+    (tmp_path / "other.png").write_bytes(PHOTO)
+    with pytest.raises(InputError, match="explains no vectors"):
+        Session(started(tmp_path / "hooked.onnx").load, against=tmp_path / "other.png")
 
 
 @pytest.mark.slow

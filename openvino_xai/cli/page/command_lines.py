@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def command_lines(start: Start, photos: Mapping[str, Path], question: Question) -> dict[str, str]:
     """The command lines that make the picture that a page shows, and that write what the network is fed into the model."""
+    from openvino_xai.contract import VECTOR_TARGETS
     from openvino_xai.probes import PROBE_NAMES
     from openvino_xai.render.overlay import OVERLAY
     from openvino_xai.ui.question import fed_by
@@ -27,6 +28,10 @@ def command_lines(start: Start, photos: Mapping[str, Path], question: Question) 
     hook = {name: value for name, value in _unusual(options).items() if options.method not in PROBE_NAMES or name != "method"}
     running = {name: value for name, value in _unusual(start.running).items() if name not in FED}
     drawn: dict[str, object] = {"targets": ",".join(map(str, question.classes))} if question.classes else {}
+    vectors = {"against": start.against, "similarity": start.similarity} if start.against is not None else {}
+    if vectors:
+        drawn = {name: value for name, value in vectors.items() if value is not None}
+        hook |= {"targets": VECTOR_TARGETS, **{name: drawn[name] for name in ("similarity",) if name in drawn}}
     if question.opacity != OVERLAY.opacity:
         drawn["opacity"] = f"{question.opacity:g}"
     photo = photos.get(question.photo, question.name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openvino_xai.cli.options import LayerOptions, NetworkOptions, ProbeOptions
@@ -25,26 +27,31 @@ class Start:
     options: LayerOptions
     probing: ProbeOptions
     running: NetworkOptions
+    against: Path | None = None
+    similarity: str | None = None
 
     def load(self, choice: Choice, tell: Progress) -> Network:
         """The model with the hook of a choice, fed as itself says. Raises an OvxaiError."""
-        from openvino_xai.contract import RECORD
+        from openvino_xai.contract import RECORD, VECTOR_TARGETS
         from openvino_xai.dialects.open import open_model
         from openvino_xai.surgery.task import detector_of, tells_pixels
 
         options, deployed = self.chosen(choice), open_model(self.model)
+        nothing: dict[str, Any] = dict.fromkeys(FED)
+        load = partial(replace(self.running, **nothing).load, self.model, options, self.probing.settings(tell), tell=False)
+        if self.against is not None:
+            return load(targets=VECTOR_TARGETS, similarity=self.similarity)
         hooked = bool(deployed.info(RECORD))
         # classes are asked for one at a time where each has its price; boxes and regions are as many as usual
         is_other = hooked or detector_of(deployed, options.where()) is not None or tells_pixels(deployed, options.where())
-        nothing: dict[str, Any] = dict.fromkeys(FED)
-        targets = None if is_other else "all"
-        return replace(self.running, **nothing).load(
-            self.model, options, self.probing.settings(tell), targets=targets, tell=False
-        )
+        return load(targets=None if is_other else "all")
 
     def insert(self, method: str) -> object:
         """A hook by a method, which nobody runs. Raises an OvxaiError."""
-        return replace(self.options, method=method, layer=None).insert(self.model, verify=False)
+        from openvino_xai.contract import VECTOR_TARGETS
+
+        vectors = {} if self.against is None else {"targets": VECTOR_TARGETS, "similarity": self.similarity}
+        return replace(self.options, method=method, layer=None).insert(self.model, verify=False, **vectors)
 
     def layers(self) -> list[Layer]:
         """Where a hook can go."""

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openvino_xai.cli.options import LayerOptions, ModelPath, NetworkOptions, ProbeOptions, find_photos, takes_options
+from openvino_xai.cli.options import (
+    LayerOptions,
+    ModelPath,
+    NetworkOptions,
+    ProbeOptions,
+    Similarity,
+    find_photos,
+    takes_options,
+)
 from openvino_xai.cli.options.words import Word
 from openvino_xai.cli.page.command_lines import command_lines
 from openvino_xai.cli.page.start import Start
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
     from openvino_xai.ui.session import Session
 
 FIRST_PORT, PORTS = 8765, 20  # the port that is tried first, and how many
+_AGAINST = "Another photo, for models whose output is a vector: each photo is explained by its similarity to that one."
 _PORT = f"The port on this machine; by default {FIRST_PORT}, or the next that is free."
 
 
@@ -33,6 +43,8 @@ def ui(
     photos: Annotated[
         list[str] | None, typer.Option("--input", "-i", help="A photo, a folder or a pattern; repeatable."), Word("PHOTO", None)
     ] = None,
+    against: Annotated[Path | None, typer.Option(help=_AGAINST, rich_help_panel="Vectors")] = None,
+    similarity: Similarity = None,
     port: Annotated[int | None, typer.Option(help=_PORT, min=0, max=65535)] = None,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
@@ -49,10 +61,21 @@ def ui(
     from openvino_xai.ui.session import Session
 
     paths = find_photos(photos) if photos else []
-    start = Start(model, options, probing, running.resolved(model, options))
+    if similarity is not None and against is None:
+        raise InputError(
+            f"similarity '{similarity}' is for vectors, which are explained against another photo", options=("against",)
+        )
+    start = Start(model, options, probing, running.resolved(model, options), against, similarity)
     warn(f"making a hook for {model}, and compiling it")
-    session = Session(start.load, paths, feeding=start.running.values(), alive=beat)
-    choices = Choices(model, options.where(), insert=start.insert, layers=start.layers, alive=beat)
+    session = Session(start.load, paths, against=against, feeding=start.running.values(), alive=beat)
+    choices = Choices(
+        model,
+        options.where(),
+        insert=start.insert,
+        layers=start.layers,
+        of_vectors=against is not None,
+        alive=beat,
+    )
     with _server(port, partial(_serving, start, session, choices, beat)) as server:
         say(server.address)
         warn("the address above is the page; Ctrl-C ends it")
@@ -71,6 +94,7 @@ def _serving(start: Start, session: Session, choices: Choices, alive: Callable[[
     from openvino_xai.runtime.inputs.presets import PRESETS
     from openvino_xai.runtime.preprocessing import RESIZED
     from openvino_xai.ui.server import LARGEST, Server
+    from openvino_xai.ui.session import AGAINST
     from openvino_xai.ui.shown import colours
 
     first = session.first
@@ -79,6 +103,7 @@ def _serving(start: Start, session: Session, choices: Choices, alive: Callable[[
         "photos": [{"id": name, "name": path.name} for name, path in session.photos.items()],
         "labels": [first.label(k) for k in range(first.classes)],
         "usual": "as started" if start.running.values() else "its own",
+        "against": None if start.against is None else {"id": AGAINST, "name": start.against.name},
         "presets": list(PRESETS),
         "resizes": dict(RESIZED),
         "colours": colours(OVERLAY.colormap),
