@@ -1,11 +1,11 @@
 """Maps of detectors held to what others make of the same weights: `python scripts/parity.py --work FOLDER`.
 
 FOLDER/environments/ has three virtual environments from PyPI: Ultralytics with torch, pytorch-grad-cam and Captum with torch,
-and the predecessor, openvino_xai 1.1.0, with the OpenVINO it needs. There, FOLDER/maps/ is filled: detectors from Ultralytics'
-YAML files with seeded weights, as it exports them, and its map, ODAM, masked runs and the predecessor's map beside each; the
-maps of the predecessor's blocks in docs/migration.md; and those of a classifier by pytorch-grad-cam and Captum. What is there
-is not made again, but for detectors that `--again` names, or `migration`. Then tests/parity holds hooks to these, and how far
-they are apart is printed.
+and the predecessor, openvino_xai 1.1.0, with the OpenVINO it needs. There, FOLDER/maps/ is filled: detectors from
+Ultralytics' YAML files with seeded weights, as it exports them, and its map, ODAM, masked runs and the predecessor's map
+beside each; the maps of the predecessor's blocks in docs/migration.md, and of classifiers with random weights where it
+chooses the layer; and those of a classifier by pytorch-grad-cam and Captum. What is there is not made again, but for
+detectors that `--again` names, or `migration`. Then tests/parity holds hooks to these, and how far they are apart is printed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ DETECTORS = {  # the configuration, and what the peer is told
     "26n": ("yolo26n.yaml",),
     "26n_end2end": ("yolo26n.yaml", "end2end"),
 }
+CLASSIFIERS = ("deit_tiny_patch16_224", "mobilenetv3_small_100", "densenet121", "convnext_atto", "torchvision/squeezenet1_1")
 PREDECESSOR = ("v8n", "11n", "26n")  # it knows no rows that are chosen inside
 
 
@@ -57,8 +58,14 @@ def main() -> None:
             bar.advance(task)
     if not (maps / "migration").exists() or "migration" in arguments.again.split(","):
         run(predecessor, "predecessor_page.py", ROOT / "docs" / "migration.md", ROOT / "samples", maps / "migration")
+    torch = environment(work, "torch")
     if not (maps / "resnet18.npz").exists():
-        run(environment(work, "torch"), "torch_maps.py", maps / "resnet18.onnx", maps / "resnet18.npz")
+        run(torch, "torch_maps.py", maps / "resnet18.onnx", maps / "resnet18.npz")
+    for name in CLASSIFIERS:
+        model = maps / f"classifier_{name.rpartition('/')[2]}.onnx"
+        if not model.with_suffix(".npz").exists():
+            run(torch, "export_zoo.py", name, "torchscript", "dynamic", model)
+            run(predecessor, "predecessor_zoo.py", model, model.with_suffix(".npz"))
     command = [sys.executable, "-m", "pytest", "-q", "-rP", "-p", "no:cacheprovider", str(ROOT / "tests" / "parity")]
     sys.exit(subprocess.run(command, check=False, cwd=ROOT, env={**os.environ, "OVXAI_PARITY": str(maps)}).returncode)
 
@@ -71,7 +78,7 @@ def heads(model: Path) -> list[str]:
 
 def run(python: Path, script: str, *arguments: object) -> None:
     """Run a peer by itself: its package has the name of ours. Raises SystemExit with what it said where it fails."""
-    done = subprocess.run([python, "-I", PEERS / script, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run([python, "-Es", PEERS / script, *map(str, arguments)], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{script} {' '.join(map(str, arguments))} failed:\n{done.stderr}")
 

@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino as ov
 import pytest
 
+import openvino_xai as xai
+
 ROOT = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("OVXAI_PARITY", "nowhere")) / "migration"
+MAPS = Path(os.environ.get("OVXAI_PARITY", "nowhere"))
+FOLDER = MAPS / "migration"
+CLASSIFIERS = sorted(path.stem for path in MAPS.glob("classifier_*.npz")) or ["classifiers"]
 PAGE = (ROOT / "docs" / "migration.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"<!-- ovxai: ([\w ]+) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
 pytestmark = [
@@ -46,3 +51,16 @@ def test_maps_are_those_of_the_predecessor(name: str, monkeypatch: pytest.Monkey
     most, least = BOUNDS[name]
     assert difference <= most
     assert correlation >= least
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_the_layer_is_chosen_as_well(name: str) -> None:
+    """`insert_xai` with nothing but the task: bytes, which are cut off there and rounded here."""
+    with np.load(MAPS / f"{name}.npz") as arrays:
+        images, theirs = arrays["images"], arrays["map_1"]
+    model = xai.insert_xai(ov.Core().read_model(MAPS / f"{name}.onnx"), xai.Task.CLASSIFICATION)
+    compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    ours = compiled(images)["saliency_map"]  # all images at once, of which they explain one
+    difference = np.abs(ours[:1].astype(int) - theirs).max()
+    print(f"{name}: {ours.shape} and {theirs.shape}, {difference} of 255 at most")
+    assert difference <= 1
