@@ -6,6 +6,7 @@ not cut off, and a model whose layer cannot be explained exactly is refused. `do
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -66,7 +67,7 @@ def insert_xai(
     method = None if explain_method is None else _word(Method, "explain_method", explain_method)
     deployed = _opened(model)
     if MAP in deployed.graph.outputs:
-        return model
+        return deployed.object() if isinstance(model, (str, os.PathLike)) else model
     scale: ScaleWord = "u8" if embed_scaling else "none"
     if task is Task.DETECTION:
         if method not in (None, Method.DETCLASSPROBABILITYMAP):

@@ -58,6 +58,12 @@ def test_scaled_maps_are_bytes(dialect: str) -> None:
     assert insert_xai(hooked, Task.CLASSIFICATION) is hooked
 
 
+def test_a_hooked_file_is_read(tmp_path: Path) -> None:
+    path = xai.insert(classifier()).save(tmp_path / "hooked.onnx")
+    assert has_xai(str(path))
+    assert has_xai(insert_xai(str(path), Task.CLASSIFICATION))
+
+
 def test_an_activation_map_comes_once() -> None:
     model = classifier()
     batch = images(model, 2)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -20,37 +21,38 @@ PACKAGE = Path(xai.__file__).parent
 
 
 @pytest.fixture
-def beside(tmp_path: Path) -> Path:
+def beside(tmp_path: Path) -> ModuleType:
     """A package in a folder for installed ones, beside openvino_xai 1.1.0."""
-    folder = tmp_path / "openvino_xai"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
     (tmp_path / "openvino_xai-1.1.0.dist-info").mkdir()
-    return folder
+    package = ModuleType("openvino_xai")
+    package.__path__ = [str(tmp_path / "openvino_xai")]
+    package.__file__ = str(tmp_path / "openvino_xai" / "__init__.py")
+    return package
 
 
-def test_alone_there_is_nothing_to_say(beside: Path) -> None:
+def test_alone_there_is_nothing_to_say(beside: ModuleType, tmp_path: Path) -> None:
     assert installed.mixture() is None
-    (beside.parent / "openvino_xai-1.1.0.dist-info").rmdir()
-    (beside.parent / "openvino_xai_more-1.0.dist-info").mkdir()
+    (tmp_path / "openvino_xai-1.1.0.dist-info").rmdir()
+    (tmp_path / "openvino_xai_more-1.0.dist-info").mkdir()
     assert installed.mixture(beside) is None
 
 
-def test_two_are_told(beside: Path) -> None:
+def test_two_are_told(beside: ModuleType) -> None:
     text = installed.mixture(beside)
     assert text is not None
     assert text.startswith("openvino_xai 1.1.0 is installed beside ovxai")
     assert "pip uninstall" in text
 
 
-def test_what_an_uninstall_leaves_is_told(beside: Path) -> None:
-    (beside.parent / "openvino_xai-1.1.0.dist-info").rmdir()
-    (beside / "__init__.py").unlink()
+def test_what_an_uninstall_leaves_is_told(beside: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "openvino_xai-1.1.0.dist-info").rmdir()
+    beside.__file__ = None
     assert "files of ovxai are missing" in str(installed.mixture(beside))
 
 
-def test_a_folder_that_cannot_be_listed_is_no_error(tmp_path: Path) -> None:
-    assert installed.mixture(tmp_path / "nowhere" / "openvino_xai") is not None  # its files are missing, too
+def test_what_lies_in_no_folder_is_alone(beside: ModuleType, tmp_path: Path) -> None:
+    beside.__path__ = [str(tmp_path / "bundle.zip" / "openvino_xai")]
+    assert installed.mixture(beside) is None
 
 
 def test_it_is_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
