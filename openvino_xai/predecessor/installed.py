@@ -7,7 +7,7 @@ from types import ModuleType
 
 import openvino_xai
 
-CURE = "remove both and install ovxai anew: pip uninstall -y openvino_xai openvino-dev ovxai, then pip install ovxai"
+CURE = "remove both and install ovxai anew: pip uninstall -y openvino_xai openvino-dev ovxai, then install ovxai as before"
 
 
 def mixture(package: ModuleType = openvino_xai) -> str | None:
