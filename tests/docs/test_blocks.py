@@ -24,10 +24,8 @@ LANGUAGES = {"console", "python", "text", "bash"}  # of which the last are those
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ELSEWHERE = {
     "architecture.md": "tests/docs/test_architecture_page.py runs it, and compares what it prints",
-    "migration.md": "tests/parity/test_migration.py runs it beside its predecessor's calls",
     "python.md": "tests/docs/test_python_pages.py runs it, and compares what it prints",
 }
-QUESTIONS = "questions"  # pages that tests/docs/test_questions.py runs
 NOT_RUN = {  # by their first line
     "$ ovxai ui samples/models/efficientnet_lite0.xml samples/images": "serves until Ctrl-C; tests/ui try the page",
     "$ python scripts/costs/page.py samples/models/efficientnet_lite0.xml samples/images/*": "measures times",
@@ -46,8 +44,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 def pages() -> list[Path]:
     """Pages with commands or Python."""
-    candidates = [page for page in sorted(DOCS.rglob("*.md")) if page.parent.name != QUESTIONS]
-    return [page for page in candidates if any(kind in ("console", "python") for kind, _ in blocks(page))]
+    return [page for page in sorted(DOCS.rglob("*.md")) if any(kind in ("console", "python") for kind, _ in blocks(page))]
 
 
 def other_tasks(folder: Path) -> None:
