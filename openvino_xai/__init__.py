@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from openvino_xai.explanation import Explanation, HeadsExplanation, Match, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
     from openvino_xai.method_table import MethodRow, MethodTable, methods
+    from openvino_xai.own_methods import register_method, register_probe
     from openvino_xai.probes import Settings
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.loading import load, load_heads
@@ -68,6 +69,8 @@ _HOME = {
     "load_heads": "runtime.loading",
     "methods": "method_table",
     "probe": "runtime.probed",
+    "register_method": "own_methods",
+    "register_probe": "own_methods",
     "wrap": "runtime.wrapped",
 }
 
@@ -103,6 +106,8 @@ __all__ = [
     "methods",
     "metrics",
     "probe",
+    "register_method",
+    "register_probe",
     "wrap",
 ]
 

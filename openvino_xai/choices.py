@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from openvino_xai.errors import InputError
 
@@ -31,11 +31,11 @@ def suggestion(word: object, expected: Iterable[str]) -> str:
     return f"; did you mean '{by_key[close[0]]}'?" if close else ""
 
 
-def check_choice(what: str, value: object, expected: Iterable[str], *, of: str = "", options: tuple[str, ...] = ()) -> None:
+def check_choice(what: str, value: object, expected: Collection[str], *, of: str = "", options: tuple[str, ...] = ()) -> None:
     """Raise InputError where a value is none of the words that are expected (`of` something)."""
-    words = tuple(expected)
-    if isinstance(value, str) and value in words:
+    if isinstance(value, str) and value in expected:  # ahead of all that could be there
         return
+    words = tuple(expected)
     raise InputError(
         f"{what} {quoted(value)} is not known{of}: one of {', '.join(filter(None, words))} is expected"
         f"{suggestion(value, words)}",

@@ -49,6 +49,8 @@ FALLBACKS = {  # what a hook does at more cost, where the runtime did not take t
 
 BOXES = "boxes"  # the task of a hook on a detector: it explains rows of the model's output
 REGIONS = "regions"  # the task of a hook on a model that tells a class of each pixel
+REGISTERED = "registered"  # an entry of the hook of a method that is not this package's
+OWN_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 NEEDED = ("method", "layer", "scores", "targets")
 NEEDED_OF_BOXES = ("rows", "classes")
 WORDS = {
@@ -61,6 +63,7 @@ WORDS = {
     "kernel": tuple(KERNELS),
     "gate": (GATE,),
     "feature_vector": (FEATURES,),
+    REGISTERED: ("yes",),
 }
 NUMBERS: dict[str, Callable[[str], float]] = {
     "cost": float,
@@ -181,7 +184,11 @@ def check_entries(record: Mapping[str, str]) -> None:
     for key in (*NEEDED, *(NEEDED_OF_BOXES if of_boxes else ())):
         if key not in record:
             raise untrue(record, key, "one that inserting a hook has written")
-    for key, words in {"method": tuple(ROW_METHODS if of_boxes else METHODS), **WORDS}.items():
+    methods: Collection[str] = ROW_METHODS if of_boxes else METHODS
+    vocabulary: dict[str, Collection[str]] = {"method": methods, **WORDS}
+    if not of_boxes and REGISTERED in record and OWN_NAME.fullmatch(record["method"]):
+        del vocabulary["method"]  # who reads the file need not have it: its maps are nodes of the file
+    for key, words in vocabulary.items():
         if key in record and record[key] not in words:
             raise untrue(record, key, f"one of {', '.join(words)}")
     if "map" in record and not record["map"].startswith(f"{MAP}_"):

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -164,14 +165,29 @@ class _Foreign:
 
 def _maps_of(saliency: Saliency, images: np.ndarray, k: int) -> np.ndarray:
     """[N, h, w], f32: the maps of images. Raises InputError for what are none."""
-    maps = saliency(images, k) if callable(saliency) else np.repeat(np.asarray(saliency)[None], len(images), axis=0)
-    maps = np.asarray(maps)
+    try:
+        maps = np.asarray(_called(saliency, images, k) if callable(saliency) else [saliency] * len(images))
+    except ValueError as error:
+        raise InputError(f"saliency is {quoted(saliency)}, which is no array: {error}", options=("saliency",)) from error
     if maps.ndim != 3 or len(maps) != len(images) or maps.dtype.kind not in "fiu" or not maps.size:
         raise InputError(
             f"saliency is {maps.dtype} {list(maps.shape)}: a map [h, w] of numbers is expected, or a function that returns "
             f"[{len(images)}, h, w]",
         )
     return maps.astype(np.float32)
+
+
+def _called(function: Callable[[np.ndarray, int], np.ndarray], images: np.ndarray, k: int) -> np.ndarray:
+    """What a function makes of images and a class. Raises InputError for one that takes something else."""
+    try:
+        if isinstance(function, type):
+            raise TypeError("a class is no function")
+        signature(function).bind(images, k)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"saliency is {quoted(function)}, which is not called with images and a class: {error}", options=("saliency",)
+        ) from error
+    return function(images, k)
 
 
 def _checked_boxes(boxes: object) -> tuple[Box, ...]:

@@ -19,7 +19,7 @@ ORDER = (  # what stands in one line knows of the lines above, and of none below
     "arguments",
     "operations hooks boxes",
     "contract dialects probes",
-    "locate method_table",
+    "locate method_table own_methods",
     "tail",
     "surgery render",
     "explanation",

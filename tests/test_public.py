@@ -53,6 +53,8 @@ def test_public_names() -> None:
         "methods",
         "metrics",
         "probe",
+        "register_method",
+        "register_probe",
         "wrap",
     ]
     for name in xai.__all__:

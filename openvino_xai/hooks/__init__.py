@@ -1,10 +1,12 @@
-"""Saliency methods, one a file: pure functions of a vocabulary `xp` and a `Site`. A new method is a line in `METHODS`."""
+"""Saliency methods, one a file: pure functions of a vocabulary `xp` and a `Site`. A new method is a line in `BUILT_IN`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+from openvino_xai.choices import check_choice, quoted
+from openvino_xai.errors import InputError
 from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.hooks.abs_cam import abs_cam, abs_cam_init
 from openvino_xai.hooks.activation_map import activation_map
@@ -16,7 +18,9 @@ from openvino_xai.hooks.gradients.hires_cam import hires_cam
 from openvino_xai.hooks.gradients.layer_cam import layer_cam
 from openvino_xai.hooks.gradients.smooth_grad_cam_plus_plus import smooth_grad_cam_plus_plus
 from openvino_xai.hooks.gradients.xgrad_cam import xgrad_cam
+from openvino_xai.hooks.own import guarded
 from openvino_xai.hooks.reciprocam import reciprocam
+from openvino_xai.hooks.registry import Table
 from openvino_xai.hooks.scale import SCALES
 from openvino_xai.hooks.site import Site
 from openvino_xai.hooks.vit_reciprocam import KERNELS, vit_reciprocam
@@ -45,7 +49,27 @@ def _by_gradients(hook: Callable[[Any, Site], Any]) -> Method:
     return Method(hook, "nothing", "logit", gradients=True)
 
 
-METHODS: dict[str, Method] = {
+GROUP = "ovxai.methods"  # of entry points: a hook, or a `Method` with one
+
+
+def own_method(
+    name: str, hook: Any, score: Literal["softmax", "logit", "none"] = "softmax", *, gradients: bool = False
+) -> Method:
+    """A method of somebody else: a hook, or a `Method` that masks nothing. Raises InputError for what is neither."""
+    if isinstance(hook, Method):
+        if hook.masks != "nothing":
+            raise InputError(
+                f"the method '{name}' masks {hook.masks}, and what is verified of such maps is Recipro-CAM's definition: a "
+                "method of one's own masks nothing"
+            )
+        hook, score, gradients = hook.hook, hook.score, hook.gradients
+    if not callable(hook) or isinstance(hook, type):
+        raise InputError(f"the hook of '{name}' is {quoted(hook)}: a function of (xp, site) is expected")
+    check_choice("score", score, ("softmax", "logit", "none"), options=("score",))
+    return Method(guarded(name, hook), "nothing", score, gradients=gradients)
+
+
+BUILT_IN: dict[str, Method] = {
     "reciprocam": Method(reciprocam, "cells"),
     "vit_reciprocam": Method(vit_reciprocam, "tokens"),
     "cam": Method(cam, "cells", "logit", linear=True),
@@ -61,5 +85,6 @@ METHODS: dict[str, Method] = {
     "abs_cam_init": _by_gradients(abs_cam_init),
     "fd_cam": _by_gradients(fd_cam),
 }
+METHODS = Table(BUILT_IN, GROUP, own_method)
 
 __all__ = ["KERNELS", "METHODS", "SCALES", "Method", "Site"]

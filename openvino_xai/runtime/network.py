@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from openvino_xai.arguments import COUNT_OR_NONE, FLAG, IDS, SHARE, Kind, takes
+from openvino_xai.arguments import COUNT_OR_NONE, FLAG, IDS, Kind, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
@@ -115,7 +115,6 @@ class Network:
     def preprocessing(self, preprocessing: Preprocessing) -> None:
         self._preprocessing = preprocessing
 
-    @takes(min_score=SHARE.or_none())
     def configure(
         self,
         *,
@@ -138,7 +137,8 @@ class Network:
 
     def _set_min_score(self, min_score: float) -> None:
         raise InputError(
-            f"a least score of {min_score} is for boxes, and this model explains classes of images", options=("min_score",)
+            f"a least score of {quoted(min_score)} is for boxes, and this model explains classes of images",
+            options=("min_score",),
         )
 
     def __call__(
@@ -241,6 +241,21 @@ class Network:
         Or the `logits`, where the model returns them. Raises InputError where it does not.
         """
         return np.concatenate([self._read(results, logits=logits) for results in self._predictions(images)])
+
+    @takes(logits=FLAG)
+    def predict_photos(self, photos: np.ndarray | Sequence[ImageLike], *, logits: bool = False) -> np.ndarray:
+        """[N, K], f64: the probabilities of photos [N, H, W, 3], bytes or floats in [0, 1], or of a list of images of any kind.
+
+        Each is prepared as the model expects, and as many run at once as fit: this is the function that libraries ask which
+        explain a classifier from outside. Or the `logits`, where the model returns them. Raises InputError.
+        """
+        is_list = isinstance(photos, (list, tuple)) or (isinstance(photos, np.ndarray) and photos.ndim == 4)
+        if not is_list or not len(photos):
+            raise InputError(f"photos are {quoted(photos)}: an array [N, H, W, 3], or a list of images, is expected")
+        size = self._images.at_once
+        parts = [photos[start : start + size] for start in range(0, len(photos), size)]
+        samples = (np.concatenate([self.prepare(photo_of(photo)) for photo in part]) for part in parts)
+        return np.concatenate([self.predict(sample, logits=logits) for sample in samples])
 
     @takes(images=IMAGES, logits=FLAG)
     def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:

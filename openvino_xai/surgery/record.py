@@ -19,6 +19,7 @@ from openvino_xai.contract import (
     MASK,
     READ,
     RECORD,
+    REGISTERED,
     SCORE,
     VECTOR,
     WANTED,
@@ -36,6 +37,7 @@ from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import readable, text
 from openvino_xai.graph.vocabulary import JOIN
+from openvino_xai.hooks import METHODS
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.located import task_of
@@ -89,6 +91,8 @@ def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str
     }
     if decision.traits.score == "none":
         record["score"] = "none"
+    if decision.method in METHODS.added:
+        record[REGISTERED] = "yes"
     if candidate.attends and decision.traits.masks == "tokens":
         record.update(
             residual=layer_name(candidate.cut[-1].value), kernel=decision.kernel, prefix_tokens=str(candidate.place.prefix)

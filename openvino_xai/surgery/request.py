@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -53,7 +53,7 @@ class Request:
         feature_vector: bool = False,
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
-        words: list[tuple[str, str | None, Iterable[str]]] = [
+        words: list[tuple[str, str | None, Collection[str]]] = [
             ("method", method, METHODS),
             ("score", score, SCORES),
             ("scale", scale, SCALES),

@@ -24,6 +24,7 @@ LANGUAGES = {"console", "python", "text", "bash"}  # of which the last are those
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ELSEWHERE = {
     "architecture.md": "tests/docs/test_architecture_page.py runs it, and compares what it prints",
+    "own_method.md": "tests/docs/test_python_pages.py runs it, and compares what it prints",
     "python.md": "tests/docs/test_python_pages.py runs it, and compares what it prints",
 }
 NOT_RUN = {  # by their first line

@@ -16,8 +16,9 @@ from tiny_detector import detector
 
 import openvino_xai as xai
 from openvino_xai.errors import OvxaiError
+from openvino_xai.hooks import METHODS
 from openvino_xai.locate import locate
-from openvino_xai.probes import Settings
+from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.ready import explain as module
 from openvino_xai.runtime.ready.networks import Shelf
 
@@ -94,12 +95,17 @@ def calls(folder: Path) -> dict[str, Call]:
         "explain": Call(xai.explain, of_model | {"image": PHOTO} | options_of(xai.explain)),
         "explain, options": Call(xai.explain, {"model": MODEL, "image": PHOTO} | explaining),
         "explain, rise": Call(xai.explain, {"model": MODEL, "image": PHOTO, "method": "rise", "masks": 2, "seed": 0}),
+        "register_method": Call(xai.register_method, {"name": "junk", "hook": print} | options_of(xai.register_method)),
+        "register_probe": Call(xai.register_probe, {"name": "junk", "probe": print} | options_of(xai.register_probe)),
+        "metrics.case": Call(xai.metrics.case, {"network": network, "image": PHOTO} | options_of(xai.metrics.case)),
+        "metrics.measure": Call(xai.metrics.measure, {"case": xai.metrics.case(network, PHOTO), "names": ["complexity"]}),
         "Settings": Call(Settings, options_of(Settings)),
         "Network.explain": Call(network.explain, {"image": PHOTO} | options_of(network.explain)),
         "Network.configure": Call(network.configure, options_of(network.configure)),
         "Network.match": Call(network.match, {"image": PHOTO, "other": PHOTO}),
         "Network": Call(network, {"batch": batch, "explain": None, "classes": None}),
         "Network.predict": Call(network.predict, {"images": batch, "logits": False}),
+        "Network.predict_photos": Call(network.predict_photos, {"photos": [PHOTO], "logits": False}),
         "Network.maps": Call(network.maps, {"images": batch, "classes": [0], "logits": False}),
         "Network.prepare": Call(network.prepare, {"photo": PHOTO}),
         "Network.label": Call(network.label, {"k": 0}),
@@ -131,17 +137,64 @@ def calls(folder: Path) -> dict[str, Call]:
     }
 
 
-NAMES = ["insert", "layers", "locate", "Where.parse", "load", "load_heads", "probe", "wrap", "export", "methods", "explain"]
-NAMES += ["explain, options", "explain, rise", "Settings", "Network.explain", "Network.configure", "Network.match", "Network"]
-NAMES += ["Network.predict", "Network.maps", "Network.prepare", "Network.label", "Detector.explain", "Detector.configure"]
-NAMES += ["Hooked.save", "Explanation", "Prediction", "Explanation.save", "Explanation.load", "Explanation.plot"]
-NAMES += ["Explanation.overlay", "Explanation.heatmap", "Explanation.maps_in_photo", "Explanation.grid", "Style"]
-NAMES += ["Match.maps_in_photos"]
+NAMES = [
+    "insert",
+    "layers",
+    "locate",
+    "Where.parse",
+    "load",
+    "load_heads",
+    "probe",
+    "wrap",
+    "export",
+    "methods",
+    "explain",
+    "explain, options",
+    "explain, rise",
+    "register_method",
+    "register_probe",
+    "metrics.case",
+    "metrics.measure",
+    "Settings",
+    "Network.explain",
+    "Network.configure",
+    "Network.match",
+    "Network",
+    "Network.predict",
+    "Network.predict_photos",
+    "Network.maps",
+    "Network.prepare",
+    "Network.label",
+    "Detector.explain",
+    "Detector.configure",
+    "Hooked.save",
+    "Explanation",
+    "Prediction",
+    "Explanation.save",
+    "Explanation.load",
+    "Explanation.plot",
+    "Explanation.overlay",
+    "Explanation.heatmap",
+    "Explanation.maps_in_photo",
+    "Explanation.grid",
+    "Style",
+    "Match.maps_in_photos",
+]
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Call]:
     return calls(tmp_path_factory.mktemp("junk"))
+
+
+@pytest.fixture(autouse=True)
+def unregistered() -> Iterator[None]:
+    """What is registered meanwhile is gone after a test."""
+    yield
+    for methods in (METHODS, PROBES):
+        for name in methods.added:
+            dict.pop(methods, name)
+        methods.added.clear()
 
 
 def test_every_public_call_is_in_the_table(table: dict[str, Call]) -> None:

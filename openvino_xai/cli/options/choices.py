@@ -29,7 +29,7 @@ class Vocabulary:
         """Raise InputError where a value, or one of several, is none of the words."""
         texts = value if isinstance(value, list) else [] if value is None else str(value).split(",")
         for text in texts if self.closed else []:
-            check_choice(option, text, self.load())
+            check_choice(option, text, tuple(self.load()))
 
 
 def literal(name: str, module: str, flag: str | None = None) -> Vocabulary:

@@ -81,7 +81,7 @@ class LayerOptions(Group):
             return targets
         if targets is not None and re.fullmatch(r"\d+:\d+(,\d+:\d+)*", targets, re.ASCII):
             return f"asked:{targets.count(':')}"
-        per_class = self.method in METHODS and METHODS[self.method].per_class
+        per_class = self.method is not None and self.method in METHODS and METHODS[self.method].per_class
         return ("asked" if targets == "all" else targets) if per_class else None
 
     @property

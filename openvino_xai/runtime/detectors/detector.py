@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from openvino_xai.arguments import IDS, takes
+from openvino_xai.choices import quoted
 from openvino_xai.contract import BOX, CLASS, INDEX, MAP, SCORE
 from openvino_xai.detection import Detection, DetectionExplanation
 from openvino_xai.dialects.protocol import Running
@@ -146,8 +147,8 @@ def _least(text: str | None) -> float:
 
 
 def _checked_score(score: float, name: str, source: str) -> float:
-    if not 0 <= score <= 1:  # NaN is neither
-        raise InputError(f"{name} is {score} in {source}; a number from 0 to 1 is expected")
+    if not isinstance(score, (int, float)) or not 0 <= score <= 1:  # NaN is neither
+        raise InputError(f"{name} is {quoted(score)} in {source}; a number from 0 to 1 is expected")
     return score
 
 

@@ -18,6 +18,7 @@ from openvino_xai.dialects.open import Compiled, Model
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, HeadsExplanation, Match
 from openvino_xai.hooks import METHODS
+from openvino_xai.hooks.registry import Names
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.method_table import methods
 from openvino_xai.probes import PROBE_NAMES, Settings
@@ -78,6 +79,7 @@ class ExplainOptions(HookOptions, ProbeSettings, total=False):
     """What `explain` takes beside its own arguments."""
 
 
+ANY_METHOD = Names(METHODS, ROW_METHODS, PROBE_NAMES)
 HOOK_OPTIONS, PROBE_SETTINGS = tuple(HookOptions.__annotations__), tuple(ProbeSettings.__annotations__)
 
 
@@ -128,7 +130,7 @@ def explain(
     _refuse_unknown(options)
     check_arguments(options, ARGUMENTS)
     if method is not None:
-        check_choice("method", method, dict.fromkeys([*METHODS, *ROW_METHODS, *PROBE_NAMES]), options=("method",))
+        check_choice("method", method, ANY_METHOD, options=("method",))
     settings = _settings(method, options)
     hook_options = {name: value for name, value in options.items() if name in HOOK_OPTIONS}
     if layer is not None:
@@ -164,6 +166,8 @@ def _refuse_unknown(options: Mapping[str, object]) -> None:
 def _settings(method: str | None, options: Mapping[str, Any]) -> Settings:
     """What a probe is told. Raises InputError for a setting that the method does not read, which would change nothing."""
     values = {name: value for name, value in options.items() if name in PROBE_SETTINGS}
+    if not values:
+        return Settings()
     rows = [row for row in methods(kind="probe") if row.name == method]
     read = {name for row in rows for name in row.settings} | ({"progress"} if rows else set())
     for name in values:

@@ -16,7 +16,7 @@ from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.errors import InputError, OvxaiError
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.located import Where
-from openvino_xai.probes import PROBE_NAMES, Settings
+from openvino_xai.probes import PROBE_NAMES, PROBES, Settings
 from openvino_xai.runtime.loading import load, load_heads
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import probe
@@ -56,7 +56,9 @@ class Making:
     def key(self, *, of_pixels: bool) -> Hashable:
         """What is alike where the same network is made, of a model that tells classes of pixels or of another."""
         targets = None if self.probes else targets_of_hook(self.method, self.targets, of_pixels=of_pixels)
-        return _frozen({**vars(self), "targets": targets})
+        name = self.method or ""
+        registered = METHODS.get(name), PROBES.get(name)  # one's own may be another by now
+        return _frozen({**vars(self), "targets": targets}), registered
 
     def of(self, model: Model | Hooked) -> Ready:
         """A network of a model. Raises an OvxaiError that names what is in the way."""
@@ -120,7 +122,7 @@ def targets_of_hook(method: str | None, targets: Any, *, of_pixels: bool) -> str
         return words or None
     if re.fullmatch(r"\d+:\d+(,\d+:\d+)*", words, re.ASCII):
         return f"asked:{words.count(':')}"
-    if of_pixels or (method in METHODS and METHODS[method].per_class):
+    if of_pixels or (method is not None and method in METHODS and METHODS[method].per_class):
         return words if re.fullmatch(r"top:[1-9]\d{0,8}", words, re.ASCII) else "asked"
     return None
 

@@ -61,7 +61,7 @@ class RowDecision(Attempt):
             raise InputError(f"{method} is not for the rows of a detector: {REFUSED[method]}", options=("method",))
         method = method or ("class_map" if targets == "all" else DEFAULT)
         for word, value, expected in (
-            ("method", method, tuple(ROW_METHODS)),
+            ("method", method, ROW_METHODS),
             ("scale", scale, tuple(SCALES)),
             ("cut", cut or "backbone", get_args(Cut)),
             ("mask", mask or "keep", get_args(MaskKind)),

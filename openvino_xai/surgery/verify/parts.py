@@ -21,13 +21,19 @@ PARTS = ("cells", "gradients", "noisy_images")  # what questions are made of: th
 
 
 class Spy:
-    """A site that notes its `answers`: for each question of a hook, by name, what the hook gives and what it is told."""
+    """A site that notes its `answers`: for each question of a hook, by name, what the hook gives and what it is told.
+
+    And whether it `reads_gradients`.
+    """
 
     def __init__(self, site: PlannedSite) -> None:
         self._site = site
         self.answers: dict[str, tuple[Value, ...]] = {}
+        self.reads_gradients = False
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("gradients", "gradients_at"):
+            self.reads_gradients = True
         attribute = getattr(self._site, name)
         return attribute if name in PARTS or not callable(attribute) else partial(self._answer, name, attribute)
 
@@ -46,8 +52,8 @@ def plan_parts(location: Location, decision: Decision) -> Plan:
     trace = Trace()
     site = PlannedSite(trace, location, decision)
     spy = Spy(site)
-    outputs = {GRADIENT: site.gradient()} if decision.traits.gradients else {}
     decision.traits.hook(trace, spy)
+    outputs = {GRADIENT: site.gradient()} if spy.reads_gradients else {}
     for question, (argument, *results) in spy.answers.items():
         values = trace.astype(argument, np.float32), *results
         outputs.update({f"{question} {index}": value for index, value in enumerate(values)})

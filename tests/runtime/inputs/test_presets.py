@@ -53,7 +53,7 @@ def test_a_preset_on_grey_images() -> None:
     ("values", "message"),
     [
         ("imagnet", "the preset 'imagnet' is not known: one of imagenet, inception"),
-        ({"preset": 3}, "the preset '3' is not known"),
+        ({"preset": 3}, "the preset 3 is not known"),
         ({"mean": "1"}, "preprocessing 'mean' is not known: one of preset, mean_values"),
         ({"preset": "unit", "Resize_type": "crop"}, "preprocessing 'Resize_type' is not known"),
         ({"preset": "unit", "reverse_input_channels": "perhaps"}, "reverse_input_channels is 'perhaps' in the options"),
