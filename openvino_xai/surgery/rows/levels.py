@@ -84,11 +84,25 @@ class ClassLevels(Levels):
         of_class, *others = level.heads
         z = by_slot(xp, of_class, self._read(of_class.value))
         if of_class.squash == "softmax" and of_class.channels.shape[1] > 1:
-            p = xp.minimum(xp.maximum(xp.softmax(z, axis=2), TINY), 1 - EPSILON)
-            z = xp.subtract(xp.log(p), xp.log(xp.subtract(np.float32(1), p)))
+            z = _against_others(xp, z)
         for head in others:
             z = xp.add(z, by_slot(xp, head, self._read(head.value)))
         return z
 
 
-TINY, EPSILON = np.float32(1e-30), np.float32(1e-7)  # probabilities nearer to 0 and 1 are no numbers of log-odds
+def _against_others(xp: Namespace, z: Array) -> Array:
+    """[B, S, C, h, w]: of logits of a softmax, each less the logarithm of the sum of the other classes' exponentials.
+
+    The others of a class that has more than half of the sum are added up without it: of a class that is nearly certain a
+    difference leaves rounding alone.
+    """
+    above = xp.subtract(z, xp.max(z, axis=2, keepdims=True))
+    powers = xp.exp(above)
+    total = xp.sum(powers, axis=2, keepdims=True)
+    most = xp.greater(powers, xp.multiply(total, np.float32(0.5)))
+    rest = xp.sum(xp.where(most, np.float32(0), powers), axis=2, keepdims=True)
+    others = xp.where(most, rest, xp.subtract(total, powers))
+    return xp.subtract(above, xp.log(xp.maximum(others, TINY)))
+
+
+TINY = np.float32(1e-30)  # a sum of exponentials below that is none

@@ -336,8 +336,8 @@ def _weights(
         weight = np.zeros((height, width))
         for y in range(height):
             for x in range(width):
-                if grid is None:  # a cell of the row's own level, as often as the finest one is finer
-                    here = (cell[0] * level[0] // cells[0], cell[1] * level[1] // cells[1])
+                if grid is None:  # a cell of the row's own level: the one that the middle of the finest level's cell lies in
+                    here = tuple(int((at + 0.5) * n / m) for at, n, m in zip(cell, level, cells, strict=True))
                     weight[y, x] = float((height, width) == level and (y, x) == here)
                 elif original.decision.kernel == "gaussian":
                     down = (y + 0.5) * grid.rows / height - 0.5 - cell[0]

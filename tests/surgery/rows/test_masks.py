@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from detectors import Slow
 from tiny import in_dialect
-from tiny_detectors import CASES, Tiny
+from tiny_detectors import CASES, Net, Tiny, backbone, one_convolution
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError, PlanError
@@ -18,9 +18,15 @@ NAMES = [name for name in CASES if name not in ("end to end", "best rows")]  # t
 SIGMA = 1.5  # cells, of the Gaussian that weighs neighbours
 
 
+UNEVEN = "levels that are no halves of each other"
+
+
 @cache
 def tiny(name: str) -> Tiny:
-    return CASES[name]("B")
+    if name != UNEVEN:
+        return CASES[name]("B")
+    net = Net("B", image=(3, 40, 56))  # levels of 10 x 14, 5 x 7 and 3 x 4 cells
+    return one_convolution(net, backbone(net))
 
 
 def image_of(name: str) -> np.ndarray:
@@ -92,9 +98,8 @@ def test_most_tiny_detectors_can_be_masked() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mask", ["keep", "drop"])
-def test_at_the_heads_each_cell_of_the_rows_own_level_is_masked(mask: str) -> None:
-    name = "one convolution a level"
+@pytest.mark.parametrize(("name", "mask"), [(NAMES[0], "keep"), (NAMES[0], "drop"), (UNEVEN, "keep")])
+def test_at_the_heads_each_cell_of_the_rows_own_level_is_masked(name: str, mask: str) -> None:
     oracle, (rows, labels) = Slow(tiny(name), tiny(name).truth.heads), rows_of(name)
     hooked = xai.insert(
         tiny(name).model, targets=f"asked:{ROWS}", method="reciprocam", cut="heads", mask=mask, kernel="cell", scale="none"
@@ -116,8 +121,10 @@ def test_at_the_heads_each_cell_of_the_rows_own_level_is_masked(mask: str) -> No
                 masked[level][here] = features[level][here] if mask == "keep" else 0
                 z = oracle.log_odds(masked, rows, labels)[image, place]
                 z = plain[image, place] - z if mask == "drop" else z
-                at = tuple(int(i * n / m) for i, n, m in zip(cell, finest, sizes, strict=True))
-                np.testing.assert_allclose(maps[image, place, *at], z, atol=1e-4 * max(1, np.abs(plain).max()))
+                # of the finest level, all cells whose middle lies in this one
+                middles = [(np.arange(n) + 0.5) * m / n for n, m in zip(finest, sizes, strict=True)]
+                at = np.ix_(*(np.flatnonzero(m.astype(int) == i) for m, i in zip(middles, cell, strict=True)))
+                np.testing.assert_allclose(maps[image, place][at], z, atol=1e-4 * max(1, np.abs(plain).max()))
 
 
 @pytest.mark.parametrize(
