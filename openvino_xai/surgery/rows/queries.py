@@ -16,10 +16,12 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, numpy_namespace
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.locate.layers import CutValue
+from openvino_xai.operations.cost import operations
 from openvino_xai.surgery.rows.levels import Levels
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.level_rows import Picked
 from openvino_xai.tail.rows.queries import of_cells, query_gradients, repeated
+from openvino_xai.tail.walk import between
 
 
 class PlannedQuerySite(Levels):
@@ -50,11 +52,16 @@ class PlannedQuerySite(Levels):
         return maps
 
     def masked(self) -> Value:
-        """Raise PlanError: what is left of a query under masks is not followed."""
+        """Raise PlanError with the cost: a query sees all cells, so that each mask runs all that lies behind the layers."""
+        location = self._location
+        behind = between(location.graph, set(location.cut), *(head.value for head in location.rows.heads))
+        masks = grid_of(location.layer.cut[-1])
+        times = 1 + masks[0] * masks[1] * operations(behind) / max(operations(location.graph.nodes), 1)
         raise PlanError(
-            f"reciprocam masks what single rows see, and the rows of '{self._location.rows.name}' are queries, which see all: "
-            "layer_cam and hires_cam explain these, and so do the probes d_rise and occlusion",
-            node=self._location.rows.name,
+            f"the rows of '{location.rows.name}' are queries, which see all cells: each of {masks[0]} x {masks[1]} masks would "
+            f"run again what lies behind the layers, {times:.0f} times the operations of the plain model. layer_cam and "
+            "hires_cam explain these, and so do the probes d_rise and occlusion",
+            node=location.rows.name,
             options=("method",),
         )
 

@@ -191,7 +191,7 @@ def test_what_is_picked_is_held_and_what_is_made_of_it_is_moved(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("options", "why"), [
-    ({"method": "reciprocam"}, "'scores' are queries, which see all: layer_cam and hires_cam.*d_rise and occlusion"),
+    ({"method": "reciprocam"}, r"'scores' are queries, which see all cells: each of \d+ x \d+ masks .* [1-9]\d* times .*layer"),
     ({"method": "class_map"}, "'scores' are queries, which have no cells: layer_cam and hires_cam"),
 ])  # fmt: skip
 def test_methods_of_cells_are_refused(options: dict[str, str], why: str) -> None:
