@@ -84,14 +84,18 @@ class LayerOptions(Group):
         per_class = self.method is not None and self.method in METHODS and METHODS[self.method].per_class
         return ("asked" if targets == "all" else targets) if per_class else None
 
-    @property
-    def head(self) -> str | None:
-        """The output with the scores, where one is named. Raises InputError where several are."""
+    def refuse_several(self) -> None:
+        """Raise InputError where several outputs are named."""
         if self.scores and len(self.scores) > 1:
             raise InputError(
                 f"outputs {', '.join(map(repr, self.scores))} are named, and one is looked at here: name one of them",
                 options=("scores",),
             )
+
+    @property
+    def head(self) -> str | None:
+        """The output with the scores, where one is named. Raises InputError where several are."""
+        self.refuse_several()
         return self.scores[0] if self.scores else None
 
     @property

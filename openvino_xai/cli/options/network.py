@@ -67,7 +67,7 @@ class NetworkOptions(PreprocessingOptions):
         """
         from openvino_xai.runtime.tasks.heads import Heads
 
-        _ = options.head  # one, or none
+        options.refuse_several()
         network = self.load_heads(model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell)
         if isinstance(network, Heads):
             heads = ", ".join(map(repr, network))
