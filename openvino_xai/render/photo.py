@@ -13,6 +13,7 @@ import numpy as np
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.files.reading import read_regular
 from openvino_xai.files.writing import written_whole
+from openvino_xai.render.avif import avif_orientation
 from openvino_xai.render.header import orientation, premultiplied, transparent, unreadable
 from openvino_xai.render.kinds import HEAD, HEIC_WANTS, kind_of, reads_heic
 from openvino_xai.render.overlay import BAND
@@ -87,14 +88,19 @@ def _of_heic(data: bytes, path: object) -> np.ndarray:
 
 def _decoded(data: bytes) -> np.ndarray | None:
     encoded = np.frombuffer(data, np.uint8)
+    is_avif = kind_of(data[:HEAD]) == "AVIF"
+    turn = avif_orientation(data) if is_avif else orientation(data)
     if transparent(data):
         pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
         if pixels is None:
             return None
         if pixels.ndim == 3 and pixels.shape[2] == 4:
-            return _turned(_on_white(pixels, multiplied=premultiplied(data, 8 * pixels.itemsize)), orientation(data))
-    photo: np.ndarray | None = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
-    return photo
+            return _turned(_on_white(pixels, multiplied=premultiplied(data, 8 * pixels.itemsize)), turn)
+    if not is_avif:
+        photo: np.ndarray | None = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
+        return photo
+    lying = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if lying is None else _turned(lying, turn)
 
 
 def _on_white(pixels: np.ndarray, *, multiplied: bool) -> np.ndarray:

@@ -219,6 +219,7 @@ def test_help_fits_on_a_screen(command: str, monkeypatch: pytest.MonkeyPatch, ca
         ("ovxai insert --plan ", "lazy\ndirect"),
     ],
 )
+@pytest.mark.slow
 def test_a_shell_completes_words(typed: str, words: str) -> None:
     shell = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_OVXAI_COMPLETE": "complete_bash"}
     command = [sys.executable, "-m", "openvino_xai"]
