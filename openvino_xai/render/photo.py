@@ -81,7 +81,9 @@ def _of_heic(data: bytes, path: object) -> np.ndarray:
         pixels = np.asarray(image)
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError) as error:
         raise ImageError(f"cannot read {path}: pillow-heif refuses it ({error})") from error
-    if pixels.shape[-1] == 4:
+    if pixels.ndim == 2:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    if pixels.shape[2] == 4:
         return _on_white(pixels[..., [2, 1, 0, 3]], multiplied=bool(image.premultiplied_alpha))
     return np.ascontiguousarray(pixels[..., :3])
 

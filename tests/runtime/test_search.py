@@ -149,6 +149,10 @@ def test_heic_is_read(tmp_path: Path) -> None:
     pillow_heif.encode("RGB", (32, 24), rgb.tobytes(), tmp_path / "a.heic", quality=95)
     photo = read_photo(tmp_path / "a.heic")
     assert photo.shape == rgb.shape and np.abs(photo.astype(int) - rgb).max() < 12
+    for mode, channels, value in (("L", 1, 100), ("RGBA", 4, 194)):  # of which white shows through a pixel of 100 / 255
+        pixels = np.full((24, 32, channels), 100, np.uint8)
+        pillow_heif.encode(mode, (32, 24), pixels.tobytes(), tmp_path / "b.heic", quality=95)
+        np.testing.assert_allclose(read_photo(tmp_path / "b.heic"), np.full((24, 32, 3), value), atol=3)
     (tmp_path / "broken.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:200])
     with pytest.raises(ImageError, match="pillow-heif refuses it"):
         read_photo(tmp_path / "broken.heic")
