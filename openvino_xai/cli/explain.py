@@ -30,6 +30,7 @@ from openvino_xai.cli.options.photos import Photos
 from openvino_xai.cli.options.preprocessing import tell_answers, tell_counted
 from openvino_xai.cli.text import command_line, message, progress, say, warn
 from openvino_xai.errors import ImageError, InputError
+from openvino_xai.files.paths import is_folder
 from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
@@ -79,12 +80,14 @@ def explain(
 
     A model without a hook gets one in memory. The lines are kept in OUTPUT/explanations.jsonl, and what is done is not done
     again, after Ctrl-C or with more images, unless the model, the labels or the image has changed. Files that no run here wrote
-    are not overwritten. Images that cannot be read are reported and skipped; the exit status is 1 then.
+    are not overwritten, nor those of another model or of other options. Images that cannot be read are reported and skipped;
+    the exit status is 1 then. In folders what is no photo is counted, by its kind; the output has the same folders.
 
     With --engine no pictures are drawn: predictions and maps go to Parquet files in OUTPUT, one row an image, and whatever is
     killed, the next run goes on where the files end.
     """
     from openvino_xai.files.writing import check_output
+    from openvino_xai.render.kinds import SUFFIXES
     from openvino_xai.runtime.folders.reserve import reserved
     from openvino_xai.runtime.sources import sources
 
@@ -98,6 +101,8 @@ def explain(
         raise InputError("an engine writes rows, of which there is no page: leave out --report or --engine")
     if report is not None and report.suffix != ".html":
         raise InputError(f"{report} does not end in .html, which the report is written as")
+    if output.suffix.lower() in SUFFIXES and not is_folder(output):
+        raise InputError(f"{output} has the name of a picture, and --output is the folder that pictures go to: name a folder")
     for path in (output / "explanations.jsonl", *filter(None, [report])):
         check_output(path)
     photos = search_photos(inputs, output, kept_in=output)

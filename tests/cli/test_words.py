@@ -62,6 +62,7 @@ def refused(*words: str) -> str:
         ("layers model.onnx other.onnx", "'other.onnx' is one word too many: ovxai layers MODEL is expected"),
         ("layers model.onnx -m other.onnx", "'model.onnx' is one word too many: --model is 'other.onnx' already"),
         ("explain model.onnx no*.jpg", "no image was found in no*.jpg: no file is like that"),
+        ("explain model.onnx photo.png -o map.png", "map.png has the name of a picture, and --output is the folder"),
         ("explain model.onnx fotos", "there is no file or folder fotos"),
         ("explain model.onnx none", "no image was found in none"),
         (
