@@ -44,6 +44,11 @@ def test_what_is_started_is_there(command: str) -> None:
     assert command.startswith("python ") or os.access(path, os.X_OK)
 
 
+def test_extras_are_told() -> None:
+    page = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(PROJECT["optional-dependencies"])
+
+
 def test_versions_of_python_are_those_that_are_tried() -> None:
     claimed = [line.removeprefix(PREFIX) for line in PROJECT["classifiers"] if re.fullmatch(PREFIX + r"3\.\d+", line)]
     jobs = read(".github/workflows/test.yml")["jobs"]
