@@ -91,5 +91,8 @@ class _Run:
             direct(loss, bounds, eps=self.plane.epsilon, maxfun=evaluations, maxiter=evaluations, locally_biased=False)
         except _Ended:
             pass
+        except SystemError as error:  # what older versions of SciPy make of an exception
+            if not isinstance(error.__cause__, _Ended):
+                raise
         finally:
             self.points.put(None)
