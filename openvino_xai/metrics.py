@@ -168,7 +168,7 @@ def _maps_of(saliency: Saliency, images: np.ndarray, k: int) -> np.ndarray:
     try:
         maps = np.asarray(_called(saliency, images, k) if callable(saliency) else [saliency] * len(images))
     except ValueError as error:
-        raise InputError(f"saliency is {quoted(saliency)}, which is no array: {error}", options=("saliency",)) from error
+        raise InputError(f"saliency is {quoted(saliency)}, which is no array: {error}") from error
     if maps.ndim != 3 or len(maps) != len(images) or maps.dtype.kind not in "fiu" or not maps.size:
         raise InputError(
             f"saliency is {maps.dtype} {list(maps.shape)}: a map [h, w] of numbers is expected, or a function that returns "
@@ -184,9 +184,7 @@ def _called(function: Callable[[np.ndarray, int], np.ndarray], images: np.ndarra
             raise TypeError("a class is no function")
         signature(function).bind(images, k)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"saliency is {quoted(function)}, which is not called with images and a class: {error}", options=("saliency",)
-        ) from error
+        raise InputError(f"saliency is {quoted(function)}, which is not called with images and a class: {error}") from error
     return function(images, k)
 
 

@@ -45,7 +45,7 @@ def own_probe(name: str, probe: Any, looks_at: Looks = "nothing") -> Probe:
         probe, looks_at = probe
     if not callable(probe) or isinstance(probe, type):
         raise InputError(f"the probe '{name}' is {quoted(probe)}: a function of (model, image, classes, settings) is expected")
-    check_choice("looks_at", looks_at, get_args(Looks), options=("looks_at",))
+    check_choice("looks_at", looks_at, get_args(Looks))
     return Probe(_guarded(name, probe), looks_at)
 
 

@@ -106,7 +106,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
         ((broken,), "cannot read"),
         ((tmp_path / "none.xml",), "there is no file"),
         ((), "no MODEL is given"),
-        ((model, "-m", model), "is one word too many"),
+        ((model, "-m", model), "is given already"),
         ((model, "-o", tmp_path / "seen.png"), "say which with --input"),
         ((model, "-i", photo), "cannot read"),
         ((model, "-i", photo, "-o", tmp_path / "seen.jpg"), "does not end in .png"),
