@@ -1,7 +1,7 @@
 """Methods for boxes compared on a detector: every metric, beside maps that explain nothing.
 
     python scripts/detector_study.py --work FOLDER --data DATA [--limit N] [--false N] [--few N] [--masks N] [--best] [--write]
-        [--sheet]
+        [--overlap] [--sheet]
 
 DATA holds models/yolox_nano.onnx and images/coco/ with boxes.json. Boxes are chosen at random, as many true positives as
 `--limit` and as many others as `--false`, and measured one after the other with every method, so that a run that was stopped
@@ -31,6 +31,7 @@ from openvino_xai.evaluate.boxes.annotations import Annotated, read_annotations
 from openvino_xai.evaluate.boxes.baselines import BASELINES
 from openvino_xai.evaluate.boxes.case import BoxCase, Scene
 from openvino_xai.evaluate.boxes.metrics import BOX_METRICS, measured, overall
+from openvino_xai.evaluate.boxes.pointing import energy, object_discrimination
 from openvino_xai.evaluate.boxes.run import cases_of, scene_of
 from openvino_xai.evaluate.case import Choices
 from openvino_xai.files.writing import written_whole
@@ -241,6 +242,23 @@ class Study:
             "metrics": {name: measured(case, list(METRICS_OF_BEST)) for name, case in cases.items()},
         }
 
+    def overlap(self) -> dict[str, list[tuple[float, float]]]:
+        """For the most probable box of each photo: how much of a map other objects have, and beside the box."""
+        shares: dict[str, list[tuple[float, float]]] = {}
+        network = self.network(*SOURCES[0])
+        for photo in self.photos.values():
+            explanation = network.explain(photo.path)
+            if not explanation.targets:
+                continue
+            cases = cases_of(explanation, scene_of(network, self.propose, explanation, Choices()), photo)
+            _, _, first = max(cases, key=lambda case: case[0].probability)
+            blurred = replace(first, saliency=BASELINES["gaussian"](first, np.random.default_rng(SEED)))
+            for name, case in ((", ".join(SOURCES[0]), first), ("gaussian", blurred)):
+                of_all = object_discrimination(replace(case, others=(case.box, *case.others))) if case.others else None
+                beside = 0.0 if of_all is None else of_all - energy(case)
+                shares.setdefault(name, []).append((object_discrimination(case) or 0.0, beside))
+        return shares
+
     def tables(self) -> dict[str, str]:
         """The tables by name: what they were measured with, and a table for each group of boxes and for all."""
         results = self.results()
@@ -336,6 +354,15 @@ def _table_of_best(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _table_of_overlap(shares: dict[str, list[tuple[float, float]]]) -> str:
+    """How much of the share in other objects is where their boxes lie in the explained one."""
+    lines = ["| map | boxes | ODI | of that, beside the box |", "| --- | --- | --- | --- |"]
+    for name, pairs in shares.items():
+        total, beside = np.mean(pairs, axis=0)
+        lines.append(f"| {name} | {len(pairs)} | {total:.3f} | {beside:.3f} |")
+    return "\n".join(lines)
+
+
 def _differences(results: dict[tuple[str, str], dict[str, float | None]], names: list[str]) -> str:
     """A table of how far each map is from the Gaussian, on the boxes that both have."""
     columns = {name: title for name, title in COLUMNS.items() if "deletion" in name or "insertion" in name}
@@ -367,9 +394,16 @@ def main() -> None:
     parser.add_argument("--best", action="store_true", help="measure the most probable box of each photo alone")
     parser.add_argument("--table", action="store_true", help="measure nothing more: the tables of what is there")
     parser.add_argument("--write", action="store_true", help="replace the tables in docs/measured/detectors.md")
+    parser.add_argument("--overlap", action="store_true", help="how much of ODI lies in the box itself")
     parser.add_argument("--sheet", action="store_true", help="draw WORK/sheet.png")
     options = parser.parse_args()
     study = Study(options)
+    if options.overlap:
+        overlap = {"detector_overlap": _table_of_overlap(study.overlap())}
+        print(overlap["detector_overlap"])
+        if options.write:
+            write(overlap, [PAGE])
+        return
     tables = {"detector_best": _table_of_best(study.best())}
     if not options.best:
         if not options.table:
