@@ -31,7 +31,10 @@ HOOKS = ("class map", "masks", "gradients")
 PAGE = Path(__file__).parents[1] / "docs" / "measured" / "detector_files.md"
 WHY = {  # of what an error says, the few words of the page
     "queries without cells": "queries have no cells",
+    "are queries, which": "queries have no cells",
+    "are regions that": "two stages: the model proposes its rows itself",
     "nothing has 4 numbers or more": "no boxes beside the scores",
+    "can be of several formats": "the boxes can be of several formats",
     "of the outputs are boxes": "the format of the boxes is not known",
     "image's height and width, which are open": "open height and width",
     "leads to it by what moves": "what lies between scores and rows is not followed",
