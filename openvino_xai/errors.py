@@ -21,6 +21,12 @@ MixedInstallWarning, where another distribution writes into this package.
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).parent)
+
 
 class OvxaiError(Exception):
     """The message says what was found, what was expected and what to do.
@@ -98,3 +104,11 @@ class PreprocessingWarning(UserWarning):
 
 class MixedInstallWarning(UserWarning):
     """Another distribution, openvino_xai, is installed into the folder of this package."""
+
+
+def warn(warning: Warning) -> None:
+    """Warn in the line of whoever called this package, however many of its functions lie between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(warning, stacklevel=level)

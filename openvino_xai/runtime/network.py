@@ -12,14 +12,14 @@ from openvino_xai.arguments import COUNT_OR_NONE, FLAG, IDS, Kind, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
-from openvino_xai.errors import InputError, PreprocessingWarning
+from openvino_xai.errors import InputError, PreprocessingWarning, warn
 from openvino_xai.explanation import Explanation, Match, Prediction
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.tasks.label_groups import labels_of
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.images import AT_ONCE, ImageInput
-from openvino_xai.runtime.inputs.doubts import doubts_of, raised
+from openvino_xai.runtime.inputs.doubts import doubts_of
 from openvino_xai.runtime.inputs.labels_file import checked_labels
 from openvino_xai.runtime.inputs.own import own_preprocessing
 from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
@@ -64,7 +64,7 @@ class Network:
         self._groups = description.groups
         self.labels = labels_of(description.info, description.scores.classes, description.groups)
         self._preprocessing = own_preprocessing(description.image, description.info, channels_first=description.channels_first)
-        self.notify: Callable[[PreprocessingWarning], None] | None = raised
+        self.notify: Callable[[PreprocessingWarning], None] | None = warn
         self._fed: Preprocessing | None = None  # what was doubted last
 
     def __repr__(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -69,11 +68,6 @@ def _of_unit_pixels(name: str, numbers: tuple[float, ...]) -> PreprocessingWarni
         f"{name} {shown} are for pixels of 0..1, and here pixels are 0..255: {larger} would be the same of these",
         options=(name,),
     )
-
-
-def raised(doubt: PreprocessingWarning) -> None:
-    """Warn whoever explains an image from Python."""
-    warnings.warn(doubt, stacklevel=4)  # whoever calls explain(), which calls prepare(), which calls this
 
 
 @dataclass

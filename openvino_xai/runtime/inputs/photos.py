@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from openvino_xai.choices import quoted
-from openvino_xai.errors import ImageError, InputError, PreprocessingWarning
+from openvino_xai.errors import ImageError, InputError, PreprocessingWarning, warn
 from openvino_xai.render.photo import decode_photo, read_photo
 
 KINDS = (
@@ -158,11 +157,10 @@ def _of_pillow(image: Any) -> np.ndarray:
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow raises for files that are cut off or broken
         raise ImageError(f"a PIL image cannot be read: {error}") from error
     if turn in range(2, 9):
-        warnings.warn(
+        warn(
             PreprocessingWarning(
                 f"the PIL image says that it is to be turned (EXIF orientation {turn}), which Pillow does not do: it is "
                 "explained as it is. PIL.ImageOps.exif_transpose(image) turns it, as reading its path here does"
-            ),
-            stacklevel=2,
+            )
         )
     return _of_array(photo)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from inspect import signature
@@ -15,7 +14,7 @@ from openvino_xai.arguments import SHARE, TEXT, check_arguments, takes
 from openvino_xai.choices import check_choice, quoted, suggestion
 from openvino_xai.contract import VECTOR_TARGETS
 from openvino_xai.dialects.open import Compiled, Model
-from openvino_xai.errors import InputError
+from openvino_xai.errors import InputError, warn
 from openvino_xai.explanation import Explanation, HeadsExplanation, Match
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.registry import Names
@@ -147,7 +146,7 @@ def explain(
     images, is_list = _images(image, network)
     if any(not isinstance(item, _Tensor) for item in images):
         for doubt in doubts_of(network.preprocessing):
-            warnings.warn(doubt, stacklevel=2)
+            warn(doubt)
     explained = [_explained(network, item, targets, against) for item in images]
     return explained if is_list else explained[0]
 
