@@ -62,7 +62,7 @@ def _are_sizes(value: object) -> bool:
     return is_text(value) or (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_whole, value)))
 
 
-TEXT = Kind(is_text, "text is expected")
+TEXT = Kind(is_text, "text that is not empty and has no NUL is expected")
 TEXTS = Kind(lambda value: is_text(value) or _is_list_of_texts(value), "a name, or a list of names, is expected")
 PATH = Kind(is_path, "a path is expected")
 FLAG = Kind(lambda value: isinstance(value, bool), "True or False is expected")
