@@ -20,7 +20,7 @@ from openvino_xai.hooks.gradients.smooth_grad_cam_plus_plus import smooth_grad_c
 from openvino_xai.hooks.gradients.xgrad_cam import xgrad_cam
 from openvino_xai.hooks.own import guarded
 from openvino_xai.hooks.reciprocam import reciprocam
-from openvino_xai.hooks.registry import Table
+from openvino_xai.hooks.registry import Registry
 from openvino_xai.hooks.scale import SCALES
 from openvino_xai.hooks.site import Site
 from openvino_xai.hooks.vit_reciprocam import KERNELS, vit_reciprocam
@@ -85,6 +85,6 @@ BUILT_IN: dict[str, Method] = {
     "abs_cam_init": _by_gradients(abs_cam_init),
     "fd_cam": _by_gradients(fd_cam),
 }
-METHODS = Table(BUILT_IN, GROUP, own_method)
+METHODS = Registry(BUILT_IN, GROUP, own_method)
 
 __all__ = ["KERNELS", "METHODS", "SCALES", "Method", "Site"]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 V = TypeVar("V")
 
 
-class Table(dict[str, V]):
+class Registry(dict[str, V]):
     """Methods by their names. Those of packages are loaded when a name is not among the others, or all are listed.
 
     `entry` makes an item of a name and what an entry point of the `group` holds; it raises InputError for what is none.

@@ -15,7 +15,7 @@ from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import InputError
 from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.hooks.abs_cam import abs_cam
-from openvino_xai.hooks.registry import Names, Table
+from openvino_xai.hooks.registry import Names, Registry
 from openvino_xai.probes.aise import aise, aise_of_boxes
 from openvino_xai.probes.classifier import Classifier, Scorer, Settings
 from openvino_xai.probes.d_rise import BoxScorer, d_rise
@@ -79,7 +79,7 @@ BUILT_IN: dict[str, Probe] = {
     "integrated_gradients": Probe(integrated_gradients, "gradients"),
     "smooth_grad": Probe(smooth_grad, "gradients"),
 }
-PROBES = Table(BUILT_IN, GROUP, own_probe)
+PROBES = Registry(BUILT_IN, GROUP, own_probe)
 
 # of a detector, whose detections are given as if they were classes
 BOX_PROBES: dict[str, Callable[[BoxScorer, np.ndarray, Sequence[int], Settings], np.ndarray]] = {

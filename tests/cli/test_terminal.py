@@ -91,7 +91,7 @@ def test_tables_and_lines_show_what_is_in_them(name: str) -> None:
 
 def test_names_of_models(hostile_model: Path) -> None:
     listed = ovxai("layers", "-m", hostile_model, "--all")
-    assert r"\x1b[31m[red]\x1b]0;owned\x07[i]:smile:" in listed.stdout  # the rest of it is folded
+    assert r"\x1b[31m[red]\x1b]0;owned\x07[i]:" in listed.stdout  # the rest of it is folded
     assert r"\u202e\r\u2028x[/nothing]r" in listed.stdout
     wrong = ovxai("insert", "-m", hostile_model, "-l", HOSTILE, status=2)
     inserted = ovxai("insert", "-m", hostile_model)

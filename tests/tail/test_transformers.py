@@ -131,7 +131,7 @@ def test_what_is_told_wrongly_is_refused() -> None:
         xai.insert(model, method="vit_reciprocam", token_grid="5x5")
     with pytest.raises(InputError, match="token grid 'wide' is not understood"):
         xai.insert(model, token_grid="wide")
-    with pytest.raises(InputError, match="prefix tokens are -1"):
+    with pytest.raises(InputError, match="prefix_tokens is -1"):
         xai.insert(model, prefix_tokens=-1)
     with pytest.raises(InputError, match="kernel 'box' is not known: one of gaussian, cell"):
         xai.insert(model, kernel="box")

@@ -242,7 +242,7 @@ def test_the_command_draws_both_and_says_how_like_they_are(tmp_path: Path) -> No
     assert names == ["a_like_c.png", "a_in_c.png"] and all((tmp_path / "out" / name).is_file() for name in names)
     assert "are explained already" in ovxai(*ask, "--against", tmp_path / "c.png").stderr
     again = ovxai(*ask, "--against", tmp_path / "b.png", "--similarity", "dot")
-    assert again.stdout.count("dot ") == 2 and "a_like_b.png" in again.stdout
+    assert again.stdout.count("dot ") == 2 and "a-2_like_b.png" in again.stdout
     for more, message in (
         (["--against", tmp_path / "m.onnx"], "m.onnx"),
         (["--similarity", "dot"], "--against"),
