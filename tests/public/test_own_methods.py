@@ -15,7 +15,7 @@ from tiny import CASES, DIALECTS, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import InputError, ModelError, PlanError, VerificationError
 from openvino_xai.hooks import METHODS, Method
-from openvino_xai.hooks.registry import Table
+from openvino_xai.hooks.registry import Registry
 from openvino_xai.probes import PROBES, Probe
 
 ROOT = Path(__file__).parents[2]
@@ -218,7 +218,7 @@ def test_packages_announce_methods(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_broken_package_takes_nothing_with_it() -> None:
-    table: Table[Any] = Table({"cam": 1}, "group", lambda name, item: item)
+    table: Registry[Any] = Registry({"cam": 1}, "group", lambda name, item: item)
     with pytest.warns(UserWarning, match="package") as caught:  # noqa: PT031 - of each a warning
         for point in (Point("cam", 2), Point("broken", ImportError("no")), Point("odd", SystemError("no")), Point("fine", 3)):
             table._add_point(point)  # type: ignore[arg-type]
