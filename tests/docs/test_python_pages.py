@@ -63,6 +63,7 @@ def test_blocks_run_in_order(page: str, tmp_path: Path) -> None:
 CHECKS = {  # of what a library makes of the deployed file
     "lime": "print(mask.shape == image.shape[:2], explained.top_labels)",
     "shap": "print(values.values.shape[:4] == (1, *image.shape), bool(abs(values.values).sum() > 0))",
+    "quantus": "print(len(curve) == 1 and len(curve[0]) > 7, min(curve[0]) > 0)",
     "xaitk_saliency": "print(maps.shape == (1000, *image.shape[:2]), int(maps[285].max() > 0))",
 }
 
