@@ -226,3 +226,13 @@ def test_a_shell_completes_words(typed: str, words: str) -> None:
     command = [sys.executable, "-m", "openvino_xai"]
     done = subprocess.run(command, env={**os.environ, **shell}, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == words.split(), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("targets", ["c", "2,0", "all"])
+def test_classes_by_label_for_methods_with_a_price_a_class(targets: str, place: Path) -> None:
+    (place / "labels.txt").write_text("a\nb\nc\nd\ne\n")
+    asking = ("explain", "model.onnx", "photo.png", "--method", "grad_cam", "--labels", "labels.txt", "--preprocess", "raw")
+    (line,) = ovxai(*asking, "--targets", targets, "--json").stdout.splitlines()
+    classes = {"c": "c", "2,0": "ac", "all": "abcde"}[targets]
+    assert sorted(target["label"] for target in json.loads(line)["targets"]) == list(classes)

@@ -69,21 +69,6 @@ class LayerOptions(Group):
                 rows_and_columns(word, text)
         check_channels(self.channels, self.method)
 
-    def hook_targets(self, targets: str | None) -> str | None:
-        """What a hook in memory explains: all that comes nearly for nothing (None), else what is asked for.
-
-        Of a detector, its best boxes, as many as `boxes:N` says; or rows that it is told, as many as `ROW:CLASS,...` names.
-        """
-        from openvino_xai.contract import VECTOR_TARGETS
-        from openvino_xai.hooks import METHODS
-
-        if targets in (None, VECTOR_TARGETS) or re.fullmatch(r"boxes:\d+", targets or "", re.ASCII):
-            return targets
-        if targets is not None and re.fullmatch(r"\d+:\d+(,\d+:\d+)*", targets, re.ASCII):
-            return f"asked:{targets.count(':')}"
-        per_class = self.method is not None and self.method in METHODS and METHODS[self.method].per_class
-        return ("asked" if targets == "all" else targets) if per_class else None
-
     def refuse_several(self) -> None:
         """Raise InputError where several outputs are named."""
         if self.scores and len(self.scores) > 1:

@@ -92,6 +92,7 @@ class NetworkOptions(PreprocessingOptions):
         from openvino_xai.runtime.inputs.doubts import doubts_of
         from openvino_xai.runtime.loading import load, load_heads
         from openvino_xai.runtime.probed import probe
+        from openvino_xai.runtime.ready.networks import targets_of_hook
         from openvino_xai.surgery.task import tells_pixels
 
         if isinstance(model, str) and (self.preprocess == AUTO or self.examples is not None):
@@ -118,7 +119,7 @@ class NetworkOptions(PreprocessingOptions):
             hooked: Model | Hooked = model
             if not record:
                 of_pixels = len(named) < 2 and tells_pixels(deployed, options.where())
-                hook_targets = targets if of_pixels else options.hook_targets(targets)
+                hook_targets = targets_of_hook(options.method, targets, of_pixels=of_pixels)
                 hooked = options.insert(model, verify=verify, targets=hook_targets, similarity=similarity)
             if len(named) > 1 or (not named and "heads" in record):
                 network = load_heads(hooked, device=self.device, precision=precision).chosen(named)
@@ -149,7 +150,9 @@ class NetworkOptions(PreprocessingOptions):
         from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.inputs.doubts import doubts_of
+        from openvino_xai.runtime.ready.networks import targets_of_hook
         from openvino_xai.runtime.sources import digest_of
+        from openvino_xai.surgery.task import tells_pixels
         from openvino_xai.version import __version__
 
         deployed, head = open_model(model), options.head
@@ -163,7 +166,8 @@ class NetworkOptions(PreprocessingOptions):
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
-            options.insert(model, targets=options.hook_targets(targets)).save(path)
+            of_pixels = len(options.scores or []) < 2 and tells_pixels(deployed, options.where())
+            options.insert(model, targets=targets_of_hook(options.method, targets, of_pixels=of_pixels)).save(path)
         return partial(self.load, str(path), LayerOptions(scores=options.scores), settings, tell=False)
 
 
