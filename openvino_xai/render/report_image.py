@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import cv2
@@ -22,6 +23,7 @@ from openvino_xai.render.suspicion import suspicions
 
 QUALITY = 80  # of a photo's JPEG
 LARGEST = 2**30  # bytes of a map's file
+ONE_AT_A_TIME = Lock()  # NumPy reads a header by `ast`, which two threads must not in CPython before 3.11.5
 ANEW = "explain the image again, which makes it anew"
 
 
@@ -160,7 +162,9 @@ def _cells(saliency: np.ndarray, most: int) -> np.ndarray:
 def _map(path: Path, *, rank: int) -> np.ndarray:
     """A map [h, w], or maps [D, h, w], as written. Raises ImageError for what is none."""
     try:
-        saliency = np.load(io.BytesIO(read_regular(path, most=LARGEST)), allow_pickle=False)
+        data = io.BytesIO(read_regular(path, most=LARGEST))
+        with ONE_AT_A_TIME:
+            saliency = np.load(data, allow_pickle=False)
     except (InputError, ValueError, EOFError) as error:
         raise ImageError(f"the map {path} is none any more: {error}; {ANEW}", options=("again",)) from error
     if saliency.ndim != rank or saliency.dtype.kind != "f" or not saliency.size or not np.isfinite(saliency).all():

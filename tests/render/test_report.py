@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import platform
+import time
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -80,6 +82,23 @@ def test_few_images_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     entries = lines(tmp_path, 4) * 20
     write_report(tmp_path / "report.html", entries, title="80", style=Style(), tell=lambda count: done.__setitem__(0, count))
     assert begun == done == [80] and most[0] <= AHEAD + 1
+
+
+def test_one_map_is_read_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython before 3.11.5 fails at times where two threads read the headers of arrays."""
+    reading, load = Lock(), np.load
+
+    def alone(*arguments: Any, **options: Any) -> Any:
+        assert reading.acquire(blocking=False)
+        try:
+            time.sleep(0.01)
+            return load(*arguments, **options)
+        finally:
+            reading.release()
+
+    entries = lines(tmp_path, 12)
+    monkeypatch.setattr(np, "load", alone)
+    assert not write_report(tmp_path / "report.html", entries, title="twelve", style=Style())
 
 
 def test_pages_of_many_photos_have_smaller_ones(tmp_path: Path) -> None:
