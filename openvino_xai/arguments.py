@@ -76,6 +76,13 @@ NUMBER = Kind(lambda value: isinstance(value, Real) and not isinstance(value, bo
 SHARE = Kind(lambda value: _is_number(value) and 0 <= float(value) <= 1, "a number from 0 to 1 is expected")  # type: ignore[arg-type]
 SIZES = Kind(_are_sizes, "rows and columns, as 14x14 or (14, 14), are expected")
 CALLABLE = Kind(callable, "a function is expected")
+PLACE = {  # where a hook goes, or a probe looks
+    "layer": TEXT.or_none(),
+    "scores": TEXT.or_none(),
+    "image_input": TEXT.or_none(),
+    "prefix_tokens": COUNT_OR_NONE.or_none(),
+    "token_grid": SIZES.or_none(),
+}
 
 
 def takes(**kinds: Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +15,7 @@ from openvino_xai.arguments import NUMBER, takes
 from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
-from openvino_xai.explanation.files import endings_of, safe, written
+from openvino_xai.explanation.files import safe
 from openvino_xai.explanation.plot import plotted
 from openvino_xai.explanation.prediction import Prediction
 from openvino_xai.explanation.result import Result
@@ -176,18 +175,6 @@ class Explanation(Result):
     def endings(self) -> list[str]:
         """What a name gets behind it for the files of each target, but for their suffixes."""
         return [f"_{k.id}_{safe(k.label)}" if k.label != str(k.id) else f"_{k.id}" for k in self.targets]
-
-    def file_endings(self, style: Style = OVERLAY) -> list[str]:
-        """What a name gets behind it for each file that `save_pictures` writes."""
-        return [behind for ending in self.endings for behind in endings_of(ending, style)]
-
-    def save_pictures(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
-        """Write a picture and a map (`.npy`) for each target; for each, the two paths."""
-        stem = self.stem(name)
-        return [
-            written(folder, stem + ending, partial(self.drawn, style, index), self.maps[index], style)
-            for index, ending in enumerate(self.endings)
-        ]
 
     def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
         """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +14,7 @@ from openvino_xai.arguments import NUMBER, takes
 from openvino_xai.choices import check_choice
 from openvino_xai.errors import ImageError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
-from openvino_xai.explanation.files import endings_of, safe, written
+from openvino_xai.explanation.files import safe
 from openvino_xai.explanation.result import Result
 from openvino_xai.render.overlay import OVERLAY, Box, Smoothing, Style, drawn, on_photo
 from openvino_xai.render.sheet import sheet
@@ -99,18 +98,6 @@ class Match(Result):
         """What the first image's name gets behind it for the files of each image, but for their suffixes."""
         other = safe(self.against.stem) if self.against else "other"
         return [f"_like_{other}", f"_in_{other}"]
-
-    def file_endings(self, style: Style = OVERLAY) -> list[str]:
-        """What a name gets behind it for each file that `save_pictures` writes."""
-        return [behind for ending in self.endings for behind in endings_of(ending, style)]
-
-    def save_pictures(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
-        """Write a picture and a map (`.npy`) for each image; for each, the two paths."""
-        stem = self.stem(name)
-        return [
-            written(folder, stem + ending, partial(self.drawn, style, side), self.maps[side], style)
-            for side, ending in enumerate(self.endings)
-        ]
 
     def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
         """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""

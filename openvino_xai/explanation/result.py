@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import webbrowser
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -16,6 +17,7 @@ from openvino_xai.arguments import is_path
 from openvino_xai.choices import quoted
 from openvino_xai.errors import InputError
 from openvino_xai.explanation.archive import SUFFIX, read_archive, write_archive
+from openvino_xai.explanation.files import endings_of, written
 from openvino_xai.files.paths import is_folder
 from openvino_xai.render.overlay import OVERLAY, Style
 from openvino_xai.render.photo import png
@@ -28,14 +30,32 @@ class Result:
     """An explanation of one kind or another; a dataclass that says what it holds."""
 
     path: Path | None
+    maps: Sequence[np.ndarray] | np.ndarray
 
     def grid(self, *, style: Style = OVERLAY) -> np.ndarray:
         """[H, W, 3] RGB bytes: all that there is, side by side."""
         raise NotImplementedError
 
-    def save_pictures(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
-        """Write a picture and a map for each target; for each, the two paths."""
+    def drawn(self, style: Style, target: int = 0) -> np.ndarray:
+        """[H, W, 3] RGB bytes: the map of a target in a style."""
         raise NotImplementedError
+
+    @property
+    def endings(self) -> list[str]:
+        """What a name gets behind it for the files of each target, but for their suffixes."""
+        raise NotImplementedError
+
+    def file_endings(self, style: Style = OVERLAY) -> list[str]:
+        """What a name gets behind it for each file that `save_pictures` writes."""
+        return [behind for ending in self.endings for behind in endings_of(ending, style)]
+
+    def save_pictures(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
+        """Write a picture and a map (`.npy`) for each target; for each, the two paths."""
+        stem = self.stem(name)
+        return [
+            written(folder, stem + ending, partial(self.drawn, style, index), self.maps[index], style)
+            for index, ending in enumerate(self.endings)
+        ]
 
     def pictures(self, style: Style = OVERLAY) -> Iterator[Tile]:
         """What a notebook shows, one after the other: each target with its map."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-from openvino_xai.arguments import COUNT_OR_NONE, SIZES, TEXT, takes
+from openvino_xai.arguments import PLACE, TEXT, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import RECORD, REGIONS
 from openvino_xai.dialects.open import Model, open_model
@@ -85,11 +85,7 @@ class Where:
 
     @classmethod
     @takes(
-        layer=TEXT.or_none(),
-        scores=TEXT.or_none(),
-        image_input=TEXT.or_none(),
-        prefix_tokens=COUNT_OR_NONE.or_none(),
-        token_grid=SIZES.or_none(),
+        **PLACE,
         task=TEXT.or_none(),
         score=TEXT.or_none(),
     )

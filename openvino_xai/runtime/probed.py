@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 
-from openvino_xai.arguments import COUNT_OR_NONE, SIZES, TEXT, Kind, takes
+from openvino_xai.arguments import PLACE, TEXT, Kind, takes
 from openvino_xai.choices import check_choice
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed
@@ -27,11 +27,7 @@ CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look wh
 
 
 @takes(
-    layer=TEXT.or_none(),
-    scores=TEXT.or_none(),
-    image_input=TEXT.or_none(),
-    prefix_tokens=COUNT_OR_NONE.or_none(),
-    token_grid=SIZES.or_none(),
+    **PLACE,
     boxes=TEXT.or_none(),
     settings=Kind(lambda value: isinstance(value, Settings), "openvino_xai.Settings are expected").or_none(),
     device=TEXT,

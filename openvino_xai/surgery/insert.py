@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from openvino_xai.arguments import COUNT, COUNT_OR_NONE, FLAG, SIZES, TEXT, TEXTS, takes
+from openvino_xai.arguments import COUNT, FLAG, PLACE, SIZES, TEXT, TEXTS, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
@@ -39,17 +39,14 @@ MAX_MEMORY = 2 * 2**30
 
 
 ARGUMENTS = {
-    "layer": TEXT.or_none(),
+    **PLACE,
+    "scores": TEXTS.or_none(),
     "method": TEXT.or_none(),
     "score": TEXT.or_none(),
     "scale": TEXT,
-    "scores": TEXTS.or_none(),
-    "image_input": TEXT.or_none(),
     "plan": TEXT,
     "grid": SIZES.or_none(),
     "kernel": TEXT,
-    "prefix_tokens": COUNT_OR_NONE.or_none(),
-    "token_grid": SIZES.or_none(),
     "max_memory": COUNT,
     "gate": FLAG,
     "channels": COUNT.or_none(),

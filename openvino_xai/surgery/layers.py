@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from openvino_xai.arguments import COUNT_OR_NONE, SIZES, TEXT, takes
+from openvino_xai.arguments import PLACE, takes
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Value
@@ -25,12 +25,7 @@ PLANNED = 250_000  # nodes, of the tails behind all layers that a hook is planne
 UNTRIED = "not tried, as many layers lie nearer to the scores; insert tries it where it is named"
 
 
-@takes(
-    scores=TEXT.or_none(),
-    image_input=TEXT.or_none(),
-    prefix_tokens=COUNT_OR_NONE.or_none(),
-    token_grid=SIZES.or_none(),
-)
+@takes(**PLACE)
 def layers(
     model: Model,
     *,

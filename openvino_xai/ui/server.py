@@ -119,7 +119,7 @@ class Server(ThreadingHTTPServer):
             return
         try:
             super().process_request(request, client_address)
-        except BaseException:
+        except BaseException:  # no thread could be started; it is raised again
             self._seats.release()
             raise
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack, cast
 
 import typer
 
@@ -20,6 +20,7 @@ from openvino_xai.files.paths import exists
 
 if TYPE_CHECKING:
     from openvino_xai.dialects.open import Model
+    from openvino_xai.dialects.protocol import Deployed
     from openvino_xai.probes import Settings
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.tasks.heads import Heads
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     from openvino_xai.words import Precision as PrecisionWord
 
 _MIN_SCORE = "The least score of a box; by default the model's confidence_threshold, or 0.25."
+
+
+class How(TypedDict, total=False):
+    """How `load_heads` makes a network of a model."""
+
+    targets: str | None
+    similarity: str | None
+    verify: bool
+    tell: bool
 
 
 @dataclass(frozen=True)
@@ -52,23 +62,16 @@ class NetworkOptions(PreprocessingOptions):
         model: Model,
         options: LayerOptions,
         settings: Settings,
-        *,
-        targets: str | None = "all",
-        similarity: str | None = None,
-        verify: bool = True,
-        tell: bool = True,
+        **how: Unpack[How],
     ) -> Network:
         """The model, ready to explain `targets`; one without a hook gets one, or is probed, as `options` say.
 
-        The `similarity` is for targets `vector`, None for that of the hook, or the cosine. What is doubtful about what a file
-        is fed is told, unless `tell` is False.
-
-        Raises an OvxaiError.
+        See `load_heads` for `how`. Raises an OvxaiError.
         """
         from openvino_xai.runtime.tasks.heads import Heads
 
         options.refuse_several()
-        network = self.load_heads(model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell)
+        network = self.load_heads(model, options, settings, **how)
         if isinstance(network, Heads):
             heads = ", ".join(map(repr, network))
             raise InputError(f"the hook of {model} explains {heads}, and one is looked at here: name it", options=("scores",))
@@ -85,15 +88,17 @@ class NetworkOptions(PreprocessingOptions):
         verify: bool = True,
         tell: bool = True,
     ) -> Network | Heads:
-        """As `load`; or all heads where several are named, or where the hook explains several and none is named."""
+        """As `load`; or all heads where several are named, or where the hook explains several and none is named.
+
+        The `similarity` is for targets `vector`, None for that of the hook, or the cosine. What is doubtful about what a file
+        is fed is told, unless `tell` is False.
+        """
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.inputs.doubts import doubts_of
         from openvino_xai.runtime.loading import load, load_heads
         from openvino_xai.runtime.probed import probe
-        from openvino_xai.runtime.ready.networks import targets_of_hook
-        from openvino_xai.surgery.task import tells_pixels
 
         if isinstance(model, str) and (self.preprocess == AUTO or self.examples is not None):
             return self.resolved(model, options).load_heads(
@@ -118,8 +123,7 @@ class NetworkOptions(PreprocessingOptions):
         else:
             hooked: Model | Hooked = model
             if not record:
-                of_pixels = len(named) < 2 and tells_pixels(deployed, options.where())
-                hook_targets = targets_of_hook(options.method, targets, of_pixels=of_pixels)
+                hook_targets = _hook_targets(deployed, options, targets)
                 hooked = options.insert(model, verify=verify, targets=hook_targets, similarity=similarity)
             if len(named) > 1 or (not named and "heads" in record):
                 network = load_heads(hooked, device=self.device, precision=precision).chosen(named)
@@ -150,9 +154,7 @@ class NetworkOptions(PreprocessingOptions):
         from openvino_xai.dialects.open import open_model
         from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.inputs.doubts import doubts_of
-        from openvino_xai.runtime.ready.networks import targets_of_hook
         from openvino_xai.runtime.sources import digest_of
-        from openvino_xai.surgery.task import tells_pixels
         from openvino_xai.version import __version__
 
         deployed, head = open_model(model), options.head
@@ -166,9 +168,17 @@ class NetworkOptions(PreprocessingOptions):
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
-            of_pixels = len(options.scores or []) < 2 and tells_pixels(deployed, options.where())
-            options.insert(model, targets=targets_of_hook(options.method, targets, of_pixels=of_pixels)).save(path)
+            options.insert(model, targets=_hook_targets(deployed, options, targets)).save(path)
         return partial(self.load, str(path), LayerOptions(scores=options.scores), settings, tell=False)
+
+
+def _hook_targets(deployed: Deployed, options: LayerOptions, targets: str | None) -> str | None:
+    """What a hook in memory explains."""
+    from openvino_xai.runtime.ready.networks import targets_of_hook
+    from openvino_xai.surgery.task import tells_pixels
+
+    of_pixels = len(options.scores or []) < 2 and tells_pixels(deployed, options.where())
+    return targets_of_hook(options.method, targets, of_pixels=of_pixels)
 
 
 def read_labels(path: Path) -> list[str]:
