@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from openvino_xai.errors import OutputsChanged
+from openvino_xai.plan.decision import Decision, Head
 from openvino_xai.surgery import classes
-from openvino_xai.surgery.decision import Decision, Head
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from openvino_xai.benchmark.alone import Alone, measure_alone
 from openvino_xai.benchmark.pairs import ROUNDS, Pair, measure
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.dialects.random_inputs import random_inputs
-from openvino_xai.surgery.record import record_of
+from openvino_xai.record.reading import record_of
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def benchmark(
     from openvino_xai.benchmark.compare import Setting, compare
     from openvino_xai.contract import RECORD
     from openvino_xai.dialects.open import open_model
-    from openvino_xai.surgery.record import unhooked
+    from openvino_xai.record.removal import unhooked
 
     deployed = open_model(model)
     variants: dict[str, Deployed] = {}

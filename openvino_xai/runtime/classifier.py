@@ -16,7 +16,7 @@ from openvino_xai.locate.located import Location
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.gradient import gradient_by_image, gradient_by_layer
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.verify.finite_differences import step_along
+from openvino_xai.verify.finite_differences import step_along
 
 FEATURES, LOGITS = "ovxai_features", "ovxai_logits"
 

@@ -12,7 +12,7 @@ from openvino_xai.locate.located import Where, task_of
 from openvino_xai.locate.scores import Scores, find_scores, possible_scores
 from openvino_xai.locate.tasks.label_groups import LabelGroups, labels_of
 from openvino_xai.locate.tasks.vector import find_vector
-from openvino_xai.surgery.record import record_with, records_of
+from openvino_xai.record.reading import record_with, records_of
 
 
 @dataclass(frozen=True, eq=False)

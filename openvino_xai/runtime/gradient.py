@@ -10,8 +10,8 @@ from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.located import Location, counterparts
 from openvino_xai.locate.scores import Scores
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.hook import Plan
 from openvino_xai.tail.reverse_mode import Backward
 from openvino_xai.tail.target import AtRunTime, ClassTarget
 

@@ -15,6 +15,8 @@ from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import ModelError
 from openvino_xai.locate.located import Where, score_of_queries, task_of
+from openvino_xai.record.reading import records_of
+from openvino_xai.record.removal import unhooked
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.by_row import Propose, RowDetector
 from openvino_xai.runtime.detectors.class_maps import ClassMaps
@@ -25,7 +27,6 @@ from openvino_xai.runtime.tasks.heads import Heads, running_of_head
 from openvino_xai.runtime.tasks.matcher import Matcher, vector_model
 from openvino_xai.runtime.tasks.segmenter import Segmenter
 from openvino_xai.surgery.hooked import Hooked
-from openvino_xai.surgery.record import records_of, unhooked
 from openvino_xai.words import Hint, Precision
 
 DEAR = 1.5  # times the operations of the plain model: above it, predictions are asked of a model without the hook

@@ -14,12 +14,12 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.locate.scores import find_scores
+from openvino_xai.plan.request import check_channels
 from openvino_xai.probes import BOX_PROBES, PROBE_NAMES, PROBES, Settings
 from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.probed import ProbedDetector
 from openvino_xai.runtime.network import Network
-from openvino_xai.surgery.request import check_channels
 from openvino_xai.words import AnyProbe, BoxFormat, Precision
 
 _NO_LAYER = "{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out"

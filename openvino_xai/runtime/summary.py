@@ -20,9 +20,9 @@ from openvino_xai.locate.located import Where
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.locate.tasks.label_groups import LabelGroups
 from openvino_xai.locate.tasks.vector import find_vector
+from openvino_xai.record.reading import records_of, what_all_share
 from openvino_xai.runtime.inputs.own import own_preprocessing
 from openvino_xai.runtime.preprocessing import Preprocessing
-from openvino_xai.surgery.record import records_of, what_all_share
 from openvino_xai.surgery.task import detector_of, tells_pixels
 
 OF_IMAGES = "classes of images"  # what a classifier decides

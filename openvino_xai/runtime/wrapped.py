@@ -15,6 +15,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation
 from openvino_xai.locate.located import Where
 from openvino_xai.probes import PROBES, Settings
+from openvino_xai.record.reading import records_of
 from openvino_xai.runtime.classifier import ImageClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.inputs.targets import TargetsOfImage
@@ -22,7 +23,6 @@ from openvino_xai.runtime.loading import network_of, rows_of
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import Probed
 from openvino_xai.runtime.tasks.heads import running_of_head
-from openvino_xai.surgery.record import records_of
 
 
 @takes(scores=TEXT.or_none())

@@ -14,8 +14,8 @@ from openvino_xai.contract import CLASS, MAP, RECORD
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.graph.model import Value
+from openvino_xai.record.reading import names_in_file, record_of, records_of
 from openvino_xai.serve.literals import code_span
-from openvino_xai.surgery.record import names_in_file, record_of, records_of
 
 LARGE = 64_000  # bytes a response grows by: some servers send every output, asked for or not
 LONGEST = 200  # characters of a name: with what is added to it, a folder's name has at most 255 bytes

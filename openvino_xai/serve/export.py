@@ -12,11 +12,11 @@ from openvino_xai.contract import WANTED, reads
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError
+from openvino_xai.record.reading import records_of
 from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.literals import code_block, code_span
 from openvino_xai.serve.repository import written_repository
-from openvino_xai.surgery.record import records_of
 from openvino_xai.words import Precision
 
 Server: TypeAlias = Literal["triton", "ovms", "kserve"]

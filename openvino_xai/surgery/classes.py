@@ -20,18 +20,18 @@ from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.tasks.label_groups import LabelGroups
 from openvino_xai.locate.tasks.regions import PixelScores
 from openvino_xai.operations.cost import human, operations
-from openvino_xai.surgery.decision import Decision, Head, Refusal, decide, in_turn
-from openvino_xai.surgery.emit import emit
+from openvino_xai.plan.decision import Decision, Head, Refusal, decide, in_turn
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.gate import gated
+from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.hook import plan as make_plan
+from openvino_xai.plan.request import Request
+from openvino_xai.plan.sharing import shared
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layer import Layer, priced
-from openvino_xai.surgery.plan.gate import gated
-from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.surgery.plan.hook import plan as make_plan
-from openvino_xai.surgery.plan.sharing import shared
 from openvino_xai.surgery.record import write_record
-from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.verify.hook import verify_hook
 from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
+from openvino_xai.verify.hook import verify_hook
 
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
 REGION_METHOD, REGIONS_EXPLAINED = "layer_cam", 3  # of classes of pixels, where nothing else is asked for

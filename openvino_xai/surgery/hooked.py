@@ -14,8 +14,8 @@ from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists
 from openvino_xai.files.writing import check_output, written_whole
 from openvino_xai.surgery.layer import Layer
-from openvino_xai.surgery.verify.hook import Verified, verify_file
 from openvino_xai.tables import html_table
+from openvino_xai.verify.hook import Verified, verify_file
 
 
 class Hooked:

@@ -14,10 +14,10 @@ from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.locate.located import Where, refuse_hooked
 from openvino_xai.locate.rows.record import Rows
+from openvino_xai.plan.request import Request
+from openvino_xai.plan.rows.decision import RowDecision
 from openvino_xai.surgery.classes import insert_classes
 from openvino_xai.surgery.hooked import Hooked
-from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.insert import insert_rows
 from openvino_xai.surgery.task import detector_of
 from openvino_xai.tail.rows.pick import is_of_rows

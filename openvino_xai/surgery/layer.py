@@ -8,7 +8,7 @@ from openvino_xai.graph.model import Graph
 from openvino_xai.graph.sizes import readable
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.operations.cost import depth, human
-from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.plan.hook import Plan
 from openvino_xai.tables import html_table, text_table
 
 

@@ -14,10 +14,10 @@ from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.operations.cost import operations
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
-from openvino_xai.surgery.decision import decide
+from openvino_xai.plan.decision import decide
+from openvino_xai.plan.hook import plan as make_plan
+from openvino_xai.plan.request import Request
 from openvino_xai.surgery.layer import Layer, Layers, priced
-from openvino_xai.surgery.plan.hook import plan as make_plan
-from openvino_xai.surgery.request import Request
 from openvino_xai.surgery.rows.layers import layers_of_rows
 from openvino_xai.surgery.task import detector_of
 

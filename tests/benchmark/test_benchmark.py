@@ -18,7 +18,7 @@ from openvino_xai.benchmark.pairs import ROUNDS, Pair, measure
 from openvino_xai.dialects.open import open_model
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import ModelError
-from openvino_xai.surgery.record import unhooked
+from openvino_xai.record.removal import unhooked
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from openvino_xai.boxes.decoding import FORMATS, Grid
 from openvino_xai.dialects.open import open_model
 from openvino_xai.graph.trace import Trace
 from openvino_xai.graph.vocabulary import numpy_namespace
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.hook import Plan
 
 XP: Any = numpy_namespace()
 WIDTH, HEIGHT = 64, 48

@@ -23,8 +23,8 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace, as_value
 from openvino_xai.graph.vocabulary import WORDS, numpy_namespace
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.hook import Plan
 
 RNG = np.random.default_rng(3)
 A, ROW, COLUMN = (RNG.uniform(0.5, 2, shape).astype(np.float32) for shape in ((2, 3, 4), (4,), (3, 1)))

@@ -14,7 +14,7 @@ import openvino_xai as xai
 from openvino_xai.dialects.onnx import OnnxModel, comparison, upgrade
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import ModelError
-from openvino_xai.surgery.record import unhooked
+from openvino_xai.record.removal import unhooked
 
 IR_VERSIONS = {7: 3, 8: 3, 9: 4, 10: 5, 11: 6, 12: 7}  # those that came with each opset
 OLD = tuple(IR_VERSIONS)

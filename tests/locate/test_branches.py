@@ -15,11 +15,11 @@ import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import LayerError, OvxaiError, PlanError, VerificationError
 from openvino_xai.locate.located import Located, Where, locate
-from openvino_xai.surgery.decision import Head, decide
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import plan
-from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.verify.hook import verify_hook
+from openvino_xai.plan.decision import Head, decide
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.hook import plan
+from openvino_xai.plan.request import Request
+from openvino_xai.verify.hook import verify_hook
 
 INTS = np.array
 A = "ac = Conv<pads=[1,1,1,1]>(image, wa) af = Relu(ac) ap = GlobalAveragePool(af) av = Flatten(ap) al = Gemm(av, u) "

@@ -15,8 +15,8 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.trace import Trace
 from openvino_xai.operations.table import OPERATIONS
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.hook import Plan
 from openvino_xai.tail.target import Columns, Score
 
 DERIVATIVES = {name for name, operation in OPERATIONS.items() if operation.adjoint}

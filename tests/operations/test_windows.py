@@ -17,8 +17,8 @@ from tiny import CLASSES, DIALECTS, in_dialect
 
 from openvino_xai.dialects.open import open_model
 from openvino_xai.graph.trace import Trace
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.hook import Plan
 from openvino_xai.tail.target import Columns
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ from tiny import CASES, DIALECTS, images, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError, VerificationError
+from openvino_xai.plan.site import PlannedSite
 from openvino_xai.probes import Settings
-from openvino_xai.surgery.plan.site import PlannedSite
 
 pytestmark = pytest.mark.slow
 

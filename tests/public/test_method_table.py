@@ -16,8 +16,8 @@ import openvino_xai as xai
 from openvino_xai.hooks import METHODS, Method
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.method_table import TEXTS, Explained, Kind
+from openvino_xai.plan.rows.decision import DEFAULT
 from openvino_xai.probes import BOX_PROBES, PROBES, Settings
-from openvino_xai.surgery.rows.decision import DEFAULT
 
 
 def test_every_hook_and_probe_is_there_once() -> None:

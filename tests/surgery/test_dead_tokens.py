@@ -16,8 +16,8 @@ import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.vocabulary import JOIN
-from openvino_xai.surgery.decision import Decision
-from openvino_xai.surgery.record import unhooked
+from openvino_xai.plan.decision import Decision
+from openvino_xai.record.removal import unhooked
 from openvino_xai.tail.class_token.attention import ClassTokenAttention
 
 pytestmark = pytest.mark.slow

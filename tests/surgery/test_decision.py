@@ -12,11 +12,11 @@ from tiny_transformers import VARIANTS
 import openvino_xai as xai
 from openvino_xai.errors import NoneRefused, OutputsChanged
 from openvino_xai.locate import Located, locate
+from openvino_xai.plan.decision import Decision, decide, in_turn
+from openvino_xai.plan.gate import gated
+from openvino_xai.plan.hook import plan
+from openvino_xai.plan.request import Request
 from openvino_xai.surgery import classes
-from openvino_xai.surgery.decision import Decision, decide, in_turn
-from openvino_xai.surgery.plan.gate import gated
-from openvino_xai.surgery.plan.hook import plan
-from openvino_xai.surgery.request import Request
 from openvino_xai.tail.target import TopK
 
 NO_IMAGE = NoneRefused("the runtime cannot explain no image at all")

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import openvino_xai as xai
 from openvino_xai.cli.app import app
 from openvino_xai.errors import NoneRefused
+from openvino_xai.plan.decision import Decision
 from openvino_xai.surgery import classes
-from openvino_xai.surgery.decision import Decision
 
 pytestmark = pytest.mark.slow
 

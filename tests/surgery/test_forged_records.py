@@ -14,8 +14,9 @@ import openvino_xai as xai
 from openvino_xai.contract import RECORD
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import ModelError
+from openvino_xai.record.reading import record_of
+from openvino_xai.record.removal import unhooked
 from openvino_xai.serve.export import export
-from openvino_xai.surgery.record import record_of, unhooked
 
 pytestmark = pytest.mark.slow
 

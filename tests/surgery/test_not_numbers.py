@@ -14,11 +14,11 @@ from tiny import CASES, DIALECTS, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import VerificationError
 from openvino_xai.hooks.site import Channels
-from openvino_xai.surgery.verify import hook as verify
-from openvino_xai.surgery.verify import ingredients as parts
-from openvino_xai.surgery.verify.finite_differences import step_along
-from openvino_xai.surgery.verify.masks import ArraySite
-from openvino_xai.surgery.verify.original import worst
+from openvino_xai.verify import hook as verify
+from openvino_xai.verify import ingredients as parts
+from openvino_xai.verify.finite_differences import step_along
+from openvino_xai.verify.masks import ArraySite
+from openvino_xai.verify.original import worst
 
 METHODS = ("reciprocam", "cam", "grad_cam", "ablation_cam", "smooth_grad_cam_plus_plus", "activation_map")
 

@@ -39,9 +39,9 @@ def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect
 def test_changed_outputs_are_refused(dialect: str) -> None:
     from openvino_xai.dialects.open import open_model
     from openvino_xai.locate.located import Located, Where
-    from openvino_xai.surgery.decision import Head, decide
-    from openvino_xai.surgery.request import Request
-    from openvino_xai.surgery.verify.hook import verify_hook
+    from openvino_xai.plan.decision import Head, decide
+    from openvino_xai.plan.request import Request
+    from openvino_xai.verify.hook import verify_hook
 
     case = CASES["pool and linear"]
     original = open_model(in_dialect(case.build("B", 17), dialect))
@@ -88,7 +88,7 @@ def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
 
 def test_as_many_batches_as_it_takes_are_compared() -> None:
     from openvino_xai.dialects.open import open_model
-    from openvino_xai.surgery.verify.outputs import more_batches
+    from openvino_xai.verify.outputs import more_batches
 
     original = open_model(CASES["pool and linear"].build("B", 17))
 

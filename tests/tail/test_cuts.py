@@ -16,13 +16,13 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import Candidate, CutValue
 from openvino_xai.locate.located import Located, Location, Where
 from openvino_xai.locate.positions import Place
-from openvino_xai.surgery.decision import Head, decide
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.plan.hook import Plan, plan
-from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.verify.hook import verify_hook
+from openvino_xai.plan.decision import Head, decide
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.hook import Plan, plan
+from openvino_xai.plan.request import Request
 from openvino_xai.tail.reverse_mode import Backward
 from openvino_xai.tail.target import All, ClassTarget
+from openvino_xai.verify.hook import verify_hook
 
 # two levels, `f` of 6 x 8 cells and `g` of 3 x 4; neither alone separates the image from the scores
 BODY = """c = Conv<pads=[1,1,1,1]>(image, w0) f = Relu(c) d = Conv<strides=[2,2], pads=[1,1,1,1]>(c, w1) g = Relu(d)

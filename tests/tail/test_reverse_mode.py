@@ -15,7 +15,7 @@ from tiny import CLASSES, DIALECTS, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import PlanError, TooLarge, VerificationError
 from openvino_xai.operations.table import OPERATIONS
-from openvino_xai.surgery.decision import Decision
+from openvino_xai.plan.decision import Decision
 
 pytestmark = pytest.mark.slow
 

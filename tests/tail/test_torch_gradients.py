@@ -20,12 +20,12 @@ from openvino_xai.contract import GRADIENT
 from openvino_xai.dialects.open import open_model
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.locate.located import Located, Where
-from openvino_xai.surgery.decision import decide
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.verify.masks import CUT
-from openvino_xai.surgery.verify.parts import plan_parts
+from openvino_xai.plan.decision import decide
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.request import Request
 from openvino_xai.tail.target import Ids
+from openvino_xai.verify.masks import CUT
+from openvino_xai.verify.parts import plan_parts
 
 pytestmark = pytest.mark.slow
 

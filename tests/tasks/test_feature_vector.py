@@ -13,8 +13,8 @@ from tiny import CASES, DIALECTS, HEAD, LINEAR, STEM, Oracle, images, in_dialect
 import openvino_xai as xai
 from openvino_xai.errors import OvxaiError, VerificationError
 from openvino_xai.graph.model import Value
-from openvino_xai.surgery.plan.site import PlannedSite
-from openvino_xai.surgery.record import unhooked
+from openvino_xai.plan.site import PlannedSite
+from openvino_xai.record.removal import unhooked
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

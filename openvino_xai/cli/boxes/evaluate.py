@@ -168,8 +168,8 @@ def _stages(network: Detector, request: Request, rows: list[dict[str, Any]]) -> 
     from openvino_xai.contract import RECORD
     from openvino_xai.dialects.open import open_model
     from openvino_xai.hooks.rows import ROW_METHODS
+    from openvino_xai.record.removal import unhooked
     from openvino_xai.surgery.insert import insert
-    from openvino_xai.surgery.record import unhooked
 
     record = network.record
     if record["method"] not in ROW_METHODS:

@@ -93,7 +93,7 @@ MaskName: TypeAlias = Annotated[
     str | None, typer.Option("--mask", help=_MASK, rich_help_panel=DETECTORS), literal("MaskKind", "contract")
 ]
 CutName: TypeAlias = Annotated[
-    str | None, typer.Option("--cut", help=_CUT, rich_help_panel=DETECTORS), literal("Cut", "surgery.rows.decision")
+    str | None, typer.Option("--cut", help=_CUT, rich_help_panel=DETECTORS), literal("Cut", "plan.rows.decision")
 ]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1, rich_help_panel=HOOK)]
 Similarity: TypeAlias = Annotated[

@@ -61,7 +61,7 @@ class LayerOptions(Group):
     def check(self) -> None:
         """Raise InputError for an amount, a grid or a number that is none."""
         from openvino_xai.graph.sizes import rows_and_columns
-        from openvino_xai.surgery.request import check_channels
+        from openvino_xai.plan.request import check_channels
 
         parse_bytes(self.max_memory)
         for word, text in (("grid", self.grid), ("token_grid", self.token_grid)):

@@ -120,9 +120,9 @@ def to_store(options: PreprocessingOptions, model: str, layer: LayerOptions, lab
 def fed_by(options: PreprocessingOptions, deployed: Deployed, image_input: str | None) -> Preprocessing:
     """What a model is fed where nobody but it and these options says anything. Raises an OvxaiError."""
     from openvino_xai.locate.image import find_image
+    from openvino_xai.record.reading import record_of
     from openvino_xai.runtime.inputs.own import own_preprocessing
     from openvino_xai.runtime.inputs.presets import updated_by
-    from openvino_xai.surgery.record import record_of
 
     image, place = find_image(deployed.graph, record_of(deployed.graph, deployed.info).get("image", image_input))
     base = own_preprocessing(image, deployed.info("model_info"), channels_first=place.cells == (2, 3))

@@ -56,9 +56,10 @@ def plain_network(model: Model, where: Where, device: str = "CPU", precision: st
     """A classifier without its hook, ready to predict. Raises InputError for what explains no classes of images."""
     from openvino_xai.dialects.open import open_model
     from openvino_xai.locate.located import Where
+    from openvino_xai.record.reading import record_with, records_of
+    from openvino_xai.record.removal import unhooked
     from openvino_xai.runtime.described import Described
     from openvino_xai.runtime.network import Network
-    from openvino_xai.surgery.record import record_with, records_of, unhooked
 
     deployed = open_model(model)
     if records := records_of(deployed.graph, deployed.info):

@@ -21,8 +21,8 @@ from openvino_xai.locate.detector import Detector
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.rows import Rows
+from openvino_xai.plan.rows.returned import ListedRows
 from openvino_xai.probes.d_rise import Proposals
-from openvino_xai.surgery.rows.returned import ListedRows
 
 XP = numpy_namespace()
 MOST = 64  # boxes of an image that are explained

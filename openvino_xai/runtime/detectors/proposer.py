@@ -12,9 +12,10 @@ from openvino_xai.dialects.protocol import Running
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where, score_of_queries
 from openvino_xai.probes.d_rise import Proposals
+from openvino_xai.record.reading import record_of
+from openvino_xai.record.removal import unhooked
 from openvino_xai.runtime.detectors.proposals import Listing, Proposing, proposing
 from openvino_xai.runtime.images import ImageInput
-from openvino_xai.surgery.record import record_of, unhooked
 
 
 @dataclass(frozen=True, eq=False)

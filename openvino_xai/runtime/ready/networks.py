@@ -17,6 +17,7 @@ from openvino_xai.errors import InputError, OvxaiError
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.located import Where
 from openvino_xai.probes import PROBE_NAMES, PROBES, Settings
+from openvino_xai.record.reading import records_of
 from openvino_xai.runtime.loading import load, load_heads
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import probe
@@ -25,7 +26,6 @@ from openvino_xai.runtime.tasks.heads import Heads
 from openvino_xai.runtime.tasks.segmenter import Segmenter
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.insert import insert
-from openvino_xai.surgery.record import records_of
 from openvino_xai.surgery.task import tells_pixels
 from openvino_xai.words import AnyMethod, AnyProbe, HookName, Precision
 

@@ -15,11 +15,11 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation, Match
 from openvino_xai.locate.tasks.vector import find_vector
+from openvino_xai.record.removal import unhooked
 from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
 from openvino_xai.runtime.inputs.targets import TargetsOfImage
 from openvino_xai.runtime.network import Network, unscaled
 from openvino_xai.runtime.tasks.no_classes import NoClasses
-from openvino_xai.surgery.record import unhooked
 from openvino_xai.tail.tasks.likeness import likeness
 
 

@@ -1,1 +1,1 @@
-"""Hooks in detectors: what is explained is a few of their rows."""
+"""Hooks in detectors: their layers listed, and one inserted."""

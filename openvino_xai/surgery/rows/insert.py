@@ -11,16 +11,16 @@ from openvino_xai.locate.detector import Detector, RowLocation
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.rows import WAY_OUT
 from openvino_xai.operations.cost import human
-from openvino_xai.surgery.decision import Refusal, in_turn
-from openvino_xai.surgery.emit import emit
+from openvino_xai.plan.decision import Refusal, in_turn
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.gate import gated
+from openvino_xai.plan.rows.decision import RowDecision
+from openvino_xai.plan.rows.hook import masks_of, plan_rows
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layer import Layer
-from openvino_xai.surgery.plan.gate import gated
-from openvino_xai.surgery.rows.decision import RowDecision
 from openvino_xai.surgery.rows.layers import priced_set
-from openvino_xai.surgery.rows.plan import masks_of, plan_rows
-from openvino_xai.surgery.rows.verify import verify_rows
 from openvino_xai.tail.rows.pick import EveryClass, TopBoxes
+from openvino_xai.verify.rows import verify_rows
 from openvino_xai.version import __version__
 
 CHUNKS = 64  # of masks, at most: each is a copy of the nodes behind the layers

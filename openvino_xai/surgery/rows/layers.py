@@ -8,10 +8,10 @@ from openvino_xai.graph.sizes import readable
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, RowLocation
 from openvino_xai.operations.cost import depth, operations
+from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.rows.decision import DEFAULT, RowDecision
+from openvino_xai.plan.rows.hook import plan_rows
 from openvino_xai.surgery.layer import Layer
-from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.surgery.rows.decision import DEFAULT, RowDecision
-from openvino_xai.surgery.rows.plan import plan_rows
 
 ROWS = "asked:8"  # of which the cost is told
 

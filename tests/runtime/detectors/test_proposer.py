@@ -10,8 +10,8 @@ from tiny import CASES, DIALECTS, in_dialect
 import openvino_xai as xai
 from openvino_xai.contract import RECORD
 from openvino_xai.dialects.open import open_model
+from openvino_xai.record.removal import unhooked
 from openvino_xai.runtime.detectors.proposer import Proposer
-from openvino_xai.surgery.record import unhooked
 
 IMAGES = np.random.default_rng(1).random((3, 3, HEIGHT, WIDTH), np.float32)
 

@@ -19,11 +19,12 @@ from openvino_xai.contract import HEAD_RECORD, RECORD, Names, names_of_heads
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, OvxaiError, VerificationError
 from openvino_xai.locate.located import Located, Where
-from openvino_xai.surgery.decision import Decision, Head, decide
-from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.surgery.record import records_of, unhooked
-from openvino_xai.surgery.request import Request
-from openvino_xai.surgery.verify.hook import verify_hook
+from openvino_xai.plan.decision import Decision, Head, decide
+from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.request import Request
+from openvino_xai.record.reading import records_of
+from openvino_xai.record.removal import unhooked
+from openvino_xai.verify.hook import verify_hook
 
 LAYERS = {"shared": {"color": "f", "shape": "f"}, "apart": {"color": "f", "shape": "e"}}
 MODELS: dict[str, Callable[..., onnx.ModelProto]] = {"shared": shared, "apart": apart}
@@ -127,7 +128,7 @@ def test_verification_sees_maps_of_the_other_head(dialect: str) -> None:
 
 def test_a_plan_that_shares_too_much_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nodes count as one whatever they read, maps are others, and verification says so."""
-    from openvino_xai.surgery.plan import sharing
+    from openvino_xai.plan import sharing
 
     monkeypatch.setattr(sharing, "_key", lambda node, operands: (node.kind, *(value.shape for value in node.outputs)))
     with pytest.raises(OvxaiError):
@@ -303,7 +304,7 @@ def test_a_second_way_is_taken_by_all_heads(changed_once: list[Decision]) -> Non
 
 
 def test_plans_of_one_head_stay_as_they_are() -> None:
-    from openvino_xai.surgery.plan.sharing import shared as union
+    from openvino_xai.plan.sharing import shared as union
 
     plan = Plan(open_model(shared()).graph, (), {})
     assert union([(Names(), plan)]) is plan

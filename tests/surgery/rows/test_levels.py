@@ -10,7 +10,7 @@ import pytest
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.locate.rows.table import HeadTable, Level, RowTable
-from openvino_xai.surgery.rows.levels import ClassLevels
+from openvino_xai.plan.rows.levels import ClassLevels
 
 XP: Any = numpy_namespace()
 

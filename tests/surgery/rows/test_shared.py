@@ -7,7 +7,7 @@ from tracing import computed
 
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
-from openvino_xai.surgery.plan.sharing import once
+from openvino_xai.plan.sharing import once
 
 
 def test_what_is_the_same_is_computed_once_and_what_differs_is_not() -> None:

@@ -12,8 +12,8 @@ from tiny_detectors import CASES
 
 import openvino_xai as xai
 from openvino_xai.errors import VerificationError
-from openvino_xai.surgery.rows import plan as row_plan
-from openvino_xai.surgery.rows.verify import LogOdds
+from openvino_xai.plan.rows import hook as row_plan
+from openvino_xai.verify.rows import LogOdds
 
 pytestmark = pytest.mark.slow
 

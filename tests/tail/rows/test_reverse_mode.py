@@ -24,8 +24,8 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.graph.trace import Trace
 from openvino_xai.locate.detector import Detector
 from openvino_xai.locate.located import Where
-from openvino_xai.surgery.rows.decision import RowDecision
-from openvino_xai.surgery.rows.plan import plan_gradients
+from openvino_xai.plan.rows.decision import RowDecision
+from openvino_xai.plan.rows.hook import plan_gradients
 from openvino_xai.tail.rows.level_rows import LevelRows
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, at_one, product
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations.table import operation_of
-from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.plan.hook import Plan
 
 FOLDED = 2**14  # elements: what is computed when the hook is inserted, and kept in the file, is no larger
 

@@ -13,7 +13,7 @@ from openvino_xai.hooks import METHODS, Method
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.scores import Scores
-from openvino_xai.surgery.request import Request
+from openvino_xai.plan.request import Request
 from openvino_xai.tail.target import Pick, Target
 from openvino_xai.tail.tasks import target_of
 

@@ -13,7 +13,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.rows import ROW_METHODS, RowMethod
-from openvino_xai.surgery.decision import Attempt
+from openvino_xai.plan.decision import Attempt
 from openvino_xai.tail.rows.masked import PROFILES
 from openvino_xai.tail.rows.pick import EveryClass, RowPick, parse_row_pick
 from openvino_xai.tail.target import Targets

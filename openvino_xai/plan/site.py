@@ -15,8 +15,8 @@ from openvino_xai.hooks.site import Cells, Mask
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
-from openvino_xai.surgery.decision import Decision
-from openvino_xai.surgery.plan.enlargement import enlarging
+from openvino_xai.plan.decision import Decision
+from openvino_xai.plan.enlargement import enlarging
 from openvino_xai.tail.channel_masks import ChannelRules
 from openvino_xai.tail.forward import End, Tail, replayed
 from openvino_xai.tail.masked import MaskedCells, Rows, Start, tapped

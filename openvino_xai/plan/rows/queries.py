@@ -17,7 +17,7 @@ from openvino_xai.graph.vocabulary import Array, numpy_namespace
 from openvino_xai.locate.detector import RowLocation
 from openvino_xai.locate.layers import CutValue
 from openvino_xai.operations.cost import operations
-from openvino_xai.surgery.rows.levels import Levels
+from openvino_xai.plan.rows.levels import Levels
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.level_rows import Picked
 from openvino_xai.tail.rows.queries import of_cells, query_gradients, repeated

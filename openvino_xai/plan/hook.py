@@ -16,10 +16,10 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.hooks import SCALES
 from openvino_xai.locate.located import Location
 from openvino_xai.operations.cost import bytes_of, operations
-from openvino_xai.surgery.decision import Decision
-from openvino_xai.surgery.plan.linearity import refuse_nonlinear
-from openvino_xai.surgery.plan.resized import at, resized
-from openvino_xai.surgery.plan.site import PlannedSite
+from openvino_xai.plan.decision import Decision
+from openvino_xai.plan.linearity import refuse_nonlinear
+from openvino_xai.plan.resized import at, resized
+from openvino_xai.plan.site import PlannedSite
 from openvino_xai.tail.target import within
 
 

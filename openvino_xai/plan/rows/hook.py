@@ -17,13 +17,13 @@ from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.locate.detector import RowLocation
-from openvino_xai.surgery.plan.hook import Plan, needed
-from openvino_xai.surgery.plan.sharing import once
-from openvino_xai.surgery.rows.decision import RowDecision
-from openvino_xai.surgery.rows.levels import ClassLevels, scaled
-from openvino_xai.surgery.rows.queries import PlannedQuerySite
-from openvino_xai.surgery.rows.returned import ListedRows
-from openvino_xai.surgery.rows.site import Masks, PlannedRowSite
+from openvino_xai.plan.hook import Plan, needed
+from openvino_xai.plan.rows.decision import RowDecision
+from openvino_xai.plan.rows.levels import ClassLevels, scaled
+from openvino_xai.plan.rows.queries import PlannedQuerySite
+from openvino_xai.plan.rows.returned import ListedRows
+from openvino_xai.plan.rows.site import Masks, PlannedRowSite
+from openvino_xai.plan.sharing import once
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.level_rows import Picked
 from openvino_xai.tail.rows.masked import PROFILES, MaskGrid

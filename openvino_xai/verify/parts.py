@@ -13,9 +13,9 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
 from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.located import Location
-from openvino_xai.surgery.decision import Decision
-from openvino_xai.surgery.plan.hook import Plan, needed
-from openvino_xai.surgery.plan.site import PlannedSite
+from openvino_xai.plan.decision import Decision
+from openvino_xai.plan.hook import Plan, needed
+from openvino_xai.plan.site import PlannedSite
 
 PARTS = ("cells", "gradients", "noisy_images")  # what questions are made of: they are no questions
 

@@ -19,12 +19,12 @@ from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import VerificationError
 from openvino_xai.locate.layers import is_quantised
-from openvino_xai.surgery.decision import Decision, Head
-from openvino_xai.surgery.verify.ingredients import hold_parts
-from openvino_xai.surgery.verify.masks import CUT, END, Definition, Reference, by_cell
-from openvino_xai.surgery.verify.original import worst
-from openvino_xai.surgery.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
+from openvino_xai.plan.decision import Decision, Head
 from openvino_xai.tail.tasks.regions import RegionTarget
+from openvino_xai.verify.ingredients import hold_parts
+from openvino_xai.verify.masks import CUT, END, Definition, Reference, by_cell
+from openvino_xai.verify.original import worst
+from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
 
 MAPS = 3  # maps of an image that are held to the definition
 CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map

@@ -24,19 +24,19 @@ from openvino_xai.locate.detector import RowLocation
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.locate.located import counterparts
 from openvino_xai.locate.provenance.probe import Probe
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.rows.decision import RowDecision
-from openvino_xai.surgery.rows.levels import ClassLevels, Levels, scaled
-from openvino_xai.surgery.rows.plan import masks_of, plan_chosen, plan_gradients, plan_raw, selected
-from openvino_xai.surgery.rows.queries import ArrayQuerySite
-from openvino_xai.surgery.rows.returned import ListedRows
-from openvino_xai.surgery.verify.finite_differences import step_along
-from openvino_xai.surgery.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, Verified
-from openvino_xai.surgery.verify.original import Original, worst
-from openvino_xai.surgery.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.rows.decision import RowDecision
+from openvino_xai.plan.rows.hook import masks_of, plan_chosen, plan_gradients, plan_raw, selected
+from openvino_xai.plan.rows.levels import ClassLevels, Levels, scaled
+from openvino_xai.plan.rows.queries import ArrayQuerySite
+from openvino_xai.plan.rows.returned import ListedRows
 from openvino_xai.tail.rows.masked import MaskGrid
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes
 from openvino_xai.tail.rows.queries import rankings
+from openvino_xai.verify.finite_differences import step_along
+from openvino_xai.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, Verified
+from openvino_xai.verify.original import Original, worst
+from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
 
 MASKS = 6  # of a row, that are held to the original model, beside the one of the largest value
 CHECKED = 4  # rows of an image whose maps and gradients are held to the original model

@@ -10,7 +10,7 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.locate.rows.table import Level, RowTable
-from openvino_xai.surgery.plan.enlargement import enlarging
+from openvino_xai.plan.enlargement import enlarging
 from openvino_xai.tail.rows.masked import cell
 from openvino_xai.tail.rows.pick import by_slot
 

@@ -14,7 +14,7 @@ from openvino_xai.graph.sizes import Dim, concrete
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.detector import RowLocation
-from openvino_xai.surgery.rows.levels import Levels
+from openvino_xai.plan.rows.levels import Levels
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
 from openvino_xai.tail.rows.level_rows import Picked

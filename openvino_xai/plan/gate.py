@@ -15,8 +15,8 @@ from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Dim, Size, text
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.surgery.plan.hook import Plan
-from openvino_xai.surgery.plan.resized import resized
+from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.resized import resized
 from openvino_xai.tail.walk import between
 
 ASKED_FOR = "ovxai_asked"  # the number of images that are asked for, known when the model runs

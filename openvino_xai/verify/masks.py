@@ -15,9 +15,9 @@ from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
-from openvino_xai.surgery.decision import Decision
-from openvino_xai.surgery.verify.original import Original
+from openvino_xai.plan.decision import Decision
 from openvino_xai.tail.target import Target
+from openvino_xai.verify.original import Original
 
 SAME = 1e-3  # of what a method asks may differ by rounding, as where channels are equally alike
 CUT, END = "ovxai_cut", "ovxai_end"  # names of values that are read out or put in while verifying

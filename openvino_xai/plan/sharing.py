@@ -10,7 +10,7 @@ import numpy as np
 from openvino_xai.contract import Names
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.vocabulary import JOIN
-from openvino_xai.surgery.plan.hook import Plan
+from openvino_xai.plan.hook import Plan
 
 
 def shared(plans: Sequence[tuple[Names, Plan]]) -> Plan | None:

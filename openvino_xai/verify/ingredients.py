@@ -18,11 +18,11 @@ from openvino_xai.errors import VerificationError
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
-from openvino_xai.surgery.emit import emit
-from openvino_xai.surgery.verify.finite_differences import SMALLEST, step_along
-from openvino_xai.surgery.verify.masks import CUT, END, ArraySite, Reference, by_cell
-from openvino_xai.surgery.verify.original import worst
-from openvino_xai.surgery.verify.parts import answers_of, plan_parts
+from openvino_xai.plan.emit import emit
+from openvino_xai.verify.finite_differences import SMALLEST, step_along
+from openvino_xai.verify.masks import CUT, END, ArraySite, Reference, by_cell
+from openvino_xai.verify.original import worst
+from openvino_xai.verify.parts import answers_of, plan_parts
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
 

@@ -1,1 +1,0 @@
-"""What a hook will compute, planned before a node is emitted."""
