@@ -28,13 +28,13 @@ import numpy as np
 from openvino_xai.arguments import Kind, takes
 from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import InputError
-from openvino_xai.evaluate.case import Case, Choices
-from openvino_xai.evaluate.causal import deletion, insertion
+from openvino_xai.evaluate.classes.case import Case, Choices
+from openvino_xai.evaluate.classes.causal import deletion, insertion
+from openvino_xai.evaluate.classes.masking import adcc, average_drop, average_increase, coherency, complexity
+from openvino_xai.evaluate.classes.metrics import ADCC_PARTS, METRICS, Metric
+from openvino_xai.evaluate.classes.pointing import energy, localisation, pointing_game
+from openvino_xai.evaluate.classes.sensitivity import sensitivity
 from openvino_xai.evaluate.examples import Example
-from openvino_xai.evaluate.masking import adcc, average_drop, average_increase, coherency, complexity
-from openvino_xai.evaluate.metrics import ADCC_PARTS, METRICS, Metric
-from openvino_xai.evaluate.pointing import energy, localisation, pointing_game
-from openvino_xai.evaluate.sensitivity import sensitivity
 from openvino_xai.evaluate.similarity import Similarity, similarity
 from openvino_xai.render.overlay import Box
 from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of

@@ -33,7 +33,7 @@ from openvino_xai.evaluate.boxes.case import BoxCase, Scene
 from openvino_xai.evaluate.boxes.metrics import BOX_METRICS, measured, overall
 from openvino_xai.evaluate.boxes.pointing import energy, object_discrimination
 from openvino_xai.evaluate.boxes.run import cases_of, scene_of
-from openvino_xai.evaluate.case import Choices
+from openvino_xai.evaluate.classes.case import Choices
 from openvino_xai.files.writing import written_whole
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.probes import Settings

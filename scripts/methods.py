@@ -47,6 +47,7 @@ MEASURED = (
     "hooks",
     "locate",
     "operations",
+    "plan",
     "probes",
     "render",
     "runtime",

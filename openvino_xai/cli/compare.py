@@ -50,7 +50,7 @@ def compare(
 
     Of two detectors, the maps of boxes are compared that both see: of one class, with an IoU above 0.5.
     """
-    from openvino_xai.cli.boxes.evaluate import DEFAULT_TARGETS
+    from openvino_xai.cli.evaluation.boxes import DEFAULT_TARGETS
     from openvino_xai.evaluate.similarity import MEASURES
     from openvino_xai.files.writing import check_output
     from openvino_xai.render.photo import write_picture

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from openvino_xai.errors import ImageError, InputError
-from openvino_xai.evaluate.case import Case, Choices
-from openvino_xai.evaluate.causal import deletion, insertion
+from openvino_xai.evaluate.classes.case import Case, Choices
+from openvino_xai.evaluate.classes.causal import deletion, insertion
+from openvino_xai.evaluate.classes.masking import adcc, average_drop, average_increase, coherency, complexity
+from openvino_xai.evaluate.classes.metrics import METRICS, accuracy, measured, metric_names, overall
+from openvino_xai.evaluate.classes.pointing import energy, iou, largest_part, localisation, pointing_game
+from openvino_xai.evaluate.classes.run import evaluate, some_of, which_target
+from openvino_xai.evaluate.classes.sensitivity import sensitivity
 from openvino_xai.evaluate.examples import Example
-from openvino_xai.evaluate.masking import adcc, average_drop, average_increase, coherency, complexity
-from openvino_xai.evaluate.metrics import METRICS, accuracy, measured, metric_names, overall
-from openvino_xai.evaluate.pointing import energy, iou, largest_part, localisation, pointing_game
-from openvino_xai.evaluate.run import evaluate, some_of, which_target
-from openvino_xai.evaluate.sensitivity import sensitivity
 
 SIDE = 8
 LEFT = np.zeros((SIDE, SIDE), np.float32)

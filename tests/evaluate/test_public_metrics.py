@@ -13,10 +13,10 @@ from tiny import CASES
 import openvino_xai as xai
 from openvino_xai import metrics
 from openvino_xai.errors import InputError
-from openvino_xai.evaluate.case import Choices
+from openvino_xai.evaluate.classes.case import Choices
+from openvino_xai.evaluate.classes.metrics import METRICS
+from openvino_xai.evaluate.classes.run import evaluate
 from openvino_xai.evaluate.examples import Example
-from openvino_xai.evaluate.metrics import METRICS
-from openvino_xai.evaluate.run import evaluate
 
 pytestmark = pytest.mark.slow
 MODEL = CASES["pool and linear"].build("B", 17)

@@ -33,9 +33,9 @@ def ranking_of(
     precision: str = "f32",
 ) -> Ranking:
     """The ranking of what a classifier may be fed, by examples as `evaluate` reads them. Raises an OvxaiError."""
+    from openvino_xai.evaluate.classes.run import some_of
     from openvino_xai.evaluate.examples import find_examples
     from openvino_xai.evaluate.ranking import MOST, rank
-    from openvino_xai.evaluate.run import some_of
 
     if examples is None:
         raise InputError(

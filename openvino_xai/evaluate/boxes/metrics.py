@@ -11,7 +11,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.evaluate.boxes.case import BoxCase
 from openvino_xai.evaluate.boxes.causal import box_deletion, box_insertion, deletion, insertion
 from openvino_xai.evaluate.boxes.pointing import energy, object_discrimination, pointing_game
-from openvino_xai.evaluate.metrics import Best
+from openvino_xai.evaluate.classes.metrics import Best
 
 
 class BoxMetric(NamedTuple):

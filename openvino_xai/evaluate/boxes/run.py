@@ -16,7 +16,7 @@ from openvino_xai.evaluate.boxes.baselines import BASELINES
 from openvino_xai.evaluate.boxes.case import BoxCase, Scene
 from openvino_xai.evaluate.boxes.matching import Match, matched
 from openvino_xai.evaluate.boxes.metrics import BOX_METRICS, measured
-from openvino_xai.evaluate.case import Choices, cover
+from openvino_xai.evaluate.classes.case import Choices, cover
 from openvino_xai.probes.d_rise import Proposals
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.runtime.detectors.detector import Detector

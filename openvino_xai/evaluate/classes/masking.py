@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from openvino_xai.evaluate.case import Case
+from openvino_xai.evaluate.classes.case import Case
 from openvino_xai.probes.classifier import enlarged
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from openvino_xai.evaluate.case import Case
+from openvino_xai.evaluate.classes.case import Case
 from openvino_xai.probes.classifier import unit
 from openvino_xai.render.overlay import stretch
 

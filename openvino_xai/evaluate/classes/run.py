@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError
-from openvino_xai.evaluate.case import Case, Choices
+from openvino_xai.evaluate.classes.case import Case, Choices
+from openvino_xai.evaluate.classes.metrics import measured
 from openvino_xai.evaluate.examples import Example
-from openvino_xai.evaluate.metrics import measured
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.network import Network

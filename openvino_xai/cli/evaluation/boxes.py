@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from openvino_xai.cli.evaluate import Measurement, Request, in_turn, readable, refuse_others, stages_of, write_result
+from openvino_xai.cli.evaluation.request import Measurement, Request
+from openvino_xai.cli.evaluation.rows import in_turn, readable, refuse_others, stages_of, write_result
 from openvino_xai.cli.options import LayerOptions, find_photos
 from openvino_xai.cli.text import say, say_table, warn
 from openvino_xai.errors import InputError
@@ -47,7 +48,7 @@ def evaluate_boxes(network: Network, request: Request, objects: Path | None) -> 
     """What is measured of a detector's boxes; a file tells the `objects` of photos. Raises InputError."""
     from openvino_xai.evaluate.boxes.metrics import box_metric_names
     from openvino_xai.evaluate.boxes.run import Protocol, boxes_of, evaluate_boxes
-    from openvino_xai.evaluate.run import some_of
+    from openvino_xai.evaluate.classes.run import some_of
     from openvino_xai.runtime.detectors.detector import Detector
     from openvino_xai.runtime.folders.reserve import reserved
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from openvino_xai.evaluate.case import Case
+from openvino_xai.evaluate.classes.case import Case
 
 AT_ONCE = 64  # images that are made at a time: small steps have thousands
 STEPS = 28  # where nobody says how many pixels a step has: 224 x 8 of 224 x 224

@@ -8,12 +8,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from openvino_xai.errors import InputError
-from openvino_xai.evaluate.case import Case
-from openvino_xai.evaluate.causal import deletion, insertion
+from openvino_xai.evaluate.classes.case import Case
+from openvino_xai.evaluate.classes.causal import deletion, insertion
+from openvino_xai.evaluate.classes.masking import adcc, average_drop, average_increase, coherency, complexity
+from openvino_xai.evaluate.classes.pointing import energy, localisation, pointing_game
+from openvino_xai.evaluate.classes.sensitivity import sensitivity
 from openvino_xai.evaluate.examples import Example
-from openvino_xai.evaluate.masking import adcc, average_drop, average_increase, coherency, complexity
-from openvino_xai.evaluate.pointing import energy, localisation, pointing_game
-from openvino_xai.evaluate.sensitivity import sensitivity
 
 Best: TypeAlias = Literal["more", "less"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from openvino_xai.evaluate.case import Case
+from openvino_xai.evaluate.classes.case import Case
 from openvino_xai.render.overlay import Box
 
 NEAR = 15  # pixels: a maximum that is closer to the object counts as a hit

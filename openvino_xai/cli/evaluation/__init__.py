@@ -1,0 +1,1 @@
+"""`ovxai evaluate`, behind its options: of classes, of boxes, and the rows that both keep."""

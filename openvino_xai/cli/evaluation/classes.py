@@ -1,0 +1,165 @@
+"""`ovxai evaluate` for classifiers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openvino_xai.cli.evaluation.request import Measurement, Request
+from openvino_xai.cli.evaluation.rows import in_turn, readable, refuse_others, stages_of, write_result
+from openvino_xai.cli.options import EngineOptions
+from openvino_xai.cli.options.preprocessing import tell_doubts
+from openvino_xai.cli.text import say, say_table, warn
+
+if TYPE_CHECKING:
+    from openvino_xai.evaluate.examples import Example
+    from openvino_xai.evaluate.sanity import Stage
+    from openvino_xai.runtime.inputs.targets import TargetsOfImage
+    from openvino_xai.runtime.network import Network
+    from openvino_xai.serve.jobs import Load, Work
+
+
+def evaluate_classes(
+    network: Network, request: Request, working: EngineOptions, target: str | None, *, parquet: bool
+) -> Measurement:
+    """What is measured of a classifier's explanations. Raises InputError."""
+    from openvino_xai.evaluate.classes.metrics import metric_names
+    from openvino_xai.evaluate.classes.run import evaluate as rows_of
+    from openvino_xai.evaluate.classes.run import some_of, which_target
+    from openvino_xai.runtime.folders.reserve import reserved
+
+    model, output, options, running = request.model, request.output, request.options, request.running
+    settings = request.probing.settings()
+    examples = some_of(_examples(request.inputs, network, output), request.limit, request.probing.seed)
+    names = metric_names(request.metrics, examples)
+    explained = which_target(target, examples)
+    protocol = {"target": explained, **asdict(request.choices)}
+    conditions = {**request.conditions, "metrics": names, **protocol}
+    work = partial(rows_of, names=names, target=explained, choices=request.choices)
+    with reserved(output) if output is not None else nullcontext():
+        start = time.perf_counter()
+        if output is not None:
+            refuse_others(output, request, network.record["method"])
+        if working.engine is not None and output is not None:
+            loader = partial(running.loader, model, options, settings, output / "parts")
+            by_name, count = _by_engine(working, output / "parts", examples, loader, work, conditions)
+        else:
+            work = partial(work, network)
+            by_name, count = in_turn(output, _sources(examples), examples, work, conditions, again=request.again)
+        took = time.perf_counter() - start
+        rows, all_read = readable([by_name[str(example.path)] for example in examples])
+        tell_accuracy(rows, network, model, logits=request.choices.read == "logit")
+        stages: list[Stage] = []
+        if request.sanity:
+            photos: dict[str, TargetsOfImage] = {row["image"]: [row["target"]] for row in rows}
+            stages = stages_of(
+                model, lambda variant: running.load(variant, options, settings, verify=False), photos, request.probing.seed
+            )
+        speed = round(count / took, 3) if count else None
+        result = _result(model, network, rows, protocol, stages, speed)
+        if output is not None:
+            _write(output, result, rows, parquet)
+    return Measurement(result, stages, _print, all_read)
+
+
+def tell_accuracy(rows: list[dict[str, Any]], network: Network, model: str, *, logits: bool) -> None:
+    """What is doubtful about what a network took photos for; scores that are `logits` do not tell how sure it is."""
+    from openvino_xai.runtime.inputs.doubts import Tally
+
+    tally = Tally()
+    for row in rows:
+        probability = row["score"] if row["target"] == row["predicted"] and not logits else 0.0
+        label = None if row["label"] is None else network.label(row["label"])
+        tally.count(network.label(row["predicted"]), probability, label=label)
+    tell_doubts(tally.doubts(), model=Path(model).name)
+
+
+def _examples(inputs: list[str], network: Network, output: Path | None) -> list[Example]:
+    from openvino_xai.evaluate.examples import find_examples
+    from openvino_xai.runtime.folders.search import Search
+
+    search = Search([output])
+    examples = find_examples(inputs, network.labels, network.classes, search)
+    for note in search.notes:
+        warn(note)
+    return examples
+
+
+def _result(
+    model: str, network: Network, rows: list[dict[str, Any]], protocol: dict[str, Any], stages: list[Stage], speed: float | None
+) -> dict[str, Any]:
+    from openvino_xai.evaluate.classes.metrics import accuracy, overall
+
+    return {
+        "images": len(rows),
+        "method": network.record["method"],
+        "metrics": overall(rows),
+        "accuracy": accuracy(rows),
+        "images_per_second": speed,
+        "model": model,
+        "precision": network.precision,
+        "preprocessing": network.preprocessing.to_dict(),
+        "hook": network.record,
+        **protocol,
+        **({"sanity": [stage.to_dict() for stage in stages]} if stages else {}),
+    }
+
+
+def _sources(examples: list[Example]) -> dict[str, Any]:
+    """For each image a digest of its file, its label and its boxes, so that a change is measured anew; None without a file."""
+    from openvino_xai.runtime.sources import digest_of, stamp
+
+    return {
+        str(example.path): None
+        if (state := stamp(example.path)) is None
+        else digest_of([state, example.label, example.boxes, example.outlines, example.size])
+        for example in examples
+    }
+
+
+def _by_engine(
+    working: EngineOptions,
+    folder: Path,
+    examples: list[Example],
+    loader: Callable[[], Load],
+    work: Work,
+    conditions: dict[str, Any],
+) -> tuple[dict[str, dict[str, Any]], int]:
+    """Rows by image from the files of a job, and how many there are."""
+    from openvino_xai.serve.parts import read_rows
+
+    items = {str(example.path): example for example in examples}
+    summary = working.run(folder, items, _sources(examples), loader, work, conditions)
+    rows = read_rows([folder / part for part in summary["parts"]])
+    return dict(zip(items, rows, strict=True)), summary["rows"]
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with each metric in a column of its own."""
+    from openvino_xai.runtime.manifest import CHECK
+
+    return {**{name: item for name, item in row.items() if name not in ("metrics", "asked", "source", CHECK)}, **row["metrics"]}
+
+
+def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:
+    write_result(folder, result)
+    if parquet:
+        from openvino_xai.serve.parts import write_rows
+
+        write_rows(folder / "rows.parquet", [flat(row) for row in rows])
+
+
+def _print(result: dict[str, Any]) -> None:
+    from openvino_xai.evaluate.classes.metrics import METRICS
+
+    best = {name: metric.best for name, metric in METRICS.items()} | {"difference": "more", "adcc": "more"}
+    title = f"{result['model']}, {result['method']}, {result['images']} images, class: {result['target']}"
+    cells = [(name, f"{value:.4f}", best[name]) for name, value in result["metrics"].items()]
+    say_table(("metric", "mean", "better is"), cells, texts=("metric", "better is"), title=title)
+    if result["images_per_second"]:
+        say(f"{result['images_per_second']:.2g} images a second")

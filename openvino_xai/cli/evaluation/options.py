@@ -1,0 +1,66 @@
+"""The options of `ovxai evaluate` on which the literature does not agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from openvino_xai.cli.options.choices import literal
+from openvino_xai.cli.options.group import Group
+from openvino_xai.errors import InputError
+
+if TYPE_CHECKING:
+    from openvino_xai.evaluate.classes.case import Choices, Compared, Covered, Read, Scaled
+
+CHOICES = "Choices where the literature does not agree"
+_COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
+_SCALED = "How a map becomes a mask: minmax, or over its max with what is below 0 cut off."
+_READ = "The score that drop, increase, insertion and deletion look at: probability, or logit (these are no fractions then)."
+_COMPARED = "Where coherency compares maps: on their cells, or on the image's pixels, to which they are enlarged."
+_STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
+
+
+@dataclass(frozen=True)
+class MetricOptions(Group):
+    """The choices on which the literature does not agree."""
+
+    covered: Annotated[
+        str, typer.Option(help=_COVERED, rich_help_panel=CHOICES), literal("Covered", "evaluate.classes.case")
+    ] = "zero"
+    scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES), literal("Scaled", "evaluate.classes.case")] = (
+        "minmax"
+    )
+    read: Annotated[str, typer.Option(help=_READ, rich_help_panel=CHOICES), literal("Read", "evaluate.classes.case")] = (
+        "probability"
+    )
+    compared: Annotated[
+        str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES), literal("Compared", "evaluate.classes.case")
+    ] = "cells"
+    step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
+
+    def check(self) -> None:
+        """Raise InputError for a choice that there is not."""
+        self.choices(seed=0)
+
+    def choices(self, seed: int) -> Choices:
+        """The choices as metrics take them. Raises InputError."""
+        from openvino_xai.evaluate.classes.case import Choices
+
+        words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
+        return Choices(*words, self.step, seed, cast("Compared", self.compared))
+
+    def refuse_for_boxes(self, target: str | None, engine: str | None, *, parquet: bool) -> None:
+        """Raise InputError for options that are of classes, or not yet of boxes."""
+        for word, is_given in (
+            ("scaled", self.scaled != "minmax"),
+            ("read", self.read != "probability"),
+            ("compared", self.compared != "cells"),
+            ("step", self.step is not None),
+            ("target", target is not None),
+            ("engine", engine is not None),
+            ("parquet", parquet),
+        ):
+            if is_given:
+                raise InputError(f"--{word} is of classes of images, and the model explains boxes: leave it out")
