@@ -30,10 +30,15 @@ from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import InputError
 from openvino_xai.evaluate.classes.case import Case, Choices
 from openvino_xai.evaluate.classes.causal import deletion, insertion
+from openvino_xai.evaluate.classes.erasure import comprehensiveness, sufficiency
+from openvino_xai.evaluate.classes.infidelity import infidelity
+from openvino_xai.evaluate.classes.information import aic, sic
 from openvino_xai.evaluate.classes.masking import adcc, average_drop, average_increase, coherency, complexity
-from openvino_xai.evaluate.classes.metrics import ADCC_PARTS, METRICS, Metric
+from openvino_xai.evaluate.classes.metrics import ADCC_PARTS, METRICS, SETS, Metric
 from openvino_xai.evaluate.classes.pointing import energy, localisation, pointing_game
+from openvino_xai.evaluate.classes.road import road
 from openvino_xai.evaluate.classes.sensitivity import sensitivity
+from openvino_xai.evaluate.classes.sparsity import sparsity
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.evaluate.similarity import Similarity, similarity
 from openvino_xai.render.overlay import Box
@@ -53,19 +58,26 @@ __all__ = [
     "Metric",
     "Similarity",
     "adcc",
+    "aic",
     "average_drop",
     "average_increase",
     "case",
     "coherency",
     "complexity",
+    "comprehensiveness",
     "deletion",
     "energy",
+    "infidelity",
     "insertion",
     "localisation",
     "measure",
     "pointing_game",
+    "road",
     "sensitivity",
+    "sic",
     "similarity",
+    "sparsity",
+    "sufficiency",
 ]
 
 
@@ -120,7 +132,8 @@ def case(
 
 
 def measure(case: Case, names: Sequence[str] = ()) -> dict[str, float]:
-    """The metrics called `names` of a case, by name; by default all that it allows, and ADCC.
+    """The metrics called `names` of a case, by name; by default all that it allows and that are not dear, and ADCC;
+    `all` is the dear ones, too.
 
     Which end is the better one, `METRICS` tells. Means over many photos are those of each metric, but for ADCC, which
     `adcc` makes of the means. Raises InputError for a name that is not known, or a metric that the case has nothing for.
@@ -130,20 +143,23 @@ def measure(case: Case, names: Sequence[str] = ()) -> dict[str, float]:
     if not isinstance(names, (list, tuple)):
         raise InputError(f"names are {quoted(names)}: a list of metrics is expected")
     for name in names:
-        check_choice("metric", name, (*METRICS, "adcc"))
+        check_choice("metric", name, (*METRICS, *SETS))
     fixed = isinstance(case.network, _Foreign) and not callable(case.network.saliency)
     allowed = [
         name
         for name, metric in METRICS.items()
         if not (metric.located and not case.example.boxes) and not (fixed and name in OF_OTHER_IMAGES)
     ]
-    wanted = [part for name in names for part in (ADCC_PARTS if name == "adcc" else (name,))] or allowed
+    cheap = [name for name in allowed if not METRICS[name].dear]
+    of_set = {"adcc": ADCC_PARTS, "all": allowed}
+    wanted = [part for name in names for part in of_set.get(name, (name,))] or cheap
     for name in wanted:
         if name not in allowed:
             need = "boxes, which tell where the object is" if METRICS[name].located else "saliency as a function of images"
             raise InputError(f"{name} needs {need}: give them to metrics.case")
     values = {name: METRICS[name].measure(case) for name in dict.fromkeys(wanted)}
-    return values | ({"adcc": adcc(values)} if set(ADCC_PARTS) <= values.keys() and (not names or "adcc" in names) else {})
+    with_adcc = set(ADCC_PARTS) <= values.keys() and (not names or not {"adcc", "all"}.isdisjoint(names))
+    return values | ({"adcc": adcc(values)} if with_adcc else {})
 
 
 @dataclass(frozen=True, eq=False)

@@ -242,7 +242,18 @@ def table(study: Study, plan: Plan, bar: Progress, task: TaskID) -> dict[str, An
 def measured(study: Study, method: str, plan: Plan) -> dict[str, Any] | str:
     """What `ovxai evaluate` says, or why it refuses."""
     folder = plan.work / code() / slug(study.title) / method
-    command = [sys.executable, "-m", "openvino_xai.cli", "evaluate", "--model", study.model, "--input", study.photos, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "openvino_xai.cli",
+        "evaluate",
+        "--model",
+        study.model,
+        "--input",
+        study.photos,
+        "--json",
+        "--no-baselines",
+    ]
     command += ["--output", folder, "--limit", plan.photos(study, method), "--masks", plan.masks, "--method", method]
     for name in COLUMNS:
         if name != "pointing_game" or study.photos.suffix == ".json":

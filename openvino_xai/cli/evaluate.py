@@ -33,20 +33,20 @@ _INPUT = (
     "its label and boxes x0, y0, x1, y1; of a detector, photos, too; repeatable."
 )
 _METRIC = (
-    "One of average_drop, average_increase, coherency, complexity, adcc, insertion, deletion, sensitivity, pointing_game, "
+    "One of average_drop, average_increase, coherency, complexity, adcc, insertion, deletion, comprehensiveness, sufficiency, "
+    "sensitivity, sparsity, infidelity, road, sic, aic, pointing_game, energy, localisation, or all; of a detector "
+    "pointing_game, energy, object_discrimination, box_deletion, box_insertion, deletion, insertion; repeatable. By default "
+    "all that the data allows, but for infidelity, road, sic and aic, which take long."
 )
-_METRIC += (
-    "energy, localisation; of a detector pointing_game, energy, object_discrimination, box_deletion, box_insertion, deletion, "
-    "insertion; repeatable. By default all that the data allows."
-)
+_BASELINES = "Measure maps that explain nothing, too: a Gaussian at the centre, a random map, and Fake-CAM."
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
 
 def _metrics() -> list[str]:
     from openvino_xai.evaluate.boxes.metrics import BOX_METRICS
-    from openvino_xai.evaluate.classes.metrics import METRICS
+    from openvino_xai.evaluate.classes.metrics import METRICS, SETS
 
-    return list(dict.fromkeys([*METRICS, "adcc", *BOX_METRICS]))
+    return list(dict.fromkeys([*METRICS, *SETS, *BOX_METRICS]))
 
 
 @takes_options
@@ -66,6 +66,7 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
     sanity: Annotated[bool, typer.Option("--sanity", help=_SANITY)] = False,
+    baselines: Annotated[bool, typer.Option("--baselines/--no-baselines", help=_BASELINES)] = True,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for one row an image (JSON lines) and the result (JSON).")
     ] = None,
@@ -110,6 +111,7 @@ def evaluate(
         conditions={name: value for values in ({"model": model}, *settings) for name, value in values.items()},
         again=again,
         sanity=sanity,
+        baselines=baselines,
     )
     of_boxes = objects is not None or options.boxes is not None or options.cut is not None
     network = running.load(model, options, probing.settings(), targets=DEFAULT_TARGETS if of_boxes else "all")

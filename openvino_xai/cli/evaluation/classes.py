@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.network import Network
     from openvino_xai.serve.jobs import Load, Work
 
+NEAR = "~ "  # ahead of a baseline that is not told from the method
+
 
 def evaluate_classes(
     network: Network, request: Request, working: EngineOptions, target: str | None, *, parquet: bool
 ) -> Measurement:
     """What is measured of a classifier's explanations. Raises InputError."""
+    from openvino_xai.evaluate.classes.baselines import BASELINES
     from openvino_xai.evaluate.classes.metrics import metric_names
     from openvino_xai.evaluate.classes.run import evaluate as rows_of
     from openvino_xai.evaluate.classes.run import some_of, which_target
@@ -39,8 +42,9 @@ def evaluate_classes(
     names = metric_names(request.metrics, examples)
     explained = which_target(target, examples)
     protocol = {"target": explained, **asdict(request.choices)}
-    conditions = {**request.conditions, "metrics": names, **protocol}
-    work = partial(rows_of, names=names, target=explained, choices=request.choices)
+    baselines = list(BASELINES) if request.baselines else []
+    conditions = {**request.conditions, "metrics": names, **protocol, "baselines": baselines}
+    work = partial(rows_of, names=names, target=explained, choices=request.choices, baselines=baselines)
     with reserved(output) if output is not None else nullcontext():
         start = time.perf_counter()
         if output is not None:
@@ -93,12 +97,23 @@ def _examples(inputs: list[str], network: Network, output: Path | None) -> list[
 def _result(
     model: str, network: Network, rows: list[dict[str, Any]], protocol: dict[str, Any], stages: list[Stage], speed: float | None
 ) -> dict[str, Any]:
+    from openvino_xai.evaluate.classes.intervals import differences, intervals
     from openvino_xai.evaluate.classes.metrics import accuracy, overall
 
+    seed = protocol["seed"]
+    baselines = {}
+    for baseline in rows[0].get("baselines", {}):
+        others = [row["baselines"][baseline] for row in rows]
+        baselines[baseline] = {
+            "metrics": overall([{**row, "metrics": other} for row, other in zip(rows, others, strict=True)]),
+            "differences": {name: list(interval) for name, interval in differences(rows, others, seed).items()},
+        }
     return {
         "images": len(rows),
         "method": network.record["method"],
         "metrics": overall(rows),
+        "intervals": {name: list(interval) for name, interval in intervals(rows, seed).items()},
+        "baselines": baselines,
         "accuracy": accuracy(rows),
         "images_per_second": speed,
         "model": model,
@@ -140,10 +155,14 @@ def _by_engine(
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with each metric in a column of its own."""
+    """A row with each metric in a column of its own, those of a baseline as `gaussian.average_drop`."""
     from openvino_xai.runtime.manifest import CHECK
 
-    return {**{name: item for name, item in row.items() if name not in ("metrics", "asked", "source", CHECK)}, **row["metrics"]}
+    aside = ("metrics", "baselines", "asked", "source", CHECK)
+    of_baselines = {
+        f"{baseline}.{name}": value for baseline, values in row.get("baselines", {}).items() for name, value in values.items()
+    }
+    return {**{name: item for name, item in row.items() if name not in aside}, **row["metrics"], **of_baselines}
 
 
 def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], parquet: bool) -> None:
@@ -155,11 +174,24 @@ def _write(folder: Path, result: dict[str, Any], rows: list[dict[str, Any]], par
 
 
 def _print(result: dict[str, Any]) -> None:
-    from openvino_xai.evaluate.classes.metrics import METRICS
+    from openvino_xai.evaluate.classes.intervals import FEWEST, Interval
+    from openvino_xai.evaluate.classes.metrics import BEST
 
-    best = {name: metric.best for name, metric in METRICS.items()} | {"difference": "more", "adcc": "more"}
     title = f"{result['model']}, {result['method']}, {result['images']} images, class: {result['target']}"
-    cells = [(name, f"{value:.4f}", best[name]) for name, value in result["metrics"].items()]
-    say_table(("metric", "mean", "better is"), cells, texts=("metric", "better is"), title=title)
+    lines, unsettled, has_intervals = [], False, bool(result["intervals"])
+    for name, value in result["metrics"].items():
+        low, high = result["intervals"].get(name, (0, 0))
+        cells = [name, f"{value:.4f}", f"{low:.3f} - {high:.3f}" if has_intervals else ""]
+        for baseline in result["baselines"].values():
+            settled = not has_intervals or Interval(*baseline["differences"][name]).settles
+            unsettled |= not settled
+            cells.append(f"{'' if settled else NEAR}{baseline['metrics'][name]:.4f}")
+        lines.append((*cells, BEST[name]))
+    names = [baseline.replace("_", "-") for baseline in result["baselines"]]
+    say_table(("metric", "mean", "95 %", *names, "better is"), lines, texts=("metric", "better is"), title=title)
+    if not has_intervals:
+        say(f"fewer than {FEWEST} images: what differs may be chance, and no interval is told")
+    if unsettled:
+        say(f"{NEAR} so many images do not tell it from the method's: 0 lies in the 95 % of the difference")
     if result["images_per_second"]:
         say(f"{result['images_per_second']:.2g} images a second")

@@ -30,6 +30,7 @@ class Request:
     conditions: dict[str, Any]
     again: bool
     sanity: bool
+    baselines: bool
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,33 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from openvino_xai.choices import check_choice
 from openvino_xai.errors import InputError
 from openvino_xai.evaluate.classes.case import Case
 from openvino_xai.evaluate.classes.causal import deletion, insertion
+from openvino_xai.evaluate.classes.erasure import comprehensiveness, sufficiency
+from openvino_xai.evaluate.classes.infidelity import infidelity
+from openvino_xai.evaluate.classes.information import aic, sic
 from openvino_xai.evaluate.classes.masking import adcc, average_drop, average_increase, coherency, complexity
 from openvino_xai.evaluate.classes.pointing import energy, localisation, pointing_game
+from openvino_xai.evaluate.classes.road import road
 from openvino_xai.evaluate.classes.sensitivity import sensitivity
+from openvino_xai.evaluate.classes.sparsity import sparsity
 from openvino_xai.evaluate.examples import Example
 
 Best: TypeAlias = Literal["more", "less"]
 
 
 class Metric(NamedTuple):
-    """What it measures of a case, which end is the better one, and whether it needs to know where the object is."""
+    """What it measures of a case, which end is the better one, and whether it needs to know where the object is.
+
+    One that is `dear` is measured where it is named, and not by default.
+    """
 
     measure: Callable[[Case], float]
     best: Best
     located: bool = False
+    dear: bool = False
 
 
 METRICS: dict[str, Metric] = {
@@ -33,23 +43,33 @@ METRICS: dict[str, Metric] = {
     "complexity": Metric(complexity, "less"),
     "insertion": Metric(insertion, "more"),
     "deletion": Metric(deletion, "less"),
+    "comprehensiveness": Metric(comprehensiveness, "more"),
+    "sufficiency": Metric(sufficiency, "less"),
     "sensitivity": Metric(sensitivity, "less"),
+    "sparsity": Metric(sparsity, "more"),
+    "infidelity": Metric(infidelity, "less", dear=True),
+    "road": Metric(road, "more", dear=True),
+    "sic": Metric(sic, "more", dear=True),
+    "aic": Metric(aic, "more", dear=True),
     "pointing_game": Metric(pointing_game, "more", located=True),
     "energy": Metric(energy, "more", located=True),
     "localisation": Metric(localisation, "more", located=True),
 }
 ADCC_PARTS = ("average_drop", "coherency", "complexity")  # what it is made of
+SETS = ("adcc", "all")  # words for several
+BEST: dict[str, Best] = {**{name: metric.best for name, metric in METRICS.items()}, "difference": "more", "adcc": "more"}
 
 
 def metric_names(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
-    """The metrics called `names`, or all that the examples allow. Raises InputError."""
+    """The metrics called `names`, or all that the examples allow and are not dear; `all` is these, too. Raises InputError."""
     located = all(example.boxes or example.outlines for example in examples)
-    if not names:
-        return [name for name, metric in METRICS.items() if located or not metric.located]
     wanted: list[str] = []
-    for name in names:
-        if name != "adcc" and name not in METRICS:
-            raise InputError(f"metric '{name}' is not known: one of {', '.join([*METRICS, 'adcc'])} is expected")
+    for name in names or ("",):
+        if name in ("", "all"):
+            of_set = [m for m, metric in METRICS.items() if (located or not metric.located) and (name or not metric.dear)]
+            wanted += of_set
+            continue
+        check_choice("metric", name, (*METRICS, *SETS))
         wanted += ADCC_PARTS if name == "adcc" else [name]
     for name in wanted:
         if METRICS[name].located and not located:
@@ -70,18 +90,42 @@ def overall(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
     With drop, coherency and complexity comes ADCC, with insertion and deletion their `difference`.
     """
-    names = [name for name in METRICS if rows and name in rows[0]["metrics"]]
-    means = {name: float(np.mean([row["metrics"][name] for row in rows])) for name in names}
+    if not rows:
+        return {}
+    columns = columns_of([row["metrics"] for row in rows])
+    means = statistics(columns, np.array([row["target"] for row in rows]), np.ones((1, len(rows)), np.int64))
+    return {name: float(values[0]) for name, values in means.items()}
+
+
+def columns_of(measurements: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """The values [N] of each metric, of N photos."""
+    return {name: np.array([row[name] for row in measurements], np.float64) for name in METRICS if name in measurements[0]}
+
+
+def statistics(columns: Mapping[str, np.ndarray], targets: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """[R] of each metric, for R samples of N photos; `counts` [R, N] says how often each photo is in each sample."""
+    total = counts.sum(axis=1)
+    means = {name: counts @ values / total for name, values in columns.items()}
     if "pointing_game" in means:
-        hits: dict[int, list[float]] = {}
-        for row in rows:
-            hits.setdefault(row["target"], []).append(row["metrics"]["pointing_game"])
-        means["pointing_game"] = float(np.mean([np.mean(of_class) for of_class in hits.values()]))
-    if {"insertion", "deletion"} <= set(means):
+        means["pointing_game"] = _mean_over_classes(columns["pointing_game"], targets, counts)
+    if {"insertion", "deletion"} <= means.keys():
         means["difference"] = means["insertion"] - means["deletion"]
-    if set(ADCC_PARTS) <= set(means):
-        means["adcc"] = adcc(means)
+    if set(ADCC_PARTS) <= means.keys():
+        means["adcc"] = np.array([adcc(dict(zip(ADCC_PARTS, parts, strict=True))) for parts in _parts(means)])
     return means
+
+
+def _parts(means: Mapping[str, np.ndarray]) -> list[tuple[float, ...]]:
+    return list(zip(*(means[name].tolist() for name in ADCC_PARTS), strict=True))
+
+
+def _mean_over_classes(hits: np.ndarray, targets: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[R]: the mean over the classes of a sample of the share of their photos that are hit."""
+    order = np.argsort(targets, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(targets[order]) != 0])
+    photos = np.add.reduceat(counts[:, order], starts, axis=1)
+    hit = np.add.reduceat((counts * hits)[:, order], starts, axis=1)
+    return np.asarray((hit / np.maximum(photos, 1)).sum(axis=1) / (photos > 0).sum(axis=1))
 
 
 def accuracy(rows: Sequence[Mapping[str, Any]]) -> float | None:

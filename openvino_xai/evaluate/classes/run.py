@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 import numpy as np
 
 from openvino_xai.errors import ImageError, InputError
+from openvino_xai.evaluate.classes.baselines import baseline_case
 from openvino_xai.evaluate.classes.case import Case, Choices
 from openvino_xai.evaluate.classes.metrics import measured
 from openvino_xai.evaluate.examples import Example
@@ -45,32 +46,43 @@ def some_of(examples: list[Item], limit: int | None, seed: int) -> list[Item]:
 
 
 def evaluate(
-    network: Network, examples: Sequence[Example], names: Sequence[str], *, target: Target, choices: Choices
+    network: Network,
+    examples: Sequence[Example],
+    names: Sequence[str],
+    *,
+    target: Target,
+    choices: Choices,
+    baselines: Sequence[str] = (),
 ) -> Iterator[dict[str, Any] | ImageError]:
-    """For each example, in order, what was measured, or why it cannot be read or measured."""
+    """For each example, in order, what was measured, or why it cannot be read or measured.
+
+    The `baselines` are measured on the same photos and classes.
+    """
     for example in examples:
         try:
             with blamed_on(example.path):
-                row = _row(network, example, names, target, choices)
+                row = _row(_case(network, example, read_photo(example.path), target, choices), names, baselines)
         except ImageError as error:
             yield error
         else:
             yield row
 
 
-def _row(network: Network, example: Example, names: Sequence[str], target: Target, choices: Choices) -> dict[str, Any]:
-    case = _case(network, example, read_photo(example.path), target, choices)
+def _row(case: Case, names: Sequence[str], baselines: Sequence[str]) -> dict[str, Any]:
     metrics = measured(case, names)
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise ImageError(f"{name} is {value}, which is no number")
+    drawn = {name: measured(baseline_case(case, name), names) for name in baselines}
+    for source, values in {"": metrics, **drawn}.items():
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise ImageError(f"{name}{source and f' of {source}'} is {value}, which is no number")
     return {
-        "image": str(example.path),
-        "label": example.label,
+        "image": str(case.example.path),
+        "label": case.example.label,
         "predicted": int(case.scores.argmax()),
         "target": case.target,
         "score": case.score,
         "metrics": metrics,
+        **({"baselines": drawn} if drawn else {}),
     }
 
 
