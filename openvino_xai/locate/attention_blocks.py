@@ -36,7 +36,7 @@ def blocks(
 
     A block is called after the value that its projections read. With a `hint`, places are what a user says, and not `placed`.
     """
-    end = scores.value if scores.activation is None else scores.activation.operand(0)
+    end = scores.read_at("logit")
     separates = paths_through(graph, image, end)
     order = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
     by_entry: dict[Value, Candidate] = {}

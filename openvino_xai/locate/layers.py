@@ -134,7 +134,7 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
 
 def _end(scores: Scores) -> Value:
     """Where the layers end: behind the logits there are classes, and no channels to make a map of."""
-    return scores.value if scores.activation is None else scores.activation.operand(0)
+    return scores.read_at("logit")
 
 
 def _unfit(value: Value, where: Place) -> str | None:

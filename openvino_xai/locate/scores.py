@@ -1,11 +1,12 @@
 """The class scores among the outputs of a model: [B, K] floats, and the activation that made them of logits, if one did.
 
-The activation is looked for behind whatever moves or rounds elements, and not through other arithmetic.
+The activation is looked for behind whatever moves or rounds elements, and not through other arithmetic. An output may hold
+scores in another form, as `output_forms` tells: then they are read where they are [B, K] floats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,7 +14,17 @@ import numpy as np
 from openvino_xai.contract import SCORE
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import product, text
+from openvino_xai.graph.sizes import text
+from openvino_xai.locate.output_forms import (
+    Levels,
+    OutputForm,
+    form_in_record,
+    form_of,
+    has_classes,
+    is_another_form,
+    is_floats_by_class,
+    squashes,
+)
 from openvino_xai.operations.record import IN_SECOND
 from openvino_xai.operations.table import data_operands, operation_of
 
@@ -22,9 +33,11 @@ ROUNDING = 1e-3  # by which the weights of averaged probabilities may add up to 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The class output: K `classes`; `activation` is the node that squashes logits inside the model, if one does.
+    """The class output: K `classes`, as [B, K] floats at `value`.
 
-    Where several do, as of an ensemble whose probabilities are averaged, `squash_of_parts` says which kind they are.
+    `activation` is the node that squashes logits inside the model, if one does; it `follows` the value where the output is made
+    of that in a form that holds no [B, K] floats. `levels` are what whole numbers of the output stand for. Where several nodes
+    squash, as of an ensemble whose probabilities are averaged, `squash_of_parts` says which kind they are.
     """
 
     name: str
@@ -32,11 +45,33 @@ class Scores:
     classes: int
     activation: Node | None
     squash_of_parts: str | None = field(default=None, kw_only=True)
+    follows: bool = field(default=False, kw_only=True)
+    levels: Levels | None = field(default=None, kw_only=True)
+    reshaped: bool = field(default=False, kw_only=True)
 
     @property
     def scale(self) -> str:
         """What the output holds: `softmax`, `sigmoid` or `logit`."""
         return self.squash_of_parts or "logit" if self.activation is None else self.activation.kind
+
+    def squash_of(self, score: str) -> str:
+        """What has yet to squash the value that is read for a score: `logit` for nothing, as where the model does it."""
+        if self.scale == "logit":
+            return score
+        return self.scale if self.follows and score != "logit" else "logit"
+
+    def by_class(self, output: np.ndarray) -> np.ndarray:
+        """[B, K]: what the model returned, in whatever form, as the numbers that it stands for where it tells them."""
+        rows = output.reshape(-1, self.classes)
+        return rows if self.levels is None else self.levels.real(rows)
+
+    @property
+    def form(self) -> dict[str, str]:
+        """What a record tells of an output that is no [B, K] floats, {} where it is."""
+        if not self.reshaped and self.levels is None:
+            return {}
+        levels = {} if self.levels is None else {"levels": str(self.levels)}
+        return {"classes": str(self.classes), **levels}
 
     def within(self, values: Mapping[Value, Value]) -> Scores:
         """The same in a twin of the model, given its values by those of the model."""
@@ -48,7 +83,7 @@ class Scores:
 
         What one cell leaves of a probability is often less than a quantiser's step, and would be rounded to nothing.
         """
-        if self.activation is None:
+        if self.activation is None or self.follows:
             return self.value
         return self.activation.operand(0) if score == "logit" else self.activation.outputs[0]
 
@@ -56,7 +91,8 @@ class Scores:
 def find_scores(graph: Graph, name: str | None = None) -> Scores:
     """The class scores: the output called `name`, or the only one that can be them.
 
-    Raises ModelError if there is no such output, if it cannot be class scores, or if none or several can.
+    An output of another form than [B, K] floats counts where it is named, or where no other output has scores. Raises
+    ModelError if there is no such output, if it cannot be class scores, or if none or several can.
     """
     possible = possible_scores(graph)
     listing = ", ".join(f"'{key}' {text(value.shape)}" for key, value in graph.outputs.items())
@@ -79,31 +115,68 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
         )
     else:
         (name,) = possible
-    value = possible[name]
-    shape = value.shape or ()
-    classes = shape[1]
+    form = possible[name]
+    value = form.value
+    classes = (value.shape or ())[1]
     assert isinstance(classes, int)
-    activation = _activation(value)
+    activation = form.squash or _activation(value)
     return Scores(
-        name, value, classes, activation, squash_of_parts=None if activation is not None else _squash_of_parts(graph, value)
+        name,
+        value,
+        classes,
+        activation,
+        squash_of_parts=None if activation is not None else _squash_of_parts(graph, value),
+        follows=form.squash is not None,
+        levels=form.levels,
+        reshaped=form.value.shape != graph.outputs[name].shape,
     )
 
 
-def possible_scores(graph: Graph) -> dict[str, Value]:
-    """The outputs that can be class scores, by name."""
-    return {key: value for key, value in graph.outputs.items() if key != SCORE and _can_be_scores(graph, value)}
+def possible_scores(graph: Graph) -> dict[str, OutputForm]:
+    """The outputs that can be class scores, by name; those of another form than [B, K] where no output has this form."""
+    outputs = {key: value for key, value in graph.outputs.items() if key != SCORE}
+    usual = {key: _usual_form(graph, value) for key, value in outputs.items() if _can_be_scores(graph, value)}
+    if usual:
+        return usual
+    if _of_rows(outputs.values()):
+        outputs = {key: value for key, value in outputs.items() if value.rank != 1}
+    return {key: form for key, value in outputs.items() if is_another_form(value) and (form := form_of(graph, value))}
+
+
+def _usual_form(graph: Graph, value: Value) -> OutputForm:
+    """How [B, K] are read: floats as they are, and bytes ahead of the quantiser that made them."""
+    read = form_of(graph, value) if value.dtype == np.uint8 else None
+    return OutputForm(value, None, None) if read is None else read
+
+
+def _of_rows(outputs: Iterable[Value]) -> bool:
+    """Whether outputs have a list of boxes among them: what else has one axis is of rows then, and not of images."""
+    return any(value.rank in (2, 3) and (value.shape or ())[-1] in (4, 5, 6) for value in outputs)
+
+
+def recorded_scores(graph: Graph, record: Mapping[str, str], name: str | None = None) -> Scores:
+    """The class scores that a hook's record tells of, or else those called `name`. Raises ModelError, ValueError."""
+    output = graph.outputs.get(record.get("scores", ""))
+    form = None if output is None or not _is_opaque(graph) else form_in_record(record, output)
+    if form is None or output is None:
+        return find_scores(graph, record.get("scores", name))
+    classes, levels = form
+    return Scores(record["scores"], output, classes, None, levels=levels, reshaped=True)
+
+
+def _is_opaque(graph: Graph) -> bool:
+    """Whether nothing is known of a model but its inputs and outputs."""
+    return all(node.op == "compiled" for node in graph.nodes)
 
 
 def _can_be_scores(graph: Graph, value: Value) -> bool:
     """Whether a value is [B, K] or [B, K, 1, 1] with a known K, of floats or bytes, and depends on the input."""
-    shape = value.shape
-    if shape is None or value.dtype is None or graph.is_constant(value):
-        return False
-    if value.dtype.kind != "f" and value.dtype != np.uint8:  # bytes: what a fully quantised model returns
+    if value.dtype is None or graph.is_constant(value):
         return False
     if value.producer is not None and value.producer.kind == "top_k":  # the best scores, taken from others
         return False
-    return len(shape) in (2, 4) and isinstance(shape[1], int) and product(shape[2:]) == 1
+    # bytes: what a fully quantised model returns
+    return is_floats_by_class(value) or (value.dtype == np.uint8 and has_classes(value))
 
 
 def _activation(value: Value) -> Node | None:
@@ -152,11 +225,6 @@ def _joined_parts(graph: Graph, node: Node, parts: Mapping[Value, tuple[str, flo
         return None
     number = float(factor.flat[0])
     return kind, weight * number if IN_SECOND in operation.factors else weight / number  # a product, or a quotient
-
-
-def squashes(node: Node) -> bool:
-    """Whether a node makes probabilities of logits."""
-    return node.kind in ("sigmoid", "softmax")
 
 
 def _squashes_classes(node: Node) -> bool:

@@ -37,7 +37,7 @@ from openvino_xai.graph.sizes import text
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.located import task_of
-from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.scores import recorded_scores
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes, parse_row_pick
 from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
@@ -151,7 +151,10 @@ def _classes_of(graph: Graph, record: Mapping[str, str]) -> int:
         case "vector":
             return find_vector(graph, record["scores"]).classes
         case "classes":
-            return find_scores(graph, record["scores"]).classes
+            try:
+                return recorded_scores(graph, record).classes
+            except ValueError as error:
+                raise untrue(record, "levels", "STEP,ZERO of an output of so many classes") from error
     if record["scores"] not in graph.outputs:
         raise untrue(record, "scores", f"an output of the model, as {', '.join(graph.outputs)}")
     for key, expected in (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from openvino_xai.contract import explains_boxes
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where, task_of
-from openvino_xai.locate.scores import Scores, find_scores, possible_scores
+from openvino_xai.locate.scores import Scores, possible_scores, recorded_scores
 from openvino_xai.locate.tasks.label_groups import LabelGroups, labels_of
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.record.reading import record_with, records_of
@@ -65,7 +66,7 @@ class Described:
         records = records_of(graph, info, opaque=opaque)
         heads = [cls._with_record(graph, info, record, where, opaque=opaque) for record in records or [{}]]
         head = heads[records.index(record_with(records, where.scores))] if records else heads[0]
-        possible = [(value.shape or ())[1] for value in possible_scores(graph).values()]
+        possible = [(form.value.shape or ())[1] for form in possible_scores(graph).values()]
         return head._with_own_labels([item.scores.classes for item in heads], possible)
 
     def _with_own_labels(self, heads: Sequence[int], possible: Sequence[object]) -> Described:
@@ -95,8 +96,8 @@ class Described:
         if (task := task_of(record)) == "regions":
             scores = Scores(record["scores"], graph.outputs[record["scores"]], int(record["classes"]), None)
             return cls(image, place.cells == (2, 3), scores, None, record, info("model_info"))
-        find = find_vector if task == "vector" else find_scores
-        scores = find(graph, record.get("scores", where.scores))
+        find = find_vector if task == "vector" else partial(recorded_scores, record=record)
+        scores = find(graph, name=record.get("scores", where.scores))
         scale = record.get("output") if opaque else scores.scale
         model_info = info("model_info")
         groups = None if task == "vector" else LabelGroups.of(model_info, scores.classes, scale)

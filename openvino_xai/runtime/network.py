@@ -285,24 +285,24 @@ class Network:
         return np.concatenate(scores), np.stack(maps)
 
     def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
-        scores = results[self._scores.name]
+        scores = self._scores.by_class(results[self._scores.name])
         scale = self._scale or scale_of(scores)
         if self._groups is not None and self._groups.several and not logits:
             if scale != "logit":
                 raise InputError(f"the scores of a {self._groups.labelling} model are logits, and these add up to 1")
-            return self._groups.probabilities(scores.reshape(len(scores), -1))
+            return self._groups.probabilities(scores)
         if not logits:
             return probabilities(scores, scale, self.record.get("score"))
         if scale != "logit":
             raise InputError(f"output '{self._scores.name}' ends in a {scale}: the model returns no logits to read")
-        return scores.reshape(len(scores), -1).astype(np.float64)
+        return scores.astype(np.float64)
 
     def _results(self, images: np.ndarray, classes: Sequence[int] | None = None) -> Iterator[dict[str, np.ndarray]]:
         """The outputs for images of any number, in batches that fit, without what filled them up."""
         done = 0
         for batch, count in self._images.runs(self._images.laid_out(images), self._at_once):
             ids = None if classes is None else np.resize(classes[done : done + count], len(batch))
-            yield {name: array[:count] for name, array in self(batch, classes=ids).items()}
+            yield _of_images(self(batch, classes=ids), count, len(batch))
             done += count
 
     def _predictions(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
@@ -311,7 +311,7 @@ class Network:
             yield from self._results(images)
         else:
             for batch, count in self._images.runs(self._images.laid_out(images)):
-                yield {name: array[:count] for name, array in self._plain({self._input.name: batch}).items()}
+                yield _of_images(self._plain({self._input.name: batch}), count, len(batch))
 
     @cached_property
     def _plain(self) -> Running | None:
@@ -362,6 +362,11 @@ class Network:
 
     def _prediction(self, k: int, y: np.ndarray) -> Prediction:
         return Prediction(k, self.label(k), float(y[k]))
+
+
+def _of_images(outputs: Mapping[str, np.ndarray], count: int, batch: int) -> dict[str, np.ndarray]:
+    """The outputs of the first `count` images of a batch; whole where these are all."""
+    return dict(outputs) if count == batch else {name: array[:count] for name, array in outputs.items()}
 
 
 def unscaled(maps: np.ndarray) -> np.ndarray:

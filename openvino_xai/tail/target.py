@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -303,7 +303,7 @@ class ClassTarget:
     @property
     def squash(self) -> Score:
         """What has yet to squash the value that is read: `logit` for nothing, as where the model does it."""
-        return self.score if self.scores.scale == "logit" else "logit"
+        return cast(Score, self.scores.squash_of(self.score))
 
     @property
     def scale(self) -> str:
@@ -324,7 +324,7 @@ class ClassTarget:
     def record(self) -> dict[str, str]:
         """What a hook's record tells of it."""
         scores = {"score": self.scale, "scores": self.scores.name, "output": self.scores.scale}
-        return {**scores, "targets": str(self.pick)}
+        return {**scores, **self.scores.form, "targets": str(self.pick)}
 
     def selection(self, xp: Trace, batch: Size) -> Columns:
         """Where the ids of its classes come from, for `batch` images."""
@@ -381,7 +381,7 @@ class ClassTarget:
 
     def reference(self, y: np.ndarray, beside: Mapping[str, np.ndarray]) -> np.ndarray:
         """[B, K], f64: the scores of all classes of what a run returned as the end's value [B, K, ...]."""
-        flat = y.astype(np.float64).reshape(len(y), self.scores.classes)
+        flat = y.astype(np.float64).reshape(-1, self.scores.classes)
         return np.asarray(_squashed(numpy_namespace(), flat, self.squash, axis=1))
 
     def examples(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -415,8 +415,7 @@ class ClassTarget:
 
     def _flat(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """[B, K], f64: the scores that the model returned."""
-        scores = outputs[self.scores.name]
-        return scores.reshape(len(scores), -1).astype(np.float64)
+        return self.scores.by_class(outputs[self.scores.name]).astype(np.float64)
 
 
 def _squashed(xp: Any, y: Array, squash: Score, *, axis: int) -> Any:

@@ -83,7 +83,7 @@ def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Ver
     plain = reference(inputs)
     for head in heads:
         _refuse_no_numbers(plain, head.location.scores.name)
-    batch = len(plain[heads[0].location.scores.name])
+    batch = len(inputs[heads[0].location.image.name])
     heads = [replace(head, beside={**plain, **head.target.examples(plain)}) for head in heads]
     extra = {GATE: np.ones(batch, bool)} if gate != "off" else {}
     for head in heads:
@@ -117,7 +117,7 @@ def _hold_maps(
     VerificationError.
     """
     decision, layer, maps = original.decision, original.layer, new[MAP]
-    _declared(maps, decision, len(plain[original.location.scores.name]))
+    _declared(maps, decision, len(inputs[original.location.image.name]))
     if isinstance(original.target, RegionTarget):
         _hold_pixels(original, original.target, inputs)
     if decision.feature_vector:

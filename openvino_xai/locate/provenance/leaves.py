@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.locate.scores import squashes
+from openvino_xai.locate.output_forms import squashes
 from openvino_xai.operations.table import data_operands, operation_of
 
 # the dialects' own names

@@ -16,8 +16,9 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import concrete, product, text
 from openvino_xai.graph.trace import shape_of
+from openvino_xai.locate.output_forms import squashes
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.scores import Scores, squashes
+from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.resizing import resizes, weights_along
 from openvino_xai.operations.table import operation_of
