@@ -82,6 +82,7 @@ PLACE = {  # where a hook goes, or a probe looks
     "image_input": TEXT.or_none(),
     "prefix_tokens": COUNT_OR_NONE.or_none(),
     "token_grid": SIZES.or_none(),
+    "cells": SIZES.or_none(),
 }
 
 

@@ -6,6 +6,8 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Size, text
 from openvino_xai.locate.positions import Place
+from openvino_xai.locate.subaxis import Span, follow
+from openvino_xai.operations.table import axes_of, operation_of
 
 IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, and RGB with alpha or depth: other numbers where no input has one of these
 
@@ -18,14 +20,15 @@ def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
     inputs = [value for value in graph.inputs if name is None or name in (value.name, *value.aliases)]
     images = [(value, place) for value in inputs if (place := _image_place(value)) is not None]
     if not images:
-        images = [(value, place) for value in inputs if (place := _place_of_many_channels(value)) is not None]
+        many = [(value, _place_by_weights(graph, value) or _place_of_many_channels(value)) for value in inputs]
+        images = [(value, place) for value, place in many if place is not None]
     if len(images) != 1:
         which = f"called '{name}' " if name else ""
         listing = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
         raise ModelError(
             f"the model has {len(images)} inputs {which}that can be an image, 1 is expected: "
-            f"[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4, or less than H and W; the inputs are {listing}"
-            + ("; name one of them" if len(images) > 1 else ""),
+            "[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4, or less than H and W, or which the first convolution takes as "
+            f"channels; the inputs are {listing}" + ("; name one of them" if len(images) > 1 else ""),
             options=("image_input",) if len(images) > 1 else (),
         )
     return images[0]
@@ -40,6 +43,28 @@ def _image_place(value: Value) -> Place | None:
     if second in IMAGE_CHANNELS and not (last in IMAGE_CHANNELS and third not in IMAGE_CHANNELS and second != 3):
         return Place(0, (2, 3), (third, last))
     return Place(0, (1, 2), (second, third)) if last in IMAGE_CHANNELS else None
+
+
+def _place_by_weights(graph: Graph, value: Value) -> Place | None:
+    """As the first weights tell that meet the image, of a convolution or a linear layer: they sum over its channels."""
+    if value.shape is None or len(value.shape) != 4 or value.dtype is None or value.dtype.kind == "b":
+        return None
+    reached = {value: {axis: Span(axis) for axis in range(len(value.shape))}}
+    for node in graph.nodes:
+        index, spans = next(((index, reached[operand]) for index, operand in node.operands if operand in reached), (0, None))
+        axes = axes_of(node)
+        if spans is None or axes is None:
+            continue
+        after = {axis: there for axis, span in spans.items() if (there := follow(node, index, span)) is not None}
+        if operation_of(node).weights is not None:
+            sources = {source.axis for sources in axes[0] for source in sources if source.operand == index}
+            summed = [axis for axis, span in spans.items() if span.pure and span.axis not in sources]
+            if len(summed) != 1 or 0 not in spans or summed[0] not in (1, 3):
+                return None
+            first, second = (2, 3) if summed == [1] else (1, 2)
+            return Place(0, (first, second), (value.shape[first], value.shape[second]))
+        reached.update((output, after) for output in node.outputs)
+    return None
 
 
 def _place_of_many_channels(value: Value) -> Place | None:

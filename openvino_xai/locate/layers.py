@@ -176,6 +176,27 @@ def _unknown(graph: Graph, name: str, with_cells: Iterable[str]) -> LayerError:
     return LayerError(why, node=name, options=("layer",))
 
 
+def placed_as_told(graph: Graph, layer: str, cells: tuple[int, int]) -> dict[Value, Place]:
+    """Where the layer that is called `layer` has so many rows and columns of `cells`. Raises LayerError where it has not.
+
+    They are two axes side by side, or one axis that holds them row by row, behind the batch on axis 0.
+    """
+    value = _named(graph, layer)
+    if value is None:
+        return {}  # choosing it tells the nearest names
+    shape, (height, width) = value.shape or (), cells
+    places = [Place(0, (axis, axis + 1), cells) for axis in range(1, len(shape) - 1) if shape[axis : axis + 2] == cells]
+    places += [Place(0, (axis,), cells) for axis in range(1, len(shape)) if shape[axis] == height * width]
+    if len(places) != 1:
+        raise LayerError(
+            f"layer '{layer}' {text(shape)} has {len(places) or 'no'} places for {height} x {width} cells, 1 is expected: two "
+            f"axes of {height} and {width} side by side, or one of {height * width}, behind the batch",
+            node=layer,
+            options=("cells",),
+        )
+    return {value: places[0]}
+
+
 def branch_cut(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> Candidate | None:
     """The last layers of several branches that share the image, as those of an ensemble, which separate it together.
 
@@ -297,8 +318,9 @@ def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Can
         raise LayerError(f"the model has no layer '{layer}'{hint}; `ovxai layers` lists them", node=layer)
     raise LayerError(
         f"layer '{layer}' {text(value.shape)} has no cells: the rows and columns of the image do not reach it; "
-        "`ovxai layers` lists those that have",
+        "`ovxai layers` lists those that have; where you know its rows and columns, say them",
         node=layer,
+        options=("cells",),
     )
 
 

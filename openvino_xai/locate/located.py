@@ -28,6 +28,7 @@ from openvino_xai.locate.layers import (
     is_among,
     layer_name,
     lost_on_a_way,
+    placed_as_told,
     values_called,
 )
 from openvino_xai.locate.positions import Place, places
@@ -71,7 +72,8 @@ def score_of_queries(record: Mapping[str, str]) -> str | None:
 class Where:
     """What a caller says of a model that the model may not tell: names, and its tokens; None is for the model to tell.
 
-    `layer` is the name of a node or a tensor, `scores` that of the output that is explained, `image` that of an input. The
+    `layer` is the name of a node or a tensor, `cells` its rows and columns, where these cannot be followed there; `scores`
+    that of the output that is explained, `image` that of an input. The
     `task` says what this output holds: scores of classes, of `regions` of pixels, or a vector. `score` is what makes
     probabilities of the logits of a detector's queries.
     """
@@ -82,6 +84,7 @@ class Where:
     tokens: TokenHint = field(default_factory=TokenHint)
     task: Task | None = None
     score: str | None = None
+    cells: tuple[int, int] | None = None
 
     @classmethod
     @takes(
@@ -99,10 +102,14 @@ class Where:
         token_grid: str | Sequence[int] | None = None,
         task: Task | None = None,
         score: str | None = None,
+        cells: str | Sequence[int] | None = None,
     ) -> Where:
         """What a caller wrote, as `14x14` for the rows and columns of tokens. Raises InputError."""
         grid = None if token_grid is None else rows_and_columns("token grid", token_grid)
-        return cls(layer, scores, image_input, TokenHint(grid, prefix_tokens), task, score)
+        if cells is not None and layer is None:
+            raise InputError(f"cells are {quoted(cells)}, those of a layer: name it", options=("layer",))
+        sizes = None if cells is None else rows_and_columns("cells", cells)
+        return cls(layer, scores, image_input, TokenHint(grid, prefix_tokens), task, score, sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +165,8 @@ class Located:
         placed = places(graph, image, place)
         scores = _find_read(graph, placed, where.task, where.scores)
         placed = placed_anew(graph, placed) if isinstance(scores, PixelScores) else placed
+        if where.layer is not None and where.cells is not None:
+            placed = {**placed, **placed_as_told(graph, where.layer, where.cells)}
         cells = tuple(candidates(graph, image, scores, placed))
         attention = tuple(blocks(graph, image, scores, placed, where.tokens))
         cut = None if isinstance(scores, PixelScores) else branch_cut(graph, image, scores, placed)

@@ -42,6 +42,7 @@ def probe(
     image_input: str | None = None,
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
+    cells: str | Sequence[int] | None = None,
     boxes: BoxFormat | None = None,
     settings: Settings | None = None,
     device: str = "CPU",
@@ -63,7 +64,9 @@ def probe(
     check_channels(None if settings is None else settings.channels, method)
     deployed = open_model(model)
     refuse_hooked(deployed)
-    where = Where.parse(layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+    where = Where.parse(
+        layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid, cells=cells
+    )
     if method in BOX_PROBES and _is_detector(deployed, where, method, boxes):
         if layer is not None:
             raise InputError(_NO_LAYER.format(method=method, layer=layer))

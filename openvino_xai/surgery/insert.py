@@ -76,6 +76,7 @@ def insert(
     kernel: Kernel = "gaussian",
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
+    cells: str | Sequence[int] | None = None,
     max_memory: int = MAX_MEMORY,
     gate: bool = False,
     channels: int | None = None,
@@ -101,7 +102,8 @@ def insert(
     tail; they read logits, of the most probable class, unless `score` and `targets` say otherwise.
 
     `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of tokens; `prefix_tokens` and `token_grid` (rows, columns) tell
-    the tokens where the model does not.
+    the tokens where the model does not. `cells` (rows, columns) tells those of `layer` where they cannot be followed there: two
+    axes side by side, or one that holds them row by row.
 
     `gate` adds an input `explain` [B], boolean: images that it does not ask for cost nothing, and their maps are 0. It is
     for models with an open batch, and their clients have to give it. Where the runtime cannot run the hook for no image at
@@ -138,6 +140,7 @@ def insert(
         image_input=image_input,
         prefix_tokens=prefix_tokens,
         token_grid=token_grid,
+        cells=cells,
         task="vector" if isinstance(targets, Likeness) or (isinstance(targets, str) and targets == VECTOR_TARGETS) else None,
         score=score,
     )
@@ -155,6 +158,7 @@ def insert(
             plan=(plan, "lazy"),
             prefix_tokens=(prefix_tokens, None),
             token_grid=(token_grid, None),
+            cells=(cells, None),
             channels=(channels, None),
             similarity=(similarity, None),
         )

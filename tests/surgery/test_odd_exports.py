@@ -13,7 +13,7 @@ from tiny import CASES, CLASSES, DIALECTS, LINEAR, STEM, Case, Oracle, images, i
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
-from openvino_xai.errors import LayerError, ModelError, PlanError
+from openvino_xai.errors import InputError, LayerError, ModelError, PlanError
 from openvino_xai.locate.image import find_image
 
 TOLERANCE = 2e-4
@@ -138,6 +138,29 @@ def test_an_image_of_any_number_of_channels(channels: int, dialect: str) -> None
     network = xai.load(xai.insert(in_dialect(model, dialect), layer="f"))
     with pytest.raises(xai.OvxaiError, match=f"input has {channels} channels; a photo fills 3"):
         network.explain(np.zeros((6, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("image", "body", "places"),
+    [
+        ((9, 6, 8), "", (2, 3)),  # more channels than rows or columns
+        ((6, 6, 6), "", (2, 3)),
+        ((6, 6, 6), "t = Transpose<perm=[0,3,1,2]>(image) ", (1, 2)),
+        (("C", "H", "W"), "", (2, 3)),
+        ((7, 6, 4), "s = Sub(mean, image) t = Transpose<perm=[0,3,1,2]>(s) ", (1, 2)),
+    ],
+)
+def test_the_first_convolution_tells_the_channels(
+    image: tuple[int | str, ...], body: str, places: tuple[int, int], dialect: str
+) -> None:
+    channels = image[0] if places == (2, 3) else image[2]
+    read = "t" if body else "image"
+    text = body + POOLED.replace("(image", f"({read}") + "logits = Gemm<transB=1>(v, w, b)"
+    weights = {**LINEAR, "w0": (4, 6 if isinstance(channels, str) else channels, 3, 3)}
+    more = {"mean": np.array(0.5, np.float32)} if "mean" in body else {}
+    graph = open_model(in_dialect(tiny(text, image=image, **weights, **more), dialect)).graph  # type: ignore[arg-type]
+    assert find_image(graph)[1].cells == places
 
 
 @pytest.mark.parametrize(("image", "places"), [((16, 16, 9), 1), ((9, 16, 16), 2), ((9, 4, 9), 0), ((256, 13, 13), 0)])
@@ -394,3 +417,27 @@ def test_a_method_of_rows_says_that_cells_are_rows(dialect: str) -> None:
     batch = images(tiny(body, output="float[B,5,6,8] logits", **weights), 2)
     outputs = xai.load(hooked)(batch)
     np.testing.assert_array_equal(outputs["saliency_map"], outputs["logits"])
+
+
+TURNED = STEM + "g = Gather<axis=3>(f, turned) t = Gather<axis=2>(g, mixed) "
+AMONG = {"turned": np.arange(8)[::-1].copy(), "mixed": np.array([5, 4, 3, 2, 1, 0])}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("flat", [False, True])
+def test_cells_that_cannot_be_followed_are_told(flat: bool, dialect: str) -> None:
+    layer, laid = ("r", "r = Reshape(t, flat) ") if flat else ("t", "")
+    pooled = f"p = ReduceMean<axes=[{'2' if flat else '2,3'}], keepdims=0>({layer}) logits = Gemm<transB=1>(p, w, b)"
+    weights = {**LINEAR, **AMONG, **({"flat": np.array([0, 0, -1])} if flat else {})}
+    model = tiny(TURNED + laid + pooled, **weights)
+    batch = images(model, 2)
+    with pytest.raises(LayerError, match="say them") as refusal:
+        xai.insert(in_dialect(model, dialect), layer=layer)
+    assert "cells" in refusal.value.options
+    oracle = Oracle(tiny(TURNED + pooled.replace("(r)", "(t)").replace("[2]", "[2,3]"), batch=1, **LINEAR, **AMONG), "t")
+    actual = maps_of(in_dialect(model, dialect), batch, layer=layer, cells="6x8")
+    np.testing.assert_allclose(actual, oracle.unit(batch), atol=TOLERANCE)
+    with pytest.raises(LayerError, match="no places for 5 x 8 cells"):
+        xai.insert(in_dialect(model, dialect), layer=layer, cells=(5, 8))
+    with pytest.raises(InputError, match="those of a layer: name it"):
+        xai.insert(in_dialect(model, dialect), cells=(6, 8))

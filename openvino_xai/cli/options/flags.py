@@ -84,6 +84,10 @@ PrefixTokens: TypeAlias = Annotated[
 TokenGrid: TypeAlias = Annotated[
     str | None, typer.Option(help="Rows x columns of patches, if the model does not tell.", rich_help_panel=HOOK)
 ]
+Cells: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Rows x columns of the layer that is named, if they cannot be followed there.", rich_help_panel=HOOK),
+]
 BoxFormat: TypeAlias = Annotated[
     str | None,
     typer.Option("--boxes", help=_BOXES, rich_help_panel=DETECTORS),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openvino_xai.cli.options.flags import (
     BoxFormat,
+    Cells,
     Channels,
     CutName,
     FeatureVector,
@@ -52,6 +53,7 @@ class LayerOptions(Group):
     kernel: Kernel = "gaussian"
     prefix_tokens: PrefixTokens = None
     token_grid: TokenGrid = None
+    cells: Cells = None
     max_memory: MaxMemory = "2GiB"
     channels: Channels = None
     boxes: BoxFormat = None
@@ -64,7 +66,7 @@ class LayerOptions(Group):
         from openvino_xai.plan.request import check_channels
 
         parse_bytes(self.max_memory)
-        for word, text in (("grid", self.grid), ("token_grid", self.token_grid)):
+        for word, text in (("grid", self.grid), ("token_grid", self.token_grid), ("cells", self.cells)):
             if text is not None:
                 rows_and_columns(word, text)
         check_channels(self.channels, self.method)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _MIN_SCORE = "The least score of a box; by default the model's confidence_threshold, or 0.25."
 
 
+OF_PROBES = ("layer", "image_input", "prefix_tokens", "token_grid", "cells")  # where a hook goes, or a probe looks
+
+
 class How(TypedDict, total=False):
     """How `load_heads` makes a network of a model."""
 
@@ -114,7 +117,7 @@ class NetworkOptions(PreprocessingOptions):
             network = probe(
                 model,
                 cast("AnyProbe", options.method),
-                **{name: getattr(options, name) for name in ("layer", "image_input", "prefix_tokens", "token_grid", "boxes")},
+                **{name: getattr(options, name) for name in (*OF_PROBES, "boxes")},
                 scores=options.head,
                 settings=replace(settings, channels=options.channels),
                 device=self.device,

@@ -51,7 +51,7 @@ class Start:
         from openvino_xai.contract import VECTOR_TARGETS
 
         vectors = {} if self.against is None else {"targets": VECTOR_TARGETS, "similarity": self.similarity}
-        return replace(self.options, method=method, layer=None).insert(self.model, verify=False, **vectors)
+        return replace(self.options, method=method, layer=None, cells=None).insert(self.model, verify=False, **vectors)
 
     def layers(self) -> list[Layer]:
         """Where a hook can go."""

@@ -51,6 +51,7 @@ class HookOptions(TypedDict, total=False):
     kernel: Kernel
     prefix_tokens: int | None
     token_grid: str | Sequence[int] | None
+    cells: str | Sequence[int] | None
     max_memory: int
     similarity: LikenessWord | None
     cut: CutWord | None

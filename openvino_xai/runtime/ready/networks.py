@@ -31,7 +31,7 @@ from openvino_xai.words import AnyMethod, AnyProbe, HookName, Precision
 
 Ready: TypeAlias = Network | Heads
 MOST = 4  # networks that are kept, of all files
-OF_PROBES = ("layer", "scores", "image_input", "prefix_tokens", "token_grid", "boxes")  # options that probes have, too
+OF_PROBES = ("layer", "scores", "image_input", "prefix_tokens", "token_grid", "cells", "boxes")  # options that probes have, too
 
 
 @dataclass(frozen=True)
