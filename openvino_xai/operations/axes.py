@@ -8,7 +8,7 @@ of them: that makes a batch axis a row axis, and it makes a cell axis one that a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from openvino_xai.graph.model import Node
 from openvino_xai.graph.sizes import product
@@ -24,6 +24,7 @@ class Source(NamedTuple):
 
 
 Axes = list[list[Source]]  # for each axis of an output, where it comes from
+Item = TypeVar("Item")
 
 
 def _none(rank: int) -> Axes:
@@ -55,9 +56,20 @@ def broadcast(node: Node) -> Axes:
     return _broadcast(node, operands=(0,))
 
 
-def as_data(node: Node) -> Axes:
-    """As the first operand's; what the others hold belongs to channels."""
-    return [[Source(0, axis)] for axis in range(len(shape_of(node.outputs[0])))]
+def by_channel(node: Node) -> Axes:
+    """As the first operand's; the others have a number for each channel."""
+    rank = len(shape_of(node.outputs[0]))
+    axes = [[Source(0, axis)] for axis in range(rank)]
+    each = [Source(index, 0) for index, value in node.operands if index and len(shape_of(value)) == 1 != shape_of(value)[0]]
+    if each:
+        axes[node.attributes.get("axis", 1) % rank] += each
+    return axes
+
+
+def slope_by_channel(node: Node) -> Axes:
+    """A slope of one axis belongs to channels, where the dialect says so; others are broadcast."""
+    belongs = node.attributes["by_channel"] and len(shape_of(node.operand(1))) == 1
+    return by_channel(node) if belongs else elementwise(node)
 
 
 def except_axes(node: Node) -> Axes:
@@ -216,23 +228,30 @@ def split(node: Node) -> Axes:
     return [[] if axis == along else [Source(0, axis)] for axis in range(rank)]
 
 
+def relaid(node: Node, items: Iterable[Item], new: Item) -> list[Item]:
+    """Items, one for each axis of a slice's operand, as its output has axes: some are dropped, and others are `new`."""
+    left = [item for axis, item in enumerate(items) if axis not in node.attributes.get("dropped", ())]
+    for axis in sorted(node.attributes.get("added", ())):
+        left.insert(axis, new)
+    return left
+
+
 def sliced(node: Node) -> Axes:
     """Axes that are whole, and, coarser, those of which every step-th item is taken."""
     rank = len(shape_of(node.operand(0)))
-    a = node.attributes
+    a, places = node.attributes, relaid(node, range(rank), -1)
     steps = {axis % rank: (step, start) for axis, step, start in zip(a["axes"], a["steps"], a["starts"], strict=True)}
     axes: Axes = []
     for axis in range(rank):
         step, start = steps.get(axis, (1, 0))
-        if axis not in steps or (
-            step == 1 and start == 0 and shape_of(node.outputs[0])[axis] == shape_of(node.operand(0))[axis]
-        ):
+        after = shape_of(node.outputs[0])[places.index(axis)] if axis in places else None
+        if axis not in steps or (step == 1 and start == 0 and after == shape_of(node.operand(0))[axis]):
             axes.append([Source(0, axis)])
         elif step > 1 and 0 <= start < step:  # every step-th: coarser, and still from end to end
             axes.append([Source(0, axis, exact=False)])
         else:
             axes.append([])
-    return axes
+    return relaid(node, axes, [])
 
 
 def resized(node: Node) -> Axes:

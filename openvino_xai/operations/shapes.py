@@ -13,6 +13,7 @@ import numpy as np
 from openvino_xai.graph.model import Node
 from openvino_xai.graph.sizes import Dim, Shape, Size, product, quotient
 from openvino_xai.graph.trace import shape_of
+from openvino_xai.operations.axes import relaid
 from openvino_xai.operations.record import Contents
 
 
@@ -97,11 +98,17 @@ def joined(node: Node, content: Contents) -> list[Shape]:
 def sliced(node: Node, content: Contents) -> list[Shape]:
     """How many items a slice takes, along axes of which the size is known."""
     before, a, sizes = shape_of(node.operand(0)), node.attributes, list(shape_of(node.outputs[0]))
+    places = relaid(node, range(len(before)), -1)
     for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
-        length = before[axis]
-        if isinstance(length, int):
-            sizes[axis] = len(range(length)[slice(start, end, step)])
-    return [tuple(sizes)]
+        length, place = before[axis], axis % len(before)
+        if isinstance(length, int) and place in places:
+            sizes[places.index(place)] = len(range(length)[slice(start, end, step)])
+    return [tuple(1 if place == -1 else size for place, size in zip(places, sizes, strict=True))]
+
+
+def rank_sliced(node: Node, content: Contents) -> int:
+    """Without the axes that are dropped, and with those that are new."""
+    return len(relaid(node, shape_of(node.operand(0)), 1))
 
 
 def split(node: Node, content: Contents) -> list[Shape] | None:

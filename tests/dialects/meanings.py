@@ -144,7 +144,7 @@ def sliced(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
     for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
         part = slice(start, None if step < 0 and end < -x.shape[axis] else end, step)
         x = x[(*(slice(None) for _ in range(axis % x.ndim)), part)]
-    return x
+    return np.expand_dims(np.squeeze(x, tuple(a.get("dropped", ()))), tuple(a.get("added", ())))
 
 
 def split(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> list[np.ndarray]:
@@ -152,8 +152,12 @@ def split(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> list[np.ndar
 
 
 def pad(a: Attributes, shapes: Shapes, x: np.ndarray, *operands: Any) -> np.ndarray:
+    """The value is the last operand that is one number; amounts below 0 cut off."""
+    values = [item for item in operands if item is not None and np.ndim(item) == 0]
+    fill = {"constant_values": values[-1]} if values and a["mode"] == "constant" else {}
     pairs = list(zip(a["pads"][: x.ndim], a["pads"][x.ndim :], strict=True))
-    return np.asarray(np.pad(x, pairs, mode={"constant": "constant", "reflect": "reflect", "edge": "edge"}[a["mode"]]))
+    y = np.pad(x, [(max(begin, 0), max(end, 0)) for begin, end in pairs], mode=a["mode"], **fill)
+    return y[tuple(slice(max(-begin, 0), min(end, 0) or None) for begin, end in pairs)]
 
 
 def quantize(a: Attributes, shapes: Shapes, x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
@@ -172,9 +176,14 @@ def elu(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
 
 
 def gather_nd(a: Attributes, shapes: Shapes, x: np.ndarray, places: np.ndarray) -> np.ndarray:
-    if a["batch_dims"]:
-        inner = {"batch_dims": a["batch_dims"] - 1}
-        return np.stack([gather_nd(inner, shapes, *pair) for pair in zip(x, places, strict=True)])
+    """Where axes of the batch are merged, as they are of the output."""
+    y = picked_by_places(a["batch_dims"], x, places)
+    return y.reshape(shapes[0]) if shapes else y
+
+
+def picked_by_places(batch_dims: int, x: np.ndarray, places: np.ndarray) -> np.ndarray:
+    if batch_dims:
+        return np.stack([picked_by_places(batch_dims - 1, *pair) for pair in zip(x, places, strict=True)])
     return x[tuple(np.moveaxis(places.astype(np.int64), -1, 0))]
 
 
@@ -303,7 +312,7 @@ MEANINGS: dict[str, Meaning] = {
     "matmul": matmul,
     "max_pool": max_pool,
     "mish": plain(lambda x: x * np.tanh(np.logaddexp(0, x))),
-    "mod": plain(np.fmod),
+    "mod": lambda a, shapes, x, y: np.mod(x, y) if a["floors"] else np.fmod(x, y),
     "normalize_l2": normalize_l2,
     "not": plain(np.logical_not),
     "or": plain(np.logical_or),

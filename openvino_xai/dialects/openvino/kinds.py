@@ -47,7 +47,7 @@ def _axes_operand(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]
 def _window(node: Node, kernel: list[int], a: dict[str, Any]) -> dict[str, Any]:
     """Kernel, strides, dilations and pads (all begins, then all ends); SAME padding resolved from the shapes."""
     n = len(kernel)
-    strides, dilations = list(a.get("strides", [1] * n)), list(a.get("dilations", [1] * n))
+    strides, dilations = list(a.get("strides") or [1] * n), list(a.get("dilations") or [1] * n)
     begin, end = list(a["pads_begin"]), list(a["pads_end"])
     shape, out = node.operand(0).shape, node.outputs[0].shape
     if a.get("auto_pad", "explicit") == "valid":
@@ -98,27 +98,54 @@ def _slice(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
 
 
 def _strided_slice(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
-    """As a plain slice where no mask inserts or drops an axis; `axes` is None where it does."""
+    """As a plain slice, with the axes that are `dropped`, of which one item is left, and those that are `added` behind it."""
     starts, ends = known_integers(graph, node, 1), known_integers(graph, node, 2)
     steps = known_integers(graph, node, 3) if len(node.inputs) > 3 else [1] * len(starts or ())
-    unusual = any(any(a.get(name, ())) for name in ("new_axis_mask", "shrink_axis_mask", "ellipsis_mask"))
-    if starts is None or ends is None or steps is None or unusual:
-        return {"starts": None, "ends": None, "steps": None, "axes": None}
-    masks = [list(a.get(name, ())) + [0] * len(starts) for name in ("begin_mask", "end_mask")]
-    axes = [i for i in range(len(starts)) if not (masks[0][i] and masks[1][i] and steps[i] == 1)]
-    far = np.iinfo(np.int32).max
-    return {
-        "starts": [0 if masks[0][i] else starts[i] for i in axes],
-        "ends": [far if masks[1][i] else ends[i] for i in axes],
-        "steps": [steps[i] for i in axes],
-        "axes": axes,
-    }
+    rank, names = node.operand(0).rank, ("begin", "end", "new_axis", "shrink_axis", "ellipsis")
+    if starts is None or ends is None or steps is None or rank is None:
+        return {"axes": None}
+    padded = ([*a.get(f"{name}_mask", ()), *[0] * len(starts)][: len(starts)] for name in names)
+    masks = list(zip(*padded, strict=True))
+    axis, dropped, added = 0, list[int](), list[int]()
+    parts: dict[str, list[int]] = {"axes": [], "starts": [], "ends": [], "steps": []}
+    for (from_start, to_end, new, single, ellipsis), start, end, step in zip(masks, starts, ends, steps, strict=True):
+        first, last = (FAR, -FAR) if step < 0 else (0, FAR)
+        if ellipsis:  # as many axes as the others leave
+            axis += rank - sum(not (mask[2] or mask[4]) for mask in masks)
+            continue
+        if new:
+            added.append(axis - len(dropped) + len(added))
+            continue
+        if single and from_start:  # which item that is, is not told
+            return {"axes": None}
+        if single:
+            dropped.append(axis)
+            end, step = FAR if start == -1 else start + 1, 1
+        part = (axis, first if from_start else start, last if to_end and not single else end, step)
+        if part[1:] != (0, FAR, 1):
+            for items, item in zip(parts.values(), part, strict=True):
+                items.append(item)
+        axis += 1
+    return parts | {"dropped": dropped, "added": added}
 
 
 def _squeeze(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
-    if len(node.inputs) > 1:
-        return {"axes": known_integers(graph, node, 1)}
-    return {"axes": [i for i, size in enumerate(node.operand(0).shape or ()) if size == 1]}
+    """Without axes, or of none, all axes of size 1 go; where it may skip axes, those of another size stay."""
+    shape = node.operand(0).shape
+    axes = known_integers(graph, node, 1) if len(node.inputs) > 1 else []
+    if not axes:
+        return {"axes": None if axes is None or shape is None else [i for i, size in enumerate(shape) if size == 1]}
+    if a.get("allow_axis_skip"):
+        if shape is None or not all(isinstance(shape[axis], int) for axis in axes):
+            return {"axes": None}
+        axes = [axis for axis in axes if shape[axis] == 1]
+    return {"axes": axes}
+
+
+def _transpose(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """An order of none is the axes turned round."""
+    order, rank = known_integers(graph, node, 1), node.operand(0).rank
+    return {"perm": list(reversed(range(rank))) if order == [] and rank is not None else order}
 
 
 def _pad(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +159,7 @@ def _interpolate(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     if version == "opset1":
         coordinates = "align_corners" if a["align_corners"] else "asymmetric"
         how = _interpolation(a | {"coordinate_transformation_mode": coordinates, "nearest_mode": "simple"})
-        return how | {"axes": list(a["axes"])}
+        return how | {"axes": None if any((*a["pads_begin"], *a["pads_end"])) else list(a["axes"])}
     scales, last = (2, 3) if version == "opset4" else (1, 2)
     axes = known_integers(graph, node, last) if len(node.inputs) > last else list(range(node.operand(0).rank or 0))
     if axes is None or any((*a["pads_begin"], *a["pads_end"])):
@@ -160,6 +187,15 @@ def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
 def _suppression(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     """How boxes are told; the first output holds `triples` of image, class and box, or class, score and corners."""
     return {"encoding": a.get("box_encoding", "corner"), "triples": node.op == "NonMaxSuppression"}
+
+
+def _broadcast(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """As NumPy does: an explicit one lays axes side by side as an operand tells, which is the same where they are the last."""
+    if a["mode"] in ("explicit", "none"):
+        axes, before, after = known_integers(graph, node, 2), node.operand(0).rank, node.outputs[0].rank
+        last = None if before is None or after is None else list(range(after - before, after))
+        return {"explicit": True if axes is not None and axes == last else None}
+    return {"explicit": None if a["mode"] == "pdpd" else False}
 
 
 def _by_tanh(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
@@ -207,6 +243,7 @@ def _normalize_l2(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]
     return {**_axes_operand(graph, node, a), "epsilon": float(a["eps"]), "added": str(a["eps_mode"]).lower() == "add"}
 
 
+FAR = int(np.iinfo(np.int32).max)  # behind the end of any axis
 ORDER = {("opset1", "BatchNormInference"): (2, 0, 1, 3, 4)}  # of operands in the file, as newer forms have them: the data first
 
 
@@ -223,7 +260,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Asin": ("asin", None),
     "AvgPool": ("avg_pool", _pool),
     "BatchNormInference": ("batch_norm", _numbers("epsilon")),
-    "Broadcast": ("broadcast", None),
+    "Broadcast": ("broadcast", _broadcast),
     "Ceiling": ("ceil", None),
     "Clamp": ("clip", lambda graph, node, a: {"min": float(a["min"]), "max": float(a["max"])}),
     "Concat": ("concat", _axis_attribute),
@@ -241,7 +278,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Exp": ("exp", None),
     "FakeQuantize": ("fake_quantize", lambda graph, node, a: {"levels": int(a["levels"])}),
     "Floor": ("floor", None),
-    "FloorMod": ("mod", None),
+    "FloorMod": ("mod", lambda graph, node, a: {"floors": True}),
     "Gather": ("gather", lambda graph, node, a: {"axis": None if a.get("batch_dims") else _axis(graph, node, 2)}),
     "GatherElements": ("gather_elements", _axis_attribute),
     "GatherND": ("gather_nd", lambda graph, node, a: {"batch_dims": int(a.get("batch_dims", 0))}),
@@ -274,7 +311,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Maximum": ("maximum", None),
     "Minimum": ("minimum", None),
     "Mish": ("mish", None),
-    "Mod": ("mod", None),
+    "Mod": ("mod", lambda graph, node, a: {"floors": False}),
     "MulticlassNms": ("non_max_suppression", _suppression),
     "Multiply": ("multiply", None),
     "Negative": ("negative", None),
@@ -297,7 +334,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Roll": ("roll", lambda graph, node, a: {"axes": known_integers(graph, node, 2)}),
     "Round": ("round", None),
     "ScaledDotProductAttention": ("attention", lambda graph, node, a: {"causal": bool(a["causal"])}),
-    "ScatterNDUpdate": ("scatter_rows", None),
+    "ScatterNDUpdate": ("scatter_rows", lambda graph, node, a: {"replaces": a.get("reduction", "none") == "none" or None}),
     "Select": ("where", None),
     "Selu": ("selu", _from_operands("alpha", "gamma")),
     "ShapeOf": ("shape", None),
@@ -319,8 +356,8 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Tan": ("tan", None),
     "Tanh": ("tanh", None),
     "Tile": ("tile", None),
-    "TopK": ("top_k", _axis_attribute),
-    "Transpose": ("transpose", lambda graph, node, a: {"perm": known_integers(graph, node, 1)}),
+    "TopK": ("top_k", lambda graph, node, a: {"axis": int(a["axis"]) if a["mode"] == "max" else None}),
+    "Transpose": ("transpose", _transpose),
     "Unsqueeze": ("unsqueeze", _axes_operand),
     "VariadicSplit": ("split", lambda graph, node, a: {"axis": _axis(graph, node, 1)}),
 }

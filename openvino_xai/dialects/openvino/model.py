@@ -240,12 +240,17 @@ class OpenVINOModel:
     def _clone(self) -> tuple[ov.Model, Callable[[Value], ov.Output]]:
         """A copy, and for a value of this model its counterpart there."""
         model = self.native.clone()
-        places = {op.get_instance_id(): i for i, op in enumerate(self.native.get_ordered_ops())}
-        copies = model.get_ordered_ops()  # in the same order; names may be shared by several
+        copies: dict[int, Any] = {}
+        left = list(zip(_ends(self.native), _ends(model), strict=True))
+        while left:  # by what is read, not by its place: a copy of Pad has a constant more where no value is told
+            node, copy = left.pop()
+            if node.get_instance_id() not in copies:
+                copies[node.get_instance_id()] = copy
+                left += zip(_sources(node), _sources(copy), strict=False)
 
         def counterpart(value: Value) -> ov.Output:
             node, index = _key(value.native)
-            return copies[places[node]].output(index)
+            return copies[node].output(index)
 
         return model, counterpart
 
@@ -294,6 +299,14 @@ class OpenVINOModel:
 def _is_markup(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def _ends(model: ov.Model) -> list[Any]:
+    return [*model.get_results(), *model.get_sinks(), *model.get_parameters()]
+
+
+def _sources(node: Any) -> list[Any]:
+    return [node.input_value(index).get_node() for index in range(node.get_input_size())]
 
 
 def _key(port: Any) -> tuple[int, int]:

@@ -210,5 +210,5 @@ OPERATIONS = (
         lazy_adjoint=True,
         adjoint=lambda at, index, g: at.xp.multiply(g, -1.0),
     ),
-    Operation(name="prelu", axes=axes.as_data, keeps_zero=in_data, macs=each, adjoint=_prelu),
+    Operation(name="prelu", axes=axes.slope_by_channel, keeps_zero=in_data, macs=each, adjoint=_prelu),
 )

@@ -59,13 +59,18 @@ def _moved(xp: Trace, g: Value, axis: int, places: np.ndarray, size: int) -> Val
 
 def _slice(at: Step, index: int, g: Value) -> Value:
     a, shape = at.node.attributes, at.operand_shape(0)
+    places = axes.relaid(at.node, range(len(shape)), -1)
+    as_before = places == list(range(len(shape)))
+    if not as_before:  # as it is before axes are dropped, and new ones come
+        sizes = dict(zip(places, at.output_shape(), strict=True))
+        g = at.xp.reshape(at.full(g), tuple(sizes.get(axis, 1) for axis in range(len(shape))))
     for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
         axis %= len(shape)
-        if shape[axis] == at.output_shape()[axis] and step == 1:
+        if step == 1 and axis in places and shape[axis] == at.output_shape()[places.index(axis)]:
             continue
         size = _length(at, 0, axis)
-        stop = None if step < 0 and end < -size else end
-        g = moved(at, g, axis, np.arange(size)[slice(start, stop, step)])
+        taken = np.arange(size)[slice(start, None if step < 0 and end < -size else end, step)]
+        g = _moved(at.xp, at.full(g, (axis,)) if as_before else g, axis, taken, size)
     return g
 
 
@@ -200,7 +205,8 @@ def _sliced_content(node: Node, operands: list[np.ndarray]) -> np.ndarray:
     cut = [slice(None)] * operands[0].ndim
     for axis, start, end, step in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True):
         cut[axis] = slice(start, None if step < 0 and end < -operands[0].shape[axis] else end, step)
-    return operands[0][tuple(cut)]
+    cut_off = np.squeeze(operands[0][tuple(cut)], axis=tuple(a.get("dropped", ())))
+    return np.expand_dims(cut_off, axis=tuple(a.get("added", ())))
 
 
 def _split_content(node: Node, operands: list[np.ndarray]) -> list[np.ndarray] | None:
@@ -271,7 +277,15 @@ OPERATIONS = (
     # items of as many groups in turn: the first of each, then the second of each
     picked("shuffle", axes=axes.split, adjoint=_shuffle, moves="all", shape=shapes.as_data),
     picked("tile", axes=axes.tiled, adjoint=_tile, controls=(1,), shape=shapes.tiled),
-    picked("slice", axes=axes.sliced, adjoint=_slice, controls=BEHIND, shape=shapes.sliced, integers=_sliced_content),
+    picked(
+        "slice",
+        axes=axes.sliced,
+        adjoint=_slice,
+        controls=BEHIND,
+        rank=shapes.rank_sliced,
+        shape=shapes.sliced,
+        integers=_sliced_content,
+    ),
     # the adjoints of its parts come side by side
     picked("split", axes=axes.split, adjoint=same, controls=BEHIND, shape=shapes.split, integers=_split_content, splits=True),
     Operation(

@@ -106,7 +106,7 @@ OPERATIONS = (
     norm("softmax", adjoint=_softmax),
     Operation(
         name="batch_norm",
-        axes=axes.as_data,
+        axes=axes.by_channel,
         factors=(IN_FIRST,),
         addends=(2, 3),  # the bias and the mean
         macs=each,

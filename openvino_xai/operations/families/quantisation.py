@@ -62,7 +62,7 @@ def _zero_is_a_level(node: Node, zeros: Collection[int], constant: Constant) -> 
 
 
 OPERATIONS = (
-    Operation(name="dequantize", axes=axes.as_data, quantises=True, macs=each, adjoint=_dequantize),
+    Operation(name="dequantize", axes=axes.by_channel, quantises=True, macs=each, adjoint=_dequantize),
     Operation(
         name="fake_quantize",
         axes=axes.elementwise,
@@ -73,5 +73,5 @@ OPERATIONS = (
         shape=shapes.broadcast_of_all,
         adjoint=_fake_quantize,
     ),
-    Operation(name="quantize", axes=axes.as_data, quantises=True, macs=each, adjoint=_quantize),
+    Operation(name="quantize", axes=axes.by_channel, quantises=True, macs=each, adjoint=_quantize),
 )
