@@ -50,7 +50,8 @@ def is_path(value: object) -> bool:
     return True
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it is a number, of Python or NumPy, that is finite."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -73,7 +74,7 @@ IDS = Kind(
     lambda value: isinstance(value, (list, tuple, range)) and all(map(is_whole, value)), "a list of whole numbers is expected"
 )
 NUMBER = Kind(lambda value: isinstance(value, Real) and not isinstance(value, bool), "a number is expected")
-SHARE = Kind(lambda value: _is_number(value) and 0 <= float(value) <= 1, "a number from 0 to 1 is expected")  # type: ignore[arg-type]
+SHARE = Kind(lambda value: is_number(value) and 0 <= float(value) <= 1, "a number from 0 to 1 is expected")  # type: ignore[arg-type]
 SIZES = Kind(_are_sizes, "rows and columns, as 14x14 or (14, 14), are expected")
 CALLABLE = Kind(callable, "a function is expected")
 PLACE = {  # where a hook goes, or a probe looks

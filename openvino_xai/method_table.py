@@ -114,6 +114,19 @@ HOOKS = {
         "2020",
         BACKWARD,
     ),
+    "input_gradient": Text(
+        "Input gradient",
+        "how the score moves with each element of the image, as an output `gradient`; the map is a pixel's largest",
+        'Simonyan et al., "Deep inside convolutional networks: Visualising image classification models and saliency maps", '
+        "2014",
+        "one inference, and a backward pass through the whole model for each class: 2 - 3 inferences for one",
+    ),
+    "integrated_gradients": Text(
+        "Integrated gradients",
+        "what each element of the image adds to the score on the way from a baseline, as an output `gradient`",
+        'Sundararajan et al., "Axiomatic attribution for deep networks", 2017',
+        "an inference, forward and back, for each step (50), as rows of one inference",
+    ),
     "abs_cam": Text(
         "Abs-CAM",
         "a channel weighs what the class has where the image is masked with it; channels without a gradient are left out",

@@ -22,6 +22,8 @@ ClassHook: TypeAlias = Literal[
     "abs_cam",
     "abs_cam_init",
     "fd_cam",
+    "input_gradient",
+    "integrated_gradients",
 ]
 RowHook: TypeAlias = Literal["layer_cam", "hires_cam", "reciprocam", "class_map", "class_probability"]
 ProbeName: TypeAlias = Literal[

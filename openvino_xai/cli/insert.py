@@ -55,7 +55,7 @@ def insert(
     What is said of preprocessing is stored in the hooked model, in model_info, where this program and OpenVINO's Model API
     find it.
     """
-    from openvino_xai.contract import BOXES, FALLBACKS, REGIONS
+    from openvino_xai.contract import BOXES, FALLBACKS, GRADIENT, REGIONS
     from openvino_xai.files.writing import check_output
 
     source = Path(model)
@@ -75,10 +75,15 @@ def insert(
     if place.cost is not None and place.cost > WARN_ABOVE:
         warn(
             f"warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
-            "a later layer, --grid or --targets costs less (see `ovxai layers`)"
+            + (
+                f"fewer --targets{' or --steps' if 'steps' in record else ''} cost less"
+                if GRADIENT in record
+                else "a later layer, --grid or --targets costs less (see `ovxai layers`)"
+            )
         )
-    # regions are explained ahead of what mixes cells, and boxes ahead of what mixes levels
-    shallow = [at for facts, at in heads if at.depth < SHALLOW and facts.get("task") not in (REGIONS, BOXES)]
+    # regions are explained ahead of what mixes cells, boxes ahead of what mixes levels, and gradients are of the image itself
+    elsewhere = [facts.get("task") in (REGIONS, BOXES) or GRADIENT in facts for facts in hooked.records]
+    shallow = [at for at, is_elsewhere in zip(hooked.layers, elsewhere, strict=True) if at.depth < SHALLOW and not is_elsewhere]
     for layer in shallow if options.layer is None else []:
         warn(
             f"warning: the chosen layer '{layer.name}' lies at {layer.depth:.2f} of the network's operations; what "
@@ -110,11 +115,18 @@ def insert(
             "preprocessing": None if stored is None else stored.to_dict(),
             "difference": None if hooked.verified is None else hooked.verified.difference,
         }
+        if GRADIENT in record:
+            result["gradient"] = record[GRADIENT]
+        if "steps" in record:
+            result["steps"], result["baseline"] = int(record["steps"]), [float(item) for item in record["baseline"].split(",")]
+            result["incompleteness"] = None if hooked.verified is None else hooked.verified.incompleteness
         if len(heads) > 1:
             result["heads"] = [_head(facts, layer) for facts, layer in heads]
         say(to_json(result))
         return
     checked = f"verified in {' and '.join(hooked.verified.runtimes)}" if hooked.verified else "not verified"
+    if hooked.verified and hooked.verified.incompleteness is not None:
+        checked += f", attributions miss {hooked.verified.incompleteness:.2%} of how far scores differ from the baseline's"
     hooks = "; ".join(_hook(facts, layer, chosen=options.layer is None, named=len(heads) > 1) for facts, layer in heads)
     say(
         f"{target}: {hooks}, scale {record['scale']}, {place.cost:.2f} times the operations; "
@@ -137,6 +149,14 @@ def _head(record: Mapping[str, str], layer: Layer) -> dict[str, Any]:
 
 def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool) -> str:
     """How a head is explained, in words; `named` where there are others."""
+    from openvino_xai.contract import GRADIENT
+
     of = f" of '{record['scores']}'" if named else ""
+    if GRADIENT in record:
+        steps = f" in {record['steps']} steps from {record['baseline']}" if "steps" in record else ""
+        return (
+            f"{record['method']}{of} by image '{layer.name}'{steps}, output {GRADIENT} {record[GRADIENT]}, score "
+            f"{record['score']}, targets {record['targets']}"
+        )
     at = f"{'chosen layer' if chosen else 'layer'} '{layer.name}' ({' x '.join(map(str, layer.cells))} cells)"
     return f"{record['method']}{of} at {at}, score {record['score']}, targets {record['targets']}"

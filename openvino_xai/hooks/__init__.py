@@ -15,6 +15,8 @@ from openvino_xai.hooks.fd_cam import fd_cam
 from openvino_xai.hooks.gradients.grad_cam import grad_cam
 from openvino_xai.hooks.gradients.grad_cam_plus_plus import grad_cam_plus_plus
 from openvino_xai.hooks.gradients.hires_cam import hires_cam
+from openvino_xai.hooks.gradients.input_gradient import input_gradient, largest_of_pixel
+from openvino_xai.hooks.gradients.integrated_gradients import integrated_gradients, sum_of_pixel
 from openvino_xai.hooks.gradients.layer_cam import layer_cam
 from openvino_xai.hooks.gradients.smooth_grad_cam_plus_plus import smooth_grad_cam_plus_plus
 from openvino_xai.hooks.gradients.xgrad_cam import xgrad_cam
@@ -26,11 +28,23 @@ from openvino_xai.hooks.site import Site
 from openvino_xai.hooks.vit_reciprocam import KERNELS, vit_reciprocam
 
 
+class OfElements(NamedTuple):
+    """A method that explains each element of the image: its `values` [B, K, N, C], and the `saliency` [B, N, K] of pixels.
+
+    One that takes `steps` looks at images on the way from a baseline.
+    """
+
+    values: Callable[[Any, Site], Any]
+    saliency: Callable[[Any, Any], Any]
+    steps: bool = False
+
+
 class Method(NamedTuple):
     """A hook; what it masks: cells of a feature map, tokens that enter an attention block, or nothing; and what it reads.
 
     That is scores, as `score` says unless a caller does, for `none` no score at all. A `linear` one is for tails that are
-    linear in the features, and reads their logits whatever a caller says.
+    linear in the features, and reads their logits whatever a caller says. One `of_elements` has the image itself for its layer,
+    and returns its values beside the map.
     """
 
     hook: Callable[[Any, Site], Any]
@@ -38,6 +52,7 @@ class Method(NamedTuple):
     score: Literal["softmax", "logit", "none"] = "softmax"
     linear: bool = False
     gradients: bool = False
+    of_elements: OfElements | None = None
 
     @property
     def per_class(self) -> bool:
@@ -47,6 +62,13 @@ class Method(NamedTuple):
 
 def _by_gradients(hook: Callable[[Any, Site], Any]) -> Method:
     return Method(hook, "nothing", "logit", gradients=True)
+
+
+def _of_elements(elements: OfElements) -> Method:
+    def hook(xp: Any, site: Site) -> Any:
+        return elements.saliency(xp, elements.values(xp, site))
+
+    return Method(hook, "nothing", "logit", gradients=True, of_elements=elements)
 
 
 GROUP = "ovxai.methods"  # of entry points: a hook, or a `Method` with one
@@ -84,6 +106,8 @@ BUILT_IN: dict[str, Method] = {
     "abs_cam": _by_gradients(abs_cam),
     "abs_cam_init": _by_gradients(abs_cam_init),
     "fd_cam": _by_gradients(fd_cam),
+    "input_gradient": _of_elements(OfElements(input_gradient, largest_of_pixel)),
+    "integrated_gradients": _of_elements(OfElements(integrated_gradients, sum_of_pixel, steps=True)),
 }
 METHODS = Registry(BUILT_IN, GROUP, own_method)
 

@@ -67,7 +67,24 @@ class ImageSite(Features, Protocol):
         """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
 
 
-class Site(ChannelSite, ImageSite, Protocol):
+class PixelSite(Features, Protocol):
+    """The image itself as a layer, whose cells are the pixels, with the gradients of the K scores that are explained there."""
+
+    def gradients(self) -> Any:
+        """[B, K, N, C]: the derivative of each explained score by each element of the pixels."""
+
+    def images_on_the_way(self) -> Any:
+        """[B, S, ...]: the images in the middle of each of S equal steps from the baseline to the image."""
+
+    def gradients_at(self, images: Any) -> Any:
+        """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
+
+    @property
+    def baseline(self) -> Any:
+        """[1] or [C], f32: what each pixel of the baseline holds."""
+
+
+class Site(ChannelSite, ImageSite, PixelSite, Protocol):
     """One layer of one model, with the scores that are explained there. N masks keep a cell each, or a block of cells."""
 
     def noisy_images(self, copies: int, level: float) -> Any:

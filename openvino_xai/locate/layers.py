@@ -324,6 +324,26 @@ def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Can
     )
 
 
+def image_as_layer(graph: Graph, image: Value, place: Place) -> Candidate:
+    """The image itself, for a method that looks at no layer; where it holds whole numbers, the floats made of them.
+
+    Raises LayerError, naming the node, where the model makes several things of whole numbers, or lays them out anew first.
+    """
+    if image.dtype is not None and image.dtype.kind == "f":
+        return Candidate(image.name, (CutValue(image, place),), None)
+    readers = [node for node, _ in graph.consumers.get(image, [])]
+    first = readers[0].outputs[0] if readers else None
+    is_float = first is not None and first.dtype is not None and first.dtype.kind == "f" and first.shape == image.shape
+    if first is None or len(readers) > 1 or not is_float or operation_of(readers[0]).moves != "all":
+        named = " and ".join(map(str, readers[:3])) or "nothing"
+        raise LayerError(
+            f"'{image.name}' holds {image.dtype}, which has a derivative only where the model makes floats of it first; here "
+            f"{named} read{'s' if len(readers) < 2 else ''} it: convert it to floats ahead of all else",
+            node=readers[0].name if readers else image.name,
+        )
+    return Candidate(image.name, (CutValue(first, place),), None)
+
+
 def is_among(choices: Sequence[Candidate], layer: str, graph: Graph) -> bool:
     """Whether one of the candidates is called `layer`."""
     value = _named(graph, layer)

@@ -25,6 +25,7 @@ from openvino_xai.locate.layers import (
     candidates,
     choose,
     cut_of,
+    image_as_layer,
     is_among,
     layer_name,
     lost_on_a_way,
@@ -210,6 +211,14 @@ class Located:
 
     def choose(self, method: str | None = None) -> Candidate:
         """The candidate that is named, or the best one for `method`, or for the one that suits the model. Raises LayerError."""
+        if method is not None and METHODS[method].of_elements is not None:
+            if self.where.layer is not None:
+                raise LayerError(
+                    f"{method} explains the image itself, and looks at no layer: leave layer '{self.where.layer}' out",
+                    node=self.where.layer,
+                    options=("layer",),
+                )
+            return image_as_layer(self.graph, self.image, self.image_place)
         if self.where.layer is not None and (cut := self._named_cut(self.where.layer)) is not None:
             _refuse_joint(cut, method)
             if cut.reason is not None:

@@ -13,7 +13,7 @@ from openvino_xai.hooks import METHODS, Method
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.scores import Scores
-from openvino_xai.plan.request import Request
+from openvino_xai.plan.request import STEPS, Request
 from openvino_xai.tail.target import Pick, Target
 from openvino_xai.tail.tasks import target_of
 
@@ -53,7 +53,7 @@ class Decision(Attempt):
 
     `grid` is the rows and columns of masks, one of a cell or of a block of them; `kernel` says how a mask of tokens weighs the
     neighbours of a cell. Of channels, the `channels` of the largest weights are asked about. With a `feature_vector` the hook
-    returns the mean of the features, too.
+    returns the mean of the features, too. `steps` and `baseline` are of the way that some methods take to the image.
     """
 
     method: str
@@ -64,6 +64,8 @@ class Decision(Attempt):
     kernel: str
     channels: int | Literal["all"]
     feature_vector: bool = False
+    steps: int = STEPS
+    baseline: tuple[float, ...] = (0.0,)
 
     @property
     def traits(self) -> Method:
@@ -102,6 +104,8 @@ def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = (
         channels="all" if request.channels is None else request.channels,
         runtimes=runtimes,
         feature_vector=request.feature_vector,
+        steps=request.steps,
+        baseline=request.baseline,
     )
 
 

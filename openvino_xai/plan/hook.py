@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from openvino_xai.contract import FEATURES, MAP, WANTED
+from openvino_xai.contract import FEATURES, GRADIENT, MAP, WANTED
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product
@@ -17,7 +17,7 @@ from openvino_xai.hooks import SCALES
 from openvino_xai.locate.located import Location
 from openvino_xai.operations.cost import bytes_of, operations
 from openvino_xai.plan.decision import Decision
-from openvino_xai.plan.linearity import refuse_nonlinear
+from openvino_xai.plan.linearity import refuse_nonlinear, refuse_rounding
 from openvino_xai.plan.resized import at, resized
 from openvino_xai.plan.site import PlannedSite
 from openvino_xai.tail.target import within
@@ -89,16 +89,27 @@ def _plan(location: Location, decision: Decision) -> Plan:
         raise PlanError(f"{what} is of one layer, and '{location.layer.name}' are several", node=location.layer.name)
     if decision.traits.linear:
         refuse_nonlinear(graph, [part.value for part in location.layer.cut], target.read, decision.method)
-    site = PlannedSite(trace, location, decision)
-    saliency = SCALES[decision.scale](trace, decision.traits.hook(trace, site))
+    site, elements = PlannedSite(trace, location, decision), decision.traits.of_elements
+    values = None
+    if elements is None:
+        raw = decision.traits.hook(trace, site)
+    else:
+        refuse_rounding(graph, [location.layer.value], target.read, decision.method)
+        values = elements.values(trace, site)
+        raw = elements.saliency(trace, values)
+    saliency = SCALES[decision.scale](trace, raw)
     if shape_of(saliency)[2] != site.classes:  # one map for all
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
     outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(trace, site.selection)}
     if (wanted := site.selection.inputs.get(WANTED)) is not None:
         _, there = within(trace, wanted, location.scores.classes)
-        maps = outputs[MAP]
-        outputs[MAP] = trace.where(trace.reshape(there, (site.batch, 1, 1, 1)), maps, np.zeros((), maps.dtype))
+        maps, there = outputs[MAP], trace.reshape(there, (site.batch, 1, 1, 1))
+        outputs[MAP] = trace.where(there, maps, np.zeros((), maps.dtype))
+        if values is not None:
+            values = trace.where(there, values, np.zeros((), values.dtype))
+    if values is not None:
+        outputs[GRADIENT] = site.laid_as_layer(values)
     if decision.feature_vector:
         if FEATURES in graph.outputs:
             raise PlanError(f"the model has an output '{FEATURES}' already: leave it out", options=("feature_vector",))

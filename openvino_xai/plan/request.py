@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
-from openvino_xai.choices import check_choice
+from openvino_xai.arguments import is_number, is_whole
+from openvino_xai.choices import check_choice, quoted
 from openvino_xai.contract import MEASURES, PLANS, SCORES, Measure, PlanKind, Scale, Score
 from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
@@ -14,6 +15,8 @@ from openvino_xai.hooks import KERNELS, METHODS, SCALES
 from openvino_xai.tail.target import All, AtRunTime, Likeness, Pick, Targets, parse_pick
 
 CHOOSY = "abs_cam"  # the method that can be told how many channels it asks about
+STEPS = 50  # on the way from a baseline, where nobody says how many
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Request:
     What is None is for the model or the method to tell. `grid` is the rows and columns of masks, None for one mask a cell;
     `kernel` says how a mask of tokens weighs the neighbours of a cell, `gate` whether clients say which images are explained,
     and `channels` of how many a method asks that can ask of some. `feature_vector` asks for the mean of the features, too.
+    `steps` are those on the way from a `baseline`, a number for each channel of the image or one for all, where a method takes
+    some.
     """
 
     method: str | None = None
@@ -35,6 +40,8 @@ class Request:
     gate: bool = False
     channels: int | None = None
     feature_vector: bool = False
+    steps: int = STEPS
+    baseline: tuple[float, ...] = (0.0,)
 
     @classmethod
     def parse(
@@ -51,6 +58,8 @@ class Request:
         channels: int | None = None,
         similarity: str | None = None,
         feature_vector: bool = False,
+        steps: int | None = None,
+        baseline: float | Sequence[float] | str | None = None,
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
         words: list[tuple[str, str | None, Collection[str]]] = [
@@ -65,6 +74,9 @@ class Request:
             if value is not None:
                 check_choice(word, value, expected, options=(word,))
         check_channels(channels, method)
+        check_way(method, steps, baseline)
+        if method is not None and METHODS[method].of_elements is not None:
+            _refuse_of_layers(method, grid=grid is not None, feature_vector=feature_vector)
         size = None if grid is None else rows_and_columns("grid", grid)
         per_class = method is not None and METHODS[method].per_class
         pick = parse_pick(targets if targets is not None else "top:1" if per_class else "all")
@@ -88,6 +100,8 @@ class Request:
             gate,
             channels,
             feature_vector,
+            STEPS if steps is None else int(steps),
+            (0.0,) if baseline is None else baseline_of(baseline),
         )
 
 
@@ -101,6 +115,49 @@ def _likeness(score: str | None, method: str | None, similarity: str | None) -> 
             f"{method} is for what is linear in the features, as dot is and a cosine is not", options=("similarity",)
         )
     return Likeness(cast(Measure, measure))
+
+
+def _refuse_of_layers(method: str, **options: bool) -> None:
+    """Raise InputError for what is said of the layer of a hook, where the method explains the image itself."""
+    for name, is_there in options.items():
+        if is_there:
+            word = name.replace("_", "-")
+            raise InputError(
+                f"{method} explains each element of the image: a {word} is for layers; leave it out", options=(name,)
+            )
+
+
+def check_way(method: str | None, steps: int | None, baseline: object) -> None:
+    """Raise InputError for a way from a baseline that no method takes, or none that can be taken."""
+    traits = None if method is None else METHODS[method].of_elements
+    for name, value in (("steps", steps), ("baseline", baseline)):
+        if value is not None and (traits is None or not traits.steps):
+            takers = " and ".join(other for other, item in METHODS.items() if item.of_elements and item.of_elements.steps)
+            raise InputError(
+                f"{name} is {quoted(value)}, which is for {takers} alone: "
+                + (f"{method} takes no way from a baseline; leave it out" if method else f"ask for it with method {takers}"),
+                options=(name, "method"),
+            )
+    if steps is not None and (not is_whole(steps) or not 1 <= steps <= MOST_STEPS):
+        raise InputError(f"steps is {quoted(steps)}; a whole number from 1 to {MOST_STEPS} is expected", options=("steps",))
+    if baseline is not None:
+        baseline_of(baseline)
+
+
+def baseline_of(baseline: object) -> tuple[float, ...]:
+    """The numbers of a baseline: one, or a list of them, as text with commas between. Raises InputError."""
+    items: Any = baseline.split(",") if isinstance(baseline, str) else baseline
+    numbers = items if isinstance(items, (list, tuple)) else [items]
+    try:
+        values = tuple(float(item) if isinstance(item, str) or is_number(item) else float("nan") for item in numbers)
+    except ValueError:
+        values = ()
+    if not values or not all(map(is_number, values)):
+        raise InputError(
+            f"the baseline is {quoted(baseline)}: a number that each pixel holds, or one for each channel, is expected",
+            options=("baseline",),
+        )
+    return values
 
 
 def check_channels(channels: int | None, method: str | None) -> None:

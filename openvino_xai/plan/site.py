@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from openvino_xai.errors import PlanError
+from openvino_xai.errors import InputError, PlanError
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
@@ -59,13 +59,25 @@ class PlannedSite:
 
     def gradients(self) -> Value:
         """[B, K, N, C]: the derivative of each score by the cells; [B, K, 1, C] where it is the same for all."""
+        if self._decision.traits.of_elements is not None:  # each has its own
+            return self._laid_out(self._of_all(self._rows_of_gradient, self.batch), self.batch)
         return self._laid_out(self._rows_of_gradient, self.batch)
 
     def gradient(self) -> Value:
         """[B, K, ...]: the derivative of each score by the layer's value, in its own axes."""
-        shape = shape_of(self._layer.value)[1:]
-        rows = self._trace.broadcast_to(self._rows_of_gradient, (self.batch * self.classes, *shape))
-        return self._trace.reshape(rows, (self.batch, self.classes, *shape))
+        rows = self._of_all(self._rows_of_gradient, self.batch)
+        return self._trace.reshape(rows, (self.batch, self.classes, *shape_of(self._layer.value)[1:]))
+
+    def _of_all(self, rows: Value, items: Size) -> Value:
+        """[items * K, ...]: what a backward pass gives, in the layer's full size."""
+        return self._trace.broadcast_to(rows, (items * self.classes, *shape_of(self._layer.value)[1:]))
+
+    def laid_as_layer(self, values: Value) -> Value:
+        """[B, K, ...]: values [B, K, N, C] of cells, in the layer's own axes."""
+        shape, place = shape_of(self._layer.value), self._layer.place
+        axes = (*place.cells, *(axis for axis in range(1, len(shape)) if axis not in place.cells))
+        apart = self._trace.reshape(values, (self.batch, self.classes, *(shape[axis] for axis in axes)))
+        return self._trace.permute_dims(apart, (0, 1, *(2 + axes.index(axis) for axis in range(1, len(shape)))))
 
     @cached_property
     def _rows_of_gradient(self) -> Value:
@@ -101,14 +113,41 @@ class PlannedSite:
         noise_of_each = xp.multiply(xp.reshape(xp.multiply(spread, level), (self.batch, 1, *[1] * len(shape))), noise)
         return xp.add(xp.reshape(image, (self.batch, 1, *shape)), noise_of_each)
 
+    @property
+    def baseline(self) -> np.ndarray:
+        """[1] or [C], f32: what each pixel of the baseline holds. Raises InputError where the image has other channels."""
+        baseline = np.array(self._decision.baseline, np.float32)
+        channels = shape_of(self._layer.value)[self._layer.channels]
+        if len(baseline) not in (1, channels):
+            raise InputError(
+                f"the baseline has {len(baseline)} numbers, and '{self._layer.name}' {channels} channels: one number is "
+                f"expected, or {channels}",
+                options=("baseline",),
+            )
+        return baseline
+
+    def images_on_the_way(self) -> Value:
+        """[B, S, ...]: the images in the middle of each of S equal steps from the baseline to the image."""
+        xp, image, steps, baseline = self._trace, self._layer.value, self._decision.steps, self.baseline
+        shape = shape_of(image)
+        shares = ((np.arange(steps) + 0.5) / steps).reshape(1, steps, *[1] * (len(shape) - 1))
+        of_channels = baseline.reshape([-1 if axis == self._layer.channels else 1 for axis in range(1, len(shape))])
+        moved = xp.multiply(xp.reshape(image, (self.batch, 1, *shape[1:])), shares.astype(image.dtype))
+        return xp.add(moved, ((1 - shares) * of_channels).astype(image.dtype)) if baseline.any() else moved
+
     def gradients_at(self, images: Value) -> Value:
         """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
-        xp, image, (_, copies, *shape) = self._trace, self._location.image, shape_of(images)
+        of_elements = self._decision.traits.of_elements is not None
+        image = self._layer.value if of_elements else self._location.image
+        xp, (_, copies, *shape) = self._trace, shape_of(images)
         assert isinstance(copies, int)
         rows = Rows(xp.reshape(images, (self.batch * copies, *shape)))
         values = replayed(self._graph, xp, {image: rows}, self._target.read)
         back = self._backward(copies, {value: row.value for value, row in values.items()})
-        by_cell = self._laid_out(back.gradients()[0], self.batch * copies)
+        gradient = back.gradients()[0]
+        if of_elements:
+            gradient = self._of_all(gradient, self.batch * copies)
+        by_cell = self._laid_out(gradient, self.batch * copies)
         return xp.reshape(by_cell, (self.batch, copies, *shape_of(by_cell)[1:]))
 
     @property

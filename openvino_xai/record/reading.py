@@ -13,6 +13,7 @@ from openvino_xai.contract import (
     CLASS,
     FEATURES,
     GATE,
+    GRADIENT,
     HEAD_RECORD,
     INDEX,
     MAP,
@@ -105,6 +106,7 @@ def _records_of_heads(
 def _check_record(graph: Graph, record: Mapping[str, str], *, opaque: bool) -> None:
     check_entries(record)
     names = {name for node in graph.nodes for value in node.outputs for name in (node.name, value.name, layer_name(value))}
+    names |= {name for value in graph.inputs for name in (value.name, *value.aliases)} if GRADIENT in record else set()
     if not opaque and not _all_there(record, "layer", names):
         raise untrue(record, "layer", "a layer of the model")
     if "image" in record:
@@ -131,6 +133,8 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         expected[CLASS] = 2, (np.int64, np.int32), explained
     if "feature_vector" in record:
         expected[FEATURES] = 2, (np.float32,), None
+    if GRADIENT in record:
+        expected[GRADIENT] = 5, (np.float32,), explained
     for name, (rank, kinds, count) in names.of_file(expected).items():
         _refuse_other(graph.outputs.get(name), name, rank, kinds, count=count)
     inputs = {value.name: value for value in graph.inputs}
@@ -213,5 +217,6 @@ def names_in_file(record: Mapping[str, str]) -> list[str]:
     """The names of the outputs and inputs that a hook may have for a head, by its record, as they are in the file."""
     beside = {INDEX, BOX, SCORE} if not explains_boxes(record) else set()
     beside |= {FEATURES} if "feature_vector" not in record else set()
+    beside |= {GRADIENT} if GRADIENT not in record else set()
     ours = [*(name for name in ADDED if name not in beside), *(name for name in READ if reads(record, name))]
     return [names_of(record).in_file(name) for name in ours]

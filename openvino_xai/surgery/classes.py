@@ -194,7 +194,8 @@ def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int
         grid = inquiry.request.grid
         fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
         raise _too_large(head.location.layer, plan.largest, max_memory, fits)
-    if located.where.layer is None and decision.plan == "lazy":  # who asks for the definition asks for its cost
+    # who asks for the definition, or for the gradient of the image, asks for its cost
+    if located.where.layer is None and decision.plan == "lazy" and decision.traits.of_elements is None:
         layer = priced(twin, head.location.layer, plan, operations(twin.nodes))
         _refuse_shallow(layer, decision.method, located.scores)
     return replace(head, decision=decision), plan

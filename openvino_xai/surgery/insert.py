@@ -51,6 +51,7 @@ ARGUMENTS = {
     "gate": FLAG,
     "channels": COUNT.or_none(),
     "feature_vector": FLAG,
+    "steps": COUNT.or_none(),
     "similarity": TEXT.or_none(),
     "cut": TEXT.or_none(),
     "boxes": TEXT.or_none(),
@@ -81,6 +82,8 @@ def insert(
     gate: bool = False,
     channels: int | None = None,
     feature_vector: bool = False,
+    steps: int | None = None,
+    baseline: float | Sequence[float] | str | None = None,
     similarity: LikenessWord | None = None,
     cut: CutWord | None = None,
     boxes: BoxFormat | None = None,
@@ -118,6 +121,11 @@ def insert(
     takes the best layer of each head. What heads have in common is computed once.
 
     With `feature_vector` there is one more output, `feature_vector` [B, C], f32: the mean over the cells of the layer.
+
+    `input_gradient` and `integrated_gradients` look at no layer. They return an output `gradient` [B, K, C, H, W], f32, in the
+    axes of the input, beside a map of its pixels: the derivative of each score by each element of the image; or what each
+    element adds to the score on the way from the `baseline` (a number, or one for each channel, in what the input holds; 0), in
+    so many `steps` (50), which are rows of one inference.
 
     With `targets="vector"` the output is a vector [B, E], as of a model for retrieval, and an input `explain_vector` [B, E],
     f32, tells another of each image. What is explained is the `similarity` of the two, `cosine` (the default) or `dot`.
@@ -160,6 +168,8 @@ def insert(
             token_grid=(token_grid, None),
             cells=(cells, None),
             channels=(channels, None),
+            steps=(steps, None),
+            baseline=(baseline, None),
             similarity=(similarity, None),
         )
         _refuse_score(detector.rows, score)
@@ -192,6 +202,8 @@ def insert(
         channels=channels,
         similarity=similarity,
         feature_vector=feature_vector,
+        steps=steps,
+        baseline=baseline,
     )
     asking(method=method, targets=targets)  # what is wrong with it comes before what is wrong with the model
     runtimes = runtimes_of(deployed, runtime) if verify else ()

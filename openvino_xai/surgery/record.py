@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from openvino_xai.contract import FEATURES, GATE, HEAD_RECORD, MAP, RECORD, REGISTERED
+from openvino_xai.contract import FEATURES, GATE, GRADIENT, HEAD_RECORD, MAP, RECORD, REGISTERED
 from openvino_xai.dialects.protocol import Conversion, Deployed
-from openvino_xai.graph.sizes import readable
+from openvino_xai.graph.sizes import readable, text
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.plan.decision import Head
@@ -65,6 +65,11 @@ def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str
         record["gate"] = GATE
     if decision.feature_vector:
         record["feature_vector"] = FEATURES
+    if decision.traits.of_elements is not None:
+        shape = candidate.value.shape or ()
+        record[GRADIENT] = text((*shape[:1], target.count, *shape[1:]))
+        if decision.traits.of_elements.steps:
+            record.update(steps=str(decision.steps), baseline=",".join(map(str, decision.baseline)))
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
     if conversion is not None:

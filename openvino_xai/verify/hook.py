@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from openvino_xai.contract import FEATURES, GATE, MAP, Scale
+from openvino_xai.contract import FEATURES, GATE, GRADIENT, MAP, Scale
 from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
@@ -21,6 +22,7 @@ from openvino_xai.errors import VerificationError
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.plan.decision import Decision, Head
 from openvino_xai.tail.tasks.regions import RegionTarget
+from openvino_xai.verify.elements import hold_completeness
 from openvino_xai.verify.ingredients import hold_parts
 from openvino_xai.verify.masks import CUT, END, Definition, Reference, by_cell
 from openvino_xai.verify.original import worst
@@ -42,6 +44,7 @@ class Verified:
     """The largest `difference` from the definition, as a share of the scores, in `cells` cells of `images` images each.
 
     `runtimes` are those that both models were run by; `inputs` and `outputs` are the hooked model's in the first of them.
+    `incompleteness` is the share of a difference of scores that attributions miss, None where none are to add up to one.
     """
 
     images: int
@@ -50,6 +53,7 @@ class Verified:
     runtimes: tuple[Runtime, ...]
     inputs: Mapping[str, np.ndarray] = field(repr=False)
     outputs: Mapping[str, np.ndarray] = field(repr=False)
+    incompleteness: float | None = None
 
 
 def verify_hook(original: Deployed, hooked: Deployed, heads: Sequence[Head], *, cost: float = 1.0) -> Verified:
@@ -72,7 +76,8 @@ def verify_hook(original: Deployed, hooked: Deployed, heads: Sequence[Head], *, 
         for runtime in runtimes
     ]
     difference = worst(result.difference for result in results)
-    return replace(results[0], difference=difference, runtimes=runtimes)
+    missed = [result.incompleteness for result in results if result.incompleteness is not None]
+    return replace(results[0], difference=difference, runtimes=runtimes, incompleteness=worst(missed) if missed else None)
 
 
 def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Verified:
@@ -96,8 +101,9 @@ def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Ver
         count = min(batch, len(next(iter(other.values()))))
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     results = [_hold_maps(head, inputs, plain, head.names.of_head(new)) for head in heads]
-    cells, difference = min(cells for cells, _ in results), worst(difference for _, difference in results)
-    return Verified(batch, cells, difference, (runtime,), {**inputs, **extra}, new)
+    cells, difference = min(result.cells for result in results), worst(result.difference for result in results)
+    missed = [result.incompleteness for result in results if result.incompleteness is not None]
+    return Verified(batch, cells, difference, (runtime,), {**inputs, **extra}, new, worst(missed) if missed else None)
 
 
 def _refuse_no_numbers(plain: Mapping[str, np.ndarray], name: str) -> None:
@@ -108,10 +114,18 @@ def _refuse_no_numbers(plain: Mapping[str, np.ndarray], name: str) -> None:
         )
 
 
+class _Comparison(NamedTuple):
+    """The cells of each image in which maps were held to their definition, the largest difference, and what is not complete."""
+
+    cells: int
+    difference: float
+    incompleteness: float | None
+
+
 def _hold_maps(
     original: Reference, inputs: dict[str, np.ndarray], plain: dict[str, np.ndarray], new: dict[str, np.ndarray]
-) -> tuple[int, float]:
-    """Hold the maps of a head to their definition: in how many cells of each image, and the largest difference.
+) -> _Comparison:
+    """Hold the maps of a head to their definition.
 
     `plain` are the original model's outputs, `new` the hooked one's, by the names of a hook of this head alone. Raises
     VerificationError.
@@ -128,7 +142,7 @@ def _hold_maps(
     chosen = [([*pairs[: MAPS - 1], *pairs[MAPS - 1 :][-1:]] + pairs[-1:] * count)[:count] for pairs in explained]
     quantised = is_quantised(original.model.graph)
     if decision.traits.masks == "nothing":
-        cells, difference = hold_parts(original, inputs, maps, chosen, quantised=quantised)
+        cells, difference = hold_parts(original, inputs, new, chosen, quantised=quantised)
     else:
         cells, difference = _compare(maps, chosen, Definition(original, inputs), decision.scale)
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
@@ -141,7 +155,10 @@ def _hold_maps(
             "another layer",
             options=("layer",),
         )
-    return cells, difference
+    elements, missed = decision.traits.of_elements, None
+    if elements is not None and elements.steps:
+        missed = hold_completeness(original, inputs, new[GRADIENT], chosen)
+    return _Comparison(cells, difference, missed)
 
 
 def _hold_pixels(original: Reference, target: RegionTarget, inputs: dict[str, np.ndarray]) -> None:

@@ -12,13 +12,13 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from openvino_xai.contract import GRADIENT
-from openvino_xai.dialects.protocol import Running
+from openvino_xai.contract import GRADIENT, MAP
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.plan.emit import emit
+from openvino_xai.verify.elements import on_the_way
 from openvino_xai.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.verify.masks import CUT, END, ArraySite, Reference, by_cell
 from openvino_xai.verify.original import worst
@@ -30,19 +30,20 @@ COPIES = 8  # of those that a method asks about, which the original tail is aske
 def hold_parts(
     original: Reference,
     inputs: dict[str, np.ndarray],
-    maps: np.ndarray,
+    new: Mapping[str, np.ndarray],
     chosen: Sequence[Sequence[tuple[int, int]]],
     *,
     quantised: bool,
 ) -> tuple[int, float]:
     """Hold the maps of a method that masks no cells, and the parts that they are made of, to their definition.
 
-    How many cells of each image were compared, and the largest difference, as a share of the map; `chosen` are the maps of each
-    image, as (index, class). Raises VerificationError.
+    How many cells of each image were compared, and the largest difference, as a share of the map. `new` are the hooked model's
+    outputs, `chosen` the maps of each image, as (index, class). Raises VerificationError.
     """
     ids = sorted({k for pairs in chosen for _, k in pairs})
     grown = original.model.twin()
-    plan = plan_parts(original.location.within(grown.graph), replace(original.decision, pick=original.target.alone(ids)))
+    within = original.location.within(grown.graph)
+    plan = plan_parts(within, replace(original.decision, pick=original.target.alone(ids)))
     emit(plan, grown)
     running, beside = original.compiled(grown), {name: original.beside[name] for name in plan.inputs}
 
@@ -51,9 +52,15 @@ def hold_parts(
 
     outputs = {name: x if x.dtype.kind in "iu" else x.astype(np.float64) for name, x in twin(inputs).items()}
     answers = answers_of(plan, outputs)
-    features = original.probing(read={CUT: original.layer.value})(inputs)[CUT]
-    tail = original.probing(read={END: original.target.read}, inputs={CUT: original.layer.value})
-    question = Question(original, tail, twin, inputs, features, ids)
+
+    def slopes_at(features: np.ndarray) -> np.ndarray:
+        features = features.astype(original.layer.value.dtype)
+        if original.layer.value is original.location.image:
+            return twin({**inputs, original.location.image.name: features})[GRADIENT]
+        behind = original.compiled(grown.probing(read={}, inputs={CUT: within.layer.value}))
+        return behind({**inputs, **beside, CUT: features})[GRADIENT]
+
+    question = Question(original, original.tail(inputs), slopes_at, twin, inputs, original.features(inputs), ids)
     gradients = outputs.get(GRADIENT)
     for place in range(max(map(len, chosen))):
         if gradients is None:
@@ -62,7 +69,7 @@ def hold_parts(
         slopes = np.stack([gradients[image, ids.index(k)] for image, k in enumerate(classes)])
         step_along(
             question.of_features,
-            features,
+            question.features,
             slopes,
             classes,
             cells=original.layer.place.cells,
@@ -71,16 +78,20 @@ def hold_parts(
             quantised=quantised,
         )
     difference = worst(difference for what, answer in answers.items() for difference in ANSWERS[what](question, *answer))
-    cells, maps_difference = _compare(maps, question, gradients=gradients, answers=answers, chosen=chosen)
+    cells, maps_difference = _compare(new, question, gradients=gradients, answers=answers, chosen=chosen)
     return cells, worst((difference, maps_difference))
 
 
 @dataclass(frozen=True)
 class Question:
-    """What answers are held to: the original, its tail, and a twin that returns gradients, for `ids` of the classes."""
+    """What answers are held to: the original, its tail, and a twin that returns gradients, for `ids` of the classes.
+
+    `of_features` gives the scores [B, K] for other features of the layer, `slopes_at` the gradients [B, K, ...] there.
+    """
 
     original: Reference
-    tail: Running
+    of_features: Callable[[np.ndarray], np.ndarray]
+    slopes_at: Callable[[np.ndarray], np.ndarray]
     twin: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
     inputs: Mapping[str, np.ndarray]
     features: np.ndarray
@@ -93,10 +104,10 @@ class Question:
         height, width = (self.inputs[location.image.name].shape[axis] for axis in location.image_place.cells)
         return np.stack([cv2.resize(flat.reshape(grid), (width, height)) for flat in maps.astype(np.float32)])
 
-    def of_features(self, features: np.ndarray) -> np.ndarray:
-        """[B, K]: the scores for other features."""
-        y = self.tail({**self.inputs, CUT: features.astype(self.features.dtype)})[END]
-        return self.original.target.reference(y, self.original.beside)
+    @property
+    def baseline(self) -> np.ndarray:
+        """[C] or [1], f32: what each pixel holds where the way to an image begins."""
+        return np.array(self.original.decision.baseline, np.float32)
 
 
 def _channel_scores(question: Question, masks: np.ndarray, answer: np.ndarray) -> Iterator[float]:
@@ -149,10 +160,13 @@ def _enlarged_range(question: Question, maps: np.ndarray, low: np.ndarray, high:
 
 
 def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) -> Iterator[float]:
-    """The differences from gradients at the noisy images, as shares of the largest."""
+    """The differences from gradients at other images, noisy or on the way to the image, as shares of the largest."""
     original = question.original
     image = original.location.image
     plain = question.inputs[image.name]
+    if original.decision.traits.of_elements is not None:
+        yield from _gradients_on_the_way(question, images, answer)
+        return
     for copy in range(images.shape[1]):
         noisy = images[:, copy].astype(plain.dtype)
         if not 0 < np.abs(noisy - plain).mean() < np.ptp(plain):
@@ -160,6 +174,19 @@ def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) ->
         slopes = question.twin({**question.inputs, image.name: noisy})[GRADIENT]
         by_cells = np.stack([by_cell(slopes[:, index], original.layer.place) for index in range(len(question.ids))], axis=1)
         yield float(np.abs(by_cells - answer[:, copy]).max() / max(np.abs(by_cells).max(), SMALLEST))
+
+
+def _gradients_on_the_way(question: Question, images: np.ndarray, answer: np.ndarray) -> Iterator[float]:
+    """The differences of some steps on the way to the image, and of gradients there, as shares of the largest."""
+    original, steps = question.original, question.original.decision.steps
+    if images.shape[1] != steps:
+        raise VerificationError(f"the way to the image has {images.shape[1]} steps; {steps} are expected")
+    for step in {0, steps - 1, *np.random.default_rng(3).permutation(steps)[:COPIES].tolist()}:
+        expected = on_the_way(original, question.features, (step + 0.5) / steps)
+        yield float(np.abs(images[:, step] - expected).max() / max(np.abs(expected).max(), SMALLEST))
+        slopes = question.slopes_at(images[:, step])  # as they were rounded: near a corner that decides on which side they are
+        by_cells = np.stack([by_cell(slopes[:, index], original.layer.place) for index in range(len(question.ids))], axis=1)
+        yield float(np.abs(by_cells - answer[:, step]).max() / max(np.abs(by_cells).max(), SMALLEST))
 
 
 ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told
@@ -172,7 +199,7 @@ ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what th
 
 
 def _compare(
-    maps: np.ndarray,
+    new: Mapping[str, np.ndarray],
     question: Question,
     *,
     gradients: np.ndarray | None,
@@ -186,13 +213,18 @@ def _compare(
         slopes = np.stack([by_cell(gradients[:, index], place) for index in range(len(ids))], axis=1)
     decision = question.original.decision
     channels = None if decision.channels == "all" else decision.channels
-    site = cast(Any, ArraySite(by_cell(question.features, place), slopes, answers, channels))
+    site = cast(Any, ArraySite(by_cell(question.features, place), slopes, answers, channels, question.baseline))
     true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.traits.hook(cast(Any, xp), site)))
-    differences = []
+    elements, differences = decision.traits.of_elements, []
+    values_of_elements = None if elements is None else elements.values(cast(Any, xp), site)
     for image, pairs in enumerate(chosen):
         for index, k in pairs:
+            if values_of_elements is not None:
+                expected = values_of_elements[image, ids.index(k)]
+                of_elements = by_cell(new[GRADIENT][image : image + 1, index], place)[0]
+                differences.append(float(np.abs(of_elements - expected).max()) / max(float(np.abs(expected).max()), SMALLEST))
             column = min(ids.index(k), true.shape[2] - 1)  # one map may be for all classes
-            values, expected = maps[image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
+            values, expected = new[MAP][image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
             error = float(np.abs(values - expected).max()) - (1 if decision.scale == "u8" else 0)
             differences.append(error / max(float(np.abs(expected).max()), SMALLEST))
     return true.shape[1], worst(differences)

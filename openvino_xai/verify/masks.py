@@ -45,18 +45,38 @@ class Reference(Original):
         """What is explained there."""
         return self.decision.target(self.location.scores)
 
+    def features(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What the layer holds for inputs; of the image itself, what it is given."""
+        if self.layer.value is self.location.image:
+            return inputs[self.location.image.name]
+        return self.probing(read={CUT: self.layer.value})(dict(inputs))[CUT]
+
+    def tail(self, inputs: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+        """The scores [B, K], f64, for what the layer may hold; all else is as for these inputs."""
+        is_image = self.layer.value is self.location.image
+        name = self.location.image.name if is_image else CUT
+        running = self.probing(read={END: self.target.read}, inputs={} if is_image else {CUT: self.layer.value})
+
+        def scores(features: np.ndarray) -> np.ndarray:
+            y = running({**inputs, name: features.astype(self.layer.value.dtype)})[END]
+            return self.target.reference(y, self.beside)
+
+        return scores
+
 
 @dataclass(frozen=True)
 class ArraySite:
     """The part of a `Site` that a method reads which masks no cells.
 
-    What it asks beside that is in `answers`: by name, what it is to give and what it is told.
+    What it asks beside that is in `answers`: by name, what it is to give and what it is told. `baseline` is where the way to an
+    image begins.
     """
 
     features: np.ndarray
     slopes: np.ndarray | None = None
     answers: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
     channels: int | None = None
+    baseline: np.ndarray | None = None
 
     def cells(self) -> np.ndarray:
         """[B, N, C]"""
@@ -73,6 +93,10 @@ class ArraySite:
         if images.shape[1] != copies:
             raise VerificationError(f"the method asked for {copies} noisy copies and was given {images.shape[1]}")
         return images
+
+    def images_on_the_way(self) -> np.ndarray:
+        """[B, S, ...]"""
+        return self.answers["gradients_at"][0]
 
     def __getattr__(self, question: str) -> Callable[[np.ndarray | Channels], Any]:
         """What answers a question."""

@@ -17,7 +17,7 @@ from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.hook import Plan, needed
 from openvino_xai.plan.site import PlannedSite
 
-PARTS = ("cells", "gradients", "noisy_images")  # what questions are made of: they are no questions
+PARTS = ("cells", "gradients", "noisy_images", "images_on_the_way")  # what questions are made of: they are no questions
 
 
 class Spy:

@@ -27,6 +27,7 @@ SLOPES = RNG.normal(0, 1, (BATCH, CLASSES, CHANNELS, HEIGHT, WIDTH))
 SLOPES[0, 3] = 0  # a class that does not depend on the layer
 SLOPES[0, 2] = np.abs(SLOPES[0, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1)  # and one that is everywhere
 NOISY = SLOPES[:, None] + RNG.normal(0, 0.3, (BATCH, COPIES, *SLOPES.shape[1:]))
+BASELINE = RNG.normal(0, 1, CHANNELS)
 NOISY[0, :, 2] = np.abs(NOISY[0, :, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1)
 
 
@@ -73,6 +74,13 @@ class ArraySite:
 
     def noisy_images(self, copies: int, level: float) -> np.ndarray:
         return np.arange(BATCH * copies).reshape(BATCH, copies)
+
+    def images_on_the_way(self) -> np.ndarray:
+        return self.noisy_images(COPIES, 0)
+
+    @property
+    def baseline(self) -> np.ndarray:
+        return BASELINE
 
     def gradients_at(self, images: np.ndarray) -> np.ndarray:
         return NOISY.reshape(*images.shape, CLASSES, CHANNELS, -1).transpose(0, 1, 2, 4, 3)
@@ -164,6 +172,21 @@ def slow_abs_cam(most: int = CHANNELS) -> np.ndarray:
     return maps
 
 
+def slow_largest() -> np.ndarray:
+    maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
+    for image, k, h, w in np.ndindex(maps.shape):
+        maps[image, k, h, w] = max(abs(SLOPES[image, k, c, h, w]) for c in range(CHANNELS))
+    return maps
+
+
+def slow_integrated() -> np.ndarray:
+    maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
+    for image, k, h, w in np.ndindex(maps.shape):
+        means = [sum(NOISY[image, step, k, c, h, w] for step in range(COPIES)) / COPIES for c in range(CHANNELS)]
+        maps[image, k, h, w] = abs(sum((FEATURES[image, c, h, w] - BASELINE[c]) * means[c] for c in range(CHANNELS)))
+    return maps
+
+
 GROUPS = slow_groups(FEATURES)
 SWITCHED = (
     ArraySite(FEATURES).scores(Channels(GROUPS)), ArraySite(FEATURES).scores(Channels(~GROUPS)), tail(FEATURES)
@@ -177,6 +200,8 @@ RAW = {
     "abs_cam_init": slow_abs(FEATURES, SLOPES),
     "abs_cam": slow_abs_cam(),
     "smooth_grad_cam_plus_plus": slow_smooth(FEATURES, NOISY),
+    "input_gradient": slow_largest(),
+    "integrated_gradients": slow_integrated(),
     "fd_cam": slow_fd(FEATURES, SLOPES, *SWITCHED),
     "vit_reciprocam": slow_maps(FEATURES, [[1, 2, 1], [2, 4, 2], [1, 2, 1]]),
 }

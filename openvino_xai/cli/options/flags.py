@@ -28,6 +28,11 @@ _TARGETS = (
     "`explain_vector`); of a detector boxes:D. By default all, and top:1 where each class has its price."
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
+_STEPS = "integrated_gradients: how many steps, which are rows of one inference; by default 50."
+_BASELINE = (
+    "integrated_gradients: what each pixel of the baseline holds, in the numbers of the input: one, or one for each channel, "
+    "as 123.7,116.3,103.5; by default 0."
+)
 _SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
 _FEATURES = "Add an output `feature_vector` [B, C]: the mean over the cells of the layer."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
@@ -100,6 +105,8 @@ CutName: TypeAlias = Annotated[
     str | None, typer.Option("--cut", help=_CUT, rich_help_panel=DETECTORS), literal("Cut", "plan.rows.decision")
 ]
 Channels: TypeAlias = Annotated[int | None, typer.Option("--channels", help=_CHANNELS, min=1, rich_help_panel=HOOK)]
+Steps: TypeAlias = Annotated[int | None, typer.Option("--steps", help=_STEPS, rich_help_panel=HOOK)]
+Baseline: TypeAlias = Annotated[str | None, typer.Option("--baseline", help=_BASELINE, rich_help_panel=HOOK)]
 Similarity: TypeAlias = Annotated[
     str | None, typer.Option("--similarity", help=_SIMILARITY, rich_help_panel=HOOK), keys("MEASURES", "contract")
 ]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from openvino_xai.cli.options.flags import (
+    Baseline,
     BoxFormat,
     Cells,
     Channels,
@@ -26,6 +27,7 @@ from openvino_xai.cli.options.flags import (
     Score,
     ScoresNames,
     Similarity,
+    Steps,
     TargetClasses,
     TokenGrid,
 )
@@ -116,10 +118,15 @@ class HookOptions(LayerOptions):
     gate: Gate = False
     similarity: Similarity = None
     feature_vector: FeatureVector = False
+    steps: Steps = None
+    baseline: Baseline = None
 
     def check(self) -> None:
-        """Raise InputError for targets, too, that are none."""
+        """Raise InputError for targets, steps or a baseline, too, that are none."""
+        from openvino_xai.plan.request import check_way
+
         super().check()
+        check_way(self.method, self.steps, self.baseline)
         check_targets(self.targets, named=False)
 
 
