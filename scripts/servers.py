@@ -34,8 +34,9 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.render.photo import read_photo
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.export import export
-from openvino_xai.serve.kserve import KSERVE as KSERVE_VERSION
-from openvino_xai.serve.triton import write_triton
+from openvino_xai.serve.servers.kserve import VERSION as KSERVE_VERSION
+from openvino_xai.serve.servers.server import Options
+from openvino_xai.serve.servers.triton import write_triton
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CLIENT = Path(__file__).parent / "peers" / "triton_client.py"
@@ -196,7 +197,7 @@ def repositories(work: Path) -> tuple[Path, Path]:
     hooked = xai.insert(model, targets="all", scale="unit").save(work / "sample_xai.xml", force=True)
     export(hooked, repository, server="triton", backend="python", legacy=True, force=True)
     plain = open_model(model)
-    write_triton(repository, Endpoint.of(plain, "plain"), plain, backend="python", precision="f32")
+    write_triton(repository, Endpoint.of(plain, "plain"), plain, Options(backend="python"))
     alone, with_maps = xai.load(model), xai.load(hooked)
     photos = [read_photo(path) for path in sorted((SAMPLES / "images").iterdir())]
     rng = np.random.default_rng(0)

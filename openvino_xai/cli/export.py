@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from openvino_xai.cli.options import Json, ModelPath, takes_options
-from openvino_xai.cli.options.choices import PRECISIONS, literal
+from openvino_xai.cli.options.choices import PRECISIONS, keys
 from openvino_xai.cli.text import say, warn
 from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
-    from openvino_xai.serve.export import Server
+    from openvino_xai.serve.export import ServerName
     from openvino_xai.words import Precision
 
 _BACKEND = "Triton's backend: openvino, onnxruntime or python; by default the model's own."
@@ -24,7 +24,7 @@ _LEGACY = "Triton: two endpoints on one copy of the weights, NAME as it was and 
 def export(
     model: ModelPath,
     server: Annotated[
-        str, typer.Option(help="triton, ovms (OpenVINO Model Server) or kserve."), literal("Server", "serve.export")
+        str, typer.Option(help="triton, ovms (OpenVINO Model Server) or kserve."), keys("SERVERS", "serve.export")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     name: Annotated[str | None, typer.Option(help="The endpoint's name; by default the file's without _xai.")] = None,
@@ -43,7 +43,7 @@ def export(
     endpoint = exported(
         model,
         output,
-        server=cast("Server", server),
+        server=cast("ServerName", server),
         name=name,
         backend=backend,
         precision=cast("Precision", precision),

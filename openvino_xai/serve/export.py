@@ -10,22 +10,21 @@ from openvino_xai.arguments import FLAG, PATH, TEXT, takes
 from openvino_xai.choices import check_choice
 from openvino_xai.contract import WANTED, reads
 from openvino_xai.dialects.open import Model, open_model
-from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import InputError
 from openvino_xai.record.reading import records_of
-from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.literals import code_block, code_span
 from openvino_xai.serve.repository import written_repository
+from openvino_xai.serve.servers import kserve, ovms, triton
+from openvino_xai.serve.servers.server import Options, Server, runtime_of
 from openvino_xai.words import Precision
 
-Server: TypeAlias = Literal["triton", "ovms", "kserve"]
+ServerName: TypeAlias = Literal["triton", "ovms", "kserve"]
 PRECISIONS = get_args(Precision)
-STARTS = {
-    "triton": "tritonserver --model-repository=. --http-address=127.0.0.1 --grpc-address=127.0.0.1 --metrics-address=127.0.0.1",
-    "ovms": "ovms --config_path config.json --port 9000 --rest_port 8000 \\\n"
-    "    --grpc_bind_address 127.0.0.1 --rest_bind_address 127.0.0.1",
-    "kserve": "kubectl apply -f inference_service.yaml   # when what it names is there: the storage, or the image",
+SERVERS: dict[str, Server] = {
+    "triton": triton.TRITON,
+    "ovms": ovms.OVMS,
+    "kserve": kserve.KSERVE,
 }
 
 
@@ -34,7 +33,7 @@ def export(
     model: Model,
     output: str | os.PathLike[str],
     *,
-    server: Server,
+    server: ServerName,
     name: str | None = None,
     backend: str | None = None,
     precision: Precision = "f32",
@@ -47,7 +46,8 @@ def export(
     `force` replaces what an export has written, and refuses a folder with anything else in it. Raises InputError, also for a
     hook that was not verified in the runtime that will serve it, and ModelError for a model without a hook.
     """
-    _refuse_options(server, precision, backend, legacy=legacy)
+    _refuse_options(server, precision, legacy=legacy)
+    serving = SERVERS[server]
     path = Path(model) if isinstance(model, (str, os.PathLike)) else None
     with written_repository(Path(output), force=force, source=path) as folder:
         deployed = open_model(model)
@@ -56,43 +56,21 @@ def export(
                 "the model wants to be told a class, which old clients do not: insert with targets top:K or all",
                 options=("targets",),
             )
-        backend = triton.triton_backend(deployed.suffix, backend) if server != "ovms" else None
+        options = Options(backend=serving.backend(deployed.suffix, backend), precision=precision, legacy=legacy)
         stem = path.stem.removesuffix("_xai") if path is not None else "model"
-        endpoint = Endpoint.hooked(deployed, stem if name is None else name, _runtime(deployed, backend))
-        code = _write(folder, endpoint, deployed, server=server, backend=backend, precision=precision, legacy=legacy)
-        (folder / "README.md").write_text(_readme(endpoint, server, code, legacy=legacy), encoding="utf-8")
+        endpoint = Endpoint.hooked(deployed, stem if name is None else name, runtime_of(options.backend, deployed))
+        code = serving.write(folder, endpoint, deployed, options)
+        (folder / "README.md").write_text(_readme(endpoint, serving, code, legacy=legacy), encoding="utf-8")
     return endpoint
 
 
-def _refuse_options(server: str, precision: str, backend: str | None, *, legacy: bool) -> None:
-    """Raise InputError for options that no server has."""
-    for word, value, choices in (("server", server, get_args(Server)), ("precision", precision, PRECISIONS)):
-        check_choice(word, value, choices, options=(word,))
-    if legacy and server != "triton":
-        raise InputError(f"a pair of endpoints with one copy of the weights is Triton's: {server} has none")
-    if backend is not None and server == "ovms":
-        raise InputError("OpenVINO Model Server has one backend: leave it out")
-
-
-def _runtime(deployed: Deployed, backend: str | None) -> Runtime:
-    """What runs the model: a Python backend runs it by the runtime of its dialect, OpenVINO Model Server by OpenVINO."""
-    if backend is None:
-        return "openvino"
-    return triton.RUN_BY.get(backend, deployed.runtime)
-
-
-def _write(
-    folder: Path, endpoint: Endpoint, deployed: Deployed, *, server: Server, backend: str | None, precision: str, legacy: bool
-) -> str:
-    """Write what the server reads; the code of a client."""
-    if backend is None:
-        ovms.write_ovms(folder, endpoint, deployed, precision=precision)
-        return ovms.client(endpoint)
-    if server == "triton":
-        triton.write_triton(folder, endpoint, deployed, backend=backend, precision=precision, legacy=legacy)
-        return triton.client(endpoint, legacy=legacy)
-    kserve.write_kserve(folder, endpoint, deployed, backend=backend, precision=precision)
-    return kserve.client(endpoint, backend)
+def _refuse_options(server: str, precision: str, *, legacy: bool) -> None:
+    """Raise InputError for words that are not known, and for what a server has not."""
+    check_choice("server", server, SERVERS, options=("server",))
+    check_choice("precision", precision, PRECISIONS, options=("precision",))
+    if legacy and "legacy" not in SERVERS[server].options:
+        pair = "a pair of endpoints with one copy of the weights"
+        raise InputError(f"{pair} is Triton's: {server} has none", options=("legacy",))
 
 
 def _readme(endpoint: Endpoint, server: Server, code: str, *, legacy: bool) -> str:
@@ -115,7 +93,7 @@ A response for one image grows by {endpoint.grows_by} bytes. {requests} {endpoin
 
 {warnings}Serve it, on this machine alone:
 
-{code_block(STARTS[server])}
+{code_block(server.start)}
 Ask it:
 
 {code_block(code, "python")}"""

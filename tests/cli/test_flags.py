@@ -18,9 +18,9 @@ from openvino_xai.errors import InputError, OvxaiError, TooLarge
 PACKAGE = Path(openvino_xai.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z_-]*")
 OTHER_PROGRAMS = {  # whose flags have the names of ours
-    ("serve/export.py", "--port"),
-    ("serve/kserve.py", "--precision"),
-    ("serve/kserve_predictor.py", "--precision"),
+    ("serve/servers/ovms.py", "--port"),
+    ("serve/servers/kserve.py", "--precision"),
+    ("serve/programs/kserve_predictor.py", "--precision"),
 }
 SPEAKING = ("cli/", "predecessor/successors.py")  # the latter is a table of what to type in place of what
 

@@ -59,7 +59,7 @@ def hostile_model(tmp_path: Path) -> Path:
 
 def test_only_one_file_prints() -> None:
     """Nothing else in the package writes to a stream, but for what runs elsewhere or answers a process of ours."""
-    elsewhere = {"cli/text.py", "benchmark/alone.py", "serve/triton_model.py", "serve/kserve_predictor.py"}
+    elsewhere = {"cli/text.py", "benchmark/alone.py"}
     prints = []
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -68,7 +68,7 @@ def test_only_one_file_prints() -> None:
                 ("stdout.write", "stderr.write", "print_exc", "print_exception")
             ):
                 prints.append((path.relative_to(PACKAGE).as_posix(), node.lineno, called))
-    assert [place for place in prints if place[0] not in elsewhere] == []
+    assert [place for place in prints if place[0] not in elsewhere and "/programs/" not in place[0]] == []
     assert {place[0] for place in prints} >= {"cli/text.py"}
 
 

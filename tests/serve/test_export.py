@@ -22,7 +22,7 @@ from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.export import export
-from openvino_xai.serve.model_config import model_config
+from openvino_xai.serve.servers.model_config import model_config
 
 CASE = CASES["pool and linear"]
 

@@ -25,11 +25,12 @@ from tiny import CASES
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError
-from openvino_xai.serve import kserve, ovms, triton
 from openvino_xai.serve.endpoint import Endpoint, Tensor
 from openvino_xai.serve.export import _readme, export
 from openvino_xai.serve.literals import code_block, code_span, yaml_string
-from openvino_xai.serve.model_config import model_config
+from openvino_xai.serve.servers import kserve, ovms, triton
+from openvino_xai.serve.servers.model_config import model_config
+from openvino_xai.serve.servers.server import Options
 
 CASE = CASES["pool and linear"]
 CANARY = "touched"
@@ -102,8 +103,8 @@ def hold(image: str, scores: str, folder: Path) -> None:
         (tree, constants), (ordinary_tree, ordinary_constants) = shape_of(code), shape_of(ordinary)
         assert tree == ordinary_tree
         assert constants == [back.get(value, value) if isinstance(value, str) else value for value in ordinary_constants]
-        readme = MarkdownIt().parse(_readme(hostile, "triton", code, legacy=False))
-        expected = MarkdownIt().parse(_readme(plain, "triton", ordinary, legacy=False))
+        readme = MarkdownIt().parse(_readme(hostile, triton.TRITON, code, legacy=False))
+        expected = MarkdownIt().parse(_readme(plain, triton.TRITON, ordinary, legacy=False))
         assert [token.type for token in readme] == [token.type for token in expected]
         assert [token.content for token in readme if token.info == "python"] == [code]
         spans = [child.content for token in readme for child in token.children or () if child.type == "code_inline"]
@@ -112,13 +113,13 @@ def hold(image: str, scores: str, folder: Path) -> None:
         assert inline == [[child.type for child in token.children or ()] for token in expected]
         assert not {"html_inline", "html_block", "link_open", "image"} & {kind for kinds in inline for kind in kinds}
     deployed = MagicMock()
-    triton.write_triton(folder / "t", hostile, deployed, backend="python", precision="f32", legacy=True)
+    triton.write_triton(folder / "t", hostile, deployed, Options(backend="python", legacy=True))
     for name, outputs in (("cells_core", 2), ("cells", 1), ("cells_xai", 2)):
         message = text_format.Parse((folder / "t" / name / "config.pbtxt").read_text(encoding="utf-8"), model_config()())
         assert [field.name for field in message.input] == [image]
         assert [field.name for field in message.output] == [scores, "saliency_map"][:outputs]
         assert {parameter.key for parameter in message.parameters} == ({"precision"} if name == "cells_core" else set())
-    kserve.write_kserve(folder, hostile, deployed, backend="onnxruntime", precision="f32")
+    kserve.write_kserve(folder, hostile, deployed, Options(backend="onnxruntime"))
     (document,) = yaml.safe_load_all((folder / "inference_service.yaml").read_text(encoding="utf-8"))
     assert set(document) == {"apiVersion", "kind", "metadata", "spec"}
     assert json.loads(document["metadata"]["annotations"]["ovxai/outputs"]) == [scores, "saliency_map"]

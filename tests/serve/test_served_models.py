@@ -18,7 +18,7 @@ from tiny import CASES, DIALECTS, images, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.serve.export import export
-from openvino_xai.serve.model_config import model_config
+from openvino_xai.serve.servers.model_config import model_config
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ TYPES = {"FP32": np.float32, "FP64": np.float64, "BOOL": np.bool_, "INT64": np.i
 
 def code_of(name: str) -> dict[str, Any]:
     """The names that a file of a server defines."""
-    source = resources.files("openvino_xai.serve").joinpath(name).read_text(encoding="utf-8")
+    source = resources.files("openvino_xai.serve.programs").joinpath(name).read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": name}
     exec(compile(source, name, "exec"), names)
     return names

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.serve.clients import client_code
 from openvino_xai.serve.endpoint import Endpoint
+from openvino_xai.serve.servers.clients import client_code
+from openvino_xai.serve.servers.server import Options, Server
 
 
-def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, *, precision: str) -> None:
-    """Write `config.json` and a version folder. Outputs and shapes are read from the model itself."""
+def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> str:
+    """Write `config.json` and a version folder; the code of a client. Outputs and shapes are read from the model itself."""
+    precision = options.precision
     version = folder / endpoint.name / "1"
     version.mkdir(parents=True)
     deployed.save(version / f"model{endpoint.suffix}")
@@ -20,8 +22,18 @@ def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, *, precisio
     (folder / "config.json").write_text(
         json.dumps({"model_config_list": [{"config": config}]}, indent=2) + "\n", encoding="utf-8"
     )
+    return client(endpoint)
 
 
 def client(endpoint: Endpoint) -> str:
     """How a client asks."""
     return client_code(endpoint, name=endpoint.name, protocol="grpc", port=9000, shapes=endpoint.request)
+
+
+OVMS = Server(
+    title="OpenVINO Model Server",
+    write=write_ovms,
+    start="ovms --config_path config.json --port 9000 --rest_port 8000 \\\n"
+    "    --grpc_bind_address 127.0.0.1 --rest_bind_address 127.0.0.1",
+    backends={".xml": ("openvino",), ".onnx": ("openvino",)},
+)

@@ -7,51 +7,38 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from openvino_xai.dialects.protocol import Deployed, Runtime
-from openvino_xai.errors import InputError
-from openvino_xai.serve.clients import client_code
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.serve.endpoint import Endpoint, Tensor
-from openvino_xai.serve.model_config import printed
+from openvino_xai.serve.servers.clients import client_code
+from openvino_xai.serve.servers.model_config import printed
+from openvino_xai.serve.servers.server import Options, Server
 
 BACKENDS = {".xml": ("openvino", "python"), ".onnx": ("onnxruntime", "python", "openvino")}
-RUN_BY: dict[str, Runtime] = {
-    "openvino": "openvino",
-    "onnxruntime": "onnxruntime",
-}  # the Python backend runs by the model's own
 LARGEST_BATCH = 64
 
 
-def triton_backend(suffix: str, backend: str | None) -> str:
-    """The backend that serves a file, the model's own where none is named. Raises InputError."""
-    backends = BACKENDS[suffix]
-    backend = backend or backends[0]
-    if backend not in backends:
-        raise InputError(f"backend '{backend}' does not serve {suffix} files: one of {', '.join(backends)} is expected")
-    return backend
+def write_triton(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> str:
+    """Write the repository into a folder; the code of a client.
 
-
-def write_triton(
-    folder: Path, endpoint: Endpoint, deployed: Deployed, *, backend: str, precision: str, legacy: bool = False
-) -> None:
-    """Write the repository into a folder.
-
-    `backend` is Triton's `openvino`, `onnxruntime` or `python`. `legacy` makes two ensembles that share one copy of the
+    The backend is Triton's `openvino`, `onnxruntime` or `python`. `legacy` makes two ensembles that share one copy of the
     weights: the endpoint as it was, and `NAME_xai` with maps.
     """
+    backend, legacy = options.backend, options.legacy
     core = f"{endpoint.name}_core" if legacy else endpoint.name
     version = folder / core / "1"
     version.mkdir(parents=True)
     deployed.save(version / f"model{endpoint.suffix}")
     if backend == "python":
         (version / "model.py").write_text(
-            files("openvino_xai.serve").joinpath("triton_model.py").read_text(encoding="utf-8"), encoding="utf-8"
+            files("openvino_xai.serve.programs").joinpath("triton_model.py").read_text(encoding="utf-8"), encoding="utf-8"
         )
-    (folder / core / "config.pbtxt").write_text(_model(core, endpoint, backend, precision), encoding="utf-8")
+    (folder / core / "config.pbtxt").write_text(_model(core, endpoint, backend, options.precision), encoding="utf-8")
     if legacy:
         for name, outputs in ((endpoint.name, endpoint.original), (f"{endpoint.name}_xai", endpoint.outputs)):
             (folder / name / "1").mkdir(parents=True)
             (folder / name / "1" / ".keep").touch()  # a version folder must be there, and an ensemble has no file
             (folder / name / "config.pbtxt").write_text(_ensemble(name, core, endpoint, outputs), encoding="utf-8")
+    return client(endpoint, legacy=legacy)
 
 
 def _model(name: str, endpoint: Endpoint, backend: str, precision: str) -> str:
@@ -108,3 +95,12 @@ def client(endpoint: Endpoint, *, legacy: bool = False, port: int = 8000) -> str
     }
     name = f"{endpoint.name}_xai" if legacy else endpoint.name
     return client_code(endpoint, name=name, protocol="http", port=port, shapes=shapes)
+
+
+TRITON = Server(
+    title="Triton",
+    write=write_triton,
+    start="tritonserver --model-repository=. --http-address=127.0.0.1 --grpc-address=127.0.0.1 --metrics-address=127.0.0.1",
+    backends=BACKENDS,
+    options=frozenset({"backend", "precision", "legacy"}),
+)

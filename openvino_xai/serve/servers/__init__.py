@@ -1,0 +1,1 @@
+"""One server a file: what it reads, and how a client asks it."""
