@@ -1,11 +1,12 @@
 """The sample network, exported, served by real servers, and asked as clients ask.
 
-    python scripts/servers.py --work FOLDER [--requests 1000]
+    python scripts/servers.py --work FOLDER [--requests 1000] [--only triton kserve mlserver fastapi]
 
 NVIDIA Triton comes from PyPI (nvidia-pytriton bundles the server and its Python backend) into a virtual environment of its own
 in FOLDER. It serves three endpoints on this machine alone: the plain network, and of the hooked one the pair that `--legacy`
-makes. What was seen is written to FOLDER/servers.json; the exit status is 1 where an answer was wrong, and 0, with the reason
-printed, where Triton cannot run here. KServe's own server is asked in the same way.
+makes. KServe's own server, MLServer and the FastAPI program are asked in the same way, each in an environment of its own, and
+run the client that export writes. What was seen is written to FOLDER/servers.json; the exit status is 1 where an answer was
+wrong. Where Triton cannot run here, the reason is printed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from openvino_xai.render.photo import read_photo
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.export import export
 from openvino_xai.serve.servers.kserve import VERSION as KSERVE_VERSION
+from openvino_xai.serve.servers.mlserver import VERSION as MLSERVER_VERSION
 from openvino_xai.serve.servers.server import Options
 from openvino_xai.serve.servers.triton import write_triton
 
@@ -42,6 +44,8 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 CLIENT = Path(__file__).parent / "peers" / "triton_client.py"
 PACKAGES = ("nvidia-pytriton==0.7.0", "numpy<2", "tritonclient[http,grpc]", "openvino", "onnxruntime")
 KSERVE = (f"kserve=={KSERVE_VERSION}", "openvino", "onnxruntime")
+MLSERVER = (f"mlserver=={MLSERVER_VERSION}", "openvino", "onnxruntime")
+RAGGED = {"instances": [[[[0.5]]], [[0.5]]]}
 IMAGES = 24
 WARM = 40  # requests before memory is looked at
 PATIENCE = 120  # seconds until a server is ready
@@ -51,24 +55,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--requests", type=int, default=200, help="to each of the plain and the hooked model, under load")
+    parser.add_argument("--only", nargs="+", choices=list(SERVERS), default=list(SERVERS))
     arguments = parser.parse_args()
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    if (reason := why_not()) is not None:
-        print(f"skipped: Triton cannot run here: {reason}")
-        return
-    python = environment(work, "triton", PACKAGES)
-    repository, samples = repositories(work)
-    with triton(work, python, repository) as (http, grpc, process):
-        ask(python, http, grpc, samples, WARM)  # what a server needs when it works for the first time
-        warm = memory(process)
-        results = ask(python, http, grpc, samples, arguments.requests)
-        results["memory_mb"] = {"warm": warm, "after": memory(process)}
-    results["checks"].update(kserve(work, samples))
+    samples = repositories(work)
+    results: dict[str, Any] = {"wrong": 0, "checks": {}}
+    for name in arguments.only:
+        report = SERVERS[name](work, samples, arguments.requests)
+        results["checks"] |= {f"{name}, {check}": bool(right) for check, right in report.pop("checks").items()}
+        results |= report
     (work / "servers.json").write_text(json.dumps(results, indent=2))
     print(json.dumps(results, indent=2))
     if results["wrong"] or not all(results["checks"].values()):
         sys.exit("some answers are not what the models answer alone")
+
+
+def asked_triton(work: Path, samples: Path, requests: int) -> dict[str, Any]:
+    """What Triton answers, and how fast; nothing where it cannot run."""
+    if (reason := why_not()) is not None:
+        print(f"skipped: Triton cannot run here: {reason}")
+        return {"checks": {}}
+    python = environment(work, "triton", PACKAGES)
+    with triton(work, python, work / "repository") as (http, grpc, process):
+        ask(python, http, grpc, samples, WARM)  # what a server needs when it works for the first time
+        warm = memory(process)
+        results = ask(python, http, grpc, samples, requests)
+        results["memory_mb"] = {"warm": warm, "after": memory(process)}
+    return results
 
 
 def ask(python: Path, http: str, grpc: str, samples: Path, requests: int) -> dict[str, Any]:
@@ -103,34 +117,99 @@ def environment(work: Path, name: str, packages: Sequence[str]) -> Path:
     return python
 
 
-def kserve(work: Path, samples: Path) -> dict[str, bool]:
-    """What KServe's own server answers, asked as JSON."""
-    python = environment(work, "kserve", KSERVE)
-    shutil.rmtree(work / "kserve_export", ignore_errors=True)
-    export(work / "sample_xai.xml", work / "kserve_export", server="kserve", backend="python")
-    folder, port = work / "kserve_export" / "predictor", free_port()
-    command = [str(python), str(folder / "predictor.py"), "--model_name=sample", f"--model_path={folder / 'model.xml'}"]
-    command += [f"--http_port={port}"]
-    arrays, checks = np.load(samples), {}
-    with (work / "kserve.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+@contextmanager
+def serving(command: Sequence[str | Path], ready: str, log: Path, folder: Path) -> Iterator[None]:
+    """A server in a process group of its own, which ends with the block."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, cwd=folder)
     try:
-        wait_until_ready(f"http://127.0.0.1:{port}/v2/health/ready", process, work / "kserve.log")
-        address = f"http://127.0.0.1:{port}/v2/models/sample/infer"
-        both = post(address, arrays["images"][:2], ["logits", "saliency_map"])
-        checks["kserve, at loopback alone"] = refuses("127.0.0.2", port)  # as any but the one it was told
-        checks["kserve, outputs in order"] = list(both) == ["logits", "saliency_map"]
-        checks["kserve, maps"] = bool(np.allclose(both["saliency_map"], arrays["maps"][:2], atol=1e-4))
-        scores = post(address, arrays["images"][:1], ["logits"])
-        checks["kserve, logits alone"] = list(scores) == ["logits"] and bool(
-            np.allclose(scores["logits"], arrays["logits"][:1], rtol=1e-6)
-        )
-        checks["kserve, old client"] = next(iter(post(address, arrays["images"][:1], []))) == "logits"
-        checks |= {f"kserve, refused: {name}": is_refused(address, body) for name, body in mistakes().items()}
+        wait_until_ready(ready, process, log)
+        yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return checks
+
+
+def exported(work: Path, server: Any, **options: Any) -> Path:
+    """A folder that export has written anew."""
+    folder = work / f"{server}_export"
+    shutil.rmtree(folder, ignore_errors=True)
+    export(work / "sample_xai.xml", folder, server=server, name="sample", **options)
+    return folder
+
+
+def v2_checks(address: str, samples: Path) -> dict[str, bool]:
+    """What a server answers as JSON by the Open Inference Protocol."""
+    arrays, checks = np.load(samples), {}
+    both = post(address, arrays["images"][:2], ["logits", "saliency_map"])
+    checks["outputs in order"] = list(both) == ["logits", "saliency_map"]
+    checks["maps"] = bool(np.allclose(both["saliency_map"], arrays["maps"][:2], atol=1e-4))
+    scores = post(address, arrays["images"][:1], ["logits"])
+    checks["logits alone"] = list(scores) == ["logits"] and bool(np.allclose(scores["logits"], arrays["logits"][:1], rtol=1e-6))
+    checks["old client"] = next(iter(post(address, arrays["images"][:1], []))) == "logits"
+    return checks | {f"refused: {name}": is_refused(address, body) for name, body in mistakes().items()}
+
+
+def asked_kserve(work: Path, samples: Path, _: int) -> dict[str, Any]:
+    """What KServe's own server answers: by the Open Inference Protocol, and by `:predict` and `:explain`."""
+    python, port = environment(work, "kserve", KSERVE), free_port()
+    folder = exported(work, "kserve", backend="python") / "predictor"
+    command = [python, folder / "predictor.py", "--model_name=sample", f"--model_path={folder / 'model.xml'}"]
+    root = f"http://127.0.0.1:{port}"
+    with serving([*command, f"--http_port={port}"], f"{root}/v2/health/ready", work / "kserve.log", work):
+        checks = v2_checks(f"{root}/v2/models/sample/infer", samples)
+        checks["at loopback alone"] = refuses("127.0.0.2", port)  # as any but the one it was told
+        arrays = np.load(samples)
+        body = {"instances": arrays["images"][:2].tolist()}
+        plain = post_json(f"{root}/v1/models/sample:predict", body)
+        both = post_json(f"{root}/v1/models/sample:explain", body)
+        checks[":predict, logits and nothing else"] = list(plain) == ["predictions"] and bool(
+            np.allclose(plain["predictions"], arrays["logits"][:2], rtol=1e-4, atol=1e-4)
+        )
+        maps = np.array([row["saliency_map"] for row in both["explanations"]])
+        checks[":explain, maps"] = bool(np.allclose(maps, arrays["maps"][:2], atol=1e-4))
+        checks[":explain, logits"] = both["predictions"] == plain["predictions"]
+        for verb in ("predict", "explain"):
+            for name, mistake in {"nothing": {}, "words": {"instances": ["a"]}, "no list": [], "ragged": RAGGED}.items():
+                checks[f":{verb}, refused: {name}"] = is_refused(f"{root}/v1/models/sample:{verb}", mistake)
+    return {"checks": checks}
+
+
+def asked_mlserver(work: Path, samples: Path, _: int) -> dict[str, Any]:
+    """What MLServer answers by the Open Inference Protocol, as JSON and, to the client in the export's README, by gRPC."""
+    python, folder = environment(work, "mlserver", MLSERVER), exported(work, "mlserver")
+    http, grpc, metrics = free_port(), free_port(), free_port()
+    settings = json.loads((folder / "settings.json").read_text())
+    changed = settings | {"http_port": http, "grpc_port": grpc, "metrics_port": metrics}
+    (folder / "settings.json").write_text(json.dumps(changed))
+    root = f"http://127.0.0.1:{http}"
+    with serving([python.with_name("mlserver"), "start", "."], f"{root}/v2/models/sample/ready", work / "mlserver.log", folder):
+        checks = v2_checks(f"{root}/v2/models/sample/infer", samples)
+        checks["at loopback alone"] = refuses("127.0.0.2", http) and refuses("127.0.0.2", grpc)
+        with urllib.request.urlopen(f"{root}/v2/models/sample", timeout=60) as answer:
+            about = json.load(answer)
+        checks["metadata"] = [item["name"] for item in about["outputs"]] == ["logits", "saliency_map"]
+        checks["the README's client"] = "saliency_map (1, 1000, 7, 7)" in run_client(
+            python, folder, settings["grpc_port"], grpc
+        )
+        # OpenVINO Model Server speaks the same protocol: what its export's client sends, a server of that protocol reads
+        ovms = exported(work, "ovms")
+        checks["the client for OpenVINO Model Server"] = "saliency_map (1, 1000, 7, 7)" in run_client(python, ovms, 9000, grpc)
+    return {"checks": checks}
+
+
+def run_client(python: Path, folder: Path, port: int, actual: int) -> str:
+    """What the client in a README prints, asked at another port."""
+    code = (folder / "README.md").read_text().partition("```python\n")[2].partition("\n```")[0]
+    assert f":{port}" in code, code
+    done = subprocess.run([python, "-c", code.replace(f":{port}", f":{actual}")], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def post_json(address: str, body: Any) -> Any:
+    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
 
 
 def mistakes() -> dict[str, Any]:
@@ -183,14 +262,12 @@ def post(address: str, images: np.ndarray, outputs: Sequence[str]) -> dict[str, 
     }
     if outputs:
         content["outputs"] = [{"name": name} for name in outputs]
-    request = urllib.request.Request(address, json.dumps(content).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        tensors = json.load(answer)["outputs"]
+    tensors = post_json(address, content)["outputs"]
     return {output["name"]: np.array(output["data"], np.float32).reshape(output["shape"]) for output in tensors}
 
 
-def repositories(work: Path) -> tuple[Path, Path]:
-    """A repository with the plain and the hooked sample, and what they answer when they run alone."""
+def repositories(work: Path) -> Path:
+    """Write a repository with the plain and the hooked sample; a file with what they answer when they run alone."""
     repository = work / "repository"
     shutil.rmtree(repository, ignore_errors=True)
     model = SAMPLES / "models" / "efficientnet_lite0.xml"
@@ -216,7 +293,7 @@ def repositories(work: Path) -> tuple[Path, Path]:
         logits=np.concatenate([a["logits"] for a in answers]),
         maps=np.concatenate([a["saliency_map"] for a in answers]),
     )
-    return repository, path
+    return path
 
 
 @contextmanager
@@ -281,6 +358,8 @@ def memory(process: subprocess.Popen[bytes]) -> float:
             continue
     return round(total / 1e6, 1)
 
+
+SERVERS = {"triton": asked_triton, "kserve": asked_kserve, "mlserver": asked_mlserver}
 
 if __name__ == "__main__":
     main()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from openvino_xai.serve.export import ServerName
     from openvino_xai.words import Precision
 
+_SERVER = "triton, ovms (OpenVINO Model Server), kserve or mlserver (also Seldon Core 2)."
 _BACKEND = "Triton's backend: openvino, onnxruntime or python; by default the model's own."
 _LEGACY = "Triton: two endpoints on one copy of the weights, NAME as it was and NAME_xai with maps."
 
@@ -23,9 +24,7 @@ _LEGACY = "Triton: two endpoints on one copy of the weights, NAME as it was and 
 @takes_options
 def export(
     model: ModelPath,
-    server: Annotated[
-        str, typer.Option(help="triton, ovms (OpenVINO Model Server) or kserve."), keys("SERVERS", "serve.export")
-    ],
+    server: Annotated[str, typer.Option(help=_SERVER), keys("SERVERS", "serve.export")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     name: Annotated[str | None, typer.Option(help="The endpoint's name; by default the file's without _xai.")] = None,
     backend: Annotated[str | None, typer.Option(help=_BACKEND)] = None,

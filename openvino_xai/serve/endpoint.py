@@ -20,7 +20,18 @@ from openvino_xai.serve.literals import code_span
 LARGE = 64_000  # bytes a response grows by: some servers send every output, asked for or not
 LONGEST = 200  # characters of a name: with what is added to it, a folder's name has at most 255 bytes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-RESERVED = {"config.json", "readme.md", "dockerfile", "inference_service.yaml", "models", "predictor", "ovxai-manifest.json"}
+RESERVED = {
+    "config.json",
+    "readme.md",
+    "dockerfile",
+    "inference_service.yaml",
+    "models",
+    "predictor",
+    "settings.json",
+    "seldon.yaml",
+    "service_with_explainer.yaml",
+    "ovxai-manifest.json",
+}
 DATATYPES = {
     np.dtype(kind): name
     for kind, name in {
@@ -155,8 +166,8 @@ class Endpoint:
             notes.append(f"{self.checked}: it was inserted without verification")
         if self.gate is not None:
             notes.append(
-                f"requests tell which images are explained, by {code_span(self.gate)}: old clients do not, and only Triton's "
-                "Python backend lets it be left out"
+                f"requests tell which images are explained, by {code_span(self.gate)}: old clients do not, and only "
+                "servers that run the model by a program in Python let it be left out"
             )
         if self.grows_by > LARGE:
             notes.append(

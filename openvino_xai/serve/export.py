@@ -15,16 +15,17 @@ from openvino_xai.record.reading import records_of
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.literals import code_block, code_span
 from openvino_xai.serve.repository import written_repository
-from openvino_xai.serve.servers import kserve, ovms, triton
+from openvino_xai.serve.servers import kserve, mlserver, ovms, triton
 from openvino_xai.serve.servers.server import Options, Server, runtime_of
 from openvino_xai.words import Precision
 
-ServerName: TypeAlias = Literal["triton", "ovms", "kserve"]
+ServerName: TypeAlias = Literal["triton", "ovms", "kserve", "mlserver"]
 PRECISIONS = get_args(Precision)
 SERVERS: dict[str, Server] = {
     "triton": triton.TRITON,
     "ovms": ovms.OVMS,
     "kserve": kserve.KSERVE,
+    "mlserver": mlserver.MLSERVER,
 }
 
 

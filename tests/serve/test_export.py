@@ -150,6 +150,38 @@ def test_kserve_with_a_server_of_its_own(hooked: Any, tmp_path: Path) -> None:
     assert f"kserve==0.21.0 openvino=={version('openvino')}\n" in dockerfile  # what was tested, and no runtime beside
 
 
+def test_kserve_with_an_explainer_of_its_own(hooked: Any, tmp_path: Path) -> None:
+    """The same program in both places: where there is an explainer, KServe sends `:explain` to it and to no predictor."""
+    export(hooked(), tmp_path / "repo", server="kserve", backend="python")
+    alone, both = (
+        yaml.safe_load((tmp_path / "repo" / name).read_text())
+        for name in ("inference_service.yaml", "service_with_explainer.yaml")
+    )
+    assert set(alone["spec"]) == {"predictor"} and set(both["spec"]) == {"predictor", "explainer"}
+    assert both["spec"]["explainer"] == both["spec"]["predictor"] == alone["spec"]["predictor"]
+    export(hooked_path(tmp_path), tmp_path / "by_triton", server="kserve")
+    assert not (tmp_path / "by_triton" / "service_with_explainer.yaml").exists()  # Triton has no `:explain`
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_mlserver(dialect: str, hooked: Any, tmp_path: Path) -> None:
+    endpoint = export(hooked(dialect, gate=True), tmp_path / "repo", server="mlserver", precision="bf16")
+    folder = tmp_path / "repo" / "cells"
+    settings = json.loads((folder / "model-settings.json").read_text())
+    assert settings["implementation"] == "runtime.HookedRuntime" and settings["platform"] == endpoint.runtime
+    assert settings["inputs"][1] == {"name": "explain", "datatype": "BOOL", "shape": [-1]}
+    assert [output["name"] for output in settings["outputs"]] == ["logits", "saliency_map"]
+    assert settings["parameters"] == {"uri": f"./model{endpoint.suffix}", "extra": {"precision": "bf16"}}
+    assert json.loads((folder / "hook.json").read_text()) == {"added": ["saliency_map"], "gate": "explain"}
+    assert json.loads((tmp_path / "repo" / "settings.json").read_text())["host"] == "127.0.0.1"
+    for program in ("runtime.py", "hooked_model.py"):
+        ast.parse((folder / program).read_text())
+    server, model = yaml.safe_load_all((tmp_path / "repo" / "seldon.yaml").read_text())
+    assert server["spec"]["extraCapabilities"] == model["spec"]["requirements"]
+    assert f"{endpoint.runtime}=={version(endpoint.runtime)}\n" in (tmp_path / "repo" / "Dockerfile").read_text()
+    assert "import tritonclient.grpc" in clients_code(tmp_path / "repo")
+
+
 def test_large_answers_and_sorted_outputs_are_warned_of() -> None:
 
     model = CASES["softmax inside"].build("B", 17)
@@ -172,7 +204,9 @@ def test_what_is_refused_leaves_nothing(hooked: Any, tmp_path: Path) -> None:
     plain = tmp_path / "plain.onnx"
     onnx.save(CASE.build("B", 17), plain)
     refused: list[tuple[dict[str, Any], str]] = [
-        ({"server": "tfserving"}, "server 'tfserving' is not known: one of triton, ovms, kserve is expected"),
+        ({"server": "tfserving"}, "server 'tfserving' is not known: one of triton, ovms, kserve, mlserver is expected"),
+        ({"server": "mlsever"}, "did you mean 'mlserver'?"),
+        ({"server": "mlserver", "backend": "openvino"}, "MLServer has one backend: leave it out"),
         ({"server": "ovms", "legacy": True}, "a pair of endpoints with one copy of the weights is Triton's"),
         (
             {"server": "triton", "backend": "onnxruntime"},

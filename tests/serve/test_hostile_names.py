@@ -28,7 +28,7 @@ from openvino_xai.errors import InputError, ModelError
 from openvino_xai.serve.endpoint import Endpoint, Tensor
 from openvino_xai.serve.export import _readme, export
 from openvino_xai.serve.literals import code_block, code_span, yaml_string
-from openvino_xai.serve.servers import kserve, ovms, triton
+from openvino_xai.serve.servers import kserve, mlserver, ovms, triton
 from openvino_xai.serve.servers.model_config import model_config
 from openvino_xai.serve.servers.server import Options
 
@@ -74,8 +74,10 @@ def endpoint(image: str, scores: str) -> Endpoint:
     )
 
 
-def clients(chosen: Endpoint) -> list[str]:
+def clients(chosen: Endpoint, folder: Path) -> list[str]:
+    written = mlserver.write_mlserver(folder, chosen, MagicMock(), Options(backend="python"))
     return [
+        written,
         triton.client(chosen),
         triton.client(chosen, legacy=True),
         ovms.client(chosen),
@@ -99,7 +101,7 @@ def hold(image: str, scores: str, folder: Path) -> None:
     ordinary_scores = "softmax" if scores > "saliency_map" else "logits"  # which is warned of, or not
     hostile, plain = endpoint(image, scores), endpoint("image", ordinary_scores)
     back = {"image": image, ordinary_scores: scores}
-    for code, ordinary in zip(clients(hostile), clients(plain), strict=True):
+    for code, ordinary in zip(clients(hostile, folder / "h"), clients(plain, folder / "p"), strict=True):
         (tree, constants), (ordinary_tree, ordinary_constants) = shape_of(code), shape_of(ordinary)
         assert tree == ordinary_tree
         assert constants == [back.get(value, value) if isinstance(value, str) else value for value in ordinary_constants]
@@ -119,10 +121,19 @@ def hold(image: str, scores: str, folder: Path) -> None:
         assert [field.name for field in message.input] == [image]
         assert [field.name for field in message.output] == [scores, "saliency_map"][:outputs]
         assert {parameter.key for parameter in message.parameters} == ({"precision"} if name == "cells_core" else set())
-    kserve.write_kserve(folder, hostile, deployed, Options(backend="onnxruntime"))
-    (document,) = yaml.safe_load_all((folder / "inference_service.yaml").read_text(encoding="utf-8"))
-    assert set(document) == {"apiVersion", "kind", "metadata", "spec"}
-    assert json.loads(document["metadata"]["annotations"]["ovxai/outputs"]) == [scores, "saliency_map"]
+    for backend in ("onnxruntime", "python"):
+        kserve.write_kserve(folder / backend, hostile, deployed, Options(backend=backend))
+        for path in (folder / backend).glob("*service*.yaml"):
+            (document,) = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+            assert set(document) == {"apiVersion", "kind", "metadata", "spec"}
+            assert json.loads(document["metadata"]["annotations"]["ovxai/outputs"]) == [scores, "saliency_map"]
+    mlserver.write_mlserver(folder / "m", hostile, deployed, Options(backend="python"))
+    documents = yaml.safe_load_all((folder / "m" / "seldon.yaml").read_text(encoding="utf-8"))
+    assert [document["kind"] for document in documents] == ["Server", "Model"]
+    described = json.loads((folder / "m" / "cells" / "model-settings.json").read_text(encoding="utf-8"))
+    assert [item["name"] for item in described["inputs"] + described["outputs"]] == [image, scores, "saliency_map"]
+    hook = json.loads((folder / "m" / "cells" / "hook.json").read_text(encoding="utf-8"))
+    assert hook == {"added": ["saliency_map"], "gate": None}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -149,7 +160,7 @@ def test_literals(text: str) -> None:
     assert block.content == "`" * (len(text) % 7) + "\n" + repr(text) + "\n"
 
 
-@pytest.mark.parametrize("server", ["triton", "ovms", "kserve"])
+@pytest.mark.parametrize("server", ["triton", "ovms", "kserve", "mlserver"])
 @pytest.mark.parametrize("name", ATTACKS[:4])
 def test_the_readmes_client_runs_nothing_but_itself(
     server: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -225,7 +236,7 @@ def test_names_that_no_server_carries_are_refused(tmp_path: Path) -> None:
         "ovxai-manifest.json",
     ],
 )
-@pytest.mark.parametrize("server", ["triton", "ovms", "kserve"])
+@pytest.mark.parametrize("server", ["triton", "ovms", "kserve", "mlserver"])
 def test_names_of_endpoints_that_are_refused(name: str, server: Any, tmp_path: Path) -> None:
     model = hooked(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())

@@ -6,9 +6,10 @@ import asyncio
 import json
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,15 @@ def code_of(name: str) -> dict[str, Any]:
     return names
 
 
+@cache
+def hooked_in(dialect: str, *, gate: bool = False) -> Any:
+    return xai.insert(in_dialect(CASE.build("B", 17), dialect), layer="f", gate=gate)
+
+
 @pytest.fixture(params=DIALECTS)
 def exported(request: Any, tmp_path: Path) -> Any:
     def write(server: Any, **options: Any) -> Path:
-        hooked = xai.insert(in_dialect(CASE.build("B", 17), request.param), layer="f", **options)
+        hooked = hooked_in(request.param, **options)
         path = hooked.save(tmp_path / f"cells_xai{hooked.deployed.suffix}")
         export(path, tmp_path / "repo", server=server, backend="python")
         return tmp_path / "repo"
@@ -77,7 +83,7 @@ class Request:
 
 
 @pytest.fixture
-def predictor(exported: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def predictor_with(exported: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     names = {word: type(word, (), {"__init__": lambda self, *_: None}) for word in ("Model", "ModelServer")}
     kserve = SimpleNamespace(
         **names,
@@ -86,24 +92,25 @@ def predictor(exported: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         InferResponse=lambda number, name, outputs, **_: outputs,
         model_server=None,
     )
-    numpy_codec = SimpleNamespace(
-        from_np_dtype=lambda dtype: next((word for word, kind in TYPES.items() if kind == dtype), None)
-    )
     errors = SimpleNamespace(InvalidInput=InvalidInput, InferenceError=InferenceError)
-    logging = SimpleNamespace(logger=SimpleNamespace(error=lambda *_, **__: None))
-    for name, module in {
-        "": kserve,
-        ".errors": errors,
-        ".logging": logging,
-        ".utils": None,
-        ".utils.numpy_codec": numpy_codec,
-    }.items():
-        monkeypatch.setitem(sys.modules, f"kserve{name}", module or ModuleType("utils"))  # type: ignore[arg-type]
-    folder = exported("kserve") / "predictor"
-    model = next(path for path in folder.iterdir() if path.suffix in (".xml", ".onnx"))
-    loaded = code_of("kserve_predictor.py")["Predictor"]("cells", model, "f32")
-    loaded.name = "cells"
-    return loaded
+    for name, module in {"": kserve, ".errors": errors}.items():
+        monkeypatch.setitem(sys.modules, f"kserve{name}", module)  # type: ignore[arg-type]
+
+    def load(**options: Any) -> Any:
+        folder = exported("kserve", **options) / "predictor"
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.delitem(sys.modules, "hooked_model", raising=False)
+        model = next(path for path in folder.iterdir() if path.suffix in (".xml", ".onnx"))
+        loaded = code_of("kserve_predictor.py")["Predictor"]("cells", model, "f32")
+        loaded.name = "cells"
+        return loaded
+
+    return load
+
+
+@pytest.fixture
+def predictor(predictor_with: Any) -> Any:
+    return predictor_with()
 
 
 def numbers(count: int = 144) -> list[float]:
@@ -167,17 +174,67 @@ def test_kserve_requests_that_are_none(predictor: Any) -> None:
     ):
         with pytest.raises(InvalidInput, match=message):
             answers_of(predictor, *items, outputs=outputs)
-    with pytest.raises(InvalidInput, match="the Open Inference Protocol is expected"):
-        asyncio.run(predictor.predict({"instances": []}))
 
 
 def test_kserve_tells_nothing_of_a_runtimes_source(predictor: Any) -> None:
-    failing = code_of("kserve_predictor.py")["answering"](
+    predictor.model.run = sys.modules["hooked_model"].answering(
         lambda arrays: (_ for _ in ()).throw(RuntimeError("/src/a.cc")), RuntimeError
     )
-    predictor.run = failing
     with pytest.raises(InferenceError, match="^the model cannot be run on this request$"):
         answers_of(predictor, image())
+
+
+def instances(count: int = 2) -> list[Any]:
+    return np.full((count, 3, 6, 8), 0.5).tolist()
+
+
+def test_kserve_explains_by_the_older_protocol(predictor: Any) -> None:
+    logits, maps = (np.array(item.data) for item in answers_of(predictor, image(data=numbers(288), shape=[2, 3, 6, 8])))
+    plain = asyncio.run(predictor.predict({"instances": instances()}))
+    assert list(plain) == ["predictions"] and np.array_equal(plain["predictions"], logits)
+    for rows in (instances(), [{"image": instance} for instance in instances()]):
+        both = json.loads(json.dumps(asyncio.run(predictor.explain({"instances": rows}))))
+        assert list(both) == ["predictions", "explanations"] and np.array_equal(both["predictions"], logits)
+        assert [list(explanation) for explanation in both["explanations"]] == [["saliency_map"]] * 2
+        assert np.array_equal([explanation["saliency_map"] for explanation in both["explanations"]], maps)
+
+
+def test_kserve_explains_through_a_gate(predictor_with: Any) -> None:
+    """Who predicts is not explained, and who explains is, whether the request says so or not."""
+    predictor = predictor_with(gate=True)
+    both = asyncio.run(predictor.explain({"instances": instances()}))
+    assert all(np.array(explanation["saliency_map"]).any() for explanation in both["explanations"])
+    rows = [{"image": instance, "explain": place == 1} for place, instance in enumerate(instances())]
+    second = asyncio.run(predictor.explain({"instances": rows}))["explanations"]
+    assert [bool(np.any(explanation["saliency_map"])) for explanation in second] == [False, True]
+    assert not np.any(answers_of(predictor, image(), outputs=("saliency_map",))[0].data)  # an old client
+
+
+@pytest.mark.parametrize(
+    ("request_body", "message"),
+    [
+        ({"instances": []}, "an image each"),
+        ({"instances": {}}, "an image each"),
+        ({"inputs": []}, "an image each"),
+        ([], "an image each"),
+        (b"photo", "an image each"),
+        ({"instances": [0.5]}, "has the shape .*1.*: .*-1, 3, 6, 8.* is expected"),
+        ({"instances": [[[[0.5]]], [[0.5]]]}, "data of different sizes"),
+        ({"instances": ["photo"]}, "has the shape"),
+        ({"instances": np.full((1, 3, 6, 8), "a").tolist()}, "no numbers of FP32"),
+        ({"instances": np.full((1, 3, 6, 8), None).tolist()}, "no numbers"),
+        ({"instances": np.full((1, 3, 6, 8), np.nan).tolist()}, "not finite"),
+        ({"instances": [{"img": 1}]}, "there is no input 'img'"),
+        ({"instances": [{}]}, "the input 'image' is missing"),
+        ({"instances": [{"image": 1}, {"img": 1}]}, "of one form"),
+        ({"instances": [{"image": 1}, 2]}, "of one form"),
+        ({"instances": [[10**400]]}, "no numbers"),
+    ],
+)
+def test_kserve_instances_that_are_none(predictor: Any, request_body: Any, message: str) -> None:
+    for verb in (predictor.predict, predictor.explain):
+        with pytest.raises(InvalidInput, match=message):
+            asyncio.run(verb(request_body))
 
 
 def test_kserve_bytes_that_are_no_request(predictor: Any) -> None:

@@ -1,56 +1,35 @@
-"""A model for KServe's own server: it runs an OpenVINO or ONNX file, and needs nothing else."""
+"""A model for KServe's own server: it runs the OpenVINO or ONNX file that `hooked_model`, beside this file, loads."""
 
 import argparse
-from collections import Counter
+import functools
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+from hooked_model import UNREADABLE, Failed, HookedModel, Refused, datatype
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer, model_server
 from kserve.errors import InferenceError, InvalidInput
-from kserve.logging import logger
-from kserve.utils.numpy_codec import from_np_dtype
 
 EVERYWHERE = "0.0.0.0"
-ONNX_TYPES = {"float": "float32", "double": "float64"}  # others are called as numpy calls them
-KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}  # of numbers that stand for those of a kind
-UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, InferenceError)
 
 
-class Input:
-    """What the model takes: a size of None is open."""
+def telling(method):
+    """The method, whose refusals are InvalidInput, which KServe answers by 400."""
 
-    def __init__(self, name, dtype, shape):
-        self.name, self.dtype, self.shape = name, np.dtype(dtype), shape
-
-    def read(self, item):
-        """The array of a request, or InvalidInput."""
-        datatype, shape = from_np_dtype(self.dtype), list(item.shape)
-        if item.datatype != datatype:
-            raise InvalidInput(f"input '{self.name}' is {item.datatype}: {datatype} is expected")
-        fits = len(shape) == len(self.shape) and all(expected in (None, size) for expected, size in zip(self.shape, shape))
-        if not fits or not all(isinstance(size, int) and size > 0 for size in shape):
-            expected = [-1 if size is None else size for size in self.shape]
-            raise InvalidInput(f"input '{self.name}' has the shape {shape}: {expected} is expected, -1 for any size above 0")
+    @functools.wraps(method)
+    async def wrapped(*arguments, **options):
         try:
-            array = np.array(item.data) if isinstance(item.data, list) and item.data else item.as_numpy()
-            if array.dtype.kind not in KINDS[self.dtype.kind]:
-                raise InvalidInput(f"input '{self.name}' has data that are no numbers of {datatype}")
-            with np.errstate(over="ignore"):
-                numbers = array.astype(self.dtype).reshape(shape)
-        except InvalidInput:
-            raise
-        except UNREADABLE as error:
-            raise InvalidInput(f"input '{self.name}' has data that do not make {shape} of {datatype}") from error
-        if self.dtype.kind == "f" and not np.isfinite(numbers).all():
-            raise InvalidInput(f"input '{self.name}' has data that are not finite, or too large for {datatype}")
-        if self.dtype.kind in "iu" and not np.array_equal(numbers.reshape(-1), array.reshape(-1)):
-            raise InvalidInput(f"input '{self.name}' has data that {datatype} does not hold")
-        return numbers
+            return await method(*arguments, **options)
+        except Refused as error:
+            raise InvalidInput(str(error)) from error
+        except Failed as error:
+            raise InferenceError(str(error)) from error
+
+    return wrapped
 
 
 class Predictor(Model):
-    """The Open Inference Protocol: every output that is asked for, or all. Mistakes of a client are InvalidInput: 400."""
+    """The Open Inference Protocol, and the one before it: `:predict` answers as the plain model does, `:explain` with maps."""
 
     def __init__(self, name, path, precision):
         super().__init__(name)
@@ -58,22 +37,20 @@ class Predictor(Model):
         self.load()
 
     def load(self):
-        if self.path.suffix == ".onnx":
-            self.inputs, self.outputs, self.run = onnx_model(self.path)
-        else:
-            self.inputs, self.outputs, self.run = openvino_model(self.path, self.precision)
+        self.model = HookedModel(self.path, self.precision)
         self.ready = True
         return True
 
+    @telling
     async def predict(self, request, headers=None, response_headers=None):
         if not isinstance(request, InferRequest):
-            raise InvalidInput("the Open Inference Protocol is expected: /v2/models/NAME/infer")
-        wanted = self.wanted(request)
-        results = dict(zip(self.outputs, self.run(self.read(request))))
+            return {"predictions": self.rows(request, explain=False)[0]}
+        wanted = self.model.wanted([item.name for item in request.request_outputs or []])
+        results = self.model.answer([(item.name, item.datatype, item.shape, numbers(item)) for item in request.inputs])
         answered = []
         for name in wanted:
             array = np.ascontiguousarray(results[name])
-            output = InferOutput(name, list(array.shape), from_np_dtype(array.dtype))
+            output = InferOutput(name, list(array.shape), datatype(array.dtype))
             output.set_data_from_numpy(array, binary_data=True)  # the response writes it as the client wants it
             answered.append(output)
         return InferResponse(
@@ -85,88 +62,62 @@ class Predictor(Model):
             requested_outputs=request.request_outputs,
         )
 
-    def wanted(self, request):
-        """The names of the outputs that are asked for, all where none is, or InvalidInput."""
-        names = [item.name for item in request.request_outputs or []]
-        refuse_repeated("output", names)
-        for name in names:
-            if name not in self.outputs:
-                raise InvalidInput(f"there is no output '{name}': the model has {', '.join(self.outputs)}")
-        return names or self.outputs
+    @telling
+    async def explain(self, request, headers=None):
+        predictions, explanations = self.rows(request, explain=True)
+        return {"predictions": predictions, "explanations": explanations}
 
-    def read(self, request):
-        """The arrays of a request, or InvalidInput."""
-        items = {item.name: item for item in request.inputs}
-        refuse_repeated("input", [item.name for item in request.inputs])
-        names = [taken.name for taken in self.inputs]
-        for name in items:
-            if name not in names:
-                raise InvalidInput(f"there is no input '{name}': the model has {', '.join(names)}")
-        for name in names:
-            if name not in items:
-                raise InvalidInput(f"the input '{name}' is missing")
-        arrays = {taken.name: taken.read(items[taken.name]) for taken in self.inputs}
-        if len({len(arrays[taken.name]) for taken in self.inputs if taken.shape[:1] == [None]}) > 1:
-            raise InvalidInput("the inputs have different numbers of images")
-        return arrays
+    def rows(self, request, *, explain):
+        """For each instance what the plain model answers, and what the hook adds, or Refused."""
+        instances = request.get("instances") if isinstance(request, dict) else None
+        if not isinstance(instances, list) or not instances:
+            raise Refused(
+                '{"instances": [...]} is expected, an image each; the Open Inference Protocol is at /v2/models/NAME/infer'
+            )
+        names = [taken.name for taken in self.model.inputs]
+        if not isinstance(instances[0], dict):
+            instances = [{names[0]: instance} for instance in instances]
+        if not all(isinstance(instance, dict) and instance.keys() == instances[0].keys() for instance in instances):
+            raise Refused("all instances have to be of one form: the numbers of an image, or an object of numbers by input")
+        columns = {name: [instance[name] for instance in instances] for name in instances[0]}
+        results = self.model.answer([self.column(name, numbers) for name, numbers in columns.items()], explain=explain)
+        count = len(instances)
+        if not all(len(results[name].shape) and len(results[name]) == count for name in results):
+            raise Refused(
+                "this model's outputs are not one an image: ask by the Open Inference Protocol, /v2/models/NAME/infer"
+            )
+        originals = {name: results[name].tolist() for name in self.model.originals}
+        added = {name: results[name].tolist() for name in self.model.added} if explain else {}
+        predictions = next(iter(originals.values())) if len(originals) == 1 else by_row(originals, count)
+        return predictions, by_row(added, count)
 
-
-def refuse_repeated(kind, names):
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise InvalidInput(f"the {kind} '{name}' is there {count} times")
-
-
-def onnx_model(path):
-    """Inputs, names of outputs, and a function from arrays to arrays."""
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as failures
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    outputs = [item.name for item in session.get_outputs()]
-    kinds = [item.type.removeprefix("tensor(").removesuffix(")") for item in session.get_inputs()]
-    inputs = [
-        Input(item.name, ONNX_TYPES.get(kind, kind), [size if isinstance(size, int) else None for size in item.shape])
-        for item, kind in zip(session.get_inputs(), kinds)
-    ]
-    failed = (failures.Fail, failures.InvalidArgument, failures.RuntimeException, RuntimeError, MemoryError)
-    return inputs, outputs, answering(lambda arrays: session.run(outputs, arrays), failed)
-
-
-def openvino_model(path, precision):
-    """Inputs, names of outputs, and a function from arrays to arrays."""
-    import openvino
-
-    hints = {} if precision == "default" else {"INFERENCE_PRECISION_HINT": precision}
-    model = openvino.Core().read_model(path)
-    compiled = openvino.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
-    inputs = [
-        Input(
-            port.get_any_name(),
-            port.element_type.to_dtype(),
-            [size.get_length() if size.is_static else None for size in port.partial_shape],
-        )
-        for port in model.inputs
-    ]
-    outputs = [port.get_any_name() for port in model.outputs]
-    return (
-        inputs,
-        outputs,
-        answering(lambda arrays: list(compiled.create_infer_request().infer(arrays).to_tuple()), (RuntimeError, MemoryError)),
-    )
-
-
-def answering(run, failed):
-    """The function, whose failures are told without what the runtime says: it names files of its source."""
-
-    def answer(arrays):
+    def column(self, name, values):
+        """An item for the model, of the numbers of all instances, or Refused."""
         try:
-            return run(arrays)
-        except failed as error:
-            logger.error("the model failed", exc_info=error)
-        raise InferenceError("the model cannot be run on this request")
+            array = np.array(values)
+        except UNREADABLE as error:
+            raise Refused(f"input '{name}' has data of different sizes") from error
+        if array.dtype == object:
+            raise Refused(f"input '{name}' has data that are no numbers")
+        taken = next((taken for taken in self.model.inputs if taken.name == name), None)
+        return name, "" if taken is None else datatype(taken.dtype), array.shape, lambda: array
 
-    return answer
+
+def by_row(columns, count):
+    """Arrays by name as objects, one an instance."""
+    return [{name: rows[place] for name, rows in columns.items()} for place in range(count)]
+
+
+def numbers(item):
+    """What reads the numbers of an item of a request: as JSON has them, or in binary."""
+
+    def read():
+        try:
+            return np.array(item.data) if isinstance(item.data, list) and item.data else item.as_numpy()
+        except InferenceError as error:
+            raise ValueError(str(error)) from error
+
+    return read
 
 
 def readable(decode):
@@ -177,7 +128,7 @@ def readable(decode):
             return decode(*arguments)
         except InvalidInput:
             raise
-        except UNREADABLE as error:
+        except (*UNREADABLE, InferenceError) as error:
             raise InvalidInput(f"the request is none of the Open Inference Protocol: {type(error).__name__}") from error
 
     return read

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from importlib.metadata import packages_distributions, version
-from importlib.resources import files
 from pathlib import Path
 
-from openvino_xai.dialects.protocol import Deployed, Runtime
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.literals import yaml_string
 from openvino_xai.serve.servers import triton
+from openvino_xai.serve.servers.by_python import requirement, write_hooked_model, write_program
 from openvino_xai.serve.servers.clients import client_code
 from openvino_xai.serve.servers.server import Options, Server
 
@@ -28,8 +27,9 @@ metadata:
     # every output of the model, in its order, as JSON
     ovxai/outputs: {outputs}
 spec:
-  predictor:
 """
+PREDICTOR = "  predictor:\n"
+EXPLAINER = "  explainer: # pods of its own, with the same program: `:explain` goes there\n"
 BY_TRITON = """    model:
       modelFormat:
         name: {format}
@@ -44,7 +44,7 @@ OF_ITS_OWN = """    containers:
 """
 FORMATS = {".onnx": "onnx", ".xml": "openvino"}
 DOCKERFILE = """FROM python:3.11-slim
-RUN pip install --no-cache-dir kserve=={kserve} {runtime}=={version}
+RUN pip install --no-cache-dir kserve=={kserve} {requirement}
 COPY predictor /predictor
 ENTRYPOINT ["python", "/predictor/predictor.py"]
 """
@@ -57,14 +57,13 @@ def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, options: 
     of KServe's own kind, and a Dockerfile. Raises InputError.
     """
     service = service_name(endpoint.name)
+    folder.mkdir(parents=True, exist_ok=True)
     outputs = json.dumps([tensor.name for tensor in endpoint.outputs], ensure_ascii=False)
-    text = SERVICE.format(service=yaml_string(service), outputs=yaml_string(outputs))
+    text = SERVICE.format(service=yaml_string(service), outputs=yaml_string(outputs)) + PREDICTOR
     if options.backend == "python":
-        (folder / "predictor").mkdir()
-        deployed.save(folder / "predictor" / f"model{endpoint.suffix}")
-        predictor = files("openvino_xai.serve.programs").joinpath("kserve_predictor.py").read_text(encoding="utf-8")
-        (folder / "predictor" / "predictor.py").write_text(predictor, encoding="utf-8")
-        dockerfile = DOCKERFILE.format(kserve=VERSION, runtime=endpoint.runtime, version=_installed_version(endpoint.runtime))
+        write_hooked_model(folder / "predictor", endpoint, deployed)
+        write_program(folder / "predictor" / "predictor.py", "kserve_predictor.py")
+        dockerfile = DOCKERFILE.format(kserve=VERSION, requirement=requirement(endpoint.runtime))
         (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
         arguments = [
             f"--model_name={endpoint.name}",
@@ -73,6 +72,8 @@ def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, options: 
             "--address=0.0.0.0",
         ]
         text += OF_ITS_OWN.format(image=yaml_string(f"{service}-predictor"), arguments=", ".join(map(yaml_string, arguments)))
+        explained = text + EXPLAINER + text.partition(PREDICTOR)[2]
+        (folder / "service_with_explainer.yaml").write_text(explained, encoding="utf-8")
     else:
         triton.write_triton(folder / "models", endpoint, deployed, options)
         storage = yaml_string(f"pvc://models/{endpoint.name}")
@@ -91,11 +92,6 @@ def service_name(name: str) -> str:
             options=("name",),
         )
     return service
-
-
-def _installed_version(runtime: Runtime) -> str:
-    """The version of a runtime here, whichever package brings it: some are built for other devices."""
-    return version(packages_distributions()[runtime][0])
 
 
 def client(endpoint: Endpoint, backend: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.serve.endpoint import Endpoint, Tensor
+from openvino_xai.serve.servers.by_python import write_program
 from openvino_xai.serve.servers.clients import client_code
 from openvino_xai.serve.servers.model_config import printed
 from openvino_xai.serve.servers.server import Options, Server
@@ -29,9 +29,7 @@ def write_triton(folder: Path, endpoint: Endpoint, deployed: Deployed, options: 
     version.mkdir(parents=True)
     deployed.save(version / f"model{endpoint.suffix}")
     if backend == "python":
-        (version / "model.py").write_text(
-            files("openvino_xai.serve.programs").joinpath("triton_model.py").read_text(encoding="utf-8"), encoding="utf-8"
-        )
+        write_program(version / "model.py", "triton_model.py")
     (folder / core / "config.pbtxt").write_text(_model(core, endpoint, backend, options.precision), encoding="utf-8")
     if legacy:
         for name, outputs in ((endpoint.name, endpoint.original), (f"{endpoint.name}_xai", endpoint.outputs)):
