@@ -47,8 +47,15 @@ ENVIRONMENTS = {
         ["torch==2.13.0"],
         ["--no-deps", "torchvision==0.28.0", "ultralytics==8.4.190", "ultralytics-thop"],
         ["numpy", "pillow", "matplotlib", "opencv-python-headless", "pyyaml", "requests", "scipy", "psutil", "polars"],
-        ["onnx", "onnxslim", "onnxruntime"],
+        ["onnx", "onnxslim", "onnxruntime", "openvino"],
     ],
+    "hugging_face": [
+        ["torch==2.13.0"],
+        ["--no-deps", "torchvision==0.28.0", "timm"],
+        ["transformers==5.24.0", "numpy", "onnx", "onnxscript", "openvino"],
+    ],
+    "keras": [["tensorflow-cpu", "tf2onnx", "keras", "openvino", "onnx"]],
+    "paddle": [["paddlepaddle", "paddle2onnx", "packaging"]],
 }
 # name of the row: architecture, image side, quantised
 NETWORKS = {

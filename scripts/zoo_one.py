@@ -1,11 +1,21 @@
-"""One model of the zoo, hooked, verified and looked at; one JSON object on standard output. `zoo_one.py MODEL onnx|ir`."""
+"""Models of the zoo, hooked, verified and looked at: a line of JSON each. `zoo_one.py SECONDS MODEL onnx|ir [MODEL ...]`.
+
+Each has a process of its own, and that many seconds; a crash is told as what became of a model.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
+import tempfile
 import time
-from typing import Any, Literal
+import traceback
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import openvino as ov
@@ -22,16 +32,57 @@ from openvino_xai.locate.positions import places
 
 BATCH = 3
 CLEAR = 1.0  # a change is seen where a cell differs by twice what changes elsewhere make of it
+WAYS_OUT = r"\b(name|export|convert|pass|say|choose|use|set|ask|try) |\bprobe\b|\bmethod\b"  # a refusal that tells one
 APART = 1e-4  # of the largest value: what rounding may make of a map when other images stand beside its own
 
 
-def main(path: str, dialect: str) -> None:
-    print(json.dumps(became(opened(path, dialect))))
+def main(seconds: str, *cases: str) -> None:
+    for path, dialect in zip(cases[::2], cases[1::2], strict=True):
+        print(json.dumps(isolated(path, dialect, float(seconds))), flush=True)
+
+
+def isolated(path: str, dialect: str, seconds: float) -> dict[str, Any]:
+    """What became of a file, told by a process that may crash."""
+    start = time.perf_counter()
+    branch = get_context("fork")  # this one has loaded the libraries, and has run no model
+    with tempfile.TemporaryFile("w+") as complaints:
+        receiver, sender = branch.Pipe(duplex=False)
+        process = branch.Process(target=tell, args=(path, dialect, sender, complaints))
+        process.start()
+        sender.close()
+        record: dict[str, Any] = {"became": "too slow", "why": f"not done after {seconds:.0f} s"}
+        if receiver.poll(seconds):
+            try:
+                record = receiver.recv()
+            except EOFError:  # it ended without a word
+                process.join()
+                complaints.seek(0)
+                lines = complaints.read().strip().splitlines()
+                record = {"became": "crashed", "why": (lines or [f"exit {process.exitcode}"])[-1][:200]}
+        process.kill()
+        process.join()
+    return {**record, "seconds": round(time.perf_counter() - start, 1)}
+
+
+def tell(path: str, dialect: str, sender: Connection, complaints: TextIO) -> None:
+    os.dup2(complaints.fileno(), 2)
+    try:
+        model = opened(path, dialect)
+    except RuntimeError as error:
+        sender.send({"became": "runtime cannot", "why": str(error)[:1000]})
+        return
+    try:
+        sender.send(became(model))
+    except Exception as error:  # whatever was not foreseen is a fault
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
+        sender.send({"became": "crashed", "why": why[:400]})
 
 
 def opened(path: str, dialect: str) -> Any:
     """A file, or what OpenVINO reads from it."""
-    return path if dialect == "onnx" or not path.endswith(".onnx") else ov.Core().read_model(path)
+    as_it_is = dialect == "onnx" or not (path.endswith(".onnx") or Path(path).is_dir())
+    return path if as_it_is else ov.Core().read_model(path)
 
 
 def became(model: Any) -> dict[str, Any]:
@@ -64,8 +115,8 @@ def became(model: Any) -> dict[str, Any]:
     return {"became": "explained", **record, "in place": "seen" if moved is None else "unclear"}
 
 
-def inserted(original: Deployed) -> xai.Hooked | dict[str, str]:
-    """The hooked model, or why there is none."""
+def inserted(original: Deployed) -> xai.Hooked | dict[str, Any]:
+    """The hooked model, or why there is none, and whether that is `clear`: it names what is in the way, and a way out."""
     try:
         return xai.insert(original.object())  # read once: some readers number nodes anew each time
     except OutputsChanged as error:  # the hook is right, but the runtime would not keep every bit
@@ -73,7 +124,16 @@ def inserted(original: Deployed) -> xai.Hooked | dict[str, str]:
     except VerificationError as error:
         return {"became": "wrong", "why": str(error)}
     except xai.OvxaiError as error:
-        return {"became": "refused", "why": str(error)}
+        return {"became": "refused", "why": str(error), "clear": clear(error, original)}
+
+
+def clear(error: xai.OvxaiError, original: Deployed) -> bool:
+    """Whether a refusal names a node or value of the model, and says what to do."""
+    graph = original.graph
+    names = {name for node in graph.nodes for value in node.outputs for name in (value.name, *value.aliases)}
+    names |= {node.name for node in graph.nodes} | {value.name for value in graph.inputs}
+    named = error.node is not None or any(f"'{name}'" in str(error) for name in names)
+    return named and (bool(error.options) or re.search(WAYS_OUT, str(error)) is not None)
 
 
 def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
@@ -86,6 +146,8 @@ def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
     for name, array in plain.items():
         if not np.array_equal(array, together[name]):
             return f"output '{name}' changed for {BATCH} images"
+    if mixes(original, inputs, plain):
+        return None  # the model itself gives an image other scores beside others
     for image in range(BATCH):
         alone = running({name: array[image : image + 1] for name, array in inputs.items()})["saliency_map"][0]
         # maps are scaled to [0, 1]: what differs there by rounding is large only where a map is flat
@@ -93,6 +155,17 @@ def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
         if apart > 100 * APART:
             return f"image {image} of {BATCH} has another map than alone: {apart:.1g}"
     return None
+
+
+def mixes(original: Deployed, inputs: dict[str, np.ndarray], plain: dict[str, np.ndarray]) -> bool:
+    """Whether the plain model gives an image other scores alone than beside others, by more than rounding, or at random."""
+    running = original.compile()
+    alone, again = (running({name: array[:1] for name, array in inputs.items()}) for _ in range(2))
+    floats = {name: array for name, array in alone.items() if array.dtype.kind == "f" and array.ndim}
+    others = any(
+        np.abs(array[0] - plain[name][0]).max() > 0.01 * np.abs(plain[name][0]).max() for name, array in floats.items()
+    )
+    return others or any(not np.array_equal(array, again[name]) for name, array in alone.items())
 
 
 def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
@@ -111,7 +184,7 @@ def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     corners = [(h, w) for h in (0.15, 0.85) for w in (0.15, 0.85)]
     for h, w in corners:
         changed = {name: array.copy() for name, array in inputs.items()}
-        at: list[slice] = [slice(None)] * 4
+        at = [slice(None)] * inputs[image.name].ndim
         for axis, share in ((rows, h), (columns, w)):
             size = inputs[image.name].shape[axis]
             at[axis] = slice(int((share - 0.1) * size), int((share + 0.1) * size))

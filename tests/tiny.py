@@ -31,10 +31,14 @@ def tiny(
     image: Sequence[int] = (3, 6, 8),
     output: str = "float[B,5] logits",
     inputs: str = "",
+    image_input: str | None = None,
     **weights: Sequence[int] | np.ndarray,
 ) -> onnx.ModelProto:
-    """A model of `body`, which computes `logits` from `image` [batch, *image] and more `inputs`; weights given or seeded."""
-    image_input = f"float[{','.join(map(str, (batch, *image)))}] image"
+    """A model of `body`, which computes `logits` from `image` [batch, *image] and more `inputs`; weights given or seeded.
+
+    `image_input` writes the first input out, where it is not floats, or not called `image`.
+    """
+    image_input = image_input or f"float[{','.join(map(str, (batch, *image)))}] image"
     text = f"""<ir_version: 8, opset_import: ["": {opset}]>
     tiny ({image_input}{inputs and ", "}{inputs}) => ({output.replace("B", str(batch))}) {{ {body} }}"""
     model = onnx.parser.parse_model(text)
