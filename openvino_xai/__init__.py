@@ -46,6 +46,7 @@ _HOME = {
     "HeadsExplanation": "explanation",
     "Hooked": "surgery.hooked",
     "Layer": "surgery.layer",
+    "MapCheck": "explanation.map_check",
     "Located": "locate",
     "Match": "explanation",
     "MethodRow": "method_table",

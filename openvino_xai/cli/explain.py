@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openvino_xai.cli.checks import some_to_check, tell_checks
 from openvino_xai.cli.options import (
     EngineOptions,
     Inputs,
@@ -48,6 +49,12 @@ _TARGETS = (
     "classes, by ids or labels; by default all. Of pixels, classes, by default the three with the largest regions."
 )
 
+_CHECK = (
+    "Ask the model again with the most salient fifth of each image covered, and with random cells: does the score rest on what "
+    "the map shows? Ten inferences more for each map."
+)
+_CHECK_LIMIT = "How many photos of a folder --check takes, drawn at random."
+
 _AGAINST = (
     "Another photo, for models whose output is a vector: for each image its similarity, and two pictures, of where it is like "
     "the other photo and where that is like it."
@@ -69,6 +76,8 @@ def explain(
     against: Annotated[Path | None, typer.Option(help=_AGAINST, rich_help_panel="Vectors")] = None,
     similarity: Similarity = None,
     again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
+    check: Annotated[bool, typer.Option("--check", help=_CHECK)] = False,
+    check_limit: Annotated[int, typer.Option(help=_CHECK_LIMIT, min=1)] = 20,
     report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
     as_json: Json = False,
 ) -> None:
@@ -97,6 +106,8 @@ def explain(
         raise InputError(
             "photos are explained against another by their vectors: --targets, --report and --engine are for classes"
         )
+    if check and (against is not None or working.engine is not None):
+        raise InputError("a check covers parts of single photos: leave out --check, or --against and --engine")
     if report is not None and working.engine is not None:
         raise InputError("an engine writes rows, of which there is no page: leave out --report or --engine")
     if report is not None and report.suffix != ".html":
@@ -126,8 +137,20 @@ def explain(
         return _against(running, model, options, probing.settings(tell), against, similarity)
 
     conditions = {**network_conditions, "report": report is not None, **asdict(drawing)}
+    conditions |= {"check": check_limit} if check else {}
     with reserved(output):
-        failed = _in_turn(photos, output, load, targets, style, conditions, report, again=again, as_json=as_json)
+        failed = _in_turn(
+            photos,
+            output,
+            load,
+            targets,
+            style,
+            conditions,
+            report,
+            again=again,
+            as_json=as_json,
+            check=check_limit if check else 0,
+        )
     if failed:
         raise typer.Exit(1)
 
@@ -143,8 +166,9 @@ def _in_turn(
     *,
     again: bool,
     as_json: bool,
+    check: int,
 ) -> int:
-    """Explain what is not explained yet, and write the report; the number of images that failed."""
+    """Explain what is not explained yet, check so many of it, and write the report; the number of images that failed."""
     from openvino_xai.runtime.folder import explain_all
     from openvino_xai.runtime.manifest import Manifest
     from openvino_xai.runtime.sources import stamps
@@ -162,9 +186,17 @@ def _in_turn(
         if todo:
             network = load((lambda done, total: show("asking", done, total)) if len(todo) == 1 else None)
             classes = {} if report is None else _shown_classes(network, todo)
+            to_check = some_to_check(network, todo, check) if check else ()
             start = time.perf_counter()
             explained = explain_all(
-                network, todo, manifest, targets=targets, style=style, classes=classes, places=searched.places
+                network,
+                todo,
+                manifest,
+                targets=targets,
+                style=style,
+                classes=classes,
+                places=searched.places,
+                to_check=to_check,
             )
             for count, outcome in enumerate(explained, start=1):
                 if isinstance(outcome, ImageError):
@@ -180,6 +212,8 @@ def _in_turn(
     manifest.settle()
     lines = [manifest.done[str(photo)] for photo in photos if str(photo) in manifest.done]
     tell_answers(lines, conditions["model"])
+    if check and not as_json:
+        tell_checks(lines)
     if report is not None and lines:
         failures += _report(report, lines, style, conditions["model"])
     return len(failures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, get_args
@@ -15,12 +16,13 @@ from openvino_xai.arguments import NUMBER, takes
 from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
-from openvino_xai.explanation.files import safe
+from openvino_xai.explanation.files import safe, written
+from openvino_xai.explanation.map_check import MapCheck
 from openvino_xai.explanation.plot import plotted
 from openvino_xai.explanation.prediction import Prediction
 from openvino_xai.explanation.result import Result
 from openvino_xai.render.overlay import OVERLAY, Box, Smoothing, Style, drawn, on_photo
-from openvino_xai.render.sheet import sheet
+from openvino_xai.render.sheet import sheet, with_lines
 from openvino_xai.render.switch import Tile
 
 LARGEST = 2**32  # bytes of maps in the photo's pixels
@@ -34,7 +36,8 @@ class Explanation(Result):
     [K, h, w], one for each target, on the scale that the hook was inserted with; `box` (x0, y0, x1, y1) what the model saw of
     the image, in its pixels; `record` how the hook was inserted and what ran; `preprocessing` what the model was fed, by the
     names of `model_info`, in few words (`fed`), and who said so (`sources`). `answers` are the classes that a model of several
-    labels answers, as its `model_info` says; None of a model that answers one.
+    labels answers, as its `model_info` says; None of a model that answers one. `checks` are one of each map, where somebody
+    asked for them (`Network.checked`).
     """
 
     image: np.ndarray = field(repr=False)
@@ -46,6 +49,7 @@ class Explanation(Result):
     path: Path | None = None
     preprocessing: Mapping[str, Any] = field(repr=False, default_factory=dict, kw_only=True)
     answers: tuple[int, ...] | None = field(default=None, kw_only=True)
+    checks: tuple[MapCheck, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raise ImageError where a map or a probability is no number, InputError for what an explanation does not hold."""
@@ -131,6 +135,20 @@ class Explanation(Result):
             axes=axes,
         )
 
+    def save_pictures(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
+        """Write a picture and a map (`.npy`) for each target; for each, the two paths. A check stands under its picture."""
+        if self.checks is None:
+            return super().save_pictures(folder, name, style=style)
+        stem = self.stem(name)
+        return [
+            written(folder, stem + ending, partial(self._with_check, style, index), self.maps[index], style)
+            for index, ending in enumerate(self.endings)
+        ]
+
+    def _with_check(self, style: Style, target: int) -> np.ndarray:
+        assert self.checks is not None
+        return with_lines(self.drawn(style, target), (self.caption(target), *self.checks[target].lines))
+
     def base(self, target: int = 0) -> np.ndarray:
         """[H, W, 3] RGB bytes: the photo, on which a map is drawn."""
         return self.image
@@ -165,6 +183,9 @@ class Explanation(Result):
         hold("the box", is_box(self.box) and self.box[0] < self.box[2] and self.box[1] < self.box[3])
         answers = self.answers
         hold("an answer", answers is None or (isinstance(answers, tuple) and all(isinstance(k, int) for k in answers)))
+        if self.checks is not None:
+            there = isinstance(self.checks, tuple) and all(isinstance(item, MapCheck) for item in self.checks)
+            hold("a check", there and len(self.checks) == len(self.targets))
         check_facts(self.record, self.preprocessing, self.path)
 
     def _rows(self, style: Style) -> list[list[tuple[np.ndarray, str]]]:
@@ -183,7 +204,10 @@ class Explanation(Result):
             "image": None if self.path is None else str(self.path),
             "predictions": [prediction.to_dict() for prediction in self.predictions],
             **({} if self.answers is None else {"answers": list(self.answers)}),
-            "targets": [{**target.to_dict(), **path} for target, path in zip(self.targets, paths, strict=True)],
+            "targets": [
+                {**target.to_dict(), **path, **({} if check is None else {"check": check.to_dict()})}
+                for target, path, check in zip(self.targets, paths, self.checks or [None] * len(paths), strict=True)
+            ],
             "cells": list(self.maps.shape[1:]),
             "box": [round(edge, 2) for edge in self.box],
             "preprocessing": dict(self.preprocessing),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +19,7 @@ from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style
 from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.manifest import HERE, Manifest
+from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.sources import stamp
 
 AHEAD = 8  # images that are decoded, or written, while others are inferred
@@ -48,11 +49,13 @@ def explain_all(
     style: Style,
     classes: Mapping[Path, int] = MappingProxyType({}),
     places: Mapping[Path, Path] = MappingProxyType({}),
+    to_check: Collection[Path] = (),
 ) -> Iterator[dict[str, Any] | ImageError]:
     """For each photo, in order: what was seen and written beside the manifest, or why it cannot be read, explained or drawn.
 
     `classes` are those that photos show: they are written down, and explained, too. `places` are the folders below the
-    manifest's that photos' files go to. Raises InputError where files cannot be written.
+    manifest's that photos' files go to. A network of classes checks the maps of the photos `to_check`. Raises InputError where
+    files cannot be written.
     """
     waiting, sizes = deque(photos), deque([IN_FLIGHT], maxlen=AHEAD)  # nobody knows how large the first is
     reading: deque[Future[_Photo]] = deque()
@@ -71,7 +74,8 @@ def explain_all(
                 try:
                     photo = reading.popleft().result()
                     sizes.append(photo.pixels.nbytes)
-                    task = _writing_task(photo, network, manifest, targets=targets, style=style, classes=classes, places=places)
+                    explanation = _explained(photo, network, targets, classes, check=photo.path in to_check)
+                    task = _writing_task(photo, explanation, network, manifest, style=style, classes=classes, places=places)
                     writing.append((sizes[-1], pool.submit(task)))
                 except ImageError as error:
                     failed: Future[dict[str, Any]] = Future()
@@ -96,25 +100,35 @@ def _read(path: Path) -> _Photo:
         return _Photo(path, source, read_photo(path))
 
 
+def _explained(
+    photo: _Photo, network: Explainer, targets: str | None, classes: Mapping[Path, int], *, check: bool
+) -> Explained:
+    also = [classes[photo.path]] if photo.path in classes else []
+    with blamed_on(photo.path):
+        explanation: Explained = replace(network.explain(photo.pixels, targets=targets, also=also), path=photo.path)
+        if check:
+            assert isinstance(network, Network) and isinstance(explanation, Explanation)
+            explanation = network.checked(explanation)
+    return explanation
+
+
 def _writing_task(
     photo: _Photo,
+    explanation: Explained,
     network: Explainer,
     manifest: Manifest,
     *,
-    targets: str | None,
     style: Style,
     classes: Mapping[Path, int],
     places: Mapping[Path, Path],
 ) -> Callable[[], dict[str, Any]]:
-    """Explain a photo and name its files; the function that is returned draws and writes them, and returns the line."""
-    shown = [classes[photo.path]] if photo.path in classes else []
-    with blamed_on(photo.path):
-        explanation: Explained = replace(network.explain(photo.pixels, targets=targets, also=shown), path=photo.path)
+    """Name the files of a photo; the function that is returned draws and writes them, and returns the line."""
     place = places.get(photo.path, HERE)
     name, claim = manifest.name(str(photo.path), photo.path.stem, explanation.file_endings(style), place=place)
     facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
-    if shown:
-        facts["label"] = {"id": shown[0], "label": network.label(shown[0])}
+    if photo.path in classes:
+        k = classes[photo.path]
+        facts["label"] = {"id": k, "label": network.label(k)}
     return partial(_save_files, explanation, manifest.path.parent, facts, style)
 
 

@@ -14,6 +14,7 @@ from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError, PreprocessingWarning, warn
 from openvino_xai.explanation import Explanation, Match, Prediction
+from openvino_xai.explanation.checking import checked
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.tasks.label_groups import labels_of
@@ -187,6 +188,15 @@ class Network:
         sample = self.prepare(photo)
         explanation = self.explanation(photo, sample, self.outputs(sample), targets=targets, also=also)
         return replace(explanation, path=path_of(image))
+
+    def checked(self, explanation: Explanation) -> Explanation:
+        """An explanation of this network with a `MapCheck` of each map: whether covering what it shows takes the score away.
+
+        It takes ten inferences for each target. Raises InputError for what is no explanation of classes.
+        """
+        if self.is_detector or not isinstance(explanation, Explanation):
+            raise InputError(f"{quoted(explanation)} is no explanation of classes of an image, which is what is checked")
+        return checked(self, explanation)
 
     def outputs(self, sample: np.ndarray) -> dict[str, np.ndarray]:
         """What the model returns for an image [1, C, H, W], as `prepare` makes it; without maps where it is asked for each."""
