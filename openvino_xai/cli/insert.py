@@ -89,6 +89,9 @@ def insert(
             f"warning: the chosen layer '{layer.name}' lies at {layer.depth:.2f} of the network's operations; what "
             "comes behind it has no cells that can be followed, or cannot carry a hook (`ovxai layers --all` says why)"
         )
+    for _, layer in heads:
+        if layer.instead_of is not None:
+            warn(f"warning: layer '{layer.name}' is explained, as no hook can be planned at {layer.instead_of}")
     fallback = [word for word in record.get("fallback", "").split(",") if word]
     if fallback:
         why = "; ".join(FALLBACKS[word] for word in fallback)
@@ -104,6 +107,7 @@ def insert(
             "depth": place.depth,
             "cost": place.cost,
             "memory": place.memory,
+            "instead_of": place.instead_of,
             "method": record["method"],
             "score": record["score"],
             "targets": record["targets"],

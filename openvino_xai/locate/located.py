@@ -257,6 +257,15 @@ class Located:
         is_behind = self._last(grid_unknown) > self._last(self.usable)
         return choose(grid_unknown if is_behind else self._alone if method else self.candidates, None, self.graph)
 
+    def behind(self, passed: Candidate, method: str | None = None) -> list[Candidate]:
+        """The candidates that come after one for `method`, best first, where no hook can be planned at that."""
+        masks = "nothing" if method is None else METHODS[method].masks
+        suited = {"tokens": self.blocks, "cells": (*self.branches, *self.cells)}.get(
+            masks, self._alone if method else self.candidates
+        )
+        usable = [candidate for candidate in suited if candidate.reason is None]
+        return usable[usable.index(passed) + 1 :] if passed in usable else usable
+
     def _named_cut(self, names: str) -> Candidate | None:
         """The cut of several values that are named with commas between; None where the name is that of one value."""
         values = [value for node in self.graph.nodes for value in node.outputs]

@@ -45,6 +45,20 @@ class Windows:
         return np.asarray(self.reads.reshape(-1, 1) == np.arange(self.size))
 
 
+def reads_all(node: Node, shape: Shape, *, padded: bool) -> bool:
+    """Whether a pool of features of this shape has a single window, which reads each cell once; and padding, if it may."""
+    after = node.outputs[0].shape
+    if after is None or any(size != 1 for size in after[2:]):
+        return False
+    for axis, size in enumerate(shape[2:]):
+        if not isinstance(size, int):
+            return False
+        windows = Windows.along(node.attributes, axis, size, 1)
+        if not np.array_equal(windows.reads[windows.inside], np.arange(size)) or not (padded or windows.inside.all()):
+            return False
+    return True
+
+
 def taken(xp: Trace, x: Value, height: Windows, width: Windows, *, padding: float = FAR) -> Value:
     """[R, C, h, kh, w, kw] of x [R, C, H, W]; `padding` is the lowest number there is, where it is not told."""
     shape = shape_of(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -33,6 +33,7 @@ from openvino_xai.surgery.record import write_record
 from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
 from openvino_xai.verify.hook import verify_hook
 
+TRIED = 8  # layers at most, where no hook can be planned at the best one
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
 REGION_METHOD, REGIONS_EXPLAINED = "layer_cam", 3  # of classes of pixels, where nothing else is asked for
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
@@ -96,12 +97,13 @@ def _blamed_on_head(where: Where, names: Names) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class _Inquiry:
-    """A head of a model, what is asked of a hook there, and the layer where it goes."""
+    """A head of a model, what is asked of a hook there, and the layer where it goes, `instead_of` a better one and why."""
 
     located: Located
     request: Request
     layer: Candidate
     names: Names
+    instead_of: str | None = None
 
     @classmethod
     def of(
@@ -171,12 +173,17 @@ def _drafted(deployed: Deployed, inquiries: Sequence[_Inquiry], decisions: Seque
     """A twin of the model with a hook. Raises PlanError, TooLarge, LayerError."""
     twin = deployed.twin()
     pairs = zip(inquiries, decisions, strict=True)
-    heads, plans = zip(*(_planned(twin.graph, inquiry, decision, max_memory) for inquiry, decision in pairs), strict=True)
+    inquiries, heads, plans = zip(
+        *(_planned(twin.graph, inquiry, decision, max_memory) for inquiry, decision in pairs), strict=True
+    )
     plan = shared([(head.names, plan) for head, plan in zip(heads, plans, strict=True)])
     if plan is None:
         return _drafted(deployed, inquiries, [replace(decision, isolated=True) for decision in decisions], max_memory)
     plain = operations(twin.graph.nodes)
-    layers = [priced(twin.graph, head.location.layer, plan, plain) for head in heads]
+    layers = [
+        replace(priced(twin.graph, head.location.layer, plan, plain), instead_of=inquiry.instead_of)
+        for inquiry, head in zip(inquiries, heads, strict=True)
+    ]
     if heads[0].decision.gate != "off":
         plan = gated(plan, shape_of(heads[0].location.layer.value)[0], one_at_least=heads[0].decision.gate == "one")
     emit(plan, twin, [head.names.in_file(name) for head in heads for name in (MAP, CLASS)])
@@ -186,8 +193,29 @@ def _drafted(deployed: Deployed, inquiries: Sequence[_Inquiry], decisions: Seque
     return _Draft(twin, here, records, layers, leans)
 
 
-def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int) -> tuple[Head, Plan]:
-    """A head in a twin of the model, with its plan. Raises PlanError, TooLarge, LayerError."""
+def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int) -> tuple[_Inquiry, Head, Plan]:
+    """A head in a twin of the model, with its plan: at the next layer that has one, where the best has none and none is named.
+
+    Raises PlanError, TooLarge, LayerError, of the best layer.
+    """
+    try:
+        return inquiry, *_planned_at(twin, inquiry, decision, max_memory)
+    except TooLarge:
+        raise
+    except PlanError as error:
+        if inquiry.located.where.layer is not None:
+            raise
+        for layer in inquiry.located.behind(inquiry.layer, inquiry.request.method)[: TRIED - 1]:
+            other = replace(inquiry, layer=layer, instead_of=f"'{inquiry.layer.name}': {error}")
+            with suppress(PlanError, LayerError):
+                again = decide(other.request, layer, decision.runtimes)
+                again = replace(again, isolated=decision.isolated, gate=decision.gate)
+                return other, *_planned_at(twin, other, again, max_memory)
+        raise
+
+
+def _planned_at(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int) -> tuple[Head, Plan]:
+    """A head in a twin of the model, with its plan, at the layer of the inquiry. Raises PlanError, TooLarge, LayerError."""
     head, located = inquiry.decided(twin, decision), inquiry.located
     decision, plan = _fitting(head.location, decision, max_memory)
     if plan.largest > max_memory:

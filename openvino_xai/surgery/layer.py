@@ -21,7 +21,7 @@ class Layer:
     value for one image; both are None where `reason` tells that no hook fits there. `method` is the one that is taken there
     where none is asked for, and `depth` the share of the plain model's operations, in [0, 1], that lead to the layer. `twin` is
     the name of a layer behind it where `reciprocam` has the same maps: what lies between takes each element by itself and
-    keeps 0, so that masks pass it.
+    keeps 0, so that masks pass it. `instead_of` names a better layer where no hook could be planned, and says why.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Layer:
     method: str
     depth: float
     twin: str | None = None
+    instead_of: str | None = None
 
 
 HEADS = ("layer", "shape", "cells", "cost", "memory", "method", "why not")

@@ -27,6 +27,7 @@ from openvino_xai.operations.axes import Axes
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.record import Reduction
 from openvino_xai.operations.table import axes_of, operation_of
+from openvino_xai.operations.windows import reads_all
 from openvino_xai.tail.algebra import MaskRules
 from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, spans_of, tapped
 from openvino_xai.tail.masks import BlockMask, Mask
@@ -87,7 +88,7 @@ class CellRules(MaskRules[MaskedCells]):
 
     def _reduced(self, node: Node, masked: Mapping[int, MaskedCells], shape: Callable[[Value], Shape]) -> list[Masked] | None:
         features = masked.get(0)
-        how = _reduction(node, features) if features and len(node.outputs) == 1 else None
+        how = _reduction(node, features) if features and not any(map(self._is_read, node.outputs[1:])) else None
         if features is None or how is None or features.place.batch != 0:
             return None
         if how in ("max", "min") and _differs(features):
@@ -109,7 +110,12 @@ class CellRules(MaskRules[MaskedCells]):
                     if isinstance(count, int)
                     else xp.divide(rows, self._number(count, features.value))
                 )
-        return [Rows(xp.reshape(rows, (self.batch * masks, *shape(node.outputs[0])[1:])))]
+        # what nobody reads, as where OpenVINO's pools tell which cell is the largest, is whatever it may be
+        return [Rows(xp.reshape(rows, (self.batch * masks, *shape(node.outputs[0])[1:])))] * len(node.outputs)
+
+    def _is_read(self, value: Value) -> bool:
+        """Whether a node of the model reads a value, or the model returns it."""
+        return bool(self._graph.consumers.get(value)) or value in self._graph.outputs.values()
 
     def _extreme(self, rows: Value, features: MaskedCells, how: str) -> Value:
         """The larger (or smaller) of what a mask keeps and of the rest."""
@@ -267,6 +273,6 @@ def _reduction(node: Node, features: MaskedCells) -> Reduction | None:
     if "axes" in node.attributes:
         axes = {axis % len(shape) for axis in node.attributes["axes"]}
         return how if axes == set(features.place.cells) else None
-    # a pool with a kernel as large as the features is a reduction, but padding would count as cells
-    is_global = tuple(node.attributes["kernel"]) == shape[2:] and not any(node.attributes["pads"])
-    return how if is_global and features.place.cells == (2, 3) and shape_of(node.outputs[0])[2:] == (1, 1) else None
+    # a pool whose only window covers the features is a reduction, where padding does not count as cells
+    padded = how != "mean" or node.attributes["exclude_pad"]
+    return how if features.place.cells == (2, 3) and reads_all(node, shape, padded=padded) else None

@@ -441,3 +441,39 @@ def test_cells_that_cannot_be_followed_are_told(flat: bool, dialect: str) -> Non
         xai.insert(in_dialect(model, dialect), layer=layer, cells=(5, 8))
     with pytest.raises(InputError, match="those of a layer: name it"):
         xai.insert(in_dialect(model, dialect), cells=(6, 8))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "p = MaxPool<kernel_shape=[8,10], pads=[1,1,1,1]>(f)",
+        "p = MaxPool<kernel_shape=[6,8], ceil_mode=1>(f)",
+        "p = MaxPool<kernel_shape=[7,9], strides=[9,9], pads=[1,0,0,1]>(f)",
+        "p = AveragePool<kernel_shape=[8,10], pads=[1,1,1,1]>(f)",
+    ],
+)
+def test_a_pool_whose_window_covers_all_cells_is_a_reduction(pool: str, dialect: str) -> None:
+    body = STEM + pool + " v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+    model = tiny(body, **LINEAR)
+    batch = images(model, 2)
+    hooked = xai.insert(in_dialect(model, dialect), layer="f")
+    assert (hooked.layer.cost or 9) < 3  # a map for each cell would be multiplied out, 48 times the pool and more
+    expected = Oracle(tiny(body, batch=1, **LINEAR), "f").unit(batch)
+    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_next_layer_is_taken_where_the_best_cannot_be_planned(dialect: str) -> None:
+    body = STEM + "t = Transpose<perm=[1,0,2,3]>(f) p = ReduceMean<axes=[2,3], keepdims=0>(t) v = Transpose<perm=[1,0]>(p) "
+    body += "logits = Gemm<transB=1>(v, w, b)"
+    model = tiny(body, **LINEAR)
+    batch = images(model, 2)
+    hooked = xai.insert(in_dialect(model, dialect))
+    assert hooked.layer.name == "f"
+    assert "'t': layer 't' " in (hooked.layer.instead_of or "")
+    assert "batch on axis 1" in (hooked.layer.instead_of or "")
+    expected = Oracle(tiny(body, batch=1, **LINEAR), "f").unit(batch)
+    np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], expected, atol=TOLERANCE)
+    with pytest.raises(PlanError, match="batch on axis 1"):  # who names a layer means it
+        xai.insert(in_dialect(model, dialect), layer="t")
