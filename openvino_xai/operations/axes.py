@@ -91,7 +91,7 @@ def group_norm(node: Node) -> Axes:
 def instance_norm(node: Node) -> Axes:
     """Images and channels apart."""
     axes = group_norm(node)
-    axes[1] = [Source(0, 1)]
+    axes[1] = by_channel(node)[1]
     return axes
 
 

@@ -160,9 +160,18 @@ def pad(a: Attributes, shapes: Shapes, x: np.ndarray, *operands: Any) -> np.ndar
     return y[tuple(slice(max(-begin, 0), min(end, 0) or None) for begin, end in pairs)]
 
 
+def along(x: np.ndarray, axis: int, each: Any) -> Any:
+    """What a quantiser has for each slice along an axis, or for all."""
+    return each.reshape([-1 if a == axis % x.ndim else 1 for a in range(x.ndim)]) if np.ndim(each) else each
+
+
 def quantize(a: Attributes, shapes: Shapes, x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
     limits = np.iinfo(zero.dtype)
-    return np.asarray(np.clip(np.rint(x / scale) + zero, limits.min, limits.max))
+    return np.asarray(np.clip(np.rint(x / along(x, a["axis"], scale)) + along(x, a["axis"], zero), limits.min, limits.max))
+
+
+def dequantize(a: Attributes, shapes: Shapes, q: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    return np.asarray((q.astype(np.float64) - along(q, a["axis"], zero)) * along(q, a["axis"], scale))
 
 
 def fake_quantize(a: Attributes, shapes: Shapes, x: Any, low: Any, high: Any, out_low: Any, out_high: Any) -> np.ndarray:
@@ -286,7 +295,7 @@ MEANINGS: dict[str, Meaning] = {
     "concat": lambda a, shapes, *xs: np.concatenate(xs, axis=a["axis"]),
     "conv": conv,
     "conv_transpose": conv_transpose,
-    "dequantize": lambda a, shapes, q, s, z: (q.astype(np.float64) - z) * s,
+    "dequantize": dequantize,
     "einsum": lambda a, shapes, *xs: np.einsum(a["equation"], *xs),
     "elu": elu,
     "erf": plain(XP.erf),
@@ -337,7 +346,7 @@ MEANINGS: dict[str, Meaning] = {
     "softsign": plain(lambda x: x / (1 + np.abs(x))),
     "split": split,
     "squared_difference": plain(lambda x, y: (x - y) ** 2),
-    "squeeze": as_the_output,
+    "squeeze": lambda a, shapes, x, *_: np.squeeze(x, tuple(a["axes"])),
     "sum_square": reduced(lambda x, **how: (x**2).sum(**how)),
     "tile": lambda a, shapes, x, r: np.tile(x, tuple(r.astype(np.int64))),
     "thresholded_relu": plain(lambda x: np.where(x > 1, x, 0)),

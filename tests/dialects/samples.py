@@ -49,6 +49,7 @@ SAMPLES: dict[str, Case] = {
     "cast like": of("i = Cast<to=6>(x) y = CastLike(i, x)"),
     "product of elements": of("y = ReduceProd<axes=[1]>(x)", 48, opset=17),
     "max and min of three": of("r = Relu(x) n = Neg(x) a = Max(x, r, n) b = Min(x, r, n) y = Sub(a, b)"),
+    "sum of three": of("r = Relu(x) y = Sum(x, r, m)", m=normal(4, 6, 8)),
     "local response norm": of("y = LRN<size=3>(x)"),
     "top k": of("v, i = TopK<axis=3>(x, k) y = Add(v, v)", 4 * 6 * 2, k=ints(2)),
     "index of the largest": of("i = ArgMax<axis=1>(x) f = Cast<to=1>(i) y = Add(x, f)"),

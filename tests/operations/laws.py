@@ -351,7 +351,7 @@ def operands_are_what_they_are_called(operation: Operation, case: AnyCase) -> No
     if operation.lazy_adjoint:
         assert operation.adjoint is not None
         assert operation.linearity(node, {0}) is not None
-    if operation.takes_shape:
+    if operation.takes_shape and len(node.inputs) > 1:
         target = case.graph.constant(node.operand(1))
         assert target is not None
         shape, strict = case.run(case.arrays(0))[0].shape, operation.moves == "all"  # what is broadcast may have more axes

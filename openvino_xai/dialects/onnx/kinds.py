@@ -38,9 +38,11 @@ def _axes(graph: Graph, node: Node, a: Attributes) -> list[int] | None:
 
 
 def _reduce(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
-    if a.get("noop_with_empty_axes") and not _has_operand(node, 1):
-        return {"axes": [], "keepdims": True}
-    return {"axes": _axes(graph, node, a), "keepdims": bool(a.get("keepdims", 1))}
+    """Without axes, or of none, all are reduced, or none where the node says so."""
+    axes = _axes(graph, node, a)
+    if not axes or not (_has_operand(node, 1) or "axes" in a):
+        axes = axes if axes is None else [] if a.get("noop_with_empty_axes") else list(range(_rank(node)))
+    return {"axes": axes, "keepdims": bool(a.get("keepdims", 1))}
 
 
 def _global_pool(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
@@ -48,8 +50,9 @@ def _global_pool(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
 
 
 def _squeeze(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """Without axes, all of size 1 go; what an operand with none of them means, runtimes do not agree on."""
     if _has_operand(node, 1) or "axes" in a:
-        return {"axes": _axes(graph, node, a)}
+        return {"axes": _axes(graph, node, a) or None}
     return {"axes": [i for i, size in enumerate(node.operand(0).shape or ()) if size == 1]}
 
 
@@ -57,8 +60,8 @@ def _window(node: Node, kernel: list[int], a: Attributes) -> dict[str, Any]:
     """Kernel, strides, dilations and pads (all begins, then all ends); SAME padding resolved from the shapes."""
     n = len(kernel)
     strides, dilations = list(a.get("strides", [1] * n)), list(a.get("dilations", [1] * n))
-    pads = list(a.get("pads", [0] * 2 * n))
     shape, auto = node.operand(0).shape, a.get("auto_pad", "NOTSET")
+    pads = list(a.get("pads", [0] * 2 * n)) if auto != "VALID" else [0] * 2 * n
     if auto.startswith("SAME") and shape is not None:
         for i in range(n):
             size, reach = shape[i + 2], (kernel[i] - 1) * dilations[i] + 1
@@ -168,10 +171,34 @@ def _transpose(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {"perm": list(a.get("perm", reversed(range(_rank(node)))))}
 
 
+def _batch_norm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """One that is being trained normalises by the batch that it sees, and returns what it saw."""
+    trains = a.get("training_mode", 0) or len(node.outputs) > 1
+    return {"epsilon": None if trains else float(a.get("epsilon", 1e-5))}
+
+
+def _dropout(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """Drops nothing, unless it is being trained."""
+    trains = graph.constant(node.inputs[2]) if _has_operand(node, 2) else np.zeros(1)
+    return {} if trains is not None and not trains.any() else {"ratio": None}
+
+
+def _group_norm(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """With a scale and a shift for each channel: before opset 21 there was one for each group."""
+    scale, data = node.operand(1).shape, node.operand(0).shape
+    by_channel = scale is not None and data is not None and scale == data[1:2]
+    return {"epsilon": float(a.get("epsilon", 1e-5)), "num_groups": float(a["num_groups"]) if by_channel else None}
+
+
+def _by_axis(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """The axis that scales belong to; those of blocks belong to none."""
+    return {"axis": None if a.get("block_size", 0) else int(a.get("axis", 1))}
+
+
 def _grid_sample(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     mode = a.get("mode", "bilinear")
     return {
-        "mode": {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode),
+        "mode": None if _rank(node) != 4 else {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode),
         "padding": a.get("padding_mode", "zeros"),
         "align_corners": bool(a.get("align_corners", 0)),
     }
@@ -209,7 +236,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Asin": ("asin", None),
     "ArgMax": ("argmax", None),
     "AveragePool": ("avg_pool", _pool),
-    "BatchNormalization": ("batch_norm", _numbers(epsilon=1e-5)),
+    "BatchNormalization": ("batch_norm", _batch_norm),
     "Cast": ("cast", None),
     "CastLike": ("cast", None),
     "Ceil": ("ceil", None),
@@ -219,9 +246,9 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Conv": ("conv", _conv),
     "ConvTranspose": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
-    "DequantizeLinear": ("dequantize", _axis(1)),
+    "DequantizeLinear": ("dequantize", _by_axis),
     "Div": ("divide", None),
-    "Dropout": ("identity", None),
+    "Dropout": ("identity", _dropout),
     "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
     "Elu": ("elu", _numbers(alpha=1.0)),
     "Equal": ("equal", None),
@@ -240,7 +267,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Greater": ("greater", None),
     "GridSample": ("grid_sample", _grid_sample),
     "GreaterOrEqual": ("greater_equal", None),
-    "GroupNormalization": ("group_norm", _numbers(epsilon=1e-5, num_groups=1)),
+    "GroupNormalization": ("group_norm", _group_norm),
     "HardSigmoid": ("hard_sigmoid", _numbers(alpha=0.2, beta=0.5)),
     "HardSwish": ("hard_swish", None),
     "Identity": ("identity", None),
@@ -269,7 +296,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "PRelu": ("prelu", lambda graph, node, a: {"by_channel": False}),
     "Pad": ("pad", _pad),
     "Pow": ("power", None),
-    "QuantizeLinear": ("quantize", _axis(1)),
+    "QuantizeLinear": ("quantize", _by_axis),
     "Range": ("range", None),
     "Reciprocal": ("reciprocal", None),
     "ReduceL1": ("l1", _reduce),
@@ -299,6 +326,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Sqrt": ("sqrt", None),
     "Squeeze": ("squeeze", _squeeze),
     "Sub": ("subtract", None),
+    "Sum": ("add", None),
     "Swish": ("silu", _numbers(alpha=1.0)),
     "Tan": ("tan", None),
     "Tanh": ("tanh", None),

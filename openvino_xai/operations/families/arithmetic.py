@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, reduce
 
 import numpy as np
 
@@ -94,6 +95,11 @@ def _select(at: Step, index: int, g: Value) -> Value:
     return at.xp.where(at.operand(0), *((g, nothing) if index == 1 else (nothing, g)))
 
 
+def _folded(function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> contents.IntegerRule:
+    """Of as many operands as there are, from the first to the last."""
+    return contents.computed(lambda *operands: reduce(function, operands))
+
+
 def _products(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     factors = [item for operand in operands for item in operand.reshape(-1)]
     if all(map(contents.are_numbers, operands)):
@@ -155,7 +161,7 @@ of_numbers = partial(of_several, rank=shapes.rank_of_broadcast)  # the output is
 
 
 OPERATIONS = (
-    of_numbers("add", adjoint=broadcasting(same), addends=ALL, integers=contents.computed(np.add), lazy_adjoint=True),
+    of_numbers("add", adjoint=broadcasting(same), addends=ALL, integers=_folded(np.add), lazy_adjoint=True),
     of_several("and", stepwise=True),
     of_numbers("divide", adjoint=broadcasting(_divide), factors=(IN_FIRST,), integers=_quotients, lazy_adjoint=True),
     of_several("equal", integers=_equalities, stepwise=True),
@@ -163,8 +169,8 @@ OPERATIONS = (
     of_several("greater_equal", stepwise=True),
     of_several("less", stepwise=True),
     of_several("less_equal", stepwise=True),
-    of_numbers("maximum", adjoint=broadcasting(_larger(1)), keeps_zero=together, integers=contents.computed(np.maximum)),
-    of_numbers("minimum", adjoint=broadcasting(_larger(-1)), keeps_zero=together, integers=contents.computed(np.minimum)),
+    of_numbers("maximum", adjoint=broadcasting(_larger(1)), keeps_zero=together, integers=_folded(np.maximum)),
+    of_numbers("minimum", adjoint=broadcasting(_larger(-1)), keeps_zero=together, integers=_folded(np.minimum)),
     of_several("mod", integers=_remainders),
     of_numbers(
         "multiply",
