@@ -134,42 +134,39 @@ def group_rows(
     peer: Path | None,
     again: bool,
 ) -> list[dict[str, Any]]:
-    """What became of some networks of a family in `peers/families`, by some exporters, in every dialect."""
+    """What became of some networks of a family in `peers/families`, by some exporters, in every dialect.
+
+    What was not explained is asked once more with `again`.
+    """
     cases = [(name, exporter) for name in names for exporter in exporters]
-    due = [case for case in cases if not cache_of(folder, *case).exists()]
-    exports = exported_together(folder, python, module, due) if due else {}
-    rows = []
-    for name, exporter in cases:
-        fresh = export_rows(name, exporter, exports.get(name))
-        rows += export_results(folder, cache_of(folder, name, exporter), fresh, peer=peer, again=again)
-    return rows
-
-
-def cache_of(folder: Path, name: str, exporter: str) -> Path:
-    return folder / f"{name}@{exporter.replace(' ', '_')}.json"
-
-
-def export_results(
-    folder: Path, cache: Path, fresh: list[dict[str, Any]], *, peer: Path | None, again: bool
-) -> list[dict[str, Any]]:
-    """What became of one network by one exporter; what was not explained is asked once more with `again`."""
-    rows: list[dict[str, Any]] = json.loads(cache.read_text()) if cache.exists() else fresh
-    due = [row for row in rows if "became" not in row or (again and row["became"] not in FINAL)]
-    due = [row for row in due if (folder / row["file"]).exists()]
-    for row, result in zip(due, outcomes([(folder / row["file"], row["dialect"]) for row in due]), strict=True):
-        for key in ("why", "clear"):
-            row.pop(key, None)
-        row.update(result)
+    caches = {case: folder / f"{case[0]}@{case[1].replace(' ', '_')}.json" for case in cases}
+    missing = [case for case in cases if not caches[case].exists()]
+    exports = exported_together(folder, python, module, missing) if missing else {}
+    tables = {
+        (name, exporter): json.loads(cache.read_text()) if cache.exists() else export_rows(name, exporter, exports.get(name))
+        for (name, exporter), cache in caches.items()
+    }
+    rows = [row for table in tables.values() for row in table]
+    ask(folder, [row for row in rows if "became" not in row or (again and row["became"] not in FINAL)])
     for row in rows:
         file = folder / row["file"]
         if peer is not None and file.exists() and lacks_predecessor([row], {"predecessor": peer}) and row["dialect"] == "ir":
             row["predecessor"] = predecessor(peer, file)
-    cache.write_text(json.dumps(rows))
+    for case, table in tables.items():
+        caches[case].write_text(json.dumps(table))
     needed = {row["file"] for row in rows if row["became"] not in FINAL}
-    for row in rows:
-        if row["file"] not in needed:
-            remove(folder / row["file"])
+    for file in {row["file"] for row in rows} - needed:
+        remove(folder / file)
     return rows
+
+
+def ask(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Write into each row, of those whose file is there, what becomes of it."""
+    rows = [row for row in rows if (folder / row["file"]).exists()]
+    for row, result in zip(rows, outcomes([(folder / row["file"], row["dialect"]) for row in rows]), strict=True):
+        for key in ("why", "clear"):
+            row.pop(key, None)
+        row.update(result)
 
 
 def export_rows(name: str, exporter: str, exports: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
@@ -327,8 +324,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def summary(rows: list[dict[str, Any]]) -> list[str]:
     """Markdown: what became of each family's exports, as counts, and the slowest insert."""
-    heads = ("family", "networks", "exports", "explained", "refused", "of these, no node or no way out", "wrong", "crashed")
-    heads = (*heads, "too slow", "slowest insert")
+    titles = ("explained", "refused", "of these, no node or no way out", "wrong", "crashed", "too slow")
+    heads = ("family", "networks", "exports", *titles, "slowest insert")
     lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     families = list(dict.fromkeys(row["family"] for row in rows))
     for family in [*families, *(["all"] if len(families) > 1 else [])]:

@@ -119,10 +119,10 @@ def inserted(original: Deployed) -> xai.Hooked | dict[str, Any]:
     """The hooked model, or why there is none, and whether that is `clear`: it names what is in the way, and a way out."""
     try:
         return xai.insert(original.object())  # read once: some readers number nodes anew each time
-    except OutputsChanged as error:  # the hook is right, but the runtime would not keep every bit
-        return {"became": "refused", "why": str(error)}
     except VerificationError as error:
-        return {"became": "wrong", "why": str(error)}
+        if not isinstance(error, OutputsChanged):  # of these the hook is right, but the runtime would not keep every bit
+            return {"became": "wrong", "why": str(error)}
+        return {"became": "refused", "why": str(error), "clear": clear(error, original)}
     except xai.OvxaiError as error:
         return {"became": "refused", "why": str(error), "clear": clear(error, original)}
 

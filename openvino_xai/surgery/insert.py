@@ -9,7 +9,7 @@ from openvino_xai.arguments import COUNT, FLAG, PLACE, SIZES, TEXT, TEXTS, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
-from openvino_xai.errors import InputError
+from openvino_xai.errors import InputError, LayerError, PlanError
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.locate.located import Where, refuse_hooked
@@ -36,6 +36,7 @@ from openvino_xai.words import (
 )
 
 MAX_MEMORY = 2 * 2**30
+WAY_OUT = "the probe rise explains classes from a model's predictions alone"
 
 
 ARGUMENTS = {
@@ -207,9 +208,14 @@ def insert(
     )
     asking(method=method, targets=targets)  # what is wrong with it comes before what is wrong with the model
     runtimes = runtimes_of(deployed, runtime) if verify else ()
-    return insert_classes(
-        deployed, where, outputs, asking, method=method, targets=targets, runtimes=runtimes, max_memory=max_memory
-    )
+    try:
+        return insert_classes(
+            deployed, where, outputs, asking, method=method, targets=targets, runtimes=runtimes, max_memory=max_memory
+        )
+    except (LayerError, PlanError) as error:
+        if layer is None and method is None and not error.options:  # what was left to us cannot be done
+            error.args = (f"{error}; {WAY_OUT}",)
+        raise
 
 
 def _refuse_score(rows: Rows, score: str | None) -> None:
