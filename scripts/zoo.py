@@ -24,6 +24,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -147,26 +148,33 @@ def group_rows(
         for (name, exporter), cache in caches.items()
     }
     rows = [row for table in tables.values() for row in table]
-    ask(folder, [row for row in rows if "became" not in row or (again and row["became"] not in FINAL)])
+    for _ in results_of(folder, [row for row in rows if "became" not in row or (again and row["became"] not in FINAL)]):
+        write(caches, tables)
     for row in rows:
         file = folder / row["file"]
         if peer is not None and file.exists() and lacks_predecessor([row], {"predecessor": peer}) and row["dialect"] == "ir":
             row["predecessor"] = predecessor(peer, file)
-    for case, table in tables.items():
-        caches[case].write_text(json.dumps(table))
+    write(caches, tables)
     needed = {row["file"] for row in rows if row["became"] not in FINAL}
     for file in {row["file"] for row in rows} - needed:
         remove(folder / file)
     return rows
 
 
-def ask(folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Write into each row, of those whose file is there, what becomes of it."""
+def results_of(folder: Path, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each row whose file is there, with what became of it."""
     rows = [row for row in rows if (folder / row["file"]).exists()]
     for row, result in zip(rows, outcomes([(folder / row["file"], row["dialect"]) for row in rows]), strict=True):
         for key in ("why", "clear"):
             row.pop(key, None)
         row.update(result)
+        yield row
+
+
+def write(caches: dict[tuple[str, str], Path], tables: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+    """Keep what is known, so that a run that is stopped goes on there."""
+    for case, table in tables.items():
+        caches[case].write_text(json.dumps(table))
 
 
 def export_rows(name: str, exporter: str, exports: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
@@ -253,17 +261,19 @@ def exported(python: Path, arguments: list[str]) -> str | None:
 
 def outcome(model: Path, dialect: str) -> dict[str, Any]:
     """What became of one model, in a process of its own."""
-    return outcomes([(model, dialect)])[0]
+    return next(outcomes([(model, dialect)]))
 
 
-def outcomes(cases: list[tuple[Path, str]]) -> list[dict[str, Any]]:
+def outcomes(cases: list[tuple[Path, str]]) -> Iterator[dict[str, Any]]:
     """What became of some models, each in a process of its own that one, which has all libraries loaded, branches off."""
     if not cases:
-        return []
+        return
     command = [sys.executable, str(Path(__file__).with_name("zoo_one.py")), str(SECONDS)]
     command += [str(part) for case in cases for part in case]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"became"')]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            yield json.loads(line)
 
 
 def predecessor(python: Path, model: Path) -> dict[str, Any]:
