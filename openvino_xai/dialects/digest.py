@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from openvino_xai.dialects.packages import packages_of
 from openvino_xai.files.digest import file_digest
 from openvino_xai.files.external_data import data_beside
 from openvino_xai.files.paths import is_file
@@ -25,8 +26,8 @@ def model_files(path: Path) -> list[Path]:
 
 def _beside(path: Path) -> list[Path]:
     if path.suffix == ".onnx":
-        from openvino_xai.dialects.onnx.locations import locations
-
+        with packages_of("onnx", str(path)):
+            from openvino_xai.dialects.onnx.locations import locations
         return [path.parent / location for location in locations(path)]
     data = data_beside(path)
     return [] if data is None else [data]

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from openvino_xai.dialects.packages import packages_of
 from openvino_xai.dialects.protocol import Deployed, Running, Runtime
 from openvino_xai.dialects.unreadable import foreign, refuse_fetched_wrongly, refuse_pointer
 from openvino_xai.errors import InputError
@@ -31,12 +32,12 @@ def open_model(model: Model) -> Deployed:
         return _open_file(Path(model))
     package = type(model).__module__.partition(".")[0]
     if package == "openvino":
-        from openvino_xai.dialects.openvino import OpenVINOModel
-
+        with packages_of("openvino", "an ov.Model"):
+            from openvino_xai.dialects.openvino import OpenVINOModel
         return OpenVINOModel(model)
     if package in ("onnx", "onnx_ml_pb2"):
-        from openvino_xai.dialects.onnx import OnnxModel
-
+        with packages_of("onnx", "an onnx.ModelProto"):
+            from openvino_xai.dialects.onnx import OnnxModel
         return OnnxModel.of(model)
     raise InputError(f"a model is a path, an ov.Model or an onnx.ModelProto; this is {type(model).__qualname__}")
 
@@ -63,11 +64,11 @@ def check_model_file(path: Path) -> None:
 def _open_file(path: Path) -> Deployed:
     check_model_file(path)
     if path.suffix == ".onnx":
-        from openvino_xai.dialects.onnx import OnnxModel
-
+        with packages_of("onnx", str(path)):
+            from openvino_xai.dialects.onnx import OnnxModel
         return OnnxModel.read(path)
-    from openvino_xai.dialects.openvino import OpenVINOModel
-
+    with packages_of("openvino", str(path)):
+        from openvino_xai.dialects.openvino import OpenVINOModel
     return OpenVINOModel.read(path)
 
 
@@ -91,8 +92,9 @@ def compile_for(deployed: Deployed, runtime: Runtime) -> Running:
     """
     if runtime == deployed.runtime:
         return deployed.compile()
-    from openvino_xai.dialects.openvino import OpenVINOModel
-    from openvino_xai.dialects.openvino.run import Names
+    with packages_of("openvino", "runtime openvino"):
+        from openvino_xai.dialects.openvino import OpenVINOModel
+        from openvino_xai.dialects.openvino.run import Names
 
     temporary = Path(tempfile.gettempdir())
     with writing(temporary), scratch_folder(temporary) as folder:

@@ -10,6 +10,7 @@ from openvino_xai.arguments import TEXT, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, INDEX, MAP, RECORD, names_of
 from openvino_xai.dialects.open import Compiled, Model, open_model
+from openvino_xai.dialects.packages import packages_of
 from openvino_xai.dialects.protocol import Adopted
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation
@@ -42,9 +43,11 @@ def wrap(compiled: Compiled, *, model: Model | None = None, scores: str | None =
     """
     kind = type(compiled).__module__.partition(".")[0]
     if kind == "openvino":
-        from openvino_xai.dialects.openvino.run import adopted, drop_in
+        with packages_of("openvino", "a compiled model"):
+            from openvino_xai.dialects.openvino.run import adopted, drop_in
     elif kind == "onnxruntime":
-        from openvino_xai.dialects.onnx.run import adopted, drop_in
+        with packages_of("onnx", "a session"):
+            from openvino_xai.dialects.onnx.run import adopted, drop_in
     else:
         raise InputError(
             f"an openvino.CompiledModel or an onnxruntime.InferenceSession is wrapped; this is {type(compiled).__qualname__}"
