@@ -15,20 +15,19 @@ import argparse
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from serving.asking import FORM, is_refused, post_json, refuses, uploaded, v2_checks
+from serving.processes import environment, free_port, memory, run_client, serving
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
@@ -38,17 +37,17 @@ from openvino_xai.serve.export import export
 from openvino_xai.serve.servers.kserve import VERSION as KSERVE_VERSION
 from openvino_xai.serve.servers.mlserver import VERSION as MLSERVER_VERSION
 from openvino_xai.serve.servers.server import Options
-from openvino_xai.serve.servers.triton import write_triton
+from openvino_xai.serve.servers.triton import write_models
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CLIENT = Path(__file__).parent / "peers" / "triton_client.py"
-PACKAGES = ("nvidia-pytriton==0.7.0", "numpy<2", "tritonclient[http,grpc]", "openvino", "onnxruntime")
+PACKAGES = ("nvidia-pytriton==0.7.0", "numpy<2", "tritonclient[http,grpc]", "openvino", "onnxruntime", "opencv-python-headless")
 KSERVE = (f"kserve=={KSERVE_VERSION}", "openvino", "onnxruntime")
 MLSERVER = (f"mlserver=={MLSERVER_VERSION}", "openvino", "onnxruntime")
+FASTAPI = (str(SAMPLES.parent), "fastapi", "uvicorn", "python-multipart", "requests")
 RAGGED = {"instances": [[[[0.5]]], [[0.5]]]}
 IMAGES = 24
 WARM = 40  # requests before memory is looked at
-PATIENCE = 120  # seconds until a server is ready
 
 
 def main() -> None:
@@ -106,48 +105,12 @@ def why_not() -> str | None:
     return None
 
 
-def environment(work: Path, name: str, packages: Sequence[str]) -> Path:
-    """The Python of a server's environment, made where it is not there yet."""
-    python = work / name / "bin" / "python"
-    if not (work / name / "ready").exists():
-        shutil.rmtree(work / name, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(work / name)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
-        (work / name / "ready").touch()
-    return python
-
-
-@contextmanager
-def serving(command: Sequence[str | Path], ready: str, log: Path, folder: Path) -> Iterator[None]:
-    """A server in a process group of its own, which ends with the block."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, cwd=folder)
-    try:
-        wait_until_ready(ready, process, log)
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def exported(work: Path, server: Any, **options: Any) -> Path:
     """A folder that export has written anew."""
     folder = work / f"{server}_export"
     shutil.rmtree(folder, ignore_errors=True)
     export(work / "sample_xai.xml", folder, server=server, name="sample", **options)
     return folder
-
-
-def v2_checks(address: str, samples: Path) -> dict[str, bool]:
-    """What a server answers as JSON by the Open Inference Protocol."""
-    arrays, checks = np.load(samples), {}
-    both = post(address, arrays["images"][:2], ["logits", "saliency_map"])
-    checks["outputs in order"] = list(both) == ["logits", "saliency_map"]
-    checks["maps"] = bool(np.allclose(both["saliency_map"], arrays["maps"][:2], atol=1e-4))
-    scores = post(address, arrays["images"][:1], ["logits"])
-    checks["logits alone"] = list(scores) == ["logits"] and bool(np.allclose(scores["logits"], arrays["logits"][:1], rtol=1e-6))
-    checks["old client"] = next(iter(post(address, arrays["images"][:1], []))) == "logits"
-    return checks | {f"refused: {name}": is_refused(address, body) for name, body in mistakes().items()}
 
 
 def asked_kserve(work: Path, samples: Path, _: int) -> dict[str, Any]:
@@ -198,72 +161,27 @@ def asked_mlserver(work: Path, samples: Path, _: int) -> dict[str, Any]:
     return {"checks": checks}
 
 
-def run_client(python: Path, folder: Path, port: int, actual: int) -> str:
-    """What the client in a README prints, asked at another port."""
-    code = (folder / "README.md").read_text().partition("```python\n")[2].partition("\n```")[0]
-    assert f":{port}" in code, code
-    done = subprocess.run([python, "-c", code.replace(f":{port}", f":{actual}")], capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
-
-
-def post_json(address: str, body: Any) -> Any:
-    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
-
-
-def mistakes() -> dict[str, Any]:
-    """Requests that no client should send."""
-    shape = [1, 3, 224, 224]
-    size = int(np.prod(shape))
-    image = {"name": "image", "shape": shape, "datatype": "FP32", "data": [0.5] * size}
-    changed: dict[str, dict[str, Any]] = {
-        "another name": {"name": "img"},
-        "another rank": {"shape": shape[1:]},
-        "another size": {"shape": [1, 3, 112, 448]},
-        "no images": {"shape": [0, *shape[1:]], "data": []},
-        "another type": {"datatype": "FP64"},
-        "too few numbers": {"data": [0.5] * (size - 1)},
-        "words": {"data": ["a"] * size},
-        "NaN": {"data": [float("nan")] * size},
-    }
-    return {
-        **{name: {"inputs": [{**image, **change}]} for name, change in changed.items()},
-        "no input": {"inputs": []},
-        "two of a name": {"inputs": [image, image]},
-        "another output": {"inputs": [image], "outputs": [{"name": "maps"}]},
-        "another protocol": {"instances": [[0.5]]},
-    }
-
-
-def is_refused(address: str, body: Any) -> bool:
-    """Whether a request is said to be the client's mistake, and no file of a source is named."""
-    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        urllib.request.urlopen(request, timeout=60).close()
-    except urllib.error.HTTPError as error:
-        return 400 <= error.code < 500 and not any(word in error.read().decode() for word in (".py", ".cpp", ".cc", "/src"))
-    return False
-
-
-def refuses(address: str, port: int) -> bool:
-    """Whether nothing listens there."""
-    try:
-        socket.create_connection((address, port), timeout=PATIENCE).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
-def post(address: str, images: np.ndarray, outputs: Sequence[str]) -> dict[str, np.ndarray]:
-    """One request of the Open Inference Protocol."""
-    content: dict[str, Any] = {
-        "inputs": [{"name": "image", "shape": list(images.shape), "datatype": "FP32", "data": images.reshape(-1).tolist()}]
-    }
-    if outputs:
-        content["outputs"] = [{"name": name} for name in outputs]
-    tensors = post_json(address, content)["outputs"]
-    return {output["name"]: np.array(output["data"], np.float32).reshape(output["shape"]) for output in tensors}
+def asked_fastapi(work: Path, *_: object) -> dict[str, Any]:
+    """What the FastAPI program answers to photos, and whether the client in its README gets a picture."""
+    python, folder, port = environment(work, "fastapi", FASTAPI), exported(work, "fastapi"), free_port()
+    command = [python, "-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", str(port)]
+    os.environ["PYTHONPATH"] = str(SAMPLES.parent)
+    photo, expected = SAMPLES / "images" / "cat.png", xai.load(work / "sample_xai.xml").explain(SAMPLES / "images" / "cat.png")
+    root, checks = f"http://127.0.0.1:{port}", {}
+    with serving(command, f"{root}/openapi.json", work / "fastapi.log", folder):
+        shutil.copy(photo, folder / "cat.jpg")
+        printed = run_client(python, folder, 8000, port)
+        checks["the README's client: classes"] = expected.predictions[0].label in printed
+        picture = read_photo(folder / "cat_explained.png")
+        checks["the README's client: the picture"] = np.array_equal(picture, expected.overlay())
+        for name, content in {"no photo": b"no photo", "nothing": b"", "cut off": photo.read_bytes()[:2000]}.items():
+            for verb in ("predict", "explain"):
+                checks[f"/{verb}, refused: {name}"] = is_refused(f"{root}/{verb}", uploaded(content), FORM)
+        checks["/explain, refused: a class"] = is_refused(
+            f"{root}/explain?targets=no+such+class", uploaded(photo.read_bytes()), FORM
+        )
+        checks["refused: no form"] = is_refused(f"{root}/explain", {"photo": 1})
+    return {"checks": checks}
 
 
 def repositories(work: Path) -> Path:
@@ -273,8 +191,10 @@ def repositories(work: Path) -> Path:
     model = SAMPLES / "models" / "efficientnet_lite0.xml"
     hooked = xai.insert(model, targets="all", scale="unit").save(work / "sample_xai.xml", force=True)
     export(hooked, repository, server="triton", backend="python", legacy=True, force=True)
+    deployed = open_model(hooked)
+    write_models(repository, Endpoint.of(deployed, "drawn"), deployed, Options(backend="python", overlay=True))
     plain = open_model(model)
-    write_triton(repository, Endpoint.of(plain, "plain"), plain, Options(backend="python"))
+    write_models(repository, Endpoint.of(plain, "plain"), plain, Options(backend="python"))
     alone, with_maps = xai.load(model), xai.load(hooked)
     photos = [read_photo(path) for path in sorted((SAMPLES / "images").iterdir())]
     rng = np.random.default_rng(0)
@@ -286,12 +206,15 @@ def repositories(work: Path) -> Path:
     answers = [with_maps(image) for image in images]
     for image, answer in zip(images, answers, strict=True):
         assert np.array_equal(alone(image)["logits"], answer["logits"])
+    # of what the model is fed of a photo: a step has no other pixels
+    drawings = [with_maps.explain(with_maps.preprocessing.pixels(photo)).overlay() for photo in photos]
     path = work / "samples.npz"
     np.savez(
         path,
         images=np.concatenate(images),
         logits=np.concatenate([a["logits"] for a in answers]),
         maps=np.concatenate([a["saliency_map"] for a in answers]),
+        overlays=np.stack(drawings),
     )
     return path
 
@@ -319,47 +242,11 @@ def triton(work: Path, python: Path, repository: Path) -> Iterator[tuple[str, st
         "PYTHONPATH": str(packages),
         "LD_LIBRARY_PATH": str(packages / "nvidia_pytriton.libs"),
     }
-    with (work / "triton.log").open("wb") as log:
-        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_until_ready(f"http://127.0.0.1:{http}/v2/health/ready", process, work / "triton.log")
+    with serving(command, f"http://127.0.0.1:{http}/v2/health/ready", work / "triton.log", work, variables) as process:
         yield f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    sys.exit(f"the server is not ready:\n{log.read_text()[-2000:]}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def memory(process: subprocess.Popen[bytes]) -> float:
-    """Resident megabytes of a process group."""
-    total = 0
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields: list[Any] = status.read_text().rpartition(")")[2].split()
-            if int(fields[2]) == process.pid:
-                total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError):
-            continue
-    return round(total / 1e6, 1)
-
-
-SERVERS = {"triton": asked_triton, "kserve": asked_kserve, "mlserver": asked_mlserver}
+SERVERS = {"triton": asked_triton, "kserve": asked_kserve, "mlserver": asked_mlserver, "fastapi": asked_fastapi}
 
 if __name__ == "__main__":
     main()

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from openvino_xai.serve.export import ServerName
     from openvino_xai.words import Precision
 
-_SERVER = "triton, ovms (OpenVINO Model Server), kserve or mlserver (also Seldon Core 2)."
+_SERVER = "triton, ovms (OpenVINO Model Server), kserve, mlserver (also Seldon Core 2), or fastapi (a program)."
 _BACKEND = "Triton's backend: openvino, onnxruntime or python; by default the model's own."
 _LEGACY = "Triton: two endpoints on one copy of the weights, NAME as it was and NAME_xai with maps."
+_OVERLAY = "Triton: one output more, PNG bytes of the map over the image, for clients that cannot draw."
 
 
 @takes_options
@@ -30,6 +31,7 @@ def export(
     backend: Annotated[str | None, typer.Option(help=_BACKEND)] = None,
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers."), PRECISIONS] = "f32",
     legacy: Annotated[bool, typer.Option("--legacy", help=_LEGACY)] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help=_OVERLAY)] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what an export has written there, and nothing else.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -47,6 +49,7 @@ def export(
         backend=backend,
         precision=cast("Precision", precision),
         legacy=legacy,
+        overlay=overlay,
         force=force,
     )
     for text in endpoint.warnings:
@@ -57,5 +60,4 @@ def export(
         checked = {"runtime": endpoint.runtime, "verified": endpoint.verified}
         say(to_json({**served, **checked, "grows_by": endpoint.grows_by, "warnings": endpoint.warnings}))
     else:
-        grows = f"a response grows by {endpoint.grows_by} bytes an image"
-        say(f"{output}: {endpoint.name} for {server}; {grows}; {endpoint.checked}")
+        say(f"{output}: {endpoint.name} for {server}; {endpoint.summary}")

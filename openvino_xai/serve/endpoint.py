@@ -159,6 +159,11 @@ class Endpoint:
         return sum(prod(max(size, 1) for size in tensor.shape[1:]) * tensor.dtype.itemsize for tensor in added)
 
     @property
+    def summary(self) -> str:
+        """What is told of it when it was written."""
+        return f"a response grows by {self.grows_by} bytes an image; {self.checked}"
+
+    @property
     def warnings(self) -> list[str]:
         """What an old client may stumble over, and what would help."""
         notes = []

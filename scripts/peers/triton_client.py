@@ -14,11 +14,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 from tritonclient import grpc, http
 from tritonclient.utils import InferenceServerException
 
-PLAIN, OLD, HOOKED = "plain", "sample", "sample_xai"
+PLAIN, OLD, HOOKED, DRAWN = "plain", "sample", "sample_xai", "drawn_overlay"
 TOLERANCE = 1e-4  # between maps of one image alone and in a batch that Triton made: kernels round by their shape
 
 
@@ -74,6 +75,7 @@ def main(http_address: str, grpc_address: str, samples: str, requests: str) -> N
     )
     metadata = by_grpc.client.get_model_metadata(OLD)
     checks["old outputs, old order"] = [output.name for output in metadata.outputs] == ["logits"]
+    checks["overlays"] = all(drawn_right(client, arrays) for client in (by_http, by_grpc))
     checks["64 at once"] = all(ThreadPoolExecutor(64).map(lambda n: mixed(n, http_address, grpc_address, arrays), range(64)))
     checks["one mistake fails no other"] = all(
         ThreadPoolExecutor(16).map(
@@ -81,6 +83,23 @@ def main(http_address: str, grpc_address: str, samples: str, requests: str) -> N
         )
     )
     print(json.dumps({"checks": checks, **load(grpc_address, arrays, int(requests))}))
+
+
+def drawn_right(client: Client, arrays: Any) -> bool:
+    """Whether PNG bytes come, beside the bits of the logits, for a batch of photos, and show what `explain` draws of them.
+
+    A map of a batch is not that of one image to the last bit, so that a colour may be the next one: by 2 of 255, halved.
+    """
+    count = len(arrays["overlays"])
+    answer = client.ask(DRAWN, arrays["images"][:count], ["logits", "overlay"])
+    pictures = [
+        cv2.imdecode(np.frombuffer(item, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for item in answer["overlay"].reshape(-1)
+    ]
+    difference = np.abs(np.stack(pictures).astype(int) - arrays["overlays"])
+    alone = client.ask(DRAWN, arrays["images"][:1], ["logits"])  # the step is left out
+    return bool(
+        difference.max() <= 4 and (difference > 0).mean() < 0.01 and np.array_equal(alone["logits"], arrays["logits"][:1])
+    )
 
 
 def mixed(number: int, http_address: str, grpc_address: str, arrays: Any) -> bool:

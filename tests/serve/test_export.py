@@ -204,7 +204,10 @@ def test_what_is_refused_leaves_nothing(hooked: Any, tmp_path: Path) -> None:
     plain = tmp_path / "plain.onnx"
     onnx.save(CASE.build("B", 17), plain)
     refused: list[tuple[dict[str, Any], str]] = [
-        ({"server": "tfserving"}, "server 'tfserving' is not known: one of triton, ovms, kserve, mlserver is expected"),
+        (
+            {"server": "tfserving"},
+            "server 'tfserving' is not known: one of triton, ovms, kserve, mlserver, fastapi is expected",
+        ),
         ({"server": "mlsever"}, "did you mean 'mlserver'?"),
         ({"server": "mlserver", "backend": "openvino"}, "MLServer has one backend: leave it out"),
         ({"server": "ovms", "legacy": True}, "a pair of endpoints with one copy of the weights is Triton's"),

@@ -26,10 +26,11 @@ import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.serve.endpoint import Endpoint, Tensor
-from openvino_xai.serve.export import _readme, export
+from openvino_xai.serve.export import export
 from openvino_xai.serve.literals import code_block, code_span, yaml_string
 from openvino_xai.serve.servers import kserve, mlserver, ovms, triton
 from openvino_xai.serve.servers.model_config import model_config
+from openvino_xai.serve.servers.readme import readme
 from openvino_xai.serve.servers.server import Options
 
 CASE = CASES["pool and linear"]
@@ -75,7 +76,8 @@ def endpoint(image: str, scores: str) -> Endpoint:
 
 
 def clients(chosen: Endpoint, folder: Path) -> list[str]:
-    written = mlserver.write_mlserver(folder, chosen, MagicMock(), Options(backend="python"))
+    mlserver.write_mlserver(folder, chosen, MagicMock(), Options(backend="python"))
+    (written,) = (token.content for token in MarkdownIt().parse((folder / "README.md").read_text()) if token.info == "python")
     return [
         written,
         triton.client(chosen),
@@ -105,13 +107,13 @@ def hold(image: str, scores: str, folder: Path) -> None:
         (tree, constants), (ordinary_tree, ordinary_constants) = shape_of(code), shape_of(ordinary)
         assert tree == ordinary_tree
         assert constants == [back.get(value, value) if isinstance(value, str) else value for value in ordinary_constants]
-        readme = MarkdownIt().parse(_readme(hostile, triton.TRITON, code, legacy=False))
-        expected = MarkdownIt().parse(_readme(plain, triton.TRITON, ordinary, legacy=False))
-        assert [token.type for token in readme] == [token.type for token in expected]
-        assert [token.content for token in readme if token.info == "python"] == [code]
-        spans = [child.content for token in readme for child in token.children or () if child.type == "code_inline"]
+        page = MarkdownIt().parse(readme(hostile, start="", client=code))
+        expected = MarkdownIt().parse(readme(plain, start="", client=ordinary))
+        assert [token.type for token in page] == [token.type for token in expected]
+        assert [token.content for token in page if token.info == "python"] == [code]
+        spans = [child.content for token in page for child in token.children or () if child.type == "code_inline"]
         assert spans[:2] == [scores, "saliency_map"]
-        inline = [[child.type for child in token.children or ()] for token in readme]
+        inline = [[child.type for child in token.children or ()] for token in page]
         assert inline == [[child.type for child in token.children or ()] for token in expected]
         assert not {"html_inline", "html_block", "link_open", "image"} & {kind for kinds in inline for kind in kinds}
     deployed = MagicMock()

@@ -16,7 +16,12 @@ PROGRAMS = "openvino_xai.serve.programs"
 
 def write_program(path: Path, name: str) -> None:
     """Copy a program that runs in a server."""
-    path.write_text(files(PROGRAMS).joinpath(name).read_text(encoding="utf-8"), encoding="utf-8")
+    path.write_text(program(name), encoding="utf-8")
+
+
+def program(name: str) -> str:
+    """The text of a program that runs in a server."""
+    return files(PROGRAMS).joinpath(name).read_text(encoding="utf-8")
 
 
 def write_hooked_model(folder: Path, endpoint: Endpoint, deployed: Deployed) -> None:

@@ -9,15 +9,22 @@ from openvino_xai.serve.endpoint import Endpoint
 
 
 def client_code(
-    endpoint: Endpoint, *, name: str, protocol: Literal["http", "grpc"], port: int, shapes: Mapping[str, Sequence[int]]
+    endpoint: Endpoint,
+    *,
+    name: str,
+    protocol: Literal["http", "grpc"],
+    port: int,
+    shapes: Mapping[str, Sequence[int]],
+    picture: str | None = None,
 ) -> str:
-    """The code of a client that sends one image, all zeros, and asks for scores and maps."""
+    """The code of a client that sends one image, all zeros, and asks for scores, maps, and a `picture`, PNG bytes."""
     arrays = ",\n".join(
         f"    {tensor.name!r}: np.{'ones' if tensor.name == endpoint.gate else 'zeros'}"
         f"({list(shapes[tensor.name])}, {str(tensor.dtype)!r})"
         for tensor in endpoint.inputs
     )
-    wanted = [endpoint.original[0].name, *endpoint.maps]
+    wanted = [endpoint.original[0].name, *endpoint.maps, *([] if picture is None else [picture])]
+    file = "" if picture is None else f"open('overlay.png', 'wb').write(result.as_numpy({picture!r}).flat[0])\n"
     return f"""import numpy as np
 import tritonclient.{protocol} as triton  # pip install "tritonclient[{protocol}]"
 from tritonclient.utils import np_to_triton_dtype
@@ -34,4 +41,4 @@ outputs = {wanted!r}  # leave out what is not wanted
 result = client.infer({name!r}, inputs, outputs=[triton.InferRequestedOutput(name) for name in outputs])
 for name in outputs:
     print(name, result.as_numpy(name).shape)
-"""
+{file}"""

@@ -13,10 +13,12 @@ from openvino_xai.serve.literals import yaml_string
 from openvino_xai.serve.servers import triton
 from openvino_xai.serve.servers.by_python import requirement, write_hooked_model, write_program
 from openvino_xai.serve.servers.clients import client_code
+from openvino_xai.serve.servers.readme import write_readme
 from openvino_xai.serve.servers.server import Options, Server
 
 VERSION = "0.21.0"  # what scripts/servers.py asks; the runtime is the version that is installed here
 PORT = 8080
+START = "kubectl apply -f inference_service.yaml   # when what it names is there: the storage, or the image"
 NAME = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")  # of an InferenceService: its webhook wants a letter first
 LONGEST = 63 - len("-predictor")  # of a label of RFC 1123, which KServe calls its pods by
 SERVICE = """apiVersion: serving.kserve.io/v1beta1
@@ -50,8 +52,8 @@ ENTRYPOINT ["python", "/predictor/predictor.py"]
 """
 
 
-def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> str:
-    """Write `inference_service.yaml` and what it serves; the code of a client.
+def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> Endpoint:
+    """Write `inference_service.yaml` and what it serves, with a README; the endpoint.
 
     In `models/` is a Triton repository for its storage, or, for the backend `python`, in `predictor/` the model with a server
     of KServe's own kind, and a Dockerfile. Raises InputError.
@@ -75,11 +77,12 @@ def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, options: 
         explained = text + EXPLAINER + text.partition(PREDICTOR)[2]
         (folder / "service_with_explainer.yaml").write_text(explained, encoding="utf-8")
     else:
-        triton.write_triton(folder / "models", endpoint, deployed, options)
+        triton.write_models(folder / "models", endpoint, deployed, options)
         storage = yaml_string(f"pvc://models/{endpoint.name}")
         text += BY_TRITON.format(format=yaml_string(FORMATS[endpoint.suffix]), storage=storage)
     (folder / "inference_service.yaml").write_text(text, encoding="utf-8")
-    return client(endpoint, options.backend)
+    write_readme(folder, endpoint, start=START, client=client(endpoint, options.backend))
+    return endpoint
 
 
 def service_name(name: str) -> str:
@@ -104,7 +107,6 @@ def client(endpoint: Endpoint, backend: str) -> str:
 KSERVE = Server(
     title="KServe",
     write=write_kserve,
-    start="kubectl apply -f inference_service.yaml   # when what it names is there: the storage, or the image",
     backends=triton.BACKENDS,
     options=frozenset({"backend", "precision"}),
 )

@@ -12,9 +12,11 @@ from openvino_xai.serve.literals import yaml_string
 from openvino_xai.serve.servers.by_python import requirement, write_hooked_model, write_program
 from openvino_xai.serve.servers.clients import client_code
 from openvino_xai.serve.servers.kserve import service_name
+from openvino_xai.serve.servers.readme import write_readme
 from openvino_xai.serve.servers.server import BY_PYTHON, Options, Server
 
 VERSION = "1.7.1"  # what scripts/servers.py asks
+START = f'pip install "mlserver=={VERSION}"   # and the runtime: openvino or onnxruntime\nmlserver start .'
 PORT = 8081  # of gRPC: by HTTP MLServer reads JSON alone
 SETTINGS = {  # a model runs in threads of the server: workers would hold copies of it, and die with uvloop 0.22
     "host": "127.0.0.1",
@@ -52,9 +54,9 @@ spec:
 """
 
 
-def write_mlserver(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> str:
-    """Write a folder with `model-settings.json`, the runtime and the model, and beside it what starts MLServer and Seldon; the
-    code of a client. Raises InputError for a name that Kubernetes does not take.
+def write_mlserver(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> Endpoint:
+    """Write a folder with `model-settings.json`, the runtime and the model, and beside it what starts MLServer and Seldon, with
+    a README; the endpoint. Raises InputError for a name that Kubernetes does not take.
     """
     service = service_name(endpoint.name)
     place = folder / endpoint.name
@@ -81,7 +83,9 @@ def write_mlserver(folder: Path, endpoint: Endpoint, deployed: Deployed, options
         name=endpoint.name,
     )
     (folder / "seldon.yaml").write_text(resources, encoding="utf-8")
-    return client_code(endpoint, name=endpoint.name, protocol="grpc", port=PORT, shapes=endpoint.request)
+    code = client_code(endpoint, name=endpoint.name, protocol="grpc", port=PORT, shapes=endpoint.request)
+    write_readme(folder, endpoint, start=START, client=code)
+    return endpoint
 
 
 def _metadata(tensor: Tensor) -> dict[str, Any]:
@@ -92,6 +96,5 @@ def _metadata(tensor: Tensor) -> dict[str, Any]:
 MLSERVER = Server(
     title="MLServer",
     write=write_mlserver,
-    start=f'pip install "mlserver=={VERSION}"   # and the runtime: openvino or onnxruntime\nmlserver start .',
     backends=BY_PYTHON,
 )

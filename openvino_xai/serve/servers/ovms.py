@@ -8,11 +8,15 @@ from pathlib import Path
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.servers.clients import client_code
+from openvino_xai.serve.servers.readme import write_readme
 from openvino_xai.serve.servers.server import Options, Server
 
+START = """ovms --config_path config.json --port 9000 --rest_port 8000 \\
+    --grpc_bind_address 127.0.0.1 --rest_bind_address 127.0.0.1"""
 
-def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> str:
-    """Write `config.json` and a version folder; the code of a client. Outputs and shapes are read from the model itself."""
+
+def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> Endpoint:
+    """Write `config.json`, a version folder and a README; the endpoint. The server reads outputs and shapes from the model."""
     precision = options.precision
     version = folder / endpoint.name / "1"
     version.mkdir(parents=True)
@@ -22,7 +26,8 @@ def write_ovms(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Op
     (folder / "config.json").write_text(
         json.dumps({"model_config_list": [{"config": config}]}, indent=2) + "\n", encoding="utf-8"
     )
-    return client(endpoint)
+    write_readme(folder, endpoint, start=START, client=client(endpoint))
+    return endpoint
 
 
 def client(endpoint: Endpoint) -> str:
@@ -33,7 +38,5 @@ def client(endpoint: Endpoint) -> str:
 OVMS = Server(
     title="OpenVINO Model Server",
     write=write_ovms,
-    start="ovms --config_path config.json --port 9000 --rest_port 8000 \\\n"
-    "    --grpc_bind_address 127.0.0.1 --rest_bind_address 127.0.0.1",
     backends={".xml": ("openvino",), ".onnx": ("openvino",)},
 )

@@ -25,19 +25,18 @@ class Options:
     overlay: bool = False
 
 
-Write: TypeAlias = Callable[[Path, Endpoint, Deployed, Options], str]
+Write: TypeAlias = Callable[[Path, Endpoint, Deployed, Options], Endpoint]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A server by its `title`: `write` fills a folder, and returns the code of a client; `start` is what starts it there.
+    """A server by its `title`: `write` fills a folder, and returns the endpoint as people are told of it.
 
     `backends` are those that serve a file, by its suffix, the default first; `options` are the options that it knows.
     """
 
     title: str
     write: Write
-    start: str
     backends: Mapping[str, tuple[str, ...]]
     options: frozenset[str] = frozenset({"precision"})
 
@@ -47,8 +46,6 @@ class Server:
         if not backends:
             expected = " or ".join(self.backends)
             raise InputError(f"{self.title} does not serve {suffix} files: the model as {expected} is expected")
-        if choice is not None and "backend" not in self.options:
-            raise InputError(f"{self.title} has one backend: leave it out", options=("backend",))
         if choice is not None and choice not in backends:
             raise InputError(
                 f"backend '{choice}' does not serve {suffix} files: one of {', '.join(backends)} is expected",

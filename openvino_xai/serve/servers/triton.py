@@ -2,41 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.json_text import to_json
 from openvino_xai.serve.endpoint import Endpoint, Tensor
 from openvino_xai.serve.servers.by_python import write_program
 from openvino_xai.serve.servers.clients import client_code
 from openvino_xai.serve.servers.model_config import printed
+from openvino_xai.serve.servers.overlay import PICTURE, Drawing
+from openvino_xai.serve.servers.readme import write_readme
 from openvino_xai.serve.servers.server import Options, Server
 
 BACKENDS = {".xml": ("openvino", "python"), ".onnx": ("onnxruntime", "python", "openvino")}
 LARGEST_BATCH = 64
+START = "tritonserver --model-repository=. --http-address=127.0.0.1 --grpc-address=127.0.0.1 --metrics-address=127.0.0.1"
+PAIR = (
+    "`{name}` answers as it did, `{name}_xai` with maps; both run `{name}_core`, one copy of the weights, which computes the "
+    "maps either way. Outputs of an ensemble come in no order: take them by name.\n\n"
+)
+ABOUT_PICTURES = (
+    f"`{{name}}_overlay` answers all that `{{core}}` does, and `{PICTURE}`: PNG bytes, the map of the most probable class over "
+    "the image as the model is fed it. Who asks the other endpoint pays nothing for it.\n\n"
+)
 
 
-def write_triton(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> str:
-    """Write the repository into a folder; the code of a client.
+@dataclass(frozen=True)
+class Drawn(Endpoint):
+    """An endpoint that returns pictures, too; `doubts` are about the pixels below them."""
+
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What an old client may stumble over, and what the pictures may show wrong."""
+        return [*super().warnings, *self.doubts]
+
+
+def write_triton(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> Endpoint:
+    """Write the repository into a folder, with a README; the endpoint. Raises InputError for what cannot be drawn."""
+    drawing = write_models(folder, endpoint, deployed, options)
+    about = PAIR.format(name=endpoint.name) if options.legacy else ""
+    if drawing is not None:
+        endpoint = Drawn(**vars(endpoint), doubts=drawing.doubts)
+        about += ABOUT_PICTURES.format(name=endpoint.name, core=f"{endpoint.name}_xai" if options.legacy else endpoint.name)
+    code = client(endpoint, legacy=options.legacy, picture=options.overlay)
+    write_readme(folder, endpoint, start=START, client=code, about=about)
+    return endpoint
+
+
+def write_models(folder: Path, endpoint: Endpoint, deployed: Deployed, options: Options) -> Drawing | None:
+    """Write the models of a repository into a folder.
 
     The backend is Triton's `openvino`, `onnxruntime` or `python`. `legacy` makes two ensembles that share one copy of the
-    weights: the endpoint as it was, and `NAME_xai` with maps.
+    weights: the endpoint as it was, and `NAME_xai` with maps. `overlay` makes `NAME_overlay`, an ensemble of the model and of
+    `NAME_draw`, which draws.
     """
-    backend, legacy = options.backend, options.legacy
-    core = f"{endpoint.name}_core" if legacy else endpoint.name
+    backend, drawing = options.backend, Drawing.of(endpoint, deployed) if options.overlay else None
+    core = f"{endpoint.name}_core" if options.legacy else endpoint.name
     version = folder / core / "1"
     version.mkdir(parents=True)
     deployed.save(version / f"model{endpoint.suffix}")
     if backend == "python":
         write_program(version / "model.py", "triton_model.py")
     (folder / core / "config.pbtxt").write_text(_model(core, endpoint, backend, options.precision), encoding="utf-8")
-    if legacy:
+    if options.legacy:
         for name, outputs in ((endpoint.name, endpoint.original), (f"{endpoint.name}_xai", endpoint.outputs)):
-            (folder / name / "1").mkdir(parents=True)
-            (folder / name / "1" / ".keep").touch()  # a version folder must be there, and an ensemble has no file
-            (folder / name / "config.pbtxt").write_text(_ensemble(name, core, endpoint, outputs), encoding="utf-8")
-    return client(endpoint, legacy=legacy)
+            step = _step(core, endpoint.inputs, outputs)
+            _write_ensemble(folder / name, [step], _tensors(endpoint, outputs))
+    if drawing is not None:
+        _write_drawing(folder, core, endpoint, drawing)
+    return drawing
+
+
+def _write_drawing(folder: Path, core: str, endpoint: Endpoint, drawing: Drawing) -> None:
+    """Write the step that draws, and its ensemble with the model.
+
+    All outputs are the step's. In between, tensors have other names: asked for some outputs, Triton (2.69) leaves out a step of
+    which none is asked for, though another reads it.
+    """
+    place, name = folder / f"{endpoint.name}_draw", f"{endpoint.name}_overlay"
+    (place / "1").mkdir(parents=True)
+    write_program(place / "1" / "model.py", "triton_overlay.py")
+    (place / "1" / "overlay.json").write_text(to_json(drawing.to_dict(endpoint)) + "\n", encoding="utf-8")
+    tensors = _tensors(endpoint, endpoint.outputs)
+    tensors["output"].append(_picture(endpoint))
+    read = [*drawing.inputs, *(tensor.name for tensor in endpoint.outputs)]
+    fields = {field["name"]: field for field in (*tensors["input"], *tensors["output"])}
+    inputs = [{**fields[tensor], "name": drawing.between(tensor)} for tensor in read]
+    kind = [{"count": 1, "kind": "KIND_CPU"}]
+    text = printed(name=place.name, backend="python", **{**tensors, "input": inputs}, instance_group=kind)
+    (place / "config.pbtxt").write_text(text, encoding="utf-8")
+    runs = _step(core, endpoint.inputs, endpoint.outputs)
+    draws = _step(place.name, (), endpoint.outputs)
+    for pair in runs["output_map"]:
+        pair["value"] = drawing.between(pair["value"])
+    for tensor in read:
+        value = tensor if tensor in drawing.inputs else drawing.between(tensor)
+        draws["input_map"].append({"key": drawing.between(tensor), "value": value})
+    draws["output_map"].append({"key": PICTURE, "value": PICTURE})
+    _write_ensemble(folder / name, [runs, draws], tensors)
+
+
+def _picture(endpoint: Endpoint) -> dict[str, Any]:
+    """The output with pictures, one an image."""
+    images = endpoint.outputs[0].shape[0] if endpoint.outputs[0].shape else 1
+    return {"name": PICTURE, "data_type": "TYPE_STRING", "dims": [1 if endpoint.open_batch else images]}
+
+
+def _write_ensemble(folder: Path, steps: Sequence[Mapping[str, Any]], tensors: Mapping[str, Any]) -> None:
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / ".keep").touch()  # a version folder must be there, and an ensemble has no file
+    text = printed(name=folder.name, platform="ensemble", **tensors, ensemble_scheduling={"step": steps})
+    (folder / "config.pbtxt").write_text(text, encoding="utf-8")
+
+
+def _step(model: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> dict[str, Any]:
+    """A step of an ensemble, whose tensors have the names that they have in the model."""
+    maps = {"input_map": inputs, "output_map": outputs}
+    pairs = {field: [{"key": tensor.name, "value": tensor.name} for tensor in tensors] for field, tensors in maps.items()}
+    return {"model_name": model, "model_version": -1, **pairs}
 
 
 def _model(name: str, endpoint: Endpoint, backend: str, precision: str) -> str:
@@ -54,16 +142,6 @@ def _model(name: str, endpoint: Endpoint, backend: str, precision: str) -> str:
         **batching,
         parameters=[{"key": key, "value": {"string_value": value}} for key, value in parameters.items()],
     )
-
-
-def _ensemble(name: str, core: str, endpoint: Endpoint, outputs: Sequence[Tensor]) -> str:
-    step = {
-        "model_name": core,
-        "model_version": -1,
-        "input_map": [{"key": tensor.name, "value": tensor.name} for tensor in endpoint.inputs],
-        "output_map": [{"key": tensor.name, "value": tensor.name} for tensor in outputs],
-    }
-    return printed(name=name, platform="ensemble", **_tensors(endpoint, outputs), ensemble_scheduling={"step": [step]})
 
 
 def _tensors(endpoint: Endpoint, outputs: Sequence[Tensor], *, optional: str | None = None) -> dict[str, Any]:
@@ -85,20 +163,20 @@ def _field(endpoint: Endpoint, tensor: Tensor) -> dict[str, Any]:
     return {"name": tensor.name, "data_type": f"TYPE_{tensor.datatype}", **sizes}
 
 
-def client(endpoint: Endpoint, *, legacy: bool = False, port: int = 8000) -> str:
+def client(endpoint: Endpoint, *, legacy: bool = False, picture: bool = False, port: int = 8000) -> str:
     """How a client asks."""
     shapes = {
         tensor.name: [*([1] if endpoint.open_batch else []), *(max(size, 1) for size in _field(endpoint, tensor)["dims"])]
         for tensor in endpoint.inputs
     }
-    name = f"{endpoint.name}_xai" if legacy else endpoint.name
-    return client_code(endpoint, name=name, protocol="http", port=port, shapes=shapes)
+    name = f"{endpoint.name}_overlay" if picture else f"{endpoint.name}_xai" if legacy else endpoint.name
+    pictures = PICTURE if picture else None
+    return client_code(endpoint, name=name, protocol="http", port=port, shapes=shapes, picture=pictures)
 
 
 TRITON = Server(
     title="Triton",
     write=write_triton,
-    start="tritonserver --model-repository=. --http-address=127.0.0.1 --grpc-address=127.0.0.1 --metrics-address=127.0.0.1",
     backends=BACKENDS,
-    options=frozenset({"backend", "precision", "legacy"}),
+    options=frozenset({"backend", "precision", "legacy", "overlay"}),
 )

@@ -1,0 +1,1 @@
+"""How scripts/servers.py runs servers and asks them."""
