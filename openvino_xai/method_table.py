@@ -127,6 +127,12 @@ HOOKS = {
         'Sundararajan et al., "Axiomatic attribution for deep networks", 2017',
         "an inference, forward and back, for each step (50), as rows of one inference",
     ),
+    "finer_cam": Text(
+        "Finer-CAM",
+        "Grad-CAM of a class's score less that of the three most similar ones: what tells it from them",
+        'Zhang et al., "Finer-CAM: Spotting the difference reveals finer details for visual explanation", 2025',
+        BACKWARD,
+    ),
     "abs_cam": Text(
         "Abs-CAM",
         "a channel weighs what the class has where the image is masked with it; channels without a gradient are left out",

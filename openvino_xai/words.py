@@ -16,6 +16,7 @@ ClassHook: TypeAlias = Literal[
     "grad_cam",
     "grad_cam_plus_plus",
     "smooth_grad_cam_plus_plus",
+    "finer_cam",
     "xgrad_cam",
     "layer_cam",
     "hires_cam",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openvino_xai.cli.checks import some_to_check, tell_checks
+from openvino_xai.cli.evaluation.checks import some_to_check, tell_checks
 from openvino_xai.cli.options import (
     EngineOptions,
     Inputs,

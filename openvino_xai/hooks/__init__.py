@@ -12,6 +12,7 @@ from openvino_xai.hooks.abs_cam import abs_cam, abs_cam_init
 from openvino_xai.hooks.activation_map import activation_map
 from openvino_xai.hooks.cam import cam
 from openvino_xai.hooks.fd_cam import fd_cam
+from openvino_xai.hooks.gradients.finer_cam import finer_cam
 from openvino_xai.hooks.gradients.grad_cam import grad_cam
 from openvino_xai.hooks.gradients.grad_cam_plus_plus import grad_cam_plus_plus
 from openvino_xai.hooks.gradients.hires_cam import hires_cam
@@ -103,6 +104,7 @@ BUILT_IN: dict[str, Method] = {
     "xgrad_cam": _by_gradients(xgrad_cam),
     "layer_cam": _by_gradients(layer_cam),
     "hires_cam": _by_gradients(hires_cam),
+    "finer_cam": _by_gradients(finer_cam),
     "abs_cam": _by_gradients(abs_cam),
     "abs_cam_init": _by_gradients(abs_cam_init),
     "fd_cam": _by_gradients(fd_cam),

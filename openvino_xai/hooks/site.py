@@ -93,6 +93,15 @@ class Site(ChannelSite, ImageSite, PixelSite, Protocol):
     def gradients_at(self, images: Any) -> Any:
         """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
 
+    def class_scores(self) -> Any:
+        """[B, J]: the scores of all classes, explained or not."""
+
+    def explained_classes(self) -> Any:
+        """[B, K, J]: 1 at each class that is explained, 0 elsewhere."""
+
+    def gradients_of(self, seeds: Any) -> Any:
+        """[B, K, N, C]: the derivative of sums of scores, weighed by `seeds` [B, K, J]; [B, K, 1, C] where cells are alike."""
+
     @property
     def token_grid(self) -> tuple[int, int]:
         """(H, W) of an attention block, where it is known before the model runs."""

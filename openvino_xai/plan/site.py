@@ -23,6 +23,7 @@ from openvino_xai.tail.masked import MaskedCells, Rows, Start, tapped
 from openvino_xai.tail.masks import BlockMask, ChannelMask, WeightMask
 from openvino_xai.tail.reverse_mode import Backward
 from openvino_xai.tail.spatial_masks import CellRules
+from openvino_xai.tail.target import Columns, Selection, Sums
 
 SEED = 0  # of noise
 
@@ -63,6 +64,30 @@ class PlannedSite:
             return self._laid_out(self._of_all(self._rows_of_gradient, self.batch), self.batch)
         return self._laid_out(self._rows_of_gradient, self.batch)
 
+    def class_scores(self) -> Value:
+        """[B, J], f32: the scores of all classes. Raises PlanError where what is explained is no class."""
+        xp, columns = self._trace, self._columns()
+        all_columns = Columns(columns.total)
+        scores = self._target.scores_of(xp, tapped(xp, self._target.read), all_columns, (self.batch, 1))
+        return xp.reshape(scores, (self.batch, columns.total))
+
+    def explained_classes(self) -> Value:
+        """[B, K, J], f32: 1 at each class that is explained, 0 elsewhere. Raises PlanError where none is."""
+        xp, columns = self._trace, self._columns()
+        sizes = (self.batch, columns.count, columns.total)
+        if columns.of_each_image:
+            return xp.reshape(columns.seed_of_rows(xp, self.batch * columns.count, np.float32), sizes)
+        return xp.broadcast_to(xp.reshape(columns.seed(xp, np.float32), (1, *sizes[1:])), sizes)
+
+    def gradients_of(self, seeds: Value) -> Value:
+        """[B, K, N, C]: the derivative of sums of scores, weighed by `seeds` [B, K, J]."""
+        return self._laid_out(self._backward(selection=Sums(seeds, self.selection.inputs)).gradients()[0], self.batch)
+
+    def _columns(self) -> Columns:
+        if not isinstance(self.selection, Columns):
+            raise PlanError(f"{self._decision.method} compares a class with others, and '{self._target.read.name}' has none")
+        return self.selection
+
     def gradient(self) -> Value:
         """[B, K, ...]: the derivative of each score by the layer's value, in its own axes."""
         rows = self._of_all(self._rows_of_gradient, self.batch)
@@ -89,14 +114,16 @@ class PlannedSite:
         by_cell = self._by_cell(rows, items * self.classes)
         return self._trace.reshape(by_cell, (items, self.classes, *shape_of(by_cell)[1:]))
 
-    def _backward(self, copies: int = 1, forward: Mapping[Value, Value] | None = None) -> Backward:
+    def _backward(
+        self, copies: int = 1, forward: Mapping[Value, Value] | None = None, selection: Selection | None = None
+    ) -> Backward:
         """The way from the scores back to the layer."""
         return Backward(
             self._graph,
             self._trace,
             (self._layer.value,),
             self._target,
-            self.selection.repeated(self._trace, self.batch, copies),
+            (selection or self.selection).repeated(self._trace, self.batch, copies),
             batch=self.batch,
             apart=self._decision.isolated,
             copies=copies,

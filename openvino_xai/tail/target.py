@@ -283,6 +283,30 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
+class Sums:
+    """K sums of scores of each image, weighed by `seeds` [B, K, total]."""
+
+    seeds: Value
+    inputs: Mapping[str, Value]
+
+    @property
+    def count(self) -> int:
+        """K."""
+        count = shape_of(self.seeds)[1]
+        assert isinstance(count, int)
+        return count
+
+    def repeated(self, xp: Trace, batch: Size, copies: int) -> Sums:
+        """These sums; nobody asks for them at copies of an image."""
+        assert copies == 1
+        return self
+
+    def seed_of_rows(self, xp: Trace, rows: Size, dtype: Any) -> Value:
+        """[B * K, total]"""
+        return xp.astype(xp.reshape(self.seeds, (rows, shape_of(self.seeds)[2])), dtype)
+
+
+@dataclass(frozen=True, eq=False)
 class ClassTarget:
     """`pick` of the `scores` of a model, each read as `score` says."""
 

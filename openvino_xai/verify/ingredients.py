@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import cv2
@@ -17,6 +18,7 @@ from openvino_xai.errors import VerificationError
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
+from openvino_xai.locate.positions import Place
 from openvino_xai.plan.emit import emit
 from openvino_xai.verify.elements import on_the_way
 from openvino_xai.verify.finite_differences import SMALLEST, step_along
@@ -60,7 +62,7 @@ def hold_parts(
         behind = original.compiled(grown.probing(read={}, inputs={CUT: within.layer.value}))
         return behind({**inputs, **beside, CUT: features})[GRADIENT]
 
-    question = Question(original, original.tail(inputs), slopes_at, twin, inputs, original.features(inputs), ids)
+    question = Question(original, original.tail(inputs), slopes_at, twin, inputs, original.features(inputs), ids, quantised)
     gradients = outputs.get(GRADIENT)
     for place in range(max(map(len, chosen))):
         if gradients is None:
@@ -96,6 +98,15 @@ class Question:
     inputs: Mapping[str, np.ndarray]
     features: np.ndarray
     ids: Sequence[int]
+    quantised: bool = False
+
+    def of_sum(self, seeds: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """[B, 1 + J]: the sum of the scores for other features of the layer, weighed by `seeds` [B, J], and the scores.
+
+        A sum may be of nearly equal ones, which tell how far it can be from rounding, or from a quantiser's steps.
+        """
+        y = self.of_features(features)
+        return np.concatenate([(y * seeds).sum(axis=1, keepdims=True), y], axis=1)
 
     def enlarged(self, maps: np.ndarray) -> np.ndarray:
         """[B, H, W]: one map [N] of each image, enlarged to its pixels."""
@@ -189,12 +200,58 @@ def _gradients_on_the_way(question: Question, images: np.ndarray, answer: np.nda
         yield float(np.abs(by_cells - answer[:, step]).max() / max(np.abs(by_cells).max(), SMALLEST))
 
 
+def _class_scores(question: Question, answer: np.ndarray) -> Iterator[float]:
+    """The differences of the scores of all classes, as shares of the largest."""
+    y = question.of_features(question.features)
+    yield float(np.abs(y - answer).max() / max(np.abs(y).max(), SMALLEST))
+
+
+def _explained_classes(question: Question, answer: np.ndarray) -> Iterator[float]:
+    """Whether each explained class is where it is."""
+    expected = np.eye(question.of_features(question.features).shape[1])[list(question.ids)]
+    yield float(np.abs(answer - expected).max())
+
+
+def _gradients_of(question: Question, seeds: np.ndarray, answer: np.ndarray) -> Iterator[float]:
+    """Nothing that differs: gradients of sums are stepped along, as those of scores are. Raises VerificationError."""
+    layer = question.original.layer
+    slopes = [_as_layer(answer[:, place], question.features, layer.place) for place in range(answer.shape[1])]
+    for place, of_sum in enumerate(slopes):
+        step_along(
+            partial(question.of_sum, seeds[:, place]),
+            question.features,
+            of_sum,
+            [0] * len(of_sum),
+            cells=layer.place.cells,
+            where=f"layer '{layer.name}'",
+            reads="logit",
+            quantised=question.quantised,
+        )
+    yield 0.0
+
+
+def _as_layer(by_cells: np.ndarray, features: np.ndarray, place: Place) -> np.ndarray:
+    """Values [B, N, C], or [B, 1, C] for all cells, in the axes of the layer's `features`; 0 at tokens that are no cells."""
+    like = by_cell(features, place)
+    values, result = np.broadcast_to(by_cells, like.shape), np.zeros_like(features, np.float64)
+    others = [axis for axis in range(1, features.ndim) if axis not in place.cells]
+    laid = result.transpose([0, *place.cells, *others])  # a view
+    if len(place.cells) == 1:
+        laid[:, place.tokens(laid.shape[1])] = values.reshape(*values.shape[:2], *laid.shape[2:])
+    else:
+        laid[:] = values.reshape(laid.shape)
+    return result
+
+
 ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told
     "largest_channels": _largest_channels,
     "scores": _channel_scores,
     "image_scores": _image_scores,
     "enlarged_range": _enlarged_range,
     "gradients_at": _gradients_at,
+    "class_scores": _class_scores,
+    "explained_classes": _explained_classes,
+    "gradients_of": _gradients_of,
 }
 
 

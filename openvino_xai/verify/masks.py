@@ -98,15 +98,17 @@ class ArraySite:
         """[B, S, ...]"""
         return self.answers["gradients_at"][0]
 
-    def __getattr__(self, question: str) -> Callable[[np.ndarray | Channels], Any]:
+    def __getattr__(self, question: str) -> Callable[..., Any]:
         """What answers a question."""
         if question not in vars(self).get("answers", {}):
             raise AttributeError(question)
         return partial(self._answer, question)
 
-    def _answer(self, question: str, argument: np.ndarray | Channels) -> Any:
+    def _answer(self, question: str, *arguments: np.ndarray | Channels) -> Any:
         """What was told for something that has to be as it was, but for rounding. Raises VerificationError."""
-        expected, *results = self.answers[question]
+        if not arguments:
+            return self.answers[question][0]
+        (argument,), (expected, *results) = arguments, self.answers[question]
         argument = argument.masks if isinstance(argument, Channels) else argument
         if expected.shape != argument.shape or np.mean(~(np.abs(expected - argument) <= SAME)) > SAME:  # NaN differs
             raise VerificationError("what the method asks the model is not what it is defined to ask")

@@ -37,26 +37,30 @@ class Spy:
         attribute = getattr(self._site, name)
         return attribute if name in PARTS or not callable(attribute) else partial(self._answer, name, attribute)
 
-    def _answer(self, question: str, answer: Callable[[Any], Any], argument: Value | Channels) -> Any:
-        result = answer(argument)
-        value = argument.masks if isinstance(argument, Channels) else argument
-        self.answers[question] = value, *(result if isinstance(result, tuple) else (result,))
+    def _answer(self, question: str, answer: Callable[..., Any], *arguments: Value | Channels) -> Any:
+        result = answer(*arguments)
+        values = (argument.masks if isinstance(argument, Channels) else argument for argument in arguments)
+        self.answers[question] = *values, *(result if isinstance(result, tuple) else (result,))
         return result
 
 
 def plan_parts(location: Location, decision: Decision) -> Plan:
     """The plan that returns what a method asks for: `gradient` [B, K, ...], in the layer's own axes, where it reads gradients.
 
-    And each question of the method, as "NAME 0" what it gave and as "NAME 1" and so on what it was told. Raises PlanError.
+    And each question of the method, as "NAME 0" what it gave and as "NAME 1" and so on what it was told; of one that gives
+    nothing "NAME 0" is what it was told. Raises PlanError.
     """
     trace = Trace()
     site = PlannedSite(trace, location, decision)
     spy = Spy(site)
     decision.traits.hook(trace, spy)
     outputs = {GRADIENT: site.gradient()} if spy.reads_gradients else {}
-    for question, (argument, *results) in spy.answers.items():
-        values = trace.astype(argument, np.float32), *results
-        outputs.update({f"{question} {index}": value for index, value in enumerate(values)})
+    for question, (first, *others) in spy.answers.items():
+        values = trace.astype(first, np.float32), *others
+        for index, value in enumerate(values):
+            is_new = value.native is None and value not in outputs.values()
+            # what is an output already, of the model or of another question, has a name
+            outputs[f"{question} {index}"] = value if is_new else trace.multiply(value, np.ones((), value.dtype))
     return Plan(location.graph, needed(trace.nodes, outputs.values()), outputs, site.selection.inputs)
 
 

@@ -27,6 +27,7 @@ SLOPES = RNG.normal(0, 1, (BATCH, CLASSES, CHANNELS, HEIGHT, WIDTH))
 SLOPES[0, 3] = 0  # a class that does not depend on the layer
 SLOPES[0, 2] = np.abs(SLOPES[0, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1)  # and one that is everywhere
 NOISY = SLOPES[:, None] + RNG.normal(0, 0.3, (BATCH, COPIES, *SLOPES.shape[1:]))
+LOGITS = RNG.permutation(BATCH * CLASSES).reshape(BATCH, CLASSES) * 1.5
 BASELINE = RNG.normal(0, 1, CHANNELS)
 NOISY[0, :, 2] = np.abs(NOISY[0, :, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1)
 
@@ -84,6 +85,15 @@ class ArraySite:
 
     def gradients_at(self, images: np.ndarray) -> np.ndarray:
         return NOISY.reshape(*images.shape, CLASSES, CHANNELS, -1).transpose(0, 1, 2, 4, 3)
+
+    def class_scores(self) -> np.ndarray:
+        return LOGITS
+
+    def explained_classes(self) -> np.ndarray:
+        return np.broadcast_to(np.eye(CLASSES), (BATCH, CLASSES, CLASSES))
+
+    def gradients_of(self, seeds: np.ndarray) -> np.ndarray:
+        return np.einsum("bkj,bjnc->bknc", seeds, self.gradients())
 
     @property
     def token_grid(self) -> tuple[int, int]:
@@ -172,6 +182,17 @@ def slow_abs_cam(most: int = CHANNELS) -> np.ndarray:
     return maps
 
 
+def slow_finer() -> np.ndarray:
+    maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
+    for image, k in np.ndindex(BATCH, CLASSES):
+        others = [j for j in range(CLASSES) if j != k]
+        similar = sorted(others, key=lambda j: abs(LOGITS[image, j] - LOGITS[image, k]))[:3]
+        slopes = SLOPES[image, k] - sum(0.6 * SLOPES[image, j] for j in similar) / 3
+        for c in range(CHANNELS):
+            maps[image, k] += slopes[c].mean() * FEATURES[image, c]
+    return np.maximum(maps, 0)
+
+
 def slow_largest() -> np.ndarray:
     maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
     for image, k, h, w in np.ndindex(maps.shape):
@@ -199,6 +220,7 @@ RAW = {
     "ablation_cam": slow_ablation(),
     "abs_cam_init": slow_abs(FEATURES, SLOPES),
     "abs_cam": slow_abs_cam(),
+    "finer_cam": slow_finer(),
     "smooth_grad_cam_plus_plus": slow_smooth(FEATURES, NOISY),
     "input_gradient": slow_largest(),
     "integrated_gradients": slow_integrated(),
