@@ -99,7 +99,8 @@ def became(model: Any) -> dict[str, Any]:
     if isinstance(hooked, dict):
         return {**hooked, **seconds}
     assert hooked.verified is not None and hooked.layer.cost is not None
-    value = next(v for node in original.graph.nodes for v in node.outputs if layer_name(v) == hooked.layer.name)
+    values = (v for node in original.graph.nodes for v in node.outputs)
+    value = next((v for v in values if layer_name(v) == hooked.layer.name), None)  # None: the layers of several branches
     record = {
         "method": hooked.record["method"],
         "layer": hooked.layer.name,
@@ -110,7 +111,7 @@ def became(model: Any) -> dict[str, Any]:
     }
     if (why := influenced(original, hooked)) is not None:
         return {"became": "wrong", **record, "why": why}
-    moved = turned(original, value)
+    moved = True if value is None else turned(original, value)
     if moved is not None and moved is not True:
         return {"became": "wrong", **record, "why": moved}
     return {"became": "explained", **record, "in place": "seen" if moved is None else "unclear"}

@@ -144,7 +144,8 @@ def counterparts(graph: Graph, twin: Graph) -> Mapping[Value, Value]:
 class Located:
     """The image and the scores of a model, and the candidates between them: values with `cells`, and attention `blocks`.
 
-    `branches` has the last layers of several branches, as of an ensemble, where none of those separates the image alone.
+    `branches` has the last layers of several branches, as of an ensemble, where none of those separates the image alone. Of
+    these some may hold the image mirrored: they are in `anywhere`, and not in `placed`.
     """
 
     deployed: Deployed
@@ -156,6 +157,7 @@ class Located:
     blocks: tuple[Candidate, ...]
     branches: tuple[Candidate, ...]
     placed: Placed = field(repr=False)
+    anywhere: Placed = field(repr=False)
 
     @classmethod
     def of(cls, deployed: Deployed, where: Where) -> Located:
@@ -163,16 +165,17 @@ class Located:
         refuse_hooked(deployed)  # first: what a hook adds may look like class scores
         graph = deployed.graph
         image, place = find_image(graph, where.image)
-        placed = places(graph, image, place)
+        anywhere = places(graph, image, place, mirrored=True)
+        placed = {value: where for value, where in anywhere.items() if not any(where.mirrored)}
         scores = _find_read(graph, placed, where.task, where.scores)
         placed = placed_anew(graph, placed) if isinstance(scores, PixelScores) else placed
         if where.layer is not None and where.cells is not None:
             placed = {**placed, **placed_as_told(graph, where.layer, where.cells)}
         cells = tuple(candidates(graph, image, scores, placed))
         attention = tuple(blocks(graph, image, scores, placed, where.tokens))
-        cut = None if isinstance(scores, PixelScores) else branch_cut(graph, image, scores, placed)
+        cut = None if isinstance(scores, PixelScores) else branch_cut(graph, image, scores, anywhere)
         branches = () if cut is None else (cut,)
-        return cls(deployed, where, image, place, scores, cells, attention, branches, placed)
+        return cls(deployed, where, image, place, scores, cells, attention, branches, placed, anywhere)
 
     def __repr__(self) -> str:
         """The image, the scores, and the last few layers where a hook can go."""
@@ -272,8 +275,8 @@ class Located:
         single = {name for value in values for name in (value.name, layer_name(value), *value.aliases)}
         if "," not in names or names in single or isinstance(self.scores, PixelScores):
             return None
-        cut = list(dict.fromkeys(values_called(self.graph, self.placed, names)))
-        return cut_of(self.graph, self.image, self.scores, self.placed, cut) if len(cut) > 1 else None
+        cut = list(dict.fromkeys(values_called(self.graph, self.anywhere, names)))
+        return cut_of(self.graph, self.image, self.scores, self.anywhere, cut) if len(cut) > 1 else None
 
     def _way_without_cells(self) -> str | None:
         """Where the cells are lost on a way from the image to the scores that no candidate is on, in words."""

@@ -18,6 +18,7 @@ from openvino_xai.graph.sizes import Shape, Size, product, quotient
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.axes import Axes
+from openvino_xai.operations.integers import reverses
 from openvino_xai.operations.table import axes_of, operation_of
 
 
@@ -25,13 +26,15 @@ from openvino_xai.operations.table import axes_of, operation_of
 class Place:
     """Which axes of a value hold the batch and the cells: (height, width), or one axis of tokens, row by row.
 
-    `grid` is (H, W) of the cells. `prefix` counts the tokens ahead of the cells, as a class token.
+    `grid` is (H, W) of the cells. `prefix` counts the tokens ahead of the cells, as a class token. `mirrored` tells of height
+    and width whether the cells lie the other way round than in the image, as in a flipped twin.
     """
 
     batch: int
     cells: tuple[int, ...]
     grid: tuple[Size, Size]
     prefix: int = 0
+    mirrored: tuple[bool, bool] = (False, False)
 
     def tokens(self, length: int) -> slice:
         """The slice of `length` tokens that are cells: all behind the prefix, if only a run tells their number."""
@@ -55,6 +58,7 @@ class _Roles:
     spans: dict[str, Span]
     grid: tuple[Size, Size] | None = None  # (H, W) of the tokens; the prefix counts those ahead of them
     prefix: int = 0
+    mirrored: frozenset[str] = frozenset()  # height, width, or both
 
     def place(self, shape: Shape) -> Place | None:
         """The place, where the batch and all cells are known and have axes of their own."""
@@ -66,14 +70,15 @@ class _Roles:
         if height is None or width is None or not height.fits(shape) or not width.fits(shape):
             return None
         grid = height.length(shape), width.length(shape)
+        mirrored = "height" in self.mirrored, "width" in self.mirrored
         if height.pure and width.pure:
-            return Place(batch.axis, (height.axis, width.axis), grid)
+            return Place(batch.axis, (height.axis, width.axis), grid, mirrored=mirrored)
         merged = height == Span(height.axis, 1, grid[1]) and width == Span(height.axis, grid[0], 1)
-        return Place(batch.axis, (height.axis,), grid) if merged else None
+        return Place(batch.axis, (height.axis,), grid, mirrored=mirrored) if merged else None
 
 
-def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
-    """For every value that holds the batch and all cells of the image on axes of their own, where.
+def places(graph: Graph, image: Value, place: Place, *, mirrored: bool = False) -> dict[Value, Place]:
+    """For every value that holds the batch and all cells of the image on axes of their own, where; with those `mirrored`, too.
 
     Rows and columns that a reshape merges are followed as tokens, with others joined ahead of them or behind. They are found
     again where tokens are laid out as before.
@@ -82,11 +87,11 @@ def places(graph: Graph, image: Value, place: Place) -> dict[Value, Place]:
     single = shape_of(image)[place.batch] == 1
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
-            roles_of[value] = roles = _followed(node, axes, roles_of)
+            roles_of[value] = roles = _followed(graph, node, axes, roles_of)
             if single:
                 _found_again(roles, value.shape or ())
     placed = {value: roles.place(value.shape or ()) for value, roles in roles_of.items()}
-    return {value: where for value, where in placed.items() if where is not None}
+    return {value: where for value, where in placed.items() if where is not None and (mirrored or not any(where.mirrored))}
 
 
 def _found_again(roles: _Roles, shape: Shape) -> None:
@@ -97,20 +102,29 @@ def _found_again(roles: _Roles, shape: Shape) -> None:
         roles.spans["batch"] = Span(0)
 
 
-def _followed(node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:
+def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:
     """The roles of a node's output."""
-    destinations: dict[str, set[Span]] = {}
+    destinations: dict[str, set[tuple[Span, bool]]] = {}
     roles = _Roles({})
     for index, value in node.operands:
         before = roles_of.get(value)
         for role, span in before.spans.items() if before else ():
-            after = follow(node, index, span) or (_mixed(node, axes, index, span) if role in ("height", "width") else None)
+            assert before is not None
+            after, is_mirrored = follow(node, index, span), role in before.mirrored
+            if after is None and role in ("height", "width"):
+                after = _mixed(node, axes, index, span)
+                if after is None and index == 0 and span.pure and reverses(graph, node, span.axis):
+                    after, is_mirrored = span, not is_mirrored
             is_of_keys = node.kind == "matmul" and index and role in destinations
             if after is not None and not is_of_keys:  # a product of queries and keys has a row for each query
-                destinations.setdefault(role, set()).add(after)
-                if role == "tokens" and before:
+                destinations.setdefault(role, set()).add((after, is_mirrored))
+                if role == "tokens":
                     roles.grid, roles.prefix = before.grid, before.prefix
-    roles.spans = {role: spans.pop() for role, spans in destinations.items() if len(spans) == 1}
+    followed = {role: ends.pop() for role, ends in destinations.items() if len(ends) == 1}
+    roles.spans = {role: span for role, (span, _) in followed.items()}
+    roles.mirrored = frozenset(role for role, (_, is_mirrored) in followed.items() if is_mirrored)
+    if any(roles_of[value].mirrored for _, value in node.operands if value in roles_of):
+        return roles  # what is found again below lies as in the image
     if operation_of(node).joins:
         _joined(node, roles_of, roles)
     elif node.kind == "slice" and "tokens" not in roles.spans:

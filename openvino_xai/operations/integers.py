@@ -34,6 +34,21 @@ def known_integers(graph: Graph, node: Node, index: int) -> list[int] | None:
     return numbers if content is not None and len(numbers) == len(content) else None
 
 
+def reverses(graph: Graph, node: Node, axis: int) -> bool:
+    """Whether a node has all items along an axis of its first operand the other way round, and leaves the axis where it is."""
+    before, after, attributes = node.operand(0).shape, node.outputs[0].shape, node.attributes
+    if before is None or after is None or len(before) != len(after) or before[axis] != after[axis] or before[axis] == 1:
+        return False
+    if attributes.get("steps"):  # a slice that takes as many items as there are, one by one from the end
+        steps = dict(zip((a % len(before) for a in attributes["axes"] or ()), attributes["steps"], strict=False))
+        return steps.get(axis) == -1
+    if operation_of(node).selectors != {1} or attributes.get("axis") is None or attributes["axis"] % len(before) != axis:
+        return False
+    indices, length = node.operand(1), before[axis]
+    order = known_integers(graph, node, 1) if len(indices.shape or ()) == 1 else None
+    return isinstance(length, int) and order in ([*range(length)][::-1], [*range(-length, 0)][::-1])
+
+
 def resized_by(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> dict[str, Any]:
     """The `axes` that a node resizes and their `factors`, which the operand at `index` tells; None where it is no constant."""
     factors = graph.constant(node.inputs[index])

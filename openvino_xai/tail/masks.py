@@ -16,7 +16,14 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.locate.layers import layer_name
+from openvino_xai.locate.positions import Place
 from openvino_xai.tail.masked import MaskedCells
+
+
+def in_image(cells: np.ndarray, place: Place) -> np.ndarray:
+    """What belongs to each cell [H, W] of a value, from what belongs to the cells of the image; or the other way."""
+    down, right = (-1 if is_mirrored else 1 for is_mirrored in place.mirrored)
+    return cells[::down, ::right]
 
 
 class Mask(Protocol):
@@ -60,7 +67,7 @@ class BlockMask:
                 "shapes that the model tells contradict each other"
             )
         blocks = np.arange(rows)[:, None] * columns + np.arange(columns)
-        index = blocks.repeat(height // rows, axis=0).repeat(width // columns, axis=1)
+        index = in_image(blocks.repeat(height // rows, axis=0).repeat(width // columns, axis=1), place)
         if place.cells != tuple(sorted(place.cells)):  # the value has its width ahead of its height
             index = index.T
         # compared in the graph: the file has an index for each cell, and not N masks of all cells

@@ -30,7 +30,7 @@ from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.operations.windows import reads_all
 from openvino_xai.tail.algebra import MaskRules
 from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, spans_of, tapped
-from openvino_xai.tail.masks import BlockMask, Mask
+from openvino_xai.tail.masks import BlockMask, Mask, in_image
 from openvino_xai.tail.target import Columns
 
 
@@ -126,7 +126,7 @@ class CellRules(MaskRules[MaskedCells]):
         """[B * N, ...]: the sum (or the extreme) over each block of cells, with the other axes in their order."""
         xp, shape = self._trace, shape_of(value)
         others = [axis for axis in range(len(shape)) if axis not in (place.batch, *place.cells)]
-        moved = xp.permute_dims(tapped(xp, value), (place.batch, *place.cells, *others))
+        moved = self._as_in_image(xp.permute_dims(tapped(xp, value), (place.batch, *place.cells, *others)), place)
         sizes = [shape[axis] for axis in others]
         if not self._single(value, place):
             assert isinstance(self.mask, BlockMask)
@@ -139,6 +139,17 @@ class CellRules(MaskRules[MaskedCells]):
             reduce = {"max": xp.max, "min": xp.min}.get(how, xp.sum)
             moved = reduce(split, axis=(2, 4))
         return xp.reshape(moved, (shape[place.batch] * self.mask.count, *sizes))
+
+    def _as_in_image(self, value: Value, place: Place) -> Value:
+        """A value with the cells behind its batch, row by row as in the image, where it holds them mirrored."""
+        shape, grid = shape_of(value), place.grid
+        if not any(place.mirrored):
+            return value
+        height, width = concrete(grid, f"the cells of '{value.name}'")
+        order = in_image(np.arange(height * width).reshape(height, width), place).reshape(-1)
+        ends = shape[1 + len(place.cells) :]
+        flat = self._trace.take(self._trace.reshape(value, (shape[0], height * width, *ends)), order, axis=1)
+        return self._trace.reshape(flat, shape)
 
     def _single(self, value: Value, place: Place) -> bool:
         """Whether a mask keeps one cell, and not a block of them."""
@@ -183,7 +194,7 @@ class CellRules(MaskRules[MaskedCells]):
         if features.rest is not None or not isinstance(gate, Rows) or gate.span != FIRST or place.batch != 0:
             return None
         sizes = shape_of(gate.value)
-        if len(sizes) != len(shape) or any(sizes[axis] != 1 for axis in place.cells):
+        if len(sizes) != len(shape) or any(sizes[axis] != 1 for axis in place.cells) or any(place.mirrored):
             return None
         if not self._single(features.value, place) or shape_of(node.outputs[0]) != shape:
             return None
@@ -214,6 +225,8 @@ class CellRules(MaskRules[MaskedCells]):
         features, attributes = flat.features, node.attributes
         place, shape = features.place, shape_of(features.value)
         sizes = shape[1:]
+        if any(place.mirrored):
+            return None
         if (
             node.kind != "matmul"
             or features.rest is not None

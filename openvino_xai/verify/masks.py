@@ -159,6 +159,10 @@ class Definition:
             tall, wide = height // rows, width // columns
             top, left = mask // columns * tall, mask % columns * wide
             weights[top : top + tall, left : left + wide] = 1
+        if place.mirrored[0]:
+            weights = np.flipud(weights)
+        if place.mirrored[1]:
+            weights = np.fliplr(weights)
         if len(place.cells) == 2:
             weights = weights.T if place.cells[0] > place.cells[1] else weights
         else:

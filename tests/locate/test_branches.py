@@ -26,6 +26,8 @@ A = "ac = Conv<pads=[1,1,1,1]>(image, wa) af = Relu(ac) ap = GlobalAveragePool(a
 B = "bc = Conv<pads=[1,1,1,1]>({0}, wb) bf = Relu(bc) bp = GlobalMaxPool(bf) bv = Flatten(bp) bl = Gemm(bv, v) "
 WEIGHTS = {"wa": (4, 3, 3, 3), "wb": (4, 3, 3, 3), "u": (4, 5), "v": (4, 5)}
 HALF = np.array(0.5, np.float32)
+MIRROR = "i = Slice(image, last, first, three, back) "
+MIRRORED = {"last": INTS([-1]), "first": INTS([-100]), "three": INTS([3]), "back": INTS([-1])}
 ENSEMBLES: dict[str, tuple[str, dict[str, Any]]] = {
     "averaged": (A + B.format("image") + "s = Add(al, bl) logits = Mul(s, half)", {"half": HALF}),
     "largest": (A + B.format("image") + "logits = Max(al, bl)", {}),
@@ -45,6 +47,24 @@ ENSEMBLES: dict[str, tuple[str, dict[str, Any]]] = {
         "st = Conv<pads=[1,1,1,1]>(image, w0) " + A.replace("image", "st") + B.format("st") + "logits = Add(al, bl)",
         {"w0": (3, 3, 3, 3)},
     ),
+    "mirrored": (A + MIRROR + B.format("i") + "logits = Add(al, bl)", MIRRORED),
+    "mirrored twice, and pooled": (
+        A
+        + "r = Gather<axis=2>(image, upward) "
+        + MIRROR.replace("image", "r")
+        + B.format("i").replace("bf = Relu(bc)", "be = Relu(bc) bf = AveragePool<kernel_shape=[2,2], strides=[2,2]>(be)")
+        + "logits = Add(al, bl)",
+        {**MIRRORED, "upward": INTS([5, 4, 3, 2, 1, 0])},
+    ),
+    "mirrored, behind a convolution": (
+        A
+        + MIRROR
+        + B.format("i").replace(
+            "bp = GlobalMaxPool(bf)", "bd = Conv<pads=[1,1,1,1]>(bf, wd) bg = Add(bd, bf) bp = GlobalMaxPool(bg)"
+        )
+        + "logits = Add(al, bl)",
+        {**MIRRORED, "wd": (4, 4, 3, 3)},
+    ),
     "columns as rows": (A + "t = Transpose<perm=[0,1,3,2]>(image) " + B.format("t") + "logits = Add(al, bl)", {}),
 }
 
@@ -57,8 +77,13 @@ def model(name: str, batch: int | str = "B") -> onnx.ModelProto:
     return tiny(body, batch=batch, **weights)
 
 
-def slow(proto: onnx.ModelProto, batch: np.ndarray, *, columns_as_rows: bool = False) -> np.ndarray:
-    """[B, K, H, W]: the scores, by softmax, of one cell of the image kept in both branches, one image and cell at a time."""
+def slow(
+    proto: onnx.ModelProto, batch: np.ndarray, *, columns_as_rows: bool = False, mirrored: tuple[int, ...] = ()
+) -> np.ndarray:
+    """[B, K, H, W]: the scores, by softmax, of one cell of the image kept in both branches, one image and cell at a time.
+
+    Branch b holds the image with the axes that are `mirrored` the other way round.
+    """
     extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(proto))
     trunk = ReferenceEvaluator(extractor.extract_model(["image"], ["af", "bf"]))
     tail = ReferenceEvaluator(extractor.extract_model(["af", "bf"], ["logits"]))
@@ -74,7 +99,8 @@ def slow(proto: onnx.ModelProto, batch: np.ndarray, *, columns_as_rows: bool = F
                 tall, wide = item.shape[2] // height, item.shape[3] // width
                 block = np.s_[:, :, h * tall : (h + 1) * tall, w * wide : (w + 1) * wide]
                 zeros = np.zeros_like(item)
-                zeros[block] = item[block]
+                zeros[block] = 1
+                zeros = item * (np.flip(zeros, mirrored) if key == "bf" else zeros)
                 kept_alone[key] = zeros.swapaxes(2, 3) if columns_as_rows and key == "bf" else zeros
             y = tail.run(None, kept_alone)[0].reshape(-1).astype(np.float64)
             cells[:, h, w] = np.exp(y) / np.exp(y).sum()
@@ -89,10 +115,11 @@ def slow(proto: onnx.ModelProto, batch: np.ndarray, *, columns_as_rows: bool = F
 def test_a_mask_keeps_one_cell_of_the_image_in_every_branch(name: str, batch: int | str, dialect: str) -> None:
     proto = model(name, batch)
     photos = images(proto, 2)
-    hooked = xai.insert(in_dialect(proto, dialect), scale="none")
-    assert hooked.record["layer"] == "af,bf"
+    hooked = xai.insert(in_dialect(proto, dialect), scale="none", layer="af,bf" if "wd" in ENSEMBLES[name][1] else None)
+    assert set(hooked.record["layer"].split(",")) == {"af", "bf"}
     outputs = hooked.deployed.compile()({"image": photos})
-    expected = slow(proto, photos, columns_as_rows=name == "columns as rows")
+    axes = () if "mirrored" not in name else (2, 3) if "twice" in name else (3,)
+    expected = slow(proto, photos, columns_as_rows=name == "columns as rows", mirrored=axes)
     np.testing.assert_allclose(outputs["saliency_map"], expected, atol=1e-5)
     plain = open_model(in_dialect(proto, dialect)).compile()({"image": photos})
     np.testing.assert_array_equal(outputs["logits"], plain["logits"])
@@ -152,8 +179,7 @@ def test_class_activation_maps_of_an_ensemble() -> None:
 
 
 TURNED = {
-    "flipped": ("i = Slice(image, last, first, three, back)", {"last": -1, "first": -100, "three": 3, "back": -1}),
-    "gathered": ("i = Gather<axis=3>(image, order)", {"order": np.arange(7, -1, -1)}),
+    "mixed": ("i = Gather<axis=3>(image, order)", {"order": np.array([1, 0, 2, 3, 4, 5, 6, 7])}),
     "cut": ("i = Slice(image, one, five, two)", {"one": 1, "five": 5, "two": 2}),
     "rolled": (
         "i0 = Slice(image, zero, two, two) i1 = Slice(image, two, six, two) i = Concat<axis=2>(i1, i0)",
@@ -209,3 +235,28 @@ def test_a_layer_that_leads_to_the_others_is_the_cut() -> None:
     """Levels that are pooled side by side come from one layer, which separates the image alone."""
     body = A + B.format("af") + "logits = Add(al, bl)"
     assert locate(tiny(body, **{**WEIGHTS, "wb": (4, 4, 3, 3)})).choose().name == "af"
+
+
+@pytest.mark.slow
+def test_a_mirrored_branch_that_is_masked_as_the_other_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for where in ("masks", "spatial_masks"):
+        monkeypatch.setattr(f"openvino_xai.tail.{where}.in_image", lambda cells, place: cells)
+    with pytest.raises(VerificationError, match="differ from their definition"):
+        xai.insert(model("mirrored"))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_joins_the_image_with_its_mirror_image_has_no_cells(dialect: str) -> None:
+    """Each of its cells is of two places of the image."""
+    body = MIRROR + "s = Add(image, i) " + B.format("s") + "logits = Identity(bl)"
+    weights = {**{key: WEIGHTS[key] for key in ("wb", "v")}, **MIRRORED}
+    with pytest.raises(LayerError, match="cannot carry a hook|no layer"):
+        xai.insert(in_dialect(tiny(body, **weights), dialect))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_mirrored_image_alone_is_refused(dialect: str) -> None:
+    body = MIRROR + B.format("i") + "logits = Identity(bl)"
+    weights = {**{key: WEIGHTS[key] for key in ("wb", "v")}, **MIRRORED}
+    with pytest.raises(LayerError, match="behind 'i.*rows and columns of the image are not followed"):
+        xai.insert(in_dialect(tiny(body, **weights), dialect))

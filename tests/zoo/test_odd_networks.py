@@ -28,7 +28,6 @@ NAMED = {
     "sequence": {"onnx": "SplitToSequence"},
     "space_to_depth": {"onnx": "SpaceToDepth", "openvino": "SpaceToDepth"},
     "rows_by_an_lstm": {"onnx": "'t'", "openvino": "'t'"},
-    "flipped": {"onnx": "'p2' bypasses it", "openvino": "'p2' bypasses it"},
 }
 UNREADABLE = {"lp_pool", "log_sum_exp_pool"}  # OpenVINO 2026.4.1 does not convert these with an open batch
 FAST = ("batch_of_one_in_the_graph", "integer_image", "quantised_while_it_runs", "bypass")
