@@ -296,6 +296,11 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     sizes: list[Size] = []
     for x, y in zip(left, right, strict=True):
         if x not in (y, 1) and y != 1:
-            raise PlanError(f"shapes {text(a)} and {text(b)} do not go together: the model is not what it says")
+            are_open = isinstance(x, Dim) and isinstance(y, Dim)
+            raise PlanError(
+                f"shapes {text(a)} and {text(b)} do not go together: "
+                + ("the model does not say that open sizes of two inputs are one, so fix them" if are_open else "")
+                + ("" if are_open else "the model is not what it says")
+            )
         sizes.append(y if x == 1 else x)
     return tuple(sizes)

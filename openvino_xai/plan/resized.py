@@ -15,7 +15,8 @@ def resized(
     """Copies of nodes that read `inputs`, each size of theirs as `size_of` says; and what stands for each of their values."""
     values, copies = dict(inputs or {}), []
     for node in nodes:
-        copy = replace(node, inputs=tuple(None if value is None else values.get(value, value) for value in node.inputs))
+        inputs_of_copy = tuple(None if value is None else values.get(value, value) for value in node.inputs)
+        copy = replace(node, inputs=inputs_of_copy, settled=False)
         if node.kind == "size":
             copy.attributes = {**node.attributes, "size": size_of(node.attributes["size"])}
         copy.outputs = tuple(replace(value, shape=_resized(value.shape, size_of), producer=copy) for value in node.outputs)

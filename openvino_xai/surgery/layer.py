@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openvino_xai.graph.model import Graph
+from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import readable
 from openvino_xai.locate.layers import Candidate
-from openvino_xai.operations.cost import depth, human
+from openvino_xai.operations.cost import depth, human, operations, typical_sizes
 from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.resized import at, resized
 from openvino_xai.tables import html_table, text_table
 
 
@@ -80,5 +82,14 @@ def priced(graph: Graph, candidate: Candidate, plan: Plan | None, plain: int) ->
         None if plan is None else plan.largest,
         candidate.reason,
         candidate.method,
-        depth(graph, [part.value for part in candidate.cut], plain),
+        _depth(graph, [part.value for part in candidate.cut], plain),
     )
+
+
+def _depth(graph: Graph, cut: Sequence[Value], plain: int) -> float:
+    """The share of a model's operations that lead to a cut; of an image of a usual size, where the model takes any."""
+    sizes = typical_sizes(graph)
+    if not sizes:
+        return depth(graph.nodes, cut, plain)
+    nodes, copies = resized(graph.nodes, at(sizes))
+    return depth(nodes, [copies[value] for value in cut], operations(nodes))

@@ -236,3 +236,17 @@ def test_shapes_that_contradict_each_other_are_refused_by_name() -> None:
     for name, shape in (("c", [2, 4, 7, 4]), ("f", ["B", 4, 5, "W"])):
         model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
     assert any("contradict each other" in (layer.reason or "") for layer in xai.layers(model))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_open_sizes_do_not_make_the_last_layers_most_of_a_network(dialect: str) -> None:
+    body = (
+        "c = Conv<pads=[1,1,1,1], strides=[2,2]>(image, w0) f = Relu(c) d = Conv<pads=[1,1,1,1]>(f, w1) g = Relu(d) "
+        "p = GlobalAveragePool(g) v = Flatten(p) h = Gemm(v, w2) e = Relu(h) logits = Gemm(e, w3)"
+    )
+    weights = {"w0": (4, 3, 3, 3), "w1": (4, 4, 3, 3), "w2": (4, 64), "w3": (64, 5)}
+    proto = with_open_sizes(tiny(body, **weights))
+    depth = xai.layers(in_dialect(proto, dialect))[0].depth
+    closed = xai.layers(in_dialect(tiny(body, image=(3, 224, 224), **weights), dialect))[0].depth
+    assert depth == pytest.approx(closed, abs=1e-3)
+    assert depth > 0.99

@@ -477,3 +477,37 @@ def test_the_next_layer_is_taken_where_the_best_cannot_be_planned(dialect: str) 
     np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], expected, atol=TOLERANCE)
     with pytest.raises(PlanError, match="batch on axis 1"):  # who names a layer means it
         xai.insert(in_dialect(model, dialect), layer="t")
+
+
+META = "m = Gemm(told, wm) r = Relu(m) j = Concat<axis=1>(v, r) h = Gemm(j, wh) e = Relu(h) logits = Gemm<transB=1>(e, w, b)"
+META_WEIGHTS = {**LINEAR, "wm": (3, 6), "wh": (10, 4)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("batch", ["B", 1, 3])
+def test_what_is_told_of_an_image_goes_through_layers_of_its_own(batch: int | str, dialect: str) -> None:
+    """Each image of a batch, asked alone with its own numbers, one cell at a time."""
+    count = 3 if batch == "B" else int(batch)
+    model = tiny(POOLED + META, batch=batch, inputs=f"float[{batch},3] told", **META_WEIGHTS)
+    single = tiny(POOLED + META, batch=1, inputs="float[1,3] told", **META_WEIGHTS)
+    extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(single))
+    trunk = onnx.reference.ReferenceEvaluator(extractor.extract_model(["image"], ["f"]))
+    tail = onnx.reference.ReferenceEvaluator(extractor.extract_model(["f", "told"], ["logits"]))
+    batches, numbers = images(model, count), np.random.default_rng(1).normal(0, 2, (count, 3)).astype(np.float32)
+    hooked = xai.insert(in_dialect(model, dialect), scale="none", score="logit", layer="f")
+    maps = hooked.deployed.compile()({"image": batches, "told": numbers})["saliency_map"]
+    for image in range(count):
+        f = trunk.run(None, {"image": batches[image : image + 1]})[0]
+        for h, w in np.ndindex(6, 8):
+            cell = np.zeros_like(f)
+            cell[:, :, h, w] = f[:, :, h, w]
+            y = tail.run(None, {"f": cell, "told": numbers[image : image + 1]})[0]
+            np.testing.assert_allclose(maps[image, :, h, w], y[0], atol=1e-5)
+
+
+def test_open_sizes_of_two_inputs_that_nothing_ties_are_told_as_such() -> None:
+    body = POOLED + "g = Gemm(told, wm) s = Sigmoid(g) j = Mul(v, s) logits = Gemm<transB=1>(j, w, b)"
+    model = in_dialect(tiny(body, inputs="float[B,3] told", **{**LINEAR, "wm": (3, 4)}), "openvino")
+    with pytest.raises(PlanError, match="does not say that open sizes of two inputs are one"):
+        xai.insert(model, layer="f", method="grad_cam")

@@ -73,8 +73,8 @@ def query_sets(graph: Graph, image: Value, rows: Rows, placed: Placed) -> dict[s
         _refuse(heads[0])
     ahead = _before_mixing(graph, read, placed, carrying)
     steps = max(operations(graph.nodes), 1)
-    most = max(depth(graph, [value], steps) for value in read)
-    if not ahead or max(depth(graph, [value], steps) for value in ahead) < LEAST_SHARE * most:
+    most = max(depth(graph.nodes, [value], steps) for value in read)
+    if not ahead or max(depth(graph.nodes, [value], steps) for value in ahead) < LEAST_SHARE * most:
         ahead = read
     return {name: candidate_of(graph, image, rows, placed, values) for name, values in (("backbone", ahead), ("heads", read))}
 

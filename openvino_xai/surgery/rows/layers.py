@@ -45,5 +45,5 @@ def priced_set(location: RowLocation, plan: Plan | None, reason: str | None = No
         None if plan is None else plan.largest,
         reason,
         DEFAULT,
-        max(depth(location.graph, [value], plain) for value in location.cut),
+        max(depth(location.graph.nodes, [value], plain) for value in location.cut),
     )
