@@ -64,6 +64,7 @@ WORDS = {
     "gate": (GATE,),
     "feature_vector": (FEATURES,),
     REGISTERED: ("yes",),
+    "written_as": ("QDQ",),
 }
 NUMBERS: dict[str, Callable[[str], float]] = {
     "cost": float,

@@ -114,6 +114,7 @@ def insert(
             "scale": record["scale"],
             "fallback": fallback,
             "converted": converted and dict(zip(("from", "to"), converted, strict=True)),
+            "written_as": record.get("written_as"),
             "verified": hooked.verified is not None,
             "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
             "preprocessing": None if stored is None else stored.to_dict(),
@@ -135,6 +136,7 @@ def insert(
     say(
         f"{target}: {hooks}, scale {record['scale']}, {place.cost:.2f} times the operations; "
         + (f"converted from opset {converted[0]} to {converted[1]}; " if converted else "")
+        + (f"what computes on levels is written as {record['written_as']}; " if "written_as" in record else "")
         + checked
         + (f"; stored: fed is {stored.summary}" if stored else "")
     )

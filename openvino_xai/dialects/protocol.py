@@ -54,16 +54,21 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Conversion:
-    """How a model came to a newer version of its format, from `before` to `after`: the `original` is only there to be run."""
+    """How a model came to a newer version of its format, from `before` to `after`: the `original` is only there to be run.
+
+    `written_as` names the form that its quantised operations were written in, where that is another.
+    """
 
     original: Deployed
     before: int
     after: int
+    written_as: Literal["", "QDQ"] = ""
 
     @property
     def entries(self) -> dict[str, str]:
         """What the record of a hook says of it."""
-        return {"converted_from": str(self.before), "converted_to": str(self.after)}
+        versions = {"converted_from": str(self.before), "converted_to": str(self.after)} if self.before != self.after else {}
+        return versions | ({"written_as": self.written_as} if self.written_as else {})
 
 
 class Deployed(Protocol):

@@ -37,6 +37,7 @@ FORGED = {
     "prefix_tokens": ["few"],
     "kernel": ["square"],
     "converted_from": ["nine"],
+    "written_as": ["poetry"],
     "fallback": ["dearer"],
 }
 

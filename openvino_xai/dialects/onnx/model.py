@@ -15,7 +15,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInferencePass
 
-from openvino_xai.dialects.onnx import comparison
+from openvino_xai.dialects.onnx import comparison, qdq
 from openvino_xai.dialects.onnx.emit import EMIT
 from openvino_xai.dialects.onnx.kinds import neutral
 from openvino_xai.dialects.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
@@ -78,9 +78,10 @@ class OnnxModel:
     def settled(self, source: str) -> OnnxModel:
         """This model with its functions written out, of a newer opset, and each `If` replaced by the branch that runs take.
 
-        Raises ModelError.
+        What computes on levels is written as QDQ. Raises ModelError.
         """
-        original = OnnxModel(self.native.clone()) if (self.opset or 0) < OLDEST_WRITTEN else None
+        is_older = (self.opset or 0) < OLDEST_WRITTEN
+        original = OnnxModel(self.native.clone()) if is_older or qdq.operators(self.native) else None
         if self.native.functions:
             try:
                 InlinePass()(self.native)
@@ -89,11 +90,36 @@ class OnnxModel:
             refuse_malformed(self.native, source)
         refuse_unreadable_constants(self.native, source)
         refuse_mistyped(self.native, source)
-        if original is not None:
+        if is_older:
             upgrade(self.native, _inferred(self.native), source)
         while any(node.op_type == "If" for node in self.native.graph) and (decision := self._decided()) is not None:
             _take_branch(self.native.graph, *decision)
-        return self if original is None else self._converted(original, source)
+        if original is None:
+            return self
+        converted = self._converted(original, source) if is_older else self
+        return converted._on_numbers(original) if qdq.operators(self.native) else converted
+
+    def _on_numbers(self, original: OnnxModel) -> OnnxModel:
+        """This model, with as many of its operations on levels written as QDQ as leave each bit of the outputs as it was."""
+        operators = qdq.operators(self.native)
+        model = self._in_qdq(operators, original)
+        if model is None:
+            alone = {operator for operator in operators if self._in_qdq({operator}, original) is not None}
+            model = self._in_qdq(alone, original) if alone else None
+        if model is None:
+            return self
+        model.conversion = Conversion(original, original.opset or 0, model.opset or 0, "QDQ")
+        return model
+
+    def _in_qdq(self, operators: Collection[str], original: OnnxModel) -> OnnxModel | None:
+        """A twin with some operations on levels written as QDQ, where that gives the same to the bit."""
+        twin = self.twin()
+        qdq.rewrite(twin.native, operators)
+        try:
+            difference = comparison.difference(original.native, twin.native, self.graph.inputs)
+        except ModelError:  # it does not run, which whoever runs it is told
+            return None
+        return twin if difference is None else None
 
     def _converted(self, original: OnnxModel, source: str) -> OnnxModel:
         """This model, which was rewritten from another that it gives the same as, to the bit. Raises ModelError."""
@@ -125,7 +151,7 @@ class OnnxModel:
     @property
     def version(self) -> str:
         """ONNX, with its opset, and that of the file where it was older."""
-        if self.conversion is None:
+        if self.conversion is None or self.conversion.before == self.opset:
             return f"ONNX, opset {self.opset}"
         return f"ONNX, opset {self.conversion.before}, read as {self.conversion.after}"
 
