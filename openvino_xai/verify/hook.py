@@ -26,7 +26,7 @@ from openvino_xai.verify.elements import hold_completeness
 from openvino_xai.verify.ingredients import hold_parts
 from openvino_xai.verify.masks import CUT, END, Definition, Reference, by_cell
 from openvino_xai.verify.original import worst
-from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
+from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, refuse_random, same_outputs
 
 MAPS = 3  # maps of an image that are held to the definition
 CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
@@ -86,6 +86,7 @@ def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Ver
     inputs = random_inputs(model)
     reference, running = heads[0].plain(), heads[0].compiled(hooked)
     plain = reference(inputs)
+    refuse_random(plain, reference(inputs))
     for head in heads:
         _refuse_no_numbers(plain, head.location.scores.name)
     batch = len(inputs[heads[0].location.image.name])

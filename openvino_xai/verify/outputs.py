@@ -44,6 +44,17 @@ def same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runti
             )
 
 
+def refuse_random(plain: dict[str, np.ndarray], again: dict[str, np.ndarray]) -> None:
+    """Raise ModelError where a model has other outputs for the same inputs when it runs once more."""
+    for name, array in plain.items():
+        if not np.array_equal(array, again[name], equal_nan=array.dtype.kind == "f"):
+            change = float(np.max(np.abs(array.astype(np.float64) - again[name])))
+            raise ModelError(
+                f"output '{name}' of the model without a hook differs by up to {change:.3g} from run to run for the same "
+                "inputs: it draws random numbers, to which no map can be held; export it for inference, without dropout"
+            )
+
+
 def hold_gates(
     running: Running,
     *,

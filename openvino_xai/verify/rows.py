@@ -36,7 +36,7 @@ from openvino_xai.tail.rows.queries import rankings
 from openvino_xai.verify.finite_differences import step_along
 from openvino_xai.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, Verified
 from openvino_xai.verify.original import Original, worst
-from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, same_outputs
+from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, refuse_random, same_outputs
 
 MASKS = 6  # of a row, that are held to the original model, beside the one of the largest value
 CHECKED = 4  # rows of an image whose maps and gradients are held to the original model
@@ -71,6 +71,7 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
     inputs = random_inputs(original.model)
     reference, running = original.plain(), original.compiled(hooked)
     plain = reference(inputs)
+    refuse_random(plain, reference(inputs))
     batch = len(next(iter(inputs.values())))
     extra = {**_wanted(location, decision, batch), **({GATE: np.ones(batch, bool)} if decision.gate != "off" else {})}
     new = running({**inputs, **extra})
