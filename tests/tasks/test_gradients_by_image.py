@@ -261,3 +261,8 @@ def test_each_head_has_a_gradient_of_its_own(dialect: str) -> None:
     heads = xai.load_heads(hooked)
     alone = xai.load(xai.insert(in_dialect(model, dialect), method="input_gradient", scores="more", targets="all"))
     np.testing.assert_allclose(heads["more"](IMAGES)["gradient"], alone(IMAGES)["gradient"], atol=1e-6)
+
+
+def test_boxes_have_no_gradient_of_the_image() -> None:
+    with pytest.raises(InputError, match="input_gradient is not for the rows of a detector: .* hires_cam"):
+        xai.insert(Path(__file__).parents[2] / "samples" / "models" / "ultraface_rfb320.xml", method="input_gradient")

@@ -110,4 +110,6 @@ MEAN = (
     "it weighs channels by their mean gradient over the whole layer, which says next to nothing of one box "
     "(measured: no better than random maps); layer_cam or hires_cam weigh each cell by its own"
 )
+BY_IMAGE = "it differentiates the scores of classes by the image; hires_cam tells what each cell adds to a box's log-odds"
 REFUSED = dict.fromkeys(("grad_cam", "grad_cam_plus_plus", "smooth_grad_cam_plus_plus", "xgrad_cam"), MEAN)
+REFUSED |= dict.fromkeys(("input_gradient", "integrated_gradients"), BY_IMAGE)
