@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from serving.asking import FORM, is_refused, post_json, refuses, uploaded, v2_checks
+from serving.names import names_are_read_back
 from serving.processes import environment, free_port, memory, run_client, serving
 
 import openvino_xai as xai
@@ -76,11 +77,13 @@ def asked_triton(work: Path, samples: Path, requests: int) -> dict[str, Any]:
         print(f"skipped: Triton cannot run here: {reason}")
         return {"checks": {}}
     python = environment(work, "triton", PACKAGES)
+    names = names_are_read_back(work, python, "triton", backend="python", legacy=True, overlay=True)
     with triton(work, python, work / "repository") as (http, grpc, process):
         ask(python, http, grpc, samples, WARM)  # what a server needs when it works for the first time
         warm = memory(process)
         results = ask(python, http, grpc, samples, requests)
         results["memory_mb"] = {"warm": warm, "after": memory(process)}
+    results["checks"] |= names
     return results
 
 
@@ -151,6 +154,7 @@ def asked_mlserver(work: Path, samples: Path, _: int) -> dict[str, Any]:
         checks["at loopback alone"] = refuses("127.0.0.2", http) and refuses("127.0.0.2", grpc)
         with urllib.request.urlopen(f"{root}/v2/models/sample", timeout=60) as answer:
             about = json.load(answer)
+        checks |= names_are_read_back(work, python, "mlserver")
         checks["metadata"] = [item["name"] for item in about["outputs"]] == ["logits", "saliency_map"]
         checks["the README's client"] = "saliency_map (1, 1000, 7, 7)" in run_client(
             python, folder, settings["grpc_port"], grpc

@@ -81,7 +81,7 @@ def write_models(folder: Path, endpoint: Endpoint, deployed: Deployed, options: 
 def _write_drawing(folder: Path, core: str, endpoint: Endpoint, drawing: Drawing) -> None:
     """Write the step that draws, and its ensemble with the model.
 
-    All outputs are the step's. In between, tensors have other names: asked for some outputs, Triton (2.69) leaves out a step of
+    All outputs are the step's. In between, tensors have other names: asked for some outputs, Triton 2.51 leaves out a step of
     which none is asked for, though another reads it.
     """
     place, name = folder / f"{endpoint.name}_draw", f"{endpoint.name}_overlay"
