@@ -6,7 +6,8 @@ Every case is made from its number and the seed alone, in a folder of its own, b
 and time. A worker lists the layers of a model, inserts a hook, verified, of one or another method, and writes it. The file is
 refused with an error of ours, or accepted: then the plain model and the hooked one run in sessions of the runtime, which know
 nothing of this package, and their outputs must be the same bits. Photos, and the records, shards, labels and lists that
-commands read, go through the command line. What must not happen: another exception (which would be a traceback); the death of
+commands read, go through the command line, and so do hooked models with odd names that are exported for servers: what is
+written is read back. What must not happen: another exception (which would be a traceback); the death of
 the process or a hang that the command line, which runs models in a process of their own, does not end at its limits; other
 bits or maps; and, by a look at all files around before and after, anything left over, touched or copied that is somebody
 else's.
@@ -127,8 +128,9 @@ def prepare(work: Path) -> None:
     template = work / "template"
     shutil.rmtree(template, ignore_errors=True)
     commands = write_template(template)
+    hook = ["insert", "--model", str(work / "seeds" / "one.onnx"), "--output", "hooked.onnx", "--runtime", "both"]
     first = ["insert", "--model", str(work / "seeds" / "one.onnx"), "--output", "model.onnx"]
-    for command in [first, *([*command, "--model", "model.onnx"] for command in commands)]:
+    for command in [hook, first, *([*command, "--model", "model.onnx"] for command in commands)]:
         subprocess.run(
             [sys.executable, "-m", "openvino_xai.cli", *command], cwd=template, check=True, stdout=subprocess.DEVNULL
         )

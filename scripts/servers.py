@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from serving.asking import FORM, is_refused, post_json, refuses, uploaded, v2_checks
 from serving.names import names_are_read_back
-from serving.processes import environment, free_port, memory, run_client, serving
+from serving.processes import environment, free_port, memory, run_client, run_page, serving
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
@@ -135,6 +135,9 @@ def asked_kserve(work: Path, samples: Path, _: int) -> dict[str, Any]:
         maps = np.array([row["saliency_map"] for row in both["explanations"]])
         checks[":explain, maps"] = bool(np.allclose(maps, arrays["maps"][:2], atol=1e-4))
         checks[":explain, logits"] = both["predictions"] == plain["predictions"]
+        (work / "instances.json").write_text(json.dumps(body))
+        changes = {":8080": f":{port}", "efficientnet_lite0": "sample"}
+        checks[":explain, the page's request"] = json.loads(run_page(":explain", work, changes)) == both
         for verb in ("predict", "explain"):
             for name, mistake in {"nothing": {}, "words": {"instances": ["a"]}, "no list": [], "ragged": RAGGED}.items():
                 checks[f":{verb}, refused: {name}"] = is_refused(f"{root}/v1/models/sample:{verb}", mistake)
@@ -173,11 +176,16 @@ def asked_fastapi(work: Path, *_: object) -> dict[str, Any]:
     photo, expected = SAMPLES / "images" / "cat.png", xai.load(work / "sample_xai.xml").explain(SAMPLES / "images" / "cat.png")
     root, checks = f"http://127.0.0.1:{port}", {}
     with serving(command, f"{root}/openapi.json", work / "fastapi.log", folder):
-        shutil.copy(photo, folder / "cat.jpg")
+        shutil.copy(photo, folder / "photo.jpg")
         printed = run_client(python, folder, 8000, port)
         checks["the README's client: classes"] = expected.predictions[0].label in printed
-        picture = read_photo(folder / "cat_explained.png")
+        picture = read_photo(folder / "explained.png")
         checks["the README's client: the picture"] = np.array_equal(picture, expected.overlay())
+        (folder / "explained.png").unlink()
+        run_page("/explain -F", folder, {":8000": f":{port}"})
+        checks["the page's request: the picture"] = np.array_equal(read_photo(folder / "explained.png"), expected.overlay())
+        answer = json.loads(run_page("/predict -F", folder, {":8000": f":{port}"}))
+        checks["the page's request: classes"] = answer["predictions"][0]["label"] == expected.predictions[0].label
         for name, content in {"no photo": b"no photo", "nothing": b"", "cut off": photo.read_bytes()[:2000]}.items():
             for verb in ("predict", "explain"):
                 checks[f"/{verb}, refused: {name}"] = is_refused(f"{root}/{verb}", uploaded(content), FORM)

@@ -14,7 +14,7 @@ from tiny import CASES
 import openvino_xai as xai
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
-from hostile_files import models, photos, records, trial, watch
+from hostile_files import models, photos, records, served, trial, watch
 
 CHANGES: dict[str, Callable[[Path], object]] = {
     "left: canary/new": lambda folder: (folder / "new").touch(),
@@ -55,5 +55,20 @@ def test_a_secret_that_was_copied_is_seen(tmp_path: Path) -> None:
 
 
 def test_every_kind_has_a_name_of_its_own() -> None:
-    names = [*models.KINDS, *photos.KINDS, *records.KINDS]
+    names = [*models.KINDS, *photos.KINDS, *records.KINDS, *served.KINDS]
     assert len(names) == len(set(names)) == len(set(trial.KINDS))
+
+
+def test_a_name_that_leaves_its_field_is_seen(tmp_path: Path) -> None:
+    xai.export(xai.insert(CASES["pool and linear"].build("B", 17)).model, tmp_path / "repo", server="triton", name="cells")
+    assert served.faults(tmp_path / "repo") == []
+    config = tmp_path / "repo" / "cells" / "config.pbtxt"
+    text = config.read_text()
+    config.write_text(text.replace('"logits"', '"other"'))
+    assert served.faults(tmp_path / "repo") == ["injected: config.pbtxt: other names"]
+    config.write_text(text + "version_policy { all { } }")
+    assert served.faults(tmp_path / "repo") == ["injected: config.pbtxt: ParseError"]
+    config.write_text(text)
+    readme = tmp_path / "repo" / "README.md"
+    readme.write_text(readme.read_text().replace("import numpy", "eval('1')\nimport numpy"))
+    assert served.faults(tmp_path / "repo") == ["injected: README.md: AssertionError"]

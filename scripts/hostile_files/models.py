@@ -14,6 +14,7 @@ import onnx
 import openvino as ov
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
+sys.path.append(str(Path(__file__).parents[2] / "tests" / "models"))
 from tiny import CASES, STEM, tiny
 from tiny_detectors import CASES as DETECTORS
 from tiny_transformers import Transformer

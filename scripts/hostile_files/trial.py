@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from hostile_files import models, photos, records
+from hostile_files import models, photos, records, served
 from hostile_files.traps import SECRET
 from hostile_files.watch import MARKS, Watch, canary, leaked
 
 METHODS = (None, None, "grad_cam", "fd_cam")  # None is the default
-KINDS = [*models.KINDS * 4, *[*photos.KINDS, *records.KINDS] * 2]
+KINDS = [*models.KINDS * 4, *[*photos.KINDS, *records.KINDS, *served.KINDS] * 2]
 TELEMETRY = ".ses"  # what ONNX Runtime leaves in the temporary folder, whatever it runs
 WRITTEN = ("in/hooked.onnx", "in/hooked.onnx.data", "in/hooked.xml", "in/hooked.bin")
 OUTPUTS = ("in/out", "in/measured", "in/parts", "in/new")
@@ -72,7 +72,8 @@ def run_case(index: int, seed: int, work: Path, kinds: list[str], tell: Callable
     secret = Path(os.environ["HOSTILE_SECRET"])
     secret.write_bytes(SECRET)
     canary(root / "canary")
-    case = (ModelCase if kind in models.KINDS else CommandCase).drawn(kind, rng, root, work)
+    case_class = ModelCase if kind in models.KINDS else ServedCase if kind in served.KINDS else CommandCase
+    case = case_class.drawn(kind, rng, root, work)
     os.chdir(root / "in")
     for output in (os.environ["HOSTILE_OUTPUT"], root / "output"):
         Path(output).write_bytes(b"")
@@ -227,6 +228,34 @@ class CommandCase:
             for path in (self.folder.parent / name).rglob("*")
             if path.is_file() and not path.is_symlink()
         ]
+
+
+@dataclass(frozen=True)
+class ServedCase:
+    """A hooked model that is exported for a server."""
+
+    folder: Path
+    command: list[str]
+
+    @classmethod
+    def drawn(cls, kind: str, rng: random.Random, root: Path, work: Path) -> ServedCase:
+        """A case of a kind."""
+        return cls(root / "in", served.make_served(kind, rng, root / "in", work / "template"))
+
+    def outcome(self) -> Outcome:
+        """What becomes of it: accepted where all that was written is read back."""
+        outcome = _tried(self.command)
+        if outcome.name == "accepted":
+            outcome.also += served.faults(self.folder / "served")
+        return outcome
+
+    def allows(self, name: str, outcome: Outcome) -> bool:
+        """Whether a path may be new."""
+        return outcome.name == "accepted" and (name == served.OUTPUT or name.startswith(f"{served.OUTPUT}/"))
+
+    def written(self) -> list[Path]:
+        """The files that may have been written."""
+        return [path for path in (self.folder / "served").rglob("*") if path.is_file() and not path.is_symlink()]
 
 
 def _exception(error: BaseException) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 PATIENCE = 120  # seconds until a server is ready
 
 
@@ -84,3 +86,13 @@ def memory(process: subprocess.Popen[bytes]) -> float:
         except (OSError, IndexError):
             continue
     return round(total / 1e6, 1)
+
+
+def run_page(word: str, folder: Path, changes: dict[str, str]) -> str:
+    """What a request of the page about serving prints, in a folder: the line that begins with curl and has a word."""
+    (line,) = (line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("curl ") and word in line)
+    for old, new in changes.items():
+        assert old in line, line
+        line = line.replace(old, new)
+    done = subprocess.run([*shlex.split(line), "--silent"], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout

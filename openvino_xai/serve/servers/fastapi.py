@@ -14,12 +14,12 @@ from openvino_xai.serve.servers.server import BY_PYTHON, Server
 START = "uvicorn app:app --host 127.0.0.1 --port 8000"
 CLIENT = """import requests  # pip install requests
 
-with open("cat.jpg", "rb") as photo:
+with open("photo.jpg", "rb") as photo:
     answer = requests.post("http://127.0.0.1:8000/explain", files={"photo": photo})  # ?targets=top:1, or a class
 answer.raise_for_status()
-with open("cat_explained.png", "wb") as picture:
+with open("explained.png", "wb") as picture:
     picture.write(answer.content)
-with open("cat.jpg", "rb") as photo:
+with open("photo.jpg", "rb") as photo:
     print(requests.post("http://127.0.0.1:8000/predict", files={"photo": photo}).json()["predictions"])
 """
 
