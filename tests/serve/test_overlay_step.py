@@ -124,6 +124,15 @@ def test_it_draws_what_explain_draws(info: str, dialect: str, targets: str, step
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scale", ["u8", "none"])
+def test_maps_of_every_scale_are_drawn(scale: Any, step: Any) -> None:
+    result = xai.insert(CASE.build("B", 17), layer="f", targets="top:1", scale=scale)
+    network, images = xai.load(result), photos(8)
+    for photo, picture in zip(images, pictures(step(result)(tensors_of(network, images))), strict=True):
+        assert np.array_equal(picture, network.explain(photo).overlay())
+
+
+@pytest.mark.slow
 def test_who_is_not_explained_gets_no_picture(step: Any) -> None:
     result = hooked("plain", "onnx", "all", gate=True)
     network, images = xai.load(result), photos(2)

@@ -44,6 +44,10 @@ OF_ITS_OWN = """    containers:
         image: {image}  # built from the Dockerfile beside this file
         args: [{arguments}]
 """
+ABOUT_V1 = (
+    "By KServe's v1 `/v1/models/{name}:predict` at port {port} answers as the plain model, and `/v1/models/{name}:explain` "
+    'with maps: post `{{"instances": [IMAGE, ...]}}`. `service_with_explainer.yaml` has pods of their own for `:explain`.\n\n'
+)
 FORMATS = {".onnx": "onnx", ".xml": "openvino"}
 DOCKERFILE = """FROM python:3.11-slim
 RUN pip install --no-cache-dir kserve=={kserve} {requirement}
@@ -81,7 +85,8 @@ def write_kserve(folder: Path, endpoint: Endpoint, deployed: Deployed, options: 
         storage = yaml_string(f"pvc://models/{endpoint.name}")
         text += BY_TRITON.format(format=yaml_string(FORMATS[endpoint.suffix]), storage=storage)
     (folder / "inference_service.yaml").write_text(text, encoding="utf-8")
-    write_readme(folder, endpoint, start=START, client=client(endpoint, options.backend))
+    about = ABOUT_V1.format(name=endpoint.name, port=PORT) if options.backend == "python" else ""
+    write_readme(folder, endpoint, start=START, client=client(endpoint, options.backend), about=about)
     return endpoint
 
 
