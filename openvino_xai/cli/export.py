@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from openvino_xai.serve.export import ServerName
     from openvino_xai.words import Precision
 
-_SERVER = "triton, ovms (OpenVINO Model Server), kserve, mlserver (also Seldon Core 2), or fastapi (a program)."
+_SERVER = "triton, ovms (OpenVINO Model Server), kserve, mlserver (also Seldon Core 2), fastapi (a program), web (a page)."
 _BACKEND = "Triton's backend: openvino, onnxruntime or python; by default the model's own."
+_RUNTIME = "web: the folder of npm's package onnxruntime-web, as node_modules/onnxruntime-web; its files go into the page."
 _LEGACY = "Triton: two endpoints on one copy of the weights, NAME as it was and NAME_xai with maps."
 _OVERLAY = "Triton: one output more, PNG bytes of the map over the image, for clients that cannot draw."
 
@@ -32,12 +33,14 @@ def export(
     precision: Annotated[str, typer.Option(help="f32, f16, bf16, or default for what the device prefers."), PRECISIONS] = "f32",
     legacy: Annotated[bool, typer.Option("--legacy", help=_LEGACY)] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help=_OVERLAY)] = False,
+    runtime: Annotated[Path | None, typer.Option(help=_RUNTIME)] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what an export has written there, and nothing else.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a hooked model as a repository for a model server, with its configuration and a client.
+    """Write a hooked model as a repository for a model server, with its configuration and a client, or as a web page.
 
-    Old clients do not break: their outputs keep name and order, their requests stay valid.
+    Old clients do not break: their outputs keep name and order, their requests stay valid. The page (web) explains photos and
+    the camera in the browser, by an ONNX file, and asks no server.
     """
     from openvino_xai.serve.export import export as exported
 
@@ -50,6 +53,7 @@ def export(
         precision=cast("Precision", precision),
         legacy=legacy,
         overlay=overlay,
+        runtime=runtime,
         force=force,
     )
     for text in endpoint.warnings:

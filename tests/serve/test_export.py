@@ -206,7 +206,7 @@ def test_what_is_refused_leaves_nothing(hooked: Any, tmp_path: Path) -> None:
     refused: list[tuple[dict[str, Any], str]] = [
         (
             {"server": "tfserving"},
-            "server 'tfserving' is not known: one of triton, ovms, kserve, mlserver, fastapi is expected",
+            "server 'tfserving' is not known: one of triton, ovms, kserve, mlserver, fastapi, web is expected",
         ),
         ({"server": "mlsever"}, "did you mean 'mlserver'?"),
         ({"server": "mlserver", "backend": "openvino"}, "MLServer has one backend: leave it out"),

@@ -200,6 +200,16 @@ def hooked_bytes(image: str, scores: str) -> bytes:
     return bytes(xai.insert(model, layer="f", runtime="both").model.SerializeToString())
 
 
+@pytest.mark.parametrize("name", [*ATTACKS[:4], "</script><script>", "</title> <!--"])
+def test_a_page_is_told_names_as_json(name: str, tmp_path: Path) -> None:
+    export(hooked(tmp_path, image=name, scores=f"{name}scores"), tmp_path / "site", server="web")
+    text = (tmp_path / "site" / "facts.js").read_text(encoding="ascii")
+    facts = json.loads(text.partition("const data = ")[2].removesuffix(";\n"))
+    assert (facts["image"]["name"], facts["scores"]["name"]) == (name, f"{name}scores")
+    others = [path for path in (tmp_path / "site").iterdir() if path.suffix in (".html", ".js", ".md") and path.stem != "facts"]
+    assert others and not any(name in path.read_text(encoding="utf-8") for path in others)
+
+
 def test_names_that_no_server_carries_are_refused(tmp_path: Path) -> None:
     model = hooked(tmp_path)
     deployed = open_model(model)
@@ -238,7 +248,7 @@ def test_names_that_no_server_carries_are_refused(tmp_path: Path) -> None:
         "ovxai-manifest.json",
     ],
 )
-@pytest.mark.parametrize("server", ["triton", "ovms", "kserve", "mlserver"])
+@pytest.mark.parametrize("server", ["triton", "ovms", "kserve", "mlserver", "web"])
 def test_names_of_endpoints_that_are_refused(name: str, server: Any, tmp_path: Path) -> None:
     model = hooked(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())

@@ -28,7 +28,7 @@ class Detector(Network):
         self, running: Running, description: Described, device: str, *, plain: Callable[[], Running] | None = None
     ) -> None:
         super().__init__(running, description, device, plain=plain)
-        self.min_score = _least(description.info.get("confidence_threshold"))
+        self.min_score = least_score(description.info.get("confidence_threshold"))
 
     def _set_min_score(self, min_score: float) -> None:
         self.min_score = _checked_score(min_score, "min_score", "the options")
@@ -135,7 +135,7 @@ def _corners(box: np.ndarray) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
-def _least(text: str | None) -> float:
+def least_score(text: str | None) -> float:
     """The least score that a model tells, as OpenVINO's Model API keeps it, or the usual one. Raises InputError."""
     if text is None or not text.strip():
         return MIN_SCORE

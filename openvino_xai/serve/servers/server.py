@@ -23,6 +23,7 @@ class Options:
     precision: str = "f32"
     legacy: bool = False
     overlay: bool = False
+    runtime: Path | None = None
 
 
 Write: TypeAlias = Callable[[Path, Endpoint, Deployed, Options], Endpoint]
@@ -33,19 +34,23 @@ class Server:
     """A server by its `title`: `write` fills a folder, and returns the endpoint as people are told of it.
 
     `backends` are those that serve a file, by its suffix, the default first; `options` are the options that it knows.
+    `tells_class` is whether who uses it tells the class that a hook is asked for. `otherwise` helps a file that it does not
+    serve.
     """
 
     title: str
     write: Write
     backends: Mapping[str, tuple[str, ...]]
     options: frozenset[str] = frozenset({"precision"})
+    tells_class: bool = False
+    otherwise: str = ""
 
     def backend(self, suffix: str, choice: str | None) -> str:
         """What serves a file, the default where none is named. Raises InputError."""
         backends = self.backends.get(suffix, ())
         if not backends:
             expected = " or ".join(self.backends)
-            raise InputError(f"{self.title} does not serve {suffix} files: the model as {expected} is expected")
+            raise InputError(f"{self.title} does not serve {suffix} files: the model as {expected} is expected{self.otherwise}")
         if choice is not None and choice not in backends:
             raise InputError(
                 f"backend '{choice}' does not serve {suffix} files: one of {', '.join(backends)} is expected",

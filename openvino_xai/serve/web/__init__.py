@@ -1,0 +1,1 @@
+"""A hooked model as a page that explains photos in the browser."""
