@@ -321,6 +321,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "cost",
         "difference",
         "insert seconds",
+        "processor",
         "seconds",
         "predecessor",
         "why",
@@ -335,7 +336,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def summary(rows: list[dict[str, Any]]) -> list[str]:
     """Markdown: what became of each family's exports, as counts, and the slowest insert."""
     titles = ("explained", "refused", "of these, no node or no way out", "wrong", "crashed", "too slow")
-    heads = ("family", "networks", "exports", *titles, "slowest insert")
+    heads = ("family", "networks", "exports", *titles, "slowest insert, of processor time")
     lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     families = list(dict.fromkeys(row["family"] for row in rows))
     for family in [*families, *(["all"] if len(families) > 1 else [])]:
@@ -344,7 +345,7 @@ def summary(rows: list[dict[str, Any]]) -> list[str]:
         became = Counter(row["became"] for row in exported)
         bare = sum(row["became"] == "refused" and not row.get("clear", True) for row in exported)
         counts = (became["explained"], became["refused"], bare, became["wrong"], became["crashed"], became["too slow"])
-        slowest = max((row.get("insert seconds", 0) for row in exported), default=0)
+        slowest = max((row.get("processor", row.get("insert seconds", 0)) for row in exported), default=0)
         networks = len({(row["family"], row["name"]) for row in exported})
         lines.append("| " + " | ".join(map(str, (family, networks, len(exported), *counts, f"{slowest} s"))) + " |")
     return lines

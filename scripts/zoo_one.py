@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
+from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,7 +37,12 @@ WAYS_OUT = r"\b(name|export|convert|pass|say|choose|use|set|ask|try) |\bprobe\b|
 APART = 1e-4  # of the largest value: what rounding may make of a map when other images stand beside its own
 
 
+LIBRARIES = ("dialects.onnx", "dialects.openvino", "surgery.insert", "verify.hook")
+
+
 def main(seconds: str, *cases: str) -> None:
+    for library in LIBRARIES:  # each model's process finds them loaded
+        import_module(f"openvino_xai.{library}")
     for path, dialect in zip(cases[::2], cases[1::2], strict=True):
         print(json.dumps(isolated(path, dialect, float(seconds))), flush=True)
 
@@ -93,14 +99,12 @@ def became(model: Any) -> dict[str, Any]:
         original.compile()
     except InputError as error:
         return {"became": "runtime cannot", "why": str(error)}
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     hooked = inserted(original)
-    seconds = {"insert seconds": round(time.perf_counter() - start, 1)}
+    seconds = {"insert seconds": round(time.perf_counter() - start, 1), "processor": round(time.process_time() - busy, 1)}
     if isinstance(hooked, dict):
         return {**hooked, **seconds}
     assert hooked.verified is not None and hooked.layer.cost is not None
-    values = (v for node in original.graph.nodes for v in node.outputs)
-    value = next((v for v in values if layer_name(v) == hooked.layer.name), None)  # None: the layers of several branches
     record = {
         "method": hooked.record["method"],
         "layer": hooked.layer.name,
@@ -111,10 +115,21 @@ def became(model: Any) -> dict[str, Any]:
     }
     if (why := influenced(original, hooked)) is not None:
         return {"became": "wrong", **record, "why": why}
-    moved = True if value is None else turned(original, value)
-    if moved is not None and moved is not True:
-        return {"became": "wrong", **record, "why": moved}
-    return {"became": "explained", **record, "in place": "seen" if moved is None else "unclear"}
+    seen = [turned(original, value) for value in parts(original, hooked)]
+    for moved in seen:
+        if isinstance(moved, str):
+            return {"became": "wrong", **record, "why": moved}
+    return {"became": "explained", **record, "in place": "unclear" if True in seen else "seen"}
+
+
+def parts(original: Deployed, hooked: xai.Hooked) -> list[Value]:
+    """The values where the hook is: one, or those of a layer of several, whose names have commas between."""
+    name = hooked.layer.name
+    values = [value for node in original.graph.nodes for value in node.outputs]
+    whole = [value for value in values if layer_name(value) == name]
+    several = whole[:1] or [value for value in values if f",{layer_name(value)}," in f",{name},"]
+    assert several, name
+    return several
 
 
 def inserted(original: Deployed) -> xai.Hooked | dict[str, Any]:
