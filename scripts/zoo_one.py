@@ -25,7 +25,7 @@ import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.dialects.random_inputs import random_inputs
-from openvino_xai.errors import InputError, OutputsChanged, VerificationError
+from openvino_xai.errors import InputError, ModelError, OutputsChanged, VerificationError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
@@ -97,7 +97,7 @@ def became(model: Any) -> dict[str, Any]:
     original = open_model(model)
     try:
         original.compile()
-    except InputError as error:
+    except (InputError, ModelError) as error:
         return {"became": "runtime cannot", "why": str(error)}
     start, busy = time.perf_counter(), time.process_time()
     hooked = inserted(original)

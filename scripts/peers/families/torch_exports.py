@@ -68,7 +68,7 @@ def failure(exporter: str, case: Case) -> str | None:
 def by_torchscript(case: Case) -> None:
     open_axes = {key: {axis: "B"} for key, axis in case.batches.items()} if case.batch == "dynamic" else None
     names = {"input_names": list(case.inputs), "dynamic_axes": open_axes}
-    torch.onnx.export(case.network, case.example(), str(case.file), dynamo=False, opset_version=17, **names)
+    torch.onnx.export(case.network, case.example(), str(case.file), dynamo=False, opset_version=18, **names)
 
 
 def by_dynamo(case: Case) -> None:
