@@ -153,7 +153,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         PLAIN,
         {"batch": 1},
     ),
-    "space_to_depth": (
+    "blocks_as_channels": (
         f"{CELLS} d = SpaceToDepth<blocksize=2>(f) r = Relu(d) p = GlobalAveragePool(r) v = Flatten(p) logits = MatMul(v, w)",
         {"k": (4, 3, 3, 3), "w": (16, 5)},
         {},

@@ -29,7 +29,7 @@ NAMED = {
     },
     "bypass": {"onnx": "'j' bypasses it", "openvino": "'j' bypasses it"},
     "sequence": {"onnx": "SplitToSequence"},
-    "space_to_depth": {"onnx": "SpaceToDepth", "openvino": "SpaceToDepth"},
+    "blocks_as_channels": {"onnx": "SpaceToDepth", "openvino": "SpaceToDepth"},
     "rows_by_an_lstm": {"onnx": "'t'", "openvino": "'t'"},
 }
 UNREADABLE = {"lp_pool", "log_sum_exp_pool"}  # OpenVINO 2026.4.1 does not convert these with an open batch
