@@ -115,19 +115,19 @@ def became(model: Any) -> dict[str, Any]:
     }
     if (why := influenced(original, hooked)) is not None:
         return {"became": "wrong", **record, "why": why}
-    seen = [turned(original, value) for value in parts(original, hooked)]
-    for moved in seen:
+    movements = [turned(original, value) for value in parts(original, hooked)]
+    for moved in movements:
         if isinstance(moved, str):
             return {"became": "wrong", **record, "why": moved}
-    return {"became": "explained", **record, "in place": "unclear" if True in seen else "seen"}
+    return {"became": "explained", **record, "in place": "unclear" if True in movements else "seen"}
 
 
 def parts(original: Deployed, hooked: xai.Hooked) -> list[Value]:
     """The values where the hook is: one, or those of a layer of several, whose names have commas between."""
     name = hooked.layer.name
     values = [value for node in original.graph.nodes for value in node.outputs]
-    whole = [value for value in values if layer_name(value) == name]
-    several = whole[:1] or [value for value in values if f",{layer_name(value)}," in f",{name},"]
+    single = [value for value in values if layer_name(value) == name]
+    several = single[:1] or [value for value in values if f",{layer_name(value)}," in f",{name},"]
     assert several, name
     return several
 
