@@ -20,6 +20,7 @@ from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.locate.positions import Place
 from openvino_xai.plan.emit import emit
+from openvino_xai.tail.tasks.regions import RegionTarget
 from openvino_xai.verify.elements import on_the_way
 from openvino_xai.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.verify.masks import CUT, END, ArraySite, Reference, by_cell
@@ -195,6 +196,9 @@ def _gradients_on_the_way(question: Question, images: np.ndarray, answer: np.nda
     for step in {0, steps - 1, *np.random.default_rng(3).permutation(steps)[:COPIES].tolist()}:
         expected = on_the_way(original, question.features, (step + 0.5) / steps)
         yield float(np.abs(images[:, step] - expected).max() / max(np.abs(expected).max(), SMALLEST))
+        if isinstance(original.target, RegionTarget):  # a region is that of the image itself, all along the way
+            _slopes_along(question, images[:, step], answer[:, step])
+            continue
         slopes = question.slopes_at(images[:, step])  # as they were rounded: near a corner that decides on which side they are
         by_cells = np.stack([by_cell(slopes[:, index], original.layer.place) for index in range(len(question.ids))], axis=1)
         yield float(np.abs(by_cells - answer[:, step]).max() / max(np.abs(by_cells).max(), SMALLEST))
@@ -241,6 +245,23 @@ def _as_layer(by_cells: np.ndarray, features: np.ndarray, place: Place) -> np.nd
     else:
         laid[:] = values.reshape(laid.shape)
     return result
+
+
+def _slopes_along(question: Question, images: np.ndarray, gradients: np.ndarray) -> None:
+    """Hold gradients [B, K, N, C] at images, or what the model makes of them first, to differences of the original scores."""
+    layer = question.original.layer
+    axes = (0, *layer.place.cells, layer.channels)
+    for index, k in enumerate(question.ids):
+        by_axis = gradients[:, index].reshape([images.shape[axis] for axis in axes])
+        step_along(
+            question.of_features,
+            images.astype(np.float64),
+            by_axis.transpose([axes.index(axis) for axis in range(len(axes))]).astype(np.float64),
+            [k] * len(images),
+            cells=layer.place.cells,
+            where=f"the way to image '{layer.name}'",
+            reads=question.original.target.scale,
+        )
 
 
 ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told

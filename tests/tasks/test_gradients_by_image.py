@@ -266,3 +266,21 @@ def test_each_head_has_a_gradient_of_its_own(dialect: str) -> None:
 def test_boxes_have_no_gradient_of_the_image() -> None:
     with pytest.raises(InputError, match="input_gradient is not for the rows of a detector: .* hires_cam"):
         xai.insert(Path(__file__).parents[2] / "samples" / "models" / "ultraface_rfb320.xml", method="input_gradient")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("targets", ["vector", "0,2", "top:2", "asked"])
+@pytest.mark.parametrize("method", ["input_gradient", "integrated_gradients"])
+def test_vectors_and_regions_have_gradients_that_are_verified(dialect: str, targets: str, method: str) -> None:
+    features = "f = Conv<pads=[1,1,1,1]>(image, k) g = Tanh(f) "
+    if targets == "vector":
+        body = features + "p = GlobalAveragePool(g) logits = Flatten(p)"
+        model = tiny(body, image=(3, 24, 24), output="float[B,8] logits", k=(8, 3, 3, 3))
+    else:
+        body = features + "logits = Conv<pads=[1,1,1,1]>(g, c)"
+        model = tiny(body, image=(3, 24, 24), output="float[B,4,24,24] logits", k=(8, 3, 3, 3), c=(4, 8, 3, 3))
+    steps = {"steps": 3} if method == "integrated_gradients" else {}
+    hooked = xai.insert(in_dialect(model, dialect), method=method, targets=targets, **steps)
+    count = 1 if targets in ("vector", "asked") else 2
+    assert hooked.verified is not None and hooked.record["gradient"].endswith(f", {count}, 3, 24, 24]")
