@@ -53,14 +53,16 @@ class Choices:
         if deployed.info(RECORD):
             return {"methods": [], "layers": [], "hooked": True}
         hooks, probes = list(METHODS), list(PROBES)
+        alone = [name for name in hooks if name not in PROBES]  # what is both is asked as a probe, which explains classes
         if self._of_vectors:  # no probe asks for these, and layers are listed by their scores
+            hooks = alone
             methods = [{"name": name, "reason": self._reason(name), "dear": False} for name in hooks]
             return {"methods": methods, "layers": [], "hooked": False}
         if detector_of(deployed, self._where) is not None:
             hooks, probes = list(ROW_METHODS), list(BOX_PROBES)
         elif tells_pixels(deployed, self._where):
-            probes = []
-        methods = [{"name": name, "reason": self._reason(name), "dear": False} for name in hooks]
+            hooks, probes = alone, []
+        methods = [{"name": name, "reason": self._reason(name), "dear": name in probes} for name in hooks]
         methods += [{"name": name, "reason": None, "dear": True} for name in probes if name not in hooks]
         layers = [
             {"name": layer.name, "cells": list(layer.cells), "cost": layer.cost, "method": layer.method}

@@ -2,8 +2,8 @@
 
     python scripts/installation/one_runtime.py --work FOLDER [--only openvino|onnx]
 
-The package is installed without its dependencies, and then what `python -m openvino_xai.cli.requirements` tells. Then the
-commands run on the sample of that kind, and one on the sample of the other. The exit status is 1 where one fails.
+The package is installed without its dependencies, and then what `openvino_xai.cli.installation.requirements` tells.
+Then the commands run on the sample of that kind, and one on the sample of the other. The exit status is 1 where one fails.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def installed(folder: Path, runtime: str) -> Path:
     venv.create(folder, clear=True, with_pip=True)
     python = folder / "bin" / "python"
     run(python, "-m", "pip", "install", "-q", "--no-deps", ROOT)
-    lines = run(python, "-m", "openvino_xai.cli.requirements", runtime)
+    lines = run(python, "-m", "openvino_xai.cli.installation.requirements", runtime)
     (folder / "requirements.txt").write_text(lines, encoding="utf-8")
     run(python, "-m", "pip", "install", "-q", "-r", folder / "requirements.txt", *EVALUATE)
     for name in MISSING[runtime]:

@@ -14,7 +14,7 @@ import openvino as ov
 import pytest
 from tiny import CASES, CLASSES, in_dialect
 
-from openvino_xai.cli.requirements import lines_of_extra, main, requirements_of
+from openvino_xai.cli.installation.requirements import lines_of_extra, main, requirements_of
 from openvino_xai.dialects.packages import PACKAGES
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,6 @@
-"""`python -m openvino_xai.cli.requirements openvino` (or `onnx`): what to install beside this package for one runtime alone.
+"""What to install beside this package for one runtime alone.
+
+    python -m openvino_xai.cli.installation.requirements openvino|onnx
 
 pip cannot leave out what a package depends on, and this one depends on both runtimes. So it is installed without its
 dependencies, and those of one runtime are read of what was installed. Nothing but Python is needed for that.
@@ -34,7 +36,7 @@ def _name(line: str) -> str:
 def main(arguments: list[str]) -> int:
     """Print the requirements of a runtime, one a line; the exit status."""
     if len(arguments) != 1 or arguments[0] not in RUNTIMES:
-        sys.stderr.write(f"usage: python -m openvino_xai.cli.requirements {'|'.join(RUNTIMES)}\n")
+        sys.stderr.write(f"usage: python -m openvino_xai.cli.installation.requirements {'|'.join(RUNTIMES)}\n")
         return 2
     try:
         lines = requires(PACKAGE) or []

@@ -1,0 +1,1 @@
+"""What to install beside this package."""
