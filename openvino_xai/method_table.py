@@ -67,6 +67,12 @@ HOOKS = {
         "OpenVINO Training Extensions",
         "1.0 inferences",
     ),
+    "eigen_cam": Text(
+        "Eigen-CAM",
+        "how far each cell goes along the direction in which the layer's channels say most, whatever the class",
+        'Muhammad and Yeasin, "Eigen-CAM: Class activation map using principal components", 2020',
+        "1.0 inferences",
+    ),
     "ablation_cam": Text(
         "Ablation-CAM",
         "a channel weighs what the class loses without it",

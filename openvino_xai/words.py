@@ -12,6 +12,7 @@ ClassHook: TypeAlias = Literal[
     "vit_reciprocam",
     "cam",
     "activation_map",
+    "eigen_cam",
     "ablation_cam",
     "grad_cam",
     "grad_cam_plus_plus",

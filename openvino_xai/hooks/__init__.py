@@ -11,6 +11,7 @@ from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.hooks.abs_cam import abs_cam, abs_cam_init
 from openvino_xai.hooks.activation_map import activation_map
 from openvino_xai.hooks.cam import cam
+from openvino_xai.hooks.eigen_cam import eigen_cam
 from openvino_xai.hooks.fd_cam import fd_cam
 from openvino_xai.hooks.gradients.finer_cam import finer_cam
 from openvino_xai.hooks.gradients.grad_cam import grad_cam
@@ -97,6 +98,7 @@ BUILT_IN: dict[str, Method] = {
     "vit_reciprocam": Method(vit_reciprocam, "tokens"),
     "cam": Method(cam, "cells", "logit", linear=True),
     "activation_map": Method(activation_map, "nothing", "none"),
+    "eigen_cam": Method(eigen_cam, "nothing", "none"),
     "ablation_cam": Method(ablation_cam, "nothing", "logit"),
     "grad_cam": _by_gradients(grad_cam),
     "grad_cam_plus_plus": _by_gradients(grad_cam_plus_plus),
