@@ -46,7 +46,8 @@ def insert(
 ) -> None:
     """Write a model that returns, beside its outputs, the saliency maps.
 
-    One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W]; with `--targets top:K` also
+    One inference then gives the same outputs, bit for bit, and `saliency_map` [B, K, H, W], of a signal [B, K, L] and of a
+    video [B, K, T, H, W]; with `--targets top:K` also
     `saliency_class` [B, K], the classes explained. With several `--scores` each NAME has outputs of its own,
     `saliency_map_NAME` and so on. With `--targets vector` the output is a vector, and what is explained is how
     much it is like another, which clients give as `explain_vector` [B, E]. Where a model tells the class of each pixel, what is

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Graph, Value
-from openvino_xai.graph.sizes import Size, text
+from openvino_xai.graph.sizes import Size, product, text
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.table import axes_of, operation_of
@@ -12,8 +14,10 @@ from openvino_xai.operations.table import axes_of, operation_of
 IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, and RGB with alpha or depth: other numbers where no input has one of these
 
 
-def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
+def find_image(graph: Graph, name: str | None = None, *, planar: bool = True) -> tuple[Value, Place]:
     """The input that holds the image, called `name` or the only one that can be it, and where its batch and cells are.
+
+    Unless it has to be `planar`, a signal [B, C, L] or a video [B, C, T, H, W] is one, too, where there is no other.
 
     Raises ModelError if no input can be the image, or if several can.
     """
@@ -22,6 +26,8 @@ def find_image(graph: Graph, name: str | None = None) -> tuple[Value, Place]:
     if not images:
         many = [(value, _place_by_weights(graph, value) or _place_of_many_channels(value)) for value in inputs]
         images = [(value, place) for value, place in many if place is not None]
+    if not images and not planar:
+        images = [(value, place) for value in inputs if (place := _place_by_weights(graph, value, ranks=(3, 5))) is not None]
     if len(images) != 1:
         which = f"called '{name}' " if name else ""
         listing = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"
@@ -45,9 +51,9 @@ def _image_place(value: Value) -> Place | None:
     return Place(0, (1, 2), (second, third)) if last in IMAGE_CHANNELS else None
 
 
-def _place_by_weights(graph: Graph, value: Value) -> Place | None:
+def _place_by_weights(graph: Graph, value: Value, ranks: Collection[int] = (4,)) -> Place | None:
     """As the first weights tell that meet the image, of a convolution or a linear layer: they sum over its channels."""
-    if value.shape is None or len(value.shape) != 4 or value.dtype is None or value.dtype.kind == "b":
+    if value.shape is None or len(value.shape) not in ranks or value.dtype is None or value.dtype.kind == "b":
         return None
     reached = {value: {axis: Span(axis) for axis in range(len(value.shape))}}
     for node in graph.nodes:
@@ -59,10 +65,12 @@ def _place_by_weights(graph: Graph, value: Value) -> Place | None:
         if operation_of(node).weights is not None:
             sources = {source.axis for sources in axes[0] for source in sources if source.operand == index}
             summed = [axis for axis, span in spans.items() if span.pure and span.axis not in sources]
-            if len(summed) != 1 or 0 not in spans or summed[0] not in (1, 3):
+            last = len(value.shape) - 1
+            if len(summed) != 1 or 0 not in spans or summed[0] not in (1, last):
                 return None
-            first, second = (2, 3) if summed == [1] else (1, 2)
-            return Place(0, (first, second), (value.shape[first], value.shape[second]))
+            cells = tuple(axis for axis in range(1, last + 1) if axis != summed[0])
+            sizes = tuple(value.shape[axis] for axis in cells)
+            return Place(0, cells, (product(sizes[:-1]), sizes[-1]), sizes=None if len(cells) == 2 else sizes)
         reached.update((output, after) for output in node.outputs)
     return None
 

@@ -78,6 +78,11 @@ class Candidate:
         return min((part.place.grid for part in self.cut), key=lambda grid: at_one(product(grid)))
 
     @property
+    def lengths(self) -> tuple[Size, ...]:
+        """How many cells there are along each axis of a map: (H, W), or (L,) of a signal, or (T, H, W) of a video."""
+        return self.cells if self.place.sizes is None else self.place.sizes
+
+    @property
     def channels(self) -> int:
         """The axis that is neither batch nor cells. Raises LayerError where there is not one of its own."""
         others = [a for a in range(self.value.rank or 0) if a != self.place.batch and a not in self.place.cells]
@@ -93,9 +98,10 @@ class Candidate:
     def mask_grid(self, grid: tuple[int, int] | None) -> tuple[Size, Size]:
         """The rows and columns of masks: those of `grid`, which must divide the cells, or one mask a cell. Raises PlanError."""
         rows, columns = grid or self.cells
-        if grid is not None and any(len(part.place.cells) == 1 for part in self.cut):
+        if grid is not None and any(len(part.place.cells) != 2 for part in self.cut):
+            what = "tokens" if self.place.sizes is None else "a signal or a video"
             raise PlanError(
-                f"layer '{self.name}' holds tokens: a coarser grid is for rows and columns of cells; leave the grid out",
+                f"layer '{self.name}' holds {what}: a coarser grid is for rows and columns of cells; leave the grid out",
                 options=("grid",),
             )
         for height, width in (part.place.grid for part in self.cut):

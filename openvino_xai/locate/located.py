@@ -164,16 +164,17 @@ class Located:
         """An open model, located. Raises AlreadyHooked, ModelError."""
         refuse_hooked(deployed)  # first: what a hook adds may look like class scores
         graph = deployed.graph
-        image, place = find_image(graph, where.image)
+        image, place = find_image(graph, where.image, planar=False)
         anywhere = places(graph, image, place, mirrored=True)
         placed = {value: where for value, where in anywhere.items() if not any(where.mirrored)}
-        scores = _find_read(graph, placed, where.task, where.scores)
+        planar = len(place.cells) == 2
+        scores = _find_read(graph, placed, where.task, where.scores) if planar else find_scores(graph, where.scores)
         placed = placed_anew(graph, placed) if isinstance(scores, PixelScores) else placed
         if where.layer is not None and where.cells is not None:
             placed = {**placed, **placed_as_told(graph, where.layer, where.cells)}
         cells = tuple(candidates(graph, image, scores, placed))
-        attention = tuple(blocks(graph, image, scores, placed, where.tokens))
-        cut = None if isinstance(scores, PixelScores) else branch_cut(graph, image, scores, anywhere)
+        attention = tuple(blocks(graph, image, scores, placed, where.tokens)) if planar else ()
+        cut = None if isinstance(scores, PixelScores) or not planar else branch_cut(graph, image, scores, anywhere)
         branches = () if cut is None else (cut,)
         return cls(deployed, where, image, place, scores, cells, attention, branches, placed, anywhere)
 

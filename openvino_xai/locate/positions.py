@@ -28,6 +28,9 @@ class Place:
 
     `grid` is (H, W) of the cells. `prefix` counts the tokens ahead of the cells, as a class token. `mirrored` tells of height
     and width whether the cells lie the other way round than in the image, as in a flipped twin.
+
+    A signal has `sizes` (L,) and a grid of one row; a video (T, H, W), and a grid of T * H rows, in one or three axes. None is
+    for an image.
     """
 
     batch: int
@@ -35,6 +38,12 @@ class Place:
     grid: tuple[Size, Size]
     prefix: int = 0
     mirrored: tuple[bool, bool] = (False, False)
+    sizes: tuple[Size, ...] | None = None
+
+    @property
+    def lengths(self) -> tuple[Size, ...]:
+        """How many cells there are along each axis of a map."""
+        return self.sizes or self.grid
 
     def tokens(self, length: int) -> slice:
         """The slice of `length` tokens that are cells: all behind the prefix, if only a run tells their number."""
@@ -60,8 +69,10 @@ class _Roles:
     prefix: int = 0
     mirrored: frozenset[str] = frozenset()  # height, width, or both
 
-    def place(self, shape: Shape) -> Place | None:
-        """The place, where the batch and all cells are known and have axes of their own."""
+    def place(self, shape: Shape, roles: Sequence[str]) -> Place | None:
+        """The place, where the batch and all cells are known and have axes of their own; `roles` are the axes of the image."""
+        if len(roles) != 2:
+            return self._place_of_sizes(shape, roles)
         batch, tokens, height, width = (self.spans.get(role) for role in ("batch", "tokens", "height", "width"))
         if batch is None or not batch.pure:
             return None
@@ -76,6 +87,21 @@ class _Roles:
         merged = height == Span(height.axis, 1, grid[1]) and width == Span(height.axis, grid[0], 1)
         return Place(batch.axis, (height.axis,), grid, mirrored=mirrored) if merged else None
 
+    def _place_of_sizes(self, shape: Shape, roles: Sequence[str]) -> Place | None:
+        """As `place`, of a signal or a video: each of its axes alone, or all merged into one, in their order."""
+        batch, spans = self.spans.get("batch"), [self.spans[role] for role in roles if role in self.spans]
+        if batch is None or not batch.pure or len(spans) < len(roles) or not all(span.fits(shape) for span in spans):
+            return None
+        sizes = tuple(span.length(shape) for span in spans)
+        grid = product(sizes[:-1]), sizes[-1]
+        if all(span.pure for span in spans):
+            return Place(batch.axis, tuple(span.axis for span in spans), grid, sizes=sizes)
+        merged = [Span(spans[0].axis, product(sizes[:i]), product(sizes[i + 1 :])) for i in range(len(sizes))]
+        return Place(batch.axis, (spans[0].axis,), grid, sizes=sizes) if spans == merged else None
+
+
+ROLES = {1: ("width",), 2: ("height", "width"), 3: ("time", "height", "width")}  # of a signal, an image, a video
+
 
 def places(graph: Graph, image: Value, place: Place, *, mirrored: bool = False) -> dict[Value, Place]:
     """For every value that holds the batch and all cells of the image on axes of their own, where; with those `mirrored`, too.
@@ -83,14 +109,15 @@ def places(graph: Graph, image: Value, place: Place, *, mirrored: bool = False) 
     Rows and columns that a reshape merges are followed as tokens, with others joined ahead of them or behind. They are found
     again where tokens are laid out as before.
     """
-    roles_of = {image: _Roles(dict(zip(("batch", "height", "width"), map(Span, (place.batch, *place.cells)), strict=True)))}
+    cell_roles = ROLES[len(place.cells)]
+    roles_of = {image: _Roles(dict(zip(("batch", *cell_roles), map(Span, (place.batch, *place.cells)), strict=True)))}
     single = shape_of(image)[place.batch] == 1
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
-            roles_of[value] = roles = _followed(graph, node, axes, roles_of)
+            roles_of[value] = roles = _followed(graph, node, axes, roles_of, planar=len(cell_roles) == 2)
             if single:
                 _found_again(roles, value.shape or ())
-    placed = {value: roles.place(value.shape or ()) for value, roles in roles_of.items()}
+    placed = {value: roles.place(value.shape or (), cell_roles) for value, roles in roles_of.items()}
     return {value: where for value, where in placed.items() if where is not None and (mirrored or not any(where.mirrored))}
 
 
@@ -102,8 +129,8 @@ def _found_again(roles: _Roles, shape: Shape) -> None:
         roles.spans["batch"] = Span(0)
 
 
-def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles]) -> _Roles:
-    """The roles of a node's output."""
+def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles], *, planar: bool) -> _Roles:
+    """The roles of a node's output; where the image is not `planar`, tokens beside its cells and blocks of these are none."""
     destinations: dict[str, set[tuple[Span, bool]]] = {}
     roles = _Roles({})
     for index, value in node.operands:
@@ -111,9 +138,9 @@ def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles
         for role, span in before.spans.items() if before else ():
             assert before is not None
             after, is_mirrored = follow(node, index, span), role in before.mirrored
-            if after is None and role in ("height", "width"):
+            if after is None and role in ROLES[3]:
                 after = _mixed(node, axes, index, span)
-                if after is None and index == 0 and span.pure and reverses(graph, node, span.axis):
+                if after is None and planar and index == 0 and span.pure and reverses(graph, node, span.axis):
                     after, is_mirrored = span, not is_mirrored
             is_of_keys = node.kind == "matmul" and index and role in destinations
             if after is not None and not is_of_keys:  # a product of queries and keys has a row for each query
@@ -123,7 +150,7 @@ def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles
     followed = {role: ends.pop() for role, ends in destinations.items() if len(ends) == 1}
     roles.spans = {role: span for role, (span, _) in followed.items()}
     roles.mirrored = frozenset(role for role, (_, is_mirrored) in followed.items() if is_mirrored)
-    if any(roles_of[value].mirrored for _, value in node.operands if value in roles_of):
+    if not planar or any(roles_of[value].mirrored for _, value in node.operands if value in roles_of):
         return roles  # what is found again below lies as in the image
     if operation_of(node).joins:
         _joined(node, roles_of, roles)
@@ -202,7 +229,7 @@ def _joined(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
     grids = []
     for _, value in node.operands:
         before = roles_of.get(value)
-        place = before.place(shape_of(value)) if before else None
+        place = before.place(shape_of(value), ROLES[2]) if before else None
         if place is not None and place.cells == (along,) and ahead is not None:
             grids.append((place.grid, place.prefix + ahead))
         size = shape_of(value)[along]
@@ -216,7 +243,7 @@ def _joined(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
 def _cut(node: Node, roles_of: dict[Value, _Roles], roles: _Roles) -> None:
     """Give `roles` the tokens of a slice that keeps all cells: height and width if it keeps nothing else."""
     before, a, shape = roles_of.get(node.operand(0)), node.attributes, shape_of(node.operand(0))
-    place = before.place(shape) if before else None
+    place = before.place(shape, ROLES[2]) if before else None
     if place is None or [axis % len(shape) for axis in a["axes"]] != list(place.cells) or a["steps"] != [1]:
         return
     (tokens,) = place.cells

@@ -87,6 +87,9 @@ def _plan(location: Location, decision: Decision) -> Plan:
     if location.layer.joint and (decision.traits.masks != "cells" or decision.feature_vector):
         what = "a feature vector" if decision.feature_vector else decision.method
         raise PlanError(f"{what} is of one layer, and '{location.layer.name}' are several", node=location.layer.name)
+    if location.layer.place.sizes is not None and (decision.traits.masks != "cells" or decision.feature_vector):
+        what = "a feature vector" if decision.feature_vector else decision.method
+        raise PlanError(f"{what} is for images, and '{location.image.name}' is none: reciprocam explains signals and videos")
     if decision.traits.linear:
         refuse_nonlinear(graph, [part.value for part in location.layer.cut], target.read, decision.method)
     site, elements = PlannedSite(trace, location, decision), decision.traits.of_elements
@@ -100,11 +103,13 @@ def _plan(location: Location, decision: Decision) -> Plan:
     saliency = SCALES[decision.scale](trace, raw)
     if shape_of(saliency)[2] != site.classes:  # one map for all
         saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
-    by_cell = trace.reshape(saliency, (site.batch, *site.grid, site.classes))
-    outputs = {MAP: trace.permute_dims(by_cell, (0, 3, 1, 2)), **target.outputs(trace, site.selection)}
+    lengths = site.grid if location.layer.place.sizes is None else location.layer.lengths
+    by_cell = trace.reshape(saliency, (site.batch, *lengths, site.classes))
+    last = len(lengths) + 1
+    outputs = {MAP: trace.permute_dims(by_cell, (0, last, *range(1, last))), **target.outputs(trace, site.selection)}
     if (wanted := site.selection.inputs.get(WANTED)) is not None:
         _, there = within(trace, wanted, location.scores.classes)
-        maps, there = outputs[MAP], trace.reshape(there, (site.batch, 1, 1, 1))
+        maps, there = outputs[MAP], trace.reshape(there, (site.batch, *[1] * last))
         outputs[MAP] = trace.where(there, maps, np.zeros((), maps.dtype))
         if values is not None:
             values = trace.where(there, values, np.zeros((), values.dtype))

@@ -110,7 +110,7 @@ def _check_record(graph: Graph, record: Mapping[str, str], *, opaque: bool) -> N
     if not opaque and not _all_there(record, "layer", names):
         raise untrue(record, "layer", "a layer of the model")
     if "image" in record:
-        find_image(graph, record["image"])
+        find_image(graph, record["image"], planar=False)
     (_refuse_other_rows if explains_boxes(record) else _refuse_other_ends)(graph, record)
 
 
@@ -128,7 +128,8 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
     explained, names = count_of(pick, classes), names_of(record)
-    expected: dict[str, tuple[int, tuple[type, ...], int | None]] = {MAP: (4, _kinds_of_maps(record), explained)}
+    rank = next((value.rank for value in graph.inputs if value.name == record.get("image")), None) or 4  # as of its image
+    expected: dict[str, tuple[int, tuple[type, ...], int | None]] = {MAP: (rank, _kinds_of_maps(record), explained)}
     if isinstance(pick, TopK):
         expected[CLASS] = 2, (np.int64, np.int32), explained
     if "feature_vector" in record:

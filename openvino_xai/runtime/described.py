@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from openvino_xai.contract import explains_boxes
+from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.sizes import text
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.located import Where, task_of
 from openvino_xai.locate.scores import Scores, possible_scores, recorded_scores
@@ -87,7 +89,12 @@ class Described:
     def _with_record(
         cls, graph: Graph, info: Callable[[str], Mapping[str, str]], record: Mapping[str, str], where: Where, *, opaque: bool
     ) -> Described:
-        image, place = find_image(graph, record.get("image", where.image))
+        image, place = find_image(graph, record.get("image", where.image), planar=False)
+        if len(place.cells) != 2:
+            raise InputError(
+                f"input '{image.name}' {text(image.shape)} holds a signal or a video, no photo: nothing is drawn of it: run "
+                "the model in OpenVINO or ONNX Runtime, which return its maps beside its outputs"
+            )
         if explains_boxes(record):
             names = record["scores"]
             output = graph.outputs.get(names) or graph.outputs[names.partition(",")[0]]

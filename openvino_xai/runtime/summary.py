@@ -92,8 +92,11 @@ def summary_of(model: Model, where: Where) -> Summary:
     record = what_all_share(records)
     preprocessing, unread = None, None
     try:
-        image, place = find_image(graph, record.get("image", where.image))
-        preprocessing = own_preprocessing(image, info, channels_first=place.cells == (2, 3))
+        image, place = find_image(graph, record.get("image", where.image), planar=False)
+        if len(place.cells) == 2:
+            preprocessing = own_preprocessing(image, info, channels_first=place.cells == (2, 3))
+        else:
+            unread = f"'{image.name}' holds a signal or a video"
     except ModelError as error:
         if where.image is not None:
             raise

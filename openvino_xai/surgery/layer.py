@@ -77,7 +77,7 @@ def priced(graph: Graph, candidate: Candidate, plan: Plan | None, plain: int) ->
     return Layer(
         candidate.name,
         readable(candidate.value.shape or ()),
-        readable(candidate.cells),
+        readable(candidate.lengths),
         None if plan is None else 1 + plan.operations / max(plain, 1),
         None if plan is None else plan.largest,
         candidate.reason,

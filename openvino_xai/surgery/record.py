@@ -47,7 +47,7 @@ def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str
         "image": location.image.name,
         "scale": decision.scale,
         "plan": decision.plan,
-        "grid": "x".join(map(str, readable(decision.grid))),
+        "grid": "x".join(map(str, readable(candidate.place.sizes or decision.grid))),
         "cost": f"{layer.cost:.2f}",
         "memory": str(layer.memory),
     }

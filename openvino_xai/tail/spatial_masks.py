@@ -288,4 +288,4 @@ def _reduction(node: Node, features: MaskedCells) -> Reduction | None:
         return how if axes == set(features.place.cells) else None
     # a pool whose only window covers the features is a reduction, where padding does not count as cells
     padded = how != "mean" or node.attributes["exclude_pad"]
-    return how if features.place.cells == (2, 3) and reads_all(node, shape, padded=padded) else None
+    return how if features.place.cells == tuple(range(2, len(shape))) and reads_all(node, shape, padded=padded) else None

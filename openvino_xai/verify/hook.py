@@ -19,8 +19,9 @@ from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import VerificationError
+from openvino_xai.graph.sizes import Size
 from openvino_xai.locate.layers import is_quantised
-from openvino_xai.plan.decision import Decision, Head
+from openvino_xai.plan.decision import Head
 from openvino_xai.tail.tasks.regions import RegionTarget
 from openvino_xai.verify.elements import hold_completeness
 from openvino_xai.verify.ingredients import hold_parts
@@ -132,7 +133,7 @@ def _hold_maps(
     VerificationError.
     """
     decision, layer, maps = original.decision, original.layer, new[MAP]
-    _declared(maps, decision, len(inputs[original.location.image.name]))
+    _declared(maps, layer.place.sizes or decision.grid, len(inputs[original.location.image.name]))
     if isinstance(original.target, RegionTarget):
         _hold_pixels(original, original.target, inputs)
     if decision.feature_vector:
@@ -190,17 +191,19 @@ def verify_file(path: Path, verified: Verified) -> None:
             raise VerificationError(f"output '{name}' of the written file is not what it was before it was written")
 
 
-def _declared(maps: np.ndarray, decision: Decision, batch: int) -> None:
-    cells = decision.grid
-    fits = maps.ndim == 4 and maps.shape[0] == batch
+def _declared(maps: np.ndarray, cells: Sequence[Size], batch: int) -> None:
+    fits = maps.ndim == 2 + len(cells) and maps.shape[0] == batch
     if not fits or any(isinstance(size, int) and size != length for size, length in zip(cells, maps.shape[2:], strict=True)):
-        raise VerificationError(f"the maps have shape {list(maps.shape)}; [{batch}, K, {cells[0]}, {cells[1]}] is expected")
+        raise VerificationError(
+            f"the maps have shape {list(maps.shape)}; [{batch}, K, {', '.join(map(str, cells))}] is expected"
+        )
     if not np.isfinite(maps).all():
         raise VerificationError("the maps hold values that are not finite")
 
 
 def _compare(maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: Definition, scale: Scale) -> tuple[int, float]:
     """Hold maps to the definition at their extremes and some random cells: how many, and the largest difference."""
+    maps = maps.reshape(*maps.shape[:2], -1, maps.shape[-1])  # a signal as one row, a video as frames below each other
     images, _, height, width = maps.shape
     flat = maps.reshape(images, -1, height * width).astype(np.float64)
     rng = np.random.default_rng(1)

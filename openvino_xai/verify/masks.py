@@ -165,7 +165,7 @@ class Definition:
             weights = np.fliplr(weights)
         if len(place.cells) == 2:
             weights = weights.T if place.cells[0] > place.cells[1] else weights
-        else:
+        elif len(place.cells) == 1:
             tokens = np.ones(sizes[place.cells[0]])
             tokens[place.tokens(tokens.size)] = weights.reshape(-1)
             weights = tokens
