@@ -9,6 +9,7 @@ Then the commands run on the sample of that kind, and one on the sample of the o
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import venv
@@ -32,11 +33,20 @@ def run(*command: str | Path, status: int = 0) -> str:
     return result.stdout + result.stderr
 
 
+def source(folder: Path) -> Path:
+    """A copy of what is installed: building leaves files where it happens, which the next build would take for its own."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "openvino_xai", folder / "openvino_xai", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
 def installed(folder: Path, runtime: str) -> Path:
     """The Python of a fresh environment with one runtime."""
     venv.create(folder, clear=True, with_pip=True)
     python = folder / "bin" / "python"
-    run(python, "-m", "pip", "install", "-q", "--no-deps", ROOT)
+    run(python, "-m", "pip", "install", "-q", "--no-deps", source(folder / "source"))
     lines = run(python, "-m", "openvino_xai.cli.installation.requirements", runtime)
     (folder / "requirements.txt").write_text(lines, encoding="utf-8")
     run(python, "-m", "pip", "install", "-q", "-r", folder / "requirements.txt", *EVALUATE)
