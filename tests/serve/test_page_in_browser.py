@@ -73,6 +73,15 @@ return maps.map(({ values }) => [...values]);
 """
 RESULTS = "return [...document.querySelectorAll('#results .choice')].map((item) => item.textContent)"
 PREDICTIONS = "return answer.predictions.map(({ id, probability, isAnswer }) => [id, probability, isAnswer])"
+OTHER_MAPS = """
+const real = mapAt;
+let level = 0;
+mapAt = (...from) => {
+  const map = real(...from);
+  map.values.fill((level += 30));
+  return map;
+};
+"""
 PLACES = "return (answer.targets ?? []).map(({ place }) => place)"
 
 
@@ -378,3 +387,20 @@ def test_a_persons_hands(tmp_path: Path, browser: Any) -> None:
             assert page.execute_script("return document.documentElement.scrollWidth") <= 390
         finally:
             page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@needs_runtime
+def test_a_graphics_card_is_held_to_the_processor(tmp_path: Path, browser: Any) -> None:
+    """The processor stands for the card: what it says is taken where it is the same, and the processor goes on where not."""
+    onnx.save(detector([[4, 4, 30, 20], [10, 8, 39, 31]], [0, 1], [0.9, 0.7]), tmp_path / "m_xai.onnx")
+    export(tmp_path / "m_xai.onnx", tmp_path / "site", server="web", runtime=RUNTIME)
+    choose = "sessions.webgpu = sessions.wasm; at('place').onchange({ target: { value: 'webgpu' } })"
+    with opened(browser, tmp_path / "site") as page:
+        drop(page, encoded(photos()[8]))
+        page.execute_script(choose)
+        until(lambda: "same answer, and a map that is 0 of 255 apart" in page.execute_script("return at('apart').textContent"))
+        assert page.execute_script("return place") == "webgpu"
+        page.execute_script(OTHER_MAPS)
+        page.execute_script(choose)
+        until(lambda: "the processor goes on" in page.execute_script("return at('apart').textContent"))
+        assert page.execute_script("return [place, at('place').value]") == ["wasm", "wasm"]
