@@ -262,7 +262,12 @@ class Located:
         return choose(grid_unknown if is_behind else self._alone if method else self.candidates, None, self.graph)
 
     def behind(self, passed: Candidate, method: str | None = None) -> list[Candidate]:
-        """The candidates that come after one for `method`, best first, where no hook can be planned at that."""
+        """The candidates that come after one for `method`, best first, where no hook can be planned at that.
+
+        None where the method explains the image itself: a gradient by a layer is another one.
+        """
+        if method is not None and METHODS[method].of_elements is not None:
+            return []
         masks = "nothing" if method is None else METHODS[method].masks
         suited = {"tokens": self.blocks, "cells": (*self.branches, *self.cells)}.get(
             masks, self._alone if method else self.candidates

@@ -97,6 +97,8 @@ def _plan(location: Location, decision: Decision) -> Plan:
     if elements is None:
         raw = decision.traits.hook(trace, site)
     else:
+        if location.layer.name != location.image.name:
+            raise PlanError(f"{decision.method} is of image '{location.image.name}', and not of layer '{location.layer.name}'")
         refuse_rounding(graph, [location.layer.value], target.read, decision.method)
         values = elements.values(trace, site)
         raw = elements.saliency(trace, values)

@@ -218,6 +218,14 @@ def _planned_at(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: 
     """A head in a twin of the model, with its plan, at the layer of the inquiry. Raises PlanError, TooLarge, LayerError."""
     head, located = inquiry.decided(twin, decision), inquiry.located
     decision, plan = _fitting(head.location, decision, max_memory)
+    if plan.largest > max_memory and decision.traits.of_elements is not None:
+        fewer = "targets or steps" if decision.traits.of_elements.steps else "targets"
+        raise TooLarge(
+            f"{decision.method} makes a value of {human(plan.largest)} for every image, more than the limit of "
+            f"{human(max_memory)}: fewer {fewer} take less; a higher limit of memory allows it",
+            needed=plan.largest,
+            fits=None,
+        )
     if plan.largest > max_memory:
         grid = inquiry.request.grid
         fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)

@@ -18,7 +18,7 @@ from tiny import CLASSES, DIALECTS, HEAD, LINEAR, STEM, in_dialect, tiny
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
-from openvino_xai.errors import InputError, LayerError, ModelError, PlanError, VerificationError
+from openvino_xai.errors import InputError, LayerError, ModelError, PlanError, TooLarge, VerificationError
 from openvino_xai.operations.table import OPERATIONS
 from openvino_xai.record.removal import unhooked
 from openvino_xai.verify.elements import hold_completeness
@@ -284,3 +284,14 @@ def test_vectors_and_regions_have_gradients_that_are_verified(dialect: str, targ
     hooked = xai.insert(in_dialect(model, dialect), method=method, targets=targets, **steps)
     count = 1 if targets in ("vector", "asked") else 2
     assert hooked.verified is not None and hooked.record["gradient"].endswith(f", {count}, 3, 24, 24]")
+
+
+def test_what_is_too_large_for_memory_says_what_takes_less() -> None:
+    with pytest.raises(TooLarge, match="integrated_gradients makes a value of .* fewer targets or steps take less"):
+        xai.insert(tiny(BODY, **WEIGHTS), method="integrated_gradients", max_memory=10_000)
+
+
+def test_what_has_no_derivative_is_named_and_no_other_layer_taken() -> None:
+    model = tiny("r = Round(image) x = Add(r, image) " + BODY.replace("image", "x"), **WEIGHTS)
+    with pytest.raises(PlanError, match=r"'r' \(Round\) cannot be differentiated"):
+        xai.insert(model, method="input_gradient")
