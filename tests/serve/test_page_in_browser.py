@@ -404,3 +404,17 @@ def test_a_graphics_card_is_held_to_the_processor(tmp_path: Path, browser: Any) 
         page.execute_script(choose)
         until(lambda: "the processor goes on" in page.execute_script("return at('apart').textContent"))
         assert page.execute_script("return [place, at('place').value]") == ["wasm", "wasm"]
+
+
+@needs_runtime
+def test_weights_beside_the_file(tmp_path: Path, browser: Any) -> None:
+    onnx.save(model(IMAGENET), tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    path = xai.insert(tmp_path / "m.onnx", layer="f").save(tmp_path / "m_xai.onnx")
+    export(path, tmp_path / "site", server="web", runtime=RUNTIME)
+    assert (tmp_path / "site" / "model.onnx.data").is_file()
+    with opened(browser, tmp_path / "site") as page:
+        drop(page, encoded(photos()[8]))
+        assert error(page) == ""
+        expected = xai.load(path).explain(photos()[8])
+        shown = page.execute_script(PREDICTIONS)
+        assert np.allclose([item[1] for item in shown], [item.probability for item in expected.predictions], atol=1e-5)
