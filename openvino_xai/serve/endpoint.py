@@ -83,6 +83,9 @@ class Endpoint:
         if not deployed.info(RECORD):
             raise ModelError("the model carries no hook, and would be served without maps: `ovxai insert` gives it one")
         endpoint = cls.of(deployed, name, runtime)
+        if not endpoint.original:
+            names = ", ".join(f"{tensor.name!a}" for tensor in endpoint.outputs)
+            raise ModelError(f"the model has no output beside those that a hook adds ({names}): insert into the original anew")
         endpoint._refuse_unverified()
         return endpoint
 

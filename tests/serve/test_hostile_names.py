@@ -210,6 +210,21 @@ def test_a_page_is_told_names_as_json(name: str, tmp_path: Path) -> None:
     assert others and not any(name in path.read_text(encoding="utf-8") for path in others)
 
 
+@pytest.mark.parametrize("server", ["triton", "mlserver", "fastapi"])
+def test_scores_that_have_the_name_of_a_hooks_output(server: Any, tmp_path: Path) -> None:
+    model = onnx.load(hooked(tmp_path))
+    model.graph.output[0].name = "saliency_class"
+    for node in model.graph.node:
+        node.output[:] = ["saliency_class" if name == "logits" else name for name in node.output]
+        node.input[:] = ["saliency_class" if name == "logits" else name for name in node.input]
+    props = {entry.key: entry.value.replace("logits", "saliency_class") for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, props)
+    onnx.save(model, tmp_path / "cells_xai.onnx")
+    with pytest.raises(ModelError, match="no output beside those that a hook adds|the model has 'saliency_class' already"):
+        export(tmp_path / "cells_xai.onnx", tmp_path / "repo", server=server)
+    assert not (tmp_path / "repo").exists()
+
+
 def test_names_that_no_server_carries_are_refused(tmp_path: Path) -> None:
     model = hooked(tmp_path)
     deployed = open_model(model)
