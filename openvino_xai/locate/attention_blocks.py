@@ -8,44 +8,44 @@ read, behind a normalisation, is the other value of the cut.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import isqrt, prod
+from dataclasses import replace
 
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import at_one, product, text
-from openvino_xai.locate.layers import MOST_TOKENS, Candidate, CutValue, layer_name
+from openvino_xai.locate.layers import MADE_OF_CELLS, MOST_TOKENS, Candidate, CutValue, layer_name
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.scores import Scores
-from openvino_xai.locate.separators import paths_through
+from openvino_xai.locate.separators import paths_through, reached_from
 from openvino_xai.locate.subaxis import Span, trace_back
+from openvino_xai.locate.tokens import TokenHint, made_of_cells
 from openvino_xai.operations.table import operation_of
 
-
-@dataclass(frozen=True)
-class TokenHint:
-    """What a user says of tokens that the model does not tell: (H, W) of their grid, and how many are ahead of it."""
-
-    grid: tuple[int, int] | None = None
-    prefix: int | None = None
+NO_HINT = TokenHint()
 
 
 def blocks(
-    graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place], hint: TokenHint = TokenHint()
+    graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place], hint: TokenHint = NO_HINT
 ) -> list[Candidate]:
     """The attention blocks between the image and the scores: those that can carry a hook first, and of these the last.
 
-    A block is called after the value that its projections read. With a `hint`, places are what a user says, and not `placed`.
+    A block is called after the value that its projections read. Tokens that have no place in `placed` have that
+    which a user says, by a `hint`.
     """
     end = scores.read_at("logit")
     separates = paths_through(graph, image, end)
     order = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
+    varying = reached_from(graph, image)
+    fixed = {value for node in graph.nodes for _, value in node.operands if value not in varying}
     by_entry: dict[Value, Candidate] = {}
     for node in graph.nodes:
-        if node.outputs[0] in separates and _attends(node):
+        if node.outputs[0] in separates and _attends(node) and _queries(node) not in fixed:
             entry, inside = _between(node, separates)
             if entry is not None and entry not in by_entry and entry in order:  # an input of the model is no layer
                 inside.sort(key=lambda node: order[node.outputs[0]])
-                by_entry[entry] = _block(entry, inside, separates, placed, hint)
+                block = _block(entry, inside, separates, placed, hint)
+                if block.reason is None and made_of_cells(entry, placed, varying):
+                    block = replace(block, reason=MADE_OF_CELLS)
+                by_entry[entry] = block
     return sorted(by_entry.values(), key=lambda block: (block.reason is not None, -order[block.value]))
 
 
@@ -55,14 +55,30 @@ def _attends(node: Node) -> bool:
         return True
     if node.kind != "matmul":
         return False
+    softmax = _softmax(node)
+    # a product with transposed weights sums over queries
+    if softmax is None or node.attributes.get("transpose_a"):
+        return False
+    rank = softmax.outputs[0].rank or 0
+    return [axis % max(rank, 1) for axis in softmax.attributes["axes"]] == [rank - 1]
+
+
+def _softmax(node: Node) -> Node | None:
+    """The softmax that the first operand of a product comes from; None where there is none."""
     weights = node.operand(0)
     while (index := _passed_on(weights.producer)) is not None and weights.producer is not None:
         weights = weights.producer.operand(index)
-    producer, rank = weights.producer, weights.rank or 0
-    # a product with transposed weights sums over queries
-    if producer is None or producer.kind != "softmax" or node.attributes.get("transpose_a"):
-        return False
-    return [axis % max(rank, 1) for axis in producer.attributes["axes"]] == [rank - 1]
+    return weights.producer if weights.producer is not None and weights.producer.kind == "softmax" else None
+
+
+def _queries(node: Node) -> Value | None:
+    """What asks the keys, of a node that attends; None where that is not known. A query that is a weight is no token."""
+    product = _softmax(node)
+    if product is None:  # all of attention is one operation
+        return node.operand(0)
+    while product is not None and (operation_of(product).pointwise or not operation_of(product).factors):
+        product = product.operand(0).producer
+    return None if product is None else product.operand(0)
 
 
 def _passed_on(node: Node | None) -> int | None:
@@ -100,7 +116,7 @@ def _block(
         return Candidate(layer_name(entry), (CutValue(entry, Place(0, (1,), (1, 1))),), why, attends=True)
     (value,) = read
     name = layer_name(value)
-    places = [_hinted_place(item, hint) if hint != TokenHint() else placed.get(item) for item in (entry, value)]
+    places = [placed.get(item) or (hint.place(item) if hint != NO_HINT else None) for item in (entry, value)]
     first, second = places
     # a mask weighs the tokens of both values alike, so they have to lie alike in both
     if first is None or second is None or len(first.cells) != 1 or first != second:
@@ -153,19 +169,3 @@ def _moves(node: Node) -> bool:
 
 def _moves_or_quantises(node: Node) -> bool:
     return _moves(node) or operation_of(node).quantises
-
-
-def _hinted_place(value: Value, hint: TokenHint) -> Place | None:
-    """The place of tokens [B, T, C] as a user says; None if it cannot be.
-
-    The number of tokens tells a prefix from a grid, and a square grid from a prefix.
-    """
-    shape = value.shape or ()
-    if len(shape) != 3 or not isinstance(shape[1], int):
-        return None
-    prefix = hint.prefix if hint.prefix is not None else shape[1] - prod(hint.grid or ())
-    side = isqrt(max(shape[1] - prefix, 0))
-    grid = hint.grid or (side, side)
-    if prefix < 0 or prefix + grid[0] * grid[1] > shape[1] or (hint.grid is None and prefix + side * side != shape[1]):
-        return None
-    return Place(0, (1,), grid, prefix)

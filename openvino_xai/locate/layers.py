@@ -10,13 +10,17 @@ from openvino_xai.contract import listed
 from openvino_xai.errors import LayerError, PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Size, at_one, product, text
+from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.scores import Scores
-from openvino_xai.locate.separators import branches, first_without, last_on_each_way, paths_through
+from openvino_xai.locate.separators import branches, first_without, last_on_each_way, paths_through, reached_from
+from openvino_xai.locate.subaxis import Span, follow
+from openvino_xai.locate.tokens import cells_reach, made_of_cells
 from openvino_xai.operations.table import data_operands, operation_of
 
 MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
 MOST_BRANCHES = 16
+MADE_OF_CELLS = "tokens beside its cells are made of these, as their mean is: a layer ahead has the cells alone"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +127,8 @@ def is_quantised(graph: Graph) -> bool:
 
 def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
     """Every value with cells on the way from the image to the scores: those that can carry a hook first, the last ahead."""
-    separates = paths_through(graph, image, _end(scores))
+    end = _end(scores)
+    separates = paths_through(graph, image, end)
     cuts = []
     for value in _in_order(graph):
         where = placed.get(value)
@@ -134,6 +139,16 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
             reason = f"it does not separate the image from the scores: {_bypass(graph, [value], separates)}"
         cuts.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
     cuts.reverse()
+    varying = reached_from(graph, image)
+    for i, candidate in enumerate(cuts):  # the last first: what is ahead of cells that reach the scores reaches them, too
+        if candidate.reason is not None or candidate.place.beside(shape_of(candidate.value)) is None:
+            continue
+        if made_of_cells(candidate.value, placed, varying):
+            cuts[i] = replace(candidate, reason=MADE_OF_CELLS)
+            continue
+        if cells_reach(graph, candidate.value, candidate.place, end):
+            break
+        cuts[i] = replace(candidate, reason="of its tokens, the scores read those alone that are no cells, as a class token")
     # sorting is stable: those that can carry a hook stay in this order
     return sorted(cuts, key=lambda candidate: candidate.reason is not None)
 
@@ -153,11 +168,17 @@ def _unfit(value: Value, where: Place) -> str | None:
         return "it has a single cell"
     if at_one(product(where.grid)) > MOST_CELLS:
         return f"it has {text(where.grid)} cells, more than can be told apart"
-    if len(where.cells) == 1 and value.shape and value.shape[where.cells[0]] != product(where.grid):
-        return f"it holds tokens that are no cells, {value.shape[where.cells[0]]} for {where.grid[0]} x {where.grid[1]} cells"
+    if len(where.cells) == 1 and value.shape and not _holds(value.shape[where.cells[0]], where):
+        return f"it holds {value.shape[where.cells[0]]} tokens for {where.grid[0]} x {where.grid[1]} cells"
     if value.dtype is None or value.dtype.kind != "f":
         return f"it holds {value.dtype}, not floating-point features"
     return None
+
+
+def _holds(length: Size, where: Place) -> bool:
+    """Whether so many tokens are the cells, alone or with others beside them."""
+    count = product(where.grid)
+    return length == count or (isinstance(length, int) and isinstance(count, int) and where.prefix + count <= length)
 
 
 def values_called(graph: Graph, placed: Mapping[Value, Place], names: str) -> list[Value]:
@@ -206,20 +227,45 @@ def placed_as_told(graph: Graph, layer: str, cells: tuple[int, int]) -> dict[Val
 def branch_cut(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> Candidate | None:
     """The last layers of several branches that share the image, as those of an ensemble, which separate it together.
 
-    None where one layer does alone, or where cells are lost in a branch.
+    None where one layer does alone, or where cells are lost in a branch. Nor are keys and values branches, which an attention
+    makes of each cell alone: the layer ahead of both separates the image from the scores, too.
     """
-    usable = {value for value, where in placed.items() if value is not image and _unfit(value, where) is None}
+    usable = {value for value in _usable(image, placed) if placed[value].beside(shape_of(value)) is None}
     last, behind = last_on_each_way(graph, image, _end(scores), usable)
     if image in behind or not 2 <= len(last) <= MOST_BRANCHES:
         return None
     parallel = branches(graph, image, last)
-    return _joint(parallel, placed) if len(parallel) > 1 else None
+    if len(parallel) < 2 or _made_of_one(graph, image, scores, placed, parallel):
+        return None
+    return _joint(parallel, placed)
+
+
+def _usable(image: Value, placed: Mapping[Value, Place]) -> set[Value]:
+    """The values that can be a part of a cut."""
+    return {value for value, where in placed.items() if value is not image and _unfit(value, where) is None}
+
+
+def _made_of_one(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place], values: Sequence[Value]) -> bool:
+    """Whether each cell of some values is made of the same cell of the last value that separates image and scores alone."""
+    separates = paths_through(graph, image, _end(scores))
+    usable = _usable(image, placed)
+    alone = [value for value in _in_order(graph) if separates.get(value) and value in usable]
+    spans = {alone[-1]: [Span(axis) for axis in placed[alone[-1]].cells]} if alone else {}
+    varying = reached_from(graph, alone[-1]) if alone else set()
+    for node in graph.nodes:
+        places = []
+        for index, value in node.operands:
+            if value in varying and value in data_operands(node):
+                places.append([follow(node, index, span) for span in spans.get(value, [])])
+        along = [span for span in places[0] if span is not None] if places else []
+        if along and all(place == along for place in places):
+            spans.update((output, along) for output in node.outputs)
+    return all(value in spans for value in values)
 
 
 def lost_on_a_way(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> Node | None:
     """The first node behind which nothing has cells on a way from the image to the scores; None where each way has some."""
-    usable = {value for value, where in placed.items() if value is not image and _unfit(value, where) is None}
-    _, behind = last_on_each_way(graph, image, _end(scores), usable)
+    _, behind = last_on_each_way(graph, image, _end(scores), _usable(image, placed))
     return first_without(graph, behind, placed) if image in behind else None
 
 

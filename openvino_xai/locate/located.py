@@ -15,8 +15,9 @@ from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError
 from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import rows_and_columns
+from openvino_xai.graph.trace import shape_of
 from openvino_xai.hooks import METHODS
-from openvino_xai.locate.attention_blocks import TokenHint, blocks
+from openvino_xai.locate.attention_blocks import blocks
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import (
     Candidate,
@@ -36,6 +37,7 @@ from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.scores import Scores, find_scores
 from openvino_xai.locate.tasks.regions import PixelScores, ahead_of_mixing, find_pixel_scores, placed_anew
 from openvino_xai.locate.tasks.vector import find_vector
+from openvino_xai.locate.tokens import TokenHint, hinted
 
 Task: TypeAlias = Literal["classes", "vector", "regions"]
 Placed: TypeAlias = Mapping[Value, Place]
@@ -170,6 +172,7 @@ class Located:
         planar = len(place.cells) == 2
         scores = _find_read(graph, placed, where.task, where.scores) if planar else find_scores(graph, where.scores)
         placed = placed_anew(graph, placed) if isinstance(scores, PixelScores) else placed
+        placed = hinted(graph, placed, where.tokens, shape_of(image)[place.batch]) if where.tokens != TokenHint() else placed
         if where.layer is not None and where.cells is not None:
             placed = {**placed, **placed_as_told(graph, where.layer, where.cells)}
         cells = tuple(candidates(graph, image, scores, placed))

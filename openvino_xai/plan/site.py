@@ -18,12 +18,13 @@ from openvino_xai.locate.subaxis import FIRST
 from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.enlargement import enlarging
 from openvino_xai.tail.channel_masks import ChannelRules
-from openvino_xai.tail.forward import End, Tail, replayed
+from openvino_xai.tail.forward import End, Tail, computed_again, replayed
 from openvino_xai.tail.masked import MaskedCells, Rows, Start, tapped
 from openvino_xai.tail.masks import BlockMask, ChannelMask, WeightMask
 from openvino_xai.tail.reverse_mode import Backward
 from openvino_xai.tail.spatial_masks import CellRules
 from openvino_xai.tail.target import Columns, Selection, Sums
+from openvino_xai.tail.walk import between
 
 SEED = 0  # of noise
 
@@ -35,10 +36,11 @@ class PlannedSite:
         self._trace, self._location, self._decision = trace, location, decision
         self._graph, self._layer, self._target = location.graph, location.layer, decision.target(location.scores)
         for part in location.layer.cut:
-            if part.place.batch != 0:
+            if part.place.batch != 0 and decision.traits.masks not in ("cells", "tokens"):
                 named = f"layer '{location.layer.name}' {text(part.value.shape)}"
-                raise PlanError(f"{named} has its batch on axis {part.place.batch}; axis 0 is expected")
-        self.batch: Size = shape_of(location.layer.value)[0]
+                why = f"has its batch on axis {part.place.batch}, and {decision.method} expects axis 0; reciprocam explains it"
+                raise PlanError(f"{named} {why}", node=location.layer.name, options=("method",))
+        self.batch: Size = shape_of(location.layer.value)[location.layer.place.batch]
         self.grid = decision.grid
         self.selection = self._target.selection(trace, self.batch)
         self.splices: Mapping[tuple[Node, int], Value] = {}  # of the tail, once scores were asked of it
@@ -240,11 +242,12 @@ class PlannedSite:
         """[rows, N, C], f32: a value laid out as the layer, of size 1 along cells where it is the same for all."""
         layer, trace = self._layer, self._trace
         shape, place = shape_of(layer.value), layer.place
-        others = tuple(axis for axis in range(1, len(shape)) if axis not in place.cells)
+        others = tuple(axis for axis in range(len(shape)) if axis not in (place.batch, *place.cells))
         sizes = shape_of(value)
         alike = all(sizes[axis] == 1 for axis in place.cells)
         full = [1 if alike and axis in place.cells else size for axis, size in enumerate(shape)]
-        laid = trace.permute_dims(trace.broadcast_to(value, (rows, *full[1:])), (0, *place.cells, *others))
+        full[place.batch] = rows
+        laid = trace.permute_dims(trace.broadcast_to(value, tuple(full)), (place.batch, *place.cells, *others))
         if not alike and len(place.cells) == 1 and shape[place.cells[0]] != product(place.grid):
             height, width = self.token_grid
             laid = trace.take(laid, np.arange(place.prefix, place.prefix + height * width), axis=1)
@@ -282,7 +285,13 @@ class PlannedSite:
         isolated, lazy = self._decision.isolated or self._decision.gate != "off", self._decision.plan == "lazy"
         rules = CellRules(self._graph, self._trace, self.batch, mask)
         tail = Tail(self._graph, self._trace, self._target.read, rules, lazy=lazy, apart=isolated)
+        again: Mapping[Value, Value] = {}
+        if self._decision.isolated:
+            again = computed_again(self._trace, list(start), between(self._graph, start, self._target.read))
+        planned = len(self._trace.nodes)
         end = tail.run(start, self._target.slice(self.selection))
+        for node in self._trace.nodes[planned:] if again else ():  # of the model, the cut alone is read
+            node.inputs = tuple(value if value is None or value in start else again.get(value, value) for value in node.inputs)
         self.splices = end.splices
         return self._read(end, mask.count)
 

@@ -31,6 +31,7 @@ from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layer import Layer, priced
 from openvino_xai.surgery.record import write_record
 from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
+from openvino_xai.tail.walk import between, inside
 from openvino_xai.verify.hook import verify_hook
 
 TRIED = 8  # layers at most, where no hook can be planned at the best one
@@ -189,8 +190,17 @@ def _drafted(deployed: Deployed, inquiries: Sequence[_Inquiry], decisions: Seque
     emit(plan, twin, [head.names.in_file(name) for head in heads for name in (MAP, CLASS)])
     records = write_record(twin, heads, layers, len(plan.splices), deployed.conversion)
     here = [replace(head, location=inquiry.located.at(inquiry.layer)) for head, inquiry in zip(heads, inquiries, strict=True)]
-    leans = bool(plan.splices) or any(head.decision.traits.masks == "nothing" for head in heads)
+    leans = bool(plan.splices) or any(_reads_beside(head, plan) for head in heads)
     return _Draft(twin, here, records, layers, leans)
+
+
+def _reads_beside(head: Head, plan: Plan) -> bool:
+    """Whether a hook reads values of the model between its layers and the scores."""
+    cut = [part.value for part in head.location.layer.cut]
+    nodes = between(plan.graph, cut, head.location.scores.value)
+    beside = inside(nodes, ()) - {head.location.scores.value}
+    reads = any(value in beside for node in plan.nodes for _, value in node.operands)
+    return reads or head.decision.traits.masks == "nothing"
 
 
 def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int) -> tuple[_Inquiry, Head, Plan]:

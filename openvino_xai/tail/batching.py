@@ -14,7 +14,7 @@ import numpy as np
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, quotient
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.locate.subaxis import Span, follow
+from openvino_xai.locate.subaxis import Span, fitting, follow
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.resizing import resizes
 from openvino_xai.operations.table import axes_of, operation_of
@@ -44,6 +44,7 @@ def repeat_over_rows(
         why = "its shapes are not known" if node.kind else "the operation is not one that is known to treat rows alike"
         raise refused(node, REPEATED, why)
     count = next(iter(operands.values())).count
+    operands = {index: _refitted(trace, node, index, rows) for index, rows in operands.items()}
     span = _row_span(node, operands)
     shapes = [span.resized(shape(output), count) for output in node.outputs]
     if operation_of(node).takes_shape:  # the shape that the node reads has as many items as there are images
@@ -125,6 +126,21 @@ def of_one_image(graph: Graph, trace: Trace, value: Value, axis: int) -> Value |
             return None
         operands.append(replacement)
     return trace.repeat(node, operands, [sizes])[0]
+
+
+def _refitted(trace: Trace, node: Node, index: int, rows: Rows) -> Rows:
+    """The same rows, along another axis where the node does not treat those of theirs alike, and the model has one image.
+
+    A single image fits into several axes, which hold the same in the same order: a reshape does not tell which one is meant.
+    """
+    operand = node.operand(index)
+    if not rows.span.fits(shape_of(operand)) or rows.span.length(shape_of(operand)) != 1 or follow(node, index, rows.span):
+        return rows
+    of_one = rows.span.resized(shape_of(rows.value), 1)
+    for span in fitting(of_one, of_one, rows.span):
+        if span.pure and follow(node, index, span) is not None:
+            return Rows(trace.reshape(rows.value, span.resized(of_one, rows.count)), span)
+    return rows
 
 
 def _row_span(node: Node, operands: Mapping[int, Rows]) -> Span:

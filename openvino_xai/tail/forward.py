@@ -18,8 +18,10 @@ import numpy as np
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape
 from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.batching import repeat_over_rows
+from openvino_xai.tail.cell_tokens import CellTokenRules
 from openvino_xai.tail.class_slicing import (
     can_differ,
     class_axes,
@@ -29,8 +31,8 @@ from openvino_xai.tail.class_slicing import (
     sliced_operands,
 )
 from openvino_xai.tail.class_token.attention import ClassTokenAttention
-from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, Start, tapped
-from openvino_xai.tail.masks import WeightMask
+from openvino_xai.tail.masked import CellTokens, FlattenedCells, Masked, MaskedCells, Rows, Start, Unmasked, tapped
+from openvino_xai.tail.masks import BlockMask, WeightMask
 from openvino_xai.tail.spatial_masks import CellRules
 from openvino_xai.tail.target import Columns
 from openvino_xai.tail.walk import between, forward
@@ -58,7 +60,9 @@ class Tail:
     def __init__(self, graph: Graph, trace: Trace, end: Value, rules: CellRules, *, lazy: bool, apart: bool = True) -> None:
         self._graph, self._trace, self._end = graph, trace, end
         self._rules, self._lazy, self._apart = rules, lazy, apart
-        self._rows: dict[MaskedCells, Rows] = {}
+        self._rows: dict[Masked, Rows] = {}
+        mask = rules.mask
+        self._tokens = CellTokenRules(graph, trace, rules.batch, mask) if lazy and isinstance(mask, BlockMask) else None
         self._columns: Columns | None = None
         self._chosen: dict[Value, int] = {}
         self._nodes: list[Node] = []
@@ -105,7 +109,13 @@ class Tail:
             self._chosen = class_axis
 
     def _step(self, node: Node, operands: Mapping[int, Masked]) -> list[Masked]:
+        if node.outputs[0] not in self._chosen and (same := self._same_for_all(node, operands)) is not None:
+            return same
+        items = operands
+        operands = {i: self._as_rows(value) if isinstance(value, Unmasked) else value for i, value in operands.items()}
         lazy = self._rules.step(node, operands) if self._lazy else None
+        if lazy is None and self._tokens is not None and node.outputs[0] not in self._chosen:
+            lazy = self._tokens.step(node, items)
         # the model computes masked cells of all classes anyway: these are sliced where a rule ends them
         if node.outputs[0] in self._chosen and not (lazy and isinstance(lazy[0], MaskedCells)):
             return self._step_of_classes(node, operands)
@@ -113,6 +123,12 @@ class Tail:
             return lazy
         rows = {index: self._as_rows(value) for index, value in operands.items()}
         return list(repeat_over_rows(self._graph, self._trace, node, rows))
+
+    def _same_for_all(self, node: Node, operands: Mapping[int, Masked]) -> list[Masked] | None:
+        """The outputs of a node that reads nothing which a mask changes; None for another, and where it mixes a batch."""
+        spans = {follow(node, i, value.span) if isinstance(value, Unmasked) else None for i, value in operands.items()}
+        span = spans.pop() if len(spans) == 1 else None
+        return None if span is None else [Unmasked(output, span) for output in node.outputs]
 
     def _step_of_classes(self, node: Node, operands: Mapping[int, Masked]) -> list[Masked]:
         """The output of `node` for the selected classes."""
@@ -137,6 +153,7 @@ class Tail:
         axis = class_axis_of(node, index, self._chosen[node.outputs[0]])
         if axis is None:
             return value
+        value = self._as_rows(value) if isinstance(value, CellTokens) else value
         if isinstance(value, Rows) and node.operand(index) not in self._chosen:
             return replace(value, value=self._trace.take(value.value, columns.ids, axis=axis))
         if not isinstance(value, MaskedCells):
@@ -157,6 +174,15 @@ class Tail:
         """All items of the value, computed once however many nodes read it."""
         if isinstance(value, Rows):
             return value
+        if isinstance(value, Unmasked):
+            if value not in self._rows:
+                self._rows[value] = self._of_each_copy(value)
+            return self._rows[value]
+        if isinstance(value, CellTokens):
+            assert self._tokens is not None
+            if value not in self._rows:
+                self._rows[value] = self._tokens.rows(value)
+            return self._rows[value]
         if isinstance(value, FlattenedCells):
             rows = self._as_rows(value.features)  # masked as they were: a flat axis does not tell the cells apart
             return Rows(self._trace.reshape(rows.value, (rows.count, *shape_of(value.value)[1:])))
@@ -166,21 +192,37 @@ class Tail:
 
     def _multiplied_out(self, features: MaskedCells) -> Rows:
         """[B * N, ...]: the definition, features times masks."""
-        xp, shape = self._trace, shape_of(features.value)
+        xp, span = self._trace, Span(features.place.batch)
         masks = xp.astype(self._rules.mask.beside(xp, features), features.value.dtype)
-        return self._merged(xp.multiply(xp.reshape(features.value, (shape[0], 1, *shape[1:])), masks), shape)
+        value = self._with_copies(features.value, span)
+        return self._merged(xp.multiply(value, masks), shape_of(features.value), span)
 
     def _selected_by_mask(self, features: MaskedCells) -> Rows:
         """[B * N, ...]: rest + M_n * (v - rest), by selection: a product would round, and make NaN of an infinite v."""
-        xp, shape = self._trace, shape_of(features.value)
+        xp, span = self._trace, Span(features.place.batch)
         rest: Value | np.ndarray = np.zeros((), features.value.dtype)
         if features.rest is not None:
-            rest = xp.reshape(features.rest, (1, 1, *shape_of(features.rest)[1:]))
-        value = xp.reshape(tapped(xp, features.value), (shape[0], 1, *shape[1:]))
-        return self._merged(xp.where(self._rules.mask.beside(xp, features), value, rest), shape)
+            rest = self._with_copies(features.rest, span)
+        value = self._with_copies(tapped(xp, features.value), span)
+        return self._merged(xp.where(self._rules.mask.beside(xp, features), value, rest), shape_of(features.value), span)
 
-    def _merged(self, value: Value, shape: Shape) -> Rows:
-        return Rows(self._trace.reshape(value, (shape[0] * self._rules.mask.count, *shape[1:])))
+    def _of_each_copy(self, value: Unmasked) -> Rows:
+        """[B * N, ...]: the same for every copy of an image."""
+        shape, span = shape_of(value.value), value.span
+        by_image = self._with_copies(tapped(self._trace, value.value), span)
+        sizes = (*shape_of(by_image)[: span.axis + 1], self._rules.mask.count, *shape_of(by_image)[span.axis + 2 :])
+        return self._merged(self._trace.broadcast_to(by_image, sizes), shape, span)
+
+    def _with_copies(self, value: Value, span: Span) -> Value:
+        """A value with an axis of copies behind that of its images."""
+        shape, axis = shape_of(value), span.axis
+        inner = () if span.inner == 1 else (span.inner,)
+        outer = shape[axis] if not inner else span.outer * span.length(shape)
+        return self._trace.reshape(value, (*shape[:axis], outer, 1, *inner, *shape[axis + 1 :]))
+
+    def _merged(self, value: Value, shape: Shape, span: Span) -> Rows:
+        """Rows of a value whose copies have an axis of their own."""
+        return Rows(self._trace.reshape(value, span.resized(shape, span.length(shape) * self._rules.mask.count)), span)
 
 
 def replayed(graph: Graph, trace: Trace, start: Mapping[Value, Rows], end: Value) -> dict[Value, Rows]:

@@ -33,7 +33,8 @@ class Rows:
 class MaskedCells:
     """Copy n of image b is `rest + m[n] (value - rest)`: for a mask m of 0 and 1, `value` where it keeps a cell, else `rest`.
 
-    The axes of cells in `place` are those that m is for, and so that of the channels where channels are masked.
+    The axes of cells in `place` are those that m is for, and so that of the channels where channels are masked. Tokens that
+    are no cells, as a class token, are `value` in every copy.
     `rest` is the same for all images, and has size 1 along the batch. It has size 1 along the cells, too, unless it depends on
     the position. None stands for 0.
     """
@@ -46,6 +47,14 @@ class MaskedCells:
     def spans(self) -> tuple[Span, ...]:
         """Where the images and the cells are."""
         return spans_of(self.place)
+
+
+@dataclass(frozen=True)
+class Unmasked:
+    """The same for all copies of an image: `value`, as the model computes it, with the images along `span`."""
+
+    value: Value
+    span: Span = FIRST
 
 
 @dataclass(frozen=True)
@@ -73,5 +82,26 @@ def tapped(trace: Trace, value: Value) -> Value:
     return trace.permute_dims(tapped(trace, node.operand(0)), tuple(node.attributes["perm"]))
 
 
-Masked: TypeAlias = "Rows | MaskedCells | FlattenedCells"
+@dataclass(frozen=True, eq=False)
+class CellTokens:
+    """Cells as tokens along a sub-axis, with others beside them: copy n is `value` where it keeps a token, and else `rest`.
+
+    `index` says of each token which mask keeps it, or that all do (-1), or that each copy has its own (-2). These stand ahead,
+    in `ahead`: along `tokens`, and for B * N copies along `batch`. The rest has size 1 along what it is the same for.
+    """
+
+    value: Value
+    rest: Value | None
+    batch: Span
+    tokens: Span
+    index: tuple[int, ...]
+    ahead: Rows | None = None
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Where the images and the tokens are."""
+        return self.batch, self.tokens
+
+
+Masked: TypeAlias = "Rows | MaskedCells | FlattenedCells | CellTokens | Unmasked"
 Start: TypeAlias = "MaskedCells | Rows"

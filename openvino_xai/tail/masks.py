@@ -13,7 +13,7 @@ import numpy as np
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Value
-from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
+from openvino_xai.graph.sizes import Dim, Size, at_one, concrete, product, text
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.positions import Place
@@ -34,7 +34,7 @@ class Mask(Protocol):
         """N."""
 
     def beside(self, xp: Trace, features: MaskedCells) -> Value:
-        """[1 or B, N, ...]: the masks, in the order of the features' axes behind the batch, of size 1 along the others."""
+        """The masks in the order of the features' axes, of size 1 along those that are no cells; N stands behind the batch."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,13 @@ class BlockMask:
         return product(self.grid)
 
     def beside(self, xp: Trace, features: MaskedCells) -> Value:
-        """[1, N, 1, H, W], boolean. Raises PlanError if the number of cells is open, or if masks do not divide the cells."""
+        """[1, N, 1, H, W], boolean: tokens that are no cells are kept by all masks.
+
+        Raises PlanError if the number of cells is open, or if masks do not divide the cells.
+        """
         shape, place = shape_of(features.value), features.place
         cells = [shape[axis] for axis in place.cells] if len(place.cells) == 2 else place.grid
         named = f"'{layer_name(features.value)}' {text(shape)}"
-        if place.batch != 0:
-            raise PlanError(f"layer {named} has its batch on axis {place.batch}; axis 0 is expected")
         if any(isinstance(size, Dim) for size in (*cells, *self.grid)):
             raise PlanError(
                 f"layer {named} has to be masked cell by cell, and the number of its cells depends on the input: "
@@ -71,8 +72,13 @@ class BlockMask:
         if place.cells != tuple(sorted(place.cells)):  # the value has its width ahead of its height
             index = index.T
         # compared in the graph: the file has an index for each cell, and not N masks of all cells
-        here = index.reshape(1, *(shape[axis] if axis in place.cells else 1 for axis in range(len(shape))))
-        return xp.equal(np.arange(rows * columns).reshape(1, -1, *[1] * (len(shape) - 1)), here)
+        masks = np.arange(rows * columns).reshape([-1 if axis == place.batch + 1 else 1 for axis in range(len(shape) + 1)])
+        outside = place.beside(shape)
+        if outside is None:
+            return xp.equal(masks, _with_masks(index, features))
+        tokens = np.zeros(outside.size, index.dtype)
+        tokens[place.tokens(tokens.size)] = index.reshape(-1)
+        return xp.equal(masks, xp.where(np.expand_dims(outside, place.batch + 1), masks, _with_masks(tokens, features)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +99,15 @@ class WeightMask:
         weights = self.weights.reshape(-1, *sizes)
         if cells != tuple(sorted(cells)):
             weights = weights.swapaxes(1, 2)
-        beside = weights.reshape(1, -1, *(shape[axis] if axis in cells else 1 for axis in range(1, len(shape))))
-        return as_value(beside.astype(features.value.dtype), ())
+        beside = np.stack([_with_masks(mask, features) for mask in weights], axis=features.place.batch + 1)
+        return as_value(np.squeeze(beside, features.place.batch + 2).astype(features.value.dtype), ())
+
+
+def _with_masks(numbers: np.ndarray, features: MaskedCells) -> np.ndarray:
+    """A number for each cell, in the order of the features' axes, with an axis of masks behind the batch."""
+    shape, place = shape_of(features.value), features.place
+    laid = numbers.reshape([at_one(size) if axis in place.cells else 1 for axis, size in enumerate(shape)])
+    return np.expand_dims(laid, place.batch + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,14 +22,15 @@ from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, concrete, product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.subaxis import FIRST
+from openvino_xai.locate.subaxis import FIRST, Span, follow
+from openvino_xai.locate.tokens import picked_tokens
 from openvino_xai.operations.axes import Axes
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.record import Reduction
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.operations.windows import reads_all
 from openvino_xai.tail.algebra import MaskRules
-from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, spans_of, tapped
+from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, Unmasked, spans_of, tapped
 from openvino_xai.tail.masks import BlockMask, Mask, in_image
 from openvino_xai.tail.target import Columns
 
@@ -52,7 +53,12 @@ class CellRules(MaskRules[MaskedCells]):
         """
         masked = {index: value for index, value in operands.items() if isinstance(value, MaskedCells)}
         if len(masked) == len(operands):
-            return self._alike(node, masked) or self._reduced(node, masked, shape) or self._flattened(node, masked)
+            return (
+                self._alike(node, masked)
+                or self._reduced(node, masked, shape)
+                or self._picked(node, masked)
+                or self._flattened(node, masked)
+            )
         if masked:
             return self._gated(node, masked, operands)
         flat = operands.get(0)
@@ -68,7 +74,7 @@ class CellRules(MaskRules[MaskedCells]):
         """The outputs of a node that treats every cell alike, beside operands that are the same for all images."""
         output_axes = axes_of(node)
         place = None if output_axes is None else _placed(output_axes[0], masked)
-        if output_axes is None or place is None or place.batch != 0:
+        if output_axes is None or place is None:
             return None
         for index, value in node.operands:
             if index in masked:
@@ -89,21 +95,26 @@ class CellRules(MaskRules[MaskedCells]):
     def _reduced(self, node: Node, masked: Mapping[int, MaskedCells], shape: Callable[[Value], Shape]) -> list[Masked] | None:
         features = masked.get(0)
         how = _reduction(node, features) if features and not any(map(self._is_read, node.outputs[1:])) else None
-        if features is None or how is None or features.place.batch != 0:
+        span = None if features is None or how is None else follow(node, 0, Span(features.place.batch))
+        if features is None or how is None or span is None:
             return None
         if how in ("max", "min") and _differs(features):
             return None  # the largest rest elsewhere differs from mask to mask
         xp, masks = self._trace, self.mask.count
+        cells, outside = self._cells_of(features), self._outside(features)
         # sum over cells of copy n: v_n + sum of the rest over the cells but n; a mean divides this by the number of all cells
-        rows = self._of_blocks(features.value, features.place, how)
+        rows = self._of_blocks(cells.value, cells.place, how)
         if how in ("max", "min"):
             # a single mask keeps all cells, and leaves nothing to the rest
-            rows = rows if masks == 1 else self._extreme(rows, features, how)
+            rows = rows if masks == 1 else self._extreme(rows, cells, how)
+            rows = rows if outside is None else self._with_outside(rows, outside, features.place, how)
         else:
             sizes = shape_of(features.value)
-            count = product(sizes[axis] for axis in features.place.cells)
-            if features.rest is not None:
-                rows = xp.add(rows, self._rest_elsewhere(features.rest, features, count))
+            count = product(sizes[axis] for axis in cells.place.cells)
+            number = product(shape_of(cells.value)[axis] for axis in cells.place.cells)
+            if cells.rest is not None:
+                rows = xp.add(rows, self._rest_elsewhere(cells.rest, cells, number))
+            rows = rows if outside is None else self._with_outside(rows, outside, features.place, how)
             if how == "mean":
                 rows = (
                     xp.multiply(rows, 1 / count)
@@ -111,11 +122,67 @@ class CellRules(MaskRules[MaskedCells]):
                     else xp.divide(rows, self._number(count, features.value))
                 )
         # what nobody reads, as where OpenVINO's pools tell which cell is the largest, is whatever it may be
-        return [Rows(xp.reshape(rows, (self.batch * masks, *shape(node.outputs[0])[1:])))] * len(node.outputs)
+        return [self._rows_along(rows, shape(node.outputs[0]), span)] * len(node.outputs)
 
     def _is_read(self, value: Value) -> bool:
         """Whether a node of the model reads a value, or the model returns it."""
         return bool(self._graph.consumers.get(value)) or value in self._graph.outputs.values()
+
+    def _rows_along(self, rows: Value, shape: Shape, span: Span) -> Rows:
+        """Items [B * N, ...] as the rows of a value that has this shape, and its images along `span`."""
+        others = [size for axis, size in enumerate(shape) if axis != span.axis]
+        order = [axis + 1 for axis in range(span.axis)] + [0] + list(range(span.axis + 1, len(shape)))
+        laid = self._trace.reshape(rows, (self.batch * self.mask.count, *others))
+        return Rows(self._trace.permute_dims(laid, tuple(order)) if span.axis else laid, span)
+
+    # -- tokens that are no cells, as a class token
+
+    def _outside(self, features: MaskedCells) -> Value | None:
+        """The tokens that are no cells, which masks leave as they are; None where all are cells."""
+        beside = features.place.beside(shape_of(features.value))
+        if beside is None:
+            return None
+        return self._trace.take(features.value, np.flatnonzero(beside), axis=features.place.cells[0])
+
+    def _cells_of(self, features: MaskedCells) -> MaskedCells:
+        """The same without tokens that are no cells."""
+        beside, (axis, *_) = features.place.beside(shape_of(features.value)), features.place.cells
+        if beside is None:
+            return features
+        cells, rest = np.flatnonzero(~beside), features.rest
+        if rest is not None and shape_of(rest)[axis] != 1:
+            rest = self._trace.take(rest, cells, axis=axis)
+        value = self._trace.take(tapped(self._trace, features.value), cells, axis=axis)
+        return MaskedCells(value, rest, replace(features.place, prefix=0))
+
+    def _with_outside(self, rows: Value, outside: Value, place: Place, how: str) -> Value:
+        """Rows [B * N, ...] of cells, summed up with (or held to) the tokens that are no cells."""
+        xp, sizes = self._trace, shape_of(rows)[1:]
+        reduce = {"max": xp.max, "min": xp.min}.get(how, xp.sum)
+        together = {"max": xp.maximum, "min": xp.minimum}.get(how, xp.add)
+        of_image = xp.reshape(reduce(outside, axis=place.cells), (self.batch, 1, *sizes))
+        by_image = xp.reshape(rows, (self.batch, self.mask.count, *sizes))
+        return xp.reshape(together(by_image, of_image), (self.batch * self.mask.count, *sizes))
+
+    def _picked(self, node: Node, masked: Mapping[int, MaskedCells]) -> list[Masked] | None:
+        """Tokens that a node picks of all: such as are no cells, which are the same for all masks, or all cells."""
+        features, place = masked.get(0), None if 0 not in masked else masked[0].place
+        if features is None or place is None or len(place.cells) != 1:
+            return None
+        tokens = picked_tokens(self._graph, node, Span(place.cells[0]))
+        beside, span = place.beside(shape_of(features.value)), follow(node, 0, Span(place.batch))
+        if tokens is None or beside is None or span is None or not span.pure:
+            return None
+        outside = beside.reshape(-1)[tokens]
+        if outside.all():
+            return [Unmasked(node.outputs[0], span)]
+        (first, *_), count = np.flatnonzero(~outside), int((~beside).sum())
+        if "steps" not in node.attributes or tokens[first : first + count] != list(range(place.prefix, place.prefix + count)):
+            return None  # some of the cells, or in another order
+        rest = features.rest
+        if rest is not None and shape_of(rest)[place.cells[0]] != 1:
+            rest = self._trace.take(rest, np.array(tokens), axis=place.cells[0])
+        return [MaskedCells(node.outputs[0], rest, replace(place, prefix=int(first)))]
 
     def _extreme(self, rows: Value, features: MaskedCells, how: str) -> Value:
         """The larger (or smaller) of what a mask keeps and of the rest."""
@@ -157,7 +224,8 @@ class CellRules(MaskRules[MaskedCells]):
 
     def _of_one_cell(self, rest: Value, place: Place) -> Value:
         """[1, ...]: a rest that is the same for all cells, without the axes of cells."""
-        return self._trace.reshape(rest, tuple(size for axis, size in enumerate(shape_of(rest)) if axis not in place.cells))
+        sizes = (size for axis, size in enumerate(shape_of(rest)) if axis not in (place.batch, *place.cells))
+        return self._trace.reshape(rest, (1, *sizes))
 
     def _rest_elsewhere(self, rest: Value, features: MaskedCells, count: Size) -> Value:
         """[1, ...], or [B * N, ...] if it depends on n: the sum of the rest over the cells that mask n does not keep."""

@@ -118,8 +118,8 @@ class ArraySite:
 def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
     """[B, N, C] in f64: the layer's channels of each cell, of features as the layer has them."""
     features = features.astype(np.float64)
-    others = [axis for axis in range(1, features.ndim) if axis not in place.cells]
-    laid = features.transpose(0, *place.cells, *others)
+    others = [axis for axis in range(features.ndim) if axis not in (place.batch, *place.cells)]
+    laid = features.transpose(place.batch, *place.cells, *others)
     if len(place.cells) == 2:
         return laid.reshape(len(laid), laid.shape[1] * laid.shape[2], -1)
     tokens = laid[:, place.tokens(laid.shape[1])]
@@ -143,7 +143,8 @@ class Definition:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
         masked = {}
         for name, (features, place) in self._features.items():
-            weights = np.stack([self._weights(mask, columns, rows, features.shape, place) for mask in masks])
+            of_images = [self._weights(mask, columns, rows, features.shape, place) for mask in masks]
+            weights = np.concatenate(of_images, axis=place.batch)
             masked[name] = features * weights.astype(features.dtype)
         return self._target.reference(self._tail({**self._inputs, **masked})[END], self._beside)
 
@@ -169,4 +170,4 @@ class Definition:
             tokens = np.ones(sizes[place.cells[0]])
             tokens[place.tokens(tokens.size)] = weights.reshape(-1)
             weights = tokens
-        return weights.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)][1:])
+        return weights.reshape([size if axis in place.cells else 1 for axis, size in enumerate(sizes)])

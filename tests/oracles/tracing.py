@@ -70,6 +70,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], tuple[int, ...], list[np.ndarray]
     "softmax": lambda a, shape, xs: XP.softmax(xs[0], axis=a["axes"][0]),
     "cast": lambda a, shape, xs: _cast(xs[0], a["dtype"]),
     "reshape": lambda a, shape, xs: xs[0].reshape(shape),
+    "squeeze": lambda a, shape, xs: xs[0].reshape(shape),
     "broadcast": lambda a, shape, xs: np.broadcast_to(xs[0], shape),
     "transpose": lambda a, shape, xs: xs[0].transpose(a["perm"]),
     "non_zero": lambda a, shape, xs: np.array(np.nonzero(xs[0]), np.int64),

@@ -86,14 +86,23 @@ class ClassTokenAttention:
         """What a node selects: a row for each copy of each image."""
         xp, span, copies = self._trace, item.span.axis, len(self._weights)
         value = item.value if item.spread else self._spread(item).value
-        if len(tokens) > 1 and (batch, span) != (0, 1):
+        images = follow(node, 0, Span(batch))
+        if images is None:
             return None
         if len(self._tokens) > 1:  # the copies of a token lie side by side, and a row needs the tokens of a copy
             places = [self._tokens.index(token) * copies + copy for copy in range(copies) for token in tokens]
             value = xp.take(value, np.array(places), axis=span)
-        others = [axis for axis in range(len(shape_of(value))) if axis not in (batch, span)]
+        shape = shape_of(value)
+        others = [axis for axis in range(len(shape)) if axis not in (batch, span)]
+        rows = [shape[batch] * copies]
         moved = xp.permute_dims(value, (batch, span, *others))
-        return Rows(xp.reshape(moved, (shape_of(moved)[0] * copies, *shape_of(node.outputs[0])[1:])))
+        if len(shape_of(node.outputs[0])) < len(shape):  # a single token, without its axis
+            laid = xp.reshape(moved, (*rows, *(shape[axis] for axis in others)))
+            order = [batch, *others]
+        else:
+            laid = xp.reshape(moved, (*rows, len(tokens), *(shape[axis] for axis in others)))
+            order = [batch, span, *others]
+        return Rows(xp.permute_dims(laid, tuple(order.index(axis) for axis in sorted(order))), images)
 
     # -- copies in the places of tokens that nobody reads
 

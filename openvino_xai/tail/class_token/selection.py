@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
-from openvino_xai.operations.integers import known_integers
+from openvino_xai.locate.tokens import picked_tokens
 from openvino_xai.tail.masked import MaskedCells
 from openvino_xai.tail.walk import forward, reverse
 
@@ -36,18 +35,8 @@ def token_selectors(
 
 def _selection(graph: Graph, node: Node, spans: Collection[Span], weights: np.ndarray) -> tuple[Span, list[int]] | None:
     """The axis of tokens and the indices that a node takes along it; None for another node, or if a mask weighs one of them."""
-    shape, a = shape_of(node.operand(0)) if spans else (), node.attributes
     for span in spans:
-        length = shape[span.axis]
-        if not span.pure or not isinstance(length, int):
-            continue  # on a merged axis an index is no token
-        if node.kind == "gather" and a["axis"] % len(shape) == span.axis:
-            indices = known_integers(graph, node, 1)
-            tokens = [index % length for index in indices] if indices is not None else None
-        elif node.kind == "slice" and [axis % len(shape) for axis in a["axes"]] == [span.axis]:
-            tokens = list(range(length))[slice(a["starts"][0], a["ends"][0], a["steps"][0])]
-        else:
-            continue
+        tokens = picked_tokens(graph, node, span)
         if tokens and bool(np.all(weights[:, tokens] == 1)):
             return span, tokens
     return None

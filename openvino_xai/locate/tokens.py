@@ -1,0 +1,116 @@
+"""Tokens beside cells, as a class token: whether the cells among them matter, and which are cells by what a user says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import isqrt, prod
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import Dim, Size, concrete
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.locate.positions import Place
+from openvino_xai.locate.subaxis import Span, follow
+from openvino_xai.operations.integers import known_integers
+from openvino_xai.operations.table import data_operands, operation_of
+
+MOST_PREFIX = 16  # tokens ahead of the cells, where nobody says how many
+
+
+@dataclass(frozen=True)
+class TokenHint:
+    """What a user says of tokens that the model does not tell: (H, W) of their grid, and how many are ahead of it."""
+
+    grid: tuple[int, int] | None = None
+    prefix: int | None = None
+
+    def place(self, value: Value, batch: int = 0) -> Place | None:
+        """The place of tokens [B, T, C], or [T, B, C] with the `batch` on axis 1; None if it cannot be.
+
+        The number of tokens tells a prefix from a grid, and a square grid from a prefix.
+        """
+        shape, tokens = value.shape or (), 1 - batch
+        length = shape[tokens] if len(shape) == 3 else None
+        if not isinstance(length, int):
+            return None
+        prefix = self.prefix if self.prefix is not None else length - prod(self.grid or ())
+        side = isqrt(max(length - prefix, 0))
+        grid = self.grid or (side, side)
+        if prefix < 0 or prefix + grid[0] * grid[1] > length or (self.grid is None and prefix + side * side != length):
+            return None
+        return Place(batch, (tokens,), grid, prefix)
+
+
+def hinted(graph: Graph, placed: Mapping[Value, Place], hint: TokenHint, batch: Size) -> dict[Value, Place]:
+    """The places of cells where a user says which tokens these are: values [B, T, C] or [T, B, C], B being `batch`.
+
+    Rows and columns of cells stay where they are, and tokens that are fewer or more than a user says have no place.
+    """
+    places = {value: place for value, place in placed.items() if len(place.cells) == 2 or value.rank != 3}
+    for node in graph.nodes:
+        for value in node.outputs:
+            place = None if value in places else _of_tokens(value, placed.get(value), hint, batch)
+            if place is not None:
+                places[value] = place
+    return places
+
+
+def _of_tokens(value: Value, place: Place | None, hint: TokenHint, batch: Size) -> Place | None:
+    """The place of a value's tokens by what a user says, and what the model tells of where its batch is."""
+    shape = value.shape or ()
+    for axis in (0, 1) if place is None else (place.batch,):
+        if len(shape) != 3 or axis > 1 or shape[axis] != batch or (place is not None and place.cells != (1 - axis,)):
+            continue
+        # behind a slice that leaves the prefix out, there are as many tokens as cells
+        here = TokenHint(hint.grid, 0) if hint.grid and shape[1 - axis] == prod(hint.grid) else hint
+        tokens = here.place(value, axis)
+        if tokens is not None and (tokens.prefix <= MOST_PREFIX or hint.prefix is not None):
+            return tokens
+    return place if hint.grid is None else None
+
+
+def picked_tokens(graph: Graph, node: Node, span: Span) -> list[int] | None:
+    """Which tokens, along `span` of its first operand, a node takes; None for a node that picks none, or unknown ones."""
+    shape, a = shape_of(node.operand(0)), node.attributes
+    length = shape[span.axis]
+    if not span.pure or not isinstance(length, int):
+        return None  # on a merged axis an index is no token
+    if node.kind == "gather" and a["axis"] % len(shape) == span.axis:
+        indices = known_integers(graph, node, 1)
+        return None if indices is None else [index % length for index in indices]
+    if "steps" in a and [axis % len(shape) for axis in a["axes"]] == [span.axis]:
+        return list(range(length))[slice(a["starts"][0], a["ends"][0], a["steps"][0])]
+    return None
+
+
+def made_of_cells(value: Value, placed: Mapping[Value, Place], varying: Collection[Value]) -> bool:
+    """Whether the tokens ahead of a value's cells were joined to these as something made of the image, as their mean.
+
+    `varying` are the values that depend on the image. Where tokens have met since, as in a block of attention, they have not.
+    """
+    while (node := value.producer) is not None:
+        operands = [operand for operand in data_operands(node) if operand in varying]
+        with_tokens = [operand for operand in operands if operand in placed and len(placed[operand].cells) == 1]
+        if operation_of(node).joins:
+            return len(operands) > len(with_tokens) == 1
+        if len(operands) != 1 or not with_tokens:
+            return False
+        (value,) = with_tokens
+    return False
+
+
+def cells_reach(graph: Graph, value: Value, place: Place, end: Value) -> bool:
+    """Whether the cells among the tokens of a value reach the end; False where all that is read are other tokens."""
+    if any(isinstance(size, Dim) for size in place.grid):
+        return True
+    height, width = concrete(place.grid, value.name)
+    cells = range(place.prefix, place.prefix + height * width)
+    spans: dict[Value, set[Span]] = {value: {Span(place.cells[0])}}  # where the tokens are in what their cells reach
+    for node in graph.nodes:
+        reached = [index for index, operand in node.operands if operand in spans and operand in data_operands(node)]
+        before = spans.get(node.operand(0), set()) if 0 in reached else set()
+        picked = [tokens for span in before if (tokens := picked_tokens(graph, node, span)) is not None]
+        if reached and not any(set(cells).isdisjoint(tokens) for tokens in picked):
+            after = {follow(node, index, span) for index in reached for span in spans[node.operand(index)]}
+            spans.update((output, {span for span in after if span is not None}) for output in node.outputs)
+    return end in spans
