@@ -256,7 +256,9 @@ def _made_of_one(graph: Graph, image: Value, scores: Scores, placed: Mapping[Val
         places = []
         for index, value in node.operands:
             if value in varying and value in data_operands(node):
-                places.append([follow(node, index, span) for span in spans.get(value, [])])
+                # a softmax over the keys of one query weighs cells, and each weight stays with its cell
+                stays = operation_of(node).normalises and index == 0
+                places.append([follow(node, index, span) or (span if stays else None) for span in spans.get(value, [])])
         along = [span for span in places[0] if span is not None] if places else []
         if along and all(place == along for place in places):
             spans.update((output, along) for output in node.outputs)

@@ -289,6 +289,8 @@ def test_the_layer_is_chosen_by_what_the_scores_read(dialect: str) -> None:
     assert (hooked.record["method"], hooked.layer.cells) == ("reciprocam", (HEIGHT, WIDTH))
     model = in_dialect(network("the mean asks", True, []), dialect)
     assert xai.insert(model).layer.cells == (HEIGHT, WIDTH)
+    for layout in (False, True):  # keys and values, or attention weights and values, are no branches
+        assert "," not in xai.insert(in_dialect(network("a weight asks", layout, []), dialect)).layer.name
     reasons = [str(layer.reason) for layer in xai.layers(model)]
     assert any("tokens beside its cells are made of these" in reason for reason in reasons)
 
