@@ -65,7 +65,7 @@ class CellTokenRules(MaskRules[CellTokens]):
         """Masked cells along one axis as tokens; None for another form."""
         if isinstance(value, CellTokens):
             return value
-        if not isinstance(value, MaskedCells) or len(value.place.cells) != 1:
+        if not isinstance(value, MaskedCells) or len(value.place.cells) != 1 or any(value.place.mirrored):
             return None
         length = shape_of(value.value)[value.place.cells[0]]
         if not isinstance(length, int) or not isinstance(self._mask.count, int):
@@ -171,7 +171,11 @@ class CellTokenRules(MaskRules[CellTokens]):
         if not isinstance(cells, MaskedCells) or len(cells.place.cells) != 2 or not operation_of(node).lays_out:
             return None
         place, shape = cells.place, shape_of(cells.value)
-        if cells.value is not node.operand(0) or any(not isinstance(shape[axis], int) for axis in place.cells):
+        if (
+            cells.value is not node.operand(0)
+            or any(place.mirrored)
+            or any(not isinstance(shape[axis], int) for axis in place.cells)
+        ):
             return None
         height, width = (at_one(shape[axis]) for axis in place.cells)
         batch, rows, columns = (follow(node, 0, Span(axis)) for axis in (place.batch, *place.cells))
