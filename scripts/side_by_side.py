@@ -56,6 +56,10 @@ ENVIRONMENTS = {
     ],
     "keras": [["tensorflow-cpu", "tf2onnx", "keras", "openvino", "onnx"]],
     "paddle": [["paddlepaddle", "paddle2onnx", "packaging"]],
+    "onnxruntime_openvino": [["onnxruntime-openvino==1.24.1", "numpy"]],
+    "mnn": [["MNN==3.6.1", "numpy"]],
+    "tract": [["tract==0.23.9", "numpy"]],
+    "ncnn": [["--no-deps", "ncnn==1.0.20261020", "pnnx==20261020"], ["numpy"]],  # pnnx asks for torch, its program does not
 }
 # name of the row: architecture, image side, quantised
 NETWORKS = {

@@ -27,7 +27,8 @@ class Attempt:
 
     An `isolated` hook reads the model at its layers alone, computes again what it needs of the rest, and splices nothing of its
     own into what the model computes. What a method asks the model beside its layers is asked in `chunks`, one after the other.
-    The hook is verified in `runtimes`, in none where there are none.
+    The hook is verified in `runtimes`, in none where there are none. A `portable` one has no operation that only large runtimes
+    have.
     """
 
     scale: Scale
@@ -35,6 +36,7 @@ class Attempt:
     isolated: bool
     chunks: int
     runtimes: tuple[Runtime, ...]
+    portable: bool = False
 
     @property
     def fallback(self) -> tuple[str, ...]:
@@ -106,6 +108,7 @@ def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = (
         feature_vector=request.feature_vector,
         steps=request.steps,
         baseline=request.baseline,
+        portable=request.portable,
     )
 
 

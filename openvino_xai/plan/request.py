@@ -25,9 +25,9 @@ class Request:
 
     What is None is for the model or the method to tell. `grid` is the rows and columns of masks, None for one mask a cell;
     `kernel` says how a mask of tokens weighs the neighbours of a cell, `gate` whether clients say which images are explained,
-    and `channels` of how many a method asks that can ask of some. `feature_vector` asks for the mean of the features, too.
-    `steps` are those on the way from a `baseline`, a number for each channel of the image or one for all, where a method takes
-    some.
+    and `channels` of how many a method asks that can ask of some. `feature_vector` asks for the mean of the features, too,
+    and `portable` for a hook that small runtimes read. `steps` are those on the way from a `baseline`, a number for each
+    channel of the image or one for all, where a method takes some.
     """
 
     method: str | None = None
@@ -42,6 +42,7 @@ class Request:
     feature_vector: bool = False
     steps: int = STEPS
     baseline: tuple[float, ...] = (0.0,)
+    portable: bool = False
 
     @classmethod
     def parse(
@@ -60,6 +61,7 @@ class Request:
         feature_vector: bool = False,
         steps: int | None = None,
         baseline: float | Sequence[float] | str | None = None,
+        portable: bool = False,
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
         words: list[tuple[str, str | None, Collection[str]]] = [
@@ -89,6 +91,7 @@ class Request:
             )
         if gate and isinstance(pick, (AtRunTime, Likeness)):
             raise InputError(f"a gate says which images are explained, and `{pick}` what of all of them: one of both")
+        refuse_unportable(portable=portable, gate=gate, scale=scale)
         return cls(
             method,
             cast("Score | None", score),
@@ -102,6 +105,21 @@ class Request:
             feature_vector,
             STEPS if steps is None else int(steps),
             (0.0,) if baseline is None else baseline_of(baseline),
+            portable,
+        )
+
+
+def refuse_unportable(*, portable: bool, gate: bool, scale: str) -> None:
+    """Raise InputError for what a portable hook cannot have: a gate, which picks images, and bytes, made by a cast."""
+    if portable and gate:
+        raise InputError(
+            "a gate picks images by operations that a portable hook does without: leave one of both out",
+            options=("gate", "portable"),
+        )
+    if portable and scale == "u8":
+        raise InputError(
+            "scale u8 is made by a cast, which a portable hook does without: maps are f32 there, by scale unit",
+            options=("scale", "portable"),
         )
 
 

@@ -18,6 +18,7 @@ from openvino_xai.contract import (
     INDEX,
     MAP,
     MASK,
+    PORTABLE,
     READ,
     RECORD,
     SCORE,
@@ -131,7 +132,7 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     rank = next((value.rank for value in graph.inputs if value.name == record.get("image")), None) or 4  # as of its image
     expected: dict[str, tuple[int, tuple[type, ...], int | None]] = {MAP: (rank, _kinds_of_maps(record), explained)}
     if isinstance(pick, TopK):
-        expected[CLASS] = 2, (np.int64, np.int32), explained
+        expected[CLASS] = 2, (np.float32,) if PORTABLE in record else (np.int64, np.int32), explained
     if "feature_vector" in record:
         expected[FEATURES] = 2, (np.float32,), None
     if GRADIENT in record:

@@ -25,6 +25,7 @@ from openvino_xai.plan.emit import emit
 from openvino_xai.plan.gate import gated
 from openvino_xai.plan.hook import Plan
 from openvino_xai.plan.hook import plan as make_plan
+from openvino_xai.plan.portable import as_decided
 from openvino_xai.plan.request import Request
 from openvino_xai.plan.sharing import shared
 from openvino_xai.surgery.hooked import Hooked
@@ -213,7 +214,7 @@ def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int
     except TooLarge:
         raise
     except PlanError as error:
-        if inquiry.located.where.layer is not None:
+        if inquiry.located.where.layer is not None or "portable" in error.options:  # no layer is better for that
             raise
         for layer in inquiry.located.behind(inquiry.layer, inquiry.request.method)[: TRIED - 1]:
             other = replace(inquiry, layer=layer, instead_of=f"'{inquiry.layer.name}': {error}")
@@ -249,10 +250,10 @@ def _planned_at(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: 
 
 def _fitting(location: Location, decision: Decision, max_memory: int) -> tuple[Decision, Plan]:
     """A decision and its plan, in as many chunks as it takes to stay below the limit, if any number does."""
-    plan = make_plan(location, decision)
+    plan = as_decided(make_plan(location, decision), decision)
     while decision.traits.per_class and decision.chunks < CHUNKS and plan.largest > max_memory:
         decision = replace(decision, chunks=2 * decision.chunks)
-        plan = make_plan(location, decision)
+        plan = as_decided(make_plan(location, decision), decision)
     return decision, plan
 
 
@@ -271,7 +272,8 @@ def _too_large(candidate: Candidate, needed: int, limit: int, fits: str | None) 
 def _fits(location: Location, decision: Decision, grid: tuple[int, int] | None, limit: int) -> bool:
     """Whether what was decided can be planned at another layer, below the limit."""
     try:
-        return make_plan(location, replace(decision, grid=location.layer.mask_grid(grid))).largest <= limit
+        here = replace(decision, grid=location.layer.mask_grid(grid))
+        return as_decided(make_plan(location, here), here).largest <= limit
     except PlanError:
         return False
 

@@ -53,6 +53,7 @@ ARGUMENTS = {
     "channels": COUNT.or_none(),
     "feature_vector": FLAG,
     "steps": COUNT.or_none(),
+    "portable": FLAG,
     "similarity": TEXT.or_none(),
     "cut": TEXT.or_none(),
     "boxes": TEXT.or_none(),
@@ -85,6 +86,7 @@ def insert(
     feature_vector: bool = False,
     steps: int | None = None,
     baseline: float | Sequence[float] | str | None = None,
+    portable: bool = False,
     similarity: LikenessWord | None = None,
     cut: CutWord | None = None,
     boxes: BoxFormat | None = None,
@@ -128,6 +130,10 @@ def insert(
     axes of the input, beside a map of its pixels: the derivative of each score by each element of the image; or what each
     element adds to the score on the way from the `baseline` (a number, or one for each channel, in what the input holds; 0), in
     so many `steps` (50), which are rows of one inference.
+
+    A `portable` hook is made of sums, products and maxima alone, for runtimes without TopK, GatherElements, Gather, Cast, Where
+    or comparisons, as ncnn. It has the same maps. `saliency_class` is f32 there; a gate, bytes, inputs of its own and the boxes
+    of a detector are refused.
 
     With `targets="vector"` the output is a vector [B, E], as of a model for retrieval, and an input `explain_vector` [B, E],
     f32, tells another of each image. What is explained is the `similarity` of the two, `cosine` (the default) or `dot`.
@@ -185,6 +191,7 @@ def insert(
             kernel=kernel,
             grid=grid,
             gate=gate,
+            portable=portable,
             runtimes=runtimes_of(deployed, runtime) if verify else (),
         )
         return insert_rows(detector, of_rows, max_memory)
@@ -206,6 +213,7 @@ def insert(
         feature_vector=feature_vector,
         steps=steps,
         baseline=baseline,
+        portable=portable,
     )
     asking(method=method, targets=targets)  # what is wrong with it comes before what is wrong with the model
     runtimes = runtimes_of(deployed, runtime) if verify else ()

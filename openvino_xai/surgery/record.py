@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from openvino_xai.contract import FEATURES, GATE, GRADIENT, HEAD_RECORD, MAP, RECORD, REGISTERED
+from openvino_xai.contract import FEATURES, GATE, GRADIENT, HEAD_RECORD, MAP, PORTABLE, RECORD, REGISTERED
 from openvino_xai.dialects.protocol import Conversion, Deployed
 from openvino_xai.graph.sizes import readable, text
 from openvino_xai.hooks import METHODS
@@ -70,6 +70,8 @@ def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str
         record[GRADIENT] = text((*shape[:1], target.count, *shape[1:]))
         if decision.traits.of_elements.steps:
             record.update(steps=str(decision.steps), baseline=",".join(map(str, decision.baseline)))
+    if decision.portable:
+        record[PORTABLE] = "yes"
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
     if conversion is not None:

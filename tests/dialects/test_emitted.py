@@ -18,7 +18,7 @@ from openvino_xai.graph.model import Node
 # rest of a hooked model is its own operations, which its plugin must have anyway.
 ELSEWHERE = set(
     "Add Broadcast Concat Constant Convert Convolution ConvolutionBackpropData Cos Divide Equal Erf Exp Gather "
-    "GatherElements Greater GroupConvolution GroupConvolutionBackpropData Log MatMul Maximum Minimum Multiply NonZero "
+    "GatherElements Greater GroupConvolution GroupConvolutionBackpropData Log MatMul MaxPool Maximum Minimum Multiply NonZero "
     "ReduceMax ReduceMean ReduceMin ReduceSum Reshape Round ScatterElementsUpdate ScatterNDUpdate Select ShapeOf Sigmoid Sin "
     "Softmax Sqrt "
     "Subtract Tanh TopK Transpose".split()
@@ -28,6 +28,7 @@ ATTRIBUTES = {
     "axes": [1], "keepdims": True, "perm": [0, 2, 1], "axis": 1, "transpose_a": False, "transpose_b": False,
     "dtype": np.dtype(np.uint8), "k": 2, "ordered": True,
     "strides": [1], "pads": [0, 0], "dilations": [1], "output_padding": [0],
+    "kernel": [2],
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ FORGED = {
     "converted_from": ["nine"],
     "written_as": ["poetry"],
     "fallback": ["dearer"],
+    "portable": ["no"],
 }
 
 
@@ -50,6 +51,7 @@ def test_every_record_that_is_written_is_believed() -> None:
         {"gate": True},
         {"method": "activation_map"},
         {"scale": "u8"},
+        {"targets": "top:2", "portable": True},
     ):
         deployed = xai.insert(CASES["pool and linear"].build("B", 17), **options).deployed  # type: ignore[arg-type]
         assert record_of(deployed.graph, deployed.info) == deployed.info(RECORD) != {}

@@ -36,6 +36,10 @@ _BASELINE = (
 _SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
 _FEATURES = "Add an output `feature_vector` [B, C]: the mean over the cells of the layer."
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
+_PORTABLE = (
+    "A hook of sums, products and maxima alone, for runtimes without TopK, GatherElements, Cast or Where, as ncnn: the same "
+    "maps; `saliency_class` is f32."
+)
 _BOXES = (
     "The format of the boxes, where the model does not tell it: xyxy, xywh, yxyx (in pixels), xyxy01, xywh01, "
     "yxyx01 (shares of the image), yolox, fastestdet, offsets, distances, distances_pixels, dfl or dfl_corner. evaluate takes "
@@ -111,6 +115,7 @@ Similarity: TypeAlias = Annotated[
     str | None, typer.Option("--similarity", help=_SIMILARITY, rich_help_panel=HOOK), keys("MEASURES", "contract")
 ]
 FeatureVector: TypeAlias = Annotated[bool, typer.Option("--feature-vector", help=_FEATURES, rich_help_panel=HOOK)]
+Portable: TypeAlias = Annotated[bool, typer.Option("--portable", help=_PORTABLE, rich_help_panel=HOOK)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE, rich_help_panel=HOOK)]
 MaxMemory: TypeAlias = Annotated[str, typer.Option(help=_MEMORY, rich_help_panel=HOOK)]
 Device: TypeAlias = Annotated[str, typer.Option(help="The device to run on.", rich_help_panel=RUNNING)]

@@ -22,6 +22,7 @@ from openvino_xai.cli.options.flags import (
     MaxMemory,
     Method,
     Plan,
+    Portable,
     PrefixTokens,
     Scale,
     Score,
@@ -120,6 +121,7 @@ class HookOptions(LayerOptions):
     feature_vector: FeatureVector = False
     steps: Steps = None
     baseline: Baseline = None
+    portable: Portable = False
 
     def check(self) -> None:
         """Raise InputError for targets, steps or a baseline, too, that are none."""

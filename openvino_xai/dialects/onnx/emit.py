@@ -50,6 +50,12 @@ def _conv_transpose(node: Node, opset: int) -> Emitted:
     return "ConvTranspose", {**same, "group": a["groups"], "kernel_shape": kernel}, []
 
 
+def _max_pool(node: Node, opset: int) -> Emitted:
+    a = node.attributes
+    same = {name: list(a[name]) for name in ("strides", "pads", "dilations")}
+    return "MaxPool", {**same, "kernel_shape": list(a["kernel"])}, []
+
+
 def _scatter_add(node: Node, opset: int) -> Emitted:
     if opset < 16:
         raise PlanError(
@@ -96,6 +102,7 @@ EMIT: dict[str, Callable[[Node, int], Emitted]] = {
     "non_zero": _plain("NonZero"),
     "scatter_rows": _plain("ScatterND"),
     "scatter_add": _scatter_add,
+    "max_pool": _max_pool,
     "top_k": lambda node, opset: (
         "TopK",
         {"axis": node.attributes["axis"], "largest": 1, "sorted": int(node.attributes["ordered"])},

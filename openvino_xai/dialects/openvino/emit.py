@@ -33,6 +33,11 @@ def _conv(node: Node, x: ov.Output, weights: ov.Output) -> ov.Node:
     return make(x, weights, a["strides"], a["pads"][:n], a["pads"][n:], a["dilations"])
 
 
+def _max_pool(node: Node, x: ov.Output) -> ov.Output:
+    a, n = node.attributes, len(node.attributes["strides"])
+    return opset.max_pool(x, a["strides"], a["dilations"], a["pads"][:n], a["pads"][n:], a["kernel"]).output(0)
+
+
 def _conv_transpose(node: Node, x: ov.Output, weights: ov.Output) -> ov.Node:
     a, n = node.attributes, len(node.attributes["strides"])
     grouped = len(weights.get_partial_shape()) == n + 3
@@ -78,6 +83,7 @@ EMIT: dict[str, Callable[..., ov.Node | ov.Output]] = {
     "cast": lambda node, x: opset.convert(x, np.dtype(node.attributes["dtype"])),
     "top_k": _top_k,
     "non_zero": lambda node, x: opset.non_zero(x, "i64"),
+    "max_pool": _max_pool,
     "scatter_rows": lambda node, x, rows, updates: opset.scatter_nd_update(x, rows, updates),
     "scatter_add": lambda node, x, indices, updates: opset.scatter_elements_update(
         x, indices, updates, node.attributes["axis"], "sum"

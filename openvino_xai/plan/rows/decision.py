@@ -14,6 +14,7 @@ from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.rows import ROW_METHODS, RowMethod
 from openvino_xai.plan.decision import Attempt
+from openvino_xai.plan.request import refuse_unportable
 from openvino_xai.tail.rows.masked import PROFILES
 from openvino_xai.tail.rows.pick import EveryClass, RowPick, parse_row_pick
 from openvino_xai.tail.target import Targets
@@ -54,6 +55,7 @@ class RowDecision(Attempt):
         kernel: str = "gaussian",
         grid: str | Sequence[int] | None = None,
         gate: bool = False,
+        portable: bool = False,
         runtimes: tuple[Runtime, ...] = (),
     ) -> RowDecision:
         """A decision from what a caller wrote. Raises InputError."""
@@ -85,6 +87,7 @@ class RowDecision(Attempt):
         if not ROW_METHODS[method].masks and (mask is not None or grid is not None):
             raise InputError(f"{method} masks no cells: leave mask and grid out", options=("mask", "grid"))
         size = None if grid is None else rows_and_columns("grid", grid)
+        refuse_unportable(portable=portable, gate=gate, scale=scale)
         return cls(
             method=method,
             pick=pick,
@@ -98,6 +101,7 @@ class RowDecision(Attempt):
             isolated=False,
             chunks=1,
             runtimes=runtimes,
+            portable=portable,
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from openvino_xai.contract import BOXES, CLASS, GATE, MAP, RECORD
+from openvino_xai.contract import BOXES, CLASS, GATE, MAP, PORTABLE, RECORD
 from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, TooLarge
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.detector import Detector, RowLocation
@@ -14,6 +14,7 @@ from openvino_xai.operations.cost import human
 from openvino_xai.plan.decision import Refusal, in_turn
 from openvino_xai.plan.emit import emit
 from openvino_xai.plan.gate import gated
+from openvino_xai.plan.portable import as_decided
 from openvino_xai.plan.rows.decision import RowDecision
 from openvino_xai.plan.rows.hook import masks_of, plan_rows
 from openvino_xai.surgery.hooked import Hooked
@@ -50,10 +51,10 @@ def insert_rows(detector: Detector, decision: RowDecision, max_memory: int) -> H
 def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, max_memory: int) -> Hooked:
     twin = detector.deployed.twin()
     here = location.within(twin.graph)
-    plan = plan_rows(here, decision)
+    plan = as_decided(plan_rows(here, decision), decision)
     while decision.traits.masks and decision.chunks < CHUNKS and plan.largest > min(max_memory, AT_ONCE):
         decision = replace(decision, chunks=2 * decision.chunks)
-        plan = plan_rows(here, decision)
+        plan = as_decided(plan_rows(here, decision), decision)
     layer = priced_set(here, plan)
     if layer.memory is not None and layer.memory > max_memory:
         raise TooLarge(
@@ -102,6 +103,8 @@ def _entries(decision: RowDecision, location: RowLocation, layer: Layer) -> dict
             record["kernel"] = decision.kernel
     if decision.gate != "off":
         record["gate"] = GATE
+    if decision.portable:
+        record[PORTABLE] = "yes"
     if decision.fallback:
         record["fallback"] = ",".join(decision.fallback)
     record["verified"] = ",".join(decision.runtimes) or "none"

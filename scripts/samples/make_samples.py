@@ -1,4 +1,4 @@
-"""Make `samples/` from a folder with the original models and photos: `python scripts/make_samples.py --data FOLDER`.
+"""Make `samples/` from a folder with the original models and photos: `python scripts/samples/make_samples.py --data FOLDER`.
 
 The networks are those of the folder, with their preprocessing and labels written into them; nothing else is changed.
 """
