@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openvino_xai.contract import FEATURES, GATE, GRADIENT, MAP, Scale
+from openvino_xai.contract import FEATURES, GATE, GRADIENT, MAP
 from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.dialects.random_inputs import random_inputs
@@ -23,18 +23,19 @@ from openvino_xai.graph.sizes import Size
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.plan.decision import Head
 from openvino_xai.tail.tasks.regions import RegionTarget
+from openvino_xai.verify.cells import SMALLEST, bound_of, difference_of, hold_levels, sample_of
 from openvino_xai.verify.elements import hold_completeness
 from openvino_xai.verify.ingredients import hold_parts
+from openvino_xai.verify.levels import Levels
 from openvino_xai.verify.masks import CUT, END, Definition, Reference, by_cell
 from openvino_xai.verify.original import worst
 from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, refuse_random, same_outputs
 
 MAPS = 3  # maps of an image that are held to the definition
-CELLS = 6  # cells that are held to the definition, beside the largest and the smallest of each map
-SMALLEST = 1e-30  # a score below this is none: f32 has no smaller normal numbers to hold it
 # f16 has 10 bits after the first: a score and what it is a sum of are rounded by 2^-11 again and again.
 HALF_TOLERANCE = 16 * 2.0**-11
-# int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255.
+# int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255, where what these
+# come to in a score is not asked.
 QUANTISED_TOLERANCE = 0.05
 PIXELS = 1e-3  # of the pixels, whose two largest logits may be equal but for rounding
 QUANTISED_PIXELS = 0.1  # and where several are of one level, the first is picked
@@ -146,7 +147,13 @@ def _hold_maps(
     if decision.traits.masks == "nothing":
         cells, difference = hold_parts(original, inputs, new, chosen, quantised=quantised)
     else:
-        cells, difference = _compare(maps, chosen, Definition(original, inputs), decision.scale)
+        definition = Definition(original, inputs)
+        maps = maps.reshape(*maps.shape[:2], -1, maps.shape[-1])  # a signal as one row, a video as frames below each other
+        sample = sample_of(maps, chosen, definition)
+        cells, difference = sample.cells.shape[1], difference_of(maps, chosen, sample, decision.scale)
+        if quantised and (levels := Levels(original, inputs)):
+            hold_levels(maps, explained, sample, bound=bound_of(sample, definition, levels, maps.shape), scale=decision.scale)
+            return _Comparison(cells, difference, None)
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
     if np.float16 in (original.location.scores.value.dtype, layer.value.dtype):
         tolerance = max(tolerance, HALF_TOLERANCE)
@@ -199,30 +206,3 @@ def _declared(maps: np.ndarray, cells: Sequence[Size], batch: int) -> None:
         )
     if not np.isfinite(maps).all():
         raise VerificationError("the maps hold values that are not finite")
-
-
-def _compare(maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition: Definition, scale: Scale) -> tuple[int, float]:
-    """Hold maps to the definition at their extremes and some random cells: how many, and the largest difference."""
-    maps = maps.reshape(*maps.shape[:2], -1, maps.shape[-1])  # a signal as one row, a video as frames below each other
-    images, _, height, width = maps.shape
-    flat = maps.reshape(images, -1, height * width).astype(np.float64)
-    rng = np.random.default_rng(1)
-    cells = np.array(
-        [
-            [end for index, _ in pairs for end in (flat[image, index].argmin(), flat[image, index].argmax())]
-            + rng.integers(0, height * width, CELLS).tolist()
-            for image, pairs in enumerate(chosen)
-        ]
-    )  # [B, runs]
-    true = np.stack([definition.scores(run.tolist(), width, height) for run in cells.T], axis=1)  # [B, runs, K]
-    differences = []
-    for image, pairs in enumerate(chosen):
-        for place, (index, k) in enumerate(pairs):
-            y, values = true[image, :, k], flat[image, index, cells[image]]
-            if scale != "none":
-                low, high = y[2 * place], y[2 * place + 1]
-                values = low + (high - low) * values / (255 if scale == "u8" else 1)
-            rounding = (high - low) * 0.5 / 255 if scale == "u8" else 0.0
-            error = float(np.max(np.abs(values - y))) - abs(rounding)
-            differences.append(error / max(float(np.max(np.abs(y))), SMALLEST))
-    return cells.shape[1], worst(differences)

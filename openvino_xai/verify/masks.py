@@ -141,12 +141,17 @@ class Definition:
 
     def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:
         """[B, K] in float64: the scores when image b keeps only block `masks[b]` of a grid of rows and columns."""
+        masked = self.masked(masks, columns, rows)
+        return self._target.reference(self._tail({**self._inputs, **masked})[END], self._beside)
+
+    def masked(self, masks: list[int], columns: int, rows: int) -> dict[str, np.ndarray]:
+        """The features of each part of the layer, of which image b keeps only block `masks[b]`."""
         masked = {}
         for name, (features, place) in self._features.items():
             of_images = [self._weights(mask, columns, rows, features.shape, place) for mask in masks]
             weights = np.concatenate(of_images, axis=place.batch)
             masked[name] = features * weights.astype(features.dtype)
-        return self._target.reference(self._tail({**self._inputs, **masked})[END], self._beside)
+        return masked
 
     def _weights(self, mask: int, columns: int, rows: int, sizes: tuple[int, ...], place: Place) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""

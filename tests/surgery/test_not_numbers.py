@@ -16,6 +16,7 @@ from openvino_xai.errors import VerificationError
 from openvino_xai.hooks.site import Channels
 from openvino_xai.verify import hook as verify
 from openvino_xai.verify import ingredients as parts
+from openvino_xai.verify.cells import difference_of, sample_of
 from openvino_xai.verify.finite_differences import step_along
 from openvino_xai.verify.masks import ArraySite
 from openvino_xai.verify.original import worst
@@ -54,17 +55,17 @@ def test_maps_and_their_definition(scale: Any, where: str) -> None:
     if where == "maps":
         maps[0, 0, 1, 1] = np.nan
     definition = SimpleNamespace(scores=lambda masks, columns, rows: nan_like(y) if where == "definition" else y)
-    _, difference = verify._compare(maps, [[(0, 0)]], cast(Any, definition), scale)
-    assert np.isnan(difference)
+    chosen = [[(0, 0)]]
+    assert np.isnan(difference_of(maps, chosen, sample_of(maps, chosen, cast(Any, definition)), scale))
 
 
 @pytest.mark.parametrize(
-    ("attribute", "value"), [("_compare", (8, float("nan"))), ("hold_parts", (8, float("nan")))], ids=["masks", "parts"]
+    ("attribute", "value"), [("difference_of", float("nan")), ("hold_parts", (8, float("nan")))], ids=["masks", "parts"]
 )
 def test_a_difference_that_is_no_number(attribute: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, attribute, lambda *arguments, **options: value)
     with pytest.raises(VerificationError, match="the maps differ from their definition by nan"):
-        xai.insert(CASES["pool and linear"].build("B", 17), method="reciprocam" if attribute == "_compare" else "grad_cam")
+        xai.insert(CASES["pool and linear"].build("B", 17), method="reciprocam" if attribute == "difference_of" else "grad_cam")
 
 
 def test_what_a_method_asks() -> None:

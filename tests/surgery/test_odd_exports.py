@@ -340,12 +340,11 @@ def test_a_branch_that_depends_on_the_image_is_refused_by_name() -> None:
 def test_integer_convolutions_are_refused_by_name() -> None:
     body = (
         "c = Conv<pads=[1,1,1,1]>(image, w0) f = Relu(c) q = QuantizeLinear(f, scale, zero) "
-        "y = QLinearConv(q, scale, zero, w8, scale, zero, scale, zero) r = DequantizeLinear(y, scale, zero) "
-        "p = GlobalAveragePool(r) "
+        "y = ConvInteger(q, w8, zero, zero) i = Cast<to=1>(y) r = Mul(i, scale) p = GlobalAveragePool(r) "
     )
     more = {"scale": np.array(0.05, np.float32), "zero": np.array(128, np.uint8), "w8": np.full((4, 4, 1, 1), 140, np.uint8)}
     model = with_weights(HEADER + "{" + body + END + "}", **more)
-    with pytest.raises(PlanError, match=r"'y' \(QLinearConv\) cannot be repeated over rows"):
+    with pytest.raises(PlanError, match=r"'y' \(ConvInteger\) cannot be repeated over rows"):
         xai.insert(model, layer="f")
 
 
