@@ -263,6 +263,11 @@ def resized(node: Node) -> Axes:
     return [[Source(0, axis, exact=axis not in resized)] for axis in range(rank)]
 
 
+def in_blocks(node: Node) -> Axes:
+    """Images apart; rows and columns are coarser, or finer, and channels are others."""
+    return [[Source(0, 0)], [], *([Source(0, axis, exact=False)] for axis in (2, 3))]
+
+
 def rolled(node: Node) -> Axes:
     """Along the axes that are rolled, items move to other places."""
     rank = len(shape_of(node.operand(0)))

@@ -275,6 +275,24 @@ def log_softmax(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(XP.softmax(x, axis=a["axes"][0])))
 
 
+def depth_to_space(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
+    (images, channels, height, width), block = x.shape, a["block"]
+    y = np.zeros((images, channels // block**2, height * block, width * block), x.dtype)
+    for i, j, c in np.ndindex(block, block, channels // block**2):
+        source = (c * block + i) * block + j if a["depth_first"] else (i * block + j) * (channels // block**2) + c
+        y[:, c, i::block, j::block] = x[:, source]
+    return y
+
+
+def space_to_depth(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
+    (images, channels, height, width), block = x.shape, a["block"]
+    y = np.zeros((images, channels * block**2, height // block, width // block), x.dtype)
+    for i, j, c in np.ndindex(block, block, channels):
+        target = (c * block + i) * block + j if a["depth_first"] else (i * block + j) * channels + c
+        y[:, target] = x[:, c, i::block, j::block]
+    return y
+
+
 def as_the_output(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
     return x.reshape(shapes[0])
 
@@ -295,6 +313,7 @@ MEANINGS: dict[str, Meaning] = {
     "concat": lambda a, shapes, *xs: np.concatenate(xs, axis=a["axis"]),
     "conv": conv,
     "conv_transpose": conv_transpose,
+    "depth_to_space": depth_to_space,
     "dequantize": dequantize,
     "einsum": lambda a, shapes, *xs: np.einsum(a["equation"], *xs),
     "elu": elu,
@@ -344,6 +363,7 @@ MEANINGS: dict[str, Meaning] = {
     "softmax": lambda a, shapes, x: XP.softmax(x, axis=a["axes"][0]),
     "softplus": plain(lambda x: np.logaddexp(0, x)),
     "softsign": plain(lambda x: x / (1 + np.abs(x))),
+    "space_to_depth": space_to_depth,
     "split": split,
     "squared_difference": plain(lambda x, y: (x - y) ** 2),
     "squeeze": lambda a, shapes, x, *_: np.squeeze(x, tuple(a["axes"])),

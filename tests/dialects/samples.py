@@ -49,6 +49,9 @@ SAMPLES: dict[str, Case] = {
     "cast like": of("i = Cast<to=6>(x) y = CastLike(i, x)"),
     "product of elements": of("y = ReduceProd<axes=[1]>(x)", 48, opset=17),
     "max and min of three": of("r = Relu(x) n = Neg(x) a = Max(x, r, n) b = Min(x, r, n) y = Sub(a, b)"),
+    "blocks of channels": of("y = DepthToSpace<blocksize=2>(x)"),
+    "blocks of channels, one after the other": of('y = DepthToSpace<blocksize=2, mode="CRD">(x)'),
+    "channels of blocks": of("y = SpaceToDepth<blocksize=2>(x)"),
     "sum of three": of("r = Relu(x) y = Sum(x, r, m)", m=normal(4, 6, 8)),
     "local response norm": of("y = LRN<size=3>(x)"),
     "top k": of("v, i = TopK<axis=3>(x, k) y = Add(v, v)", 4 * 6 * 2, k=ints(2)),
@@ -127,6 +130,7 @@ NATIVE: dict[str, dict[str, Callable[[], Any]]] = {  # by dialect: operations th
             lambda x: opset2.mvn(x, False, True, 0.5),
             lambda x: opset2.mvn(x, True, False, 0.5),
         ),
+        "channels of blocks": lambda: native(lambda x: opset.space_to_depth(x, "depth_first", 2)),
         "limits": lambda: native(lambda x: opset.clamp(x, -0.4, 0.6), opset.hsigmoid),
         "average to a size": lambda: native(lambda x: opset.adaptive_avg_pool(x, np.array([3, 4]))),
         "l2 norms": lambda: native(

@@ -155,6 +155,14 @@ CASES: dict[str, list[AnyCase]] = {
     "dequantize": [by_meaning("dequantize", (2, 3), (), (), attributes={"axis": 1})],
     "fake_quantize": [fake_quantize(-2.0, 2.0), fake_quantize(-1.0, 2.0)],
     "cast": [Case("y = Cast<to=11>(a)", "double[2,3] a")],
+    "depth_to_space": [
+        Case("y = DepthToSpace<blocksize=2>(a)", "double[2,8,2,3] a"),
+        Case('y = DepthToSpace<blocksize=2, mode="CRD">(a)', "double[2,8,2,3] a"),
+    ],
+    "space_to_depth": [
+        Case("y = SpaceToDepth<blocksize=2>(a)", "double[2,3,4,6] a"),
+        by_meaning("space_to_depth", (2, 3, 4, 6), attributes={"block": 2, "depth_first": True}),
+    ],
     "reshape": [Case("y = Reshape(a, x)", PLANE, "int64[3] x = {2, -1, 4}")],
     "squeeze": [Case("y = Squeeze(a, x)", "double[2,1,3] a", "int64[1] x = {1}")],
     "transpose": [Case("y = Transpose<perm=[2,0,1]>(a)", "double[2,3,4] a")],

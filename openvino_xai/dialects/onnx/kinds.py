@@ -220,6 +220,10 @@ def _clip(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return limits
 
 
+def _in_blocks(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    return {"block": int(a["blocksize"]), "depth_first": a.get("mode", "DCR") == "CRD"}
+
+
 def _numbers(**defaults: float) -> Reader:
     """Attributes that are numbers, with the value that each has where it is not told."""
     return lambda graph, node, a: {name: float(a.get(name, default)) for name, default in defaults.items()}
@@ -246,6 +250,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Conv": ("conv", _conv),
     "ConvTranspose": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
+    "DepthToSpace": ("depth_to_space", _in_blocks),
     "DequantizeLinear": ("dequantize", _by_axis),
     "Div": ("divide", None),
     "Dropout": ("identity", _dropout),
@@ -322,6 +327,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Softmax": ("softmax", _last_axis),
     "Softplus": ("softplus", None),
     "Softsign": ("softsign", None),
+    "SpaceToDepth": ("space_to_depth", _in_blocks),
     "Split": ("split", _axis(0)),
     "Sqrt": ("sqrt", None),
     "Squeeze": ("squeeze", _squeeze),

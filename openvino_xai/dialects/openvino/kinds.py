@@ -207,6 +207,11 @@ def _grid_sample(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"mode": mode, "padding": padding, "align_corners": bool(a["align_corners"])}
 
 
+def _in_blocks(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """Of images: volumes have blocks of another size."""
+    return {"block": int(a["block_size"]) if node.operand(0).rank == 4 else None, "depth_first": a["mode"] == "depth_first"}
+
+
 def _numbers(*names: str) -> Reader:
     """Attributes that are numbers."""
     return lambda graph, node, a: {name: float(a[name]) for name in names if name in a}
@@ -269,6 +274,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Convolution": ("conv", _conv),
     "ConvolutionBackpropData": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
+    "DepthToSpace": ("depth_to_space", _in_blocks),
     "DetectionOutput": ("detection_output", lambda graph, node, a: {"background": int(a["background_label_id"])}),
     "Divide": ("divide", None),
     "Einsum": ("einsum", lambda graph, node, a: {"equation": a["equation"]}),
@@ -346,6 +352,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "SoftPlus": ("softplus", None),
     "SoftSign": ("softsign", None),
     "Softmax": ("softmax", _axes_attribute),
+    "SpaceToDepth": ("space_to_depth", _in_blocks),
     "Split": ("split", lambda graph, node, a: {"axis": _axis(graph, node, 1)}),
     "Sqrt": ("sqrt", None),
     "SquaredDifference": ("squared_difference", None),

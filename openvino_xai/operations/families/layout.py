@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 
 from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import Shape, product
+from openvino_xai.graph.sizes import Shape, Size, product, quotient
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations import axes, contents, shapes
-from openvino_xai.operations.adjoint import Step, same
+from openvino_xai.operations.adjoint import Step, refused, same
 from openvino_xai.operations.record import IN_FIRST, Operation, each, nothing
 
 
@@ -70,6 +70,28 @@ def _transpose(at: Step, index: int, g: Value) -> Value:
     return at.xp.permute_dims(g, tuple(int(i) for i in np.argsort(at.node.attributes["perm"])))
 
 
+def _regrouped(at: Step, g: Value, parts: tuple[Size | None, ...], order: tuple[int, ...]) -> Value:
+    """An adjoint with its axes split into parts, which come in another order."""
+    sizes = tuple(size for size in parts if size is not None)
+    if len(sizes) < len(parts):
+        raise refused(at, "its sizes are known only when the model runs")
+    return at.xp.reshape(at.xp.permute_dims(at.xp.reshape(at.full(g), sizes), order), at.operand_shape(0))
+
+
+def _depth_to_space(at: Step, index: int, g: Value) -> Value:
+    (images, channels, height, width), block = at.output_shape(), at.node.attributes["block"]
+    parts = (images, channels, quotient(height, block), block, quotient(width, block), block)
+    return _regrouped(at, g, parts, (0, 1, 3, 5, 2, 4) if at.node.attributes["depth_first"] else (0, 3, 5, 1, 2, 4))
+
+
+def _space_to_depth(at: Step, index: int, g: Value) -> Value:
+    (images, channels, *cells), block = at.output_shape(), at.node.attributes["block"]
+    deep = quotient(channels, block**2)
+    if at.node.attributes["depth_first"]:
+        return _regrouped(at, g, (images, deep, block, block, *cells), (0, 1, 4, 2, 5, 3))
+    return _regrouped(at, g, (images, block, block, deep, *cells), (0, 3, 4, 1, 5, 2))
+
+
 def _cast_content(node: Node, operands: list[np.ndarray]) -> np.ndarray:
     dtype = node.outputs[0].dtype
     if not contents.are_numbers(operands[0]) or dtype is None or dtype.kind not in "iuf":
@@ -91,7 +113,13 @@ def _reshaped_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | No
 change = partial(Operation, factors=(IN_FIRST,), moves="all", controls=(1,), macs=nothing, lazy_adjoint=True)
 
 
+# channels [b b C, or C b b where `depth_first`] and blocks of b x b cells become each other
+blocks = partial(Operation, factors=(IN_FIRST,), moves="all", axes=axes.in_blocks, macs=each)
+
+
 OPERATIONS = (
+    blocks("depth_to_space", adjoint=_depth_to_space),
+    blocks("space_to_depth", adjoint=_space_to_depth),
     change(
         "cast",
         axes=axes.elementwise,
