@@ -18,6 +18,7 @@ from openvino_xai.errors import InputError, OvxaiError, TooLarge
 PACKAGE = Path(openvino_xai.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z_-]*")
 OTHER_PROGRAMS = {  # whose flags have the names of ours
+    ("serve/servers/fastapi.py", "--port"),
     ("serve/servers/ovms.py", "--port"),
     ("serve/servers/kserve.py", "--precision"),
     ("serve/programs/kserve_predictor.py", "--precision"),

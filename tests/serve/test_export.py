@@ -15,7 +15,7 @@ import pytest
 import yaml
 from google.protobuf import text_format
 from markdown_it import MarkdownIt
-from tiny import CASES, DIALECTS, images, in_dialect
+from tiny import CASES, DIALECTS, images, in_dialect, tiny
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
@@ -180,6 +180,16 @@ def test_mlserver(dialect: str, hooked: Any, tmp_path: Path) -> None:
     assert server["spec"]["extraCapabilities"] == model["spec"]["requirements"]
     assert f"{endpoint.runtime}=={version(endpoint.runtime)}\n" in (tmp_path / "repo" / "Dockerfile").read_text()
     assert "import tritonclient.grpc" in clients_code(tmp_path / "repo")
+
+
+@pytest.mark.parametrize(("server", "options"), [("fastapi", {}), ("triton", {"overlay": True})])
+def test_where_photos_are_drawn_a_signal_is_refused(server: Any, options: dict[str, Any], tmp_path: Path) -> None:
+    body = "c = Conv<pads=[1,1]>(image, k) f = Relu(c) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+    signal = tiny(body, batch="B", image=(3, 12), k=(4, 3, 3), w=(5, 4), b=(5,))
+    model = xai.insert(signal, layer="f").model
+    with pytest.raises(InputError, match="holds a signal or a video, no photo"):
+        export(model, tmp_path / "repo", server=server, name="signal", **options)
+    export(model, tmp_path / "repo", server="triton", name="signal")
 
 
 def test_large_answers_and_sorted_outputs_are_warned_of() -> None:

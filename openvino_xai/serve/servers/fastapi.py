@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.runtime.described import Described
 from openvino_xai.serve.endpoint import Endpoint
 from openvino_xai.serve.servers.by_python import program
 from openvino_xai.serve.servers.readme import page
@@ -40,7 +41,8 @@ class Service(Endpoint):
 
 
 def write_fastapi(folder: Path, endpoint: Endpoint, deployed: Deployed) -> Endpoint:
-    """Write `app.py`, the model, and a README; what people see of it."""
+    """Write `app.py`, the model, and a README; what people see of it. Raises InputError for a model that takes no photos."""
+    Described.of(deployed.graph, deployed.info)
     deployed.save(folder / f"model{endpoint.suffix}")
     code = program("fastapi_app.py").replace('"model.xml"', f'"model{endpoint.suffix}"')
     (folder / "app.py").write_text(code, encoding="utf-8")
