@@ -276,7 +276,7 @@ class Located:
             masks, self._alone if method else self.candidates
         )
         usable = [candidate for candidate in suited if candidate.reason is None]
-        return usable[usable.index(passed) + 1 :] if passed in usable else usable
+        return usable[usable.index(passed) + 1 :] if passed in usable else []  # of the image itself none is the next
 
     def _named_cut(self, names: str) -> Candidate | None:
         """The cut of several values that are named with commas between; None where the name is that of one value."""

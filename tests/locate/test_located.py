@@ -81,7 +81,7 @@ def test_another_model_is_no_twin() -> None:
 def test_a_model_is_located_once_for_a_hook(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     real = located.places
-    monkeypatch.setattr(located, "places", lambda *arguments: calls.append(arguments) or real(*arguments))
+    monkeypatch.setattr(located, "places", lambda *places, **options: calls.append(places) or real(*places, **options))
     hooked = xai.insert(in_dialect(CASE.build("B", 17), dialect), method="grad_cam")
     assert hooked.verified is not None and len(calls) == 1
     assert np.isfinite(hooked.verified.difference)
