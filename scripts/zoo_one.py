@@ -5,7 +5,9 @@ Each has a process of its own, and that many seconds; a crash is told as what be
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -29,7 +31,7 @@ from openvino_xai.errors import InputError, ModelError, OutputsChanged, Verifica
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import layer_name
-from openvino_xai.locate.positions import places
+from openvino_xai.locate.positions import Place, places
 
 BATCH = 3
 CLEAR = 1.0  # a change is seen where a cell differs by twice what changes elsewhere make of it
@@ -188,44 +190,51 @@ def mixes(original: Deployed, inputs: dict[str, np.ndarray], plain: dict[str, np
 def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     """Why cells are not where the image says, None where a change in a corner of the image is seen in that of the cells.
 
-    True where random weights spread a change so evenly that nothing can be told.
+    True where random weights spread a change so evenly that nothing can be told, or where nothing tells the layer's cells.
     """
-    image, where = find_image(original.graph)
-    place = places(original.graph, image, where)[layer]
+    image, where = find_image(original.graph, planar=False)
+    place = places(original.graph, image, where, mirrored=True).get(layer)
+    if place is None:
+        return True
     inputs = random_inputs(original, 1)
     running = original.probing(read={"seen": layer}, inputs={}).compile()
     before = running(inputs)["seen"]
-    rows, columns = where.cells
-    height, width = (before.shape[axis] for axis in place.cells) if len(place.cells) == 2 else map(int, map(str, place.grid))
+    corners = list(itertools.product((0.15, 0.85), repeat=len(where.cells)))
     responses = []
-    corners = [(h, w) for h in (0.15, 0.85) for w in (0.15, 0.85)]
-    for h, w in corners:
+    for corner in corners:
         changed = {name: array.copy() for name, array in inputs.items()}
         at = [slice(None)] * inputs[image.name].ndim
-        for axis, share in ((rows, h), (columns, w)):
+        for axis, share in zip(where.cells, corner, strict=True):
             size = inputs[image.name].shape[axis]
-            at[axis] = slice(int((share - 0.1) * size), int((share + 0.1) * size))
+            start = int((share - 0.1) * size)
+            at[axis] = slice(start, max(int((share + 0.1) * size), start + 1))
         changed[image.name][tuple(at)] += 3
-        moved = np.abs(running(changed)["seen"] - before)
-        others = tuple(axis for axis in range(moved.ndim) if axis not in place.cells)
-        response = moved.sum(axis=others)
-        if len(place.cells) == 1:
-            response = response[place.prefix : place.prefix + height * width].reshape(height, width)
-        elif place.cells[0] > place.cells[1]:
-            response = response.T
+        response = along_cells(np.abs(running(changed)["seen"] - before), place, len(where.cells))
         responses.append(response / max(response.sum(), 1e-30))
     changes = np.maximum(
         np.array(responses) / np.maximum(np.mean(responses, axis=0), 1e-30) - 1, 0
     )  # beyond what any change does
     if changes.max() < CLEAR:
         return True
-    shares = [(np.arange(size) + 0.5) / size - 0.5 for size in (height, width)]
-    centres = np.stack([(changes * shares[0][:, None]).sum(axis=(1, 2)), (changes * shares[1]).sum(axis=(1, 2))], axis=1)
+    lengths = changes.shape[1:]
+    offsets = np.stack(np.meshgrid(*((np.arange(size) + 0.5) / size - 0.5 for size in lengths), indexing="ij"))
+    centres = changes.reshape(len(corners), -1) @ offsets.reshape(len(lengths), -1).T
     agree = (np.array(corners) - 0.5).T @ centres  # [axis of the image, axis of the cells]
-    for axis in (0, 1):
-        if agree[axis, axis] <= abs(agree[axis, 1 - axis]):
+    for axis in (axis for axis, size in enumerate(lengths) if size > 1):
+        mirrored = len(lengths) == 2 and place.mirrored[axis]
+        if agree[axis, axis] * (-1 if mirrored else 1) <= np.abs(np.delete(agree[axis], axis)).max(initial=0.0):
             return f"a change along axis {axis} of the image is not seen along that of the cells: {np.round(agree, 3).tolist()}"
     return None
+
+
+def along_cells(moved: np.ndarray, place: Place, axes: int) -> np.ndarray:
+    """How much each cell moved, as many axes as those of the image that hold cells."""
+    others = tuple(axis for axis in range(moved.ndim) if axis not in place.cells)
+    response = np.asarray(moved.sum(axis=others))
+    if len(place.cells) > 1:
+        return response.transpose(np.argsort(np.argsort(place.cells)))
+    lengths = [int(str(size)) for size in place.lengths] if axes > 1 else [len(response) - place.prefix]
+    return response[place.prefix : place.prefix + math.prod(lengths)].reshape(lengths)
 
 
 if __name__ == "__main__":

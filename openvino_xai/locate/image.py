@@ -34,7 +34,8 @@ def find_image(graph: Graph, name: str | None = None, *, planar: bool = True) ->
         raise ModelError(
             f"the model has {len(images)} inputs {which}that can be an image, 1 is expected: "
             "[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4, or less than H and W, or which the first convolution takes as "
-            f"channels; the inputs are {listing}" + ("; name one of them" if len(images) > 1 else ""),
+            f"channels; the inputs are {listing}; "
+            + ("name one of them" if len(images) > 1 else "export the model with such an input"),
             options=("image_input",) if len(images) > 1 else (),
         )
     return images[0]

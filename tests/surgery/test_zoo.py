@@ -60,8 +60,8 @@ def test_the_network_is_asked_again_where_tokens_are(method: str, dialect: str, 
 
 @pytest.mark.parametrize("name", ["convnext", "resnet", "swin"])
 def test_cells_that_lie_across_are_seen(name: str, zoo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    def across(*args: object) -> dict[object, object]:
-        located = places.places(*args)  # type: ignore[arg-type]
+    def across(*args: object, **options: object) -> dict[object, object]:
+        located = places.places(*args, **options)  # type: ignore[arg-type]
         return {value: replace(place, cells=place.cells[::-1]) for value, place in located.items()}
 
     monkeypatch.setattr(zoo, "places", across)
