@@ -84,9 +84,14 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
     ),
     "quantised_throughout": (
-        f"{QUANTISED} d = DequantizeLinear(c, s, z) p = ReduceMean<axes=[2,3], keepdims=0>(d) i = QuantizeLinear(p, s, z)"
-        " y = QLinearMatMul(i, s, z, w, s, z, s, z) logits = DequantizeLinear(y, s, z)",
-        {**INTEGERS, "w": np.random.default_rng(2).integers(0, 255, (4, 5)).astype(np.uint8)},
+        f"{QUANTISED} d = DequantizeLinear(c, s, z) p = ReduceMean<axes=[2,3], keepdims=0>(d) i = QuantizeLinear(p, u, z)"
+        " y = QLinearMatMul(i, u, z, w, s, z, t, z) logits = DequantizeLinear(y, t, z)",
+        {
+            **INTEGERS,
+            "t": np.array(0.01, np.float32),
+            "u": np.array(0.005, np.float32),
+            "w": np.random.default_rng(2).integers(0, 255, (4, 5)).astype(np.uint8),
+        },
         {},
     ),
     "quantised_and_back": (
