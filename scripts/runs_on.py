@@ -336,14 +336,15 @@ def comparison(results: Results, network: str, hook: str, runtime: str) -> Compa
 
 def reason(text: str) -> str:
     """Why a file is not read, in a few words that fit into a cell."""
-    said = text.partition("Stack backtrace")[0].replace("|", "/").replace("`", "'")
-    return re.sub(r"\s+", " ", said).strip()[-120:]
+    words = re.sub(r"\s+", " ", text.replace("|", "/").replace("`", "'")).strip()
+    return words if len(words) <= 120 else f"... {words[-120:].partition(' ')[2]}"
 
 
 def overview(results: Results, runtimes: Sequence[str]) -> str:
     """Markdown: a line a runtime."""
     hooked = sorted({(network, hook) for network, hook, _ in results if hook != "plain"})
-    heads = ["runtime", "version", *WORDS.values(), "own outputs as the plain file's, to the bit"]
+    mended = "of those that fail, crash or have other numbers: run with --portable"
+    heads = ["runtime", "version", *WORDS.values(), mended, "own outputs as the plain file's, to the bit"]
     lines = [
         f"{len(hooked)} hooked files of {len({network for network, _ in hooked})} networks. {versions()}.",
         "",
@@ -355,8 +356,18 @@ def overview(results: Results, runtimes: Sequence[str]) -> str:
         version = next((r["version"] for (_, _, name), r in results.items() if name == runtime and "version" in r), "")
         counts = [sum(word == which for which, _ in verdicts) for word in WORDS]
         same = sum("same bits" in text for _, text in verdicts)
-        lines.append(f"| {RUNTIMES[runtime]} | {version} | " + " | ".join(map(str, [*counts, same])) + " |")
+        better = sum(
+            word in ("other numbers", "fails", "crashes") and verdict(results, network, form, runtime)[0] == "runs"
+            for (word, _), (network, hook) in zip(verdicts, hooked, strict=True)
+            if (network, form := portable_form(hook)) in hooked and form != hook
+        )
+        lines.append(f"| {RUNTIMES[runtime]} | {version} | " + " | ".join(map(str, [*counts, better, same])) + " |")
     return "\n".join(lines)
+
+
+def portable_form(hook: str) -> str:
+    """The hook that has the same maps, and is portable."""
+    return f"{hook.removesuffix(', portable').removesuffix(', bytes')}, portable"
 
 
 def page(results: Results, runtimes: Sequence[str]) -> str:

@@ -171,7 +171,7 @@ def main(runtime: str, jobs: str) -> None:
                 report["stage"] = "run"
                 np.savez(job["outputs"], **run())
             except Exception as error:  # whatever a runtime raises is what is measured
-                report["failed"] = str(error)[-1000:] or type(error).__name__
+                report["failed"] = str(error).partition("Stack backtrace")[0][-1000:] or type(error).__name__
         print(f"\n{json.dumps(report)}", flush=True)
 
 
