@@ -14,7 +14,7 @@ from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError
 from openvino_xai.graph.model import Graph, Value
-from openvino_xai.graph.sizes import rows_and_columns
+from openvino_xai.graph.sizes import rows_and_columns, text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.attention_blocks import blocks
@@ -232,7 +232,7 @@ class Located:
                 raise LayerError(f"layers '{cut.name}' cannot carry a hook: {cut.reason}", node=cut.name, options=("layer",))
             return cut
         try:
-            return self._chosen(method)
+            return self._with_hinted_grid(self._chosen(method))
         except LayerError as error:
             if self.where.layer is not None:
                 raise
@@ -241,6 +241,18 @@ class Located:
             if (why := self._way_without_cells()) is None:
                 raise
             raise LayerError(f"{error}; {why}", node=error.node, options=error.options) from error
+
+    def _with_hinted_grid(self, layer: Candidate) -> Candidate:
+        """The layer, where its cells are those that a user says. Raises LayerError where they are not."""
+        grid = self.where.tokens.grid
+        if grid is not None and (len(layer.place.cells) != 1 or layer.place.grid != grid):
+            raise LayerError(
+                f"no layer near the scores has tokens of {grid[0]} x {grid[1]} cells: '{layer.name}' {text(layer.value.shape)} "
+                f"has {text(layer.place.grid)}; leave the token grid out, or give that of its tokens",
+                node=layer.name,
+                options=("token_grid",),
+            )
+        return layer
 
     def _chosen(self, method: str | None) -> Candidate:
         layer = self.where.layer

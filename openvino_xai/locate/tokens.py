@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt, prod
 
 from openvino_xai.graph.model import Graph, Node, Value
@@ -25,20 +25,26 @@ class TokenHint:
     prefix: int | None = None
 
     def place(self, value: Value, batch: int = 0) -> Place | None:
-        """The place of tokens [B, T, C], or [T, B, C] with the `batch` on axis 1; None if it cannot be.
+        """The place of tokens [B, T, C], or [T, B, C] with the `batch` on axis 1; None if it cannot be."""
+        shape, tokens = value.shape or (), 1 - batch
+        fit = self.fit(shape[tokens]) if len(shape) == 3 else None
+        return None if fit is None else Place(batch, (tokens,), *fit)
+
+    def fit(self, length: Size) -> tuple[tuple[int, int], int] | None:
+        """The grid of so many tokens, and how many are ahead of it; None if it cannot be.
 
         The number of tokens tells a prefix from a grid, and a square grid from a prefix.
         """
-        shape, tokens = value.shape or (), 1 - batch
-        length = shape[tokens] if len(shape) == 3 else None
         if not isinstance(length, int):
             return None
         prefix = self.prefix if self.prefix is not None else length - prod(self.grid or ())
+        if self.prefix is None and prefix > MOST_PREFIX:
+            return None
         side = isqrt(max(length - prefix, 0))
         grid = self.grid or (side, side)
         if prefix < 0 or prefix + grid[0] * grid[1] > length or (self.grid is None and prefix + side * side != length):
             return None
-        return Place(batch, (tokens,), grid, prefix)
+        return grid, prefix
 
 
 def hinted(graph: Graph, placed: Mapping[Value, Place], hint: TokenHint, batch: Size) -> dict[Value, Place]:
@@ -46,7 +52,7 @@ def hinted(graph: Graph, placed: Mapping[Value, Place], hint: TokenHint, batch: 
 
     Rows and columns of cells stay where they are, and tokens that are fewer or more than a user says have no place.
     """
-    places = {value: place for value, place in placed.items() if len(place.cells) == 2 or value.rank != 3}
+    places = {value: place for value, place in placed.items() if len(place.cells) == 2}
     for node in graph.nodes:
         for value in node.outputs:
             place = None if value in places else _of_tokens(value, placed.get(value), hint, batch)
@@ -56,16 +62,17 @@ def hinted(graph: Graph, placed: Mapping[Value, Place], hint: TokenHint, batch: 
 
 
 def _of_tokens(value: Value, place: Place | None, hint: TokenHint, batch: Size) -> Place | None:
-    """The place of a value's tokens by what a user says, and what the model tells of where its batch is."""
+    """The place of a value's tokens by what a user says, and what the model tells of where they are."""
     shape = value.shape or ()
-    for axis in (0, 1) if place is None else (place.batch,):
-        if len(shape) != 3 or axis > 1 or shape[axis] != batch or (place is not None and place.cells != (1 - axis,)):
-            continue
+    if place is not None and len(place.cells) != 1:
+        return place
+    axes = [axis for axis in (1, 0) if len(shape) == 3 and shape[1 - axis] == batch] if place is None else [place.cells[0]]
+    for axis in axes:
         # behind a slice that leaves the prefix out, there are as many tokens as cells
-        here = TokenHint(hint.grid, 0) if hint.grid and shape[1 - axis] == prod(hint.grid) else hint
-        tokens = here.place(value, axis)
-        if tokens is not None and (tokens.prefix <= MOST_PREFIX or hint.prefix is not None):
-            return tokens
+        here = TokenHint(hint.grid, 0) if hint.grid and shape[axis] == prod(hint.grid) else hint
+        fit = here.fit(shape[axis])
+        if fit is not None:
+            return Place(1 - axis, (axis,), *fit) if place is None else replace(place, grid=fit[0], prefix=fit[1])
     return place if hint.grid is None else None
 
 

@@ -21,6 +21,7 @@ from tracing import computed
 import openvino_xai as xai
 from openvino_xai.contract import MAP
 from openvino_xai.dialects.open import open_model
+from openvino_xai.errors import LayerError
 from openvino_xai.locate.located import Located, Where
 from openvino_xai.plan.decision import decide
 from openvino_xai.plan.hook import plan
@@ -300,3 +301,5 @@ def test_a_token_grid_is_obeyed() -> None:
     for first, prefix, head in ((True, 0, "mean"), (False, 1, "class token and mean")):
         hooked = xai.insert(network(head, first, [], prefix=prefix), token_grid="2x6")
         assert hooked.layer.cells == (2, 6)
+        with pytest.raises(LayerError, match="no layer near the scores has tokens of 5 x 5 cells"):
+            xai.insert(network(head, first, [], prefix=prefix), token_grid="5x5")
