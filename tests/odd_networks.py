@@ -88,7 +88,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         " y = QLinearMatMul(i, u, z, w, s, z, t, z) logits = DequantizeLinear(y, t, z)",
         {
             **INTEGERS,
-            "t": np.array(0.01, np.float32),
+            "t": np.array(0.05, np.float32),
             "u": np.array(0.005, np.float32),
             "w": np.random.default_rng(2).integers(0, 255, (4, 5)).astype(np.uint8),
         },
