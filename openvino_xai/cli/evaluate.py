@@ -33,12 +33,10 @@ _INPUT = (
     "its label and boxes x0, y0, x1, y1; of a detector, photos, too; repeatable."
 )
 _METRIC = (
-    "One of average_drop, average_increase, coherency, complexity, adcc, insertion, deletion, comprehensiveness, sufficiency, "
-    "sensitivity, sparsity, infidelity, road, sic, aic, pointing_game, energy, localisation, or all; of a detector "
-    "pointing_game, energy, object_discrimination, box_deletion, box_insertion, deletion, insertion; repeatable. By default "
-    "all that the data allows, but for infidelity, road, sic and aic, which take long."
+    "One of adcc, insertion, deletion, road, pointing_game, ... (docs/evaluate.md), or all; repeatable. By default what the "
+    "data allows, but for infidelity, road, sic and aic."
 )
-_BASELINES = "Measure maps that explain nothing, too: a Gaussian at the centre, a random map, and Fake-CAM."
+_NO_BASELINES = "Leave out the maps that explain nothing, a Gaussian, noise and Fake-CAM."
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
 
@@ -66,7 +64,7 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
     sanity: Annotated[bool, typer.Option("--sanity", help=_SANITY)] = False,
-    baselines: Annotated[bool, typer.Option("--baselines/--no-baselines", help=_BASELINES)] = True,
+    no_baselines: Annotated[bool, typer.Option("--no-baselines", help=_NO_BASELINES)] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A folder for one row an image (JSON lines) and the result (JSON).")
     ] = None,
@@ -111,7 +109,7 @@ def evaluate(
         conditions={name: value for values in ({"model": model}, *settings) for name, value in values.items()},
         again=again,
         sanity=sanity,
-        baselines=baselines,
+        baselines=not no_baselines,
     )
     of_boxes = objects is not None or options.boxes is not None or options.cut is not None
     network = running.load(model, options, probing.settings(), targets=DEFAULT_TARGETS if of_boxes else "all")

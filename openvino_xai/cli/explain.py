@@ -45,15 +45,12 @@ _REPORT = (
     "n01440764_tench.JPEG, or lie in a folder that is, are told right from wrong."
 )
 _TARGETS = (
-    "The classes to draw: top:K, all, or ID,ID,...; by default top:1. Of a detector, the boxes: all, boxes:N, or those of "
-    "classes, by ids or labels; by default all. Of pixels, classes, by default the three with the largest regions."
+    "The classes to draw: top:K, all, or ID,ID,...; by default top:1. Of a detector all boxes, boxes:N, or those of classes; "
+    "of pixels, classes, by default the three largest."
 )
 
-_CHECK = (
-    "Ask the model again with the most salient fifth of each image covered, and with random cells: does the score rest on what "
-    "the map shows? Ten inferences more for each map."
-)
-_CHECK_LIMIT = "How many photos of a folder --check takes, drawn at random."
+_CHECK = "Cover what each map shows: does the score fall?"
+_CHECK_LIMIT = "How many photos of a folder --check takes, drawn at random. Each map takes ten inferences more."
 
 _AGAINST = (
     "Another photo, for models whose output is a vector: for each image its similarity, and two pictures, of where it is like "
@@ -77,7 +74,7 @@ def explain(
     similarity: Similarity = None,
     again: Annotated[bool, typer.Option("--again", help="Explain again what is explained already.")] = False,
     check: Annotated[bool, typer.Option("--check", help=_CHECK)] = False,
-    check_limit: Annotated[int, typer.Option(help=_CHECK_LIMIT, min=1)] = 20,
+    check_limit: Annotated[int, typer.Option(help=_CHECK_LIMIT, min=1, rich_help_panel="Checks")] = 20,
     report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
     as_json: Json = False,
 ) -> None:
