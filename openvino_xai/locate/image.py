@@ -12,6 +12,7 @@ from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.table import axes_of, operation_of
 
 IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, and RGB with alpha or depth: other numbers where no input has one of these
+MOST_CHANNELS = 2**16  # of an image, as first weights tell them
 
 
 def find_image(graph: Graph, name: str | None = None, *, planar: bool = True) -> tuple[Value, Place]:
@@ -67,13 +68,18 @@ def _place_by_weights(graph: Graph, value: Value, ranks: Collection[int] = (4,))
             sources = {source.axis for sources in axes[0] for source in sources if source.operand == index}
             summed = [axis for axis, span in spans.items() if span.pure and span.axis not in sources]
             last = len(value.shape) - 1
-            if len(summed) != 1 or 0 not in spans or summed[0] not in (1, last):
+            if len(summed) != 1 or 0 not in spans or summed[0] not in (1, last) or _are_too_many(value.shape[summed[0]]):
                 return None
             cells = tuple(axis for axis in range(1, last + 1) if axis != summed[0])
             sizes = tuple(value.shape[axis] for axis in cells)
             return Place(0, cells, (product(sizes[:-1]), sizes[-1]), sizes=None if len(cells) == 2 else sizes)
         reached.update((output, after) for output in node.outputs)
     return None
+
+
+def _are_too_many(channels: Size) -> bool:
+    """Whether no image has so many channels: a file that says so is not what it says."""
+    return isinstance(channels, int) and channels > MOST_CHANNELS
 
 
 def _place_of_many_channels(value: Value) -> Place | None:

@@ -104,6 +104,8 @@ UNARY = {
     "log softmax": "LogSoftmax<axis=3>(x)",
     "l2 norm": "LpNormalization<axis=1, p=2>(x)",
     "transpose": "Transpose<perm=[0, 3, 1, 2]>(x)",
+    "depth to space": "DepthToSpace<blocksize=2>(x)",
+    "space to depth": "SpaceToDepth<blocksize=2>(x)",
 }
 CASES: dict[str, Case] = {name: Case(f"y = {body}") for name, body in UNARY.items()}
 CASES |= {

@@ -16,7 +16,11 @@ from openvino_xai.probes import PROBES
 
 pytestmark = pytest.mark.slow
 
-CHANNEL_HOOKS = [name for name, method in METHODS.items() if method.masks == "nothing" and method.score != "none"]
+CHANNEL_HOOKS = [
+    name
+    for name, method in METHODS.items()
+    if method.masks == "nothing" and method.score != "none" and method.of_elements is None
+]
 CHANNEL_PROBES = [name for name, probe in PROBES.items() if probe.looks_at in ("layer", "layer gradients")]
 
 
