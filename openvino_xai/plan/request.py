@@ -147,7 +147,8 @@ def _refuse_of_layers(method: str, **options: bool) -> None:
 
 def check_way(method: str | None, steps: int | None, baseline: object) -> None:
     """Raise InputError for a way from a baseline that no method takes, or none that can be taken."""
-    traits = METHODS[method].of_elements if method in METHODS else None  # what is none is refused by who knows them all
+    # what is no method is refused by who knows them all
+    traits = METHODS[method].of_elements if method is not None and method in METHODS else None
     for name, value in (("steps", steps), ("baseline", baseline)):
         if value is not None and (traits is None or not traits.steps):
             takers = " and ".join(other for other, item in METHODS.items() if item.of_elements and item.of_elements.steps)
