@@ -124,6 +124,11 @@ class Case:
         return np.asarray(enlarged(scaled[None], (self.image.shape[2], self.image.shape[3]))[0])
 
     @cached_property
+    def order(self) -> np.ndarray:
+        """[H * W]: the pixels by their places in a row, those of the largest mask first; of equals, the first."""
+        return np.argsort(-self.mask.reshape(-1), kind="stable")
+
+    @cached_property
     def masked(self) -> np.ndarray:
         """[1, C, H, W]: the image where the mask is 1, what covers it where it is 0, mixed between."""
         return np.asarray(self.image * self.mask + self.cover * (1 - self.mask), np.float32)

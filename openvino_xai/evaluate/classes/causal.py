@@ -28,7 +28,7 @@ def area(case: Case, start: np.ndarray, finish: np.ndarray) -> float:
     """The area under the class's score on the way from one image to another."""
     height, width = case.mask.shape
     step = case.choices.step or -(-height * width // STEPS)
-    order = np.argsort(-case.mask.reshape(-1), kind="stable")
+    order = case.order
     count = -(-order.size // step)
     first, last = (image.reshape(image.shape[1], -1) for image in (start, finish))
     parts = []

@@ -27,7 +27,7 @@ def sufficiency(case: Case) -> float:
 
 
 def _loss(case: Case, *, keep: bool) -> float:
-    order = np.argsort(-case.mask.reshape(-1), kind="stable")
+    order = case.order
     masks = np.zeros((len(SHARES), 1, order.size), bool)
     for mask, share in zip(masks, SHARES, strict=True):
         mask[0, order[: max(1, round(share * order.size))]] = True

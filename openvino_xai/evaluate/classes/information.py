@@ -37,7 +37,7 @@ def aic(case: Case) -> float:
 
 def _curve(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """What the images tell [P], 0 of the blurred one and 1 of the photo, and the probabilities of their classes [P, K]."""
-    order = np.argsort(-case.mask.reshape(-1), kind="stable")
+    order = case.order
     start, finish = _soft(case.image), case.image
     images = np.repeat(start, len(SHARES), axis=0)
     for image, share in zip(images, SHARES, strict=True):

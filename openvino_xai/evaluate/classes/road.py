@@ -25,7 +25,7 @@ def road(case: Case) -> float:
     o is the score where the least important pixels are removed, u where the most important are: in [-1, 1] of probabilities,
     0 for a map that tells nothing. Needs SciPy, raises InputError without it.
     """
-    order = np.argsort(-case.mask.reshape(-1), kind="stable")
+    order = case.order
     rng = np.random.default_rng(case.choices.seed)
     counts = [round(share * order.size) for share in SHARES]
     removed = [pixels for count in counts for pixels in (order[order.size - count :], order[:count])]
