@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.channels import weighed
+from openvino_xai.hooks.channels import magnitude, weighed
 from openvino_xai.hooks.site import Channels, ChannelSite
 
 SMALLEST = 1e-12
@@ -25,5 +25,5 @@ def ablation_cam(xp: Namespace, site: ChannelSite) -> Array:
     scores = site.scores(Channels(xp.broadcast_to(masks[None], (batch, channels + 1, channels))))  # [B, 1 + C, K]
     baseline = xp.take(scores, np.array([0]), axis=1)
     lost = xp.subtract(baseline, xp.take(scores, np.arange(channels) + 1, axis=1))
-    size = xp.maximum(xp.maximum(baseline, xp.multiply(baseline, -1.0)), SMALLEST)
+    size = xp.maximum(magnitude(xp, baseline), SMALLEST)
     return weighed(xp, site, xp.permute_dims(xp.divide(lost, size), (0, 2, 1)))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.channels import quotient, weighed
+from openvino_xai.hooks.channels import magnitude, quotient, weighed
 from openvino_xai.hooks.site import ImageSite
 
 
@@ -56,4 +56,4 @@ def _sum_of_masks(xp: Namespace, site: ImageSite, channels: Array, weights: Arra
 def _weights(xp: Namespace, site: ImageSite) -> Array:
     """[B, K, C]: the mean over the cells of the absolute gradient."""
     slopes = site.gradients()
-    return xp.mean(xp.maximum(slopes, xp.multiply(slopes, -1.0)), axis=2)
+    return xp.mean(magnitude(xp, slopes), axis=2)

@@ -11,6 +11,11 @@ def rectified(xp: Namespace, x: Array) -> Array:
     return xp.maximum(x, 0.0)
 
 
+def magnitude(xp: Namespace, x: Array) -> Array:
+    """|x|"""
+    return xp.maximum(x, xp.multiply(x, -1.0))
+
+
 def cells_by_class(xp: Namespace, site: Features) -> Array:
     """[B, 1, N, C]: the layer's channels of each cell, beside gradients."""
     cells = site.cells()

@@ -9,7 +9,7 @@ Each pass takes the share of the second direction down by (s2 / s1)^2.
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Axis, Namespace
-from openvino_xai.hooks.channels import quotient
+from openvino_xai.hooks.channels import magnitude, quotient
 from openvino_xai.hooks.site import Site
 
 PASSES = 12
@@ -34,4 +34,4 @@ def _unit(xp: Namespace, x: Array) -> Array:
 
 def _largest(xp: Namespace, x: Array, axis: Axis) -> Array:
     """The largest absolute value along some axes, which stay."""
-    return xp.max(xp.maximum(x, xp.multiply(x, -1.0)), axis=axis, keepdims=True)
+    return xp.max(magnitude(xp, x), axis=axis, keepdims=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.channels import weighed
+from openvino_xai.hooks.channels import magnitude, weighed
 from openvino_xai.hooks.site import Site
 
 GAMMA = 0.6  # the paper's
@@ -32,7 +32,7 @@ def contrasts(xp: Namespace, scores: Array, class_seeds: Array) -> Array:
         return class_seeds
     y = xp.reshape(scores, (batch, 1, total))
     ahead = xp.subtract(y, xp.sum(xp.multiply(class_seeds, y), axis=2, keepdims=True))
-    distance = xp.maximum(ahead, xp.multiply(ahead, -1.0))
+    distance = magnitude(xp, ahead)
     farther = xp.add(xp.max(distance, axis=2, keepdims=True), 1.0)
     nearness = xp.multiply(xp.where(xp.equal(class_seeds, 1.0), farther, distance), -1.0)  # the class is not its own neighbour
     places = xp.reshape(xp.top_k(nearness, count, axis=2), (batch, classes, count, 1))

@@ -8,6 +8,7 @@ order, which is what sensitivity analyses and adversarial checks ask.
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.hooks.channels import magnitude
 from openvino_xai.hooks.site import PixelSite
 
 
@@ -18,5 +19,5 @@ def input_gradient(xp: Namespace, site: PixelSite) -> Array:
 
 def largest_of_pixel(xp: Namespace, values: Array) -> Array:
     """Saliency [B, N, K], 0 or more: the largest absolute value of a pixel, of values [B, K, N, C] (equation 5)."""
-    largest = xp.max(xp.maximum(values, xp.multiply(values, -1.0)), axis=3)
+    largest = xp.max(magnitude(xp, values), axis=3)
     return xp.permute_dims(largest, (0, 2, 1))

@@ -13,7 +13,7 @@ Where this is narrower than common practice, or goes its own way:
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.channels import cells_by_class
+from openvino_xai.hooks.channels import cells_by_class, magnitude
 from openvino_xai.hooks.site import PixelSite
 
 
@@ -26,4 +26,4 @@ def integrated_gradients(xp: Namespace, site: PixelSite) -> Array:
 def sum_of_pixel(xp: Namespace, values: Array) -> Array:
     """Saliency [B, N, K], 0 or more: the absolute sum of a pixel's values [B, K, N, C]."""
     total = xp.sum(values, axis=3)
-    return xp.permute_dims(xp.maximum(total, xp.multiply(total, -1.0)), (0, 2, 1))
+    return xp.permute_dims(magnitude(xp, total), (0, 2, 1))
