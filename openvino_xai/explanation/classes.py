@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +15,7 @@ from openvino_xai.arguments import NUMBER, takes
 from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
-from openvino_xai.explanation.files import safe, written
+from openvino_xai.explanation.files import safe
 from openvino_xai.explanation.map_check import MapCheck
 from openvino_xai.explanation.plot import plotted
 from openvino_xai.explanation.prediction import Prediction
@@ -135,19 +134,10 @@ class Explanation(Result):
             axes=axes,
         )
 
-    def save_pictures(self, folder: Path, name: str | None = None, *, style: Style = OVERLAY) -> list[dict[str, str]]:
-        """Write a picture and a map (`.npy`) for each target; for each, the two paths. A check stands under its picture."""
-        if self.checks is None:
-            return super().save_pictures(folder, name, style=style)
-        stem = self.stem(name)
-        return [
-            written(folder, stem + ending, partial(self._with_check, style, index), self.maps[index], style)
-            for index, ending in enumerate(self.endings)
-        ]
-
-    def _with_check(self, style: Style, target: int) -> np.ndarray:
-        assert self.checks is not None
-        return with_lines(self.drawn(style, target), (self.caption(target), *self.checks[target].lines))
+    def _picture_of_file(self, style: Style, target: int) -> np.ndarray:
+        """[H, W, 3] RGB bytes: the map of a target in a style, above the lines of its check where there is one."""
+        picture = self.drawn(style, target)
+        return picture if self.checks is None else with_lines(picture, (self.caption(target), *self.checks[target].lines))
 
     def base(self, target: int = 0) -> np.ndarray:
         """[H, W, 3] RGB bytes: the photo, on which a map is drawn."""

@@ -40,6 +40,10 @@ class Result:
         """[H, W, 3] RGB bytes: the map of a target in a style."""
         raise NotImplementedError
 
+    def _picture_of_file(self, style: Style, target: int) -> np.ndarray:
+        """[H, W, 3] RGB bytes: what a file shows of a target: the map, and what there is to read of it."""
+        return self.drawn(style, target)
+
     @property
     def endings(self) -> list[str]:
         """What a name gets behind it for the files of each target, but for their suffixes."""
@@ -53,7 +57,7 @@ class Result:
         """Write a picture and a map (`.npy`) for each target; for each, the two paths."""
         stem = self.stem(name)
         return [
-            written(folder, stem + ending, partial(self.drawn, style, index), self.maps[index], style)
+            written(folder, stem + ending, partial(self._picture_of_file, style, index), self.maps[index], style)
             for index, ending in enumerate(self.endings)
         ]
 

@@ -250,13 +250,11 @@ def _as_layer(by_cells: np.ndarray, features: np.ndarray, place: Place) -> np.nd
 def _slopes_along(question: Question, images: np.ndarray, gradients: np.ndarray) -> None:
     """Hold gradients [B, K, N, C] at images, or what the model makes of them first, to differences of the original scores."""
     layer = question.original.layer
-    axes = (0, *layer.place.cells, layer.channels)
     for index, k in enumerate(question.ids):
-        by_axis = gradients[:, index].reshape([images.shape[axis] for axis in axes])
         step_along(
             question.of_features,
             images.astype(np.float64),
-            by_axis.transpose([axes.index(axis) for axis in range(len(axes))]).astype(np.float64),
+            _as_layer(gradients[:, index], images, layer.place),
             [k] * len(images),
             cells=layer.place.cells,
             where=f"the way to image '{layer.name}'",
