@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,6 +27,17 @@ def torch() -> Any:
     ):
         module.library.define(f"torchvision::{name}", signature)  # torchvision has no CPU build
     pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed: an optional check")
+    return module
+
+
+@pytest.fixture(scope="session")
+def zoo() -> ModuleType:
+    """What `scripts/zoo.py` does with each model."""
+    path = Path(__file__).parents[1] / "scripts" / "zoo_one.py"
+    spec = importlib.util.spec_from_file_location("zoo_one", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 

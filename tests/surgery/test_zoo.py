@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,16 +17,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tests" / "zoo").glob("*.onnx"))
 WITH_CLASS_TOKENS = {"vit", "deit", "eva"}
-
-
-@pytest.fixture(scope="module")
-def zoo() -> ModuleType:
-    """What `scripts/zoo.py` does with each model."""
-    spec = importlib.util.spec_from_file_location("zoo_one", ROOT / "scripts" / "zoo_one.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_there_is_a_dozen() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,16 +33,6 @@ NAMED = {
 }
 UNREADABLE = {"lp_pool", "log_sum_exp_pool"}  # OpenVINO 2026.4.1 does not convert these with an open batch
 FAST = ("noise", "batch_of_one_in_the_graph", "integer_image", "quantised_while_it_runs", "bypass")
-
-
-@pytest.fixture(scope="module")
-def zoo() -> ModuleType:
-    """What `scripts/zoo.py` does with each model."""
-    spec = importlib.util.spec_from_file_location("zoo_one", ROOT / "scripts" / "zoo_one.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 CASES = [
