@@ -142,8 +142,7 @@ def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles
                 after = _mixed(node, axes, index, span)
                 if after is None and planar and index == 0 and span.pure and reverses(graph, node, span.axis):
                     after, is_mirrored = span, not is_mirrored
-            is_of_keys = node.kind == "matmul" and index and role in destinations
-            if after is not None and not is_of_keys:  # a product of queries and keys has a row for each query
+            if after is not None and not (role in destinations and _is_of_keys(node, index, after)):
                 destinations.setdefault(role, set()).add((after, is_mirrored))
                 if role == "tokens":
                     roles.grid, roles.prefix = before.grid, before.prefix
@@ -163,6 +162,14 @@ def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles
             block = _blocks(*shapes, span) or _split_anew(*shapes, span)
             roles.spans.update({} if block is None else {role: block})
     return roles
+
+
+def _is_of_keys(node: Node, index: int, span: Span) -> bool:
+    """Whether a product has a column for each item of its second operand: it has a row for each query, and a column each key.
+
+    Windows, which lie on an axis ahead of these, are no keys: each has queries and keys of its own.
+    """
+    return node.kind == "matmul" and index == 1 and span.axis == len(shape_of(node.outputs[0])) - 1
 
 
 def _refined(roles: _Roles, shape: Shape) -> None:

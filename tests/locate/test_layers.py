@@ -180,6 +180,22 @@ ANEW = (
     "y = Reshape(z, others) h = Tanh(y) g = Reshape(h, back) r = Relu(g) "
     "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
 )
+GLOBAL_QUERIES = (
+    STEM + "n = Transpose<perm=[0,2,3,1]>(f) a = Reshape(n, windows) t = Transpose<perm=[0,1,3,2,4,5]>(a) k = Reshape(t, rows) "
+    "e = AveragePool<kernel_shape=[3,2], strides=[3,2]>(f) h = Transpose<perm=[0,2,3,1]>(e) j = Reshape(h, single) "
+    "l = Tile(j, copies) q = Reshape(l, rows) d = Transpose<perm=[0,2,1]>(k) z = MatMul(q, d) "
+    "i = Softmax<axis=-1>(z) m = MatMul(i, k) o = Reshape(m, apart) y = Transpose<perm=[0,1,3,2,4,5]>(o) "
+    "x = Reshape(y, whole) s = Add(n, x) u = Transpose<perm=[0,3,1,2]>(s) r = Relu(u) "
+    "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+)
+OF_WINDOWS = {
+    "windows": np.array([0, 3, 2, 2, 4, 4]),
+    "rows": np.array([-1, 8, 4]),
+    "single": np.array([0, 1, 8, 4]),
+    "copies": np.array([1, 6, 1, 1]),
+    "apart": np.array([-1, 3, 2, 2, 4, 4]),
+    "whole": np.array([0, 6, 8, 4]),
+}
 SPLIT_ANEW = {
     "wm": (4, 4),
     "windows": np.array([0, 4, 3, 2, 4, 2]),
@@ -204,12 +220,14 @@ IN_WINDOWS = {
         (BLOCKS, {"w1": (4, 16, 1, 1), "split": np.array([0, 4, 3, 2, 4, 2]), "join": np.array([0, 16, 3, 4])}, (3, 4)),
         (WINDOWS, IN_WINDOWS, (6, 8)),
         (ANEW, SPLIT_ANEW, (6, 8)),
+        (GLOBAL_QUERIES, OF_WINDOWS, (6, 8)),
     ],
     ids=[
         "tokens laid out as before",
         "blocks of cells folded into channels",
         "windows put together as tokens",
         "windows split anew",
+        "windows that share their queries",
     ],
 )
 def test_cells_are_followed_through_reshapes(
