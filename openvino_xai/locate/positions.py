@@ -165,9 +165,9 @@ def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles
 
 
 def _is_of_keys(node: Node, index: int, span: Span) -> bool:
-    """Whether a product has a column for each item of its second operand: it has a row for each query, and a column each key.
+    """Whether a span of a product lies in its columns, which keys become: queries, its rows, stay where they were.
 
-    Windows, which lie on an axis ahead of these, are no keys: each has queries and keys of its own.
+    Windows are no keys. They lie on an axis ahead of rows and columns, along which the operands meet item by item.
     """
     return node.kind == "matmul" and index == 1 and span.axis == len(shape_of(node.outputs[0])) - 1
 
