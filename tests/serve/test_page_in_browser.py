@@ -89,10 +89,14 @@ PLACES = "return (answer.targets ?? []).map(({ place }) => place)"
 def served(folder: Path) -> Iterator[str]:
     """The address of a folder, as Python's own server gives it."""
     handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
         server.shutdown()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 64  # a browser asks for all scripts at once
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -129,11 +133,12 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def status(page: Any) -> str:
-    return page.execute_script("return at('status').textContent")
+    """What the page says of itself; nothing where its scripts have not been run."""
+    return page.execute_script("return typeof at === 'undefined' ? '' : at('status').textContent")
 
 
 def error(page: Any) -> str:
-    return page.execute_script("return at('error').hidden ? '' : at('error').textContent")
+    return page.execute_script("return typeof at === 'undefined' || at('error').hidden ? '' : at('error').textContent")
 
 
 def results(page: Any) -> list[str]:
