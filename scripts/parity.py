@@ -64,7 +64,8 @@ def main() -> None:
     for name in CLASSIFIERS:
         model = maps / f"classifier_{name.rpartition('/')[2]}.onnx"
         if not model.with_suffix(".npz").exists():
-            run(torch, "export_zoo.py", name, "torchscript", "dynamic", model)
+            run(torch, "export_family.py", "timm_torchvision", maps, "torchscript", name)
+            (maps / f"{name.replace('/', '_')}_torchscript_dynamic.onnx").rename(model)
             run(predecessor, "predecessor_zoo.py", model, model.with_suffix(".npz"))
     command = [sys.executable, "-m", "pytest", "-q", "-rP", "-p", "no:cacheprovider", str(ROOT / "tests" / "parity")]
     sys.exit(subprocess.run(command, check=False, cwd=ROOT, env={**os.environ, "OVXAI_PARITY": str(maps)}).returncode)

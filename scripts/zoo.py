@@ -36,39 +36,18 @@ from side_by_side import PEERS, environment, last_line
 SECONDS = 300  # for one model
 EXPORT_SECONDS = 600  # for all exports of one network
 UNASKED = ("cannot be exported", "runtime cannot")
-TOGETHER = 8  # networks that one process exports
+TOGETHER = 4  # networks that one process exports
 FINAL = ("explained", *UNASKED)
-NAMES = """
-bat_resnext26ts beit_base_patch16_224 botnet26t_256 cait_xxs24_224 coat_lite_tiny coatnet_nano_rw_224 convformer_s18 convit_tiny
-convnext_atto convnextv2_atto cpubone_b0_bfrobust crossvit_tiny_240 csatv2 cspdarknet53 cspnext_tiny cspresnet50 darknet53
-davit_tiny deit_tiny_patch16_224 deit_tiny_distilled_patch16_224 deit3_small_patch16_224 densenet121 dla34 dpn48b eca_nfnet_l0
-edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientnet_lite0 efficientvim_m1 efficientvit_b0 efficientvit_m0
-ese_vovnet19b_dw eva02_tiny_patch14_224 fasternet_t0 fastvit_t8 fbnetc_100 focalnet_tiny_srf gcresnext26ts gcvit_xxtiny gernet_s
-ghostnet_100 ghostnetv2_100 gmixer_12_224 halonet26t hardcorenas_a hgnet_tiny hgnetv2_b0 hiera_tiny_224 hieradet_small
-hrnet_w18_small iformer_h inception_next_atto inception_v3 inception_v4 lambda_resnet26t lcnet_050 lcnetv2_small
-legacy_seresnet18 legacy_xception levit_128s lowformer_b0 mambaout_femto maxvit_pico_rw_256 mixer_s32_224 mixnet_s mnasnet_small
-mobilenetv2_050 mobilenetv3_small_050 mobilenetv4_conv_small mobileone_s0 mobilevit_xxs mobilevitv2_050 mvitv2_small nest_tiny
-nextvit_small nf_regnet_b0 nfnet_f0 pit_ti_224 pit_ti_distilled_224 poolformer_s12 poolformerv2_s12 pvt_v2_b0 rdnet_tiny
-regnetx_002 regnety_002 repghostnet_050 repvgg_a0 repvit_m0_9 res2net50_26w_4s resmlp_12_224 resnest14d resnet18 resnetv2_50
-resnext50_32x4d rexnet_100 samvit_base_patch16_224 sehalonet33ts selecsls42b semnasnet_075 sequencer2d_s seresnet18 shvit_s1
-skresnet18 spnasnet_100 starnet_s1 swiftformer_xs swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 swinv2_cr_tiny_224
-tf_efficientnetv2_b0 tiny_vit_5m_224 tinynet_e tnt_s_patch16_224 tresnet_m twins_pcpvt_small twins_svt_small vgg11
-visformer_tiny vit_tiny_patch16_224 vit_relpos_small_patch16_224 vit_small_patch16_rope_224 vit_tiny_r_s16_p8_224
-vit_pwee_patch16_reg1_gap_256 vitamin_small_224 volo_d1_224 vovnet39a xception41 xcit_nano_12_p16_224
-torchvision/alexnet torchvision/convnext_tiny torchvision/densenet121 torchvision/efficientnet_b0 torchvision/googlenet
-torchvision/inception_v3 torchvision/maxvit_t torchvision/mnasnet0_5 torchvision/mobilenet_v2 torchvision/mobilenet_v3_small
-torchvision/regnet_y_400mf torchvision/resnet18 torchvision/resnext50_32x4d torchvision/shufflenet_v2_x0_5
-torchvision/squeezenet1_1 torchvision/swin_t torchvision/swin_v2_t torchvision/vgg11_bn torchvision/vit_b_16
-""".split()
 FAMILIES = {  # name: the environment that exports, and which of peers/families is run there
-    "timm": ("torch", ""),
+    "timm": ("torch", "timm_torchvision"),
     "hf": ("hugging_face", "hugging_face"),
     "keras": ("keras", "keras_applications"),
     "ultralytics-cls": ("ultralytics", "ultralytics_classifiers"),
     "paddle": ("paddle", "paddle_classification"),
     "odd": ("torch", "odd"),
 }
-EXPORTS = (("torchscript", "static"), ("dynamo", "dynamic"), ("openvino", "dynamic"), ("torchscript", "dynamic"))
+PLAIN = str.maketrans(" /", "__")  # names as parts of files' names
+BATCHES = ("static", "dynamic")
 
 
 def main() -> None:
@@ -77,9 +56,7 @@ def main() -> None:
     parser.add_argument("--family", action="append", choices=FAMILIES, help="timm where none is named; may be repeated")
     parser.add_argument("--data", type=Path, help="a folder with more models, in models/, which are taken as they are")
     parser.add_argument("--only", help="names, with commas between")
-    parser.add_argument(
-        "--exporter", action="append", help="of other families than timm, these exporters alone; may be repeated"
-    )
+    parser.add_argument("--exporter", action="append", help="these exporters alone; may be repeated")
     parser.add_argument("--jobs", type=int, default=2, help="models at a time")
     parser.add_argument("--again", action="store_true", help="ask those once more that were exported and not explained")
     parser.add_argument("--predecessor", action="store_true", help="hook what TorchScript wrote by openvino_xai 1.1.0, too")
@@ -103,19 +80,13 @@ def family_rows(arguments: argparse.Namespace, family: str, peer: Path | None) -
     """What became of every export of a family."""
     kind, module = FAMILIES[family]
     python = environment(arguments.work, kind)
-    folder = arguments.work / ("zoo" if family == "timm" else family)
+    folder = arguments.work / family
     folder.mkdir(parents=True, exist_ok=True)
-    both = {"names": NAMES, "exporters": []} if family == "timm" else json.loads(printed(python, module)[-1])
+    both = json.loads(printed(python, module)[-1])
     names, exporters = both["names"], [name for name in both["exporters"] if name in (arguments.exporter or both["exporters"])]
     names = [name for name in names if not arguments.only or name in arguments.only.split(",")]
-    if family == "timm":
-        pythons = {"torch": python, **({"predecessor": peer} if peer else {})}
-        jobs = [partial(hook, arguments.work, pythons, name, *export) for export in EXPORTS for name in names]
-    else:
-        groups = [names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER)]
-        jobs = [
-            partial(group_rows, folder, python, module, group, exporters, peer=peer, again=arguments.again) for group in groups
-        ]
+    groups = [names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER)]
+    jobs = [partial(group_rows, folder, python, module, group, exporters, peer=peer, again=arguments.again) for group in groups]
     rows: list[dict[str, Any]] = []
     with Progress() as bar, ThreadPoolExecutor(arguments.jobs) as pool:
         task = bar.add_task(family, total=len(jobs))
@@ -140,7 +111,7 @@ def group_rows(
     What was not explained is asked once more with `again`.
     """
     cases = [(name, exporter) for name in names for exporter in exporters]
-    caches = {case: folder / f"{case[0]}@{case[1].replace(' ', '_')}.json" for case in cases}
+    caches = {case: folder / (f"{case[0]}@{case[1]}.json".translate(PLAIN)) for case in cases}
     missing = [case for case in cases if not caches[case].exists()]
     exports = exported_together(folder, python, module, missing) if missing else {}
     tables = {
@@ -219,44 +190,11 @@ def remove(file: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def hook(work: Path, pythons: dict[str, Path], name: str, exporter: str, batch: str) -> list[dict[str, Any]]:
-    """What became of one export, in every dialect that reads it."""
-    stem = f"{name.replace('/', '_')}_{exporter}_{batch}"
-    cache = work / "zoo" / f"{stem}.json"
-    results: list[dict[str, Any]] = json.loads(cache.read_text()) if cache.exists() else []
-    if results and not lacks_predecessor(results, pythons):
-        return results
-    model = work / "zoo" / f"{stem}{'.xml' if exporter == 'openvino' else '.onnx'}"
-    case = {"name": name, "exporter": exporter, "batch": batch}
-    failed = None if model.exists() else exported(pythons["torch"], [name, exporter, batch, str(model)])
-    if not results:
-        dialects = ("ir",) if exporter == "openvino" else ("onnx", "ir")
-        cannot = {"became": "cannot be exported", "why": failed}
-        results = [{**case, "dialect": d, **(outcome(model, d) if failed is None else cannot)} for d in dialects]
-    if failed is None and lacks_predecessor(results, pythons):
-        results[-1]["predecessor"] = predecessor(pythons["predecessor"], model)
-    cache.write_text(json.dumps(results))
-    for file in model.parent.glob(f"{stem}.*"):
-        if file != cache:
-            file.unlink()
-    return results
-
-
 def lacks_predecessor(results: list[dict[str, Any]], pythons: dict[str, Path]) -> bool:
     """Whether it is wanted what the predecessor makes of an export, and not known: it is told beside the IR, which it reads."""
     row = results[-1]
     settled = "predecessor" in row or row["became"] == "cannot be exported"
     return "predecessor" in pythons and row["exporter"] == "torchscript" and not settled
-
-
-def exported(python: Path, arguments: list[str]) -> str | None:
-    """Why an architecture cannot be exported, None where it was."""
-    try:
-        command = [str(python), str(PEERS / "export_zoo.py"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return f"not done after {SECONDS} s"
-    return (done.stderr.strip().splitlines() or ["?"])[-1][:200] if done.returncode else None
 
 
 def outcome(model: Path, dialect: str) -> dict[str, Any]:
@@ -355,9 +293,9 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
     """Markdown: what the predecessor's hooks are worth, as counts."""
     titles = ("same", "other map", "other scores", "early layer", "no layer", "fails", "unchecked")
     lines = []
-    for exporter, batch in EXPORTS:
+    for batch in BATCHES:
         judgements = [row["predecessor"]["verdict"] for row in rows if "predecessor" in row and row["batch"] == batch]
-        if exporter == "torchscript" and judgements:
+        if judgements:
             counts = [sum(verdict.startswith(title) for verdict in judgements) for title in titles]
             together = [verdict for verdict in judgements if verdict.endswith("fails at batch 3")]
             lines.append("| " + " | ".join(map(str, (batch, len(judgements), *counts, len(together)))) + " |")

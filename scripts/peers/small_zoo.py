@@ -9,7 +9,7 @@ from pathlib import Path
 import networks  # noqa: F401  it makes torchvision import where its binary part has no build
 import onnx
 import torch
-from export_zoo import export
+from families.torch_exports import EXPORTERS, Case, prepared
 from timm import models
 
 SIDE = 64
@@ -69,7 +69,9 @@ def main(folder: str) -> None:
     for name, (exporter, batch, make) in NETWORKS.items():
         torch.manual_seed(0)
         path = Path(folder) / f"{name}.onnx"
-        export(make().eval(), (3, SIDE, SIDE), exporter, batch, str(path))
+        case = Case(prepared(make()), {"image": torch.randn(1, 3, SIDE, SIDE)}, {"image": 0}, batch, path, 17, ("logits",))
+        with torch.no_grad():
+            EXPORTERS[exporter](case)
         model = onnx.load(path)
         strip(model)
         onnx.save(model, path)

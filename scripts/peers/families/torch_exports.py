@@ -17,13 +17,18 @@ LONGEST = 200  # characters of an exporter's complaint
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its inputs of one image, where the batch of each is, whether that is static or dynamic, and the file."""
+    """A network, its inputs of one image, where the batch of each is, whether that is static or dynamic, and the file.
+
+    Of ONNX there are the opset, which dynamo chooses, and the outputs' names.
+    """
 
     network: torch.nn.Module
     inputs: dict[str, torch.Tensor]
     batches: dict[str, int]
     batch: str
     file: Path
+    opset: int = 18
+    outputs: tuple[str, ...] = ()  # their names; the exporter's own where there are none
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """One image, or two where the batch is open."""
@@ -40,19 +45,26 @@ def exports_of(
     exporters: list[str],
     *,
     exports: tuple[tuple[str, str], ...] = EXPORTS,
+    opset: int = Case.opset,
+    outputs: tuple[str, ...] = Case.outputs,
 ) -> Iterator[Export]:
     """Each export by some exporters of a network that is fed `inputs`, of one image, with the batch on axis 0."""
+    network = prepared(network)
+    for exporter, batch in (export for export in exports if export[0] in exporters):
+        file = folder / f"{name}_{exporter}_{batch}{'.xml' if exporter == 'openvino' else '.onnx'}"
+        case = Case(network, inputs, dict.fromkeys(inputs, 0), batch, file, opset, outputs)
+        yield exporter, batch, file, failure(exporter, case)
+
+
+def prepared(network: torch.nn.Module) -> torch.nn.Module:
+    """The network as it is exported: for inference, with operations that exporters know, and no class the same as another."""
     warnings.filterwarnings("ignore")
     torch.backends.mha.set_fastpath_enabled(False)  # an operation that no exporter knows
     torch._dynamo.reset()
-    network = network.eval()
     for parameter in network.parameters():
         if parameter.abs().max() < 1e-3:  # what starts at zero would make every class the same
             torch.nn.init.normal_(parameter, std=0.02)
-    for exporter, batch in (export for export in exports if export[0] in exporters):
-        file = folder / f"{name}_{exporter}_{batch}{'.xml' if exporter == 'openvino' else '.onnx'}"
-        case = Case(network, inputs, dict.fromkeys(inputs, 0), batch, file)
-        yield exporter, batch, file, failure(exporter, case)
+    return network.eval()
 
 
 def failure(exporter: str, case: Case) -> str | None:
@@ -67,14 +79,14 @@ def failure(exporter: str, case: Case) -> str | None:
 
 def by_torchscript(case: Case) -> None:
     open_axes = {key: {axis: "B"} for key, axis in case.batches.items()} if case.batch == "dynamic" else None
-    names = {"input_names": list(case.inputs), "dynamic_axes": open_axes}
-    torch.onnx.export(case.network, case.example(), str(case.file), dynamo=False, opset_version=18, **names)
+    names = {"input_names": list(case.inputs), "output_names": list(case.outputs) or None, "dynamic_axes": open_axes}
+    torch.onnx.export(case.network, case.example(), str(case.file), dynamo=False, opset_version=case.opset, **names)
 
 
 def by_dynamo(case: Case) -> None:
     shared = torch.export.Dim("batch")
     shapes = tuple({axis: shared} for axis in case.batches.values()) if case.batch == "dynamic" else None
-    names = {"input_names": list(case.inputs), "dynamic_shapes": shapes}
+    names = {"input_names": list(case.inputs), "output_names": list(case.outputs) or None, "dynamic_shapes": shapes}
     exported = torch.onnx.export(case.network, case.example(), dynamo=True, verbose=False, **names)
     exported.save(str(case.file), external_data=False)
 
