@@ -219,6 +219,20 @@ PROBED = {
         "an inference for each place of the patch (`patch`, `stride`)",
         settings=("patch", "stride"),
     ),
+    "lime": Text(
+        "LIME",
+        "a linear model of which superpixels the score needs, fitted to random ones",
+        "Ribeiro, Singh and Guestrin, \"'Why should I trust you?' Explaining the predictions of any classifier\", 2016",
+        QUESTIONS + " (`masks`, 4000)",
+        settings=("seed", "masks", "segments"),
+    ),
+    "kernel_shap": Text(
+        "KernelSHAP",
+        "Shapley values of superpixels: they add up to what the image has more than a covered one",
+        'Lundberg and Lee, "A unified approach to interpreting model predictions", 2017',
+        QUESTIONS + " (`masks`, 4000; fewer where these are all there are of `segments`)",
+        settings=("seed", "masks", "segments"),
+    ),
     "saliency": Text(
         "Saliency (plain gradient)",
         "the largest absolute gradient of a pixel's channels",

@@ -36,6 +36,8 @@ ProbeName: TypeAlias = Literal[
     "rise",
     "aise",
     "occlusion",
+    "lime",
+    "kernel_shap",
     "saliency",
     "input_x_gradient",
     "integrated_gradients",

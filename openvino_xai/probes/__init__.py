@@ -25,6 +25,8 @@ from openvino_xai.probes.occlusion import occlusion
 from openvino_xai.probes.rise import rise
 from openvino_xai.probes.score_cam import score_cam
 from openvino_xai.probes.site import hook_maps
+from openvino_xai.probes.superpixels.kernel_shap import kernel_shap
+from openvino_xai.probes.superpixels.lime import lime
 
 Looks: TypeAlias = Literal["nothing", "layer", "layer gradients", "gradients"]
 
@@ -74,6 +76,8 @@ BUILT_IN: dict[str, Probe] = {
     "rise": Probe(rise),
     "aise": Probe(aise),
     "occlusion": Probe(occlusion),
+    "lime": Probe(lime),
+    "kernel_shap": Probe(kernel_shap),
     "saliency": Probe(saliency, "gradients"),
     "input_x_gradient": Probe(input_x_gradient, "gradients"),
     "integrated_gradients": Probe(integrated_gradients, "gradients"),
@@ -86,6 +90,8 @@ BOX_PROBES: dict[str, Callable[[BoxScorer, np.ndarray, Sequence[int], Settings],
     "d_rise": d_rise,
     "aise": aise_of_boxes,
     "occlusion": occlusion,
+    "lime": lime,
+    "kernel_shap": kernel_shap,
 }
 PROBE_NAMES = Names(PROBES, BOX_PROBES)
 

@@ -41,6 +41,7 @@ class Classifier(Scorer, Protocol):
         """[C, h, w], f32: the derivative of class k's logit for `image` [1, C, H, W] with respect to the layer's cells."""
 
 
+SEGMENTS = 1000  # at most: what is fitted to them grows with their square
 EVALUATIONS = 100_000  # at most: memory is set aside for each before a search begins
 
 
@@ -52,15 +53,17 @@ def _no_progress(done: int, total: int) -> None:
 class Settings:
     """The settings of probes, each of which reads its own.
 
-    `seed` of random masks; `masks`, how many of them (RISE, D-RISE); `evaluations`, how many masks of each width and target
-    (AISE); `groups` of channels (Group-CAM); `patch` and `stride` in pixels (occlusion; None is a seventh of the image, moved
-    by half); `steps` of integrated gradients; noisy `copies` (SmoothGrad); how many `channels` are asked about for each class
-    (Abs-CAM; None is all).
+    `seed` of random masks; `masks`, how many of them (RISE, D-RISE, LIME, KernelSHAP); `segments`, about how many superpixels
+    the image is cut into (LIME, KernelSHAP); `evaluations`, how many masks of each width and target (AISE); `groups` of
+    channels (Group-CAM); `patch` and `stride` in pixels (occlusion; None is a seventh of the image, moved by half); `steps` of
+    integrated gradients; noisy `copies` (SmoothGrad); how many `channels` are asked about for each class (Abs-CAM; None is
+    all).
     `progress` hears how many questions are asked, and of how many.
     """
 
     seed: int = 0
     masks: int = 4000
+    segments: int = 50
     evaluations: int = 50
     groups: int = 32
     patch: int | None = None
@@ -71,7 +74,7 @@ class Settings:
     progress: Callable[[int, int], None] = _no_progress
 
     def __post_init__(self) -> None:
-        for name in ("masks", "evaluations", "groups", "patch", "stride", "steps", "copies", "channels"):
+        for name in ("masks", "segments", "evaluations", "groups", "patch", "stride", "steps", "copies", "channels"):
             number = getattr(self, name)
             if number is None and name in ("patch", "stride", "channels"):
                 continue
@@ -85,6 +88,8 @@ class Settings:
             raise InputError(f"progress is {quoted(self.progress)}; a function of two numbers is expected")
         if self.evaluations > EVALUATIONS:
             raise InputError(f"evaluations is {self.evaluations}; {EVALUATIONS} or fewer are expected")
+        if self.segments > SEGMENTS:
+            raise InputError(f"segments is {self.segments}; {SEGMENTS} or fewer are expected", options=("segments",))
         if self.stride is not None and (self.patch is None or self.stride > self.patch):
             raise InputError(f"a stride of {self.stride} pixels leaves some uncovered: a patch at least as large is expected")
 

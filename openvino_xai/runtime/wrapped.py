@@ -129,8 +129,8 @@ class _Explaining:
     ) -> Explanation | list[Explanation]:
         """The explanation of an image (a path, RGB bytes [H, W, 3], ...), or those of a list of images.
 
-        Without a hook a `method` that looks at images alone explains (`rise`, `aise`, `occlusion`), with its `settings`. Raises
-        InputError.
+        Without a hook a `method` that looks at images alone explains (`rise`, `aise`, `occlusion`, `lime`, `kernel_shap`), with
+        its `settings`. Raises InputError.
         """
         network = self.network if method is None else self.probed_by(method, settings)
         if method is None and not self.hooked:

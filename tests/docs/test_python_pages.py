@@ -16,7 +16,7 @@ PAGES = {
     "python.md": [
         "Explanation of 'cat.png': 'Egyptian cat' 40.4%; 3 maps of 7 x 7 cells",
         "['Egyptian cat', 'tiger cat']",
-        "('aise', 'occlusion', 'd_rise')",
+        "('aise', 'occlusion', 'lime', 'kernel_shap', 'd_rise')",
         "Selvaraju",
         "did you mean 'grad_cam'?",
         "True True",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from slow_aise import slow_aise
+from slow_superpixels import slow_lime, slow_shapley, slow_slic
 
 from openvino_xai.probes import BOX_PROBES, PROBES, Settings
 from openvino_xai.probes.d_rise import BoxScorer, Proposals, left_of, overlaps
@@ -12,7 +13,7 @@ from openvino_xai.probes.d_rise import BoxScorer, Proposals, left_of, overlaps
 HEIGHT, WIDTH = 24, 32
 PARTS = ((2, 3, 10, 11), (18, 12, 30, 22))  # the corners of two boxes, each seen by what lies inside
 BOXES = np.array(PARTS, np.float32)
-SETTINGS = Settings(seed=5, masks=30, evaluations=40, patch=6, stride=3)
+SETTINGS = Settings(seed=5, masks=30, evaluations=40, segments=4, patch=6, stride=3)
 IMAGE = np.random.default_rng(1).uniform(0.5, 1, (1, 3, HEIGHT, WIDTH)).astype(np.float32)
 
 
@@ -86,7 +87,23 @@ def slow_aise_of_box(box: np.ndarray, k: int) -> np.ndarray:
     return slow_aise(IMAGE[0], widths, plane, 0.05, SETTINGS.evaluations, lambda mask: slow_left(IMAGE[0] * mask, box, k))
 
 
-ORACLES = {"d_rise": slow_d_rise, "aise": slow_aise_of_box, "occlusion": slow_occlusion}
+def slow_lime_of_box(box: np.ndarray, k: int) -> np.ndarray:
+    labels = slow_slic(IMAGE[0], 4)
+    return slow_lime(lambda mask: slow_left(IMAGE[0] * mask[labels], box, k), 4, SETTINGS.masks, SETTINGS.seed)[labels]
+
+
+def slow_shapley_of_box(box: np.ndarray, k: int) -> np.ndarray:
+    labels = slow_slic(IMAGE[0], 4)
+    return slow_shapley(lambda mask: slow_left(IMAGE[0] * mask[labels], box, k), 4)[labels]
+
+
+ORACLES = {
+    "d_rise": slow_d_rise,
+    "aise": slow_aise_of_box,
+    "occlusion": slow_occlusion,
+    "lime": slow_lime_of_box,
+    "kernel_shap": slow_shapley_of_box,
+}
 
 
 def test_every_probe_of_boxes_has_an_oracle() -> None:

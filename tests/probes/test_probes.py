@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 from slow_aise import slow_aise
+from slow_superpixels import slow_lime, slow_shapley, slow_slic
 from tails import doubled
 from tiny import CASES, CLASSES, DIALECTS, Oracle, images, in_dialect
 from tiny_transformers import HEIGHT as TOKEN_ROWS
@@ -25,7 +26,7 @@ from openvino_xai.probes.rise import random_mask
 pytestmark = pytest.mark.slow
 
 CASE = CASES["3x3 convolution after the layer"]
-SETTINGS = Settings(seed=3, masks=40, evaluations=20, groups=3, patch=3, stride=2)
+SETTINGS = Settings(seed=3, masks=40, evaluations=20, groups=3, segments=4, patch=3, stride=2)
 
 
 class Slow:
@@ -169,6 +170,22 @@ def occlusion(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     return np.array([[np.mean(lost[h, w]) for w in range(image.shape[2])] for h in range(image.shape[1])])
 
 
+def of_superpixels(slow: Slow, image: np.ndarray, k: int) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
+    """The superpixels of an image, and the class's probability where some are kept."""
+    labels = slow_slic(image, SETTINGS.segments)
+    return labels, lambda mask: slow.probability(image * mask[labels], k)
+
+
+def lime(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
+    labels, score = of_superpixels(slow, image, k)
+    return slow_lime(score, labels.max() + 1, SETTINGS.masks, SETTINGS.seed)[labels]
+
+
+def kernel_shap(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
+    labels, score = of_superpixels(slow, image, k)
+    return slow_shapley(score, labels.max() + 1)[labels]
+
+
 ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
     "score_cam": score_cam,
     "ablation_cam": ablation_cam,
@@ -177,6 +194,8 @@ ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
     "rise": rise,
     "aise": aise,
     "occlusion": occlusion,
+    "lime": lime,
+    "kernel_shap": kernel_shap,
 }
 
 
@@ -285,8 +304,8 @@ def test_progress_is_told() -> None:
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="probe 'lime' is not known: one of score_cam, ablation_cam"):
-        xai.probe(CASE.build(1, 17), "lime")
+    with pytest.raises(InputError, match="probe 'gaze' is not known: one of score_cam, ablation_cam"):
+        xai.probe(CASE.build(1, 17), "gaze")
     with pytest.raises(InputError, match="rise asks the model about images alone, and looks at no layer: leave layer 'f' out"):
         xai.probe(CASE.build(1, 17), "rise", layer="f")
     with pytest.raises(AlreadyHooked, match="carries a hook already"):

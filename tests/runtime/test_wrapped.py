@@ -139,7 +139,7 @@ def test_a_model_without_a_hook(dialect: str) -> None:
     settings = Settings(masks=30)
     true = xai.probe(model, "rise", settings=settings).explain(PHOTO)
     np.testing.assert_allclose(wrapped.explain(PHOTO, method="rise", settings=settings).maps, true.maps, atol=1e-6)
-    with pytest.raises(InputError, match="a compiled model is asked by rise or aise or occlusion, not by 'score_cam'"):
+    with pytest.raises(InputError, match="asked by rise or aise or occlusion or lime or kernel_shap, not by 'score_cam'"):
         wrapped.explain(PHOTO, method="score_cam")
 
 

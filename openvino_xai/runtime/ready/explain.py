@@ -65,6 +65,7 @@ class ProbeSettings(TypedDict, total=False):
 
     seed: int
     masks: int
+    segments: int
     evaluations: int
     groups: int
     patch: int | None

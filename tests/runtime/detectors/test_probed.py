@@ -19,7 +19,7 @@ from openvino_xai.errors import InputError, ModelError
 from openvino_xai.probes import Settings
 from openvino_xai.runtime.detectors.probed import ProbedDetector
 
-SETTINGS = Settings(masks=6, evaluations=6)
+SETTINGS = Settings(masks=6, evaluations=6, segments=4)
 PHOTO = np.random.default_rng(0).integers(0, 255, (2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
 BOXES = np.array([[1, 2, 9, 10], [4, 4, 20, 12], [0, 0, 8, 8]], np.float32)
 LISTS = {  # how detections are listed
@@ -61,7 +61,7 @@ def listing(kind: str, *, shares: bool = False, scores: tuple[float, ...] = (0.9
     return tiny(body, batch=1, image=(3, HEIGHT, WIDTH), output=LISTS[kind], **constants)
 
 
-@pytest.mark.parametrize("method", ["d_rise", "aise", "occlusion"])
+@pytest.mark.parametrize("method", ["d_rise", "aise", "occlusion", "lime", "kernel_shap"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_rows_are_detections_as_suppression_keeps_them(dialect: str, method: str) -> None:
     model = decoding("xywh", beside=True)
