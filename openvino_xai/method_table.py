@@ -191,6 +191,13 @@ PROBED = {
         "an inference for each group (`groups`, 32), and a gradient for each class",
         settings=("groups",),
     ),
+    "opti_cam": Text(
+        "Opti-CAM",
+        "the weights of channels under which the image, masked with their sum, keeps most of the class's logit",
+        'Zhang et al., "Opti-CAM: Optimizing saliency maps for interpretability", 2023',
+        "an inference, forward and back, for each step (`steps`, 50) and class",
+        settings=("steps",),
+    ),
     "rise": Text(
         "RISE",
         "the mean of random masks, each weighed with the score that the class keeps under it",

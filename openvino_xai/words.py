@@ -33,6 +33,7 @@ ProbeName: TypeAlias = Literal[
     "ablation_cam",
     "abs_cam",
     "group_cam",
+    "opti_cam",
     "rise",
     "aise",
     "occlusion",

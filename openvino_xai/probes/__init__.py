@@ -17,18 +17,19 @@ from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.hooks.abs_cam import abs_cam
 from openvino_xai.hooks.registry import Names, Registry
 from openvino_xai.probes.aise import aise, aise_of_boxes
+from openvino_xai.probes.channels.group_cam import group_cam
+from openvino_xai.probes.channels.opti_cam import opti_cam
+from openvino_xai.probes.channels.score_cam import score_cam
 from openvino_xai.probes.classifier import Classifier, Scorer, Settings
 from openvino_xai.probes.d_rise import BoxScorer, d_rise
 from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
-from openvino_xai.probes.group_cam import group_cam
 from openvino_xai.probes.occlusion import occlusion
 from openvino_xai.probes.rise import rise
-from openvino_xai.probes.score_cam import score_cam
 from openvino_xai.probes.site import hook_maps
 from openvino_xai.probes.superpixels.kernel_shap import kernel_shap
 from openvino_xai.probes.superpixels.lime import lime
 
-Looks: TypeAlias = Literal["nothing", "layer", "layer gradients", "gradients"]
+Looks: TypeAlias = Literal["nothing", "layer", "layer gradients", "gradients", "layer and gradients"]
 
 
 class Probe(NamedTuple):
@@ -73,6 +74,7 @@ BUILT_IN: dict[str, Probe] = {
     "ablation_cam": Probe(partial(hook_maps, ablation_cam), "layer"),
     "abs_cam": Probe(partial(hook_maps, abs_cam), "layer gradients"),
     "group_cam": Probe(group_cam, "layer gradients"),
+    "opti_cam": Probe(opti_cam, "layer and gradients"),
     "rise": Probe(rise),
     "aise": Probe(aise),
     "occlusion": Probe(occlusion),

@@ -56,8 +56,8 @@ class Settings:
     `seed` of random masks; `masks`, how many of them (RISE, D-RISE, LIME, KernelSHAP); `segments`, about how many superpixels
     the image is cut into (LIME, KernelSHAP); `evaluations`, how many masks of each width and target (AISE); `groups` of
     channels (Group-CAM); `patch` and `stride` in pixels (occlusion; None is a seventh of the image, moved by half); `steps` of
-    integrated gradients; noisy `copies` (SmoothGrad); how many `channels` are asked about for each class (Abs-CAM; None is
-    all).
+    integrated gradients and of Opti-CAM; noisy `copies` (SmoothGrad); how many `channels` are asked about for each class
+    (Abs-CAM; None is all).
     `progress` hears how many questions are asked, and of how many.
     """
 
@@ -106,6 +106,11 @@ def enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     height, width = size
     flat = [cv2.resize(plane.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) for plane in maps]
     return np.stack(flat) if flat else np.zeros((0, height, width), np.float32)
+
+
+def enlargement(cells: int, pixels: int) -> np.ndarray:
+    """[pixels, cells], f64: how `enlarged` mixes the cells of an axis."""
+    return np.asarray(cv2.resize(np.eye(cells), (cells, pixels), interpolation=cv2.INTER_LINEAR).reshape(pixels, cells))
 
 
 def unit(maps: np.ndarray) -> np.ndarray:

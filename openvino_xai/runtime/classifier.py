@@ -100,11 +100,15 @@ def random_images(network: Network) -> np.ndarray:
 class LayeredClassifier(ImageClassifier):
     """A `Classifier` for probes: a model without a hook, and one of its layers; what is not asked for is not compiled.
 
-    Raises LayerError for a layer where channels have no axis of their own.
+    What it is asked about images alone, `of_image` answers. Raises LayerError for a layer where channels have no axis of their
+    own.
     """
 
-    def __init__(self, network: Network, deployed: Deployed, location: Location, compiled: tuple[str, str]) -> None:
+    def __init__(
+        self, network: Network, of_image: ImageClassifier, deployed: Deployed, location: Location, compiled: tuple[str, str]
+    ) -> None:
         super().__init__(network)
+        self._of_image = of_image
         self._deployed, self._location, self._compiled = deployed, location, compiled
         self._at = location.layer
         self._cache: tuple[np.ndarray, np.ndarray] | None = None
@@ -113,6 +117,10 @@ class LayeredClassifier(ImageClassifier):
     def features(self, images: np.ndarray) -> np.ndarray:
         """[N, C, h, w]: what the layer holds for images [N, C, H, W]; of tokens, those that are cells."""
         return self._by_cell(self._run(self._trunk, images, FEATURES))
+
+    def gradients(self, images: np.ndarray, k: int) -> np.ndarray:
+        """[N, C, H, W], f32: the derivative of class k's logit with respect to images. Raises LayerError where none is made."""
+        return self._of_image.gradients(images, k)
 
     def layer_gradients(self, image: np.ndarray, k: int) -> np.ndarray:
         """[C, h, w], f32: the derivative of class k's logit for `image` [1, C, H, W] by the layer's cells."""

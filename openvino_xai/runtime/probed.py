@@ -51,6 +51,7 @@ def probe(
     """A model without a hook that explains by a probe: what `load` returns for a hooked one, and slower.
 
     `method` is `score_cam`, `ablation_cam`, `abs_cam` or `group_cam`, which look at `layer`, the last two at gradients there;
+    `opti_cam`, which looks at a layer and differentiates the whole network;
     `rise`, `aise`, `occlusion`, `lime` or `kernel_shap`, which look at images alone; or `saliency`, `input_x_gradient`,
     `integrated_gradients` or `smooth_grad`, which differentiate the whole network. A detector's boxes are explained by
     `d_rise`, `aise`, `occlusion`, `lime` or `kernel_shap`; `boxes` is their format, where the model does not tell it.
@@ -73,24 +74,22 @@ def probe(
         return ProbedDetector(deployed, where, method, settings, boxes=boxes, compiled=(device, precision))
     if boxes is not None:
         raise InputError(f"{method} explains classes of images: leave the format '{boxes}' of boxes out")
-    location = None
-    if PROBES[method].looks_at in ("layer", "layer gradients"):
+    looks, location, compiled = PROBES[method].looks_at, None, (device, precision)
+    if "layer" in looks:
         located = Located.of(deployed, where)
         location = located.at(located.choose(CHANNELS))
     elif layer is not None:
         raise InputError(_NO_LAYER.format(method=method, layer=layer))
     description = Described.of(deployed.graph, deployed.info, where=where)
     network = Network(deployed.compile(device, precision), description, device)
-    if PROBES[method].looks_at == "gradients":
-        return Probed(
-            network, description, method, GradientClassifier(network, deployed, description, (device, precision)), settings
-        )
-    if location is None:
-        return Probed(network, description, method, ImageClassifier(network), settings)
-    layered = LayeredClassifier(network, deployed, location, (device, precision))
-    if PROBES[method].looks_at == "layer gradients":
-        layered.hold_gradients()
-    return Probed(network, description, method, layered, settings)
+    classifier = ImageClassifier(network)
+    if looks in ("gradients", "layer and gradients"):
+        classifier = GradientClassifier(network, deployed, description, compiled)
+    if location is not None:
+        layered = classifier = LayeredClassifier(network, classifier, deployed, location, compiled)
+        if looks == "layer gradients":
+            layered.hold_gradients()
+    return Probed(network, description, method, classifier, settings)
 
 
 def _is_detector(deployed: Deployed, where: Where, method: str, boxes: str | None) -> bool:

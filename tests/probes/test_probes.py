@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 from slow_aise import slow_aise
+from slow_opti_cam import slow_opti_cam
 from slow_superpixels import slow_lime, slow_shapley, slow_slic
 from tails import doubled
 from tiny import CASES, CLASSES, DIALECTS, Oracle, images, in_dialect
@@ -26,7 +27,7 @@ from openvino_xai.probes.rise import random_mask
 pytestmark = pytest.mark.slow
 
 CASE = CASES["3x3 convolution after the layer"]
-SETTINGS = Settings(seed=3, masks=40, evaluations=20, groups=3, segments=4, patch=3, stride=2)
+SETTINGS = Settings(seed=3, masks=40, evaluations=20, groups=3, segments=4, patch=3, stride=2, steps=6)
 
 
 class Slow:
@@ -36,6 +37,7 @@ class Slow:
         self.model = CASE.build(1, 17)
         self._probable = Oracle(self.model, "f")
         self._logits = Oracle(self.model, "f", score="logit")
+        self._exact = ReferenceEvaluator(doubled(self.model))
 
     def features(self, image: np.ndarray) -> np.ndarray:
         return self._probable.features(image[None].astype(np.float32))[0]
@@ -45,6 +47,10 @@ class Slow:
 
     def logit(self, features: np.ndarray, image: np.ndarray, k: int) -> float:
         return float(self._logits.scores(features[None].astype(np.float32), image[None])[k])
+
+    def exact_logit(self, image: np.ndarray, k: int) -> float:
+        """In f64, of which differences can be taken."""
+        return float(self._exact.run(["logits"], {"image": image[None].astype(np.float64)})[0][0, k])
 
     def slopes(self, features: np.ndarray, k: int) -> np.ndarray:
         """[C, h, w]: how the logit moves with each element of the layer, by differences."""
@@ -137,6 +143,13 @@ def group_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     return np.maximum(total, 0)
 
 
+def opti_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
+    def logit(saliency: np.ndarray) -> float:
+        return slow.exact_logit(image * slowly_unit(slowly_enlarged(saliency, *image.shape[1:])), k)
+
+    return slow_opti_cam(logit, slow.features(image).astype(np.float64), SETTINGS.steps)
+
+
 def rise(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     rng, total = np.random.default_rng(SETTINGS.seed), np.zeros(image.shape[1:])
     height, width = image.shape[1:]
@@ -191,6 +204,7 @@ ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
     "ablation_cam": ablation_cam,
     "abs_cam": abs_cam,
     "group_cam": group_cam,
+    "opti_cam": opti_cam,
     "rise": rise,
     "aise": aise,
     "occlusion": occlusion,
@@ -209,7 +223,7 @@ def test_every_probe_has_an_oracle() -> None:
 @pytest.mark.parametrize("method", ORACLES)
 def test_probes_are_what_the_papers_say(method: str, dialect: str) -> None:
     slow = Slow()
-    layer = "f" if PROBES[method].looks_at in ("layer", "layer gradients") else None
+    layer = "f" if "layer" in PROBES[method].looks_at else None
     network = xai.probe(in_dialect(CASE.build("B", 17), dialect), method, layer=layer, settings=SETTINGS)
     batch = images(slow.model, 2, seed=10)
     scores, maps = network.maps(batch, [2, 4])
@@ -228,6 +242,7 @@ def test_an_oracle_sees_another_model(method: str) -> None:
     slow, other = Slow(), Slow()
     other._probable = Oracle(CASES["max pool, flatten, linear"].build(1, 17), "f")
     other._logits = Oracle(CASES["max pool, flatten, linear"].build(1, 17), "f", score="logit")
+    other._exact = ReferenceEvaluator(doubled(CASES["max pool, flatten, linear"].build(1, 17)))
     image = images(slow.model, 1, seed=10)[0]
     true, wrong = ORACLES[method](slow, image, 4), ORACLES[method](other, image, 4)
     assert np.abs(true - wrong).max() > 1e-3 * np.abs(true).max()

@@ -1,4 +1,4 @@
-"""Ablation-CAM against the grad-cam package, on the same weights, where torch is there.
+"""Ablation-CAM against the grad-cam package, and Opti-CAM against autograd, on the same weights, where torch is there.
 
 Of its Score-CAM the definition is another (channels enlarged with corners aligned, weights put through a softmax), so that
 there is nothing to hold ours to but the paper's own, in the slow oracles.
@@ -48,3 +48,23 @@ def test_ablation_cam_is_that_of_grad_cam(torch: Any) -> None:
             np.testing.assert_allclose(scaled, theirs, atol=1e-4)
             checked += int(theirs.max() > 0)
     assert checked
+
+
+def test_opti_cam_is_that_of_autograd(torch: Any) -> None:
+    """Torch's own gradient, softmax, enlargement and Adam."""
+    image, model, k = images(CASE.build(1, 17), 1, seed=10), network(torch), 2
+    probed = xai.probe(CASE.build("B", 17), "opti_cam", layer="f", settings=xai.Settings(steps=20))
+    _, (ours,) = probed.maps(image, [k])
+    x = torch.tensor(image)
+    channels = model[:2](x).detach()
+    u = torch.zeros((1, channels.shape[1], 1, 1), requires_grad=True)
+    adam = torch.optim.Adam([u], lr=0.1)
+    for _ in range(20):
+        adam.zero_grad()
+        saliency = (torch.softmax(u, dim=1) * channels).sum(dim=1, keepdim=True)
+        large = torch.nn.functional.interpolate(saliency, x.shape[2:], mode="bilinear", align_corners=False)
+        mask = (large - large.min()) / (large.max() - large.min())
+        (-model(x * mask)[0, k]).backward()
+        adam.step()
+    theirs = (torch.softmax(u, dim=1) * channels).sum(dim=1)[0].detach().numpy()
+    np.testing.assert_allclose(ours, theirs, atol=2e-5 * theirs.max())

@@ -33,7 +33,7 @@ class ProbeOptions(Group):
     stride: Annotated[int | None, typer.Option(help="occlusion: pixels to the next; half a patch.", rich_help_panel=PROBES)] = (
         None
     )
-    steps: Annotated[int, typer.Option(help="integrated_gradients: how many steps.", rich_help_panel=PROBES)] = 50
+    steps: Annotated[int, typer.Option(help="integrated_gradients, opti_cam: how many steps.", rich_help_panel=PROBES)] = 50
     copies: Annotated[int, typer.Option(help="smooth_grad: how many noisy copies.", rich_help_panel=PROBES)] = 25
 
     def check(self) -> None:
