@@ -184,6 +184,13 @@ PROBED = {
     ),
     "ablation_cam": HOOKS["ablation_cam"]._replace(cost="an inference, from the layer on, for each channel"),
     "abs_cam": HOOKS["abs_cam"]._replace(settings=("channels",)),
+    "shap_cam": Text(
+        "SHAP-CAM",
+        "channels, weighed by their Shapley values: what each adds to the logit, whatever channels came before",
+        'Jung and Oh, "Towards better explanations of class activation mapping", 2021',
+        "an inference, from the layer on, for each channel and order (`orders`, 10)",
+        settings=("seed", "orders"),
+    ),
     "group_cam": Text(
         "Group-CAM",
         "groups of channels weigh what the class gains where they uncover a blurred image",

@@ -32,6 +32,7 @@ ProbeName: TypeAlias = Literal[
     "score_cam",
     "ablation_cam",
     "abs_cam",
+    "shap_cam",
     "group_cam",
     "opti_cam",
     "rise",

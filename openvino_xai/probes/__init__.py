@@ -20,6 +20,7 @@ from openvino_xai.probes.aise import aise, aise_of_boxes
 from openvino_xai.probes.channels.group_cam import group_cam
 from openvino_xai.probes.channels.opti_cam import opti_cam
 from openvino_xai.probes.channels.score_cam import score_cam
+from openvino_xai.probes.channels.shap_cam import shap_cam
 from openvino_xai.probes.classifier import Classifier, Scorer, Settings
 from openvino_xai.probes.d_rise import BoxScorer, d_rise
 from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
@@ -73,6 +74,7 @@ BUILT_IN: dict[str, Probe] = {
     "score_cam": Probe(score_cam, "layer"),
     "ablation_cam": Probe(partial(hook_maps, ablation_cam), "layer"),
     "abs_cam": Probe(partial(hook_maps, abs_cam), "layer gradients"),
+    "shap_cam": Probe(shap_cam, "layer"),
     "group_cam": Probe(group_cam, "layer gradients"),
     "opti_cam": Probe(opti_cam, "layer and gradients"),
     "rise": Probe(rise),

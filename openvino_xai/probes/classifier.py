@@ -56,8 +56,8 @@ class Settings:
     `seed` of random masks; `masks`, how many of them (RISE, D-RISE, LIME, KernelSHAP); `segments`, about how many superpixels
     the image is cut into (LIME, KernelSHAP); `evaluations`, how many masks of each width and target (AISE); `groups` of
     channels (Group-CAM); `patch` and `stride` in pixels (occlusion; None is a seventh of the image, moved by half); `steps` of
-    integrated gradients and of Opti-CAM; noisy `copies` (SmoothGrad); how many `channels` are asked about for each class
-    (Abs-CAM; None is all).
+    integrated gradients and of Opti-CAM; noisy `copies` (SmoothGrad); `orders` of channels (SHAP-CAM); how many
+    `channels` are asked about for each class (Abs-CAM; None is all).
     `progress` hears how many questions are asked, and of how many.
     """
 
@@ -70,11 +70,12 @@ class Settings:
     stride: int | None = None
     steps: int = 50
     copies: int = 25
+    orders: int = 10
     channels: int | None = None
     progress: Callable[[int, int], None] = _no_progress
 
     def __post_init__(self) -> None:
-        for name in ("masks", "segments", "evaluations", "groups", "patch", "stride", "steps", "copies", "channels"):
+        for name in ("masks", "segments", "evaluations", "groups", "patch", "stride", "steps", "copies", "orders", "channels"):
             number = getattr(self, name)
             if number is None and name in ("patch", "stride", "channels"):
                 continue

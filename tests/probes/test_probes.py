@@ -27,7 +27,7 @@ from openvino_xai.probes.rise import random_mask
 pytestmark = pytest.mark.slow
 
 CASE = CASES["3x3 convolution after the layer"]
-SETTINGS = Settings(seed=3, masks=40, evaluations=20, groups=3, segments=4, patch=3, stride=2, steps=6)
+SETTINGS = Settings(seed=3, masks=40, evaluations=20, groups=3, segments=4, patch=3, stride=2, steps=6, orders=4)
 
 
 class Slow:
@@ -130,6 +130,19 @@ def abs_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     return np.maximum(total, 0)
 
 
+def shap_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
+    features, rng = slow.features(image), np.random.default_rng(SETTINGS.seed)
+    first, second = (rng.permutation(len(features)).tolist() for _ in range(2))
+    total = np.zeros(features.shape[1:])
+    for order in (first, first[::-1], second, second[::-1]):
+        there = np.zeros_like(features)
+        for channel in order:
+            before = slow.logit(there, image, k)
+            there[channel] = features[channel]
+            total += (slow.logit(there, image, k) - before) / 4 * features[channel]
+    return np.maximum(total, 0)
+
+
 def group_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     features = slow.features(image).astype(np.float64)
     weighed = [slope.mean() * channel for slope, channel in zip(slow.slopes(features, k), features, strict=True)]
@@ -203,6 +216,7 @@ ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
     "score_cam": score_cam,
     "ablation_cam": ablation_cam,
     "abs_cam": abs_cam,
+    "shap_cam": shap_cam,
     "group_cam": group_cam,
     "opti_cam": opti_cam,
     "rise": rise,

@@ -100,7 +100,7 @@ class Blobs:
 @pytest.mark.parametrize("name", PROBES)
 def test_probes_read_the_settings_that_they_name(name: str) -> None:
     """The table names what a probe reads; a probe that asks one question a class reads nothing."""
-    settings = Watched(masks=8, segments=4, evaluations=3, groups=2, patch=4, stride=2, steps=3, copies=2, channels=2)
+    settings = Watched(masks=8, segments=4, evaluations=3, groups=2, patch=4, stride=2, steps=3, copies=2, orders=2, channels=2)
     READ.clear()
     image = np.random.default_rng(0).random((1, 3, 12, 16)).astype(np.float32)
     maps = PROBES[name].ask(Blobs(), image, [0, 1], settings)

@@ -35,6 +35,7 @@ class ProbeOptions(Group):
     )
     steps: Annotated[int, typer.Option(help="integrated_gradients, opti_cam: how many steps.", rich_help_panel=PROBES)] = 50
     copies: Annotated[int, typer.Option(help="smooth_grad: how many noisy copies.", rich_help_panel=PROBES)] = 25
+    orders: Annotated[int, typer.Option(help="shap_cam: how many orders of channels.", rich_help_panel=PROBES)] = 10
 
     def check(self) -> None:
         """Raise InputError for a number that is none."""

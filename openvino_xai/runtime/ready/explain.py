@@ -72,6 +72,7 @@ class ProbeSettings(TypedDict, total=False):
     stride: int | None
     steps: int
     copies: int
+    orders: int
     channels: int | None
     progress: Callable[[int, int], None]
 
