@@ -205,6 +205,13 @@ PROBED = {
         "an inference, forward and back, for each step (`steps`, 50) and class",
         settings=("steps",),
     ),
+    "vit_cx": Text(
+        "ViT-CX",
+        "groups of channels that are alike mask the image, and weigh what the class keeps, less what noise does to it",
+        'Xie et al., "ViT-CX: Causal explanation of vision transformers", 2023',
+        "two inferences for each group of channels, of which there are as many as are unlike",
+        settings=("seed",),
+    ),
     "rise": Text(
         "RISE",
         "the mean of random masks, each weighed with the score that the class keeps under it",

@@ -35,6 +35,7 @@ ProbeName: TypeAlias = Literal[
     "shap_cam",
     "group_cam",
     "opti_cam",
+    "vit_cx",
     "rise",
     "aise",
     "occlusion",

@@ -21,6 +21,7 @@ from openvino_xai.probes.channels.group_cam import group_cam
 from openvino_xai.probes.channels.opti_cam import opti_cam
 from openvino_xai.probes.channels.score_cam import score_cam
 from openvino_xai.probes.channels.shap_cam import shap_cam
+from openvino_xai.probes.channels.vit_cx import vit_cx
 from openvino_xai.probes.classifier import Classifier, Scorer, Settings
 from openvino_xai.probes.d_rise import BoxScorer, d_rise
 from openvino_xai.probes.gradients import input_x_gradient, integrated_gradients, saliency, smooth_grad
@@ -77,6 +78,7 @@ BUILT_IN: dict[str, Probe] = {
     "shap_cam": Probe(shap_cam, "layer"),
     "group_cam": Probe(group_cam, "layer gradients"),
     "opti_cam": Probe(opti_cam, "layer and gradients"),
+    "vit_cx": Probe(vit_cx, "layer"),
     "rise": Probe(rise),
     "aise": Probe(aise),
     "occlusion": Probe(occlusion),

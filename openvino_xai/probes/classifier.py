@@ -53,7 +53,7 @@ def _no_progress(done: int, total: int) -> None:
 class Settings:
     """The settings of probes, each of which reads its own.
 
-    `seed` of random masks; `masks`, how many of them (RISE, D-RISE, LIME, KernelSHAP); `segments`, about how many superpixels
+    `seed` of what is random; `masks`, how many of them (RISE, D-RISE, LIME, KernelSHAP); `segments`, about how many superpixels
     the image is cut into (LIME, KernelSHAP); `evaluations`, how many masks of each width and target (AISE); `groups` of
     channels (Group-CAM); `patch` and `stride` in pixels (occlusion; None is a seventh of the image, moved by half); `steps` of
     integrated gradients and of Opti-CAM; noisy `copies` (SmoothGrad); `orders` of channels (SHAP-CAM); how many

@@ -50,11 +50,11 @@ def probe(
 ) -> Probed | ProbedDetector:
     """A model without a hook that explains by a probe: what `load` returns for a hooked one, and slower.
 
-    `method` looks at `layer`: `score_cam`, `ablation_cam`, `shap_cam`, `abs_cam` or `group_cam`, the last two at gradients
-    there; or it looks at images alone: `rise`, `aise`, `occlusion`, `lime` or `kernel_shap`; or it differentiates the whole
-    network: `saliency`, `input_x_gradient`, `integrated_gradients` or `smooth_grad`, and `opti_cam`, which looks at a layer,
-    too. A detector's boxes are explained by `d_rise`, `aise`, `occlusion`, `lime` or `kernel_shap`; `boxes` is their format,
-    where the model does not tell it.
+    `method` looks at `layer`: `score_cam`, `ablation_cam`, `shap_cam`, `vit_cx`, `abs_cam` or `group_cam`, the last two at
+    gradients there; or it looks at images alone: `rise`, `aise`, `occlusion`, `lime` or `kernel_shap`; or it differentiates
+    the whole network: `saliency`, `input_x_gradient`, `integrated_gradients` or `smooth_grad`, and `opti_cam`, which looks at
+    a layer, too. A detector's boxes are explained by `d_rise`, `aise`, `occlusion`, `lime` or `kernel_shap`; `boxes` is their
+    format, where the model does not tell it.
     `settings` is what it is told. The other options are those of `insert` and `load`.
 
     Raises InputError, ModelError, LayerError where a method needs a layer that is not there, PlanError where an operation has

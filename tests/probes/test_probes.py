@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from slow_aise import slow_aise
 from slow_opti_cam import slow_opti_cam
 from slow_superpixels import slow_lime, slow_shapley, slow_slic
+from slow_vit_cx import slow_vit_cx
 from tails import doubled
 from tiny import CASES, CLASSES, DIALECTS, Oracle, images, in_dialect
 from tiny_transformers import HEIGHT as TOKEN_ROWS
@@ -163,6 +164,11 @@ def opti_cam(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     return slow_opti_cam(logit, slow.features(image).astype(np.float64), SETTINGS.steps)
 
 
+def vit_cx(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
+    large = [slowly_enlarged(channel.astype(np.float64), *image.shape[1:]) for channel in slow.features(image)]
+    return slow_vit_cx(lambda masked: slow.probability(masked, k), image, large, SETTINGS.seed)
+
+
 def rise(slow: Slow, image: np.ndarray, k: int) -> np.ndarray:
     rng, total = np.random.default_rng(SETTINGS.seed), np.zeros(image.shape[1:])
     height, width = image.shape[1:]
@@ -219,6 +225,7 @@ ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
     "shap_cam": shap_cam,
     "group_cam": group_cam,
     "opti_cam": opti_cam,
+    "vit_cx": vit_cx,
     "rise": rise,
     "aise": aise,
     "occlusion": occlusion,
