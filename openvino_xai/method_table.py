@@ -106,6 +106,12 @@ HOOKS = {
         'Fu et al., "Axiom-based Grad-CAM: Towards accurate visualization and explanation of CNNs", 2020',
         BACKWARD,
     ),
+    "lift_cam": Text(
+        "LIFT-CAM",
+        "channels, weighed by what they add to the class's logit, where a mean and linear layers end the model",
+        'Jung and Oh, "Towards better explanations of class activation mapping", 2021',
+        BACKWARD,
+    ),
     "layer_cam": Text(
         "Layer-CAM",
         "each element of the features, weighed by its own positive gradient",

@@ -19,6 +19,7 @@ ClassHook: TypeAlias = Literal[
     "smooth_grad_cam_plus_plus",
     "finer_cam",
     "xgrad_cam",
+    "lift_cam",
     "layer_cam",
     "hires_cam",
     "abs_cam",

@@ -20,6 +20,7 @@ from openvino_xai.hooks.gradients.hires_cam import hires_cam
 from openvino_xai.hooks.gradients.input_gradient import input_gradient, largest_of_pixel
 from openvino_xai.hooks.gradients.integrated_gradients import integrated_gradients, sum_of_pixel
 from openvino_xai.hooks.gradients.layer_cam import layer_cam
+from openvino_xai.hooks.gradients.lift_cam import lift_cam
 from openvino_xai.hooks.gradients.smooth_grad_cam_plus_plus import smooth_grad_cam_plus_plus
 from openvino_xai.hooks.gradients.xgrad_cam import xgrad_cam
 from openvino_xai.hooks.own import guarded
@@ -104,6 +105,7 @@ BUILT_IN: dict[str, Method] = {
     "grad_cam_plus_plus": _by_gradients(grad_cam_plus_plus),
     "smooth_grad_cam_plus_plus": _by_gradients(smooth_grad_cam_plus_plus),
     "xgrad_cam": _by_gradients(xgrad_cam),
+    "lift_cam": _by_gradients(lift_cam)._replace(linear=True),
     "layer_cam": _by_gradients(layer_cam),
     "hires_cam": _by_gradients(hires_cam),
     "finer_cam": _by_gradients(finer_cam),

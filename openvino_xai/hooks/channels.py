@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.site import Features
+from openvino_xai.hooks.site import Features, Site
 
 
 def rectified(xp: Namespace, x: Array) -> Array:
@@ -20,6 +20,11 @@ def cells_by_class(xp: Namespace, site: Features) -> Array:
     """[B, 1, N, C]: the layer's channels of each cell, beside gradients."""
     cells = site.cells()
     return xp.reshape(cells, (cells.shape[0], 1, *cells.shape[1:]))
+
+
+def contributions(xp: Namespace, site: Site) -> Array:
+    """[B, K, C]: the sum over the cells of A_c g_c."""
+    return xp.sum(xp.multiply(cells_by_class(xp, site), site.gradients()), axis=2)
 
 
 def weighed(xp: Namespace, site: Features, weights: Array) -> Array:

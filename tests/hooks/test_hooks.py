@@ -228,6 +228,7 @@ RAW = {
     "cam": ONE_CELL,  # the sites that it is given are linear: surgery sees to that
     "activation_map": slow_means(),
     **{method: slow_family(method, FEATURES, SLOPES) for method in FAMILY},
+    "lift_cam": slow_family("lift_cam", FEATURES, SLOPES),
     "ablation_cam": slow_ablation(),
     "abs_cam_init": slow_abs(FEATURES, SLOPES),
     "abs_cam": slow_abs_cam(),

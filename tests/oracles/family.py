@@ -22,6 +22,8 @@ def slow_family(method: str, features: np.ndarray, slopes: np.ndarray) -> np.nda
                 for cell in cells:
                     if method == "grad_cam":
                         weight += g[cell] / len(cells)
+                    elif method == "lift_cam":
+                        weight += a[cell] * g[cell]
                     elif method == "xgrad_cam" and total:
                         weight += a[cell] / total * g[cell]
                     elif method == "grad_cam_plus_plus" and g[cell]:

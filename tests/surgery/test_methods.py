@@ -58,9 +58,25 @@ def test_cam_steps_back_over_a_softmax(dialect: str) -> None:
         ("mlp head", "Tanh"),
     ],
 )
-def test_cam_refuses_what_is_not_linear(name: str, culprit: str, dialect: str) -> None:
-    with pytest.raises(PlanError, match=rf"cam is for tails that are linear .*\({culprit}.*\) is not: take reciprocam"):
-        xai.insert(in_dialect(CASES[name].build("B", 17), dialect), method="cam", layer="f")
+@pytest.mark.parametrize("method", ["cam", "lift_cam"])
+def test_cam_refuses_what_is_not_linear(method: str, name: str, culprit: str, dialect: str) -> None:
+    with pytest.raises(PlanError, match=rf"{method} is for tails that are linear .*\({culprit}.*\) is not: take reciprocam"):
+        xai.insert(in_dialect(CASES[name].build("B", 17), dialect), method=method, layer="f")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("score", [None, "logit"])
+def test_lift_cam_is_what_each_channel_adds(dialect: str, score: str | None) -> None:
+    """The SHAP values of a linear tail, of which the probe knows nothing but scores; and so by the weights themselves."""
+    model, batch = CASE.build("B", 17), images(CASE.build(1, 17), 2)
+    all_maps = maps_of(model, dialect, "lift_cam", batch, layer="f", scale="none", targets="all", score=score)
+    _, probed = xai.probe(model, "shap_cam", layer="f", settings=xai.Settings(orders=1)).maps(batch, [2, 4])
+    for image, k, maps, of_probe in zip(batch, (2, 4), all_maps, probed, strict=True):
+        features = Oracle(CASE.build(1, 17), "f").features(image[None])[0]
+        true = sum(weight * channel.mean() * channel for weight, channel in zip(weights(model)["w"][k], features, strict=True))
+        assert true.max() > 1e-3
+        np.testing.assert_allclose(maps[k], np.maximum(true, 0), atol=1e-5)
+        np.testing.assert_allclose(maps[k], of_probe, atol=1e-5)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -7,12 +7,11 @@ w_c = sum over cells of (A_c / sum of A_c) g_c. Other implementations add 1e-7 t
 from __future__ import annotations
 
 from openvino_xai.graph.vocabulary import Array, Namespace
-from openvino_xai.hooks.channels import cells_by_class, quotient, weighed
+from openvino_xai.hooks.channels import contributions, quotient, weighed
 from openvino_xai.hooks.site import Site
 
 
 def xgrad_cam(xp: Namespace, site: Site) -> Array:
     """Saliency [B, N, K], 0 or more: the ReLU of the weighed sum of channels. A channel whose sum is 0 has no weight."""
-    cells = cells_by_class(xp, site)
-    products = xp.sum(xp.multiply(cells, site.gradients()), axis=2)
-    return weighed(xp, site, quotient(xp, products, xp.sum(cells, axis=2)))
+    sums = xp.sum(site.cells(), axis=1, keepdims=True)
+    return weighed(xp, site, quotient(xp, contributions(xp, site), sums))
