@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from methods import code, versions, write
 from rich.progress import Progress
+from studies.pages import code, versions, write
 
 import openvino_xai as xai
 from openvino_xai.detection import DetectionExplanation

@@ -20,11 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from methods import versions, write
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from side_by_side import last_line
+from studies.pages import versions, write
 
 SECONDS = 600  # for one file
 HOOKS = ("class map", "masks", "gradients")

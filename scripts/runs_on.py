@@ -29,10 +29,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-from methods import versions, write
 from rich.console import Console
 from rich.progress import Progress
 from side_by_side import environment
+from studies.pages import versions, write
 
 import openvino_xai as xai
 from openvino_xai.errors import PlanError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from openvino_xai.evaluate.classes import intervals as module
-from openvino_xai.evaluate.classes.intervals import Interval, differences, intervals
+from openvino_xai.evaluate.classes.intervals import Interval, differences, intervals, intervals_of_means
 from openvino_xai.evaluate.classes.metrics import overall
 
 
@@ -45,6 +45,13 @@ def test_a_normal_mean() -> None:
     rows = [{"target": 0, "metrics": {"insertion": float(value)}} for value in values]
     error = 1.96 * values.std() / 20
     assert intervals(rows, seed=0)["insertion"] == pytest.approx((values.mean() - error, values.mean() + error), abs=error / 10)
+
+
+def test_any_column_has_an_interval() -> None:
+    rows = rows_of(40)
+    column = np.array([row["metrics"]["insertion"] for row in rows])
+    assert intervals_of_means({"insertion": column}, seed=0)["insertion"] == intervals(rows, seed=0)["insertion"]
+    assert intervals_of_means({"insertion": column[:9]}, seed=0) == {} == intervals_of_means({}, seed=0)
 
 
 def test_pairs_settle_what_means_do_not() -> None:

@@ -39,6 +39,15 @@ def intervals(rows: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Interva
     return _bounds([statistics(columns, targets, counts) for counts in _samples(len(rows), seed)])
 
 
+def intervals_of_means(columns: Mapping[str, np.ndarray], seed: int) -> dict[str, Interval]:
+    """The interval of the mean of each column [N], of which N photos have a value each; none of fewer than 10 photos."""
+    photos = {len(values) for values in columns.values()}
+    if len(photos) != 1 or min(photos) < FEWEST:
+        return {}
+    count = photos.pop()
+    return _bounds([{name: counts @ values / count for name, values in columns.items()} for counts in _samples(count, seed)])
+
+
 def differences(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, float]], seed: int) -> dict[str, Interval]:
     """The interval of each metric's difference: that of `rows`, less that of `others`, the metrics of the same photos.
 
