@@ -1,17 +1,21 @@
 """Every method on every network, photo by photo: what its maps keep, cover and cost, and which of them really differ.
 
-    python scripts/study.py --work FOLDER [--data DATA] [--photos PHOTOS] [--model FILE ...] [--shard 1/4 | --processes 4]
-        [--limit N] [--causal N] [--others N] [--few N] [--masks N] [--only "ViT;VGG"] [--methods A,B] [--table] [--write]
+    python scripts/study.py [maps|times|pairs|published] --work FOLDER [--data DATA] [--photos PHOTOS] [--model FILE ...]
+        [--shard 1/4 | --processes 4] [--limit N] [--causal N] [--others N] [--few N] [--masks N] [--only "ViT;VGG"]
+        [--methods A,B] [--table] [--write]
 
 Without more, the sample networks and photos are compared. DATA is an optional folder with models/ and images/; PHOTOS, a
 folder or a list as `ovxai evaluate` takes it, stands in for its photos. `--model` compares a network of your own, which tells
 its preprocessing. A row is a photo by a method on a network. It is on the disk as soon as it is measured, in FOLDER/rows. It is
 not measured again unless the code, the model, the photo or what is asked changed: a run that is stopped (Ctrl-C) goes on.
 
-The metrics of a masked image are measured on `--limit` photos, insertion and deletion on `--causal` of these, and
-comprehensiveness, sufficiency, sensitivity, infidelity and ROAD on `--others`. Methods that ask a network hundreds of times
-have `--few` photos. Several processes, on one machine or many that share FOLDER, each take a shard. `--table` measures nothing
-more: it makes FOLDER/methods.md of what is there. `--write` puts the tables into docs/measured/methods.md, too.
+`maps` is the study itself. Its metrics of a masked image are measured on `--limit` photos, insertion and deletion on `--causal`
+of these, and comprehensiveness, sufficiency, sensitivity, infidelity and ROAD on `--others`. Methods that ask a network often
+have `--few` photos. Several processes, on one machine or many that share FOLDER, each take a shard. `times` is what an
+explanation takes beside the plain network and beside Recipro-CAM. `pairs` holds the maps of INT8 networks to those of the float
+ones, on `--limit` photos. `published` measures nothing: it sets the tables of papers, in DATA/published, beside ours.
+
+`--table` measures nothing more: it makes FOLDER/PART.md of what is there. `--write` puts the tables into docs/measured, too.
 """
 
 from __future__ import annotations
@@ -21,9 +25,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from studies import pairs, published, timing
 from studies.networks import studies
 from studies.pages import ROOT, marked, versions, write
 from studies.rows import METHODS, Measured, Plan
@@ -32,7 +38,7 @@ from studies.tables import section
 import openvino_xai as xai
 from openvino_xai.errors import InputError
 
-PAGE = ROOT / "docs" / "measured" / "methods.md"
+PAGES = ROOT / "docs" / "measured"
 STOPPED = 130  # the exit status of a program that Ctrl-C ends
 
 
@@ -65,18 +71,18 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         raise InputError(f"two networks have one name among folders, of {', '.join(names)}: rename a file")
     for measured in compared:
         measured.check()
+    part = PARTS[options.part]
     if options.processes > 1:
         in_processes(options.processes, arguments)
     elif not options.table:
-        for measured in compared:
-            measure(measured)
+        part.measure(compared)
     if plan.shard[1] > 1:
         return 0  # tables are of all shards
-    tables = {"conditions": conditions(plan)} | {measured.name: section(measured) for measured in compared}
-    (options.work / "methods.md").write_text(marked(tables), encoding="utf-8")
+    tables, page = part.tables(compared, options), options.work / f"{options.part}.md"
+    page.write_text(marked(tables), encoding="utf-8")
     if options.write:
-        write(tables, [PAGE])
-    print(f"tables: {options.work / 'methods.md'}")
+        write(tables, [PAGES / part.page])
+    print(f"tables: {page}")
     return 0
 
 
@@ -88,6 +94,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options. Ends with exit status 2 where they make no sense."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=PARTS, default="maps", help="what is measured: maps by default")
     parser.add_argument("--work", type=Path, required=True, help="where rows, hooked files and tables are kept")
     parser.add_argument("--data", type=folder, help="an optional folder with models/ and images/")
     parser.add_argument("--photos", type=there, help="photos of your own: a folder, a .csv or a .json")
@@ -103,22 +110,80 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", help="networks, by parts of their titles, with semicolons between")
     parser.add_argument("--methods", type=methods, default=METHODS, help="with commas between; all by default")
     parser.add_argument("--table", action="store_true", help="measure nothing more: tables of what is there")
-    parser.add_argument("--write", action="store_true", help="replace the tables in docs/measured/methods.md")
+    parser.add_argument("--write", action="store_true", help="replace the tables in docs/measured")
     options = parser.parse_args(arguments)
     if options.processes > 1 and options.shard != (1, 1):
         parser.error("--processes makes shards itself: leave --shard out")
+    if options.part in ("times", "published") and (options.processes > 1 or options.shard != (1, 1)):
+        parser.error(f"{options.part} is of one process: leave --processes and --shard out")
     return options
 
 
-def measure(measured: Measured) -> None:
-    """Measure a network with each method; what ends in an error is told, and the next method has its turn."""
-    for method in measured.plan.methods:
-        place = measured.place(method)
-        print(f"{measured.study.title}: {method}, {place.kind}{place.reason and f': {place.reason}'}", flush=True)
-        try:
-            measured.measure(method)
-        except xai.OvxaiError as error:
-            print(f"{measured.study.title}: {method} is not measured: {error}", file=sys.stderr, flush=True)
+class Part(NamedTuple):
+    """A part of the study: what it measures, the tables of what is measured by their names, and the page of these."""
+
+    measure: Callable[[Sequence[Measured]], None]
+    tables: Callable[[Sequence[Measured], argparse.Namespace], dict[str, str]]
+    page: str
+
+
+def measure_maps(compared: Sequence[Measured]) -> None:
+    """Measure networks with each method; what ends in an error is told, and the next method has its turn."""
+    for measured in compared:
+        for method in measured.plan.methods:
+            place = measured.place(method)
+            print(f"{measured.study.title}: {method}, {place.kind}{place.reason and f': {place.reason}'}", flush=True)
+            try:
+                measured.measure(method)
+            except xai.OvxaiError as error:
+                print(f"{measured.study.title}: {method} is not measured: {error}", file=sys.stderr, flush=True)
+
+
+def tables_of_maps(compared: Sequence[Measured], _: argparse.Namespace) -> dict[str, str]:
+    return {"conditions": conditions(compared[0].plan)} | {measured.name: section(measured) for measured in compared}
+
+
+def measure_times(compared: Sequence[Measured]) -> None:
+    timing.on_one_core()
+    for measured in timing.distinct(compared):
+        print(f"{measured.study.title}: times", flush=True)
+        timing.measure(measured)
+
+
+def tables_of_times(compared: Sequence[Measured], options: argparse.Namespace) -> dict[str, str]:
+    paper = published.times(papers(options)) if options.data and (options.data / "published").is_dir() else {}
+    networks = timing.distinct(compared)
+    return {"times_plain": timing.table(networks, timing.PLAIN), "times_reference": timing.table(networks, "reference", paper)}
+
+
+def measure_pairs(compared: Sequence[Measured]) -> None:
+    for first, second in pairs.pairs_of(compared):
+        print(f"{first.study.title} and {second.study.title}", flush=True)
+        pairs.measure(first, second)
+
+
+def tables_of_pairs(compared: Sequence[Measured], _: argparse.Namespace) -> dict[str, str]:
+    return {"int8_conditions": conditions(compared[0].plan), "int8": pairs.table(pairs.pairs_of(compared))}
+
+
+def tables_of_papers(compared: Sequence[Measured], options: argparse.Namespace) -> dict[str, str]:
+    return {"published_conditions": conditions(compared[0].plan), **published.sections(papers(options), compared)}
+
+
+def papers(options: argparse.Namespace) -> Path:
+    """The folder with the tables of papers. Raises InputError where there is none."""
+    path = (options.data or Path()) / "published"
+    if options.data is None or not path.is_dir():
+        raise InputError("the tables of papers are in DATA/published: say where with --data")
+    return path
+
+
+PARTS = {
+    "maps": Part(measure_maps, tables_of_maps, "methods.md"),
+    "times": Part(measure_times, tables_of_times, "methods.md"),
+    "pairs": Part(measure_pairs, tables_of_pairs, "int8.md"),
+    "published": Part(lambda compared: None, tables_of_papers, "published.md"),
+}
 
 
 def in_processes(number: int, arguments: Sequence[str]) -> None:

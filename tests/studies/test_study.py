@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,25 +17,6 @@ from colours import colour_model, photo_examples
 from openvino_xai.evaluate.classes.metrics import overall
 
 METHODS = "reciprocam,vit_reciprocam,cam,saliency"
-
-
-@pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`scripts/` as a program there sees it."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
-    yield
-    for name in [name for name in sys.modules if name == "study" or name.split(".")[0] == "studies"]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def study(scripts: None) -> ModuleType:
-    return importlib.import_module("study")
-
-
-@pytest.fixture
-def tables(scripts: None) -> ModuleType:
-    return importlib.import_module("studies.tables")
 
 
 @pytest.fixture
@@ -88,22 +68,23 @@ def test_a_row_is_measured_once_and_a_refusal_is_one(
     assert len(photos) == 3 * 10 - 13
     assert study.main(options) == 0
     assert len(photos) == 3 * 10 - 13
-    page = (tmp_path / "work" / "methods.md").read_text()
+    page = (tmp_path / "work" / "maps.md").read_text()
     assert "- `vit_reciprocam` is refused: vit_reciprocam needs an attention block" in page
     for name in ("reciprocam", "cam", "saliency", "gaussian", "random", "fake_cam"):
         assert f"| `{name}` | 10 | " in page
 
 
+@pytest.mark.slow
 def test_shards_make_the_whole(study: ModuleType, options_of_a_study: list[str], tmp_path: Path) -> None:
     options = [*options_of_a_study, "--few", "2", "--causal", "4"]
     assert study.main(options) == 0
-    page = (tmp_path / "work" / "methods.md").read_text()
+    page = (tmp_path / "work" / "maps.md").read_text()
     parts = ["--work", str(tmp_path / "parts"), *options[2:]]
     for part in ("2/3", "1/3", "3/3"):
         assert study.main([*parts, "--shard", part]) == 0
-    assert not (tmp_path / "parts" / "methods.md").exists()
+    assert not (tmp_path / "parts" / "maps.md").exists()
     assert study.main([*parts, "--table"]) == 0
-    assert (tmp_path / "parts" / "methods.md").read_text() == page
+    assert (tmp_path / "parts" / "maps.md").read_text() == page
     assert len(lines(tmp_path / "parts")) == len(lines(tmp_path / "work")) == 3 * (10 + 4)
 
 
@@ -118,6 +99,8 @@ def test_shards_make_the_whole(study: ModuleType, options_of_a_study: list[str],
         (["--limit", "-1"], "'-1' is no number of 0 or more"),
         (["--limit", "0"], "1 or more is expected"),
         (["--processes", "2", "--shard", "1/2"], "leave --shard out"),
+        (["times", "--processes", "2"], "times is of one process"),
+        (["guess"], "invalid choice: 'guess'"),
     ],
 )
 def test_wrong_options_are_refused(
@@ -159,7 +142,7 @@ def slow_needed(tables: ModuleType, first: np.ndarray, second: np.ndarray) -> in
     needed = None
     for count in sorted({*(count for count in tables.COUNTS if count < len(first)), len(first)}):
         rng, gaps = np.random.default_rng(5), (first - second)[:count]
-        means = [gaps[rng.integers(0, count, count)].mean() for _ in range(4000)]
+        means = [gaps[rng.integers(0, count, count)].mean() for _ in range(1000)]
         settles = np.percentile(means, 2.5) > 0 or np.percentile(means, 97.5) < 0
         needed = (needed or count) if settles else None
     return needed
