@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openvino_xai import metrics
     from openvino_xai.detection import Detection, DetectionExplanation
     from openvino_xai.errors import OvxaiError, PreprocessingWarning
-    from openvino_xai.explanation import Explanation, HeadsExplanation, Match, Prediction
+    from openvino_xai.explanation import Contrast, Explanation, HeadsExplanation, Match, Prediction
     from openvino_xai.locate import Located, TokenHint, Where
     from openvino_xai.method_table import MethodRow, MethodTable, methods
     from openvino_xai.own_methods import register_method, register_probe
@@ -40,6 +40,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 _HOME = {
+    "Contrast": "explanation",
     "Detection": "detection",
     "DetectionExplanation": "detection",
     "Explanation": "explanation",
@@ -76,6 +77,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Contrast",
     "Detection",
     "DetectionExplanation",
     "Explanation",

@@ -22,6 +22,7 @@ def loaded_by(code: str) -> set[str]:
 
 def test_public_names() -> None:
     assert xai.__all__ == [
+        "Contrast",
         "Detection",
         "DetectionExplanation",
         "Explanation",

@@ -45,8 +45,9 @@ _REPORT = (
     "n01440764_tench.JPEG, or lie in a folder that is, are told right from wrong."
 )
 _TARGETS = (
-    "The classes to draw: top:K, all, or ID,ID,...; by default top:1. Of a detector all boxes, boxes:N, or those of classes; "
-    "of pixels, classes, by default the three largest."
+    "The classes to draw: top:K, all, or ids or labels with commas between; by default top:1. A-B contrasts two: what speaks "
+    "for A and not for B. Of a detector all boxes, boxes:N, or those of classes; of pixels, classes, by default the three "
+    "largest."
 )
 
 _CHECK = "Cover what each map shows: does the score fall?"

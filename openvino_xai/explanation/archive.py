@@ -39,6 +39,7 @@ KINDS = (  # public names of the package, which is where these classes are; thos
     "HeadsExplanation",
     "Match",
     "Prediction",
+    "Contrast",
     "MapCheck",
     "Detection",
     "Region",

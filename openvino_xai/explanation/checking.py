@@ -52,8 +52,9 @@ def checked(network: ClassNetwork, explanation: Explanation) -> Explanation:
     checks = []
     for target, saliency in zip(explanation.targets, explanation.maps, strict=True):
         covers = _covers(saliency, sample.shape[2:], np.random.default_rng(target.id))
-        after = network.predict(np.where(covers, np.float32(0), sample))[:, target.id]
-        check = MapCheck(float(covers[0].mean()), float(scores[target.id]), float(after[0]), float(after[1:].mean()))
+        after = target.score_of(network.predict(np.where(covers, np.float32(0), sample)))
+        before = float(target.score_of(scores[None])[0])
+        check = MapCheck(float(covers[0].mean()), before, float(after[0]), float(after[1:].mean()))
         checks.append(replace(check, notes=tuple(_notes(check, saliency, other))))
     return replace(explanation, checks=tuple(checks))
 

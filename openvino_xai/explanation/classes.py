@@ -18,7 +18,7 @@ from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, 
 from openvino_xai.explanation.files import safe
 from openvino_xai.explanation.map_check import MapCheck
 from openvino_xai.explanation.plot import plotted
-from openvino_xai.explanation.prediction import Prediction
+from openvino_xai.explanation.prediction import Contrast, Prediction
 from openvino_xai.explanation.result import Result
 from openvino_xai.render.overlay import OVERLAY, Box, Smoothing, Style, drawn, on_photo
 from openvino_xai.render.sheet import sheet, with_lines
@@ -145,7 +145,7 @@ class Explanation(Result):
 
     def caption(self, target: int = 0) -> str:
         """The label of a target, and its probability."""
-        return f"{self.targets[target].label} {self.targets[target].probability:.1%}"
+        return self.targets[target].caption
 
     def pictures(self, style: Style = OVERLAY) -> Iterator[Tile]:
         """The map of each target over the photo; the photo alone where there is no target."""
@@ -185,7 +185,7 @@ class Explanation(Result):
     @property
     def endings(self) -> list[str]:
         """What a name gets behind it for the files of each target, but for their suffixes."""
-        return [f"_{k.id}_{safe(k.label)}" if k.label != str(k.id) else f"_{k.id}" for k in self.targets]
+        return [f"_{k.name}_{safe(k.label)}" if k.label != k.name else f"_{k.name}" for k in self.targets]
 
     def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
         """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""
@@ -206,12 +206,13 @@ class Explanation(Result):
 
     def to_row(self) -> dict[str, Any]:
         """As a row of a table holds it: what is predicted, and the maps."""
-        best = self.predictions[0]
+        best, others = self.predictions[0], [target.other.id for target in self.targets if isinstance(target, Contrast)]
         return {
             "predicted": best.id,
             "label": best.label,
             "probability": best.probability,
             "targets": [target.id for target in self.targets],
+            **({"others": others} if others else {}),
             "probabilities": [target.probability for target in self.targets],
             "cells": list(self.maps.shape[1:]),
             "box": list(self.box),

@@ -12,7 +12,7 @@ from openvino_xai.contract import MEASURES, PLANS, SCORES, Measure, PlanKind, Sc
 from openvino_xai.errors import InputError
 from openvino_xai.graph.sizes import rows_and_columns
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
-from openvino_xai.tail.target import All, AtRunTime, Likeness, Pick, Targets, parse_pick
+from openvino_xai.tail.target import All, AtRunTime, Contrasts, Likeness, Pick, Targets, parse_pick
 
 CHOOSY = "abs_cam"  # the method that can be told how many channels it asks about
 STEPS = 50  # on the way from a baseline, where nobody says how many
@@ -88,6 +88,11 @@ class Request:
             raise InputError(
                 f"similarity is '{similarity}', which is for vectors alone: leave it out, or ask for targets vector",
                 options=("similarity", "targets"),
+            )
+        if isinstance(pick, Contrasts) and method is not None and METHODS[method].score == "none":
+            raise InputError(
+                f"{method} knows no classes: a contrast of two, {pick}, has nothing to tell apart; take another method",
+                options=("method", "targets"),
             )
         if gate and isinstance(pick, (AtRunTime, Likeness)):
             raise InputError(f"a gate says which images are explained, and `{pick}` what of all of them: one of both")

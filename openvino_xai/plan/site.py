@@ -87,7 +87,12 @@ class PlannedSite:
 
     def _columns(self) -> Columns:
         if not isinstance(self.selection, Columns):
-            raise PlanError(f"{self._decision.method} compares a class with others, and '{self._target.read.name}' has none")
+            method, name = self._decision.method, self._target.read.name
+            raise PlanError(
+                f"{method} compares a class with others, and targets '{self._decision.pick}' of '{name}' are none: take "
+                "grad_cam",
+                options=("method", "targets"),
+            )
         return self.selection
 
     def gradient(self) -> Value:

@@ -42,7 +42,7 @@ from openvino_xai.locate.located import task_of
 from openvino_xai.locate.scores import recorded_scores
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes, parse_row_pick
-from openvino_xai.tail.target import TopK, count_of, parse_pick, refuse_unknown
+from openvino_xai.tail.target import Contrasts, TopK, count_of, parse_pick, refuse_unknown
 
 SHAPED = {"classes": r"\d{1,9}", "axes": "(none|[123]),[123],[123]", "pixels": r"\d{1,9}x\d{1,9}"}  # entries of regions
 
@@ -126,8 +126,10 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
     try:
         pick = parse_pick(record["targets"])
         refuse_unknown(pick, classes)
+        if isinstance(pick, Contrasts) and task_of(record) != "classes":
+            raise InputError(f"'{pick}' contrast classes of images")
     except (InputError, ValueError) as error:  # ValueError: a number of thousands of digits
-        raise untrue(record, "targets", f"all, asked, top:K or ids of the {classes} classes") from error
+        raise untrue(record, "targets", f"all, asked, top:K, ids of the {classes} classes, or pairs of them") from error
     explained, names = count_of(pick, classes), names_of(record)
     rank = next((value.rank for value in graph.inputs if value.name == record.get("image")), None) or 4  # as of its image
     expected: dict[str, tuple[int, tuple[type, ...], int | None]] = {MAP: (rank, _kinds_of_maps(record), explained)}

@@ -13,9 +13,10 @@ from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError, PreprocessingWarning, warn
-from openvino_xai.explanation import Explanation, Match, Prediction
+from openvino_xai.explanation import Contrast, Explanation, Match, Prediction
 from openvino_xai.explanation.checking import checked
 from openvino_xai.graph.sizes import Dim
+from openvino_xai.hooks import METHODS
 from openvino_xai.locate.scores import Scores
 from openvino_xai.locate.tasks.label_groups import labels_of
 from openvino_xai.runtime.described import Described
@@ -29,7 +30,7 @@ from openvino_xai.runtime.inputs.targets import TargetsOfImage, named_targets
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.runtime.scores import probabilities, scale_of
 from openvino_xai.surgery.insert import MAX_MEMORY
-from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
+from openvino_xai.tail.target import All, Contrasts, Ids, Pair, TopK, ids_of, parse_pick, refuse_unknown
 
 IMAGES = Kind(
     lambda value: isinstance(value, np.ndarray) and value.ndim == 4 and value.dtype.kind in "fiub" and value.size > 0,
@@ -179,7 +180,8 @@ class Network:
         An image is whatever `photo_of` takes: encoded bytes, a PIL image, floats in [0, 1] ...
 
         `targets` are `top:K`, the K most probable classes, `all`, or classes by ids or labels, one or a list; by default the
-        most probable class, or what a model of several labels answers (see `Explanation.answers`). Of a detector they are
+        most probable class, or what a model of several labels answers (see `Explanation.answers`). `A-B`, or a list of pairs
+        (A, B), contrasts two classes: what speaks for A and not for B. Of a detector they are
         `all`, `boxes:N`, the N best boxes, or classes; by default all boxes. `also` are classes that come behind them where the
         hook explains them. Raises InputError for an image that cannot be read, a class that the hook does not explain, or a
         model without a hook.
@@ -218,7 +220,8 @@ class Network:
         answers = self._groups.answers(y) if self._groups is not None and self._groups.several else None
         if targets is None and (own_targets := [k for k in answers or () if k in explained]):
             targets = own_targets
-        ids = self._target_ids("top:1" if targets is None else targets, ranked, explained)
+        default = "all" if _of_contrasts(explained) else "top:1"
+        ids = self._target_ids(default if targets is None else targets, ranked, explained)
         ids += [k for k in also if k in explained and k not in ids]
         return Explanation(
             image=photo,
@@ -281,7 +284,7 @@ class Network:
         if reads(self.record, WANTED):
             y = self.predict(images, logits=logits)
             ids = [int(row.argmax()) if k is None else k for row, k in zip(y, classes, strict=True)]
-            self._target_ids(sorted(set(ids)), NO_RANKING, range(self._scores.classes))
+            self._target_ids(list(dict.fromkeys(ids)), NO_RANKING, range(self._scores.classes))
             return y, np.concatenate([unscaled(results[MAP][:, 0]) for results in self._results(images, ids)])
         scores: list[np.ndarray] = []
         maps: list[np.ndarray] = []
@@ -290,8 +293,8 @@ class Network:
             for item in range(len(scores[-1])):
                 alone = {name: array[item : item + 1] for name, array in results.items()}
                 k, explained = classes[len(maps)], self._mapped_classes(alone)
-                ids = self._target_ids([int(scores[-1][item].argmax()) if k is None else k], NO_RANKING, explained)
-                maps.append(self._maps(images[len(maps)][None], alone, ids, explained)[0])
+                id_of_image = self._target_ids([int(scores[-1][item].argmax()) if k is None else k], NO_RANKING, explained)
+                maps.append(self._maps(images[len(maps)][None], alone, id_of_image, explained)[0])
         return np.concatenate(scores), np.stack(maps)
 
     def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
@@ -328,12 +331,18 @@ class Network:
         return None if self._compile_plain is None else self._compile_plain()
 
     def _maps(
-        self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int], explained: Sequence[int]
+        self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int | Pair], explained: Sequence[int | Pair]
     ) -> np.ndarray:
-        """The maps [K, h, w] of some of the classes explained, for the first image of a run."""
+        """The maps [K, h, w] of some of what is explained, for the first image of a run."""
         if reads(self.record, WANTED):
-            return np.concatenate([unscaled(next(self._results(image, [k]))[MAP][:, 0]) for k in ids])
-        return unscaled(results[MAP][0][[explained.index(k) for k in ids]])
+            classes = [k for k in ids if isinstance(k, int)]  # contrasts are refused there
+            return np.concatenate([unscaled(next(self._results(image, [k]))[MAP][:, 0]) for k in classes])
+        maps = unscaled(results[MAP][0])
+        if any(k not in explained for k in ids):  # differences
+            sides = zip(*(k for k in ids if isinstance(k, tuple)), strict=True)
+            first, second = (maps[[explained.index(k) for k in side]] for side in sides)
+            return np.asarray(first - second)
+        return maps[[explained.index(k) for k in ids]]
 
     def _check(self, batch: np.ndarray) -> None:
         if not isinstance(batch, np.ndarray):
@@ -349,29 +358,69 @@ class Network:
                 f"{self._input.dtype} [{wanted}] is expected"
             )
 
-    def _mapped_classes(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
-        """The classes that have a map. Raises InputError where there is no hook."""
+    def _mapped_classes(self, results: Mapping[str, np.ndarray]) -> Sequence[int | Pair]:
+        """The classes, or contrasts of two, that have a map. Raises InputError where there is no hook."""
         if not self.record:
             raise InputError("the model carries no hook: give it one with openvino_xai.insert, and load the result")
         if CLASS in results:
             return [int(k) for k in results[CLASS][0]]
         pick = parse_pick(self.record["targets"])
-        return pick.ids if isinstance(pick, Ids) else range(self._scores.classes)
+        if isinstance(pick, Contrasts):
+            return pick.pairs
+        return ids_of(pick) or range(self._scores.classes)
 
-    def _target_ids(self, targets: TargetsOfImage, ranked: np.ndarray, explained: Sequence[int]) -> list[int]:
+    def _target_ids(self, targets: TargetsOfImage, ranked: np.ndarray, explained: Sequence[int | Pair]) -> list[int | Pair]:
         pick = parse_pick(named_targets(targets, self.labels, self._scores.classes))
         refuse_unknown(pick, self._scores.classes)
+        if isinstance(pick, Contrasts):
+            for pair in pick.pairs:
+                self._refuse_difference(pair, explained)
+            return list(pick.pairs)
+        if _of_contrasts(explained):
+            if isinstance(pick, All):
+                return list(explained)
+            raise InputError(
+                f"targets {quoted(targets)} are of classes, and the hook explains contrasts of them: all, or some of "
+                f"{self.record['targets']}, are expected",
+                options=("targets",),
+            )
         if not isinstance(pick, Ids):
             there = set(explained)
-            return [int(k) for k in ranked if k in there][: pick.k if isinstance(pick, TopK) else None]
+            ids: list[int | Pair] = [int(k) for k in ranked if k in there]
+            return ids[: pick.k if isinstance(pick, TopK) else None]
         missing = [k for k in pick.ids if k not in explained]
         if missing:
             targets_of_hook = self.record["targets"]
             raise InputError(f"class {missing[0]} is not explained: the hook was inserted with targets {targets_of_hook}")
         return list(pick.ids)
 
-    def _prediction(self, k: int, y: np.ndarray) -> Prediction:
+    def _refuse_difference(self, pair: Pair, explained: Sequence[int | Pair]) -> None:
+        """Raise InputError for a contrast that no map is of, and that is no difference of two maps, either.
+
+        Scores of masks are, as long as nothing scales the two maps apart, and one run returns both.
+        """
+        if pair in explained:
+            return
+        method = METHODS.get(self.record.get("method", ""))
+        linear = method is not None and method.masks != "nothing" and self.record.get("scale") == "none"
+        if not linear or reads(self.record, WANTED) or not set(pair) <= set(explained):
+            contrast = f"{pair[0]}-{pair[1]}"
+            raise InputError(
+                f"the contrast {contrast} is not explained: the hook was inserted with targets {self.record['targets']}, "
+                f"and no difference of its maps means it; insert with targets {contrast}",
+                options=("targets",),
+            )
+
+    def _prediction(self, k: int | Pair, y: np.ndarray) -> Prediction:
+        if isinstance(k, tuple):
+            first, other = (self._prediction(side, y) for side in k)
+            return Contrast.of(first, other)
         return Prediction(k, self.label(k), float(y[k]))
+
+
+def _of_contrasts(explained: Sequence[int | Pair]) -> bool:
+    """Whether maps are of contrasts, and not of classes."""
+    return any(isinstance(k, tuple) for k in explained[:1])
 
 
 def _of_images(outputs: Mapping[str, np.ndarray], count: int, batch: int) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.plan.request import check_channels
 from openvino_xai.probes import BOX_PROBES, PROBE_NAMES, PROBES, Settings
+from openvino_xai.probes.contrasts import Differences
 from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.probed import ProbedDetector
 from openvino_xai.runtime.network import Network
+from openvino_xai.tail.target import Pair
 from openvino_xai.words import AnyProbe, BoxFormat, Precision
 
 _NO_LAYER = "{method} asks the model about images alone, and looks at no layer: leave layer '{layer}' out"
@@ -120,7 +122,13 @@ class Probed(Network):
     def _mapped_classes(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
         return range(self._scores.classes)
 
+    def _refuse_difference(self, pair: Pair, explained: Sequence[int | Pair]) -> None:
+        """Nothing: the model is asked about any difference of two classes."""
+
     def _maps(
-        self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int], explained: Sequence[int]
+        self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int | Pair], explained: Sequence[int | Pair]
     ) -> np.ndarray:
-        return PROBES[self._method].ask(self._classifier, image, ids, self.settings)
+        pairs = [k for k in ids if isinstance(k, tuple)]
+        if not pairs:
+            return PROBES[self._method].ask(self._classifier, image, cast("Sequence[int]", ids), self.settings)
+        return PROBES[self._method].ask(Differences(self._classifier, pairs), image, range(len(pairs)), self.settings)

@@ -31,7 +31,7 @@ from openvino_xai.plan.sharing import shared
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layer import Layer, priced
 from openvino_xai.surgery.record import write_record
-from openvino_xai.tail.target import Likeness, Targets, refuse_unknown
+from openvino_xai.tail.target import Contrasts, Likeness, Pick, Targets, refuse_unknown
 from openvino_xai.tail.walk import between, inside
 from openvino_xai.verify.hook import verify_hook
 
@@ -86,6 +86,16 @@ def _groups(located: Located, request: Request) -> LabelGroups | None:
     return LabelGroups.of(info, located.scores.classes, located.scores.scale)
 
 
+def _refuse_mistakable(pick: Pick, classes: int) -> None:
+    """Raise InputError for contrasts whose maps look like those of all classes to who sees the model without its record."""
+    if isinstance(pick, Contrasts) and len(pick.pairs) == classes:
+        raise InputError(
+            f"targets '{pick}' are as many contrasts as classes: their maps would be taken for those of the {classes} classes "
+            "where a runtime keeps no record; leave one out, or insert it into another file",
+            options=("targets",),
+        )
+
+
 @contextmanager
 def _blamed_on_head(where: Where, names: Names) -> Iterator[None]:
     """Say of a layer that cannot be explained of which head it was to be, where there are several."""
@@ -125,6 +135,7 @@ class _Inquiry:
             method, targets = method or REGION_METHOD, targets or f"top:{min(REGIONS_EXPLAINED, located.scores.classes)}"
         request = asking(method=method, targets=targets)
         refuse_unknown(request.pick, located.scores.classes, f"output '{located.scores.name}'" if names.head else "the model")
+        _refuse_mistakable(request.pick, located.scores.classes)
         with _blamed_on_head(where, names):
             layer = located.choose(request.method)
         if (groups := _groups(located, request)) is not None:

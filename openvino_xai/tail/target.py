@@ -28,6 +28,7 @@ from openvino_xai.locate.scores import Scores
 from openvino_xai.operations.families.norms import of_softmax
 
 Score: TypeAlias = Literal["softmax", "sigmoid", "logit"]
+Pair: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,21 @@ class TopK:
 
 
 @dataclass(frozen=True)
+class Contrasts:
+    """Differences of two classes each, of the score of the first less that of the second, by their ids."""
+
+    pairs: tuple[Pair, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The classes that are in any, each once."""
+        return tuple(dict.fromkeys(k for pair in self.pairs for k in pair))
+
+    def __str__(self) -> str:
+        return ",".join(f"{first}-{second}" for first, second in self.pairs)
+
+
+@dataclass(frozen=True)
 class AtRunTime:
     """One class of each image, which an input tells."""
 
@@ -76,27 +92,34 @@ class Likeness:
         return VECTOR_TARGETS
 
 
-Pick: TypeAlias = "All | Ids | TopK | AtRunTime | Likeness"
-Targets: TypeAlias = "str | int | Sequence[int] | Pick"
+Pick: TypeAlias = "All | Ids | Contrasts | TopK | AtRunTime | Likeness"
+Targets: TypeAlias = "str | int | Sequence[int] | Sequence[Pair] | Pick"
+CONTRAST = r"\d{1,9}-\d{1,9}"
 NAMED: dict[str, Pick] = {str(pick): pick for pick in (All(), AtRunTime(), Likeness())}
 
 
 def parse_pick(targets: Targets) -> Pick:
-    """A pick from `all`, `top:K`, `asked`, `vector`, `ID,ID,...`, or the ids themselves. Raises InputError."""
-    if isinstance(targets, (All, Ids, TopK, AtRunTime, Likeness)):
+    """A pick from `all`, `top:K`, `asked`, `vector`, `ID,ID,...`, `ID-ID,...`, or the ids or pairs. Raises InputError."""
+    if isinstance(targets, (All, Ids, Contrasts, TopK, AtRunTime, Likeness)):
         return targets
     if isinstance(targets, str):
         if targets in NAMED:
             return NAMED[targets]
         if match := re.fullmatch(r"top:([1-9]\d{0,8})", targets, re.ASCII):
             return TopK(int(match[1]))
+        if re.fullmatch(rf"{CONTRAST}(,{CONTRAST})*", targets, re.ASCII):
+            return contrasts_of([tuple(map(int, pair.split("-"))) for pair in targets.split(",")])
         if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", targets, re.ASCII):
+            mixed = ": contrasts and single classes are explained in turn" if "-" in targets else ""
             raise InputError(
-                f"targets {quoted(targets)} are not understood: all, top:K, asked, vector or ID,ID,... is expected"
+                f"targets {quoted(targets)} are not understood: all, top:K, asked, vector, ID,ID,... or ID-ID,ID-ID,... is "
+                f"expected{mixed}"
             )
         targets = [int(item) for item in targets.split(",")]
     elements: object = (targets,) if isinstance(targets, Integral) else targets
     is_list = isinstance(elements, (list, tuple, range)) or (isinstance(elements, np.ndarray) and elements.ndim == 1)
+    if isinstance(elements, (list, tuple)) and elements and all(isinstance(pair, tuple) for pair in elements):
+        return contrasts_of(elements)
     if not is_list or not all(map(_is_id, elements)):  # type: ignore[call-overload]
         raise InputError(f"targets are {quoted(targets)}: ids, all, top:K, asked or vector are expected", options=("targets",))
     ids = tuple(int(k) for k in elements)  # type: ignore[attr-defined]
@@ -105,15 +128,32 @@ def parse_pick(targets: Targets) -> Pick:
     return Ids(ids)
 
 
+def contrasts_of(pairs: Sequence[Sequence[object]]) -> Contrasts:
+    """Contrasts of pairs of ids. Raises InputError for what is no pair of two classes, and for one that is there twice."""
+    for pair in pairs:
+        if len(pair) != 2 or not all(map(_is_id, pair)):
+            raise InputError(f"{quoted(pair)} is no contrast: a pair (ID, ID) of two classes is expected", options=("targets",))
+        if pair[0] == pair[1]:
+            raise InputError(
+                f"targets '{pair[0]}-{pair[1]}' take a class from itself, which leaves nothing: two classes are expected",
+                options=("targets",),
+            )
+    contrasts = Contrasts(tuple((int(cast(int, first)), int(cast(int, second))) for first, second in pairs))
+    if len(set(contrasts.pairs)) < len(pairs):
+        raise InputError(f"targets '{contrasts}' name a contrast twice", options=("targets",))
+    return contrasts
+
+
 def _is_id(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def refuse_unknown(pick: Pick, classes: int, whose: str = "the model") -> None:
     """Raise InputError where a pick names a class that is not among the `classes` of a model or head, or more of them."""
-    unknown = [index for index in pick.ids if not 0 <= index < classes] if isinstance(pick, Ids) else []
+    unknown = [index for index in pick.ids if not 0 <= index < classes] if isinstance(pick, (Ids, Contrasts)) else []
     if unknown:
-        raise InputError(f"class {unknown[0]} is not there: {whose} has {classes} classes, 0 to {classes - 1}")
+        there = f"{classes} classes, 0 to {classes - 1}" if classes > 1 else "a single class, 0"
+        raise InputError(f"class {unknown[0]} is not there: {whose} has {there}")
     if isinstance(pick, TopK) and pick.k > classes:
         raise InputError(f"top:{pick.k} asks for more classes than the {classes} that {whose} has")
 
@@ -125,10 +165,23 @@ def count_of(pick: Pick, classes: int) -> int:
             return classes
         case Ids(ids):
             return len(ids)
+        case Contrasts(pairs):
+            return len(pairs)
         case TopK(k):
             return k
         case AtRunTime() | Likeness():
             return 1
+
+
+def ids_of(pick: Pick) -> tuple[int, ...] | None:
+    """The classes of maps, in their order; None where all have one, or only a run tells. Raises InputError for contrasts."""
+    if isinstance(pick, Contrasts):
+        raise InputError(
+            f"the hook explains contrasts of classes, {pick}, and this is for maps of single classes: take a model whose hook "
+            "explains classes",
+            options=("targets",),
+        )
+    return pick.ids if isinstance(pick, Ids) else None
 
 
 class Selection(Protocol):
@@ -212,6 +265,9 @@ class Target(Protocol):
 
     def alone(self, columns: Sequence[int]) -> Pick:
         """A pick of some columns of the reference, in this order."""
+
+    def terms(self, column: int) -> Sequence[int]:
+        """The columns of the reference that a column is the sum or difference of: rounding and steps are as large as they."""
 
 
 def within(xp: Namespace, ids: Array, count: int) -> tuple[Array, Array]:
@@ -364,9 +420,9 @@ class ClassTarget:
             case AtRunTime():
                 column = Value(WANTED, (batch,), np.dtype(np.int64))
                 return Columns(classes, xp.reshape(within(xp, column, classes)[0], (batch, 1)), column)
-            case Likeness():
+            case Likeness() | Contrasts():
                 raise InputError(
-                    f"'{self.scores.name}' is read as class scores, and targets are 'vector': classes are expected"
+                    f"'{self.scores.name}' is read as class scores, and targets are '{self.pick}': classes are expected"
                 )
 
     def outputs(self, xp: Trace, columns: Columns) -> dict[str, Value]:
@@ -436,6 +492,10 @@ class ClassTarget:
     def alone(self, columns: Sequence[int]) -> Pick:
         """Some classes."""
         return Ids(tuple(columns))
+
+    def terms(self, column: int) -> Sequence[int]:
+        """The class itself."""
+        return [column]
 
     def _flat(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """[B, K], f64: the scores that the model returned."""

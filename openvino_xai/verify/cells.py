@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +41,15 @@ def sample_of(maps: np.ndarray, chosen: list[list[tuple[int, int]]], definition:
     return Sample(cells, np.stack([definition.scores(run.tolist(), width, height) for run in cells.T], axis=1))
 
 
-def difference_of(maps: np.ndarray, chosen: list[list[tuple[int, int]]], sample: Sample, scale: Scale) -> float:
-    """The largest difference of the chosen maps from the definition, as a share of the scores."""
+def difference_of(
+    maps: np.ndarray,
+    chosen: list[list[tuple[int, int]]],
+    sample: Sample,
+    scale: Scale,
+    *,
+    terms: Callable[[int], Sequence[int]],
+) -> float:
+    """The largest difference of the chosen maps from the definition, as a share of the scores, or of the `terms` of one."""
     flat = maps.reshape(*maps.shape[:2], -1).astype(np.float64)
     differences = []
     for image, pairs in enumerate(chosen):
@@ -53,7 +60,8 @@ def difference_of(maps: np.ndarray, chosen: list[list[tuple[int, int]]], sample:
                 values = low + (high - low) * values / (255 if scale == "u8" else 1)
             rounding = (high - low) * 0.5 / 255 if scale == "u8" else 0.0
             error = float(np.max(np.abs(values - y))) - abs(rounding)
-            differences.append(error / max(float(np.max(np.abs(y))), SMALLEST))
+            size = float(np.max(np.abs(sample.scores[image][:, terms(k)])))
+            differences.append(error / max(size, SMALLEST))
     return worst(differences)
 
 

@@ -42,17 +42,18 @@ def hold_completeness(
     middles = (np.arange(steps) + 0.5) / steps
     before, here, after = (scores(middles + side * NEAR / steps) for side in (-1, 0, 1))  # [S, B, K]
     start, end = scores(np.array([0.0, 1.0]))
-    slopes, change = (after - before) / (2 * NEAR), np.abs(after - 2 * here + before) / NEAR  # as the score moves in a step
+    slopes = (after - before) / (2 * NEAR)  # as the score moves in a step
+    change = (np.abs(after - 2 * here + before) / NEAR).sum(axis=0)
     size = np.maximum(np.abs([before, here, after]).max(axis=(0, 1)), SMALLEST)  # [B, K]
-    allowed = change.sum(axis=0) + ROUNDING * size * (1 + steps / NEAR)
     missed, moved = 0.0, 0.0
     for number, pairs in enumerate(chosen):
         for index, k in pairs:
             added, true = float(attributions[number, index].sum(dtype=np.float64)), float(slopes[:, number, k].sum())
-            if not abs(added - true) <= allowed[number, k]:  # so that NaN is refused, too
+            allowed = change[number, k] + ROUNDING * size[number, original.target.terms(k)].max() * (1 + steps / NEAR)
+            if not abs(added - true) <= allowed:  # so that NaN is refused, too
                 raise VerificationError(
-                    f"the attributions of class {k} add up to {added:.4g}, and the slopes of its score on the way from the "
-                    f"baseline to {true:.4g} (within {allowed[number, k]:.2g}): they cannot be trusted"
+                    f"the attributions of targets {original.target.alone([k])} add up to {added:.4g}, and the slopes of the "
+                    f"score on the way from the baseline to {true:.4g} (within {allowed:.2g}): they cannot be trusted"
                 )
             difference = float(end[number, k] - start[number, k])
             missed, moved = missed + abs(added - difference), moved + abs(difference)

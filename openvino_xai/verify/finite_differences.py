@@ -31,16 +31,20 @@ def step_along(
     cells: tuple[int, ...],
     where: str,
     reads: str = "logit",
+    terms: Sequence[Sequence[int]] | None = None,
     quantised: bool = False,
 ) -> None:
     """Raise VerificationError where the score of a class does not move as its gradient says.
 
     `scores_at` tells the scores [B, K] for features [B, ...]; `slopes` are the gradients of one class of each, and `cells` the
-    axes that are averaged over.
+    axes that are averaged over. `terms` are the columns of scores that each of them is a difference of, itself for None.
     """
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
     images, here = range(len(features)), scores_at(features)
-    scale = (here * (1 - here))[images, classes] if reads in ("softmax", "sigmoid") else np.abs(here).max(axis=1)
+    if reads in ("softmax", "sigmoid"):
+        scale = (here * (1 - here))[np.arange(len(here))[:, None], terms or np.reshape(classes, (-1, 1))].max(axis=1)
+    else:
+        scale = np.abs(here).max(axis=1)
     scale = np.maximum(scale, SMALLEST)
     rng = np.random.default_rng(2)
     flat = (len(features), -1)

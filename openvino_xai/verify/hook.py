@@ -150,7 +150,8 @@ def _hold_maps(
         definition = Definition(original, inputs)
         maps = maps.reshape(*maps.shape[:2], -1, maps.shape[-1])  # a signal as one row, a video as frames below each other
         sample = sample_of(maps, chosen, definition)
-        cells, difference = sample.cells.shape[1], difference_of(maps, chosen, sample, decision.scale)
+        cells = sample.cells.shape[1]
+        difference = difference_of(maps, chosen, sample, decision.scale, terms=original.target.terms)
         if quantised and (levels := Levels(original, inputs)):
             hold_levels(maps, explained, sample, bound=bound_of(sample, definition, levels, maps.shape), scale=decision.scale)
             return _Comparison(cells, difference, None)

@@ -78,6 +78,7 @@ def hold_parts(
             cells=original.layer.place.cells,
             where=f"layer '{original.layer.name}'",
             reads=original.target.scale,
+            terms=[original.target.terms(k) for k in classes],
             quantised=quantised,
         )
     difference = worst(difference for what, answer in answers.items() for difference in ANSWERS[what](question, *answer))
@@ -259,6 +260,7 @@ def _slopes_along(question: Question, images: np.ndarray, gradients: np.ndarray)
             cells=layer.place.cells,
             where=f"the way to image '{layer.name}'",
             reads=question.original.target.scale,
+            terms=[question.original.target.terms(k)] * len(images),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from openvino_xai.detection import Detection, DetectionExplanation
-from openvino_xai.explanation import Explanation, HeadsExplanation, Match, Prediction
+from openvino_xai.explanation import Contrast, Explanation, HeadsExplanation, Match, Prediction
 from openvino_xai.segmentation import Region, SegmentationExplanation
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&\x1b[31m\n"
@@ -28,6 +28,12 @@ def classes() -> Explanation:
     targets = (Prediction(0, HOSTILE, 0.1 + 0.2), Prediction(3, "dog", 1e-9))
     box = (10.0, -10.0, 70.0, 70.0)
     return Explanation(PHOTO, targets, targets, maps(2), box, path=Path("a/cat.png"), answers=(0, 3), **FACTS)
+
+
+def contrasts() -> Explanation:
+    dog, cat = Prediction(3, "dog", 1e-9), Prediction(0, HOSTILE, 0.1 + 0.2)
+    targets = (Contrast.of(dog, cat), Contrast.of(cat, dog))
+    return Explanation(PHOTO, (cat, dog), targets, maps(2), (0, 0, 80, 60), path=Path("a/cat.png"), **FACTS)
 
 
 def boxes(count: int = 2) -> DetectionExplanation:
@@ -50,5 +56,5 @@ def match() -> Match:
     return Match((PHOTO, PHOTO[:30]), pair, 0.25, "cosine", ((0, 0, 80, 60), (0, 0, 80, 30)), against=Path("b.png"), **FACTS)
 
 
-RESULTS = {"classes": classes, "boxes": boxes, "regions": regions, "heads": heads, "match": match}
+RESULTS = {"classes": classes, "contrasts": contrasts, "boxes": boxes, "regions": regions, "heads": heads, "match": match}
 EMPTY = {"no boxes": lambda: boxes(0), "no regions": lambda: regions(0)}

@@ -56,7 +56,8 @@ def test_maps_and_their_definition(scale: Any, where: str) -> None:
         maps[0, 0, 1, 1] = np.nan
     definition = SimpleNamespace(scores=lambda masks, columns, rows: nan_like(y) if where == "definition" else y)
     chosen = [[(0, 0)]]
-    assert np.isnan(difference_of(maps, chosen, sample_of(maps, chosen, cast(Any, definition)), scale))
+    sample = sample_of(maps, chosen, cast(Any, definition))
+    assert np.isnan(difference_of(maps, chosen, sample, scale, terms=lambda k: [k]))
 
 
 @pytest.mark.parametrize(

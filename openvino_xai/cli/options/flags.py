@@ -24,8 +24,9 @@ _SCORES = "The output that is explained, if several could be; repeatable, for a 
 _SCALE = "The maps' values: unit (f32 in [0, 1]), u8 (0..255) or none (raw scores)."
 _PLAN = "lazy: as cheap as the algebra allows; direct: the definition as it is written. They give the same maps."
 _TARGETS = (
-    "The classes to explain: all, top:K of each image, ID,ID,..., asked (by an input `explain_class`), or vector (an input "
-    "`explain_vector`); of a detector boxes:D. By default all, and top:1 where each class has its price."
+    "The classes to explain: all, top:K of each image, ID,ID,..., ID-ID (what speaks for the first and not for the second), "
+    "asked (by an input `explain_class`), or vector (an input `explain_vector`); of a detector boxes:D. "
+    "By default all, and top:1 where each class has its price."
 )
 _CHANNELS = "abs_cam: ask only about so many channels for each class, those of the largest gradient; by default all."
 _STEPS = "integrated_gradients: how many steps, which are rows of one inference; by default 50."

@@ -126,8 +126,8 @@ class NetworkOptions(PreprocessingOptions):
         else:
             hooked: Model | Hooked = model
             if not record:
-                hook_targets = _hook_targets(deployed, options, targets)
-                hooked = options.insert(model, verify=verify, targets=hook_targets, similarity=similarity)
+                own_targets = self._hook_targets(deployed, options, targets)
+                hooked = options.insert(model, verify=verify, targets=own_targets, similarity=similarity)
             if len(named) > 1 or (not named and "heads" in record):
                 network = load_heads(hooked, device=self.device, precision=precision).chosen(named)
             else:
@@ -168,20 +168,20 @@ class NetworkOptions(PreprocessingOptions):
         tell_doubts(doubts_of(fed_by(self, deployed, options.image_input)), model=Path(model).name)
         if options.method in PROBE_NAMES or deployed.info(RECORD):
             return partial(self.load, model, options, settings, tell=False)
-        made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), targets])[:16]
+        own_targets = self._hook_targets(deployed, options, targets)  # by ids, which labels may change
+        made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), own_targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
-            options.insert(model, targets=_hook_targets(deployed, options, targets)).save(path)
+            options.insert(model, targets=own_targets).save(path)
         return partial(self.load, str(path), LayerOptions(scores=options.scores), settings, tell=False)
 
+    def _hook_targets(self, deployed: Deployed, options: LayerOptions, targets: str | None) -> str | None:
+        """What a hook in memory explains."""
+        from openvino_xai.runtime.ready.networks import hook_targets
 
-def _hook_targets(deployed: Deployed, options: LayerOptions, targets: str | None) -> str | None:
-    """What a hook in memory explains."""
-    from openvino_xai.runtime.ready.networks import targets_of_hook
-    from openvino_xai.surgery.task import tells_pixels
-
-    of_pixels = len(options.scores or []) < 2 and tells_pixels(deployed, options.where())
-    return targets_of_hook(options.method, targets, of_pixels=of_pixels)
+        labels = read_labels(self.labels) if self.labels else None
+        scores = options.scores or []
+        return hook_targets(deployed, options.method, targets, scores=scores, where=options.where, labels=labels)
 
 
 def read_labels(path: Path) -> list[str]:

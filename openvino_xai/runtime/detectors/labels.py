@@ -21,16 +21,24 @@ def class_ids(text: str, labels: Sequence[str], classes: int) -> list[int]:
     return list(dict.fromkeys(ids))
 
 
-def _ids_of(name: str, labels: Sequence[str], classes: int) -> list[int]:
+def ids_named(name: str, labels: Sequence[str], classes: int) -> list[int]:
+    """The ids of the classes that one label or one id names, none where it is neither."""
     for same in (str, str.casefold):
         if ids := [k for k, label in enumerate(labels) if same(label) == same(name)]:
             return ids
     if name.isascii() and name.isdigit() and len(name) < len(str(classes)) + 9 and int(name) < classes:
         return [int(name)]
+    return []
+
+
+def _ids_of(name: str, labels: Sequence[str], classes: int) -> list[int]:
+    if ids := ids_named(name, labels, classes):
+        return ids
     examples = ", ".join(f"'{label}'" for label in labels[:EXAMPLES])
     label = f", or a label as {examples}," if examples else ""
+    contrast = ", or two of these as A-B" if "-" in name else ""
     raise InputError(
-        f"target {quoted(name)} is no class of the model: an id from 0 to {classes - 1}{label} is expected"
+        f"target {quoted(name)} is no class of the model: an id from 0 to {classes - 1}{label}{contrast} is expected"
         f"{suggestion(name, labels)}",
         options=("targets",),
     )

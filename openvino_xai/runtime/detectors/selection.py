@@ -29,6 +29,8 @@ class BoxSelection:
             return cls()
         if not isinstance(targets, str):
             ids = named_targets(targets, labels, classes)
+            if isinstance(ids, str):
+                raise InputError(f"targets '{ids}' contrast classes of images: a detector explains boxes", options=("targets",))
             return cls(frozenset(class_ids(",".join(map(str, ids)), (), classes)) | set(also))
         if match := re.fullmatch(r"boxes:([1-9]\d{0,8})", targets, re.ASCII):
             return cls(most=int(match[1]))

@@ -22,6 +22,7 @@ from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.method_table import methods
 from openvino_xai.probes import PROBE_NAMES, Settings
 from openvino_xai.runtime.detectors.probed import ProbedDetector
+from openvino_xai.runtime.inputs.contrasts import may_contrast
 from openvino_xai.runtime.inputs.doubts import doubts_of
 from openvino_xai.runtime.inputs.fed import as_fed, is_batch, is_stack
 from openvino_xai.runtime.inputs.labels_file import labels_of_caller
@@ -118,7 +119,8 @@ def explain(
     a list of such images. An array or tensor [B, C, H, W] is prepared already: it is fed as it is, and gives a list of B.
 
     `targets` are `top:K`, `all`, ids or labels, one or a list of them; by default what the model answers: the most probable
-    class, the boxes of a detector, the largest regions of a segmentation. Of a detector `boxes:N` are the N best. `against` is
+    class, the boxes of a detector, the largest regions of a segmentation. `A-B`, of ids or labels, or a list of pairs (A, B),
+    contrasts two classes: what speaks for A and not for B. Of a detector `boxes:N` are the N best. `against` is
     another image, for a model whose output is a vector: the two are explained to each other.
 
     `labels` are names of classes, or the path of a file with one a line; `preprocess` a preset or values by the names of
@@ -144,8 +146,11 @@ def explain(
         wanted = VECTOR_TARGETS
     elif isinstance(targets, str) and targets == VECTOR_TARGETS:
         raise InputError("vectors are explained by their likeness to another image: say against=", options=("against",))
-    making = Making(method, wanted, hook_options, settings.channels, device, precision)
-    network = _configured(_network(model, making, settings), settings, labels, preprocess, min_score)
+    names = labels_of_caller(labels)
+    making = Making(
+        method, wanted, hook_options, settings.channels, device, precision, labels=names if may_contrast(wanted) else None
+    )
+    network = _configured(_network(model, making, settings), settings, names, preprocess, min_score)
     images, is_list = _images(image, network)
     if any(not isinstance(item, _Tensor) for item in images):
         for doubt in doubts_of(network.preprocessing):
@@ -203,7 +208,7 @@ def _network(model: Any, making: Making, settings: Settings) -> Ready:
 def _configured(
     network: Ready,
     settings: Settings,
-    labels: Sequence[str] | str | Path | None,
+    labels: Sequence[str] | None,
     preprocess: Mapping[str, object] | str | None,
     min_score: float | None,
 ) -> Ready:
@@ -214,7 +219,7 @@ def _configured(
         network = copy(network)
         if isinstance(network, (Probed, ProbedDetector)):
             network.settings = settings
-    network.configure(labels=labels_of_caller(labels), preprocessing=preprocess, min_score=min_score)
+    network.configure(labels=labels, preprocessing=preprocess, min_score=min_score)
     network.notify = None  # explain itself tells what is doubtful, where it was called
     return network
 

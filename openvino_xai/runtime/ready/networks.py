@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias, cast
@@ -13,11 +14,16 @@ from typing import Any, TypeAlias, cast
 from openvino_xai.contract import RECORD, VECTOR_TARGETS
 from openvino_xai.dialects.digest import model_files
 from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, OvxaiError
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.located import Where
+from openvino_xai.locate.tasks.label_groups import labels_of
 from openvino_xai.probes import PROBE_NAMES, PROBES, Settings
 from openvino_xai.record.reading import records_of
+from openvino_xai.runtime.described import Described
+from openvino_xai.runtime.inputs.contrasts import BY_IDS, may_contrast
+from openvino_xai.runtime.inputs.targets import named_targets
 from openvino_xai.runtime.loading import load, load_heads
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import probe
@@ -30,6 +36,7 @@ from openvino_xai.surgery.task import tells_pixels
 from openvino_xai.words import AnyMethod, AnyProbe, HookName, Precision
 
 Ready: TypeAlias = Network | Heads
+Labels: TypeAlias = "Sequence[str] | None"
 MOST = 4  # networks that are kept, of all files
 OF_PROBES = ("layer", "scores", "image_input", "prefix_tokens", "token_grid", "cells", "boxes")  # options that probes have, too
 
@@ -38,7 +45,8 @@ OF_PROBES = ("layer", "scores", "image_input", "prefix_tokens", "token_grid", "c
 class Making:
     """How a network is made of a model: the `method`, the `options` of `insert` that a caller names, and what runs it.
 
-    `targets` are those of an explanation. `channels` are those of the probe abs_cam, which it asks about for each class.
+    `targets` are those of an explanation, `labels` what names their classes, None for those of the model. `channels` are those
+    of the probe abs_cam, which it asks about for each class.
     """
 
     method: AnyMethod | None = None
@@ -47,6 +55,7 @@ class Making:
     channels: int | None = None
     device: str = "CPU"
     precision: Precision = "f32"
+    labels: Labels = None
 
     @property
     def probes(self) -> bool:
@@ -56,6 +65,8 @@ class Making:
     def key(self, *, of_pixels: bool) -> Hashable:
         """What is alike where the same network is made, of a model that tells classes of pixels or of another."""
         targets = None if self.probes else targets_of_hook(self.method, self.targets, of_pixels=of_pixels)
+        if may_contrast(self.targets) and not self.probes:
+            targets = self.targets  # which of them a hook explains only its model and labels tell
         name = self.method or ""
         registered = METHODS.get(name), PROBES.get(name)  # one's own may be another by now
         return _frozen({**vars(self), "targets": targets}), registered
@@ -105,11 +116,49 @@ class Making:
                     options=tuple(changed),
                 )
             return model
-        scores = options.get("scores")
-        where = Where.parse(options.get("layer"), scores=scores if isinstance(scores, str) else None)
-        of_pixels = (scores is None or isinstance(scores, str)) and tells_pixels(deployed, where)
-        targets = targets_of_hook(self.method, self.targets, of_pixels=of_pixels)
+        names = options.get("scores") or ()
+        scores = [names] if isinstance(names, str) else list(names)
+        where = partial(
+            Where.parse, options.get("layer"), scores=scores[0] if scores else None, image_input=options.get("image_input")
+        )
+        targets = hook_targets(deployed, self.method, self.targets, scores=scores, where=where, labels=self.labels)
         return insert(model, method=cast("HookName | None", self.method), targets=targets, **options)
+
+
+def hook_targets(
+    deployed: Deployed,
+    method: str | None,
+    targets: Any,
+    *,
+    scores: Sequence[str],
+    where: Callable[[], Where],
+    labels: Labels = None,
+) -> str | None:
+    """What a hook of a model explains of which `targets` are to be explained, as `targets_of_hook`; contrasts by their ids.
+
+    `scores` are the heads that are named, `where` what is said of the only one, and `labels` those of a caller. Raises
+    InputError for contrasts of classes that are not there.
+    """
+    of_pixels = len(scores) < 2 and tells_pixels(deployed, where())
+    return _contrasts(deployed, targets, scores, where, labels) or targets_of_hook(method, targets, of_pixels=of_pixels)
+
+
+def _contrasts(
+    deployed: Deployed, targets: Any, scores: Sequence[str], where: Callable[[], Where], labels: Labels
+) -> str | None:
+    """The contrasts that targets are, by ids; None where they are something else, or the model has no classes of images."""
+    if not may_contrast(targets):
+        return None
+    if len(scores) > 1:
+        return targets if isinstance(targets, str) and re.fullmatch(BY_IDS, targets, re.ASCII) else None
+    try:
+        description = Described.of(deployed.graph, deployed.info, where=where())
+    except OvxaiError:
+        return None  # it explains something else, which says what its targets are
+    classes = description.scores.classes
+    own_labels = labels_of(description.info, classes, description.groups)
+    ids = named_targets(targets, own_labels if labels is None else labels, classes)
+    return ids if isinstance(ids, str) else None
 
 
 def targets_of_hook(method: str | None, targets: Any, *, of_pixels: bool) -> str | None:

@@ -15,7 +15,7 @@ from openvino_xai.runtime.inputs.targets import TargetsOfImage, named_targets
 from openvino_xai.runtime.network import unscaled
 from openvino_xai.runtime.tasks.no_classes import NoClasses
 from openvino_xai.segmentation import Region, SegmentationExplanation
-from openvino_xai.tail.target import Ids, TopK, parse_pick, refuse_unknown
+from openvino_xai.tail.target import Contrasts, Ids, TopK, parse_pick, refuse_unknown
 from openvino_xai.tail.tasks.regions import ABSENT, PixelClasses, predictions
 
 
@@ -88,10 +88,15 @@ class Segmenter(NoClasses):
     def _mapped_classes(self, results: Mapping[str, np.ndarray]) -> Sequence[int]:
         if CLASS in results:
             return [int(k) for k in results[CLASS][0] if k != ABSENT]
-        return super()._mapped_classes(results)
+        return [k for k in super()._mapped_classes(results) if isinstance(k, int)]
 
     def _ids(self, targets: TargetsOfImage | None, ranked: Sequence[int], explained: Sequence[int]) -> list[int]:
         pick = parse_pick("all" if targets is None else named_targets(targets, self.labels, self.classes))
+        if isinstance(pick, Contrasts):
+            raise InputError(
+                f"targets '{pick}' contrast classes of images, and this model tells classes of pixels: name classes",
+                options=("targets",),
+            )
         refuse_unknown(pick, self.classes)
         if not isinstance(pick, Ids):
             present = [k for k in ranked if k in set(explained)]

@@ -16,7 +16,7 @@ from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.inputs.doubts import doubts_of
 from openvino_xai.runtime.inputs.own import own_preprocessing
 from openvino_xai.serve.endpoint import Endpoint
-from openvino_xai.tail.target import Ids, parse_pick
+from openvino_xai.tail.target import ids_of, parse_pick
 
 PICTURE = "overlay"  # the name of the output
 LEVELS = 256
@@ -50,9 +50,9 @@ class Drawing:
             roles["class"] = CLASS
         if endpoint.gate is not None:
             roles["gate"] = endpoint.gate
-        pick = parse_pick(described.record["targets"])
+        ids = ids_of(parse_pick(described.record["targets"]))
         numbers = {
-            "classes": list(pick.ids) if isinstance(pick, Ids) else None,
+            "classes": None if ids is None else list(ids),
             "mean": list(fed.mean_values),
             "scale": list(fed.scale_values),
             "channels_first": described.channels_first,

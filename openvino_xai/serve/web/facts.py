@@ -24,7 +24,7 @@ from openvino_xai.runtime.inputs.own import own_preprocessing
 from openvino_xai.runtime.preprocessing import Preprocessing
 from openvino_xai.serve.literals import code_span
 from openvino_xai.tail.rows.pick import TopBoxes, parse_row_pick
-from openvino_xai.tail.target import Ids, parse_pick
+from openvino_xai.tail.target import ids_of, parse_pick
 
 TYPES = {"float32", "float16", "float64", "uint8", "int8", "uint16", "int16", "int32", "uint32"}  # of images, in the browser
 LEVELS = 256  # of a byte
@@ -169,9 +169,9 @@ def _answers(groups: LabelGroups) -> dict[str, Any] | None:
 
 
 def _explained(record: Mapping[str, str]) -> list[int] | None:
-    """The classes that have maps, in their order; None where the model says so itself, or all have."""
-    pick = parse_pick(record["targets"])
-    return list(pick.ids) if isinstance(pick, Ids) else None
+    """The classes that have maps, in their order; None where the model says so itself, or all have. Raises InputError."""
+    ids = ids_of(parse_pick(record["targets"]))
+    return None if ids is None else list(ids)
 
 
 def describe(facts: Mapping[str, Any]) -> str:

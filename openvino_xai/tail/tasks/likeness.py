@@ -142,6 +142,10 @@ class VectorTarget:
         """The same pick: there is but one column."""
         return self.pick
 
+    def terms(self, column: int) -> Sequence[int]:
+        """The likeness itself."""
+        return [column]
+
 
 def likeness(vectors: np.ndarray, others: np.ndarray, measure: Measure) -> np.ndarray:
     """[B]: the likeness of each of `vectors` [B, E] to its one of `others` [B, E]; the cosine is in [-1, 1]."""

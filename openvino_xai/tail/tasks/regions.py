@@ -284,6 +284,10 @@ class RegionTarget:
         """Some classes over their own regions; or the one that is told."""
         return self.pick if isinstance(self.pick, AtRunTime) else Ids(tuple(columns))
 
+    def terms(self, column: int) -> Sequence[int]:
+        """The region itself."""
+        return [column]
+
 
 def predictions(xp: Namespace, pixels: PixelClasses, output: Array) -> Array:
     """[B, 1, H, W], i64: the class of each pixel, of what the model returns.
