@@ -50,6 +50,7 @@ FALLBACKS = {  # what a hook does at more cost, where the runtime did not take t
 BOXES = "boxes"  # the task of a hook on a detector: it explains rows of the model's output
 REGIONS = "regions"  # the task of a hook on a model that tells a class of each pixel
 REGISTERED = "registered"  # an entry of the hook of a method that is not this package's
+ATTENTION = "attention"  # an entry of a hook that looks at all attention blocks, of which its layer is the first
 PORTABLE = "portable"  # an entry of a hook without the operations that small runtimes lack: what it returns is all f32
 OWN_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 NEEDED = ("method", "layer", "scores", "targets")
@@ -67,6 +68,7 @@ WORDS = {
     REGISTERED: ("yes",),
     "written_as": ("QDQ",),
     PORTABLE: ("yes",),
+    ATTENTION: ("all blocks",),
 }
 NUMBERS: dict[str, Callable[[str], float]] = {
     "cost": float,

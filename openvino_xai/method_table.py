@@ -73,6 +73,12 @@ HOOKS = {
         'Muhammad and Yeasin, "Eigen-CAM: Class activation map using principal components", 2020',
         "1.0 inferences",
     ),
+    "attention_rollout": Text(
+        "Attention rollout",
+        "how much of each patch reaches the class token through all attention blocks of a transformer, whatever the class",
+        'Abnar and Zuidema, "Quantifying attention flow in transformers", 2020',
+        "1.0 - 1.1 inferences",
+    ),
     "ablation_cam": Text(
         "Ablation-CAM",
         "a channel weighs what the class loses without it",
@@ -405,6 +411,8 @@ def _hooks() -> Iterator[MethodRow]:
     for name in dict.fromkeys([*METHODS, *ROW_METHODS]):
         method, of_rows = METHODS.get(name), ROW_METHODS.get(name)
         explains: list[Explained] = ["classes", "vectors", "pixels"] if method is not None else []
+        if method is not None and method.attention:
+            explains.remove("pixels")  # no class token reads these
         if of_rows is not None:
             explains.insert(1, BY_ROWS[of_rows.explains])
         # of rows, what neither masks cells nor reads every class differentiates

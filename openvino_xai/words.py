@@ -13,6 +13,7 @@ ClassHook: TypeAlias = Literal[
     "cam",
     "activation_map",
     "eigen_cam",
+    "attention_rollout",
     "ablation_cam",
     "grad_cam",
     "grad_cam_plus_plus",

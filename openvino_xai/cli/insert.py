@@ -56,7 +56,7 @@ def insert(
     What is said of preprocessing is stored in the hooked model, in model_info, where this program and OpenVINO's Model API
     find it.
     """
-    from openvino_xai.contract import BOXES, FALLBACKS, GRADIENT, REGIONS
+    from openvino_xai.contract import ATTENTION, BOXES, FALLBACKS, GRADIENT, REGIONS
     from openvino_xai.files.writing import check_output
 
     source = Path(model)
@@ -78,12 +78,13 @@ def insert(
             f"warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
             + (
                 f"fewer --targets{' or --steps' if 'steps' in record else ''} cost less"
-                if GRADIENT in record
+                if GRADIENT in record or ATTENTION in record
                 else "a later layer, --grid or --targets costs less (see `ovxai layers`)"
             )
         )
-    # regions are explained ahead of what mixes cells, boxes ahead of what mixes levels, and gradients are of the image itself
-    elsewhere = [facts.get("task") in (REGIONS, BOXES) or GRADIENT in facts for facts in hooked.records]
+    # regions are explained ahead of what mixes cells, boxes ahead of what mixes levels, gradients are of the image itself, and
+    # attention is that of all blocks, from the first on
+    elsewhere = [facts.get("task") in (REGIONS, BOXES) or GRADIENT in facts or ATTENTION in facts for facts in hooked.records]
     shallow = [at for at, is_elsewhere in zip(hooked.layers, elsewhere, strict=True) if at.depth < SHALLOW and not is_elsewhere]
     for layer in shallow if options.layer is None else []:
         warn(
@@ -156,7 +157,7 @@ def _head(record: Mapping[str, str], layer: Layer) -> dict[str, Any]:
 
 def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool) -> str:
     """How a head is explained, in words; `named` where there are others."""
-    from openvino_xai.contract import GRADIENT
+    from openvino_xai.contract import ATTENTION, GRADIENT
 
     of = f" of '{record['scores']}'" if named else ""
     if GRADIENT in record:
@@ -165,5 +166,6 @@ def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool)
             f"{record['method']}{of} by image '{layer.name}'{steps}, output {GRADIENT} {record[GRADIENT]}, score "
             f"{record['score']}, targets {record['targets']}"
         )
-    at = f"{'chosen layer' if chosen else 'layer'} '{layer.name}' ({' x '.join(map(str, layer.cells))} cells)"
-    return f"{record['method']}{of} at {at}, score {record['score']}, targets {record['targets']}"
+    place = f"{'chosen layer' if chosen else 'layer'} '{layer.name}'" if ATTENTION not in record else "all attention blocks"
+    cells = " x ".join(map(str, layer.cells))
+    return f"{record['method']}{of} at {place} ({cells} cells), score {record['score']}, targets {record['targets']}"

@@ -10,6 +10,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.hooks.ablation_cam import ablation_cam
 from openvino_xai.hooks.abs_cam import abs_cam, abs_cam_init
 from openvino_xai.hooks.activation_map import activation_map
+from openvino_xai.hooks.attention.attention_rollout import attention_rollout
 from openvino_xai.hooks.cam import cam
 from openvino_xai.hooks.eigen_cam import eigen_cam
 from openvino_xai.hooks.fd_cam import fd_cam
@@ -47,7 +48,7 @@ class Method(NamedTuple):
 
     That is scores, as `score` says unless a caller does, for `none` no score at all. A `linear` one is for tails that are
     linear in the features, and reads their logits whatever a caller says. One `of_elements` has the image itself for its layer,
-    and returns its values beside the map.
+    and returns its values beside the map. One of `attention` looks at all attention blocks of a network with a class token.
     """
 
     hook: Callable[[Any, Site], Any]
@@ -56,6 +57,12 @@ class Method(NamedTuple):
     linear: bool = False
     gradients: bool = False
     of_elements: OfElements | None = None
+    attention: bool = False
+
+    @property
+    def takes_layer(self) -> bool:
+        """Whether a caller may name the layer that it looks at."""
+        return self.of_elements is None and not self.attention
 
     @property
     def per_class(self) -> bool:
@@ -100,6 +107,7 @@ BUILT_IN: dict[str, Method] = {
     "cam": Method(cam, "cells", "logit", linear=True),
     "activation_map": Method(activation_map, "nothing", "none"),
     "eigen_cam": Method(eigen_cam, "nothing", "none"),
+    "attention_rollout": Method(attention_rollout, "nothing", "none", attention=True),
     "ablation_cam": Method(ablation_cam, "nothing", "logit"),
     "grad_cam": _by_gradients(grad_cam),
     "grad_cam_plus_plus": _by_gradients(grad_cam_plus_plus),

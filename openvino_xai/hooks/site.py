@@ -84,7 +84,22 @@ class PixelSite(Features, Protocol):
         """[1] or [C], f32: what each pixel of the baseline holds."""
 
 
-class Site(ChannelSite, ImageSite, PixelSite, Protocol):
+class AttentionSite(Features, Protocol):
+    """All attention blocks of a network with a class token: N of its T tokens are cells. M heads may differ in number."""
+
+    def attentions(self) -> tuple[Any, ...]:
+        """[B, M, T, T] for each block, the first ahead: how much each token (of the third axis) attends to each other."""
+
+    @property
+    def class_token(self) -> int:
+        """Which token the scores read."""
+
+    @property
+    def cell_tokens(self) -> np.ndarray:
+        """[N], i64: which tokens are cells, row by row."""
+
+
+class Site(ChannelSite, ImageSite, PixelSite, AttentionSite, Protocol):
     """One layer of one model, with the scores that are explained there. N masks keep a cell each, or a block of cells."""
 
     def noisy_images(self, copies: int, level: float) -> Any:

@@ -38,7 +38,7 @@ def blocks(
     fixed = {value for node in graph.nodes for _, value in node.operands if value not in varying}
     by_entry: dict[Value, Candidate] = {}
     for node in graph.nodes:
-        if node.outputs[0] in separates and _attends(node) and _queries(node) not in fixed:
+        if node.outputs[0] in separates and attends(node) and _queries(node) not in fixed:
             entry, inside = _between(node, separates)
             if entry is not None and entry not in by_entry and entry in order:  # an input of the model is no layer
                 inside.sort(key=lambda node: order[node.outputs[0]])
@@ -49,9 +49,9 @@ def blocks(
     return sorted(by_entry.values(), key=lambda block: (block.reason is not None, -order[block.value]))
 
 
-def _attends(node: Node) -> bool:
+def attends(node: Node) -> bool:
     """Whether the node gathers values by attention: a product with a softmax over what is summed."""
-    if node.kind == "attention":
+    if operation_of(node).attends:
         return True
     if node.kind != "matmul":
         return False
@@ -73,12 +73,18 @@ def _softmax(node: Node) -> Node | None:
 
 def _queries(node: Node) -> Value | None:
     """What asks the keys, of a node that attends; None where that is not known. A query that is a weight is no token."""
+    product = comparison(node)
+    return None if product is None else product.operand(0)
+
+
+def comparison(node: Node) -> Node | None:
+    """The node that compares queries and keys, of one that attends: itself, where all is one operation. None if not known."""
     product = _softmax(node)
-    if product is None:  # all of attention is one operation
-        return node.operand(0)
+    if product is None:
+        return node
     while product is not None and (operation_of(product).pointwise or not operation_of(product).factors):
         product = product.operand(0).producer
-    return None if product is None else product.operand(0)
+    return product
 
 
 def _passed_on(node: Node | None) -> int | None:
@@ -146,7 +152,7 @@ def _read_by_projections(entry: Value, inside: list[Node], separates: Mapping[Va
     first: list[Node] = []
     for node in inside:
         later = any(value in after for _, value in node.operands)
-        projects = operation_of(node).weights is not None or node.kind == "attention"
+        projects = operation_of(node).weights is not None or operation_of(node).attends
         # what is behind a projection is a query, a key or a value: weights there project no tokens of the block
         if projects and not later:
             first.append(node)

@@ -226,6 +226,8 @@ class Located:
                     options=("layer",),
                 )
             return image_as_layer(self.graph, self.image, self.image_place)
+        if method is not None and METHODS[method].attention:
+            return self._first_block(method)
         if self.where.layer is not None and (cut := self._named_cut(self.where.layer)) is not None:
             _refuse_joint(cut, method)
             if cut.reason is not None:
@@ -241,6 +243,28 @@ class Located:
             if (why := self._way_without_cells()) is None:
                 raise
             raise LayerError(f"{error}; {why}", node=error.node, options=error.options) from error
+
+    def _first_block(self, method: str) -> Candidate:
+        """The first attention block, for a method that looks at all of them. Raises LayerError where one is not known well."""
+        if self.where.layer is not None:
+            raise LayerError(
+                f"{method} looks at all attention blocks: leave layer '{self.where.layer}' out",
+                node=self.where.layer,
+                options=("layer",),
+            )
+        if not self.blocks:
+            raise LayerError(
+                f"{method} follows the class token through attention blocks, and none leads from the image to the scores: "
+                "reciprocam and grad_cam explain networks without"
+            )
+        for block in self.blocks:
+            if block.reason is not None:
+                raise LayerError(
+                    f"{method} looks at all attention blocks, and of '{block.name}' {block.reason}; without, take reciprocam",
+                    node=block.name,
+                    options=block.options,
+                )
+        return self.blocks[-1]
 
     def _with_hinted_grid(self, layer: Candidate) -> Candidate:
         """The layer, where its cells are those that a user says. Raises LayerError where they are not."""
@@ -279,9 +303,9 @@ class Located:
     def behind(self, passed: Candidate, method: str | None = None) -> list[Candidate]:
         """The candidates that come after one for `method`, best first, where no hook can be planned at that.
 
-        None where the method explains the image itself: a gradient by a layer is another one.
+        None where the method says itself where it looks: a gradient by a layer is another one than by the image.
         """
-        if method is not None and METHODS[method].of_elements is not None:
+        if method is not None and not METHODS[method].takes_layer:
             return []
         masks = "nothing" if method is None else METHODS[method].masks
         suited = {"tokens": self.blocks, "cells": (*self.branches, *self.cells)}.get(

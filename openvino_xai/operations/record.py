@@ -83,6 +83,7 @@ class Operation:
     in operands are zeros in the outputs where `keeps_zero` says so, or where it is linear in them. It is `pointwise` where an
     element comes from one element of each operand, as NumPy broadcasts. It `reduces` as NumPy's function of that name does. It
     `normalises` where positions are scaled by what is beside them, and `quantises` where it rounds to levels, or undoes that.
+    It `attends` where it is all of attention: softmax(q k^T s + mask) v, of queries, keys, values, a mask and a scale.
 
     How it moves what it reads: it `moves` all elements of its first operand where each stands in an output once, and some where
     they are picked or repeated. It `joins` operands along an axis, or `splits` one. `controls` are operands that hold shapes,
@@ -109,6 +110,7 @@ class Operation:
     controls: Container[int] = ()
     takes_shape: bool = False
     joins: bool = False
+    attends: bool = False
     splits: bool = False
     selectors: frozenset[int] = frozenset()
     ranks: bool = False

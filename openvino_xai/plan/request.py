@@ -77,7 +77,7 @@ class Request:
                 check_choice(word, value, expected, options=(word,))
         check_channels(channels, method)
         check_way(method, steps, baseline)
-        if method is not None and METHODS[method].of_elements is not None:
+        if method is not None and not METHODS[method].takes_layer:
             _refuse_of_layers(method, grid=grid is not None, feature_vector=feature_vector)
         size = None if grid is None else rows_and_columns("grid", grid)
         per_class = method is not None and METHODS[method].per_class
@@ -141,13 +141,12 @@ def _likeness(score: str | None, method: str | None, similarity: str | None) -> 
 
 
 def _refuse_of_layers(method: str, **options: bool) -> None:
-    """Raise InputError for what is said of the layer of a hook, where the method explains the image itself."""
+    """Raise InputError for what is said of the layer of a hook, where the method says itself where it looks."""
     for name, is_there in options.items():
         if is_there:
             word = name.replace("_", "-")
-            raise InputError(
-                f"{method} explains each element of the image: a {word} is for layers; leave it out", options=(name,)
-            )
+            looks = "looks at all attention blocks" if METHODS[method].attention else "explains each element of the image"
+            raise InputError(f"{method} {looks}: a {word} is for layers; leave it out", options=(name,))
 
 
 def check_way(method: str | None, steps: int | None, baseline: object) -> None:

@@ -17,6 +17,8 @@ from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
 from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.enlargement import enlarging
+from openvino_xai.tail.attention.probabilities import probabilities
+from openvino_xai.tail.attention.stack import AttentionStack, attention_stack
 from openvino_xai.tail.channel_masks import ChannelRules
 from openvino_xai.tail.forward import End, Tail, computed_again, replayed
 from openvino_xai.tail.masked import MaskedCells, Rows, Start, tapped
@@ -136,6 +138,26 @@ class PlannedSite:
             copies=copies,
             forward=forward,
         )
+
+    @cached_property
+    def _stack(self) -> AttentionStack:
+        """All attention blocks, from that of the layer on."""
+        return attention_stack(self._location, self._target.read, self._decision.method)
+
+    def attentions(self) -> tuple[Value, ...]:
+        """[B, M, T, T], f32, for each attention block, the first ahead: how much each token attends to each other."""
+        stack, way = self._stack, self._backward()
+        return tuple(probabilities(way, node) for node in stack.nodes)
+
+    @property
+    def class_token(self) -> int:
+        """Which token the scores read."""
+        return self._stack.class_token
+
+    @property
+    def cell_tokens(self) -> np.ndarray:
+        """[N], i64: which tokens are cells, row by row."""
+        return self._stack.cell_tokens
 
     def noisy_images(self, copies: int, level: float) -> Value:
         """[B, S, ...]: copies of the image with Gaussian noise of `level` times the image's range."""

@@ -240,8 +240,9 @@ def _planned_at(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: 
     """A head in a twin of the model, with its plan, at the layer of the inquiry. Raises PlanError, TooLarge, LayerError."""
     head, located = inquiry.decided(twin, decision), inquiry.located
     decision, plan = _fitting(head.location, decision, max_memory)
-    if plan.largest > max_memory and decision.traits.of_elements is not None:
-        fewer = "targets or steps" if decision.traits.of_elements.steps else "targets"
+    if plan.largest > max_memory and not decision.traits.takes_layer:
+        elements = decision.traits.of_elements
+        fewer = "targets or steps" if elements is not None and elements.steps else "targets"
         raise TooLarge(
             f"{decision.method} makes a value of {human(plan.largest)} for every image, more than the limit of "
             f"{human(max_memory)}: fewer {fewer} take less; a higher limit of memory allows it",
@@ -252,8 +253,8 @@ def _planned_at(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: 
         grid = inquiry.request.grid
         fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
         raise _too_large(head.location.layer, plan.largest, max_memory, fits)
-    # who asks for the definition, or for the gradient of the image, asks for its cost
-    if located.where.layer is None and decision.plan == "lazy" and decision.traits.of_elements is None:
+    # who asks for the definition, or for a method that looks at no layer of a caller's, asks for its cost
+    if located.where.layer is None and decision.plan == "lazy" and decision.traits.takes_layer:
         layer = priced(twin, head.location.layer, plan, operations(twin.nodes))
         _refuse_shallow(layer, decision.method, located.scores)
     return replace(head, decision=decision), plan

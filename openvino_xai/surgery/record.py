@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from openvino_xai.contract import FEATURES, GATE, GRADIENT, HEAD_RECORD, MAP, PORTABLE, RECORD, REGISTERED
+from openvino_xai.contract import ATTENTION, FEATURES, GATE, GRADIENT, HEAD_RECORD, MAP, PORTABLE, RECORD, REGISTERED
 from openvino_xai.dialects.protocol import Conversion, Deployed
 from openvino_xai.graph.sizes import readable, text
 from openvino_xai.hooks import METHODS
@@ -59,6 +59,8 @@ def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str
         record.update(
             residual=layer_name(candidate.cut[-1].value), kernel=decision.kernel, prefix_tokens=str(candidate.place.prefix)
         )
+    if decision.traits.attention:
+        record.update({ATTENTION: "all blocks", "prefix_tokens": str(candidate.place.prefix)})
     if decision.channels != "all":
         record["channels"] = str(decision.channels)
     if decision.gate != "off":

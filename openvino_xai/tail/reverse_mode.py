@@ -164,10 +164,12 @@ class Backward:
         if span is None or self.graph.is_constant(value):
             return value
         if (value, span) not in self._rows:
-            self._rows[value, span] = spread(
-                self.xp, self._again.get(value) or tapped(self.xp, value), span, self.items, self._selection.count
-            )
+            self._rows[value, span] = spread(self.xp, self.of_images(value), span, self.items, self._selection.count)
         return self._rows[value, span]
+
+    def of_images(self, value: Value) -> Value:
+        """A value of the forward pass, for each image once."""
+        return self._again.get(value) or tapped(self.xp, value)
 
     def as_rows(self, adjoint: Adjoint) -> Adjoint:
         """The adjoint with a row for each class of each image."""

@@ -21,6 +21,7 @@ from openvino_xai.hooks import SCALES
 from openvino_xai.locate.positions import Place
 from openvino_xai.plan.emit import emit
 from openvino_xai.tail.tasks.regions import RegionTarget
+from openvino_xai.verify.attention import differences_of_attention, stack_of
 from openvino_xai.verify.elements import on_the_way
 from openvino_xai.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.verify.masks import CUT, END, ArraySite, Reference, by_cell
@@ -264,6 +265,11 @@ def _slopes_along(question: Question, images: np.ndarray, gradients: np.ndarray)
         )
 
 
+def _attentions(question: Question, *weights: np.ndarray) -> Iterator[float]:
+    """The differences of the attention of each block."""
+    return differences_of_attention(question.original, question.inputs, question.twin, weights)
+
+
 ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told
     "largest_channels": _largest_channels,
     "scores": _channel_scores,
@@ -273,6 +279,7 @@ ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what th
     "class_scores": _class_scores,
     "explained_classes": _explained_classes,
     "gradients_of": _gradients_of,
+    "attentions": _attentions,
 }
 
 
@@ -291,7 +298,11 @@ def _compare(
         slopes = np.stack([by_cell(gradients[:, index], place) for index in range(len(ids))], axis=1)
     decision = question.original.decision
     channels = None if decision.channels == "all" else decision.channels
-    site = cast(Any, ArraySite(by_cell(question.features, place), slopes, answers, channels, question.baseline))
+    array_site = ArraySite(by_cell(question.features, place), slopes, answers, channels, question.baseline)
+    if decision.traits.attention:
+        stack = stack_of(question.original)
+        array_site = replace(array_site, class_token=stack.class_token, cell_tokens=stack.cell_tokens)
+    site = cast(Any, array_site)
     true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.traits.hook(cast(Any, xp), site)))
     elements, differences = decision.traits.of_elements, []
     values_of_elements = None if elements is None else elements.values(cast(Any, xp), site)

@@ -69,7 +69,7 @@ class ArraySite:
     """The part of a `Site` that a method reads which masks no cells.
 
     What it asks beside that is in `answers`: by name, what it is to give and what it is told. `baseline` is where the way to an
-    image begins.
+    image begins. Of tokens, the `class_token` is read by the scores, and `cell_tokens` are cells.
     """
 
     features: np.ndarray
@@ -77,6 +77,8 @@ class ArraySite:
     answers: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
     channels: int | None = None
     baseline: np.ndarray | None = None
+    class_token: int = 0
+    cell_tokens: np.ndarray | None = None
 
     def cells(self) -> np.ndarray:
         """[B, N, C]"""
@@ -97,6 +99,10 @@ class ArraySite:
     def images_on_the_way(self) -> np.ndarray:
         """[B, S, ...]"""
         return self.answers["gradients_at"][0]
+
+    def attentions(self) -> tuple[np.ndarray, ...]:
+        """[B, M, T, T] for each block"""
+        return self.answers["attentions"]
 
     def __getattr__(self, question: str) -> Callable[..., Any]:
         """What answers a question."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attention import slow_rollout
 from family import COPIES, FAMILY, slow_abs, slow_family, slow_fd, slow_groups, slow_smooth
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,9 @@ SLOPES[0, 2] = np.abs(SLOPES[0, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1
 NOISY = SLOPES[:, None] + RNG.normal(0, 0.3, (BATCH, COPIES, *SLOPES.shape[1:]))
 LOGITS = RNG.permutation(BATCH * CLASSES).reshape(BATCH, CLASSES) * 1.5
 BASELINE = RNG.normal(0, 1, CHANNELS)
+BLOCKS, HEADS, PREFIX, CLASS_TOKEN = 3, 2, 2, 1
+ATTENTION = RNG.exponential(1, (BLOCKS, BATCH, HEADS, PREFIX + HEIGHT * WIDTH, PREFIX + HEIGHT * WIDTH))
+ATTENTION /= ATTENTION.sum(axis=-1, keepdims=True) * RNG.uniform(1, 1.5, (*ATTENTION.shape[:-1], 1))  # as of quantised rows
 NOISY[0, :, 2] = np.abs(NOISY[0, :, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1)
 
 
@@ -85,6 +89,17 @@ class ArraySite:
 
     def gradients_at(self, images: np.ndarray) -> np.ndarray:
         return NOISY.reshape(*images.shape, CLASSES, CHANNELS, -1).transpose(0, 1, 2, 4, 3)
+
+    def attentions(self) -> tuple[np.ndarray, ...]:
+        return tuple(ATTENTION)
+
+    @property
+    def class_token(self) -> int:
+        return CLASS_TOKEN
+
+    @property
+    def cell_tokens(self) -> np.ndarray:
+        return np.arange(PREFIX, PREFIX + HEIGHT * WIDTH)
 
     def class_scores(self) -> np.ndarray:
         return LOGITS
@@ -204,6 +219,11 @@ def slow_eigen() -> np.ndarray:
     return maps
 
 
+def slow_rollouts() -> np.ndarray:
+    maps = [slow_rollout([block[image] for block in ATTENTION], CLASS_TOKEN, PREFIX, (HEIGHT, WIDTH)) for image in range(BATCH)]
+    return np.repeat(np.stack(maps)[:, None], CLASSES, axis=1)
+
+
 def slow_largest() -> np.ndarray:
     maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
     for image, k, h, w in np.ndindex(maps.shape):
@@ -233,6 +253,7 @@ RAW = {
     "abs_cam_init": slow_abs(FEATURES, SLOPES),
     "abs_cam": slow_abs_cam(),
     "eigen_cam": slow_eigen(),
+    "attention_rollout": slow_rollouts(),
     "finer_cam": slow_finer(),
     "smooth_grad_cam_plus_plus": slow_smooth(FEATURES, NOISY),
     "input_gradient": slow_largest(),

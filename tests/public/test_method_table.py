@@ -56,7 +56,15 @@ def test_traits_are_those_of_the_tables() -> None:
 def test_some_of_them() -> None:
     assert set(xai.methods(kind="probe", explains="boxes").names) == BOX_PROBES.keys()
     without = xai.methods(kind="hook", explains="classes", gradients=False)
-    assert without.names == ("reciprocam", "vit_reciprocam", "cam", "activation_map", "eigen_cam", "ablation_cam")
+    assert without.names == (
+        "reciprocam",
+        "vit_reciprocam",
+        "cam",
+        "activation_map",
+        "eigen_cam",
+        "attention_rollout",
+        "ablation_cam",
+    )
     assert xai.methods()[0].name == "reciprocam"
     assert xai.methods()[:2].names == ("reciprocam", "vit_reciprocam")
     assert len(json.loads(json.dumps(xai.methods().to_dicts()))) == len(xai.methods())

@@ -166,7 +166,7 @@ def _is_of_cells(value: Value, placed: Placed) -> bool:
 def _mixes(node: Node, carrying: Collection[Value]) -> bool:
     """Whether a node weighs what the image makes by what it makes: as attention does."""
     weights = operation_of(node).weights
-    return node.kind == "attention" or (weights is not None and node.operand(weights) in carrying)
+    return operation_of(node).attends or (weights is not None and node.operand(weights) in carrying)
 
 
 def _before_mixing(graph: Graph, read: Sequence[Value], placed: Placed, carrying: Collection[Value]) -> list[Value]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Size, at_one, concrete
@@ -110,22 +113,34 @@ def _conv_transpose(at: Step, index: int, g: Value) -> Value:
     return xp.reshape(xp.matmul(xp.reshape(weights, (groups, channels // groups, reads)), flat), before)
 
 
+def attention_weights(xp: Trace, node: Node, read: Callable[[Value], Value]) -> Value:
+    """[..., Q, K]: softmax(q k^T s + mask) of a node that computes all of attention; `read` gives its operands."""
+    inputs = node.inputs
+    q, k = (read(node.operand(index)) for index in (0, 1))
+    logits = xp.multiply(xp.matmul(q, _turned(xp, k)), _scale_of(node, lambda index: read(node.operand(index))))
+    if len(inputs) > 3 and inputs[3] is not None:
+        mask = read(inputs[3])
+        # a mask of truths says who may be attended to; one of numbers is added
+        logits = xp.where(mask, logits, -np.inf) if mask.dtype == bool else xp.add(logits, mask)
+    return xp.softmax(logits, axis=len(shape_of(logits)) - 1)
+
+
+def _scale_of(node: Node, operand: Callable[[int], Value]) -> Any:
+    """What products of queries and keys are multiplied by."""
+    if len(node.inputs) > 4 and node.inputs[4] is not None:
+        return operand(4)
+    (depth,) = concrete(shape_of(node.operand(0))[-1:], f"the depth of the queries of {node}")
+    return depth**-0.5
+
+
 def _attention(at: Step, index: int, g: Value) -> Value:
     """Of softmax(q k^T s + mask) v, which a runtime computes in one."""
     xp, inputs = at.xp, at.node.inputs
     if at.node.attributes["causal"] or index > 2:
         raise refused(at, "it is causal, or its mask depends on the image")
     q, k, v = (at.operand(i) for i in range(3))
-    if len(inputs) > 4 and inputs[4] is not None:
-        scale: Any = at.operand(4)
-    else:
-        (depth,) = concrete(at.operand_shape(0)[-1:], f"the depth of the queries of {at.node}")
-        scale = depth**-0.5
-    logits = xp.multiply(xp.matmul(q, _turned(xp, k)), scale)
-    if len(inputs) > 3 and inputs[3] is not None:
-        logits = xp.add(logits, at.operand(3))
-    last = len(shape_of(logits)) - 1
-    p, g = xp.softmax(logits, axis=last), at.full(g)
+    p, g = attention_weights(xp, at.node, lambda value: at.operand(inputs.index(value))), at.full(g)
+    scale, last = _scale_of(at.node, at.operand), len(shape_of(p)) - 1
     if index == 2:
         return xp.matmul(_turned(xp, p), g)
     behind = xp.multiply(of_softmax(xp, p, xp.matmul(g, _turned(xp, v)), (last,)), scale)
@@ -174,6 +189,7 @@ OPERATIONS = (
         name="attention",
         axes=axes.attention,
         factors=(VALUES,),
+        attends=True,
         macs=_of_attention,
         adjoint=of_matrices(_attention),
     ),

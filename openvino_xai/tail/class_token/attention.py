@@ -260,7 +260,7 @@ class ClassTokenAttention:
         rank = len(shape_of(node.outputs[0]))
         if first is None or len(operands) != 1 or not span.pure or span.axis != rank - 2:
             return None
-        if node.kind == "attention":
+        if operation_of(node).attends:
             return self._fused(node, first, span)
         if node.kind != "matmul" or (len(node.inputs) > 2 and node.inputs[2] is not None):
             return None

@@ -1,0 +1,50 @@
+"""Explanations by attention, straight from the papers: one image and one block at a time, of what ONNX's reference computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino as ov
+import openvino.opset13 as opset
+from onnx.reference import ReferenceEvaluator
+from tiny_transformers import HEIGHT, WIDTH, Transformer
+
+
+def attentions(variant: Transformer, image: np.ndarray) -> list[np.ndarray]:
+    """[M, T, T] for each block, of one image [C, H, W]."""
+    model = onnx.shape_inference.infer_shapes(variant.build(1))
+    names = [f"p_{block}" for block in range(variant.repeats)]
+    part = onnx.utils.Extractor(model).extract_model(["image"], names)
+    return [weights[0].astype(np.float64) for weights in ReferenceEvaluator(part).run(None, {"image": image[None]})]
+
+
+def slow_rollout(
+    weights: list[np.ndarray], class_token: int, prefix: int, grid: tuple[int, int] = (HEIGHT, WIDTH)
+) -> np.ndarray:
+    """[H, W]: how much of each patch is in the class token, as whole matrices of all tokens."""
+    tokens = weights[0].shape[-1]
+    share = np.eye(tokens)
+    for of_heads in weights:
+        mixed = np.zeros((tokens, tokens))
+        for i, j in np.ndindex(tokens, tokens):
+            mixed[i, j] = (sum(head[i, j] for head in of_heads) / len(of_heads) + (i == j)) / 2
+        mixed = np.stack([row / row.sum() for row in mixed])
+        share = mixed @ share
+    return share[class_token, prefix : prefix + grid[0] * grid[1]].reshape(grid)
+
+
+def in_one_operation(variant: Transformer, batch: int | str, mask: Any = None) -> ov.Model:
+    """The model as IR, where the attention of a block is one operation, perhaps with a mask [T, T] of truths or numbers."""
+    model = ov.Core().read_model(variant.build(batch).SerializeToString())
+    nodes = {node.get_friendly_name(): node for node in model.get_ops()}
+    for block in range(variant.repeats):
+        q, k, v = (nodes[f"{name}_{block}"].output(0) for name in ("q", "k", "v"))
+        attention = opset.scaled_dot_product_attention(
+            q, k, v, *(() if mask is None else (opset.constant(mask),)), causal=False
+        )
+        attention.set_friendly_name(f"sdpa_{block}")
+        for reader in nodes[f"g_{block}"].output(0).get_target_inputs():
+            reader.replace_source_output(attention.output(0))
+    return ov.Model(model.outputs, model.get_parameters())
