@@ -4,8 +4,9 @@ For features F and masks M_n the end of copy n is tail(M_n * F). Two plans compu
 
 * The direct plan is the definition. It multiplies the features by each mask, and repeats the tail over B * N rows.
 * The lazy plan carries masked cells, (v, rest), down the tail. Most tails need no new node for them up to the reduction over
-  cells. Where no rule knows how to go on, it computes all rows: v where the mask keeps a cell, rest elsewhere. Masked tokens
-  of which only some reach the scores have a way of their own, in `class_token`.
+  cells. A convolution makes windows of them, in `windowed`. Where no rule knows how to go on, it computes all rows: v where
+  the mask keeps a cell, rest elsewhere. Masked tokens of which only some reach the scores have a way of their own, in
+  `class_token`.
 """
 
 from __future__ import annotations
@@ -31,11 +32,22 @@ from openvino_xai.tail.class_slicing import (
     sliced_operands,
 )
 from openvino_xai.tail.class_token.attention import ClassTokenAttention
-from openvino_xai.tail.masked import CellTokens, FlattenedCells, Masked, MaskedCells, Rows, Start, Unmasked, tapped
+from openvino_xai.tail.masked import (
+    CellTokens,
+    FlattenedCells,
+    Masked,
+    MaskedCells,
+    MaskedWindows,
+    Rows,
+    Start,
+    Unmasked,
+    tapped,
+)
 from openvino_xai.tail.masks import BlockMask, WeightMask
 from openvino_xai.tail.spatial_masks import CellRules
 from openvino_xai.tail.target import Columns
 from openvino_xai.tail.walk import between, forward
+from openvino_xai.tail.windowed.rules import WindowRules
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +75,7 @@ class Tail:
         self._rows: dict[Masked, Rows] = {}
         mask = rules.mask
         self._tokens = CellTokenRules(graph, trace, rules.batch, mask) if lazy and isinstance(mask, BlockMask) else None
+        self._windows = WindowRules(graph, trace, mask) if lazy and isinstance(mask, BlockMask) else None
         self._columns: Columns | None = None
         self._chosen: dict[Value, int] = {}
         self._nodes: list[Node] = []
@@ -116,6 +129,8 @@ class Tail:
         lazy = self._rules.step(node, operands) if self._lazy else None
         if lazy is None and self._tokens is not None and node.outputs[0] not in self._chosen:
             lazy = self._tokens.step(node, items)
+        if lazy is None and self._windows is not None and node.outputs[0] not in self._chosen:
+            lazy = self._windows.step(node, items)
         # the model computes masked cells of all classes anyway: these are sliced where a rule ends them
         if node.outputs[0] in self._chosen and not (lazy and isinstance(lazy[0], MaskedCells)):
             return self._step_of_classes(node, operands)
@@ -153,7 +168,7 @@ class Tail:
         axis = class_axis_of(node, index, self._chosen[node.outputs[0]])
         if axis is None:
             return value
-        value = self._as_rows(value) if isinstance(value, CellTokens) else value
+        value = self._as_rows(value) if isinstance(value, (CellTokens, MaskedWindows)) else value
         if isinstance(value, Rows) and node.operand(index) not in self._chosen:
             return replace(value, value=self._trace.take(value.value, columns.ids, axis=axis))
         if not isinstance(value, MaskedCells):
@@ -182,6 +197,11 @@ class Tail:
             assert self._tokens is not None
             if value not in self._rows:
                 self._rows[value] = self._tokens.rows(value)
+            return self._rows[value]
+        if isinstance(value, MaskedWindows):
+            assert self._windows is not None
+            if value not in self._rows:
+                self._rows[value] = self._windows.rows(value)
             return self._rows[value]
         if isinstance(value, FlattenedCells):
             rows = self._as_rows(value.features)  # masked as they were: a flat axis does not tell the cells apart

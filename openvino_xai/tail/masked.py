@@ -14,6 +14,7 @@ from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST, Span
+from openvino_xai.tail.windowed.reach import Reach
 
 
 @dataclass(frozen=True)
@@ -103,5 +104,33 @@ class CellTokens:
         return self.batch, self.tokens
 
 
-Masked: TypeAlias = "Rows | MaskedCells | FlattenedCells | CellTokens | Unmasked"
+@dataclass(frozen=True, eq=False)
+class MaskedWindows:
+    """Masked cells of which each mask reaches a window: copy n is an item of `value` where it reaches a cell, and else `rest`.
+
+    `value` is [B, C, P, P'] with the items of `reach`, of rows and of columns. `rest` is the same for all images. It has size 1
+    along rows and columns, or that of the cells where it depends on the position. None stands for 0.
+    """
+
+    value: Value
+    rest: Value | None
+    reach: tuple[Reach, Reach]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """(H, W) of the cells."""
+        return self.reach[0].size, self.reach[1].size
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(P, P') of the items."""
+        return self.reach[0].count, self.reach[1].count
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Where the images and the cells are."""
+        return FIRST, Span(2), Span(3)
+
+
+Masked: TypeAlias = "Rows | MaskedCells | MaskedWindows | FlattenedCells | CellTokens | Unmasked"
 Start: TypeAlias = "MaskedCells | Rows"

@@ -7,8 +7,8 @@
 * A gate, as in squeeze-and-excite, is a row for each cell, and multiplies cell n by row n.
 * A linear layer on flattened features with a rest of 0 reads only the block of its weights that belongs to cell n.
 
-A mask may keep a block of cells: v_n is then the sum over that block, or its maximum. Nothing else has a rule here, and the
-tail computes all rows for it.
+A mask may keep a block of cells: v_n is then the sum over that block, or its maximum. Nothing else has a rule here: what a
+convolution makes of them is in `windowed`, and for the rest the tail computes all rows.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class CellRules(MaskRules[MaskedCells]):
 
     def _reduced(self, node: Node, masked: Mapping[int, MaskedCells], shape: Callable[[Value], Shape]) -> list[Masked] | None:
         features = masked.get(0)
-        how = _reduction(node, features) if features and not any(map(self._is_read, node.outputs[1:])) else None
+        unread = features is not None and not any(map(self._is_read, node.outputs[1:]))
+        how = reduction_of(node, shape_of(features.value), features.place.cells) if features and unread else None
         span = None if features is None or how is None else follow(node, 0, Span(features.place.batch))
         if features is None or how is None or span is None:
             return None
@@ -122,18 +123,11 @@ class CellRules(MaskRules[MaskedCells]):
                     else xp.divide(rows, self._number(count, features.value))
                 )
         # what nobody reads, as where OpenVINO's pools tell which cell is the largest, is whatever it may be
-        return [self._rows_along(rows, shape(node.outputs[0]), span)] * len(node.outputs)
+        return [rows_along(xp, rows, shape(node.outputs[0]), span)] * len(node.outputs)
 
     def _is_read(self, value: Value) -> bool:
         """Whether a node of the model reads a value, or the model returns it."""
         return bool(self._graph.consumers.get(value)) or value in self._graph.outputs.values()
-
-    def _rows_along(self, rows: Value, shape: Shape, span: Span) -> Rows:
-        """Items [B * N, ...] as the rows of a value that has this shape, and its images along `span`."""
-        others = [size for axis, size in enumerate(shape) if axis != span.axis]
-        order = [axis + 1 for axis in range(span.axis)] + [0] + list(range(span.axis + 1, len(shape)))
-        laid = self._trace.reshape(rows, (self.batch * self.mask.count, *others))
-        return Rows(self._trace.permute_dims(laid, tuple(order)) if span.axis else laid, span)
 
     # -- tokens that are no cells, as a class token
 
@@ -346,14 +340,22 @@ def _differs(features: MaskedCells) -> bool:
     return features.rest is not None and any(shape_of(features.rest)[axis] != 1 for axis in features.place.cells)
 
 
-def _reduction(node: Node, features: MaskedCells) -> Reduction | None:
-    """How a node reduces all cells of an image, and nothing else."""
-    shape, how = shape_of(features.value), operation_of(node).reduces
+def reduction_of(node: Node, shape: Shape, cells: tuple[int, ...]) -> Reduction | None:
+    """How a node reduces all `cells` of an operand of this shape, and nothing else; None where it does not."""
+    how = operation_of(node).reduces
     if how is None:
         return None
     if "axes" in node.attributes:
         axes = {axis % len(shape) for axis in node.attributes["axes"]}
-        return how if axes == set(features.place.cells) else None
+        return how if axes == set(cells) else None
     # a pool whose only window covers the features is a reduction, where padding does not count as cells
     padded = how != "mean" or node.attributes["exclude_pad"]
-    return how if features.place.cells == tuple(range(2, len(shape))) and reads_all(node, shape, padded=padded) else None
+    return how if cells == tuple(range(2, len(shape))) and reads_all(node, shape, padded=padded) else None
+
+
+def rows_along(xp: Trace, rows: Value, shape: Shape, span: Span) -> Rows:
+    """Items [B * N, ...] as the rows of a value that has this shape, and its images along `span`."""
+    others = [size for axis, size in enumerate(shape) if axis != span.axis]
+    order = [axis + 1 for axis in range(span.axis)] + [0] + list(range(span.axis + 1, len(shape)))
+    laid = xp.reshape(rows, (shape_of(rows)[0], *others))
+    return Rows(xp.permute_dims(laid, tuple(order)) if span.axis else laid, span)

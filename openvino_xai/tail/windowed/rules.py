@@ -1,0 +1,227 @@
+"""Windows: what operations of the tail make of masked cells once they mix neighbours.
+
+A convolution or a pool spreads cell n over a window, and beyond it copy n is still the same for all masks: the rest, as the
+tail makes it of nothing but rests. It may differ from cell to cell, as padding does, and is a constant. So
+
+* an operation that treats every cell alike gives (f(v), f(rest)), computed for the items of the windows alone;
+* a convolution without its addend is linear: that of v - rest, 0 beyond the windows, is added to what it makes of the rest.
+  The windows of all masks lie side by side (`Layout`), so that it is a single convolution by the model's own weights;
+* values of which masks reach different cells are laid out anew, as v - rest, 0 where there was nothing, plus the rest;
+* a sum or a mean over all cells gives rows: the sum of the items, and that of the rest elsewhere.
+
+Items of all windows are rows and columns, [B, C, P, P'], an image to every operation that looks at one cell. Nothing else has a
+rule here, and the tail computes all rows for it. So it does where the windows of a node have nearly as many items as that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+
+import numpy as np
+
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import Shape
+from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.subaxis import FIRST
+from openvino_xai.operations.integers import is_fixed
+from openvino_xai.operations.shapes import windows as windows_over
+from openvino_xai.operations.table import axes_of, operation_of
+from openvino_xai.operations.windows import Windows
+from openvino_xai.tail.algebra import MaskRules, repeat_node
+from openvino_xai.tail.masked import Masked, MaskedCells, MaskedWindows, Rows, tapped
+from openvino_xai.tail.masks import BlockMask
+from openvino_xai.tail.spatial_masks import reduction_of, rows_along
+from openvino_xai.tail.windowed.reach import Layout, Reach
+
+CELLS = (2, 3)  # the axes of rows and columns
+MOST = 0.75  # of all rows' cells: to lay out windows costs, too
+
+
+class WindowRules(MaskRules[MaskedWindows]):
+    """What nodes make of windows, for images of which each has a copy for each block of a `mask`."""
+
+    def __init__(self, graph: Graph, trace: Trace, mask: BlockMask) -> None:
+        super().__init__(graph, trace)
+        self._mask = mask
+        self._differences: dict[MaskedWindows, Value] = {}
+
+    def step(
+        self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
+    ) -> list[Masked] | None:
+        """The outputs of `node`; None if no rule applies."""
+        windows = {index: item for index, value in operands.items() if (item := self._windows_of(value)) is not None}
+        if not windows or len(windows) < len(operands) or len({item.sizes for item in windows.values()}) != 1:
+            return None
+        if operation_of(node).shape is windows_over and list(windows) == [0]:
+            mixed = self._mixed(node, windows[0])
+            if mixed is not None:
+                return mixed
+        if any(isinstance(value, MaskedWindows) for value in operands.values()):
+            return self._alike(node, windows) or self._reduced(node, windows, shape)
+        return None
+
+    def rows(self, windows: MaskedWindows) -> Rows:
+        """[B * N, C, H, W]: all cells of every copy."""
+        xp, (height, width) = self._trace, windows.sizes
+        full = self._extended(windows, tuple(reach.full for reach in windows.reach))
+        batch, channels = shape_of(full)[:2]
+        rows, columns = (len(reach.start) for reach in windows.reach)
+        apart = xp.reshape(full, (batch, channels, rows, height, columns, width))
+        by_mask = xp.permute_dims(apart, (0, 2, 4, 1, 3, 5))
+        return Rows(xp.reshape(by_mask, (batch * (rows * columns), channels, height, width)))
+
+    def _windows_of(self, value: Masked) -> MaskedWindows | None:
+        """Windows, and masked cells as windows of a single cell or block; None for another form."""
+        if isinstance(value, MaskedWindows) or not isinstance(value, MaskedCells):
+            return value if isinstance(value, MaskedWindows) else None
+        place, sizes = value.place, shape_of(value.value)
+        if place.batch != 0 or place.cells != CELLS or len(sizes) != 4 or any(place.mirrored):
+            return None
+        reach = []
+        for size, masks in zip(sizes[2:], self._mask.grid, strict=True):
+            if not isinstance(size, int) or not isinstance(masks, int) or size % masks:
+                return None
+            reach.append(Reach.of_blocks(size, masks))
+        return None if not isinstance(sizes[1], int) else MaskedWindows(value.value, value.rest, (reach[0], reach[1]))
+
+    # -- what treats every cell alike
+
+    def _alike(self, node: Node, windows: Mapping[int, MaskedWindows]) -> list[Masked] | None:
+        """The outputs of a node that treats every cell alike, beside operands that are the same for all images and cells."""
+        axes, operation = axes_of(node), operation_of(node)
+        if axes is None or operation.takes_shape or any(len(shape_of(value)) != 4 for value in node.outputs):
+            return None
+        if any((index, axis, True) not in axes[0][axis] for index in windows for axis in (0, *CELLS)):
+            return None
+        for index, value in node.operands:
+            if index in windows or index in operation.controls:
+                continue
+            along = [source.axis for axis in (0, *CELLS) for source in axes[0][axis] if source.operand == index]
+            if not is_fixed(self._graph, value) or any(shape_of(value)[axis] != 1 for axis in along):
+                return None
+        first, *others = windows.values()
+        reach = reduce(_joined, (item.reach for item in others), first.reach)
+        inputs = [self._extended(windows[i], reach) if i in windows else value for i, value in enumerate(node.inputs)]
+        sizes = tuple(along.count for along in reach)
+        shapes = [(*shape_of(value)[:2], *sizes) for value in node.outputs]
+        keeps_zero = operation.gives_zero(node, windows, self._graph.constant)
+        rests = self._rests(node, windows, first.spans, keeps_zero=keeps_zero)
+        values = repeat_node(self._trace, node, inputs, shapes)
+        return [MaskedWindows(value, rest, reach) for value, rest in zip(values, rests, strict=True)]
+
+    # -- what mixes neighbours
+
+    def _mixed(self, node: Node, windows: MaskedWindows) -> list[Masked] | None:
+        """The output of a convolution; None for another node, and where its windows have about all cells."""
+        a, after = node.attributes, shape_of(node.outputs[0])
+        if len(a["kernel"]) != 2 or len(after) != 4 or not all(isinstance(size, int) for size in after[1:]):
+            return None
+        over = [
+            Windows.along(a, axis, size, int(count))  # type: ignore[arg-type]
+            for axis, (size, count) in enumerate(zip(windows.sizes, after[2:], strict=True))
+        ]
+        rows, columns = (reach.through(window) for reach, window in zip(windows.reach, over, strict=True))
+        cells = over[0].reads.shape[0] * over[1].reads.shape[0] * len(rows.start) * len(columns.start)
+        if not 0 < rows.count * columns.count <= MOST * cells:
+            return None
+        return self._convolved(node, windows, (rows, columns))
+
+    def _convolved(self, node: Node, windows: MaskedWindows, reach: tuple[Reach, Reach]) -> list[Masked] | None:
+        """The output of a convolution by constant weights."""
+        if operation_of(node).weights is None or any(not is_fixed(self._graph, v) for i, v in node.operands if i):
+            return None
+        xp, a = self._trace, node.attributes
+        layouts = [
+            Layout.along(before, after, a, i) for i, (before, after) in enumerate(zip(windows.reach, reach, strict=True))
+        ]
+        laid = self._moved(self._difference(windows), layouts[0].placing, layouts[1].placing)
+        more = {"strides": a["strides"], "dilations": a["dilations"], "groups": a["groups"]}
+        value = xp.conv(laid, node.operand(1), pads=[0] * 4, **more)
+        for axis, layout in zip(CELLS, layouts, strict=True):
+            if layout.outputs != len(layout.valid):
+                value = xp.take(value, layout.valid, axis=axis)
+        rest = self._rest_of_windows(node, windows)
+        if rest is not None:
+            value = xp.add(value, self._at_items(rest, reach))
+        return [MaskedWindows(value, rest, reach)]
+
+    def _rest_of_windows(self, node: Node, windows: MaskedWindows) -> Value | None:
+        """The rest of the output of a node that mixes neighbours."""
+        xp, after = self._trace, shape_of(node.outputs[0])
+        if windows.rest is None:
+            if operation_of(node).gives_zero(node, [0], self._graph.constant):
+                return None
+            addend = node.inputs[2] if len(node.inputs) > 2 else None
+            if addend is not None:
+                return xp.reshape(addend, (1, after[1], 1, 1))
+        rest = self._rest(windows)
+        full = xp.broadcast_to(rest, (1, shape_of(rest)[1], *windows.sizes))
+        return repeat_node(xp, node, [full, *node.inputs[1:]], [(1, *after[1:])])[0]
+
+    # -- sums over all cells
+
+    def _reduced(
+        self, node: Node, windows: Mapping[int, MaskedWindows], shape: Callable[[Value], Shape]
+    ) -> list[Masked] | None:
+        """Rows: the sum or the mean over all cells of each copy."""
+        item = windows.get(0)
+        how = None if item is None else reduction_of(node, shape_of(node.operand(0)), CELLS)
+        if item is None or how not in ("mean", "sum") or len(node.outputs) > 1:
+            return None
+        xp, (height, width) = self._trace, item.sizes
+        down, across = (reach.sums() for reach in item.reach)
+        sums = self._moved(item.value, down, across)
+        if item.rest is not None:
+            channels = shape_of(item.rest)[1]
+            full = xp.broadcast_to(item.rest, (1, channels, height, width))
+            of_items = self._moved(
+                xp.broadcast_to(self._at_items(item.rest, item.reach), (1, channels, *item.counts)), down, across
+            )
+            sums = xp.add(sums, xp.subtract(xp.sum(full, axis=CELLS, keepdims=True), of_items))
+        if how == "mean":
+            sums = xp.multiply(sums, 1 / (height * width))
+        batch, channels, rows, columns = shape_of(sums)
+        by_mask = xp.reshape(xp.permute_dims(sums, (0, 2, 3, 1)), (batch * (rows * columns), channels))
+        return [rows_along(xp, by_mask, shape(node.outputs[0]), FIRST)]
+
+    # -- items
+
+    def _difference(self, windows: MaskedWindows) -> Value:
+        """[B, C, P, P']: v - rest."""
+        if windows.rest is None:
+            return tapped(self._trace, windows.value)
+        if windows not in self._differences:
+            rest = self._at_items(windows.rest, windows.reach)
+            self._differences[windows] = self._trace.subtract(tapped(self._trace, windows.value), rest)
+        return self._differences[windows]
+
+    def _extended(self, windows: MaskedWindows, reach: tuple[Reach, ...]) -> Value:
+        """[B, C, P, P']: the items of a reach that holds all of the windows'."""
+        if all(old.same(new) for old, new in zip(windows.reach, reach, strict=True)):
+            return tapped(self._trace, windows.value)
+        placing = [old.places_in(new) for old, new in zip(windows.reach, reach, strict=True)]
+        value = self._moved(self._difference(windows), *placing)
+        return value if windows.rest is None else self._trace.add(value, self._at_items(windows.rest, reach))
+
+    def _at_items(self, rest: Value, reach: tuple[Reach, ...]) -> Value:
+        """[1, C, P, P'], with size 1 along what it is the same for: the rest of each item's cell."""
+        for axis, along in zip(CELLS, reach, strict=True):
+            if shape_of(rest)[axis] != 1:
+                rest = self._trace.take(rest, along.cells, axis=axis)
+        return rest
+
+    def _moved(self, value: Value, down: np.ndarray, across: np.ndarray) -> Value:
+        """[B, C, Q, Q']: of [B, C, P, P'], sums by `down` [P, Q] and `across` [P', Q']: products, as picking is far slower."""
+        xp, dtype = self._trace, value.dtype
+        if not _is_identity(across):
+            value = xp.matmul(value, np.ascontiguousarray(across.astype(dtype)))
+        return value if _is_identity(down) else xp.matmul(np.ascontiguousarray(down.T.astype(dtype)), value)
+
+
+def _joined(first: tuple[Reach, Reach], second: tuple[Reach, Reach]) -> tuple[Reach, Reach]:
+    return first[0].joined(second[0]), first[1].joined(second[1])
+
+
+def _is_identity(matrix: np.ndarray) -> bool:
+    return matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix)))

@@ -1,0 +1,123 @@
+"""Inner layers: windows give the maps of the definition, for less than all cells of every mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import CLASSES, DIALECTS, HEAD, Oracle, images, in_dialect, tiny
+
+import openvino_xai as xai
+from openvino_xai.tail.windowed import rules
+from openvino_xai.tail.windowed.reach import Reach
+
+# f32 sums in another order, of scores near 1
+TOLERANCE = 1e-5
+STEM = "c = Conv<pads=[1,1,1,1]>(image, w0) f = Tanh(c) "
+WEIGHTS: dict[str, Any] = {
+    "w0": (4, 3, 3, 3),
+    "w": (CLASSES, 4),
+    "b": (CLASSES,),
+    "k": (4, 4, 3, 3),
+    "a": (4,),
+    "k1": (4, 4, 1, 1),
+}
+TAILS = {
+    "without an addend": "x = Conv<pads=[1,1,1,1]>(f, k) y = Relu(x) ",
+    "with an addend": "x = Conv<pads=[1,1,1,1]>(f, k, a) y = Relu(x) ",
+    "a rest that is not 0": "s = Add(f, shift) x = Conv<pads=[1,1,1,1]>(s, k, a) y = Tanh(x) ",
+    "a batch norm": "x = Conv<pads=[1,1,1,1]>(f, k) n = BatchNormalization(x, a, a, a, variance) y = Clip(n, zero, six) ",
+    "two of them": "x = Conv<pads=[1,1,1,1]>(f, k, a) r = Relu(x) z = Conv<pads=[1,1,1,1]>(r, k) y = Tanh(z) ",
+    "padded less": "x = Conv<pads=[0,1,1,0]>(f, k, a) z = Conv(x, k) y = Relu(z) ",
+    "strided": "x = Conv<pads=[1,1,1,1], strides=[2,2]>(f, k, a) r = Relu(x) z = Conv<pads=[1,1,1,1]>(r, k, a) y = Relu(z) ",
+    "strided and padded at one end": 'x = Conv<auto_pad="SAME_UPPER", strides=[2,2]>(f, k, a) y = Relu(x) ',
+    "strided cells": "x = Conv<strides=[2,2]>(f, k1, a) z = Conv<pads=[1,1,1,1], strides=[2,2]>(f, k) y = Add(x, z) ",
+    "dilated": "x = Conv<pads=[2,2,2,2], dilations=[2,2]>(f, k, a) y = Relu(x) ",
+    "depthwise": "x = Conv<pads=[1,1,1,1], group=4>(f, d, a) s = Sigmoid(x) m = Mul(x, s) y = Conv(m, k1, a) ",
+    "in groups": "x = Conv<pads=[1,1,1,1], group=2>(f, g, a) y = Relu(x) ",
+    "residual": "x = Conv<pads=[1,1,1,1]>(f, k, a) r = Relu(x) z = Conv(r, k1, a) s = Add(z, f) y = Relu(s) ",
+    "of two reaches": "x = Conv<pads=[1,1,1,1]>(f, k, a) z = Conv<pads=[0,2,0,2]>(f, wide) s = Mul(x, z) y = Add(s, x) ",
+    "concatenated": "x = Conv<pads=[1,1,1,1]>(f, k, a) z = Conv(f, k1, a) j = Concat<axis=1>(z, x) y = Conv(j, c8) ",
+    "squeeze and excite": "x = Conv<pads=[1,1,1,1]>(f, k, a) q = GlobalAveragePool(x) t = Sigmoid(q) y = Mul(x, t) ",
+    "a gate of a cell": "x = Conv<pads=[1,1,1,1]>(f, k, a) q = ReduceMean<axes=[1]>(x) t = Sigmoid(q) y = Mul(x, t) ",
+    "an addend for each cell": "x = Conv<pads=[1,1,1,1]>(f, k, a) s = Add(x, places) y = Relu(s) ",
+}
+MORE: dict[str, Any] = {
+    "shift": (4, 1, 1),
+    "variance": np.array([0.5, 1, 2, 3], np.float32),
+    "zero": np.array(0, np.float32),
+    "six": np.array(6, np.float32),
+    "d": (4, 1, 3, 3),
+    "g": (4, 2, 3, 3),
+    "wide": (4, 4, 1, 5),
+    "c8": (4, 8, 1, 1),
+    "places": (1, 4, 6, 8),
+}
+
+
+def network(tail: str, batch: int | str = "B", head: str = HEAD) -> Any:
+    body = STEM + tail + head.format("y")
+    words = set(body.replace("(", " ").replace(")", " ").replace(",", " ").split())
+    return tiny(body, batch=batch, **{name: content for name, content in {**WEIGHTS, **MORE}.items() if name in words})
+
+
+@pytest.mark.parametrize(("name", "dialect"), [*zip(TAILS, [*DIALECTS] * len(TAILS), strict=False), ("strided", "onnx")])
+@pytest.mark.slow
+def test_windows_give_the_maps_of_the_definition(name: str, dialect: str) -> None:
+    batch = images(network(TAILS[name]), 2)
+    hooked = xai.insert(in_dialect(network(TAILS[name]), dialect), layer="f", scale="none", verify=False)
+    maps = xai.load(hooked)(batch)["saliency_map"]
+    np.testing.assert_allclose(maps, Oracle(network(TAILS[name], 1), "f").raw(batch), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "choices", [{"grid": "3x2"}, {"targets": "top:2"}, {"targets": "asked"}, {"targets": [3, 0]}, {"gate": True}]
+)
+@pytest.mark.slow
+def test_windows_serve_all_that_a_hook_can_be_asked(choices: dict[str, Any]) -> None:
+    model = network(TAILS["two of them"])
+    classes = np.array([3, 1]) if choices.get("targets") == "asked" else None
+    gate = np.array([False, True]) if "gate" in choices else None
+    windows, direct = (
+        xai.load(xai.insert(model, layer="f", scale="none", plan=plan, verify=False, **choices))(
+            images(model, 2), gate, classes
+        )
+        for plan in ("lazy", "direct")
+    )
+    np.testing.assert_allclose(windows["saliency_map"], direct["saliency_map"], atol=TOLERANCE)
+
+
+def test_what_a_window_costs() -> None:
+    """The windows of a 3x3 convolution over 6x8 cells have 16 x 22 items, where all rows have 48 x 48 cells."""
+    model = network("x = Conv<pads=[1,1,1,1]>(f, k) y = Relu(x) ", 1)
+    windows, direct = (xai.insert(model, layer="f", plan=plan, verify=False) for plan in ("lazy", "direct"))
+    convolutions = [node for node in windows.model.graph.node if node.op_type == "Conv" and node.output[0].startswith("ovxai")]
+    assert len(convolutions) == 1
+    assert 0.15 < (windows.layer.cost - 1) / (direct.layer.cost - 1) < 0.3  # 16 * 22 / 48**2 = 0.153, and to lay them out
+    assert windows.layer.memory < direct.layer.memory
+
+
+def test_windows_that_reach_nearly_all_cells_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    tail = "x = Conv<pads=[5,5,5,5]>(f, k11) y = Relu(x) "
+    model = tiny(STEM + tail + HEAD.format("y"), batch=1, k11=(4, 4, 11, 11), **{n: WEIGHTS[n] for n in ("w0", "w", "b")})
+    before = [node.op_type for node in xai.insert(model, layer="f", verify=False).model.graph.node]
+    assert "Where" in before
+    monkeypatch.setattr(rules, "MOST", 1.0)
+    assert "Where" not in [node.op_type for node in xai.insert(model, layer="f", verify=False).model.graph.node]
+
+
+@pytest.mark.parametrize("broken", ["rest", "reach", "sums"])
+def test_a_broken_rule_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network(TAILS["a rest that is not 0"], 1)
+    batch = images(model, 1)
+    expected = Oracle(model, "f").raw(batch)
+    sums = Reach.sums
+    if broken == "rest":  # as if nothing were added
+        monkeypatch.setattr(rules.WindowRules, "_rest_of_windows", lambda self, node, windows: None)
+    elif broken == "reach":  # windows that are as small as before
+        monkeypatch.setattr(Reach, "through", lambda self, windows: self)
+    else:  # a sum without its last item
+        monkeypatch.setattr(Reach, "sums", lambda self: sums(self) * (np.arange(self.count) < self.count - 1)[:, None])
+    maps = xai.load(xai.insert(model, layer="f", scale="none", verify=False))(batch)["saliency_map"]
+    assert np.abs(maps - expected).max() > 100 * TOLERANCE
