@@ -1,4 +1,4 @@
-"""How far masks reach along one axis of a value, and where windows are laid so that a model's own convolution serves all.
+"""How far masks reach along one axis of a value.
 
 A mask that keeps a cell changes a run of cells in what is computed of it. Along an axis these runs stand one behind the other:
 item j is cell `cells[j]` as mask `masks[j]` has it. Rows and columns are apart, as masks keep the rows of a block times its
@@ -7,13 +7,14 @@ columns. So a value has an axis of items for its rows, and one for its columns, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations.windows import Windows
 
 
@@ -83,46 +84,45 @@ class Reach:
         same_mask = self.masks[:, None] == other.masks
         return np.asarray(same_mask & (self.cells[:, None] == other.cells))
 
+    def taps_in(self, other: Reach, windows: Windows) -> np.ndarray:
+        """[kernel, P, P of the other], 0 or 1: the items that each place of a window reads, for the items of the other."""
+        reads = windows.reads[other.cells].T[:, None, :]
+        return np.asarray((self.cells[:, None] == reads) & (self.masks[:, None] == other.masks))
+
     def sums(self) -> np.ndarray:
         """[P, N], 0 or 1: the items of each mask."""
         return np.asarray(self.masks[:, None] == np.arange(len(self.start)))
 
 
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Windows side by side, so that a convolution over all of them is that over each.
+FEW = 48  # rows: up to here a product places them in less time than picking, measured in both runtimes
+Pair: TypeAlias = "tuple[Reach, Reach]"  # of rows and of columns
 
-    `placing` [P, length], 0 or 1, says where each item is laid. Of the `outputs` that a convolution without padding makes of
-    these, those at `valid` are the items of the reach behind it. Others stand between windows that would else touch.
-    """
 
-    placing: np.ndarray
-    outputs: int
-    valid: np.ndarray
+def joined(first: Pair, second: Pair) -> Pair:
+    """The least reach that holds both, of rows and of columns."""
+    return first[0].joined(second[0]), first[1].joined(second[1])
 
-    @classmethod
-    def along(cls, before: Reach, after: Reach, attributes: Mapping[str, Any], axis: int) -> Layout:
-        """The layout for a convolution with these neutral `attributes` along spatial axis `axis`."""
-        stride, span = attributes["strides"][axis], (attributes["kernel"][axis] - 1) * attributes["dilations"][axis]
-        laid: list[tuple[int, int, int]] = []
-        valid: list[int] = []
-        output, data_end, read_end = 0, 0, 0  # where the next window stands, and how far the items and reads of others go
-        for mask in np.flatnonzero(after.lengths).tolist():
-            length = int(after.lengths[mask])
-            origin = int(after.start[mask]) * stride - attributes["pads"][axis]  # what the first output reads first
-            reads = (length - 1) * stride + span + 1
-            first, last = max(int(before.start[mask]) - origin, 0), min(int(before.stop[mask]) - origin, reads)
-            # it reads no item of the window ahead, which reads none of its items
-            output = max(output, -(-max(data_end, read_end - first) // stride))
-            place = output * stride
-            laid += [(mask, origin + at, place + at) for at in range(first, last)]
-            valid += range(output, output + length)
-            data_end, read_end, output = place + last, place + reads, output + length
-        index = {
-            (mask, cell): item
-            for item, (mask, cell) in enumerate(zip(before.masks.tolist(), before.cells.tolist(), strict=True))
-        }
-        placing = np.zeros((before.count, (output - 1) * stride + span + 1 if valid else 0), np.bool_)
-        for mask, cell, place in laid:
-            placing[index[mask, cell], place] = True
-        return cls(placing, output, np.array(valid, np.int64))
+
+def placed(xp: Trace, value: Value, down: np.ndarray, across: np.ndarray) -> Value:
+    """[B, C, Q, Q']: of [B, C, P, P'], the item of which `down` [P, Q] and `across` [P', Q'] are 1; 0 where none is."""
+    value = summed(xp, value, None, across)
+    if len(down) <= FEW:
+        return summed(xp, value, down, None)
+    zeros = xp.broadcast_to(np.zeros((1, 1, 1, 1), value.dtype), (*shape_of(value)[:2], 1, shape_of(value)[3]))
+    return xp.take(xp.concat([value, zeros], axis=2), np.where(down.any(axis=0), down.argmax(axis=0), len(down)), axis=2)
+
+
+def of_placing(before: tuple[int, int], after: tuple[int, int]) -> int:
+    """The operations for each channel of `placed` items, of some rows and columns, as others."""
+    (rows, columns), (height, width) = before, after
+    return width * (rows * columns + height * (rows if rows <= FEW else 1))
+
+
+def summed(xp: Trace, value: Value, down: np.ndarray | None, across: np.ndarray | None) -> Value:
+    """[B, C, Q, Q']: of [B, C, P, P'], sums by `down` [P, Q] and `across` [P', Q']; None leaves items as they are."""
+    for matrix, is_across in ((across, True), (down, False)):
+        if matrix is None or (matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix)))):
+            continue
+        numbers = np.ascontiguousarray((matrix if is_across else matrix.T).astype(value.dtype))
+        value = xp.matmul(value, numbers) if is_across else xp.matmul(numbers, value)
+    return value

@@ -4,13 +4,13 @@ A convolution or a pool spreads cell n over a window, and beyond it copy n is st
 tail makes it of nothing but rests. It may differ from cell to cell, as padding does, and is a constant. So
 
 * an operation that treats every cell alike gives (f(v), f(rest)), computed for the items of the windows alone;
-* a convolution without its addend is linear: that of v - rest, 0 beyond the windows, is added to what it makes of the rest.
-  The windows of all masks lie side by side (`Layout`), so that it is a single convolution by the model's own weights;
+* a convolution without its addend is linear: that of v - rest, 0 beyond the windows, is added to what it makes of the rest
+  (`convolution`);
 * values of which masks reach different cells are laid out anew, as v - rest, 0 where there was nothing, plus the rest;
 * a sum or a mean over all cells gives rows: the sum of the items, and that of the rest elsewhere.
 
 Items of all windows are rows and columns, [B, C, P, P'], an image to every operation that looks at one cell. Nothing else has a
-rule here, and the tail computes all rows for it. So it does where the windows of a node have nearly as many items as that.
+rule here, and the tail computes all rows for it. So it does where a convolution of all rows takes fewer operations.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import reduce
 
-import numpy as np
-
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import Shape
+from openvino_xai.graph.sizes import Shape, concrete
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import FIRST
+from openvino_xai.operations.cost import operations
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.shapes import windows as windows_over
 from openvino_xai.operations.table import axes_of, operation_of
@@ -32,10 +31,10 @@ from openvino_xai.tail.algebra import MaskRules, repeat_node
 from openvino_xai.tail.masked import Masked, MaskedCells, MaskedWindows, Rows, tapped
 from openvino_xai.tail.masks import BlockMask
 from openvino_xai.tail.spatial_masks import reduction_of, rows_along
-from openvino_xai.tail.windowed.reach import Layout, Reach
+from openvino_xai.tail.windowed.convolution import Over, SideBySide, TapByTap
+from openvino_xai.tail.windowed.reach import Pair, Reach, joined, placed, summed
 
 CELLS = (2, 3)  # the axes of rows and columns
-MOST = 0.75  # of all rows' cells: to lay out windows costs, too
 
 
 class WindowRules(MaskRules[MaskedWindows]):
@@ -64,7 +63,7 @@ class WindowRules(MaskRules[MaskedWindows]):
     def rows(self, windows: MaskedWindows) -> Rows:
         """[B * N, C, H, W]: all cells of every copy."""
         xp, (height, width) = self._trace, windows.sizes
-        full = self._extended(windows, tuple(reach.full for reach in windows.reach))
+        full = self._extended(windows, (windows.reach[0].full, windows.reach[1].full))
         batch, channels = shape_of(full)[:2]
         rows, columns = (len(reach.start) for reach in windows.reach)
         apart = xp.reshape(full, (batch, channels, rows, height, columns, width))
@@ -101,7 +100,7 @@ class WindowRules(MaskRules[MaskedWindows]):
             if not is_fixed(self._graph, value) or any(shape_of(value)[axis] != 1 for axis in along):
                 return None
         first, *others = windows.values()
-        reach = reduce(_joined, (item.reach for item in others), first.reach)
+        reach = reduce(joined, (item.reach for item in others), first.reach)
         inputs = [self._extended(windows[i], reach) if i in windows else value for i, value in enumerate(node.inputs)]
         sizes = tuple(along.count for along in reach)
         shapes = [(*shape_of(value)[:2], *sizes) for value in node.outputs]
@@ -113,37 +112,29 @@ class WindowRules(MaskRules[MaskedWindows]):
     # -- what mixes neighbours
 
     def _mixed(self, node: Node, windows: MaskedWindows) -> list[Masked] | None:
-        """The output of a convolution; None for another node, and where its windows have about all cells."""
+        """The output of a convolution; None for another node."""
         a, after = node.attributes, shape_of(node.outputs[0])
         if len(a["kernel"]) != 2 or len(after) != 4 or not all(isinstance(size, int) for size in after[1:]):
             return None
-        over = [
-            Windows.along(a, axis, size, int(count))  # type: ignore[arg-type]
-            for axis, (size, count) in enumerate(zip(windows.sizes, after[2:], strict=True))
-        ]
+        counts = concrete(after[2:], f"the cells of {node}")
+        over = [Windows.along(a, i, size, count) for i, (size, count) in enumerate(zip(windows.sizes, counts, strict=True))]
         rows, columns = (reach.through(window) for reach, window in zip(windows.reach, over, strict=True))
-        cells = over[0].reads.shape[0] * over[1].reads.shape[0] * len(rows.start) * len(columns.start)
-        if not 0 < rows.count * columns.count <= MOST * cells:
-            return None
-        return self._convolved(node, windows, (rows, columns))
+        return self._convolved(node, windows, (over[0], over[1]), (rows, columns))
 
-    def _convolved(self, node: Node, windows: MaskedWindows, reach: tuple[Reach, Reach]) -> list[Masked] | None:
-        """The output of a convolution by constant weights."""
+    def _convolved(self, node: Node, windows: MaskedWindows, over: Over, reach: Pair) -> list[Masked] | None:
+        """The output of a convolution by constant weights, in the form of fewest operations; None where all rows take fewer."""
         if operation_of(node).weights is None or any(not is_fixed(self._graph, v) for i, v in node.operands if i):
             return None
-        xp, a = self._trace, node.attributes
-        layouts = [
-            Layout.along(before, after, a, i) for i, (before, after) in enumerate(zip(windows.reach, reach, strict=True))
+        forms: list[SideBySide | TapByTap] = [
+            SideBySide.of(node, windows.reach, reach),
+            TapByTap(node, windows.reach, reach, over),
         ]
-        laid = self._moved(self._difference(windows), layouts[0].placing, layouts[1].placing)
-        more = {"strides": a["strides"], "dilations": a["dilations"], "groups": a["groups"]}
-        value = xp.conv(laid, node.operand(1), pads=[0] * 4, **more)
-        for axis, layout in zip(CELLS, layouts, strict=True):
-            if layout.outputs != len(layout.valid):
-                value = xp.take(value, layout.valid, axis=axis)
-        rest = self._rest_of_windows(node, windows)
+        form = min(forms, key=lambda form: form.operations)
+        if form.operations >= operations([node]) * len(reach[0].start) * len(reach[1].start):
+            return None
+        value, rest = form.traced(self._trace, self._difference(windows)), self._rest_of_windows(node, windows)
         if rest is not None:
-            value = xp.add(value, self._at_items(rest, reach))
+            value = self._trace.add(value, self._at_items(rest, reach))
         return [MaskedWindows(value, rest, reach)]
 
     def _rest_of_windows(self, node: Node, windows: MaskedWindows) -> Value | None:
@@ -171,12 +162,12 @@ class WindowRules(MaskRules[MaskedWindows]):
             return None
         xp, (height, width) = self._trace, item.sizes
         down, across = (reach.sums() for reach in item.reach)
-        sums = self._moved(item.value, down, across)
+        sums = summed(self._trace, item.value, down, across)
         if item.rest is not None:
             channels = shape_of(item.rest)[1]
             full = xp.broadcast_to(item.rest, (1, channels, height, width))
-            of_items = self._moved(
-                xp.broadcast_to(self._at_items(item.rest, item.reach), (1, channels, *item.counts)), down, across
+            of_items = summed(
+                self._trace, xp.broadcast_to(self._at_items(item.rest, item.reach), (1, channels, *item.counts)), down, across
             )
             sums = xp.add(sums, xp.subtract(xp.sum(full, axis=CELLS, keepdims=True), of_items))
         if how == "mean":
@@ -196,32 +187,17 @@ class WindowRules(MaskRules[MaskedWindows]):
             self._differences[windows] = self._trace.subtract(tapped(self._trace, windows.value), rest)
         return self._differences[windows]
 
-    def _extended(self, windows: MaskedWindows, reach: tuple[Reach, ...]) -> Value:
+    def _extended(self, windows: MaskedWindows, reach: Pair) -> Value:
         """[B, C, P, P']: the items of a reach that holds all of the windows'."""
         if all(old.same(new) for old, new in zip(windows.reach, reach, strict=True)):
             return tapped(self._trace, windows.value)
-        placing = [old.places_in(new) for old, new in zip(windows.reach, reach, strict=True)]
-        value = self._moved(self._difference(windows), *placing)
+        down, across = (old.places_in(new) for old, new in zip(windows.reach, reach, strict=True))
+        value = placed(self._trace, self._difference(windows), down, across)
         return value if windows.rest is None else self._trace.add(value, self._at_items(windows.rest, reach))
 
-    def _at_items(self, rest: Value, reach: tuple[Reach, ...]) -> Value:
+    def _at_items(self, rest: Value, reach: Pair) -> Value:
         """[1, C, P, P'], with size 1 along what it is the same for: the rest of each item's cell."""
         for axis, along in zip(CELLS, reach, strict=True):
             if shape_of(rest)[axis] != 1:
                 rest = self._trace.take(rest, along.cells, axis=axis)
         return rest
-
-    def _moved(self, value: Value, down: np.ndarray, across: np.ndarray) -> Value:
-        """[B, C, Q, Q']: of [B, C, P, P'], sums by `down` [P, Q] and `across` [P', Q']: products, as picking is far slower."""
-        xp, dtype = self._trace, value.dtype
-        if not _is_identity(across):
-            value = xp.matmul(value, np.ascontiguousarray(across.astype(dtype)))
-        return value if _is_identity(down) else xp.matmul(np.ascontiguousarray(down.T.astype(dtype)), value)
-
-
-def _joined(first: tuple[Reach, Reach], second: tuple[Reach, Reach]) -> tuple[Reach, Reach]:
-    return first[0].joined(second[0]), first[1].joined(second[1])
-
-
-def _is_identity(matrix: np.ndarray) -> bool:
-    return matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix)))

@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 
 from openvino_xai.operations.windows import Windows
-from openvino_xai.tail.windowed.reach import Layout, Reach
+from openvino_xai.tail.windowed.convolution import Layout
+from openvino_xai.tail.windowed.reach import Reach
 
 RNG = np.random.default_rng(0)
 
@@ -70,10 +71,15 @@ def test_windows_that_touch_without_a_gap_are_seen() -> None:
     after = before.through(windows)
     layout = Layout.along(before, after, a, 0)
     assert layout.outputs > after.count
-    touching = Layout(layout.placing[:, : after.count + 2], after.count, np.arange(after.count))
+    output = np.repeat(np.arange(3), after.lengths)  # without the gap, each window stands one place further to the left
+    gaps = layout.valid - np.arange(after.count)
+    shift = gaps[np.searchsorted(output, before.masks)]
+    shape = before.count, after.count + 2
+    touching = Layout(layout.items, layout.places - shift, shape, after.count, np.arange(after.count))
     items, kernel = np.arange(1.0, before.count + 1), np.ones(3)
     values = side_by_side(items, touching, kernel, a)
-    assert not np.allclose(spread(values, after, 1), convolved(spread(items, before, 1), kernel, windows))
+    expected = [convolved(spread(items, before, mask), kernel, windows) for mask in range(3)]
+    assert not np.allclose([spread(values, after, mask) for mask in range(3)], expected)
 
 
 def test_reach_joins_and_sums() -> None:
