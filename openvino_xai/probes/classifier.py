@@ -22,7 +22,7 @@ class Scorer(Protocol):
         """The number of images, or features, to run at once."""
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """[N, K] in [0, 1], f64: the scores of images, which are probabilities of classes."""
+        """[N, K] in [0, 1], f64: probabilities of classes of images; of contrasts, differences of two, in [-1, 1]."""
 
 
 class Classifier(Scorer, Protocol):

@@ -116,8 +116,11 @@ def _answer(line: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> di
 
 
 def _classes(line: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
-    """The classes that are explained, and their maps."""
+    """The classes that are explained, and their maps; a contrast has both ids, so that it is no class that is predicted."""
     targets = [{name: target[name] for name in ("id", "label", "probability")} for target in line["targets"]]
+    for target, contrast in zip(targets, line["targets"], strict=True):
+        if "other" in contrast:
+            target["id"] = f"{contrast['id']}-{contrast['other']['id']}"
     return targets, [_map(Path(target["map"]), rank=2) for target in line["targets"]]
 
 

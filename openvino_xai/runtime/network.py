@@ -380,8 +380,8 @@ class Network:
             if isinstance(pick, All):
                 return list(explained)
             raise InputError(
-                f"targets {quoted(targets)} are of classes, and the hook explains contrasts of them: all, or some of "
-                f"{self.record['targets']}, are expected",
+                f"targets {quoted(targets)} are single classes, and the hook explains contrasts of two: "
+                f"{self.record['targets']}; explain takes all of these, or some",
                 options=("targets",),
             )
         if not isinstance(pick, Ids):

@@ -52,7 +52,7 @@ def hold_completeness(
             allowed = change[number, k] + ROUNDING * size[number, original.target.terms(k)].max() * (1 + steps / NEAR)
             if not abs(added - true) <= allowed:  # so that NaN is refused, too
                 raise VerificationError(
-                    f"the attributions of targets {original.target.alone([k])} add up to {added:.4g}, and the slopes of the "
+                    f"the attributions of class {original.target.alone([k])} add up to {added:.4g}, and the slopes of the "
                     f"score on the way from the baseline to {true:.4g} (within {allowed:.2g}): they cannot be trusted"
                 )
             difference = float(end[number, k] - start[number, k])

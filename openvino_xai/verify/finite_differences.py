@@ -32,12 +32,14 @@ def step_along(
     where: str,
     reads: str = "logit",
     terms: Sequence[Sequence[int]] | None = None,
+    names: Sequence[object] | None = None,
     quantised: bool = False,
 ) -> None:
     """Raise VerificationError where the score of a class does not move as its gradient says.
 
     `scores_at` tells the scores [B, K] for features [B, ...]; `slopes` are the gradients of one class of each, and `cells` the
-    axes that are averaged over. `terms` are the columns of scores that each of them is a difference of, itself for None.
+    axes that are averaged over. `terms` are the columns of scores that each of them is a difference of, itself for None, and
+    `names` what they are called.
     """
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
     images, here = range(len(features)), scores_at(features)
@@ -69,6 +71,6 @@ def step_along(
         else:
             image = int(worst.argmax())
             raise VerificationError(
-                f"the gradient of class {classes[image]} at {where} is not the slope of its score: along "
+                f"the gradient of class {(names or classes)[image]} at {where} is not the slope of its score: along "
                 f"it the score moves by {worst[image]:.2g} of the way more or less; the method cannot be trusted there"
             )

@@ -80,6 +80,7 @@ def hold_parts(
             where=f"layer '{original.layer.name}'",
             reads=original.target.scale,
             terms=[original.target.terms(k) for k in classes],
+            names=[original.target.alone([k]) for k in classes],
             quantised=quantised,
         )
     difference = worst(difference for what, answer in answers.items() for difference in ANSWERS[what](question, *answer))
@@ -262,6 +263,7 @@ def _slopes_along(question: Question, images: np.ndarray, gradients: np.ndarray)
             where=f"the way to image '{layer.name}'",
             reads=question.original.target.scale,
             terms=[question.original.target.terms(k)] * len(images),
+            names=[question.original.target.alone([k])] * len(images),
         )
 
 

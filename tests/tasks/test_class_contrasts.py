@@ -18,7 +18,9 @@ from two_heads import shared
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError, ModelError, PlanError, VerificationError
+from openvino_xai.evaluate.compare import compare
 from openvino_xai.hooks import METHODS
+from openvino_xai.render.report_image import COARSE, report_image
 from openvino_xai.tail.target import Contrasts
 from openvino_xai.tail.tasks.contrasts import ContrastTarget, Differences
 
@@ -156,7 +158,8 @@ def test_a_broken_rule_is_seen(rule: str, dialect: str, monkeypatch: pytest.Monk
     holder, name, broken = BROKEN[rule]
     monkeypatch.setattr(holder, name, broken)
     method = "reciprocam" if name == "taken" else "grad_cam"
-    with pytest.raises(VerificationError):
+    reason = "differ from their definition" if name == "taken" else r"the gradient of class (3-0|1-4) at layer 'r'"
+    with pytest.raises(VerificationError, match=reason):
         xai.insert(in_dialect(model(), dialect), method=method, layer="r", targets=TARGETS, score="softmax", scale="none")
 
 
@@ -233,7 +236,7 @@ def test_a_hook_explains_its_contrasts() -> None:
     assert network.explain(PHOTO, targets="1-4").maps.shape[0] == 1
     assert network.explain(PHOTO, targets=[("dog", "cat")]) == network.explain(PHOTO, targets="dog-cat")
     for targets in ("3", "top:2", "dog"):
-        with pytest.raises(InputError, match="the hook explains contrasts of them: all, or some of 3-0,1-4"):
+        with pytest.raises(InputError, match="the hook explains contrasts of two: 3-0,1-4"):
             network.explain(PHOTO, targets=targets)
     with pytest.raises(InputError, match="the contrast 0-3 is not explained"):
         network.explain(PHOTO, targets="0-3")
@@ -279,6 +282,25 @@ def test_a_file_is_explained_anew_where_labels_mean_other_classes(tmp_path: Path
     turned = [LABELS[k] for k in (3, 1, 2, 0, 4)]
     for labels, ids in ((LABELS, "3-0"), (turned, "0-3")):
         assert xai.explain(tmp_path / "m.onnx", PHOTO, "dog-cat", layer="r", labels=labels).record["targets"] == ids
+
+
+def test_a_report_takes_a_contrast_for_no_class_that_is_predicted(tmp_path: Path) -> None:
+    explanation = xai.load(xai.insert(model(), layer="r", targets=TARGETS)).explain(PHOTO)
+    cv2.imwrite(str(tmp_path / "p.png"), PHOTO)
+    line = {**explanation.to_dict(explanation.save(tmp_path / "out")), "image": str(tmp_path / "p.png")}
+    image = report_image(line, str(tmp_path), COARSE)
+    assert [target["id"] for target in image.facts["targets"]] == ["3-0", "1-4"]
+    assert image.best is None
+
+
+def test_measures_of_classes_refuse_a_hook_of_contrasts(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "p.png"), PHOTO)
+    contrasts, classes = (xai.load(xai.insert(model(), layer="r", targets=targets)) for targets in (TARGETS, "all"))
+    with pytest.raises(InputError, match="the hook explains contrasts of two: 3-0,1-4"):
+        xai.metrics.case(contrasts, PHOTO)
+    for pair in ((contrasts, classes), (classes, contrasts)):
+        with pytest.raises(InputError, match="the hook explains contrasts of two"):
+            list(compare(*pair, [tmp_path / "p.png"], lambda error: None))
 
 
 def test_pages_of_classes_refuse_a_hook_of_contrasts(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_attributions_that_do_not_add_up_are_not_written(monkeypatch: pytest.Mon
         return hold_completeness(original, inputs, attributions * 0.5, chosen)
 
     monkeypatch.setattr("openvino_xai.verify.hook.hold_completeness", halved)
-    with pytest.raises(VerificationError, match=r"the attributions of targets \d add up to .* cannot be trusted"):
+    with pytest.raises(VerificationError, match=r"the attributions of class \d add up to .* cannot be trusted"):
         xai.insert(tiny(BODY, **WEIGHTS), method="integrated_gradients", steps=20)
 
 
