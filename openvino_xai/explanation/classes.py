@@ -58,7 +58,8 @@ class Explanation(Result):
             raise ImageError(
                 f"the map of class {bad[0]} holds numbers that are not finite: does the model run in this precision?"
             )
-        if not all(math.isfinite(prediction.probability) for prediction in (*self.predictions, *self.targets)):
+        others = [target.other for target in self.targets if isinstance(target, Contrast)]
+        if not all(math.isfinite(prediction.probability) for prediction in (*self.predictions, *self.targets, *others)):
             raise ImageError("the model's scores are not finite: does it run in this precision?")
 
     def overlay(

@@ -110,7 +110,8 @@ def parse_pick(targets: Targets) -> Pick:
         if re.fullmatch(rf"{CONTRAST}(,{CONTRAST})*", targets, re.ASCII):
             return contrasts_of([tuple(map(int, pair.split("-"))) for pair in targets.split(",")])
         if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", targets, re.ASCII):
-            mixed = ": contrasts and single classes are explained in turn" if "-" in targets else ""
+            is_mixed = re.fullmatch(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", targets, re.ASCII)
+            mixed = ": contrasts and single classes are explained in turn" if is_mixed else ""
             raise InputError(
                 f"targets {quoted(targets)} are not understood: all, top:K, asked, vector, ID,ID,... or ID-ID,ID-ID,... is "
                 f"expected{mixed}"

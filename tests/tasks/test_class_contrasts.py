@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tiny_transformers import Transformer
 from two_heads import shared
 
 import openvino_xai as xai
-from openvino_xai.errors import InputError, ModelError, PlanError, VerificationError
+from openvino_xai.errors import ImageError, InputError, ModelError, PlanError, VerificationError
 from openvino_xai.evaluate.compare import compare
 from openvino_xai.hooks import METHODS
 from openvino_xai.render.report_image import COARSE, report_image
@@ -255,6 +256,16 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     explanation = xai.load(xai.insert(model(), layer="r", targets=TARGETS)).explain(PHOTO)
     explanation.save(tmp_path / "contrast.npz")
     assert xai.Explanation.load(tmp_path / "contrast.npz") == explanation
+
+
+def test_parts_that_are_none_are_refused() -> None:
+    first, other = xai.Prediction(3, "dog", 0.5), xai.Prediction(0, "cat", float("nan"))
+    explanation = xai.load(xai.insert(model(), layer="r", targets="3-0")).explain(PHOTO)
+    with pytest.raises(ImageError, match="scores are not finite"):
+        replace(explanation, targets=(xai.Contrast.of(first, other),))
+    for wrong in (first, xai.Contrast.of(first, replace(other, probability=0.1)), 0, None):
+        with pytest.raises(InputError, match="a class"):
+            xai.Contrast(3, "dog, not cat", 0.5, wrong)  # type: ignore[arg-type]
 
 
 def test_maps_of_classes_are_subtracted_only_where_that_is_the_contrast() -> None:

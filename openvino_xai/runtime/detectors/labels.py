@@ -36,9 +36,8 @@ def _ids_of(name: str, labels: Sequence[str], classes: int) -> list[int]:
         return ids
     examples = ", ".join(f"'{label}'" for label in labels[:EXAMPLES])
     label = f", or a label as {examples}," if examples else ""
-    contrast = ", or two of these as A-B" if "-" in name else ""
     raise InputError(
-        f"target {quoted(name)} is no class of the model: an id from 0 to {classes - 1}{label}{contrast} is expected"
+        f"target {quoted(name)} is no class of the model: an id from 0 to {classes - 1}{label} is expected"
         f"{suggestion(name, labels)}",
         options=("targets",),
     )

@@ -47,6 +47,16 @@ def contrasts_in(text: str, labels: Sequence[str], classes: int) -> str | None:
     return texts[0] if texts else None
 
 
+def classes_in(text: str, labels: Sequence[str], classes: int) -> list[int]:
+    """The ids of the classes that a text names which is no contrast. Raises InputError where it names none."""
+    try:
+        return class_ids(text, labels, classes)
+    except InputError as error:
+        raise InputError(
+            f"{error}; a contrast A-B is of two of these, and stands among contrasts alone", options=error.options
+        ) from error
+
+
 def contrast_of(pair: tuple[object, ...], labels: Sequence[str], classes: int) -> str:
     """A contrast as `ID-ID`, of a pair of ids or labels. Raises InputError for what is no pair of two classes."""
     ids = [_ids_of(side, labels, classes) for side in pair]

@@ -12,7 +12,7 @@ import numpy as np
 from openvino_xai.choices import quoted
 from openvino_xai.errors import InputError
 from openvino_xai.runtime.detectors.labels import class_ids
-from openvino_xai.runtime.inputs.contrasts import contrast_of, contrasts_in, may_contrast
+from openvino_xai.runtime.inputs.contrasts import classes_in, contrast_of, contrasts_in, may_contrast
 
 TargetsOfImage: TypeAlias = "str | int | Sequence[int | str | tuple[int | str, int | str]]"
 WORDS = r"all|(top|boxes):.*|\d{1,9}(,\d{1,9})*"  # what is no label
@@ -28,8 +28,9 @@ def named_targets(targets: TargetsOfImage, labels: Sequence[str], classes: int) 
     if isinstance(targets, str):
         if re.fullmatch(WORDS, targets, re.ASCII | re.DOTALL):
             return targets
-        contrasts = contrasts_in(targets, labels, classes) if may_contrast(targets) else None
-        return contrasts or class_ids(targets, labels, classes)
+        if not may_contrast(targets):
+            return class_ids(targets, labels, classes)
+        return contrasts_in(targets, labels, classes) or classes_in(targets, labels, classes)
     if isinstance(targets, Integral) and not isinstance(targets, bool):
         return [int(targets)]
     if not isinstance(targets, (list, tuple, range)) and not (isinstance(targets, np.ndarray) and targets.ndim == 1):
