@@ -124,7 +124,9 @@ def _order(pairs: Sequence[Pair], titles: Sequence[str]) -> str:
             lines.append(
                 [f"`{pair.ahead}`", f"`{pair.behind}`", pair.networks, *("" if cell == ": " else cell for cell in cells)]
             )
-    return grid(["ahead in the paper", "behind", "networks", *titles], lines)
+    return (
+        grid(["ahead in the paper", "behind", "networks", *titles], lines) if lines else "Our photos tell no two of them apart."
+    )
 
 
 def _pairs(published: Published, networks: Figures, columns: Mapping[str, OurRows], seed: int) -> list[Pair]:
