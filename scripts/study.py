@@ -37,6 +37,7 @@ from studies.tables import section
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError
+from openvino_xai.files.writing import writing
 
 PAGES = ROOT / "docs" / "measured"
 STOPPED = 130  # the exit status of a program that Ctrl-C ends
@@ -58,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Measure, and write tables of all that is measured. Raises an OvxaiError."""
     plan = plan_of(options)
-    options.work.mkdir(parents=True, exist_ok=True)
+    with writing(options.work):
+        options.work.mkdir(parents=True, exist_ok=True)
     compared = [
         Measured(study, plan)
         for study in studies(options.work, options.data, options.model, options.photos)

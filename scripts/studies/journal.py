@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from openvino_xai.cli.evaluation.rows import in_turn
+from openvino_xai.cli.text import warn
 from openvino_xai.errors import ImageError
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.runtime.manifest import Manifest
@@ -34,12 +35,18 @@ class Journal:
         return done
 
     def measure(self, photos: int, shard: tuple[int, int], work: Work) -> None:
-        """Let `work` make the rows of the first photos that are missing, of this shard (i, n): each n-th from the i-th on."""
+        """Let `work` make the rows of the first photos that are missing, of this shard (i, n): each n-th from the i-th on.
+
+        Photos that cannot be read or measured are warned of, and tried again by the next run.
+        """
         index, count = shard
         done = self.rows
         left = [example for example in self.examples[:photos][index - 1 :: count] if str(example.path) not in done]
         if left:
-            in_turn(self.folder / f"{index}of{count}", _sources(left), left, work, self._question, again=False)
+            rows, _ = in_turn(self.folder / f"{index}of{count}", _sources(left), left, work, self._question, again=False)
+            for row in rows.values():
+                if row.get("error"):
+                    warn(f"skipped: {row['error']}")
 
     @property
     def _question(self) -> dict[str, Any]:

@@ -74,6 +74,15 @@ def test_a_row_is_measured_once_and_a_refusal_is_one(
         assert f"| `{name}` | 10 | " in page
 
 
+def test_a_photo_that_cannot_be_read_is_told(
+    study: ModuleType, options_of_a_study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos" / "1" / "0.png").write_bytes(b"no photo")
+    assert study.main([*options_of_a_study[:-1], "cam", "--causal", "0"]) == 0
+    assert capsys.readouterr().err.count("skipped: ") == 1
+    assert "| `cam` | 9 | " in (tmp_path / "work" / "maps.md").read_text()
+
+
 @pytest.mark.slow
 def test_shards_make_the_whole(study: ModuleType, options_of_a_study: list[str], tmp_path: Path) -> None:
     options = [*options_of_a_study, "--few", "2", "--causal", "4"]
@@ -126,6 +135,7 @@ def test_what_cannot_be_compared_is_refused(
         ([*options_of_a_study, "--model", str(twin)], "two networks have one name among folders"),
         ([*options_of_a_study, "--only", "none"], "no network is called none"),
         ([*work, "--model", str(text)], "text.onnx"),
+        (["--work", str(text), *options_of_a_study[2:]], "a folder is expected where a file is"),
         ([*work, "--model", str(twin), "--photos", str(empty)], "no image was found in"),
     ):
         assert study.main(options) == 2
