@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from openvino_xai.locate.located import Location
 from openvino_xai.operations.cost import bytes_of, operations
 from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.linearity import refuse_nonlinear, refuse_rounding
+from openvino_xai.plan.nodes import constant_nodes, needed
 from openvino_xai.plan.resized import at, resized
 from openvino_xai.plan.site import PlannedSite
 from openvino_xai.tail.target import within
@@ -42,16 +43,7 @@ class Plan:
     @cached_property
     def constants(self) -> frozenset[Node]:
         """The nodes that depend on no input: computed when the hook is inserted, or when a runtime compiles the model."""
-        computed = {value for node in self.nodes for value in node.outputs}
-        computed.update(self.inputs.values())
-        settled: set[Value] = set()
-        constant = set()
-        for node in self.nodes:
-            operands = [value for _, value in node.operands]
-            if node.kind != "size" and all(v in settled or (v not in computed and self.graph.is_constant(v)) for v in operands):
-                constant.add(node)
-                settled.update(node.outputs)
-        return frozenset(constant)
+        return constant_nodes(self.graph, self.nodes, self.inputs.values())
 
     @property
     def operations(self) -> int:
@@ -123,13 +115,3 @@ def _plan(location: Location, decision: Decision) -> Plan:
         outputs[FEATURES] = site.feature_vector()
     ends = [*outputs.values(), *site.splices.values()]
     return Plan(graph, needed(trace.nodes, ends), outputs, site.selection.inputs, splices=site.splices)
-
-
-def needed(nodes: Sequence[Node], outputs: Iterable[Value]) -> tuple[Node, ...]:
-    """The nodes that the outputs depend on, in their order."""
-    values, ahead = set(outputs), []
-    for node in reversed(nodes):
-        if not values.isdisjoint(node.outputs):
-            ahead.append(node)
-            values.update(value for _, value in node.operands)
-    return tuple(reversed(ahead))

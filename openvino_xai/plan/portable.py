@@ -9,7 +9,8 @@ from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.operations.portable import as_float, portable_form, refused
 from openvino_xai.plan.decision import Attempt
-from openvino_xai.plan.hook import Plan, needed
+from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.nodes import needed
 
 
 def as_decided(plan: Plan, decision: Attempt) -> Plan:

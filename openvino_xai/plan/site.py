@@ -17,6 +17,7 @@ from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST
 from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.enlargement import enlarging
+from openvino_xai.plan.nodes import operations_of
 from openvino_xai.tail.attention.probabilities import probabilities
 from openvino_xai.tail.attention.stack import AttentionStack, attention_stack
 from openvino_xai.tail.channel_masks import ChannelRules
@@ -27,6 +28,7 @@ from openvino_xai.tail.reverse_mode import Backward
 from openvino_xai.tail.spatial_masks import CellRules
 from openvino_xai.tail.target import Columns, Selection, Sums
 from openvino_xai.tail.walk import between
+from openvino_xai.tail.windowed.rules import WindowUse
 
 SEED = 0  # of noise
 
@@ -309,18 +311,31 @@ class PlannedSite:
     def _cell_scores(self, mask: BlockMask | WeightMask) -> Value:
         """[B, N, K]: for masks of cells, at all values of the cut."""
         start = {part.value: MaskedCells(part.value, None, part.place) for part in reversed(self._layer.cut)}
-        isolated, lazy = self._decision.isolated or self._decision.gate != "off", self._decision.plan == "lazy"
-        rules = CellRules(self._graph, self._trace, self.batch, mask)
-        tail = Tail(self._graph, self._trace, self._target.read, rules, lazy=lazy, apart=isolated)
         again: Mapping[Value, Value] = {}
         if self._decision.isolated:
             again = computed_again(self._trace, list(start), between(self._graph, start, self._target.read))
-        planned = len(self._trace.nodes)
-        end = tail.run(start, self._target.slice(self.selection))
+        columns, planned = self._target.slice(self.selection), len(self._trace.nodes)
+        end, alternatives = self._cell_end(mask, start, columns, "fewest")
+        if alternatives:  # what is cheap at the node where windows are left may be dear behind it
+            ends = [(end, self._trace.nodes[planned:])]
+            for windows in alternatives:
+                del self._trace.nodes[planned:]
+                ends.append((self._cell_end(mask, start, columns, windows)[0], self._trace.nodes[planned:]))
+            end, nodes = min(ends, key=lambda way: operations_of(self._graph, way[1], way[0].rows.value))
+            self._trace.nodes[planned:] = nodes
         for node in self._trace.nodes[planned:] if again else ():  # of the model, the cut alone is read
             node.inputs = tuple(value if value is None or value in start else again.get(value, value) for value in node.inputs)
         self.splices = end.splices
         return self._read(end, mask.count)
+
+    def _cell_end(
+        self, mask: BlockMask | WeightMask, start: Mapping[Value, Start], columns: Columns | None, windows: WindowUse
+    ) -> tuple[End, tuple[WindowUse, ...]]:
+        """The end of the tail, and other uses of windows that may take fewer operations."""
+        isolated, lazy = self._decision.isolated or self._decision.gate != "off", self._decision.plan == "lazy"
+        rules = CellRules(self._graph, self._trace, self.batch, mask)
+        tail = Tail(self._graph, self._trace, self._target.read, rules, lazy=lazy, apart=isolated, windows=windows)
+        return tail.run(start, columns), tail.alternatives
 
     def _of_tokens(self, weights: np.ndarray) -> WeightMask:
         """Weights of all tokens, or cells, of weights [N, H * W]: 1 for a token that is no cell. Raises PlanError."""

@@ -47,7 +47,7 @@ from openvino_xai.tail.masks import BlockMask, WeightMask
 from openvino_xai.tail.spatial_masks import CellRules
 from openvino_xai.tail.target import Columns
 from openvino_xai.tail.walk import between, forward
-from openvino_xai.tail.windowed.rules import WindowRules
+from openvino_xai.tail.windowed.rules import WindowRules, WindowUse
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +66,27 @@ class End:
 class Tail:
     """The part of a model from a cut to `end`, for copies of its images under masks, of which `rules` know.
 
-    The plan is `lazy` or direct. A tail that is `apart` leaves what the model's own nodes read as it is.
+    The plan is `lazy` or direct. A tail that is `apart` leaves what the model's own nodes read as it is. `windows` says how
+    long a lazy plan keeps to windows.
     """
 
-    def __init__(self, graph: Graph, trace: Trace, end: Value, rules: CellRules, *, lazy: bool, apart: bool = True) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        trace: Trace,
+        end: Value,
+        rules: CellRules,
+        *,
+        lazy: bool,
+        apart: bool = True,
+        windows: WindowUse = "fewest",
+    ) -> None:
         self._graph, self._trace, self._end = graph, trace, end
         self._rules, self._lazy, self._apart = rules, lazy, apart
         self._rows: dict[Masked, Rows] = {}
         mask = rules.mask
         self._tokens = CellTokenRules(graph, trace, rules.batch, mask) if lazy and isinstance(mask, BlockMask) else None
-        self._windows = WindowRules(graph, trace, mask) if lazy and isinstance(mask, BlockMask) else None
+        self._windows = WindowRules(graph, trace, mask, windows) if lazy and isinstance(mask, BlockMask) else None
         self._columns: Columns | None = None
         self._chosen: dict[Value, int] = {}
         self._nodes: list[Node] = []
@@ -90,6 +101,11 @@ class Tail:
         self._choose(columns, begun)
         values = forward(self._nodes, begun, self._step)
         return End(self._as_rows(values[self._end]), self._end in self._chosen, splices)
+
+    @property
+    def alternatives(self) -> tuple[WindowUse, ...]:
+        """Other uses of windows that may take fewer operations, once it has run."""
+        return () if self._windows is None else self._windows.alternatives
 
     def _begun(self, start: Mapping[Value, Start]) -> tuple[dict[Value, Masked], Mapping[tuple[Node, int], Value]]:
         """The values that the walk begins with, and splices.

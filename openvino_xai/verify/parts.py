@@ -14,7 +14,8 @@ from openvino_xai.graph.trace import Trace
 from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.located import Location
 from openvino_xai.plan.decision import Decision
-from openvino_xai.plan.hook import Plan, needed
+from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.nodes import needed
 from openvino_xai.plan.site import PlannedSite
 
 PARTS = ("cells", "gradients", "noisy_images", "images_on_the_way")  # what questions are made of: they are no questions

@@ -17,7 +17,8 @@ from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.locate.detector import RowLocation
-from openvino_xai.plan.hook import Plan, needed
+from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.nodes import needed
 from openvino_xai.plan.rows.decision import RowDecision
 from openvino_xai.plan.rows.levels import ClassLevels, scaled
 from openvino_xai.plan.rows.queries import PlannedQuerySite

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import reduce
+from typing import Literal, TypeAlias
 
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, concrete
@@ -35,22 +36,42 @@ from openvino_xai.tail.windowed.convolution import Over, SideBySide, TapByTap
 from openvino_xai.tail.windowed.reach import Pair, Reach, joined, placed, summed
 
 CELLS = (2, 3)  # the axes of rows and columns
+SHARE = 0.75  # of all rows' cells: where windows have more items, next to nothing is left to gain
+MOST = 1024  # masks: with more of them, the tables of windows are large, and the price is high in any way
+WindowUse: TypeAlias = Literal["fewest", "longest", "none"]
 
 
 class WindowRules(MaskRules[MaskedWindows]):
-    """What nodes make of windows, for images of which each has a copy for each block of a `mask`."""
+    """What nodes make of windows, for images of which each has a copy for each block of a `mask`.
 
-    def __init__(self, graph: Graph, trace: Trace, mask: BlockMask) -> None:
+    They are kept up to the convolution that takes the `fewest` operations over all rows, or the `longest`: as long as they have
+    fewer items than all rows have cells, since what is behind takes less, too. With `none` of them the rules are for nothing.
+    """
+
+    def __init__(self, graph: Graph, trace: Trace, mask: BlockMask, use: WindowUse) -> None:
         super().__init__(graph, trace)
-        self._mask = mask
+        self._mask, self._use = mask, use
+        self._used = self._refused = self._left = False
         self._differences: dict[MaskedWindows, Value] = {}
+
+    @property
+    def alternatives(self) -> tuple[WindowUse, ...]:
+        """What else may take fewer operations: windows were left, though there was a rule, or because there was none."""
+        if not self._used or self._use != "fewest":
+            return ()
+        return ("longest", "none") if self._refused else ("none",) if self._left else ()
 
     def step(
         self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
     ) -> list[Masked] | None:
         """The outputs of `node`; None if no rule applies."""
         windows = {index: item for index, value in operands.items() if (item := self._windows_of(value)) is not None}
-        if not windows or len(windows) < len(operands) or len({item.sizes for item in windows.values()}) != 1:
+        if (
+            self._use == "none"
+            or not windows
+            or len(windows) < len(operands)
+            or len({item.sizes for item in windows.values()}) != 1
+        ):
             return None
         if operation_of(node).shape is windows_over and list(windows) == [0]:
             mixed = self._mixed(node, windows[0])
@@ -62,6 +83,7 @@ class WindowRules(MaskRules[MaskedWindows]):
 
     def rows(self, windows: MaskedWindows) -> Rows:
         """[B * N, C, H, W]: all cells of every copy."""
+        self._left = True
         xp, (height, width) = self._trace, windows.sizes
         full = self._extended(windows, (windows.reach[0].full, windows.reach[1].full))
         batch, channels = shape_of(full)[:2]
@@ -76,6 +98,8 @@ class WindowRules(MaskRules[MaskedWindows]):
             return value if isinstance(value, MaskedWindows) else None
         place, sizes = value.place, shape_of(value.value)
         if place.batch != 0 or place.cells != CELLS or len(sizes) != 4 or any(place.mirrored):
+            return None
+        if not isinstance(self._mask.count, int) or self._mask.count > MOST:
             return None
         reach = []
         for size, masks in zip(sizes[2:], self._mask.grid, strict=True):
@@ -130,8 +154,12 @@ class WindowRules(MaskRules[MaskedWindows]):
             TapByTap(node, windows.reach, reach, over),
         ]
         form = min(forms, key=lambda form: form.operations)
-        if form.operations >= operations([node]) * len(reach[0].start) * len(reach[1].start):
+        masks = len(reach[0].start) * len(reach[1].start)
+        items, cells = reach[0].count * reach[1].count, reach[0].size * reach[1].size * masks
+        if form.operations >= operations([node]) * masks if self._use == "fewest" else items > SHARE * cells:
+            self._refused = True
             return None
+        self._used = True
         value, rest = form.traced(self._trace, self._difference(windows)), self._rest_of_windows(node, windows)
         if rest is not None:
             value = self._trace.add(value, self._at_items(rest, reach))

@@ -137,3 +137,15 @@ def test_a_broken_rule_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(Reach, "sums", lambda self: sums(self) * (np.arange(self.count) < self.count - 1)[:, None])
     maps = xai.load(xai.insert(model, layer="f", scale="none", verify=False))(batch)["saliency_map"]
     assert np.abs(maps - expected).max() > 100 * TOLERANCE
+
+
+def test_windows_that_make_what_is_behind_them_dearer_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known of a resize: all rows are made of windows there, which costs more than to have none."""
+    tail = 'x = Conv<strides=[2,2], group=4>(f, d1) y = Resize<mode="linear">(x, , factors) '
+    more = {"d1": (4, 1, 1, 1), "factors": np.array([1, 1, 2, 2], np.float32)}
+    model = tiny(STEM + tail + HEAD.format("y"), batch=1, **{n: WEIGHTS[n] for n in ("w0", "w", "b")}, **more)
+    cost = xai.insert(model, layer="f", verify=False).layer.cost
+    monkeypatch.setattr(rules.WindowRules, "alternatives", ())
+    assert cost < xai.insert(model, layer="f", verify=False).layer.cost
+    monkeypatch.setattr(rules, "MOST", 0)
+    assert cost == xai.insert(model, layer="f", verify=False).layer.cost
