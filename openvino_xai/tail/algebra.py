@@ -80,6 +80,10 @@ class MaskRules(Generic[F]):
             shapes.append(shape)
         return repeat_node(self._trace, node, inputs, shapes)
 
+    def _is_read(self, value: Value) -> bool:
+        """Whether a node of the model reads a value, or the model returns it."""
+        return bool(self._graph.consumers.get(value)) or value in self._graph.outputs.values()
+
     def _rest(self, form: F) -> Value:
         """The rest as a value, zeros where it is None."""
         return zeros(self._sizes_of_rest(form), form.value) if form.rest is None else form.rest

@@ -125,10 +125,6 @@ class CellRules(MaskRules[MaskedCells]):
         # what nobody reads, as where OpenVINO's pools tell which cell is the largest, is whatever it may be
         return [rows_along(xp, rows, shape(node.outputs[0]), span)] * len(node.outputs)
 
-    def _is_read(self, value: Value) -> bool:
-        """Whether a node of the model reads a value, or the model returns it."""
-        return bool(self._graph.consumers.get(value)) or value in self._graph.outputs.values()
-
     # -- tokens that are no cells, as a class token
 
     def _outside(self, features: MaskedCells) -> Value | None:

@@ -79,6 +79,15 @@ class Reach:
         stop = np.where(any_hit, outputs - hit[:, ::-1].argmax(axis=1), 0)
         return Reach(outputs, start, stop)
 
+    def read_over(self, windows: Windows) -> Reach:
+        """The reach in what the windows read: all from the first to the last cell that an item of a mask is made of."""
+        none = self.lengths == 0
+        first = np.where(windows.inside, windows.reads, windows.size).min(axis=1)
+        last = windows.reads.max(axis=1)
+        start, stop = (np.where(none, 0, at) for at in (self.start, self.stop - 1))
+        # windows go on from left to right, so that the first of them begins first, and the last ends last
+        return Reach(windows.size, np.where(none, 0, first[start]), np.where(none, 0, last[stop] + 1))
+
     def places_in(self, other: Reach) -> np.ndarray:
         """[P, P of the other], 0 or 1: where each item is in another reach; nowhere, if that has no such item."""
         same_mask = self.masks[:, None] == other.masks
@@ -88,6 +97,14 @@ class Reach:
         """[kernel, P, P of the other], 0 or 1: the items that each place of a window reads, for the items of the other."""
         reads = windows.reads[other.cells].T[:, None, :]
         return np.asarray((self.cells[:, None] == reads) & (self.masks[:, None] == other.masks))
+
+    def means_in(self, other: Reach, windows: Windows, *, inside: bool) -> np.ndarray:
+        """[P, P of the other]: each item's share in the mean of a window; padding counts, unless cells `inside` do alone."""
+        kernel = windows.reads.shape[1]
+        counts = windows.inside.sum(axis=1) if inside else np.full(len(windows.reads), kernel)
+        reads = windows.reads[other.cells]  # [P of the other, kernel]
+        hit = (self.cells[:, None, None] == reads).sum(axis=2) * (self.masks[:, None] == other.masks)
+        return np.asarray(hit / np.maximum(counts[other.cells], 1))
 
     def sums(self) -> np.ndarray:
         """[P, N], 0 or 1: the items of each mask."""

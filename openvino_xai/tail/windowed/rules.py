@@ -6,6 +6,7 @@ tail makes it of nothing but rests. It may differ from cell to cell, as padding 
 * an operation that treats every cell alike gives (f(v), f(rest)), computed for the items of the windows alone;
 * a convolution without its addend is linear: that of v - rest, 0 beyond the windows, is added to what it makes of the rest
   (`convolution`);
+* means over windows are products with shares, and maxima read the rest where there is no item (`pools`);
 * values of which masks reach different cells are laid out anew, as v - rest, 0 where there was nothing, plus the rest;
 * a sum or a mean over all cells gives rows: the sum of the items, and that of the rest elsewhere.
 
@@ -33,11 +34,12 @@ from openvino_xai.tail.masked import Masked, MaskedCells, MaskedWindows, Rows, t
 from openvino_xai.tail.masks import BlockMask
 from openvino_xai.tail.spatial_masks import reduction_of, rows_along
 from openvino_xai.tail.windowed.convolution import Over, SideBySide, TapByTap
+from openvino_xai.tail.windowed.pools import maxima, means, read_by
 from openvino_xai.tail.windowed.reach import Pair, Reach, joined, placed, summed
 
 CELLS = (2, 3)  # the axes of rows and columns
 SHARE = 0.75  # of all rows' cells: where windows have more items, next to nothing is left to gain
-MOST = 1024  # masks: with more of them, the tables of windows are large, and the price is high in any way
+MOST = 400  # masks: with more of them the price is high in any way, and planning takes long
 WindowUse: TypeAlias = Literal["fewest", "longest", "none"]
 
 
@@ -51,15 +53,15 @@ class WindowRules(MaskRules[MaskedWindows]):
     def __init__(self, graph: Graph, trace: Trace, mask: BlockMask, use: WindowUse) -> None:
         super().__init__(graph, trace)
         self._mask, self._use = mask, use
-        self._used = self._refused = self._left = False
+        self._used = self._refused = False
         self._differences: dict[MaskedWindows, Value] = {}
 
     @property
     def alternatives(self) -> tuple[WindowUse, ...]:
-        """What else may take fewer operations: windows were left, though there was a rule, or because there was none."""
+        """What else may take fewer operations: no windows, and, where they were left though there was a rule, longer ones."""
         if not self._used or self._use != "fewest":
             return ()
-        return ("longest", "none") if self._refused else ("none",) if self._left else ()
+        return ("longest", "none") if self._refused else ("none",)
 
     def step(
         self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
@@ -83,7 +85,6 @@ class WindowRules(MaskRules[MaskedWindows]):
 
     def rows(self, windows: MaskedWindows) -> Rows:
         """[B * N, C, H, W]: all cells of every copy."""
-        self._left = True
         xp, (height, width) = self._trace, windows.sizes
         full = self._extended(windows, (windows.reach[0].full, windows.reach[1].full))
         batch, channels = shape_of(full)[:2]
@@ -136,18 +137,37 @@ class WindowRules(MaskRules[MaskedWindows]):
     # -- what mixes neighbours
 
     def _mixed(self, node: Node, windows: MaskedWindows) -> list[Masked] | None:
-        """The output of a convolution; None for another node."""
+        """The output of a convolution or a pool; None for another node."""
         a, after = node.attributes, shape_of(node.outputs[0])
         if len(a["kernel"]) != 2 or len(after) != 4 or not all(isinstance(size, int) for size in after[1:]):
             return None
         counts = concrete(after[2:], f"the cells of {node}")
         over = [Windows.along(a, i, size, count) for i, (size, count) in enumerate(zip(windows.sizes, counts, strict=True))]
         rows, columns = (reach.through(window) for reach, window in zip(windows.reach, over, strict=True))
+        if operation_of(node).weights is None:
+            return self._pooled(node, windows, (over[0], over[1]), (rows, columns))
         return self._convolved(node, windows, (over[0], over[1]), (rows, columns))
+
+    def _pooled(self, node: Node, windows: MaskedWindows, over: Over, reach: Pair) -> list[Masked] | None:
+        """The output of a pool; None where windows have about all cells, and as its second output is not known."""
+        cells = reach[0].size * reach[1].size * len(reach[0].start) * len(reach[1].start)
+        if reach[0].count * reach[1].count > SHARE * cells or any(map(self._is_read, node.outputs[1:])):
+            return None
+        xp, rest = self._trace, self._rest_of_windows(node, windows)
+        if operation_of(node).reduces == "max":
+            # all that is read, and no mask without an item of its own
+            region = joined(windows.reach, read_by(reach, over))
+            value = maxima(xp, self._extended(windows, region), region, reach, over)
+        elif (mean := means(xp, node, self._difference(windows), windows.reach, reach, over)) is not None:
+            value = mean if rest is None else xp.add(mean, self._at_items(rest, reach))
+        else:
+            return None
+        self._used = True
+        return [MaskedWindows(value, rest, reach)] * len(node.outputs)
 
     def _convolved(self, node: Node, windows: MaskedWindows, over: Over, reach: Pair) -> list[Masked] | None:
         """The output of a convolution by constant weights, in the form of fewest operations; None where all rows take fewer."""
-        if operation_of(node).weights is None or any(not is_fixed(self._graph, v) for i, v in node.operands if i):
+        if any(not is_fixed(self._graph, value) for index, value in node.operands if index):
             return None
         forms: list[SideBySide | TapByTap] = [
             SideBySide.of(node, windows.reach, reach),
@@ -176,7 +196,8 @@ class WindowRules(MaskRules[MaskedWindows]):
                 return xp.reshape(addend, (1, after[1], 1, 1))
         rest = self._rest(windows)
         full = xp.broadcast_to(rest, (1, shape_of(rest)[1], *windows.sizes))
-        return repeat_node(xp, node, [full, *node.inputs[1:]], [(1, *after[1:])])[0]
+        shapes = [(1, *shape_of(value)[1:]) for value in node.outputs]
+        return repeat_node(xp, node, [full, *node.inputs[1:]], shapes)[0]
 
     # -- sums over all cells
 

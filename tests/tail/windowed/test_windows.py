@@ -42,6 +42,14 @@ TAILS = {
     "concatenated": "x = Conv<pads=[1,1,1,1]>(f, k, a) z = Conv(f, k1, a) j = Concat<axis=1>(z, x) y = Conv(j, c8) ",
     "squeeze and excite": "x = Conv<pads=[1,1,1,1]>(f, k, a) q = GlobalAveragePool(x) t = Sigmoid(q) y = Mul(x, t) ",
     "a gate of a cell": "x = Conv<pads=[1,1,1,1]>(f, k, a) q = ReduceMean<axes=[1]>(x) t = Sigmoid(q) y = Mul(x, t) ",
+    "a mean pool": "s = Add(f, shift) y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(s) ",
+    "a mean pool that counts padding": "s = Add(f, shift) x = AveragePool<kernel_shape=[3,2], strides=[2,1], pads=[1,1,1,0], "
+    "count_include_pad=1>(s) y = Relu(x) ",
+    "a max pool": "x = Conv<pads=[1,1,1,1]>(f, k, a) y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x) ",
+    "a max pool of cells": "s = Sub(f, shift) x = MaxPool<kernel_shape=[2,3], strides=[2,2]>(s) y = Tanh(x) ",
+    "a max pool with a last row of its own": "y = MaxPool<kernel_shape=[3,3], strides=[2,2], ceil_mode=1>(f) ",
+    "pools side by side": "m = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(f) "
+    "q = AveragePool<kernel_shape=[1,3], pads=[0,1,0,1]>(f) x = Conv(q, k1, a) y = Mul(x, m) ",
     "an addend for each cell": "x = Conv<pads=[1,1,1,1]>(f, k, a) s = Add(x, places) y = Relu(s) ",
 }
 MORE: dict[str, Any] = {
@@ -119,13 +127,15 @@ def test_windows_that_take_more_than_all_cells_are_not_taken(monkeypatch: pytest
     convolutions = [node for node in xai.insert(model, layer="f", verify=False).model.graph.node if "Conv" in node.op_type]
     assert [node.output[0].endswith(("/conv", "/y")) for node in convolutions[-2:]] == [True, True]  # a window, then all rows
     monkeypatch.setattr(TapByTap, "operations", property(lambda self: 0))
+    monkeypatch.setattr(rules.WindowRules, "alternatives", ())
     convolutions = [node for node in xai.insert(model, layer="f", verify=False).model.graph.node if "Conv" in node.op_type]
     assert [node.output[0].endswith("/conv") for node in convolutions[-2:]] == [True, True]
 
 
-@pytest.mark.parametrize("broken", ["rest", "reach", "sums"])
+@pytest.mark.parametrize("broken", ["rest", "reach", "sums", "shares", "largest"])
 def test_a_broken_rule_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = network(TAILS["a rest that is not 0"], 1)
+    tails = {"shares": "a mean pool", "largest": "a max pool"}
+    model = network(TAILS[tails.get(broken, "a rest that is not 0")], 1)
     batch = images(model, 1)
     expected = Oracle(model, "f").raw(batch)
     sums = Reach.sums
@@ -133,6 +143,12 @@ def test_a_broken_rule_is_seen(broken: str, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(rules.WindowRules, "_rest_of_windows", lambda self, node, windows: None)
     elif broken == "reach":  # windows that are as small as before
         monkeypatch.setattr(Reach, "through", lambda self, windows: self)
+    elif broken == "shares":  # padding counts
+        means_in = Reach.means_in
+        monkeypatch.setattr(Reach, "means_in", lambda *items, inside: means_in(*items, inside=False))
+    elif broken == "largest":  # of other cells
+        maxima = rules.maxima
+        monkeypatch.setattr(rules, "maxima", lambda xp, x, *reach: maxima(xp, xp.multiply(x, -1.0), *reach))
     else:  # a sum without its last item
         monkeypatch.setattr(Reach, "sums", lambda self: sums(self) * (np.arange(self.count) < self.count - 1)[:, None])
     maps = xai.load(xai.insert(model, layer="f", scale="none", verify=False))(batch)["saliency_map"]
