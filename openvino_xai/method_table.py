@@ -79,6 +79,13 @@ HOOKS = {
         'Abnar and Zuidema, "Quantifying attention flow in transformers", 2020',
         "1.0 - 1.1 inferences",
     ),
+    "chefer": Text(
+        "Generic attention explainability",
+        "attention that the class's score depends on, gathered over all blocks of a transformer with a class token",
+        'Chefer, Gur and Wolf, "Generic attention-model explainability for interpreting bi-modal and encoder-decoder '
+        'transformers", 2021',
+        "a backward pass through all blocks for each class: 2.1 - 2.4 times the operations for one",
+    ),
     "ablation_cam": Text(
         "Ablation-CAM",
         "a channel weighs what the class loses without it",

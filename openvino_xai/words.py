@@ -14,6 +14,7 @@ ClassHook: TypeAlias = Literal[
     "activation_map",
     "eigen_cam",
     "attention_rollout",
+    "chefer",
     "ablation_cam",
     "grad_cam",
     "grad_cam_plus_plus",

@@ -90,6 +90,9 @@ class AttentionSite(Features, Protocol):
     def attentions(self) -> tuple[Any, ...]:
         """[B, M, T, T] for each block, the first ahead: how much each token (of the third axis) attends to each other."""
 
+    def attention_gradients(self) -> tuple[Any, ...]:
+        """[B, K, M, T, T] for each block: the derivative of each explained score by `attentions`."""
+
     @property
     def class_token(self) -> int:
         """Which token the scores read."""

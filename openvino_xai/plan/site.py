@@ -14,11 +14,11 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.hooks.site import Cells, Mask
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
-from openvino_xai.locate.subaxis import FIRST
+from openvino_xai.locate.subaxis import FIRST, Span
 from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.enlargement import enlarging
 from openvino_xai.plan.nodes import operations_of
-from openvino_xai.tail.attention.probabilities import probabilities
+from openvino_xai.tail.attention.probabilities import gradients_of_weights, probabilities, span_of_weights
 from openvino_xai.tail.attention.stack import AttentionStack, attention_stack
 from openvino_xai.tail.channel_masks import ChannelRules
 from openvino_xai.tail.forward import End, Tail, computed_again, replayed
@@ -150,6 +150,16 @@ class PlannedSite:
         """[B, M, T, T], f32, for each attention block, the first ahead: how much each token attends to each other."""
         stack, way = self._stack, self._backward()
         return tuple(probabilities(way, node) for node in stack.nodes)
+
+    def attention_gradients(self) -> tuple[Value, ...]:
+        """[B, K, M, T, T] for each block: the derivative of each explained score by `attentions`."""
+        gradients = gradients_of_weights(self._backward(), self._stack.nodes)
+        return tuple(self._trace.reshape(value, (self.batch, self.classes, *shape_of(value)[1:])) for value in gradients)
+
+    def attention_spans(self) -> tuple[Span, ...]:
+        """Where the images are in the weights of each block, as the model has them."""
+        way = self._backward()
+        return tuple(span_of_weights(way, node) for node in self._stack.nodes)
 
     @property
     def class_token(self) -> int:

@@ -103,10 +103,10 @@ def insert(
 
     `method` is `reciprocam`, on a map of cells, or `vit_reciprocam`, on the tokens of an attention block; None takes the one
     that suits the layer, or the model where no layer is named. `cam` and `lift_cam` are for tails that are linear,
-    `activation_map` and `eigen_cam` what the layer answers, whatever the class. `attention_rollout` looks at all attention
-    blocks of a network whose scores read a class token, and at no layer. `grad_cam` and its family (`grad_cam_plus_plus`,
-    `smooth_grad_cam_plus_plus`, `xgrad_cam`, `layer_cam`, `hires_cam`, `lift_cam`, `finer_cam`, `abs_cam`, `abs_cam_init`,
-    `fd_cam`) differentiate the tail; they read logits, of the most probable class, unless `score` and `targets` say otherwise.
+    `activation_map` and `eigen_cam` what the layer answers, whatever the class. Methods of gradients, as `grad_cam`,
+    differentiate the tail; they read logits, of the most probable class, unless `score` and `targets` say otherwise. Methods of
+    attention, as `attention_rollout` and `chefer`, look at all attention blocks of a network whose scores read a class token,
+    and at no layer. `openvino_xai.methods` lists all.
 
     `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of tokens; `prefix_tokens` and `token_grid` (rows, columns) tell
     the tokens where the model does not. `cells` (rows, columns) tells those of `layer` where they cannot be followed there: two

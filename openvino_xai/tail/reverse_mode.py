@@ -96,11 +96,18 @@ class Backward:
 
         Raises PlanError, which names the operation that has no derivative here, or the value that the scores do not depend on.
         """
-        adjoints = reverse(self._nodes, {self._end: self._squashed(self._seed)}, self._pulled_back, self._added)
-        for value in self._cut:
-            if value not in adjoints:
-                raise PlanError(f"the scores do not depend on '{value.name}' in a way that has a derivative", node=value.name)
-        return tuple(self.as_rows(adjoints[value]).value for value in self._cut)
+        return tuple(self.gradient(value).value for value in self._cut)
+
+    def gradient(self, value: Value) -> Adjoint:
+        """As `gradients`, by a value of the cut or behind it. Raises PlanError."""
+        if value not in self._adjoints:
+            raise PlanError(f"the scores do not depend on '{value.name}' in a way that has a derivative", node=value.name)
+        return self.as_rows(self._adjoints[value])
+
+    @cached_property
+    def _adjoints(self) -> Mapping[Value, Adjoint]:
+        """The adjoint of each value that leads to the end."""
+        return reverse(self._nodes, {self._end: self._squashed(self._seed)}, self._pulled_back, self._added)
 
     def _pulled_back(self, node: Node, outputs: Mapping[int, Adjoint]) -> Iterator[tuple[int, Adjoint]]:
         """The adjoint of each operand of a node, from those of its outputs. Raises PlanError."""

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.sizes import concrete
+from openvino_xai.graph.trace import Trace
+from openvino_xai.locate.located import counterparts
+from openvino_xai.locate.subaxis import Span
 from openvino_xai.operations.table import operation_of
+from openvino_xai.plan.emit import emit
+from openvino_xai.plan.hook import Plan
+from openvino_xai.plan.site import PlannedSite
 from openvino_xai.tail.attention.stack import AttentionStack, attention_stack
-from openvino_xai.verify.finite_differences import SMALLEST
-from openvino_xai.verify.masks import END, Reference
+from openvino_xai.verify.finite_differences import SMALLEST, step_along
+from openvino_xai.verify.masks import CUT, END, Reference
 
 Running = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -45,6 +53,99 @@ def differences_of_attention(
         of_heads, attended, result = blocks.weights(node), blocks.attended(node), blocks.value(node.outputs[0])
         yield float(np.abs(of_heads @ attended - result).max() / max(np.abs(result).max(), SMALLEST))
         yield _distance(answer.reshape(-1, *answer.shape[-2:]), of_heads.reshape(-1, *of_heads.shape[-2:]))
+
+
+def hold_gradients_of_attention(
+    original: Reference,
+    inputs: Mapping[str, np.ndarray],
+    ids: Sequence[int],
+    gradients: Sequence[np.ndarray],
+    *,
+    quantised: bool,
+) -> None:
+    """Hold gradients [B, K, M, T, T] of each block to how scores move with its attention, for one of the classes `ids`.
+
+    Raises VerificationError.
+    """
+    stack, blocks = stack_of(original), Blocks.of(original, inputs)
+    spans = PlannedSite(Trace(), original.location, original.decision).attention_spans()
+    scores_at = _scores_of_results(original, inputs, stack)
+    for number, (node, answer, span) in enumerate(zip(stack.nodes, gradients, spans, strict=True)):
+        index = number % len(ids)
+        weights, attended = blocks.weights(node), blocks.attended(node)
+        layout = Layout.of(weights.shape, span, len(answer))
+
+        def moved(
+            features: np.ndarray,
+            number: int = number,
+            layout: Layout = layout,
+            start: np.ndarray = weights,
+            v: np.ndarray = attended,
+        ) -> np.ndarray:
+            return scores_at(number, (layout.native(features) - start) @ v)
+
+        step_along(
+            moved,
+            layout.by_image(weights),
+            answer[:, index],
+            [ids[index]] * len(answer),
+            cells=(1,),
+            where=f"the attention of {node}",
+            reads=original.target.scale,
+            quantised=quantised,
+        )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where images are in weights of a `shape` [..., T, T]: a run of them follows each of `outer` items."""
+
+    shape: tuple[int, ...]
+    outer: int
+    images: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], span: Span, images: int) -> Layout:
+        """The layout of weights with `images` along a span."""
+        outer = concrete((span.outer,), "the weights of attention")[0]
+        return cls(shape, outer * prod(shape[: span.axis]), images)
+
+    def by_image(self, weights: np.ndarray) -> np.ndarray:
+        """[B, M, T, T]"""
+        tokens = self.shape[-2:]
+        laid = weights.reshape(self.outer, self.images, -1, *tokens).swapaxes(0, 1)
+        return laid.reshape(self.images, -1, *tokens)
+
+    def native(self, weights: np.ndarray) -> np.ndarray:
+        """[..., T, T], of [B, M, T, T]."""
+        laid = weights.reshape(self.images, self.outer, -1, *self.shape[-2:]).swapaxes(0, 1)
+        return laid.reshape(self.shape)
+
+
+def _scores_of_results(
+    original: Reference, inputs: Mapping[str, np.ndarray], stack: AttentionStack
+) -> Callable[[int, np.ndarray], np.ndarray]:
+    """The scores [B, K], f64, of the original model where the result of one block, by its number, differs."""
+    twin, trace = original.model.twin(), Trace()
+    values = counterparts(original.model.graph, twin.graph)
+    results, end = [values[node.outputs[0]] for node in stack.nodes], values[original.target.read]
+    steps = {f"{CUT}_{number}": Value(f"{CUT}_{number}", value.shape, value.dtype) for number, value in enumerate(results)}
+    splices = {}
+    for result, step in zip(results, steps.values(), strict=True):
+        sums = trace.add(result, step)
+        splices.update(dict.fromkeys(twin.graph.consumers[result], sums))
+    outputs = {END: trace.multiply(end, np.ones((), end.dtype))}
+    emit(Plan(twin.graph, tuple(trace.nodes), outputs, steps, splices=splices), twin)
+    running = original.compiled(twin)
+    read = original.probing(read={f"{CUT}_{number}": node.outputs[0] for number, node in enumerate(stack.nodes)})
+    nothing = {name: np.zeros_like(array) for name, array in read(dict(inputs)).items() if name in steps}
+
+    def scores(number: int, difference: np.ndarray) -> np.ndarray:
+        name = f"{CUT}_{number}"
+        step = difference.astype(nothing[name].dtype)
+        return original.target.reference(running({**inputs, **nothing, name: step})[END], original.beside)
+
+    return scores
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from openvino_xai.hooks import SCALES
 from openvino_xai.locate.positions import Place
 from openvino_xai.plan.emit import emit
 from openvino_xai.tail.tasks.regions import RegionTarget
-from openvino_xai.verify.attention import differences_of_attention, stack_of
+from openvino_xai.verify.attention import differences_of_attention, hold_gradients_of_attention, stack_of
 from openvino_xai.verify.elements import on_the_way
 from openvino_xai.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.verify.masks import CUT, END, ArraySite, Reference, by_cell
@@ -272,6 +272,12 @@ def _attentions(question: Question, *weights: np.ndarray) -> Iterator[float]:
     return differences_of_attention(question.original, question.inputs, question.twin, weights)
 
 
+def _attention_gradients(question: Question, *gradients: np.ndarray) -> Iterator[float]:
+    """Nothing that differs: attention is moved along the gradients of each block. Raises VerificationError."""
+    hold_gradients_of_attention(question.original, question.inputs, question.ids, gradients, quantised=question.quantised)
+    yield 0.0
+
+
 ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told
     "largest_channels": _largest_channels,
     "scores": _channel_scores,
@@ -282,6 +288,7 @@ ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what th
     "explained_classes": _explained_classes,
     "gradients_of": _gradients_of,
     "attentions": _attentions,
+    "attention_gradients": _attention_gradients,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attention import slow_rollout
+from attention import slow_chefer, slow_rollout
 from family import COPIES, FAMILY, slow_abs, slow_family, slow_fd, slow_groups, slow_smooth
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +33,7 @@ BASELINE = RNG.normal(0, 1, CHANNELS)
 BLOCKS, HEADS, PREFIX, CLASS_TOKEN = 3, 2, 2, 1
 ATTENTION = RNG.exponential(1, (BLOCKS, BATCH, HEADS, PREFIX + HEIGHT * WIDTH, PREFIX + HEIGHT * WIDTH))
 ATTENTION /= ATTENTION.sum(axis=-1, keepdims=True) * RNG.uniform(1, 1.5, (*ATTENTION.shape[:-1], 1))  # as of quantised rows
+ATTENTION_SLOPES = RNG.normal(0, 1, (BLOCKS, BATCH, CLASSES, *ATTENTION.shape[2:]))
 NOISY[0, :, 2] = np.abs(NOISY[0, :, 2]) * (np.arange(CHANNELS) < 2).reshape(-1, 1, 1)
 
 
@@ -92,6 +93,9 @@ class ArraySite:
 
     def attentions(self) -> tuple[np.ndarray, ...]:
         return tuple(ATTENTION)
+
+    def attention_gradients(self) -> tuple[np.ndarray, ...]:
+        return tuple(ATTENTION_SLOPES)
 
     @property
     def class_token(self) -> int:
@@ -224,6 +228,14 @@ def slow_rollouts() -> np.ndarray:
     return np.repeat(np.stack(maps)[:, None], CLASSES, axis=1)
 
 
+def slow_relevance() -> np.ndarray:
+    maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
+    for image, k in np.ndindex(BATCH, CLASSES):
+        weights, gradients = list(ATTENTION[:, image]), list(ATTENTION_SLOPES[:, image, k])
+        maps[image, k] = slow_chefer(weights, gradients, CLASS_TOKEN, PREFIX, (HEIGHT, WIDTH))
+    return maps
+
+
 def slow_largest() -> np.ndarray:
     maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
     for image, k, h, w in np.ndindex(maps.shape):
@@ -254,6 +266,7 @@ RAW = {
     "abs_cam": slow_abs_cam(),
     "eigen_cam": slow_eigen(),
     "attention_rollout": slow_rollouts(),
+    "chefer": slow_relevance(),
     "finer_cam": slow_finer(),
     "smooth_grad_cam_plus_plus": slow_smooth(FEATURES, NOISY),
     "input_gradient": slow_largest(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import onnx
 import openvino as ov
 import openvino.opset13 as opset
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+from tails import doubled
 from tiny_transformers import HEIGHT, WIDTH, Transformer
 
 
@@ -48,3 +51,42 @@ def in_one_operation(variant: Transformer, batch: int | str, mask: Any = None) -
         for reader in nodes[f"g_{block}"].output(0).get_target_inputs():
             reader.replace_source_output(attention.output(0))
     return ov.Model(model.outputs, model.get_parameters())
+
+
+STEP = 1e-5  # of an attention weight
+
+
+class Erf(OpRun):  # type: ignore[misc]
+    """In f64: onnx 1.23.2 computes it in f32, whatever it is given."""
+
+    op_domain = ""
+
+    def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
+        return (np.vectorize(math.erf, otypes=[np.float64])(x),)
+
+
+def slopes(variant: Transformer, image: np.ndarray, block: int, end: str = "logits") -> np.ndarray:
+    """[M, T, T, ...]: the derivative of an end of one image by each weight of a block's attention, by differences in f64."""
+    model = doubled(onnx.shape_inference.infer_shapes(variant.build("B")))
+    part = onnx.utils.Extractor(model).extract_model(["image", f"p_{block}"], [end])
+    weights = attentions(variant, image)[block]
+    steps = STEP * np.eye(weights.size).reshape(weights.size, *weights.shape)
+    batch = np.repeat(image[None].astype(np.float64), weights.size, axis=0)
+    tail = ReferenceEvaluator(part, new_ops=[Erf])
+    up, down = (tail.run(None, {"image": batch, f"p_{block}": weights + side * steps})[0] for side in (1, -1))
+    return ((up - down) / (2 * STEP)).reshape(*weights.shape, *up.shape[1:])
+
+
+def slow_chefer(
+    weights: list[np.ndarray],
+    gradients: list[np.ndarray],
+    class_token: int,
+    prefix: int,
+    grid: tuple[int, int] = (HEIGHT, WIDTH),
+) -> np.ndarray:
+    """[H, W]: the class token's row of R, as whole matrices of all tokens, for gradients [M, T, T] of one score."""
+    relevance = np.eye(weights[0].shape[-1])
+    for of_heads, slopes_of_heads in zip(weights, gradients, strict=True):
+        positive = [np.maximum(slope * head, 0) for head, slope in zip(of_heads, slopes_of_heads, strict=True)]
+        relevance = relevance + sum(positive) / len(positive) @ relevance
+    return relevance[class_token, prefix : prefix + grid[0] * grid[1]].reshape(grid)

@@ -1,6 +1,8 @@
-"""The attention weights of a block, for each image and head."""
+"""The attention weights of a block, and their gradients, for each image and head."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,6 +23,23 @@ def probabilities(way: Backward, node: Node) -> Value:
     xp = way.xp
     weights = attention_weights(xp, node, way.of_images) if operation_of(node).attends else way.of_images(node.operand(0))
     return xp.astype(of_each_image(xp, weights, span_of_weights(way, node)), np.float32)
+
+
+def gradients_of_weights(way: Backward, nodes: Sequence[Node]) -> tuple[Value, ...]:
+    """[B * K, M, T, T], f32, for each of some nodes that attend: the derivative of each score by `probabilities`."""
+    return tuple(_gradient(way, node) for node in nodes)
+
+
+def _gradient(way: Backward, node: Node) -> Value:
+    xp, fused = way.xp, operation_of(node).attends
+    value, span = node.outputs[0] if fused else node.operand(0), span_of_weights(way, node)
+    gradient = xp.broadcast_to(way.gradient(value).value, way.shape(value, span, False))
+    if fused:  # what is made of values v is A v: its adjoint times v is that of A
+        values = node.operand(2)
+        rows = way.read(values, way.spans.get(values))
+        axes = tuple(range(len(shape_of(rows))))
+        gradient = xp.matmul(gradient, xp.permute_dims(rows, (*axes[:-2], axes[-1], axes[-2])))
+    return xp.astype(of_each_image(xp, gradient, span), np.float32)
 
 
 def span_of_weights(way: Backward, node: Node) -> Span:
