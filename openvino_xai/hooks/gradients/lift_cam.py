@@ -1,6 +1,6 @@
 """LIFT-CAM: channels, weighed by what they add to the class's logit, for tails that are linear.
 
-Jung and Oh, "Towards better explanations of class activation mapping", 2021, section 4: the sum of channels whose coefficients
+Jung and Oh, "Towards better explanations of class activation mapping", 2021: the sum of channels whose coefficients
 are their contributions by DeepLIFT (Shrikumar et al., "Learning important features through propagating activation
 differences", 2017), from features of zeros. Where what follows the layer is linear (a mean over the cells and linear layers)
 that is the sum over the cells of A_c g_c, and also the channel's SHAP value. DeepLIFT's rules for what is not linear are not

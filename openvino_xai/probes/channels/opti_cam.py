@@ -1,6 +1,6 @@
 """Opti-CAM: the weights of channels under which the image, masked with their sum, keeps most of the class's logit.
 
-Zhang, Torres, Sicre, Avrithis and Ayache, "Opti-CAM: Optimizing saliency maps for interpretability", 2023, section 3. The mask
+Zhang, Torres, Sicre, Avrithis and Ayache, "Opti-CAM: Optimizing saliency maps for interpretability", 2023. The mask
 is S(u) = sum over k of softmax(u)_k max(0, A_k), enlarged to the image and min-max scaled, and u goes up the slope of
 logit(mask * image) by Adam (Kingma and Ba, "Adam: A method for stochastic optimization", 2015, algorithm 1), from equal weights
 on. `steps` of 0.1 are those of the authors' program; its stop where the logit falls again is left out.

@@ -1,6 +1,6 @@
 """SHAP-CAM: channels, weighed by their Shapley values.
 
-Jung and Oh, "Towards better explanations of class activation mapping", 2021, section 3: the sum of channels whose coefficients
+Jung and Oh, "Towards better explanations of class activation mapping", 2021: the sum of channels whose coefficients
 are the SHAP values of a game in which channels are set to zero, and the logit is won. A value is the mean of what the channel
 adds, over orders in which channels may come. Orders are random, and each is followed by its reverse (Mitchell, Cooper, Frank
 and Holmes, "Sampling permutations for Shapley value estimation", 2022), with which the values are exact where no more than two

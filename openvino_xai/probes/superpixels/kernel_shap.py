@@ -6,7 +6,7 @@ score(image) - score(nothing) and make least the sum over masks z, |z| of M supe
 
 Where `masks` suffice for all coalitions, all are asked, and these are the Shapley values. Else coalitions are drawn as often as
 that weight says, each with its complement (Covert and Lee, "Improving KernelSHAP: practical Shapley value estimation via linear
-regression", 2021, section 4).
+regression", 2021).
 """
 
 from __future__ import annotations

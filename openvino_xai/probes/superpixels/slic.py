@@ -1,8 +1,9 @@
 """Superpixels: SLIC, k-means of pixels by colour and place.
 
-Achanta et al., "SLIC superpixels compared to state-of-the-art superpixel methods", 2012, section 3, with m = 10 and 10 rounds.
-Colours are the channels as the model sees them, scaled so that the image spans 100, as lightness does in the paper. Centres
-begin in the middle of their cells. A piece apart from the largest of its superpixel goes to neighbours.
+Achanta et al., "SLIC superpixels compared to state-of-the-art superpixel methods", 2012, with m = 10 and 10 rounds. Colours are
+the channels as the model sees them, scaled so that the image spans 100, as lightness does in the paper. Centres begin in the
+middle of their cells, where the paper moves them to the least gradient beside it. A piece apart from the largest of its
+superpixel goes to neighbours.
 """
 
 from __future__ import annotations
