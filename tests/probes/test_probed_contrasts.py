@@ -12,16 +12,19 @@ from tiny import DIALECTS, images, in_dialect, tiny
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError
-from openvino_xai.probes import PROBES, Settings
+from openvino_xai.probes import BUILT_IN, PROBES, Settings
+from openvino_xai.probes.channels.group_cam import KERNEL, SIGMA, group_masks
 from openvino_xai.probes.classifier import blurred, enlarged, unit
 from openvino_xai.probes.contrasts import Differences
-from openvino_xai.probes.group_cam import KERNEL, SIGMA, group_masks
 
 BODY = "f = Conv(image, k) r = Relu(f) g = Conv<pads=[1,1,1,1]>(r, m) s = Sigmoid(g) p = GlobalAveragePool(s) v = Flatten(p) "
 PAIR = (3, 0)
 RNG = np.random.default_rng(9)
 WEIGHTS, ADDENDS = RNG.normal(0, 1, (5, 4)).astype(np.float32), RNG.normal(0, 0.1, 5).astype(np.float32)
-SETTINGS = Settings(seed=3, masks=40, evaluations=10, groups=3, patch=3, stride=2, steps=4, copies=3)
+SETTINGS = Settings(seed=3, masks=40, evaluations=10, groups=3, patch=3, stride=2, steps=4, copies=3, segments=6, orders=2)
+LOGITS = ("ablation_cam", "shap_cam", "opti_cam", "saliency", "input_x_gradient", "integrated_gradients", "smooth_grad")
+PROBABILITIES = ("rise", "occlusion", "abs_cam", "vit_cx", "lime", "kernel_shap")
+OTHERS = {"score_cam", "group_cam", "aise"}  # each has a test of its own
 
 
 def model(**weights: Any) -> onnx.ModelProto:
@@ -39,14 +42,14 @@ def subtracted() -> onnx.ModelProto:
 
 def maps(classifier: Any, method: Any, *classes: Any) -> np.ndarray:
     """[K, h, w]: of one image and each of the classes or pairs."""
-    layer = "r" if PROBES[method].looks_at in ("layer", "layer gradients") else None
+    layer = "r" if "layer" in PROBES[method].looks_at else None
     network = xai.probe(classifier, method, layer=layer, settings=SETTINGS)
     image = images(model(), 1)
     return np.concatenate([network.maps(image, [k])[1] for k in classes])
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("method", ["ablation_cam", "saliency", "input_x_gradient", "integrated_gradients", "smooth_grad"])
+@pytest.mark.parametrize("method", LOGITS)
 def test_logits_are_subtracted_ahead_of_what_a_probe_does(method: str, dialect: str) -> None:
     contrast, true = maps(in_dialect(model(), dialect), method, PAIR), maps(subtracted(), method, 0)
     np.testing.assert_allclose(contrast, true, atol=1e-4 * true.max())
@@ -54,7 +57,7 @@ def test_logits_are_subtracted_ahead_of_what_a_probe_does(method: str, dialect: 
     assert np.abs(contrast[0] - (first - second)).max() > 0.01 * true.max()  # which it is not
 
 
-@pytest.mark.parametrize("method", ["rise", "occlusion", "abs_cam"])
+@pytest.mark.parametrize("method", PROBABILITIES)
 def test_what_is_linear_in_probabilities_is_a_difference_of_maps(method: str) -> None:
     first, second = maps(model(), method, *PAIR)
     np.testing.assert_allclose(maps(model(), method, PAIR)[0], first - second, atol=1e-5)
@@ -104,6 +107,10 @@ def test_a_broken_difference_is_seen(name: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Differences, name, broken)
     changed = maps(model(), method, PAIR)
     assert np.abs(changed - contrast).max() > 0.01 * np.abs(contrast).max()
+
+
+def test_every_probe_is_tried() -> None:
+    assert {*LOGITS, *PROBABILITIES, *OTHERS} == set(BUILT_IN)
 
 
 def test_several_contrasts_and_their_order() -> None:

@@ -20,7 +20,7 @@ from two_heads import shared
 import openvino_xai as xai
 from openvino_xai.errors import ImageError, InputError, ModelError, PlanError, VerificationError
 from openvino_xai.evaluate.compare import compare
-from openvino_xai.hooks import METHODS
+from openvino_xai.hooks import BUILT_IN, METHODS
 from openvino_xai.render.report_image import COARSE, report_image
 from openvino_xai.tail.target import Contrasts
 from openvino_xai.tail.tasks.contrasts import ContrastTarget, Differences
@@ -47,7 +47,9 @@ def subtracted(body: str = BODY) -> onnx.ModelProto:
 
 FAST = ("reciprocam", "grad_cam", "input_gradient")
 OF_LOGITS = sorted(
-    name for name in METHODS if name not in ("vit_reciprocam", "cam", "abs_cam", "finer_cam") and METHODS[name].score != "none"
+    name
+    for name, method in BUILT_IN.items()
+    if name not in ("vit_reciprocam", "abs_cam", "finer_cam") and method.score != "none" and not method.linear
 )
 
 
@@ -63,6 +65,16 @@ def test_logits_are_subtracted_ahead_of_what_a_method_does(method: str, dialect:
         size = np.abs(expected[name]).max()
         assert size > 0
         np.testing.assert_allclose(results[name], expected[name], atol=1e-4 * size)
+
+
+@pytest.mark.parametrize("method", [name for name, method in BUILT_IN.items() if method.linear])
+def test_methods_for_linear_tails(method: str) -> None:
+    body = "f = Conv(image, k) r = Relu(f) p = GlobalAveragePool(r) v = Flatten(p) "
+    options: dict[str, Any] = {"method": method, "layer": "r", "scale": "none"}
+    batch = images(model(body), 2)
+    results = xai.load(xai.insert(model(body), targets=TARGETS, **options))(batch)
+    expected = xai.load(xai.insert(subtracted(body), targets="all", **options))(batch)
+    np.testing.assert_allclose(results["saliency_map"], expected["saliency_map"], atol=1e-5)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
