@@ -117,7 +117,8 @@ def section(measured: Measured) -> str:
         if place.kind in ("refused", "failed"):
             below.append(f"- `{method}` is {place.kind}: {place.reason}")
         elif place.kind == "probe" and place.reason:
-            below.append(f"- `{method}` is measured as a probe; as a hook it is refused: {place.reason}")
+            is_measured = "is measured as a probe" if method in rows else "is a probe here, and is not measured"
+            below.append(f"- `{method}` {is_measured}; as a hook it is refused: {place.reason}")
     return "\n\n".join([*parts, *(["\n".join(below)] if below else [])])
 
 
