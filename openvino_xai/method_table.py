@@ -79,6 +79,12 @@ HOOKS = {
         'Abnar and Zuidema, "Quantifying attention flow in transformers", 2020',
         "1.0 - 1.1 inferences",
     ),
+    "legrad": Text(
+        "LeGrad",
+        "how the class's score of the tokens behind each block of a transformer moves with that block's attention",
+        'Bousselham et al., "LeGrad: An explainability method for vision transformers via feature formation sensitivity", 2024',
+        "a backward pass through each block for each class: 1.6 - 1.8 times the operations for one",
+    ),
     "chefer": Text(
         "Generic attention explainability",
         "attention that the class's score depends on, gathered over all blocks of a transformer with a class token",

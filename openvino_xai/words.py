@@ -14,6 +14,7 @@ ClassHook: TypeAlias = Literal[
     "activation_map",
     "eigen_cam",
     "attention_rollout",
+    "legrad",
     "chefer",
     "ablation_cam",
     "grad_cam",

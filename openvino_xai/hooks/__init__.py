@@ -12,6 +12,7 @@ from openvino_xai.hooks.abs_cam import abs_cam, abs_cam_init
 from openvino_xai.hooks.activation_map import activation_map
 from openvino_xai.hooks.attention.attention_rollout import attention_rollout
 from openvino_xai.hooks.attention.chefer import chefer
+from openvino_xai.hooks.attention.legrad import legrad
 from openvino_xai.hooks.cam import cam
 from openvino_xai.hooks.eigen_cam import eigen_cam
 from openvino_xai.hooks.fd_cam import fd_cam
@@ -109,6 +110,7 @@ BUILT_IN: dict[str, Method] = {
     "activation_map": Method(activation_map, "nothing", "none"),
     "eigen_cam": Method(eigen_cam, "nothing", "none"),
     "attention_rollout": Method(attention_rollout, "nothing", "none", attention=True),
+    "legrad": Method(legrad, "nothing", "logit", gradients=True, attention=True),
     "chefer": Method(chefer, "nothing", "logit", gradients=True, attention=True),
     "ablation_cam": Method(ablation_cam, "nothing", "logit"),
     "grad_cam": _by_gradients(grad_cam),

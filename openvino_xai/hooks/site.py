@@ -93,6 +93,9 @@ class AttentionSite(Features, Protocol):
     def attention_gradients(self) -> tuple[Any, ...]:
         """[B, K, M, T, T] for each block: the derivative of each explained score by `attentions`."""
 
+    def block_gradients(self) -> tuple[Any, ...]:
+        """[B, K, M, T, T] for each block: as `attention_gradients`, where the head reads the tokens behind this block."""
+
     @property
     def class_token(self) -> int:
         """Which token the scores read."""

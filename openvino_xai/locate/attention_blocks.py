@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import at_one, product, text
 from openvino_xai.locate.layers import MADE_OF_CELLS, MOST_TOKENS, Candidate, CutValue, layer_name
@@ -97,6 +98,14 @@ def _passed_on(node: Node | None) -> int | None:
     if before is None or not before.rank or not after.rank or not (operation.quantises or operation.moves == "all"):
         return None
     return 0 if trace_back(node, 0, Span(after.rank - 1)) == Span(before.rank - 1) else None
+
+
+def entry_of(node: Node, separates: Mapping[Value, bool]) -> Value:
+    """The tokens that enter the block of a node that attends. Raises PlanError where no single value does."""
+    entry, _ = _between(node, separates)
+    if entry is None:
+        raise PlanError(f"no single value enters the block of {node}", node=node.name)
+    return entry
 
 
 def _between(node: Node, separates: Mapping[Value, bool]) -> tuple[Value | None, list[Node]]:

@@ -18,6 +18,7 @@ from openvino_xai.locate.subaxis import FIRST, Span
 from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.enlargement import enlarging
 from openvino_xai.plan.nodes import operations_of
+from openvino_xai.tail.attention.heads import Slopes, Tokens, tokens_between
 from openvino_xai.tail.attention.probabilities import gradients_of_weights, probabilities, span_of_weights
 from openvino_xai.tail.attention.stack import AttentionStack, attention_stack
 from openvino_xai.tail.channel_masks import ChannelRules
@@ -148,18 +149,44 @@ class PlannedSite:
 
     def attentions(self) -> tuple[Value, ...]:
         """[B, M, T, T], f32, for each attention block, the first ahead: how much each token attends to each other."""
-        stack, way = self._stack, self._backward()
-        return tuple(probabilities(way, node) for node in stack.nodes)
+        return tuple(probabilities(self._whole_way, node) for node in self._stack.nodes)
+
+    @cached_property
+    def _whole_way(self) -> Backward:
+        """From the scores back through all blocks."""
+        return self._backward()
 
     def attention_gradients(self) -> tuple[Value, ...]:
         """[B, K, M, T, T] for each block: the derivative of each explained score by `attentions`."""
-        gradients = gradients_of_weights(self._backward(), self._stack.nodes)
+        gradients = gradients_of_weights(self._whole_way, self._stack.nodes)
         return tuple(self._trace.reshape(value, (self.batch, self.classes, *shape_of(value)[1:])) for value in gradients)
+
+    def block_gradients(self) -> tuple[Value, ...]:
+        """[B, K, M, T, T] for each block: as `attention_gradients`, where the head reads the tokens behind this block."""
+        nodes, way_back = self._stack.nodes, self._whole_way
+        *entries, last = tokens_between(self._location, self._stack, self._decision.method)
+        gradients = [
+            self._of_block(node, entry, end, last, way_back)
+            for node, entry, end in zip(nodes[:-1], entries, entries[1:], strict=False)
+        ]
+        gradients += gradients_of_weights(way_back, nodes[-1:])
+        return tuple(self._trace.reshape(value, (self.batch, self.classes, *shape_of(value)[1:])) for value in gradients)
+
+    def _of_block(self, node: Node, entry: Value, end: Value, last: Value, way_back: Backward) -> Value:
+        """[B * K, M, T, T]: from the head, which reads a block's end in place of the `last` tokens, back through the block."""
+        xp, graph, read = self._trace, self._graph, self._target.read
+        head = replayed(graph, xp, {last: Rows(way_back.of_images(end))}, read)
+        forward = {value: rows.value for value, rows in head.items()}
+        selection = self.selection.repeated(xp, self.batch, 1)
+        way = Backward(graph, xp, (last,), self._target, selection, batch=self.batch, forward=forward)
+        slopes = xp.broadcast_to(way.gradients()[0], (self.batch * self.classes, *shape_of(end)[1:]))
+        seed = Slopes(slopes, self.classes)
+        through = Backward(graph, xp, (entry,), Tokens(end), seed, batch=self.batch, forward=way_back.again)
+        return gradients_of_weights(through, (node,))[0]
 
     def attention_spans(self) -> tuple[Span, ...]:
         """Where the images are in the weights of each block, as the model has them."""
-        way = self._backward()
-        return tuple(span_of_weights(way, node) for node in self._stack.nodes)
+        return tuple(span_of_weights(self._whole_way, node) for node in self._stack.nodes)
 
     @property
     def class_token(self) -> int:

@@ -174,6 +174,11 @@ class Backward:
             self._rows[value, span] = spread(self.xp, self.of_images(value), span, self.items, self._selection.count)
         return self._rows[value, span]
 
+    @property
+    def again(self) -> Mapping[Value, Value]:
+        """Values that stand for those of the model, where it reads others."""
+        return self._again
+
     def of_images(self, value: Value) -> Value:
         """A value of the forward pass, for each image once."""
         return self._again.get(value) or tapped(self.xp, value)

@@ -22,6 +22,7 @@ from openvino_xai.operations.table import operation_of
 from openvino_xai.plan.emit import emit
 from openvino_xai.plan.hook import Plan
 from openvino_xai.plan.site import PlannedSite
+from openvino_xai.tail.attention.heads import tokens_between
 from openvino_xai.tail.attention.stack import AttentionStack, attention_stack
 from openvino_xai.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.verify.masks import CUT, END, Reference
@@ -62,14 +63,17 @@ def hold_gradients_of_attention(
     gradients: Sequence[np.ndarray],
     *,
     quantised: bool,
+    by_block: bool = False,
 ) -> None:
     """Hold gradients [B, K, M, T, T] of each block to how scores move with its attention, for one of the classes `ids`.
 
+    They are those of the model, or `by_block` those that its head makes of the tokens behind the block.
     Raises VerificationError.
     """
     stack, blocks = stack_of(original), Blocks.of(original, inputs)
     spans = PlannedSite(Trace(), original.location, original.decision).attention_spans()
-    scores_at = _scores_of_results(original, inputs, stack)
+    entries = tokens_between(original.location, stack, original.decision.method) if by_block else ()
+    scores_at = _scores_of_results(original, inputs, stack, entries)
     for number, (node, answer, span) in enumerate(zip(stack.nodes, gradients, spans, strict=True)):
         index = number % len(ids)
         weights, attended = blocks.weights(node), blocks.attended(node)
@@ -123,18 +127,24 @@ class Layout:
 
 
 def _scores_of_results(
-    original: Reference, inputs: Mapping[str, np.ndarray], stack: AttentionStack
+    original: Reference, inputs: Mapping[str, np.ndarray], stack: AttentionStack, entries: Sequence[Value]
 ) -> Callable[[int, np.ndarray], np.ndarray]:
-    """The scores [B, K], f64, of the original model where the result of one block, by its number, differs."""
+    """The scores [B, K], f64, of the original model where the result of one block, by its number, differs.
+
+    Of `entries`, tokens that enter blocks and at last the head, the head reads those behind this block.
+    """
     twin, trace = original.model.twin(), Trace()
     values = counterparts(original.model.graph, twin.graph)
-    results, end = [values[node.outputs[0]] for node in stack.nodes], values[original.target.read]
-    steps = {f"{CUT}_{number}": Value(f"{CUT}_{number}", value.shape, value.dtype) for number, value in enumerate(results)}
+    ends, end = [values[node.outputs[0]] for node in stack.nodes], values[original.target.read]
+    steps = {f"{CUT}_{number}": Value(f"{CUT}_{number}", value.shape, value.dtype) for number, value in enumerate(ends)}
     splices = {}
-    for result, step in zip(results, steps.values(), strict=True):
+    for result, step in zip(ends, steps.values(), strict=True):
         sums = trace.add(result, step)
         splices.update(dict.fromkeys(twin.graph.consumers[result], sums))
     outputs = {END: trace.multiply(end, np.ones((), end.dtype))}
+    for number, entry in enumerate(entries[1:-1]):
+        outputs[f"{END}_{number}"] = trace.multiply(values[entry], np.ones((), entry.dtype))
+    head = original.probing(read={END: original.target.read}, inputs={CUT: entries[-1]}) if len(entries) > 1 else None
     emit(Plan(twin.graph, tuple(trace.nodes), outputs, steps, splices=splices), twin)
     running = original.compiled(twin)
     read = original.probing(read={f"{CUT}_{number}": node.outputs[0] for number, node in enumerate(stack.nodes)})
@@ -143,7 +153,10 @@ def _scores_of_results(
     def scores(number: int, difference: np.ndarray) -> np.ndarray:
         name = f"{CUT}_{number}"
         step = difference.astype(nothing[name].dtype)
-        return original.target.reference(running({**inputs, **nothing, name: step})[END], original.beside)
+        results = running({**inputs, **nothing, name: step})
+        if head is not None and f"{END}_{number}" in results:
+            results = head({**inputs, CUT: results[f"{END}_{number}"]})
+        return original.target.reference(results[END], original.beside)
 
     return scores
 

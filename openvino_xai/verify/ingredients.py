@@ -278,6 +278,14 @@ def _attention_gradients(question: Question, *gradients: np.ndarray) -> Iterator
     yield 0.0
 
 
+def _block_gradients(question: Question, *gradients: np.ndarray) -> Iterator[float]:
+    """As `_attention_gradients`, where the head reads the tokens behind each block."""
+    hold_gradients_of_attention(
+        question.original, question.inputs, question.ids, gradients, quantised=question.quantised, by_block=True
+    )
+    yield 0.0
+
+
 ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told
     "largest_channels": _largest_channels,
     "scores": _channel_scores,
@@ -289,6 +297,7 @@ ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what th
     "gradients_of": _gradients_of,
     "attentions": _attentions,
     "attention_gradients": _attention_gradients,
+    "block_gradients": _block_gradients,
 }
 
 

@@ -108,6 +108,10 @@ class ArraySite:
         """[B, K, M, T, T] for each block"""
         return self.answers["attention_gradients"]
 
+    def block_gradients(self) -> tuple[np.ndarray, ...]:
+        """[B, K, M, T, T] for each block"""
+        return self.answers["block_gradients"]
+
     def __getattr__(self, question: str) -> Callable[..., Any]:
         """What answers a question."""
         if question not in vars(self).get("answers", {}):

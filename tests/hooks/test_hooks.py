@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attention import slow_chefer, slow_rollout
+from attention import slow_chefer, slow_legrad, slow_rollout
 from family import COPIES, FAMILY, slow_abs, slow_family, slow_fd, slow_groups, slow_smooth
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +96,9 @@ class ArraySite:
 
     def attention_gradients(self) -> tuple[np.ndarray, ...]:
         return tuple(ATTENTION_SLOPES)
+
+    def block_gradients(self) -> tuple[np.ndarray, ...]:
+        return tuple(2 * ATTENTION_SLOPES)
 
     @property
     def class_token(self) -> int:
@@ -228,11 +231,14 @@ def slow_rollouts() -> np.ndarray:
     return np.repeat(np.stack(maps)[:, None], CLASSES, axis=1)
 
 
-def slow_relevance() -> np.ndarray:
+def slow_relevance(method: str) -> np.ndarray:
     maps = np.zeros((BATCH, CLASSES, HEIGHT, WIDTH))
     for image, k in np.ndindex(BATCH, CLASSES):
         weights, gradients = list(ATTENTION[:, image]), list(ATTENTION_SLOPES[:, image, k])
-        maps[image, k] = slow_chefer(weights, gradients, CLASS_TOKEN, PREFIX, (HEIGHT, WIDTH))
+        if method == "legrad":
+            maps[image, k] = slow_legrad([2 * slopes for slopes in gradients], PREFIX, (HEIGHT, WIDTH))
+        else:
+            maps[image, k] = slow_chefer(weights, gradients, CLASS_TOKEN, PREFIX, (HEIGHT, WIDTH))
     return maps
 
 
@@ -266,7 +272,8 @@ RAW = {
     "abs_cam": slow_abs_cam(),
     "eigen_cam": slow_eigen(),
     "attention_rollout": slow_rollouts(),
-    "chefer": slow_relevance(),
+    "legrad": slow_relevance("legrad"),
+    "chefer": slow_relevance("chefer"),
     "finer_cam": slow_finer(),
     "smooth_grad_cam_plus_plus": slow_smooth(FEATURES, NOISY),
     "input_gradient": slow_largest(),

@@ -65,15 +65,23 @@ class Erf(OpRun):  # type: ignore[misc]
         return (np.vectorize(math.erf, otypes=[np.float64])(x),)
 
 
-def slopes(variant: Transformer, image: np.ndarray, block: int, end: str = "logits") -> np.ndarray:
-    """[M, T, T, ...]: the derivative of an end of one image by each weight of a block's attention, by differences in f64."""
+def slopes(variant: Transformer, image: np.ndarray, block: int, *, behind: bool = False) -> np.ndarray:
+    """[M, T, T, K]: the derivative of logits of one image by each weight of a block's attention, by differences in f64.
+
+    They are those of the model, or what its head makes of the tokens `behind` the block.
+    """
     model = doubled(onnx.shape_inference.infer_shapes(variant.build("B")))
-    part = onnx.utils.Extractor(model).extract_model(["image", f"p_{block}"], [end])
+    extractor, end = onnx.utils.Extractor(model), "l" if variant.softmax else "logits"
+    tokens = f"x{block + 1}" if behind else end
+    part = extractor.extract_model(["image", f"p_{block}"], [tokens])
+    head = extractor.extract_model([f"x{variant.repeats}"], [end])
     weights = attentions(variant, image)[block]
     steps = STEP * np.eye(weights.size).reshape(weights.size, *weights.shape)
     batch = np.repeat(image[None].astype(np.float64), weights.size, axis=0)
     tail = ReferenceEvaluator(part, new_ops=[Erf])
     up, down = (tail.run(None, {"image": batch, f"p_{block}": weights + side * steps})[0] for side in (1, -1))
+    if behind:
+        up, down = (ReferenceEvaluator(head).run(None, {f"x{variant.repeats}": tokens})[0] for tokens in (up, down))
     return ((up - down) / (2 * STEP)).reshape(*weights.shape, *up.shape[1:])
 
 
@@ -90,3 +98,13 @@ def slow_chefer(
         positive = [np.maximum(slope * head, 0) for head, slope in zip(of_heads, slopes_of_heads, strict=True)]
         relevance = relevance + sum(positive) / len(positive) @ relevance
     return relevance[class_token, prefix : prefix + grid[0] * grid[1]].reshape(grid)
+
+
+def slow_legrad(gradients: list[np.ndarray], prefix: int, grid: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+    """[H, W]: what is positive of gradients [M, T, T] of one score for each block, per key."""
+    relevance = np.zeros(gradients[0].shape[-1])
+    for slopes_of_heads in gradients:
+        heads, tokens, _ = slopes_of_heads.shape
+        for head, query, key in np.ndindex(slopes_of_heads.shape):
+            relevance[key] += max(slopes_of_heads[head, query, key], 0) / (heads * tokens)
+    return relevance[prefix : prefix + grid[0] * grid[1]].reshape(grid)
