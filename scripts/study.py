@@ -90,7 +90,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
 
 def plan_of(options: argparse.Namespace) -> Plan:
     names = ("methods", "limit", "causal", "others", "few", "masks", "seed", "shard")
-    return Plan(options.work, **{name: getattr(options, name) for name in names})
+    reads_only = options.table or options.part == "published"
+    return Plan(options.work, **{name: getattr(options, name) for name in names}, reads_only=reads_only)
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

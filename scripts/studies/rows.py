@@ -60,13 +60,14 @@ class Plan:
     masks: int = 500
     seed: int = 0
     shard: tuple[int, int] = (1, 1)
+    reads_only: bool = False  # what was never tried stays so
 
 
 @dataclass(frozen=True)
 class Place:
     """What a network makes of a method: a `hook`, a `probe`, or why it is `refused`; `cost` times the plain network."""
 
-    kind: Literal["hook", "probe", "refused", "failed"]
+    kind: Literal["hook", "probe", "refused", "failed", "untried"]
     reason: str = ""
     cost: float = 1.0
 
@@ -118,6 +119,8 @@ class Measured:
         key = digest_of([code(), self.model_digest, self.study.layers.get(method)])
         if path.exists() and (entry := json.loads(path.read_text()))["key"] == key:
             return Place(entry["kind"], entry["reason"], entry["cost"])
+        if self.plan.reads_only:
+            return Place("untried")
         place = self._tried(method)
         if place.kind != "failed":
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -83,6 +83,11 @@ def test_a_photo_that_cannot_be_read_is_told(
     assert "| `cam` | 9 | " in (tmp_path / "work" / "maps.md").read_text()
 
 
+def test_a_table_of_nothing_tries_nothing(study: ModuleType, options_of_a_study: list[str], tmp_path: Path) -> None:
+    assert study.main([*options_of_a_study, "--table"]) == 0
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["maps.md"]
+
+
 @pytest.mark.slow
 def test_shards_make_the_whole(study: ModuleType, options_of_a_study: list[str], tmp_path: Path) -> None:
     options = [*options_of_a_study, "--few", "2", "--causal", "4"]
