@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +12,12 @@ import typer
 from openvino_xai.cli.options import HookOptions, Json, ModelPath, takes_options
 from openvino_xai.cli.options.preprocessing import PreprocessingOptions, to_store
 from openvino_xai.cli.text import say, warn
-from openvino_xai.errors import InputError
+from openvino_xai.errors import InputError, OvxaiError
 from openvino_xai.files.paths import exists, is_file
 from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
+    from openvino_xai.surgery.hooked import Hooked
     from openvino_xai.surgery.layer import Layer
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
@@ -79,7 +81,7 @@ def insert(
             + (
                 f"fewer --targets{' or --steps' if 'steps' in record else ''} cost less"
                 if GRADIENT in record or ATTENTION in record
-                else "a later layer, --grid or --targets costs less (see `ovxai layers`)"
+                else f"{_other_ways(options, model, hooked)}a later layer, --grid or --targets costs less (see `ovxai layers`)"
             )
         )
     # regions are explained ahead of what mixes cells, boxes ahead of what mixes levels, gradients are of the image itself, and
@@ -169,3 +171,20 @@ def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool)
     place = f"{'chosen layer' if chosen else 'layer'} '{layer.name}'" if ATTENTION not in record else "all attention blocks"
     cells = " x ".join(map(str, layer.cells))
     return f"{record['method']}{of} at {place} ({cells} cells), score {record['score']}, targets {record['targets']}"
+
+
+def _other_ways(options: HookOptions, model: ModelPath, hooked: Hooked) -> str:
+    """What layer_cam, and masks of 2 x 2 cells, take at a layer that is named, as far as these can be had there."""
+    is_plain = hooked.record.get("method") == "reciprocam" and len(hooked.records) == 1 and not options.cut
+    if options.layer is None or not is_plain:
+        return ""
+    rows, columns = hooked.layer.cells
+    ways: dict[str, dict[str, str]] = {"--method layer_cam --targets top:1": {"method": "layer_cam", "targets": "top:1"}}
+    if options.grid is None and isinstance(rows, int) and isinstance(columns, int) and not (rows % 2 or columns % 2):
+        ways[f"--grid {rows // 2}x{columns // 2}"] = {"grid": f"{rows // 2}x{columns // 2}"}
+    clauses = []
+    for words, changed in ways.items():
+        with suppress(OvxaiError):
+            cost = options.insert(model, verify=False, **changed).layer.cost
+            clauses += [f"`{words}` takes {cost:.1f}"] if cost is not None else []
+    return f"at this layer {', '.join(clauses)}; " if clauses else ""
