@@ -352,7 +352,10 @@ class PlannedSite:
         if self._decision.isolated:
             again = computed_again(self._trace, list(start), between(self._graph, start, self._target.read))
         columns, planned = self._target.slice(self.selection), len(self._trace.nodes)
-        end, alternatives = self._cell_end(mask, start, columns, "fewest")
+        # OpenVINO's CPU plugin (2026.4) errs in what a portable form makes of the rest of windows, which is constant: products
+        # that are reshaped and turned around
+        use: WindowUse = "none" if self._decision.portable else "fewest"
+        end, alternatives = self._cell_end(mask, start, columns, use)
         if alternatives:  # what is cheap at the node where windows are left may be dear behind it
             ends = [(end, self._trace.nodes[planned:])]
             for windows in alternatives:

@@ -94,6 +94,16 @@ def test_both_forms_of_a_convolution_give_the_same(
     np.testing.assert_allclose(maps, Oracle(model, "f").raw(images(model, 1)), atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.slow
+def test_a_portable_hook_has_no_windows(dialect: str) -> None:
+    """OpenVINO 2026.4 computed another map where the constants of windows were made portable, for this very tail."""
+    model = network(TAILS["two of them"], 1)
+    hooked = xai.insert(in_dialect(model, dialect), layer="f", scale="none", portable=True)
+    maps = xai.load(hooked)(images(model, 1))["saliency_map"]
+    np.testing.assert_allclose(maps, Oracle(model, "f").raw(images(model, 1)), atol=TOLERANCE)
+
+
 @pytest.mark.parametrize(
     "choices", [{"grid": "3x2"}, {"targets": "top:2"}, {"targets": "asked"}, {"targets": [3, 0]}, {"gate": True}]
 )
