@@ -122,11 +122,6 @@ class MaskedWindows:
         return self.reach[0].size, self.reach[1].size
 
     @property
-    def counts(self) -> tuple[int, int]:
-        """(P, P') of the items."""
-        return self.reach[0].count, self.reach[1].count
-
-    @property
     def spans(self) -> tuple[Span, ...]:
         """Where the images and the cells are."""
         return FIRST, Span(2), Span(3)

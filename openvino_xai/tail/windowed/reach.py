@@ -106,6 +106,11 @@ class Reach:
         hit = (self.cells[:, None, None] == reads).sum(axis=2) * (self.masks[:, None] == other.masks)
         return np.asarray(hit / np.maximum(counts[other.cells], 1))
 
+    def reached(self) -> np.ndarray:
+        """[cells, N], 0 or 1: the cells that each mask reaches."""
+        cells = np.arange(self.size)[:, None]
+        return np.asarray((cells >= self.start) & (cells < self.stop))
+
     def sums(self) -> np.ndarray:
         """[P, N], 0 or 1: the items of each mask."""
         return np.asarray(self.masks[:, None] == np.arange(len(self.start)))

@@ -210,15 +210,11 @@ class WindowRules(MaskRules[MaskedWindows]):
         if item is None or how not in ("mean", "sum") or len(node.outputs) > 1:
             return None
         xp, (height, width) = self._trace, item.sizes
-        down, across = (reach.sums() for reach in item.reach)
-        sums = summed(self._trace, item.value, down, across)
+        sums = summed(xp, item.value, *(reach.sums() for reach in item.reach))
         if item.rest is not None:
-            channels = shape_of(item.rest)[1]
-            full = xp.broadcast_to(item.rest, (1, channels, height, width))
-            of_items = summed(
-                self._trace, xp.broadcast_to(self._at_items(item.rest, item.reach), (1, channels, *item.counts)), down, across
-            )
-            sums = xp.add(sums, xp.subtract(xp.sum(full, axis=CELLS, keepdims=True), of_items))
+            full = xp.broadcast_to(item.rest, (1, shape_of(item.rest)[1], height, width))
+            reached = summed(xp, full, *(reach.reached() for reach in item.reach))
+            sums = xp.add(sums, xp.subtract(xp.sum(full, axis=CELLS, keepdims=True), reached))
         if how == "mean":
             sums = xp.multiply(sums, 1 / (height * width))
         batch, channels, rows, columns = shape_of(sums)
