@@ -49,8 +49,12 @@ FAST = ("reciprocam", "grad_cam", "input_gradient")
 OF_LOGITS = sorted(
     name
     for name, method in BUILT_IN.items()
-    if name not in ("vit_reciprocam", "abs_cam", "finer_cam") and method.score != "none" and not method.linear
+    if name not in ("vit_reciprocam", "abs_cam", "finer_cam")
+    and method.score != "none"
+    and not method.linear
+    and not method.attention
 )
+OF_ATTENTION = [name for name, method in BUILT_IN.items() if method.attention and method.score != "none"]
 
 
 @pytest.mark.parametrize("method", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in OF_LOGITS])
@@ -65,6 +69,25 @@ def test_logits_are_subtracted_ahead_of_what_a_method_does(method: str, dialect:
         size = np.abs(expected[name]).max()
         assert size > 0
         np.testing.assert_allclose(results[name], expected[name], atol=1e-4 * size)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", OF_ATTENTION)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_methods_of_attention(method: str, dialect: str) -> None:
+    network, twin = (Transformer().build("B") for _ in range(2))
+    first, second = PAIRS[0]
+    for item in twin.graph.initializer:
+        if item.name in ("w", "b"):  # class 0 is the difference
+            rows = onnx.numpy_helper.to_array(item).copy()
+            rows[0] = rows[first] - rows[second]
+            item.CopyFrom(onnx.numpy_helper.from_array(rows, item.name))
+    batch, options = images(network, 2), {"method": method, "score": "logit", "scale": "none"}
+    results = xai.load(xai.insert(in_dialect(network, dialect), targets="3-0", **options))(batch)
+    expected = xai.load(xai.insert(in_dialect(twin, dialect), targets="0", **options))(batch)
+    size = np.abs(expected["saliency_map"]).max()
+    assert size > 0
+    np.testing.assert_allclose(results["saliency_map"], expected["saliency_map"], atol=1e-4 * size)
 
 
 @pytest.mark.parametrize("method", [name for name, method in BUILT_IN.items() if method.linear])
