@@ -260,7 +260,8 @@ class Located:
         for block in self.blocks:
             if block.reason is not None:
                 raise LayerError(
-                    f"{method} looks at all attention blocks, and of '{block.name}' {block.reason}; without, take reciprocam",
+                    f"{method} looks at all attention blocks, and of '{block.name}' {block.reason}; the method that "
+                    "suits the model, or grad_cam, needs no such block",
                     node=block.name,
                     options=block.options,
                 )

@@ -36,7 +36,7 @@ def same(maps: np.ndarray, expected: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", ["fused", "tokens first"])
+@pytest.mark.parametrize("name", ["fused", "positions turn"])
 def test_the_map_is_the_papers_product(name: str, dialect: str) -> None:
     variant = VARIANTS[name]
     batch = images(variant.build("B"), 3)
@@ -95,6 +95,24 @@ def test_without_a_class_token_it_is_refused(name: str, dialect: str) -> None:
 def test_what_is_told_wrongly_is_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         xai.insert(VARIANTS["fused"].build("B"), method=METHOD, **options)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            "pvt",
+            r"'/stages/stages.0/blocks.0/attn/MatMul_1' \(MatMul\) lets \[256\] queries attend to \[4\] keys, where 256 tokens",
+        ),
+        ("swin", r"of '/layers/layers.1/blocks/blocks.1/Pad' its tokens .* are not known to be the cells of the image"),
+        ("cait", r"of 'node_add_333' its attention reads 2 values"),
+        ("deit", r"the scores read tokens 0, 1 at"),
+        ("mixer", r"none leads from the image to the scores"),
+    ],
+)
+def test_other_networks_are_refused_by_the_name_of_the_node(network: str, message: str) -> None:
+    with pytest.raises((LayerError, PlanError), match=message):
+        xai.insert(f"tests/zoo/{network}.onnx", method=METHOD)
 
 
 def test_a_network_of_convolutions_is_refused() -> None:

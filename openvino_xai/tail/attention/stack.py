@@ -18,6 +18,7 @@ from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.attention_blocks import attends, comparison
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
+from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.separators import reached_from
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.table import data_operands, operation_of
@@ -25,7 +26,7 @@ from openvino_xai.tail.class_token.selection import token_selectors
 from openvino_xai.tail.masked import MaskedCells
 from openvino_xai.tail.walk import between, forward
 
-WAY_OUT = "take vit_reciprocam, or grad_cam"
+WAY_OUT = "leave the method out for the one that suits the model, or take grad_cam"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,17 @@ def attention_stack(location: Location, end: Value, method: str) -> AttentionSta
     behind = between(graph, [entry], end)
     nodes = [node for node in between(graph, [location.image], end) if attends(node)]
     _refuse_other_products(location, behind, nodes, method)
-    spans = forward(behind, {entry: {Span(layer.place.cells[0])}}, _followed)
+    placed = places(graph, location.image, location.image_place)
+
+    def followed(node: Node, operands: Mapping[int, set[Span]]) -> list[set[Span]]:
+        """As `_followed`; or where tokens are joined again that were apart, as the class token and patches that are turned."""
+        spans = _followed(node, operands)
+        return [
+            some or _joined(value, placed.get(value), layer.place, tokens)
+            for value, some in zip(node.outputs, spans, strict=True)
+        ]
+
+    spans = forward(behind, {entry: {Span(layer.place.cells[0])}}, followed)
     for node in nodes:
         if node not in behind:
             raise _refused(node, method, f"attends ahead of the first block that is known, '{layer.name}'")
@@ -84,6 +95,14 @@ def _followed(node: Node, operands: Mapping[int, set[Span]]) -> list[set[Span]]:
         follow(node, index, span) or (span if stays and index == 0 else None) for index in operands for span in operands[index]
     }
     return [{span for span in after if span is not None}] * len(node.outputs)
+
+
+def _joined(value: Value, place: Place | None, of_layer: Place, tokens: int) -> set[Span]:
+    """Where the tokens are in a value whose cells and prefix are those of the layer; none where it has others."""
+    if place is None or len(place.cells) != 1 or (place.grid, place.prefix) != (of_layer.grid, of_layer.prefix):
+        return set()
+    (axis,) = place.cells
+    return {Span(axis)} if shape_of(value)[axis] == tokens else set()
 
 
 def _refuse_other_tokens(node: Node, tokens: int, spans: Mapping[Value, set[Span]], method: str) -> None:
