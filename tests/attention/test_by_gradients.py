@@ -64,6 +64,7 @@ def test_every_way_to_write_attention(method: str, name: str, dialect: str, buil
     same(xai.load(hooked)(batch)["saliency_map"], slow(method, name, 2)[: len(batch)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_attention_in_one_operation_is_differentiated(method: str) -> None:
     batch = images(VARIANTS["fused"].build("B"), 2)
@@ -79,6 +80,7 @@ def test_it_looks_at_no_layer(method: str) -> None:
         xai.insert(VARIANTS["fused"].build("B"), method=method, layer="z_1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("what", ["a factor", "turned", "heads", "images"])
 def test_wrong_gradients_are_seen(what: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +103,7 @@ def test_wrong_gradients_are_seen(what: str, dialect: str, monkeypatch: pytest.M
         xai.insert(in_dialect(VARIANTS["fused"].build(2), dialect), method="chefer", targets=[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_gradients_of_the_whole_way_are_not_those_behind_a_block(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planned.PlannedSite, "block_gradients", planned.PlannedSite.attention_gradients)

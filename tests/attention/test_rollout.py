@@ -120,6 +120,7 @@ def test_a_network_of_convolutions_is_refused() -> None:
         xai.insert("samples/models/efficientnet_lite0_int8.onnx", method=METHOD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("what", ["turned", "images", "one block"])
 def test_wrong_attention_is_seen(what: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
