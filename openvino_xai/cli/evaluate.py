@@ -36,7 +36,8 @@ _METRIC = (
     "One of adcc, insertion, deletion, road, pointing_game, ... (docs/evaluate.md), or all; repeatable. By default what the "
     "data allows, but for infidelity, road, sic and aic."
 )
-_NO_BASELINES = "Leave out the maps that explain nothing, a Gaussian, noise and Fake-CAM."
+_NO_BASELINES = "Leave out the maps that explain nothing."
+_REPORT = "A page (.html) of curves, distributions and photos."
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
 
@@ -69,6 +70,7 @@ def evaluate(
         Path | None, typer.Option("--output", "-o", help="A folder for one row an image (JSON lines) and the result (JSON).")
     ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write OUTPUT/rows.parquet, too.")] = False,
+    report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure again what is measured already.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -82,11 +84,14 @@ def evaluate(
     objects of the photos, beside maps that explain nothing: a Gaussian in the box, and a random map.
     """
     from openvino_xai.cli.evaluation.boxes import DEFAULT_TARGETS, evaluate_boxes, objects_of
+    from openvino_xai.evaluate.report.page import check_page
     from openvino_xai.files.writing import check_output
     from openvino_xai.runtime.sources import sources
 
     if output is not None:
         check_output(output / "metrics.json")
+    if report is not None:
+        check_page(report)
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
     choices = choosing.choices(probing.seed)
@@ -110,11 +115,12 @@ def evaluate(
         again=again,
         sanity=sanity,
         baselines=not no_baselines,
+        report=report,
     )
     of_boxes = objects is not None or options.boxes is not None or options.cut is not None
     network = running.load(model, options, probing.settings(), targets=DEFAULT_TARGETS if of_boxes else "all")
     if network.is_detector:
-        choosing.refuse_for_boxes(target, working.engine, parquet=parquet)
+        choosing.refuse_for_boxes(target, working.engine, report, parquet=parquet)
         measurement = evaluate_boxes(network, request, objects)
     elif objects is not None:
         raise InputError(f"{objects} tells the objects of photos, and the model explains classes: give it as --input")

@@ -14,7 +14,7 @@ from openvino_xai.cli.evaluation.request import Measurement, Request
 from openvino_xai.cli.evaluation.rows import in_turn, readable, refuse_others, stages_of, write_result
 from openvino_xai.cli.options import EngineOptions
 from openvino_xai.cli.options.preprocessing import tell_doubts
-from openvino_xai.cli.text import say, say_table, warn
+from openvino_xai.cli.text import command_line, say, say_table, warn
 
 if TYPE_CHECKING:
     from openvino_xai.evaluate.examples import Example
@@ -34,6 +34,7 @@ def evaluate_classes(
     from openvino_xai.evaluate.classes.metrics import metric_names
     from openvino_xai.evaluate.classes.run import evaluate as rows_of
     from openvino_xai.evaluate.classes.run import some_of, which_target
+    from openvino_xai.evaluate.report.page import write_page
     from openvino_xai.runtime.folders.reserve import reserved
 
     model, output, options, running = request.model, request.output, request.options, request.running
@@ -44,7 +45,9 @@ def evaluate_classes(
     protocol = {"target": explained, **asdict(request.choices)}
     baselines = list(BASELINES) if request.baselines else []
     conditions = {**request.conditions, "metrics": names, **protocol, "baselines": baselines}
-    work = partial(rows_of, names=names, target=explained, choices=request.choices, baselines=baselines)
+    traced = request.report is not None
+    conditions |= {"report": True} if traced else {}
+    work = partial(rows_of, names=names, target=explained, choices=request.choices, baselines=baselines, traced=traced)
     with reserved(output) if output is not None else nullcontext():
         start = time.perf_counter()
         if output is not None:
@@ -68,6 +71,9 @@ def evaluate_classes(
         result = _result(model, network, rows, protocol, stages, speed)
         if output is not None:
             _write(output, result, rows, parquet)
+        if request.report is not None:
+            write_page(request.report, rows, result, conditions=conditions, label=network.label, command=command_line())
+            warn(request.report)
     return Measurement(result, stages, _print, all_read)
 
 
@@ -158,7 +164,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row with each metric in a column of its own, those of a baseline as `gaussian.average_drop`."""
     from openvino_xai.runtime.manifest import CHECK
 
-    aside = ("metrics", "baselines", "asked", "source", CHECK)
+    aside = ("metrics", "baselines", "asked", "source", "trace", CHECK)
     of_baselines = {
         f"{baseline}.{name}": value for baseline, values in row.get("baselines", {}).items() for name, value in values.items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -51,7 +52,7 @@ class MetricOptions(Group):
         words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
         return Choices(*words, self.step, seed, cast("Compared", self.compared))
 
-    def refuse_for_boxes(self, target: str | None, engine: str | None, *, parquet: bool) -> None:
+    def refuse_for_boxes(self, target: str | None, engine: str | None, report: Path | None, *, parquet: bool) -> None:
         """Raise InputError for options that are of classes, or not yet of boxes."""
         for word, is_given in (
             ("scaled", self.scaled != "minmax"),
@@ -61,6 +62,7 @@ class MetricOptions(Group):
             ("target", target is not None),
             ("engine", engine is not None),
             ("parquet", parquet),
+            ("report", report is not None),
         ):
             if is_given:
                 raise InputError(f"--{word} is of classes of images, and the model explains boxes: leave it out")

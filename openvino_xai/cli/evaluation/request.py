@@ -31,6 +31,7 @@ class Request:
     again: bool
     sanity: bool
     baselines: bool
+    report: Path | None
 
 
 @dataclass(frozen=True)

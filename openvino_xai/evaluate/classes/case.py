@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol, TypeAlias, get_args
 
@@ -77,6 +77,7 @@ class Case:
 
     `image` [1, C, H, W] as the network sees it, `black` [1, C, 1, 1] what it sees of black, `scores` [K], `target` the
     class that is explained, `saliency` its map [h, w], `size` (height, width) of the photo, `box` what is seen of it.
+    `curves` are the scores [S] on the way of insertion and of deletion, once these are measured.
     """
 
     network: Subject
@@ -89,6 +90,7 @@ class Case:
     saliency: np.ndarray
     size: tuple[int, int]
     box: Box
+    curves: dict[str, np.ndarray] = field(default_factory=dict, init=False)  # a changed case has none
 
     def __post_init__(self) -> None:
         self.checked(self.scores, "scores")

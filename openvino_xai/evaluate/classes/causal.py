@@ -16,16 +16,18 @@ STEPS = 28  # where nobody says how many pixels a step has: 224 x 8 of 224 x 224
 
 def insertion(case: Case) -> float:
     """The area in [0, 1] while pixels are added to the blurred image: more is better."""
-    return area(case, case.blurred, case.image)
+    case.curves["insertion"] = scores = curve(case, case.blurred, case.image)
+    return area(scores)
 
 
 def deletion(case: Case) -> float:
     """The area in [0, 1] while pixels are set to 0: less is better."""
-    return area(case, case.image, np.zeros_like(case.image))
+    case.curves["deletion"] = scores = curve(case, case.image, np.zeros_like(case.image))
+    return area(scores)
 
 
-def area(case: Case, start: np.ndarray, finish: np.ndarray) -> float:
-    """The area under the class's score on the way from one image to another."""
+def curve(case: Case, start: np.ndarray, finish: np.ndarray) -> np.ndarray:
+    """[S]: the class's score on the way from one image to another, step by step."""
     height, width = case.mask.shape
     step = case.choices.step or -(-height * width // STEPS)
     order = case.order
@@ -40,5 +42,9 @@ def area(case: Case, start: np.ndarray, finish: np.ndarray) -> float:
             image[:, changed] = last[:, changed]
         predicted = case.network.predict(images.reshape(-1, *start.shape[1:]), logits=case.logits)
         parts.append(case.checked(predicted, "scores")[:, case.target])
-    scores = np.concatenate(parts)
-    return float((scores.sum() - scores[0] / 2 - scores[-1] / 2) / count)
+    return np.concatenate(parts)
+
+
+def area(scores: np.ndarray) -> float:
+    """The area under scores [S] at evenly spaced steps, over that of 1, by the trapezoid rule."""
+    return float((scores.sum() - scores[0] / 2 - scores[-1] / 2) / (len(scores) - 1))

@@ -48,6 +48,14 @@ def intervals_of_means(columns: Mapping[str, np.ndarray], seed: int) -> dict[str
     return _bounds([{name: counts @ values / count for name, values in columns.items()} for counts in _samples(count, seed)])
 
 
+def interval_of_curve(curves: np.ndarray, seed: int) -> np.ndarray | None:
+    """[2, P]: the interval of the mean of N curves [N, P], at each point by itself; None of fewer than 10 photos."""
+    if len(curves) < FEWEST:
+        return None
+    means = [counts @ curves / len(curves) for counts in _samples(len(curves), seed)]
+    return np.asarray(np.percentile(np.concatenate(means), BOUNDS, axis=0))
+
+
 def differences(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, float]], seed: int) -> dict[str, Interval]:
     """The interval of each metric's difference: that of `rows`, less that of `others`, the metrics of the same photos.
 

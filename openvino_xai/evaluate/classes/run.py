@@ -13,6 +13,7 @@ from openvino_xai.evaluate.classes.baselines import baseline_case
 from openvino_xai.evaluate.classes.case import Case, Choices
 from openvino_xai.evaluate.classes.metrics import measured
 from openvino_xai.evaluate.examples import Example
+from openvino_xai.evaluate.report.traces import trace
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.photo import read_photo
 from openvino_xai.runtime.network import Network
@@ -53,24 +54,26 @@ def evaluate(
     target: Target,
     choices: Choices,
     baselines: Sequence[str] = (),
+    traced: bool = False,
 ) -> Iterator[dict[str, Any] | ImageError]:
     """For each example, in order, what was measured, or why it cannot be read or measured.
 
-    The `baselines` are measured on the same photos and classes.
+    The `baselines` are measured on the same photos and classes. Rows that are `traced` hold what a page draws of them.
     """
     for example in examples:
         try:
             with blamed_on(example.path):
-                row = _row(_case(network, example, read_photo(example.path), target, choices), names, baselines)
+                row = _row(_case(network, example, read_photo(example.path), target, choices), names, baselines, traced=traced)
         except ImageError as error:
             yield error
         else:
             yield row
 
 
-def _row(case: Case, names: Sequence[str], baselines: Sequence[str]) -> dict[str, Any]:
+def _row(case: Case, names: Sequence[str], baselines: Sequence[str], *, traced: bool) -> dict[str, Any]:
     metrics = measured(case, names)
-    drawn = {name: measured(baseline_case(case, name), names) for name in baselines}
+    others = {name: baseline_case(case, name) for name in baselines}
+    drawn = {name: measured(other, names) for name, other in others.items()}
     for source, values in {"": metrics, **drawn}.items():
         for name, value in values.items():
             if not math.isfinite(value):
@@ -83,6 +86,7 @@ def _row(case: Case, names: Sequence[str], baselines: Sequence[str]) -> dict[str
         "score": case.score,
         "metrics": metrics,
         **({"baselines": drawn} if drawn else {}),
+        **({"trace": trace(case, others)} if traced else {}),
     }
 
 
