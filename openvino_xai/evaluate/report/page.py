@@ -17,7 +17,7 @@ from openvino_xai.evaluate.classes.intervals import FEWEST, Interval, intervals
 from openvino_xai.evaluate.classes.metrics import BEST, overall
 from openvino_xai.evaluate.report.marks import table, text
 from openvino_xai.evaluate.report.photos import card
-from openvino_xai.evaluate.report.plots import Spread, curve_plot, histograms
+from openvino_xai.evaluate.report.plots import Spread, curve_plot, histograms, line_key
 from openvino_xai.evaluate.report.series import Series, mean_curve, ranked_figure, series_of
 from openvino_xai.files.paths import is_link
 from openvino_xai.files.reading import read_regular
@@ -53,7 +53,7 @@ def write_page(
     """Write the page of a `result` and its `rows`, which have traces, whole or not at all. Raises OutputError."""
     series = series_of(rows, result["method"])
     title = f"{Path(result['model']).name}, {result['method']}, {len(rows)} images, class: {result['target']}"
-    legend = "".join(f'<li class="s{number}">{text(each.name)}</li>' for number, each in enumerate(series))
+    legend = "".join(f"<li>{line_key(number)}{text(each.name)}</li>" for number, each in enumerate(series))
     parts = [
         f'<h1>{text(title)}</h1><ul class="legend">{legend}</ul>',
         _table(result),
@@ -97,7 +97,7 @@ def _table(result: Mapping[str, Any]) -> str:
         notes.append(f"Fewer than {FEWEST} images: what differs may be chance, and no interval is told.")
     elif baselines:
         notes.append("~ is ahead of a map that explains nothing which so many photos do not tell from the method.")
-    return f"<h2>Means</h2>{table(heads, lines)}{_paragraphs(notes)}"
+    return f'<h2>Means</h2><div class="figures">{table(heads, lines)}</div>{_paragraphs(notes)}'
 
 
 def _curves(series: Sequence[Series], read: str, seed: int) -> str:

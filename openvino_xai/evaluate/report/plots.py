@@ -12,7 +12,7 @@ from openvino_xai.evaluate.classes.intervals import Interval
 from openvino_xai.evaluate.report.marks import text
 from openvino_xai.evaluate.report.series import MeanCurve
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36  # around the frame of curves
+LEFT, RIGHT, TOP, BOTTOM = 46, 18, 10, 36  # around the frame of curves
 ROOMY = 300  # pixels of a width that has room for five shares
 BINS = 20
 NAME, TALL = 96, 34  # pixels of a series' name beside its histogram, and of the histogram's height
@@ -117,6 +117,11 @@ def histograms(spreads: Sequence[Spread], title: str, *, width: int = 420) -> st
             parts.append(f'<path class="interval s{number}" d="M{first:.1f} {base + 5}H{max(last, first + 1):.1f}"/>')
         parts.append(f'<path class="mean s{number}" d="M{x(spread.mean):.1f} {base + 1}V{base + 9}"/>')
     return svg((width, bottom + 20), title, parts)
+
+
+def line_key(number: int) -> str:
+    """A piece of a series' line, beside its name in a legend."""
+    return f'<svg viewBox="0 0 34 8" aria-hidden="true"><path class="line s{number}" d="M0 4H34"/></svg>'
 
 
 def svg(size: tuple[float, float], title: str, parts: Sequence[str]) -> str:

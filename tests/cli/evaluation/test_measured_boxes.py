@@ -122,6 +122,7 @@ def test_a_photo_without_objects_is_left_out(ovxai: Ovxai, hooked: Path) -> None
         (("--step", "5"), "--step is of classes of images"),
         (("--target", "label"), "--target is of classes of images"),
         (("--parquet", "--output", "out"), "--parquet is of classes of images"),
+        (("--report", "page.html"), "--report is of classes of images"),
         (("--boxes", "none.json"), "none.json"),
         (("--boxes", "other.json"), "other.json tells the objects of none of the images: it names others, as c.png (--boxes)"),
     ],
