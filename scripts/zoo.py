@@ -220,7 +220,7 @@ def predecessor(python: Path, model: Path) -> dict[str, Any]:
     record = record_of(python, "-I", PEERS / "predecessor_zoo.py", model, answers)  # its package has the name of ours
     if "became" in record:
         return {"verdict": f"fails: {record['became']}", **record}
-    record = record_of(sys.executable, Path(__file__).with_name("zoo_peer.py"), model, answers)
+    record = record_of(sys.executable, PEERS / "zoo_peer.py", model, answers)
     return {"verdict": f"unchecked: {record['became']}", **record} if "became" in record else record
 
 

@@ -30,6 +30,7 @@ ELSEWHERE = {
 NOT_RUN = {  # by their first line
     "$ ovxai ui samples/models/efficientnet_lite0.xml samples/images": "serves until Ctrl-C; tests/ui try the page",
     "$ python scripts/costs/page.py samples/models/efficientnet_lite0.xml samples/images/*": "measures times",
+    "$ python scripts/gpu.py --provider CUDAExecutionProvider --output gpu.md": "wants a GPU; tests/accelerators rehearse it",
     "$ ovxai explain samples/models/efficientnet_lite0.xml samples/images/cat.png --output out/ablation "
     "--method ablation_cam": "asks the network 1280 times",
     "$ ovxai explain samples/models/ultraface_rfb320.xml samples/faces/astronaut.png --output out/": "the README runs it",

@@ -1,6 +1,6 @@
 """What the predecessor made of one model, held to the definition; one JSON object on standard output. `zoo_peer.py ONNX NPZ`.
 
-NPZ is what `peers/predecessor_zoo.py` writes. The definition is that of the method that the predecessor took, at the layer that
+NPZ is what `predecessor_zoo.py` writes. The definition is that of the method that the predecessor took, at the layer that
 it took, as a hook of ours gives it, which is verified, on the same images. The predecessor's maps are bytes from 0 to 255 for
 every class, ours raw scores, and both are brought to [0, 1].
 """
