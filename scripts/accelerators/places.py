@@ -19,7 +19,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from openvino_xai.dialects.onnx.run import running as running_in_onnxruntime
 from openvino_xai.dialects.open import check_model_file, open_model
-from openvino_xai.dialects.openvino.run import Names
+from openvino_xai.dialects.openvino.run import Names, first_line
 from openvino_xai.dialects.openvino.run import running as running_in_openvino
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import InputError, ModelError
@@ -115,7 +115,10 @@ class Provider:
         check_model_file(path)
         if precision == "f32" or self.name == TENSORRT_PROVIDER:
             return path
-        model = onnx.load(path)
+        try:
+            model = onnx.load(path)
+        except Exception as error:
+            raise ModelError(f"{path} is not read as ONNX: {error}") from error
         if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
             raise Unavailable("an INT8 file is not converted to f16")
         try:
@@ -202,7 +205,10 @@ class Device:
 
     def model(self, path: Path, precision: str) -> Any:
         check_model_file(path)
-        return ov.Core().read_model(path) if path.suffix == ".onnx" else path
+        try:
+            return ov.Core().read_model(path) if path.suffix == ".onnx" else path
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO does not read {path}: {first_line(error)}") from error
 
     def compile(self, model: Deployed, precision: str, inputs: Mapping[str, np.ndarray]) -> Ready:
         hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -90,6 +91,18 @@ def test_a_provider_that_leaves_all_nodes_to_the_cpu_is_refused(
     assert line[8:12] == ["", "", "", ""]
     assert f"refused: the model did not run on {AZURE}: " in line[12]
     assert f"100% of the nodes and of their time ran on {CPU} (" in line[12]
+
+
+@pytest.mark.parametrize("place", [("--provider", CPU), ("--device", "CPU")])
+@pytest.mark.parametrize("precision", ["f32", "f16"])
+def test_a_broken_file_is_refused(
+    gpu: ModuleType, place: Sequence[str], precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"\x08\x08 no model at all " * 9)
+    assert gpu.main(["--model", str(path), *place, "--batch", "1", "--precision", precision]) == 2
+    streams = capsys.readouterr()
+    assert ("refused" in streams.out) != (streams.err.startswith("gpu.py: "))
 
 
 @pytest.mark.slow
