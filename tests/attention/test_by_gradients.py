@@ -19,6 +19,14 @@ from openvino_xai.plan import site as planned
 METHODS = ("chefer", "legrad")
 TOLERANCE = 1e-4  # of the largest: gradients in f32 through two blocks
 EXPLAINED = [name for name, item in VARIANTS.items() if item.head in ("class", "sliced")]
+BUILT: list[tuple[str, int | str]] = [
+    *((name, "B") for name in EXPLAINED),
+    ("split", 1),
+    ("tokens first", 1),
+    ("tokens first", 2),
+]
+# in turn: each way to write attention in both dialects, and by either method
+WAYS = [(*built, METHODS[(turn + k) % 2], dialect) for turn, built in enumerate(BUILT) for k, dialect in enumerate(DIALECTS)]
 
 
 @cache
@@ -51,12 +59,8 @@ def test_the_map_is_that_of_the_paper(method: str, dialect: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize(
-    ("name", "built"), [*((name, "B") for name in EXPLAINED), ("split", 1), ("tokens first", 1), ("tokens first", 2)]
-)
-def test_every_way_to_write_attention(method: str, name: str, dialect: str, built: int | str) -> None:
+@pytest.mark.parametrize(("name", "built", "method", "dialect"), WAYS)
+def test_every_way_to_write_attention(name: str, built: int | str, method: str, dialect: str) -> None:
     batch = images(VARIANTS[name].build("B"), 2 if built == "B" else int(built))
     hooked = xai.insert(
         in_dialect(VARIANTS[name].build(built), dialect), method=method, scale="none", targets="all", score="logit"
