@@ -38,6 +38,9 @@ _METRIC = (
 )
 _NO_BASELINES = "Leave out the maps that explain nothing."
 _REPORT = "A page (.html) of curves, distributions and photos."
+_BESIDE = (
+    "The --output of an evaluate --report of the same photos with another method, for this report; up to four, repeatable."
+)
 _SANITY = "Randomise the model's own weights, layer by layer, and tell how alike the maps stay (sanity checks)."
 
 
@@ -71,6 +74,7 @@ def evaluate(
     ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write OUTPUT/rows.parquet, too.")] = False,
     report: Annotated[Path | None, typer.Option(help=_REPORT)] = None,
+    beside: Annotated[list[Path] | None, typer.Option(help=_BESIDE, rich_help_panel="Report")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure again what is measured already.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +88,7 @@ def evaluate(
     objects of the photos, beside maps that explain nothing: a Gaussian in the box, and a random map.
     """
     from openvino_xai.cli.evaluation.boxes import DEFAULT_TARGETS, evaluate_boxes, objects_of
+    from openvino_xai.evaluate.report.beside import MOST
     from openvino_xai.evaluate.report.page import check_page
     from openvino_xai.files.writing import check_output
     from openvino_xai.runtime.sources import sources
@@ -92,6 +97,10 @@ def evaluate(
         check_output(output / "metrics.json")
     if report is not None:
         check_page(report)
+    if beside and report is None:
+        raise InputError("--beside draws other runs: say where with --report")
+    if beside and len(beside) > MOST:
+        raise InputError(f"--beside is given {len(beside)} times; {MOST} runs at most are drawn")
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
     choices = choosing.choices(probing.seed)
@@ -116,6 +125,7 @@ def evaluate(
         sanity=sanity,
         baselines=not no_baselines,
         report=report,
+        beside=beside or [],
     )
     of_boxes = objects is not None or options.boxes is not None or options.cut is not None
     network = running.load(model, options, probing.settings(), targets=DEFAULT_TARGETS if of_boxes else "all")

@@ -34,6 +34,7 @@ def evaluate_classes(
     from openvino_xai.evaluate.classes.metrics import metric_names
     from openvino_xai.evaluate.classes.run import evaluate as rows_of
     from openvino_xai.evaluate.classes.run import some_of, which_target
+    from openvino_xai.evaluate.report.beside import matched, names_of, read_run
     from openvino_xai.evaluate.report.page import write_page
     from openvino_xai.runtime.folders.reserve import reserved
 
@@ -47,6 +48,7 @@ def evaluate_classes(
     conditions = {**request.conditions, "metrics": names, **protocol, "baselines": baselines}
     traced = request.report is not None
     conditions |= {"report": True} if traced else {}
+    runs = [read_run(folder, conditions) for folder in request.beside]
     work = partial(rows_of, names=names, target=explained, choices=request.choices, baselines=baselines, traced=traced)
     with reserved(output) if output is not None else nullcontext():
         start = time.perf_counter()
@@ -72,7 +74,16 @@ def evaluate_classes(
         if output is not None:
             _write(output, result, rows, parquet)
         if request.report is not None:
-            write_page(request.report, rows, result, conditions=conditions, label=network.label, command=command_line())
+            of_runs = [matched(run, rows, _sources(examples)) for run in runs]
+            write_page(
+                request.report,
+                rows,
+                result,
+                conditions=conditions,
+                label=network.label,
+                command=command_line(),
+                others=dict(zip(names_of(result["method"], runs), of_runs, strict=True)),
+            )
             warn(request.report)
     return Measurement(result, stages, _print, all_read)
 

@@ -32,6 +32,7 @@ class Request:
     sanity: bool
     baselines: bool
     report: Path | None
+    beside: list[Path]
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,18 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from openvino_xai.errors import InputError
-from openvino_xai.evaluate.classes.intervals import FEWEST, Interval, intervals
+from openvino_xai.evaluate.classes.intervals import FEWEST, Interval, differences, intervals
 from openvino_xai.evaluate.classes.metrics import BEST, overall
 from openvino_xai.evaluate.report.marks import table, text
 from openvino_xai.evaluate.report.photos import card
 from openvino_xai.evaluate.report.plots import Spread, curve_plot, histograms, line_key
-from openvino_xai.evaluate.report.series import Series, mean_curve, ranked_figure, series_of
+from openvino_xai.evaluate.report.series import Series, mean_curve, ranked_figure, series_beside, series_of
 from openvino_xai.files.paths import is_link
 from openvino_xai.files.reading import read_regular
 from openvino_xai.files.writing import check_output, written_whole
@@ -49,17 +50,21 @@ def write_page(
     conditions: Mapping[str, Any],
     label: Callable[[int], str],
     command: str = "",
+    others: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
 ) -> None:
-    """Write the page of a `result` and its `rows`, which have traces, whole or not at all. Raises OutputError."""
-    series = series_of(rows, result["method"])
+    """Write the page of a `result` and its `rows`, which have traces, whole or not at all; `others` are rows of the same photos
+    and classes of other methods, by name. Raises OutputError.
+    """
+    measured = series_of(rows, result["method"])
+    series = [*measured, *(series_beside(name, rows_beside, measured[0]) for name, rows_beside in others.items())]
     title = f"{Path(result['model']).name}, {result['method']}, {len(rows)} images, class: {result['target']}"
     legend = "".join(f"<li>{line_key(number)}{text(each.name)}</li>" for number, each in enumerate(series))
     parts = [
         f'<h1>{text(title)}</h1><ul class="legend">{legend}</ul>',
-        _table(result),
+        _table(result, rows, series, others),
         _curves(series, result["read"], result["seed"]),
         _distributions(rows, series, result["seed"]),
-        _photos(rows, series, label),
+        _photos(rows, series, others, label),
         _making(result, conditions, command),
     ]
     with written_whole(path) as temporary:
@@ -80,23 +85,31 @@ def _document(title: str, parts: Sequence[str]) -> str:
     return head + "\n".join(parts) + "\n</body>\n</html>\n"
 
 
-def _table(result: Mapping[str, Any]) -> str:
+def _table(
+    result: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    series: Sequence[Series],
+    others: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> str:
     lines = []
-    baselines = result["baselines"]
+    columns = list(result["baselines"].values())
+    for rows_beside in others.values():
+        apart = differences(rows, [row["metrics"] for row in rows_beside], result["seed"])
+        columns.append({"metrics": overall(rows_beside), "differences": apart})
     for name, value in result["metrics"].items():
         low_high = result["intervals"].get(name)
         cells = [name.replace("_", " "), f"{value:.4f}", f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""]
-        for baseline in baselines.values():
-            difference = baseline["differences"].get(name)
+        for column in columns:
+            difference = column["differences"].get(name)
             near = "~ " if difference is not None and not Interval(*difference).settles else ""
-            cells.append(f"{near}{baseline['metrics'][name]:.4f}")
+            cells.append(f"{near}{column['metrics'][name]:.4f}")
         lines.append([*cells, BEST[name]])
-    heads = ["metric", result["method"], "95 %", *(name.replace("_", "-") for name in baselines), "better is"]
+    heads = ["metric", result["method"], "95 %", *(each.name for each in series[1:]), "better is"]
     notes = []
     if not result["intervals"]:
         notes.append(f"Fewer than {FEWEST} images: what differs may be chance, and no interval is told.")
-    elif baselines:
-        notes.append("~ is ahead of a map that explains nothing which so many photos do not tell from the method.")
+    elif columns:
+        notes.append("~ is ahead of a figure that so many photos do not tell from the method's.")
     return f'<h2>Means</h2><div class="figures">{table(heads, lines)}</div>{_paragraphs(notes)}'
 
 
@@ -116,9 +129,10 @@ def _curves(series: Sequence[Series], read: str, seed: int) -> str:
 
 
 def _distributions(rows: Sequence[Mapping[str, Any]], series: Sequence[Series], seed: int) -> str:
-    sources = [[row["metrics"] for row in rows]]
-    sources += [[row["baselines"][name] for row in rows] for name in rows[0].get("baselines", {})]
-    standing = [[{**row, "metrics": values} for row, values in zip(rows, source, strict=True)] for source in sources]
+    standing = [
+        [{**row, "metrics": {name: values[place] for name, values in each.metrics.items()}} for place, row in enumerate(rows)]
+        for each in series
+    ]
     means, bounds = [overall(source) for source in standing], [intervals(source, seed) for source in standing]
     plots = []
     for name in series[0].metrics:
@@ -133,7 +147,12 @@ def _distributions(rows: Sequence[Mapping[str, Any]], series: Sequence[Series], 
     return f'<h2>Distributions</h2>{_paragraphs(notes)}<div class="plots">{"".join(plots)}</div>'
 
 
-def _photos(rows: Sequence[Mapping[str, Any]], series: Sequence[Series], label: Callable[[int], str]) -> str:
+def _photos(
+    rows: Sequence[Mapping[str, Any]],
+    series: Sequence[Series],
+    others: Mapping[str, Sequence[Mapping[str, Any]]],
+    label: Callable[[int], str],
+) -> str:
     figure = ranked_figure(series[0])
     better = figure.values if figure.best == "more" else -figure.values
     order = np.argsort(-better, kind="stable").tolist()
@@ -148,11 +167,23 @@ def _photos(rows: Sequence[Mapping[str, Any]], series: Sequence[Series], label: 
         behind = [place for place in np.argsort(gain, kind="stable").tolist() if gain[place] < 0][:SHOWN]
         reasons = [f"{reason}, of the Gaussian {value:.3f}" for reason, value in zip(reasons, other.tolist(), strict=True)]
         groups["A Gaussian at the centre does better"] = behind
+    if others:
+        values = np.stack([figure.values, *(ranked_values(each, figure.name) for each in series[-len(others) :])])
+        groups = {"The methods disagree most": np.argsort(-np.ptp(values, axis=0), kind="stable").tolist()[:SHOWN], **groups}
+        named = zip(others, values[1:].tolist(), strict=True)
+        for name, column in named:
+            reasons = [f"{reason}, of {name} {value:.3f}" for reason, value in zip(reasons, column, strict=True)]
     folder = os.path.commonpath([Path(row["image"]).absolute().parent for row in rows])
     parts = []
     for heading, places in groups.items():
         cards = [
-            card(rows[place], os.path.relpath(Path(rows[place]["image"]).absolute(), folder), reasons[place], label)
+            card(
+                rows[place],
+                os.path.relpath(Path(rows[place]["image"]).absolute(), folder),
+                reasons[place],
+                label,
+                {series[0].name: rows[place], **{name: rows_beside[place] for name, rows_beside in others.items()}},
+            )
             for place in places
         ]
         if cards:

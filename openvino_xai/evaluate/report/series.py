@@ -44,6 +44,15 @@ def series_of(rows: Sequence[Mapping[str, Any]], method: str) -> list[Series]:
     ]
 
 
+def series_beside(name: str, rows: Sequence[Mapping[str, Any]], first: Series) -> Series:
+    """Those of the method of another run, with the metrics and curves that the first series has."""
+    return Series(
+        name,
+        {metric: np.array([row["metrics"][metric] for row in rows], np.float64) for metric in first.metrics},
+        {metric: _aligned([row["trace"]["curves"][metric][METHOD] for row in rows]) for metric in first.curves},
+    )
+
+
 def _curve_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(rows[0]["trace"].get("curves", ()))
 

@@ -156,16 +156,68 @@ def test_few_photos_have_no_band(ovxai: Callable[..., str], tmp_path: Path) -> N
     assert "<polygon" not in source and "no interval is told" in source
 
 
+def test_another_run_stands_beside(ovxai: Callable[..., str]) -> None:
+    ovxai(*CURVES, "--report", "a.html", "--output", "a", "--method", "occlusion")
+    words = (*CURVES, "--report", "both.html", "--output", "b", "--beside", "a")
+    ovxai(*words)
+    page = Page(source := Path("both.html").read_text(encoding="utf-8"))
+    assert {"occlusion", "reciprocam"} <= set(page.texts) and page.tags.count("polygon") == 2 * 5
+    other = json.loads(Path("a/metrics.json").read_text())["metrics"]
+    assert all(f"{other[name]:.4f}" in source for name in ("insertion", "deletion", "difference"))
+    gains = []
+    for folder in "ab":
+        rows = sorted(map(json.loads, Path(folder, "rows.jsonl").read_text().splitlines()), key=lambda row: row["image"])
+        gains.append([row["metrics"]["insertion"] - row["metrics"]["deletion"] for row in rows])
+    apart = np.abs(np.subtract(*gains))
+    names = re.findall(r"<figcaption><b>(.*?)</b>", _parts(source, "The methods disagree most")[0])
+    places = [2 * int(name.split("/")[0]) + int(name.split("/")[1][0]) for name in names]
+    assert [apart[place] for place in places] == sorted(apart, reverse=True)[:6]
+    lines = [json.loads(line) for line in Path("a/rows.jsonl").read_text().splitlines()]
+    for spoil, said in (
+        (lambda row: row["trace"].update(box=[0, 0, 0, 0]), "is not as evaluate wrote it"),
+        (lambda row: row["trace"].update(map="????"), "is not as evaluate wrote it"),
+        (lambda row: row["trace"]["curves"].pop("deletion"), "is not as evaluate wrote it"),
+        (lambda row: row.update(target=4 - row["target"] or 3), "explain the same class"),
+        (lambda row: row.update(source="x"), "measure the same photos there"),
+        (lambda row: row["asked"].update(step=7), "were measured with step 7, and these are with None"),
+        (lambda row: row.pop("trace"), "were measured without --report"),
+    ):
+        spoiled = json.loads(json.dumps(lines))
+        for row in spoiled:
+            spoil(row)
+        Path("a/rows.jsonl").write_text("\n".join(map(json.dumps, spoiled)))
+        assert said in ovxai(*words, status=2)
+    for folder in ("none", "photos"):
+        assert "metrics.json" in ovxai(*CURVES, "--report", "c.html", "--beside", folder, status=2)
+    assert not Path("c.html").exists()
+    assert "say where with --report" in ovxai("--beside", "a", status=2)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_text(name: str, tmp_path: Path) -> None:
     rows, result = made_up(tmp_path, ["", name])
     result |= {"method": name, "model": f"{name}.xml", "hook": {"method": name, name: name}}
-    write_page(tmp_path / "p.html", rows, result, conditions={"targets": name}, label=lambda _: name, command=name)
+    conditions = {"targets": name}
+    write_page(
+        tmp_path / "p.html",
+        rows,
+        result,
+        conditions=conditions,
+        label=lambda _: name,
+        command=name,
+        others={f"other {name}": rows},
+    )
     source = (tmp_path / "p.html").read_text(encoding="utf-8")
     plain_rows, plain_result = made_up(tmp_path, ["", "gone.png"])
     plain_result["hook"]["x"] = "x"
     write_page(
-        tmp_path / "q.html", plain_rows, plain_result, conditions={"targets": "t"}, label=lambda _: "cat", command="ovxai"
+        tmp_path / "q.html",
+        plain_rows,
+        plain_result,
+        conditions={"targets": "t"},
+        label=lambda _: "cat",
+        command="ovxai",
+        others={"other": plain_rows},
     )
     page, plain = Page(source), Page((tmp_path / "q.html").read_text(encoding="utf-8"))
     assert page.tags == plain.tags  # whatever a name holds, it adds no element
