@@ -114,7 +114,7 @@ def test_a_plan_that_is_too_large_names_a_layer_that_fits(dialect: str) -> None:
         ({"method": "gradcam"}, "method 'gradcam' is not known: one of reciprocam"),
         ({"score": "probability"}, "score 'probability' is not known: one of softmax, sigmoid, logit"),
         ({"scale": "percent"}, "scale 'percent' is not known"),
-        ({"targets": "best"}, "targets 'best' are not understood: all, top:K, asked, vector or ID,ID"),
+        ({"targets": "best"}, "targets 'best' are not understood: all, top:K, asked, vector, ID,ID,... or ID-ID"),
         ({"targets": "1,1"}, "name a class twice"),
         ({"targets": "5"}, "class 5 is not there: the model has 5 classes, 0 to 4"),
         ({"targets": "top:6"}, "top:6 asks for more classes than the 5"),

@@ -38,10 +38,10 @@ def read_run(folder: Path, conditions: Mapping[str, Any]) -> Run:
         lines = [line for line in lines if "trace" in line and line["asked"]["model"] == model]
         questions = [line["asked"] for line in lines]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} holds no result of evaluate --report: {error}", options=("beside",)) from error
+        raise InputError(f"{folder} holds no result of evaluate with a report: {error}", options=("beside",)) from error
     if not lines:
         raise InputError(
-            f"the rows in {folder} were measured without --report: measure them again with it", options=("beside",)
+            f"the rows in {folder} were measured without a report: measure them again with one", options=("beside",)
         )
     wanted = {name: conditions[name] for name in SAME}
     rows = {
@@ -67,7 +67,7 @@ def matched(run: Run, rows: Sequence[Mapping[str, Any]], sources: Mapping[str, A
         if other.get("target") != row["target"]:
             raise InputError(
                 f"{row['image']} is explained for class {row['target']}, and in {run.folder} for {other.get('target')}: "
-                "explain the same class, as with --target label"
+                "explain the same class, as that of the labels"
             )
         if not _is_drawable(other, row):
             raise InputError(f"the row of {row['image']} in {run.folder} is not as evaluate wrote it: measure it again")

@@ -180,7 +180,7 @@ def test_another_run_stands_beside(ovxai: Callable[..., str]) -> None:
         (lambda row: row.update(target=4 - row["target"] or 3), "explain the same class"),
         (lambda row: row.update(source="x"), "measure the same photos there"),
         (lambda row: row["asked"].update(step=7), "were measured with step 7, and these are with None"),
-        (lambda row: row.pop("trace"), "were measured without --report"),
+        (lambda row: row.pop("trace"), "were measured without a report"),
     ):
         spoiled = json.loads(json.dumps(lines))
         for row in spoiled:
