@@ -17,9 +17,7 @@ from openvino_xai.probes import PROBES
 pytestmark = pytest.mark.slow
 
 CHANNEL_HOOKS = [
-    name
-    for name, method in METHODS.items()
-    if method.masks == "nothing" and method.score != "none" and method.of_elements is None
+    name for name, method in METHODS.items() if method.masks == "nothing" and method.score != "none" and method.takes_layer
 ]
 CHANNEL_PROBES = [name for name, probe in PROBES.items() if "layer" in probe.looks_at]
 

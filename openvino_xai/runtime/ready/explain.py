@@ -181,7 +181,7 @@ def _settings(method: str | None, options: Mapping[str, Any]) -> Settings:
         if name not in read and not (rows and not rows[0].source):  # nobody knows what a method of one's own reads
             readers = [row.name for row in methods(kind="probe") if name in row.settings]
             raise InputError(
-                f"{name} is a setting of {' and '.join(readers) or 'probes'}, and "
+                f"{name} is a setting of {', '.join(readers) or 'probes'}, and "
                 + (f"{method} does not read it" if method else "no method is named")
                 + ": leave it out, or take another method",
                 options=(name, "method"),
