@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from detectors import SLOW, Slow
-from tiny import DIALECTS, in_dialect
+from tiny import DIALECTS, in_dialect, in_turn
 from tiny_detectors import CASES, Tiny
 
 import openvino_xai as xai
@@ -95,8 +95,7 @@ CHOSEN = ["one convolution a level", "priors with a background", "outputs by lev
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize(("name", "dialect"), in_turn(CHOSEN))
 def test_boxes_come_with_the_maps_of_their_rows(name: str, dialect: str) -> None:
     model, inputs = in_dialect(tiny(name).model, dialect), {"image": images(name)}
     plain = xai.insert(model, targets="asked:4", verify=False)
@@ -115,8 +114,7 @@ def test_boxes_come_with_the_maps_of_their_rows(name: str, dialect: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", ["two outputs", "best rows"])
+@pytest.mark.parametrize(("name", "dialect"), in_turn(["two outputs", "best rows"]))
 def test_the_models_outputs_stay_to_the_bit(name: str, dialect: str) -> None:
     from openvino_xai.dialects.open import open_model
 
@@ -210,8 +208,7 @@ def test_a_gate_leaves_images_out(targets: str, dialect: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", ["separate heads", "end to end"])
+@pytest.mark.parametrize(("name", "dialect"), in_turn(["separate heads", "end to end"]))
 def test_what_is_not_there_has_a_map_of_zeros(name: str, dialect: str) -> None:
     model = in_dialect(tiny(name).model, dialect)
     network = xai.insert(model, targets="asked:5", verify=False).deployed.compile()

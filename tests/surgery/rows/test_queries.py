@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from detectors import SLOW, Slow
-from tiny import DIALECTS, in_dialect
+from tiny import in_dialect, in_turn
 from tiny_detectors import CASES as CELLS
 from tiny_queries import CASES, CLASSES, QUERIES, TinyQueries
 
@@ -66,9 +66,14 @@ def hold(maps: np.ndarray, wanted: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(
-    ("name", "cut"), [("detr", "backbone"), ("yolos", "heads"), ("rt-detr", "backbone"), ("rt-detr", "heads")]
+    ("name", "cut", "dialect"),
+    [
+        ("detr", "backbone", "openvino"),
+        ("yolos", "heads", "onnx"),
+        ("rt-detr", "backbone", "onnx"),
+        ("rt-detr", "heads", "openvino"),
+    ],
 )
 def test_maps_are_those_of_the_definition(name: str, cut: str, dialect: str) -> None:
     for method, definition in SLOW.items():
@@ -96,8 +101,7 @@ def probabilities(name: str, plain: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "dialect"), in_turn(CASES))
 def test_the_best_queries_come_with_their_boxes_and_nothing_is_suppressed(name: str, dialect: str) -> None:
     model, pictures = in_dialect(tiny(name).model, dialect), images(3)
     hooked, plain = inserted(name, dialect, f"boxes:{QUERIES + 2}").network, open_model(model).compile()({"image": pictures})
@@ -121,18 +125,16 @@ def test_the_best_queries_come_with_their_boxes_and_nothing_is_suppressed(name: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_batch_that_is_written_down(dialect: str) -> None:
-    for batch in (1, 3):
-        hooked = xai.insert(in_dialect(tiny("rt-detr", batch).model, dialect), targets="asked:3", scale="none")
-        rows, labels, pictures = (np.resize(array, (batch, *array.shape[1:])) for array in (ROWS, LABELS, images()))
-        outputs = hooked.deployed.compile()({"image": pictures, "explain_index": rows, "explain_class": labels})
-        hold(outputs["saliency_map"], SLOW["layer_cam"](*slow("rt-detr", "backbone"))[np.arange(batch) % 2])
+@pytest.mark.parametrize(("batch", "dialect"), in_turn([1, 3]))
+def test_a_batch_that_is_written_down(batch: int, dialect: str) -> None:
+    hooked = xai.insert(in_dialect(tiny("rt-detr", batch).model, dialect), targets="asked:3", scale="none")
+    rows, labels, pictures = (np.resize(array, (batch, *array.shape[1:])) for array in (ROWS, LABELS, images()))
+    outputs = hooked.deployed.compile()({"image": pictures, "explain_index": rows, "explain_class": labels})
+    hold(outputs["saliency_map"], SLOW["layer_cam"](*slow("rt-detr", "backbone"))[np.arange(batch) % 2])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "dialect"), in_turn(CASES))
 def test_a_gate_leaves_images_out(name: str, dialect: str) -> None:
     model, score = in_dialect(tiny(name).model, dialect), tiny(name).score
     plain = inserted(name, dialect, "boxes:2").network({"image": images()})
@@ -165,8 +167,7 @@ def another_query(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("fault", [wrong_places, wrong_elements, another_query])
+@pytest.mark.parametrize(("fault", "dialect"), in_turn([wrong_places, wrong_elements, another_query]))
 def test_a_fault_on_the_way_back_is_refused(fault: Any, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = in_dialect(tiny("rt-detr").model, dialect)
     fault(monkeypatch)
