@@ -19,7 +19,14 @@ from openvino_xai.evaluate.classes.metrics import BEST, overall
 from openvino_xai.evaluate.report.marks import table, text
 from openvino_xai.evaluate.report.photos import card
 from openvino_xai.evaluate.report.plots import Spread, curve_plot, histograms, line_key
-from openvino_xai.evaluate.report.series import Series, mean_curve, ranked_figure, series_beside, series_of
+from openvino_xai.evaluate.report.series import (
+    Series,
+    mean_curve,
+    ranked_figure,
+    ranked_values,
+    series_beside,
+    series_of,
+)
 from openvino_xai.files.paths import is_link
 from openvino_xai.files.reading import read_regular
 from openvino_xai.files.writing import check_output, written_whole
@@ -189,12 +196,6 @@ def _photos(
         if cards:
             parts.append(f'<h2>{text(heading)}</h2><div class="cards">{"".join(cards)}</div>')
     return "".join(parts)
-
-
-def ranked_values(series: Series, name: str) -> np.ndarray:
-    """[N]: a figure of each photo, `difference` being insertion less deletion."""
-    metrics = series.metrics
-    return np.asarray(metrics["insertion"] - metrics["deletion"] if name == "difference" else metrics[name])
 
 
 def _making(result: Mapping[str, Any], conditions: Mapping[str, Any], command: str) -> str:

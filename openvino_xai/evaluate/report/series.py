@@ -80,6 +80,13 @@ def ranked_figure(series: Series) -> Figure:
     """Insertion less deletion where both were measured, else the first metric that tells photos apart."""
     metrics = series.metrics
     if {"insertion", "deletion"} <= metrics.keys():
-        return Figure("difference", metrics["insertion"] - metrics["deletion"], BEST["difference"])
-    name = next((name for name, values in metrics.items() if np.ptp(values) > 0), next(iter(metrics)))
-    return Figure(name, metrics[name], BEST[name])
+        name = "difference"
+    else:
+        name = next((name for name, values in metrics.items() if np.ptp(values) > 0), next(iter(metrics)))
+    return Figure(name, ranked_values(series, name), BEST[name])
+
+
+def ranked_values(series: Series, name: str) -> np.ndarray:
+    """[N]: a figure of each photo, `difference` being insertion less deletion."""
+    metrics = series.metrics
+    return np.asarray(metrics["insertion"] - metrics["deletion"] if name == "difference" else metrics[name])
