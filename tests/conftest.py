@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import onnx
 import pytest
+from colours import colour_model, photo_examples
 
+from openvino_xai.cli.app import main
 from openvino_xai.errors import OutputsChanged
 from openvino_xai.plan.decision import Decision, Head
 from openvino_xai.surgery import classes
@@ -61,6 +66,41 @@ def browser() -> Iterator[Any]:
     opened = webdriver.Chrome(options=options, service=Service(driver))
     yield opened
     opened.quit()
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`scripts/` as a program there sees it; what a test imports of it is forgotten behind it."""
+    folder, loaded = Path(__file__).parents[1] / "scripts", set(sys.modules)
+    monkeypatch.syspath_prepend(str(folder))
+    yield
+    stems = {path.stem for path in folder.iterdir()}
+    for name in [name for name in sys.modules if name not in loaded and name.split(".")[0] in stems]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What `ovxai` says to some words: on standard output, or on standard error where it fails."""
+
+    def run(*words: object, status: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["ovxai", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        assert (end.value.code or 0) == status, err
+        return err if status else out
+
+    return run
+
+
+@pytest.fixture
+def evaluate_colours(command: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """What `ovxai evaluate` says of photos of one colour each, on standard error where it fails."""
+    photo_examples(tmp_path / "photos")
+    onnx.save(colour_model(), tmp_path / "model.onnx")
+    monkeypatch.chdir(tmp_path)
+    return partial(command, "evaluate", "model.onnx", "photos", "--scale-values", "255")
 
 
 @pytest.fixture

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-PACKAGES = ("gpu", "accelerators", "studies")
-
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def gpu(scripts: None, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The program, as a program in `scripts/` sees its own parts."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
-    yield importlib.import_module("gpu")
-    for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
-        del sys.modules[name]
+    return importlib.import_module("gpu")
 
 
 @pytest.fixture

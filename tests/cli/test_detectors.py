@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,26 +14,19 @@ import pytest
 from plain_detectors import decoding, returning
 from tiny_detector import class_maps, detector
 
-from openvino_xai.cli.app import main
-
 Explain = Callable[..., str]
 
 
 @pytest.fixture
-def explain(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Explain:
+def explain(command: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Explain:
     """What `explain` says of a photo: on standard output, or on standard error where it fails."""
     cv2.imwrite(str(tmp_path / "photo.png"), np.full((64, 160, 3), 128, np.uint8))
     monkeypatch.chdir(tmp_path)
 
     def run(model: onnx.ModelProto, *arguments: str, status: int = 0) -> str:
         onnx.save(model, "model.onnx")
-        command = ["ovxai", "explain", "--model", "model.onnx", "--input", "photo.png", "--output", "out", *arguments]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code or 0) == status, err
-        return err if status else out
+        words = ("explain", "--model", "model.onnx", "--input", "photo.png", "--output", "out", *arguments)
+        return command(*words, status=status)
 
     return run
 

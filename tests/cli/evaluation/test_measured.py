@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
-from colours import colour_model, photo_examples
-
-from openvino_xai.cli.app import main
 
 Ovxai = Callable[..., str]
 
 
 @pytest.fixture
-def ovxai(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ovxai:
-    """What `ovxai evaluate` says of photos of one colour each, on standard error where it fails."""
-    photo_examples(tmp_path / "photos")
-    onnx.save(colour_model(), tmp_path / "model.onnx")
-    monkeypatch.chdir(tmp_path)
+def ovxai(evaluate_colours: Ovxai, monkeypatch: pytest.MonkeyPatch) -> Ovxai:
     monkeypatch.setenv("COLUMNS", "160")
-
-    def run(*arguments: object, status: int = 0) -> str:
-        words = ["ovxai", "evaluate", "model.onnx", "photos", "--scale-values", "255", *arguments]
-        monkeypatch.setattr(sys, "argv", list(map(str, words)))
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code or 0) == status, err
-        return err if status else out
-
-    return run
+    return evaluate_colours
 
 
 def evaluated(ovxai: Ovxai, *arguments: object) -> Any:

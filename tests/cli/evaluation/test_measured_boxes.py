@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from plain_detectors import HEIGHT, WIDTH, decoding
 from tiny import CASES
 
 import openvino_xai as xai
-from openvino_xai.cli.app import main
 from openvino_xai.evaluate.boxes.metrics import BOX_METRICS
 
 Ovxai = Callable[..., str]
@@ -31,23 +29,14 @@ def hooked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ovxai(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ovxai:
-    """What a command says: on standard output, or on standard error where it fails."""
+def ovxai(command: Ovxai, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ovxai:
+    """What a command says beside two photos of noise."""
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
     for name in ("a.png", "b.png"):
         cv2.imwrite(str(tmp_path / "photos" / name), rng.integers(0, 256, (2 * HEIGHT, 2 * WIDTH, 3), np.uint8))
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object, status: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["ovxai", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code or 0) == status, err
-        return err if status else out
-
-    return run
+    return command
 
 
 def evaluated(ovxai: Ovxai, model: Path, *arguments: object) -> Any:

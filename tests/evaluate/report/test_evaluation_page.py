@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,11 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from colours import colour_model, photo_examples
 
-from openvino_xai.cli.app import main
 from openvino_xai.evaluate.classes.causal import area
 from openvino_xai.evaluate.classes.intervals import interval_of_curve, intervals_of_means
 from openvino_xai.evaluate.report.page import MARK, check_page, write_page
@@ -58,22 +54,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def ovxai(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
-    """What `ovxai evaluate` says of photos of one colour each, on standard error where it fails."""
-    photo_examples(tmp_path / "photos")
-    onnx.save(colour_model(), tmp_path / "model.onnx")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object, status: int = 0) -> str:
-        words = ["ovxai", "evaluate", "model.onnx", "photos", "--scale-values", "255", *arguments]
-        monkeypatch.setattr(sys, "argv", list(map(str, words)))
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code or 0) == status, err
-        return err if status else out
-
-    return run
+def ovxai(evaluate_colours: Callable[..., str]) -> Callable[..., str]:
+    return evaluate_colours
 
 
 def made_up(folder: Path, names: list[str], *, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, Any]]:
