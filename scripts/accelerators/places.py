@@ -19,7 +19,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from openvino_xai.dialects.onnx.run import running as running_in_onnxruntime
 from openvino_xai.dialects.open import check_model_file, open_model
-from openvino_xai.dialects.openvino.run import Names, first_line
+from openvino_xai.dialects.openvino.run import Names, core, first_line
 from openvino_xai.dialects.openvino.run import running as running_in_openvino
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import InputError, ModelError
@@ -151,7 +151,7 @@ class Provider:
     def reference(self, model: Deployed) -> tuple[str, Running]:
         if not self.is_cpu:
             return "ONNX Runtime's CPU", model.compile()
-        native = ov.Core().read_model(model.object().SerializeToString())
+        native = core().read_model(model.object().SerializeToString())
         return "OpenVINO's CPU", open_model(native).compile()
 
     def _providers(self, precision: str) -> list[Any]:
@@ -194,7 +194,7 @@ class Device:
     """A device of OpenVINO. Raises InputError for one that is not here, or that stands for several."""
 
     def __init__(self, name: str) -> None:
-        devices = ov.Core().available_devices
+        devices = core().available_devices
         if not re.fullmatch(r"(CPU|GPU|NPU)(\.\d+)?", name):
             raise InputError(
                 f"device {name!r} is none by itself: CPU, GPU, NPU or GPU.1 is expected, and here are {', '.join(devices)}"
@@ -206,14 +206,14 @@ class Device:
     def model(self, path: Path, precision: str) -> Any:
         check_model_file(path)
         try:
-            return ov.Core().read_model(path) if path.suffix == ".onnx" else path
+            return core().read_model(path) if path.suffix == ".onnx" else path
         except RuntimeError as error:
             raise ModelError(f"OpenVINO does not read {path}: {first_line(error)}") from error
 
     def compile(self, model: Deployed, precision: str, inputs: Mapping[str, np.ndarray]) -> Ready:
         hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         try:
-            compiled = ov.Core().compile_model(model.native, self.name, hints)
+            compiled = core().compile_model(model.native, self.name, hints)
             devices = compiled.get_property("EXECUTION_DEVICES")
         except RuntimeError as error:
             raise ModelError(f"{self.name} does not run it in {precision}: {str(error).strip().splitlines()[-1]}") from error

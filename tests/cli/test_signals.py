@@ -128,8 +128,8 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with guard._caught_signals() as signals:
-            signal.raise_signal(signal.SIGHUP)  # to this thread: another one might take it after the block
-            signal.raise_signal(signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
         assert signals == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGHUP, before)

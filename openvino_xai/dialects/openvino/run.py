@@ -112,7 +112,11 @@ _CORE: list[ov.Core] = []
 
 
 def core() -> ov.Core:
-    """The one core of this process."""
+    """The one core of this process.
+
+    OpenVINO's CPU plugin (2026.4) gives the thread a stack for signals, and puts the one before back when a core is dropped. Of
+    two cores that are not dropped in turn that one is freed already, and the next signal, as Ctrl-C, ends the process.
+    """
     if not _CORE:
         _CORE.append(ov.Core())
     return _CORE[0]
