@@ -181,7 +181,7 @@ class PlannedSite:
         way = Backward(graph, xp, (last,), self._target, selection, batch=self.batch, forward=forward)
         slopes = xp.broadcast_to(way.gradients()[0], (self.batch * self.classes, *shape_of(end)[1:]))
         seed = Slopes(slopes, self.classes)
-        through = Backward(graph, xp, (entry,), Tokens(end), seed, batch=self.batch, forward=way_back.again)
+        through = Backward(graph, xp, (entry,), Tokens(end), seed, batch=self.batch, forward=way_back.forward)
         return gradients_of_weights(through, (node,))[0]
 
     def attention_spans(self) -> tuple[Span, ...]:
@@ -348,9 +348,9 @@ class PlannedSite:
     def _cell_scores(self, mask: BlockMask | WeightMask) -> Value:
         """[B, N, K]: for masks of cells, at all values of the cut."""
         start = {part.value: MaskedCells(part.value, None, part.place) for part in reversed(self._layer.cut)}
-        again: Mapping[Value, Value] = {}
+        forward: Mapping[Value, Value] = {}
         if self._decision.isolated:
-            again = computed_again(self._trace, list(start), between(self._graph, start, self._target.read))
+            forward = computed_again(self._trace, list(start), between(self._graph, start, self._target.read))
         columns, planned = self._target.slice(self.selection), len(self._trace.nodes)
         # OpenVINO's CPU plugin (2026.4) errs in what a portable form makes of the rest of windows, which is constant: products
         # that are reshaped and turned around
@@ -363,8 +363,9 @@ class PlannedSite:
                 ends.append((self._cell_end(mask, start, columns, windows)[0], self._trace.nodes[planned:]))
             end, nodes = min(ends, key=lambda way: operations_of(self._graph, way[1], way[0].rows.value))
             self._trace.nodes[planned:] = nodes
-        for node in self._trace.nodes[planned:] if again else ():  # of the model, the cut alone is read
-            node.inputs = tuple(value if value is None or value in start else again.get(value, value) for value in node.inputs)
+        behind = {value: copy for value, copy in forward.items() if value not in start}
+        for node in self._trace.nodes[planned:] if behind else ():  # of the model, the cut alone is read
+            node.inputs = tuple(None if value is None else behind.get(value, value) for value in node.inputs)
         self.splices = end.splices
         return self._read(end, mask.count)
 

@@ -9,7 +9,7 @@ import numpy as np
 from openvino_xai.probes.classifier import Classifier
 
 
-class Differences:
+class ContrastClassifier:
     """A `Classifier` of P contrasts, which are pairs of classes of a model."""
 
     def __init__(self, model: Classifier, pairs: Sequence[tuple[int, int]]) -> None:

@@ -16,7 +16,7 @@ from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.plan.request import check_channels
 from openvino_xai.probes import BOX_PROBES, PROBE_NAMES, PROBES, Settings
-from openvino_xai.probes.contrasts import Differences
+from openvino_xai.probes.contrasts import ContrastClassifier
 from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.probed import ProbedDetector
@@ -131,4 +131,4 @@ class Probed(Network):
         pairs = [k for k in ids if isinstance(k, tuple)]
         if not pairs:
             return PROBES[self._method].ask(self._classifier, image, cast("Sequence[int]", ids), self.settings)
-        return PROBES[self._method].ask(Differences(self._classifier, pairs), image, range(len(pairs)), self.settings)
+        return PROBES[self._method].ask(ContrastClassifier(self._classifier, pairs), image, range(len(pairs)), self.settings)

@@ -67,7 +67,8 @@ class Backward:
 
     Rules that need values of the forward pass read the model's own. If it is `apart`, they read values that are computed once
     more from the cut on: a runtime that fuses the model's own would fuse them no more, and return other scores. `forward` has
-    values to read instead, for a number of `copies` of each image; the `selection` is then that of the copies.
+    the values that are read in place of the model's. It may be given, for a number of `copies` of each image; the `selection`
+    is then that of the copies.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Backward:
         self._cut, self._end, self._target = tuple(cut), target.read, target
         self._nodes = between(graph, set(cut), self._end)
         self.items = batch * copies
-        self._again = forward or (computed_again(trace, self._cut, self._nodes) if apart else {})
+        self.forward = forward or (computed_again(trace, self._cut, self._nodes) if apart else {})
         self.spans = self._followed()
         self._rows: dict[tuple[Value, Span], Value] = {}
 
@@ -174,14 +175,9 @@ class Backward:
             self._rows[value, span] = spread(self.xp, self.of_images(value), span, self.items, self._selection.count)
         return self._rows[value, span]
 
-    @property
-    def again(self) -> Mapping[Value, Value]:
-        """Values that stand for those of the model, where it reads others."""
-        return self._again
-
     def of_images(self, value: Value) -> Value:
         """A value of the forward pass, for each image once."""
-        return self._again.get(value) or tapped(self.xp, value)
+        return self.forward.get(value) or tapped(self.xp, value)
 
     def as_rows(self, adjoint: Adjoint) -> Adjoint:
         """The adjoint with a row for each class of each image."""

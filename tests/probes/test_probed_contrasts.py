@@ -15,7 +15,7 @@ from openvino_xai.errors import InputError
 from openvino_xai.probes import BUILT_IN, PROBES, Settings
 from openvino_xai.probes.channels.group_cam import KERNEL, SIGMA, group_masks
 from openvino_xai.probes.classifier import blurred, enlarged, unit
-from openvino_xai.probes.contrasts import Differences
+from openvino_xai.probes.contrasts import ContrastClassifier
 
 BODY = "f = Conv(image, k) r = Relu(f) g = Conv<pads=[1,1,1,1]>(r, m) s = Sigmoid(g) p = GlobalAveragePool(s) v = Flatten(p) "
 PAIR = (3, 0)
@@ -97,14 +97,14 @@ def test_aise_searches_for_the_difference() -> None:
 def test_a_broken_difference_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first class alone, in place of the difference, is no map of it."""
 
-    def broken(self: Differences, array: np.ndarray, *others: Any) -> np.ndarray:
+    def broken(self: ContrastClassifier, array: np.ndarray, *others: Any) -> np.ndarray:
         if name in ("scores", "logits_from"):
             return np.asarray(getattr(self._model, name)(array, *others)[:, [first for first, _ in self._pairs]])
         return np.asarray(getattr(self._model, name)(array, self._pairs[others[0]][0]))
 
     method = {"scores": "rise", "logits_from": "ablation_cam", "gradients": "saliency", "layer_gradients": "group_cam"}[name]
     contrast = maps(model(), method, PAIR)
-    monkeypatch.setattr(Differences, name, broken)
+    monkeypatch.setattr(ContrastClassifier, name, broken)
     changed = maps(model(), method, PAIR)
     assert np.abs(changed - contrast).max() > 0.01 * np.abs(contrast).max()
 

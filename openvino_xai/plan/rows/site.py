@@ -49,12 +49,12 @@ class PlannedRowSite(Levels):
     @cached_property
     def _streams(self) -> list[tuple[RowStream, dict[Value, PatchAdjoint]]]:
         """For each level of heads, the way back from it, and the gradients of the layers."""
-        location, again = self._location, {}
+        location, forward = self._location, {}
         if self._isolated:
             nodes = between(location.graph, location.cut, *(head.value for head in location.rows.heads))
-            again = computed_again(self._trace, location.cut, nodes)
+            forward = computed_again(self._trace, location.cut, nodes)
         streams = [
-            RowStream(location.graph, self._trace, location.table, level, self._picked, location.cut, location.placed, again)
+            RowStream(location.graph, self._trace, location.table, level, self._picked, location.cut, location.placed, forward)
             for level in location.table.levels
         ]
         return [(stream, stream.gradients()) for stream in streams]

@@ -135,8 +135,9 @@ def openvino_model(path, precision):
     import openvino
 
     hints = {} if precision == "default" else {"INFERENCE_PRECISION_HINT": precision}
-    model = openvino.Core().read_model(path)
-    compiled = openvino.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
+    core = openvino.Core()
+    model = core.read_model(path)
+    compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
     inputs = [
         Input(
             port.get_any_name(),

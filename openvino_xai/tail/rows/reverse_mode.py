@@ -57,9 +57,9 @@ class RowStream:
         picked: Picked,
         cut: Sequence[Value],
         placed: Mapping[Value, Place],
-        again: Mapping[Value, Value],
+        forward_values: Mapping[Value, Value],
     ) -> None:
-        self.graph, self.xp, self.placed, self.picked, self.again = graph, xp, placed, picked, again
+        self.graph, self.xp, self.placed, self.picked, self.forward_values = graph, xp, placed, picked, forward_values
         self._table, self._level, self.cut = table, level, tuple(cut)
         self.rows = LevelRows.of(xp, table, table.levels.index(level), picked)
         here = xp.greater(self.rows.here, np.float32(0))
@@ -278,7 +278,7 @@ class RowStream:
             assert node is not None
             (self._read[key],) = self.xp.repeat(node, [x], [shape_of(x)])
         if key not in self._read:
-            source = self.again.get(value) or tapped(self.xp, value)
+            source = self.forward_values.get(value) or tapped(self.xp, value)
             within = patch is not None and self.grid(value) == (patch.rows.size, patch.columns.size)
             self._read[key] = (
                 self.cells.gathered(source, patch) if within and patch is not None else self._for_rows(source, span)
@@ -291,12 +291,12 @@ class RowStream:
             shape = value.shape or ()
             alike = len(shape) < 2 or set(shape[-2:]) == {1}
             return value if alike else cells.gathered(value, patch)
-        return cells.gathered(self.again.get(value) or tapped(self.xp, value), patch)
+        return cells.gathered(self.forward_values.get(value) or tapped(self.xp, value), patch)
 
     def _unary_operand(self, value: Value, patch: Patch | None) -> Value | None:
         """What a function of single elements made a value of, where a window of both is read, and nothing is computed again."""
         node = value.producer
-        if node is None or patch is None or patch.is_whole or value in self.again or self.grid(value) is None:
+        if node is None or patch is None or patch.is_whole or value in self.forward_values or self.grid(value) is None:
             return None
         operands = [operand for _, operand in node.operands]
         is_unary = operation_of(node).pointwise and len(operands) == 1 and operands[0] in self.spans

@@ -91,7 +91,7 @@ class Slopes:
         stream = self._stream
         if patch is not None:
             return stream.read(value, stream.spans.get(value), patch)
-        return value if stream.graph.is_constant(value) else stream.again.get(value) or tapped(stream.xp, value)
+        return value if stream.graph.is_constant(value) else stream.forward_values.get(value) or tapped(stream.xp, value)
 
     def _operand(self, node: Node) -> Value:
         """What a function of single elements reads."""
