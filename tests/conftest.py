@@ -15,8 +15,8 @@ from typing import Any
 import onnx
 import pytest
 from colours import colour_model, photo_examples
+from command import ovxai
 
-from openvino_xai.cli.app import main
 from openvino_xai.errors import OutputsChanged
 from openvino_xai.plan.decision import Decision, Head
 from openvino_xai.surgery import classes
@@ -80,16 +80,12 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def command() -> Callable[..., str]:
     """What `ovxai` says to some words: on standard output, or on standard error where it fails."""
 
     def run(*words: object, status: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["ovxai", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code or 0) == status, err
-        return err if status else out
+        done = ovxai(*words, status=status)
+        return done.stderr if status else done.stdout
 
     return run
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,12 +11,11 @@ import onnx
 import openvino as ov
 import pytest
 from colours import colour_model, photo_examples
-from command import ovxai as in_process
+from command import ovxai
 from tiny import CASES
 
 pytestmark = pytest.mark.slow
 
-ovxai = partial(in_process, seconds=200)
 SILENT = ("--preprocess", "raw")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from command import ovxai
+from command import guarded
 from hostile_models import filled, loop
 from tiny import CASES
 
@@ -27,14 +27,14 @@ GIB = 2**30
 
 def test_a_model_that_never_ends(tmp_path: Path) -> None:
     onnx.save(loop(2**62), tmp_path / "endless.onnx")
-    said = ovxai("--timeout", 5, "insert", "-m", tmp_path / "endless.onnx", "-o", tmp_path / "out" / "hooked.onnx", status=2)
+    said = guarded("--timeout", 5, "insert", "-m", tmp_path / "endless.onnx", "-o", tmp_path / "out" / "hooked.onnx", status=2)
     assert said.stderr == "ovxai: stopped after 5 seconds, and nothing was written; --timeout changes the limit\n"
     assert not list((tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else True
 
 
 def test_a_model_that_wants_all_memory(tmp_path: Path) -> None:
     onnx.save(filled(10**10), tmp_path / "huge.onnx")
-    said = ovxai("insert", "-m", tmp_path / "huge.onnx", "--limit-memory=6GiB", "--timeout", 60, status=2)
+    said = guarded("insert", "-m", tmp_path / "huge.onnx", "--limit-memory=6GiB", "--timeout", 60, status=2)
     assert said.stderr.startswith("ovxai: ") or "ovxai: " in said.stderr
     assert not list(tmp_path.glob("*_xai*"))
 
@@ -88,14 +88,14 @@ def test_interrupted(tmp_path: Path) -> None:
 
 def test_exit_statuses_come_through(tmp_path: Path) -> None:
     onnx.save(CASES["pool and linear"].build("B", 17), tmp_path / "tiny.onnx")
-    assert "f " in ovxai("layers", "-m", tmp_path / "tiny.onnx").stdout
-    assert "there is no file" in ovxai("layers", "-m", tmp_path / "none.onnx", status=2).stderr
+    assert "f " in guarded("layers", "-m", tmp_path / "tiny.onnx").stdout
+    assert "there is no file" in guarded("layers", "-m", tmp_path / "none.onnx", status=2).stderr
     assert (
         "--timeout is 'soon'; a number of seconds, or none, is expected"
-        in ovxai("layers", "--timeout", "soon", status=2).stderr
+        in guarded("layers", "--timeout", "soon", status=2).stderr
     )
-    assert "'much' is no amount of memory" in ovxai("--limit-memory", "much", "layers", status=2).stderr
-    assert "--limit-memory" in ovxai("--help").stdout
+    assert "'much' is no amount of memory" in guarded("--limit-memory", "much", "layers", status=2).stderr
+    assert "--limit-memory" in guarded("--help").stdout
 
 
 def test_limits() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from command import ovxai as in_process
+from command import ovxai
 from tiny import CASES
 
 from openvino_xai.runtime.folders.reserve import reserved
@@ -21,7 +20,6 @@ from openvino_xai.runtime.folders.reserve import reserved
 pytestmark = pytest.mark.slow
 
 PHOTOS = 4
-ovxai = partial(in_process, seconds=200)
 
 
 def model(path: Path, seed: int = 0, external: bool = False) -> Path:
