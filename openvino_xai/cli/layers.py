@@ -32,11 +32,13 @@ def layers(
     """List where a hook can go, the ten best first: name, shape, cells and what it costs; for each of --scores.
 
     The cost is the hooked model's operations over the plain one's. Layers where Recipro-CAM has the same maps share a line.
+    Those that are not listed are not tried, which is quicker; --all and --json try all.
     """
     from openvino_xai.surgery.layers import layers as find
 
+    most = None if show_all or as_json else BEST
     by_head = {
-        head: find(model, scores=head, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
+        head: find(model, scores=head, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid, most=most)
         for head in (scores or (None,))
     }
     if as_json:
@@ -48,6 +50,8 @@ def layers(
 
 
 def _print(candidates: list[Layer], title: str | None, *, show_all: bool) -> None:
+    from openvino_xai.surgery.layers import UNTRIED
+
     fit = [layer for layer in candidates if layer.reason is None]
     several = [layer for layer in fit if layer.twin is None]
     twins = {layer.name: [other.name for other in fit if other.twin == layer.name] for layer in several}
@@ -66,13 +70,14 @@ def _print(candidates: list[Layer], title: str | None, *, show_all: bool) -> Non
     say_table(columns, rows, texts=TEXTS, title=title)
     if len(shown) == len(candidates):
         return
+    untried = sum(layer.reason == UNTRIED for layer in candidates)
     more = {
-        "more can carry a hook": len(several) - len(shown),
-        f"{'has' if len(fit) - len(several) == 1 else 'have'} the same maps as another": len(fit) - len(several),
-        "cannot carry a hook": len(candidates) - len(fit),
+        f"{'has' if len(fit) - len(several) == 1 else 'have'} the same maps as one of them": len(fit) - len(several),
+        f"{'was' if untried == 1 else 'were'} not tried": untried,
+        "cannot carry a hook": len(candidates) - len(fit) - untried,
     }
     counted = ", ".join(f"{count} {what}" for what, count in more.items() if count)
-    say(f"of {len(candidates)} layers, {len(shown)} are listed; {counted}; --all lists all of them.")
+    say(f"of {len(candidates)} layers, {len(shown)} are listed; {counted}; --all tries and lists all of them.")
 
 
 def _row(layer: Layer, twins: list[str]) -> tuple[str, ...]:

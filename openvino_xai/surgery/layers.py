@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from openvino_xai.arguments import PLACE, takes
+from openvino_xai.arguments import COUNT, PLACE, takes
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Value
@@ -22,10 +22,10 @@ from openvino_xai.surgery.rows.layers import layers_of_rows
 from openvino_xai.surgery.task import detector_of
 
 PLANNED = 250_000  # nodes, of the tails behind all layers that a hook is planned at to list them
-UNTRIED = "not tried, as many layers lie nearer to the scores; insert tries it where it is named"
+UNTRIED = "not tried, as enough layers lie nearer to the scores; insert tries it where it is named"
 
 
-@takes(**PLACE)
+@takes(**PLACE, most=COUNT.or_none())
 def layers(
     model: Model,
     *,
@@ -33,12 +33,14 @@ def layers(
     image_input: str | None = None,
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
+    most: int | None = None,
 ) -> Layers:
     """Where a hook can go, best first, then the places where it cannot and why. Raises ModelError, InputError.
 
-    A hook is planned at each layer, the nearest to the scores first, until that takes more than is reasonable: then the reason
-    says so, and `insert` tries the layer where it is named. Of a detector these are sets of layers, joined by commas: that of
-    the backbone, then that of the heads, with the cost of eight rows.
+    A hook is planned at each layer, the nearest to the scores first, until there are as many as `most` with maps of their own
+    (None for all), or until that takes more than is reasonable: then the reason says so, and `insert` tries the layer where it
+    is named. Of a detector these are sets of layers, joined by commas: that of the backbone, then that of the heads, with the
+    cost of eight rows.
     """
     where = Where.parse(scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
     deployed = open_model(model)
@@ -48,12 +50,17 @@ def layers(
         return Layers(layers_of_rows(detector))
     located = Located.of(deployed, where)
     plain, planned, listed, twins = operations(located.graph.nodes), 0, [], _twins(located)
+    fit: set[str] = set()  # the names of layers that can carry a hook, and have maps of their own
     for candidate in located.candidates:
+        twin = twins.get(candidate.value)
         if candidate.reason is None:
             planned += len(located.graph.nodes) - located.order.get(candidate.value, 0)
-            if planned > PLANNED:
+            if planned > PLANNED or (most is not None and len(fit) >= most and twin not in fit):
                 candidate = replace(candidate, reason=UNTRIED)
-        listed.append(replace(_listed(located, candidate, plain), twin=twins.get(candidate.value)))
+        layer = replace(_listed(located, candidate, plain), twin=twin)
+        if layer.reason is None and twin is None:
+            fit.add(layer.name)
+        listed.append(layer)
     return Layers(listed)
 
 

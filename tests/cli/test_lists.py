@@ -38,7 +38,11 @@ def test_ten_layers_and_what_more_there_is(
     monkeypatch.setattr("openvino_xai.cli.layers.BEST", 1)
     best = said(capsys, monkeypatch, "layers", model)
     assert best.splitlines()[1].split()[0] == fit[0].name and f"{fit[0].cost:.2f} x" in best
-    assert f"of {len(layers)} layers, 1 are listed; {len(fit) - 1} more can carry a hook" in best and "--all" in best
+    twins = sum(layer.twin == fit[0].name for layer in layers)
+    refused = sum(layer.reason is not None for layer in layers)
+    untried = len(layers) - 1 - twins - refused
+    assert f"of {len(layers)} layers, 1 are listed; " in best and "--all tries and lists all" in best
+    assert f"{untried} were not tried" in best and f"{refused} cannot carry a hook" in best
     full = said(capsys, monkeypatch, "layers", model, "--all")
     assert all(layer.name in full for layer in layers) and "are listed" not in full
     assert len(json.loads(said(capsys, monkeypatch, "layers", model, "--json"))) == len(layers)
