@@ -133,7 +133,7 @@ HOOKS = {
     ),
     "layer_cam": Text(
         "Layer-CAM",
-        "each element of the features, weighed by its own positive gradient",
+        "each element of the features, weighed by its own positive gradient; of several layers the largest map at each cell",
         'Jiang et al., "LayerCAM: Exploring hierarchical class activation maps for localization", 2021',
         BACKWARD,
         "boxes; pixels",

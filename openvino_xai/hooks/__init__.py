@@ -22,7 +22,7 @@ from openvino_xai.hooks.gradients.grad_cam_plus_plus import grad_cam_plus_plus
 from openvino_xai.hooks.gradients.hires_cam import hires_cam
 from openvino_xai.hooks.gradients.input_gradient import input_gradient, largest_of_pixel
 from openvino_xai.hooks.gradients.integrated_gradients import integrated_gradients, sum_of_pixel
-from openvino_xai.hooks.gradients.layer_cam import layer_cam
+from openvino_xai.hooks.gradients.layer_cam import layer_cam, layer_cam_of_layers
 from openvino_xai.hooks.gradients.lift_cam import lift_cam
 from openvino_xai.hooks.gradients.smooth_grad_cam_plus_plus import smooth_grad_cam_plus_plus
 from openvino_xai.hooks.gradients.xgrad_cam import xgrad_cam
@@ -51,6 +51,7 @@ class Method(NamedTuple):
     That is scores, as `score` says unless a caller does, for `none` no score at all. A `linear` one is for tails that are
     linear in the features, and reads their logits whatever a caller says. One `of_elements` has the image itself for its layer,
     and returns its values beside the map. One of `attention` looks at all attention blocks of a network with a class token.
+    One with a hook `of_layers` may be asked of several layers at once.
     """
 
     hook: Callable[[Any, Site], Any]
@@ -60,6 +61,7 @@ class Method(NamedTuple):
     gradients: bool = False
     of_elements: OfElements | None = None
     attention: bool = False
+    of_layers: Callable[[Any, Site], Any] | None = None
 
     @property
     def takes_layer(self) -> bool:
@@ -118,7 +120,7 @@ BUILT_IN: dict[str, Method] = {
     "smooth_grad_cam_plus_plus": _by_gradients(smooth_grad_cam_plus_plus),
     "xgrad_cam": _by_gradients(xgrad_cam),
     "lift_cam": _by_gradients(lift_cam)._replace(linear=True),
-    "layer_cam": _by_gradients(layer_cam),
+    "layer_cam": _by_gradients(layer_cam)._replace(of_layers=layer_cam_of_layers),
     "hires_cam": _by_gradients(hires_cam),
     "finer_cam": _by_gradients(finer_cam),
     "abs_cam": _by_gradients(abs_cam),

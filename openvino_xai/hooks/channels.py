@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks.site import Features, Site
+
+
+@dataclass(frozen=True, eq=False)
+class OfLayer:
+    """The `Features` of one of several layers."""
+
+    channels: Array  # [B, N, C]
+
+    def cells(self) -> Array:
+        """[B, N, C]: the channels of each cell."""
+        return self.channels
 
 
 def rectified(xp: Namespace, x: Array) -> Array:

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from openvino_xai.graph.vocabulary import Array, Namespace
+from openvino_xai.graph.vocabulary import Array, Axis, Namespace
 
 SMALLEST = 1.1754944e-38  # the smallest normal number of f32: a map that is spread less than this is constant
+
+
+def over_largest(xp: Namespace, maps: Array, *, axis: Axis) -> Array:
+    """Maps of 0 or more, each divided by the largest of its values along `axis`; a map of zeros stays one."""
+    return xp.divide(maps, xp.maximum(xp.max(maps, axis=axis, keepdims=True), SMALLEST))
 
 
 def unit(xp: Namespace, saliency: Array) -> Array:

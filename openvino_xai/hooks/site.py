@@ -7,6 +7,7 @@ probe. Each type says what some methods read, so that what answers these alone i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -67,6 +68,19 @@ class ImageSite(Features, Protocol):
         """Two of [B, 1, M]: the least and the largest pixel of each of `maps` [B, M, N], enlarged to the image."""
 
 
+class LayersSite(Protocol):
+    """L layers of a network, one behind the other, with the gradients of the K scores that are explained there."""
+
+    def cells_of_layers(self) -> tuple[Any, ...]:
+        """L of [B, n, C]: the channels of each of a layer's n cells, as they are."""
+
+    def gradients_of_layers(self) -> tuple[Any, ...]:
+        """L of [B, K, n, C]: the derivative of each explained score by the cells; [B, K, 1, C] where cells are alike."""
+
+    def on_one_grid(self, maps: Sequence[Any]) -> list[Any]:
+        """L of [B, N, K]: the layers' maps [B, n, K] on as many cells as the finest has, bilinear between the centres."""
+
+
 class PixelSite(Features, Protocol):
     """The image itself as a layer, whose cells are the pixels, with the gradients of the K scores that are explained there."""
 
@@ -105,7 +119,7 @@ class AttentionSite(Features, Protocol):
         """[N], i64: which tokens are cells, row by row."""
 
 
-class Site(ChannelSite, ImageSite, PixelSite, AttentionSite, Protocol):
+class Site(ChannelSite, ImageSite, LayersSite, PixelSite, AttentionSite, Protocol):
     """One layer of one model, with the scores that are explained there. N masks keep a cell each, or a block of cells."""
 
     def noisy_images(self, copies: int, level: float) -> Any:

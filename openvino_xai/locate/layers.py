@@ -37,7 +37,8 @@ class Candidate:
 
     The layer is called after the first value, which is what methods read that mask no cells. If it `attends`, the cut is that
     of an attention block: what its projections read, and what enters it, if that is another value. If `grid_unknown` is true,
-    all that is not known is which of its tokens are cells.
+    all that is not known is which of its tokens are cells. If it is `in_turn`, each of its values separates the image from the
+    scores alone, the first ahead, and each has a map of its own.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Candidate:
     reason: str | None
     attends: bool = False
     grid_unknown: bool = False
+    in_turn: bool = False
 
     def within(self, values: Mapping[Value, Value]) -> Candidate:
         """The same in a twin of the model, given its values by those of the model."""
@@ -63,7 +65,7 @@ class Candidate:
     @property
     def joint(self) -> bool:
         """Whether it is of several branches, of which none is the layer alone."""
-        return len(self.cut) > 1 and not self.attends
+        return len(self.cut) > 1 and not self.attends and not self.in_turn
 
     @property
     def method(self) -> str:
@@ -77,7 +79,9 @@ class Candidate:
 
     @property
     def cells(self) -> tuple[Size, Size]:
-        """(H, W), of the value that has the fewest."""
+        """(H, W), of the value that has the fewest; of layers in turn as many rows and columns as any has."""
+        if self.in_turn:
+            return _finest([part.place.grid for part in self.cut])
         # one mask serves all values of a cut: a cell of the coarsest is a block of cells of the others
         return min((part.place.grid for part in self.cut), key=lambda grid: at_one(product(grid)))
 
@@ -101,6 +105,12 @@ class Candidate:
 
     def mask_grid(self, grid: tuple[int, int] | None) -> tuple[Size, Size]:
         """The rows and columns of masks: those of `grid`, which must divide the cells, or one mask a cell. Raises PlanError."""
+        if self.in_turn:
+            if grid is not None:
+                raise PlanError(
+                    f"layers '{self.name}' have maps of their own, and no masks: leave the grid out", options=("grid",)
+                )
+            return self.cells
         rows, columns = grid or self.cells
         if grid is not None and any(len(part.place.cells) != 2 for part in self.cut):
             what = "tokens" if self.place.sizes is None else "a signal or a video"
@@ -114,6 +124,12 @@ class Candidate:
                     f"layer '{self.name}' has {height}x{width} cells, which a grid of {rows}x{columns} does not divide evenly"
                 )
         return rows, columns
+
+
+def _finest(grids: Sequence[tuple[Size, Size]]) -> tuple[Size, Size]:
+    """As many rows and columns as any grid has; those of the first, where only a run tells some of them."""
+    sizes = [(rows, columns) for rows, columns in grids if isinstance(rows, int) and isinstance(columns, int)]
+    return (max(rows for rows, _ in sizes), max(columns for _, columns in sizes)) if len(sizes) == len(grids) else grids[0]
 
 
 def _divides(masks: Size, cells: Size) -> bool:
@@ -183,7 +199,9 @@ def _holds(length: Size, where: Place) -> bool:
 
 def values_called(graph: Graph, placed: Mapping[Value, Place], names: str) -> list[Value]:
     """The values whose nodes or tensors are `names`, joined by commas. Raises LayerError for one that has no cells."""
-    by_name = {value.name: value for value in placed} | {layer_name(value): value for value in placed}
+    by_name = {alias: value for value in placed for alias in value.aliases}
+    by_name |= {value.producer.name: value for value in placed if value.producer and value is value.producer.outputs[0]}
+    by_name |= {value.name: value for value in placed} | {layer_name(value): value for value in placed}
     values = []
     for name in listed(names, by_name):
         if name not in by_name:
@@ -396,6 +414,31 @@ def image_as_layer(graph: Graph, image: Value, place: Place) -> Candidate:
             node=readers[0].name if readers else image.name,
         )
     return Candidate(image.name, (CutValue(first, place),), None)
+
+
+def layers_in_turn(choices: Sequence[Candidate], values: Sequence[Value], method: str) -> Candidate:
+    """Several layers, each of which separates the image from the scores alone, as one candidate; the `values` in their order.
+
+    Raises LayerError, naming the layer, where one of them does not, or is named twice.
+    """
+    parts: list[CutValue] = []
+    for value in values:
+        name, alone = layer_name(value), [item for item in choices if item.value is value and len(item.cut) == 1]
+        if value in [part.value for part in parts]:
+            raise LayerError(f"layer '{name}' is named twice: once is enough", node=name, options=("layer",))
+        candidate = next((item for item in alone if item.reason is None), alone[0] if alone else None)
+        if candidate is None or candidate.reason is not None:
+            why = (
+                candidate.reason if candidate is not None else "no hook can go there alone; `ovxai layers` lists where one can"
+            )
+            raise LayerError(
+                f"{method} joins the maps of several layers, each of which has to lead from the image to the scores alone, and "
+                f"of '{name}' {why}",
+                node=name,
+                options=("layer",),
+            )
+        parts.append(candidate.cut[0])
+    return Candidate(",".join(layer_name(part.value) for part in parts), tuple(parts), None, in_turn=True)
 
 
 def is_among(choices: Sequence[Candidate], layer: str, graph: Graph) -> bool:

@@ -29,6 +29,7 @@ from openvino_xai.locate.layers import (
     image_as_layer,
     is_among,
     layer_name,
+    layers_in_turn,
     lost_on_a_way,
     placed_as_told,
     values_called,
@@ -228,6 +229,8 @@ class Located:
             return image_as_layer(self.graph, self.image, self.image_place)
         if method is not None and METHODS[method].attention:
             return self._first_block(method)
+        if self.where.layer is not None and (layers := self._named_in_turn(self.where.layer, method)) is not None:
+            return layers
         if self.where.layer is not None and (cut := self._named_cut(self.where.layer)) is not None:
             _refuse_joint(cut, method)
             if cut.reason is not None:
@@ -315,11 +318,23 @@ class Located:
         usable = [candidate for candidate in suited if candidate.reason is None]
         return usable[usable.index(passed) + 1 :] if passed in usable else []  # of the image itself none is the next
 
+    def _named_in_turn(self, names: str, method: str | None) -> Candidate | None:
+        """Layers that are named with commas between, the first ahead, for a method that joins their maps; else None."""
+        if method is None or METHODS[method].of_layers is None or not self._are_several(names):
+            return None
+        values = sorted(values_called(self.graph, self.placed, names), key=lambda value: self.order.get(value, -1))
+        return layers_in_turn([*self.cells, *self.blocks], values, method)
+
+    def _are_several(self, names: str) -> bool:
+        """Whether a text is no name of a value, and has commas."""
+        values = [value for node in self.graph.nodes for value in node.outputs]
+        return "," in names and names not in {
+            name for value in values for name in (value.name, layer_name(value), *value.aliases)
+        }
+
     def _named_cut(self, names: str) -> Candidate | None:
         """The cut of several values that are named with commas between; None where the name is that of one value."""
-        values = [value for node in self.graph.nodes for value in node.outputs]
-        single = {name for value in values for name in (value.name, layer_name(value), *value.aliases)}
-        if "," not in names or names in single or isinstance(self.scores, PixelScores):
+        if not self._are_several(names) or isinstance(self.scores, PixelScores):
             return None
         cut = list(dict.fromkeys(values_called(self.graph, self.anywhere, names)))
         return cut_of(self.graph, self.image, self.scores, self.anywhere, cut) if len(cut) > 1 else None
@@ -352,9 +367,10 @@ def _refuse_joint(cut: Candidate, method: str | None) -> None:
     """Raise LayerError for a method that looks at one layer, where several branches are one cut."""
     if method is not None and METHODS[method].masks != "cells":
         masking = " and ".join(name for name, traits in METHODS.items() if traits.masks == "cells")
+        joining = " or ".join(name for name, traits in METHODS.items() if traits.of_layers is not None)
         raise LayerError(
-            f"{method} looks at one layer, and '{cut.name}' are {len(cut.cut)} of several branches, none of which separates "
-            f"the image from the scores alone: {masking} explain them together",
+            f"{method} looks at one layer, and '{cut.name}' are {len(cut.cut)}: {masking} explain those of several branches "
+            f"together, and {joining} joins the maps of layers one behind the other",
             node=cut.name,
             options=("method",),
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from openvino_xai.contract import ALONE, Names, PlanKind, Scale, Score
 from openvino_xai.dialects.protocol import Runtime
@@ -73,6 +74,13 @@ class Decision(Attempt):
     def traits(self) -> Method:
         """What the method masks and reads."""
         return METHODS[self.method]
+
+    def hook(self, layer: Candidate) -> Callable[[Any, Any], Any]:
+        """What makes maps at a layer, or at several in turn."""
+        if layer.in_turn:
+            assert self.traits.of_layers is not None
+            return self.traits.of_layers
+        return self.traits.hook
 
     def target(self, scores: Scores) -> Target:
         """What is explained of a model's scores."""

@@ -76,7 +76,8 @@ def plan(location: Location, decision: Decision) -> Plan:
 
 def _plan(location: Location, decision: Decision) -> Plan:
     trace, graph, target = Trace(), location.graph, decision.target(location.scores)
-    if location.layer.joint and (decision.traits.masks != "cells" or decision.feature_vector):
+    is_joint = location.layer.joint and decision.traits.masks != "cells"
+    if is_joint or (len(location.layer.cut) > 1 and not location.layer.attends and decision.feature_vector):
         what = "a feature vector" if decision.feature_vector else decision.method
         raise PlanError(f"{what} is of one layer, and '{location.layer.name}' are several", node=location.layer.name)
     if location.layer.place.sizes is not None and (decision.traits.masks != "cells" or decision.feature_vector):
@@ -87,7 +88,7 @@ def _plan(location: Location, decision: Decision) -> Plan:
     site, elements = PlannedSite(trace, location, decision), decision.traits.of_elements
     values = None
     if elements is None:
-        raw = decision.traits.hook(trace, site)
+        raw = decision.hook(location.layer)(trace, site)
     else:
         if location.layer.name != location.image.name:
             raise PlanError(f"{decision.method} is of image '{location.image.name}', and not of layer '{location.layer.name}'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,11 +12,12 @@ from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Dim, Size, concrete, product, text
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.hooks.site import Cells, Mask
+from openvino_xai.locate.layers import CutValue
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import FIRST, Span
 from openvino_xai.plan.decision import Decision
-from openvino_xai.plan.enlargement import enlarging
+from openvino_xai.plan.enlargement import enlarging, resampled
 from openvino_xai.plan.nodes import operations_of
 from openvino_xai.tail.attention.heads import Slopes, Tokens, tokens_between
 from openvino_xai.tail.attention.probabilities import gradients_of_weights, probabilities, span_of_weights
@@ -60,6 +61,31 @@ class PlannedSite:
         if self.grid != self._layer.place.grid:
             raise PlanError(f"{self._decision.method} has one value a cell, and no masks: leave the grid out")
         return self._by_cell(tapped(self._trace, self._layer.value), self.batch)
+
+    def cells_of_layers(self) -> tuple[Value, ...]:
+        """L of [B, n, C]: the channels of each cell of a layer."""
+        return tuple(self._by_cell(tapped(self._trace, part.value), self.batch, part) for part in self._layer.cut)
+
+    def gradients_of_layers(self) -> tuple[Value, ...]:
+        """L of [B, K, n, C]: the derivative of each score by the cells; [B, K, 1, C] where it is the same for all."""
+        parts = self._layer.cut
+        way = self._backward()  # from the scores to the first, through all others
+        return tuple(self._laid_out(way.gradient(part.value).value, self.batch, part) for part in parts)
+
+    def on_one_grid(self, maps: Sequence[Value]) -> list[Value]:
+        """L of [B, N, K]: the layers' maps [B, n, K] on as many cells as the finest has, bilinear between the centres."""
+        grids = [part.place.grid for part in self._layer.cut]
+        if all(grid == self.grid for grid in grids):
+            return list(maps)
+        xp, grid = self._trace, concrete(self.grid, f"the cells of layers '{self._layer.name}'")
+        laid = []
+        for of_layer, sizes in zip(maps, grids, strict=True):
+            rows, columns = concrete(sizes, f"the cells of layers '{self._layer.name}'")
+            by_class = xp.permute_dims(of_layer, (0, 2, 1))
+            large = resampled(xp, xp.reshape(by_class, (self.batch, self.classes, rows, columns)), (grid[0], grid[1]))
+            flat = xp.reshape(large, (self.batch, self.classes, product(grid)))
+            laid.append(xp.permute_dims(flat, (0, 2, 1)))
+        return laid
 
     def feature_vector(self) -> Value:
         """[B, C], f32: the mean over the cells; tokens that are none are left out."""
@@ -121,9 +147,9 @@ class PlannedSite:
         """[B * K, ...]: traced once, whoever reads it."""
         return self._backward().gradients()[0]
 
-    def _laid_out(self, rows: Value, items: Size) -> Value:
+    def _laid_out(self, rows: Value, items: Size, part: CutValue | None = None) -> Value:
         """[items, K, N, C]: what a backward pass gives, by cells."""
-        by_cell = self._by_cell(rows, items * self.classes)
+        by_cell = self._by_cell(rows, items * self.classes, part)
         return self._trace.reshape(by_cell, (items, self.classes, *shape_of(by_cell)[1:]))
 
     def _backward(
@@ -304,10 +330,10 @@ class PlannedSite:
         height, width = concrete((shape_of(image)[axis] for axis in place.cells), f"image '{image.name}'")
         return image, place, height, width
 
-    def _by_cell(self, value: Value, rows: Size) -> Value:
+    def _by_cell(self, value: Value, rows: Size, part: CutValue | None = None) -> Value:
         """[rows, N, C], f32: a value laid out as the layer, of size 1 along cells where it is the same for all."""
-        layer, trace = self._layer, self._trace
-        shape, place = shape_of(layer.value), layer.place
+        part, trace = part or self._layer.cut[0], self._trace
+        shape, place = shape_of(part.value), part.place
         others = tuple(axis for axis in range(len(shape)) if axis not in (place.batch, *place.cells))
         sizes = shape_of(value)
         alike = all(sizes[axis] == 1 for axis in place.cells)
@@ -315,7 +341,7 @@ class PlannedSite:
         full[place.batch] = rows
         laid = trace.permute_dims(trace.broadcast_to(value, tuple(full)), (place.batch, *place.cells, *others))
         if not alike and len(place.cells) == 1 and shape[place.cells[0]] != product(place.grid):
-            height, width = self.token_grid
+            height, width = concrete(place.grid, f"the tokens of layer '{self._layer.name}'")
             laid = trace.take(laid, np.arange(place.prefix, place.prefix + height * width), axis=1)
         channels, cells = product(shape[axis] for axis in others), 1 if alike else product(place.grid)
         return trace.astype(trace.reshape(laid, (rows, cells, channels)), np.float32)

@@ -286,6 +286,33 @@ def _block_gradients(question: Question, *gradients: np.ndarray) -> Iterator[flo
     yield 0.0
 
 
+def _cells_of_layers(question: Question, *cells: np.ndarray) -> Iterator[float]:
+    """The differences of each layer's features, as shares of the largest."""
+    for reference, answer in zip(question.original.in_turn, cells, strict=True):
+        expected = by_cell(reference.features(question.inputs), reference.layer.place)
+        yield float(np.abs(expected - answer).max() / max(np.abs(expected).max(), SMALLEST))
+
+
+def _gradients_of_layers(question: Question, *gradients: np.ndarray) -> Iterator[float]:
+    """Nothing that differs: the features of each layer are moved along its gradients. Raises VerificationError."""
+    for reference, of_layer in zip(question.original.in_turn, gradients, strict=True):
+        features, of_features = reference.features(question.inputs), reference.tail(question.inputs)
+        for index, k in enumerate(question.ids):
+            step_along(
+                of_features,
+                features,
+                _as_layer(of_layer[:, index], features, reference.layer.place),
+                [k] * len(features),
+                cells=reference.layer.place.cells,
+                where=f"layer '{reference.layer.name}'",
+                reads=reference.target.scale,
+                terms=[reference.target.terms(k)] * len(features),
+                names=[reference.target.alone([k])] * len(features),
+                quantised=question.quantised,
+            )
+    yield 0.0
+
+
 ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what the method gave, and what it was told
     "largest_channels": _largest_channels,
     "scores": _channel_scores,
@@ -298,6 +325,8 @@ ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what th
     "attentions": _attentions,
     "attention_gradients": _attention_gradients,
     "block_gradients": _block_gradients,
+    "cells_of_layers": _cells_of_layers,
+    "gradients_of_layers": _gradients_of_layers,
 }
 
 
@@ -320,8 +349,13 @@ def _compare(
     if decision.traits.attention:
         stack = stack_of(question.original)
         array_site = replace(array_site, class_token=stack.class_token, cell_tokens=stack.cell_tokens)
+    layer = question.original.layer
+    if layer.in_turn:
+        finest = new[MAP].shape[2:]  # sizes that only a run tells are the same in all layers
+        grids = [part.place.grid if all(isinstance(n, int) for n in part.place.grid) else finest for part in layer.cut]
+        array_site = replace(array_site, grids=cast(Any, [*grids, finest]))
     site = cast(Any, array_site)
-    true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.traits.hook(cast(Any, xp), site)))
+    true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.hook(layer)(cast(Any, xp), site)))
     elements, differences = decision.traits.of_elements, []
     values_of_elements = None if elements is None else elements.values(cast(Any, xp), site)
     for image, pairs in enumerate(chosen):

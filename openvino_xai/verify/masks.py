@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 
 from openvino_xai.contract import ALONE, Names
 from openvino_xai.errors import VerificationError
 from openvino_xai.hooks.site import Channels
-from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.layers import Candidate, layer_name
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
 from openvino_xai.plan.decision import Decision
@@ -39,6 +40,12 @@ class Reference(Original):
     def layer(self) -> Candidate:
         """The layer that is explained."""
         return self.location.layer
+
+    @property
+    def in_turn(self) -> list[Reference]:
+        """The same at each of several layers."""
+        layers = [Candidate(layer_name(part.value), (part,), None) for part in self.layer.cut]
+        return [replace(self, location=replace(self.location, layer=layer)) for layer in layers]
 
     @property
     def target(self) -> Target:
@@ -69,7 +76,8 @@ class ArraySite:
     """The part of a `Site` that a method reads which masks no cells.
 
     What it asks beside that is in `answers`: by name, what it is to give and what it is told. `baseline` is where the way to an
-    image begins. Of tokens, the `class_token` is read by the scores, and `cell_tokens` are cells.
+    image begins. Of tokens, the `class_token` is read by the scores, and `cell_tokens` are cells. Of several layers, `grids`
+    are the rows and columns of each, and of the map behind these.
     """
 
     features: np.ndarray
@@ -79,6 +87,7 @@ class ArraySite:
     baseline: np.ndarray | None = None
     class_token: int = 0
     cell_tokens: np.ndarray | None = None
+    grids: Sequence[tuple[int, int]] = ()
 
     def cells(self) -> np.ndarray:
         """[B, N, C]"""
@@ -111,6 +120,23 @@ class ArraySite:
     def block_gradients(self) -> tuple[np.ndarray, ...]:
         """[B, K, M, T, T] for each block"""
         return self.answers["block_gradients"]
+
+    def cells_of_layers(self) -> tuple[np.ndarray, ...]:
+        """L of [B, n, C]"""
+        return self.answers["cells_of_layers"]
+
+    def gradients_of_layers(self) -> tuple[np.ndarray, ...]:
+        """L of [B, K, n, C]"""
+        return self.answers["gradients_of_layers"]
+
+    def on_one_grid(self, maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """L of [B, N, K]"""
+        *grids, (height, width) = self.grids
+        of_images = [
+            [cv2.resize(flat.reshape(*grid, -1), (width, height)).reshape(height * width, -1) for flat in of_layer]
+            for of_layer, grid in zip(maps, grids, strict=True)
+        ]
+        return [np.stack(images) for images in of_images]
 
     def __getattr__(self, question: str) -> Callable[..., Any]:
         """What answers a question."""

@@ -18,7 +18,13 @@ from openvino_xai.plan.hook import Plan
 from openvino_xai.plan.nodes import needed
 from openvino_xai.plan.site import PlannedSite
 
-PARTS = ("cells", "gradients", "noisy_images", "images_on_the_way")  # what questions are made of: they are no questions
+PARTS = (
+    "cells",
+    "gradients",
+    "noisy_images",
+    "images_on_the_way",
+    "on_one_grid",
+)  # what questions are made of: they are no questions
 
 
 class Spy:
@@ -54,7 +60,7 @@ def plan_parts(location: Location, decision: Decision) -> Plan:
     trace = Trace()
     site = PlannedSite(trace, location, decision)
     spy = Spy(site)
-    decision.traits.hook(trace, spy)
+    decision.hook(location.layer)(trace, spy)
     outputs = {GRADIENT: site.gradient()} if spy.reads_gradients else {}
     for question, (first, *others) in spy.answers.items():
         values = trace.astype(first, np.float32), *others

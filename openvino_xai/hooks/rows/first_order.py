@@ -7,8 +7,7 @@ from functools import reduce
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks.channels import rectified
 from openvino_xai.hooks.rows.site import RowSite
-
-SMALLEST = 1.1754944e-38  # the smallest normal number of f32
+from openvino_xai.hooks.scale import over_largest
 
 
 def layer_cam(xp: Namespace, site: RowSite) -> Array:
@@ -20,8 +19,7 @@ def layer_cam(xp: Namespace, site: RowSite) -> Array:
     scaled = []
     for product in site.products(rectified):
         maps = site.enlarged(rectified(xp, product))
-        peak = xp.max(maps, axis=(2, 3), keepdims=True)
-        scaled.append(xp.divide(maps, xp.maximum(peak, SMALLEST)))
+        scaled.append(over_largest(xp, maps, axis=(2, 3)))
     return reduce(xp.maximum, scaled)
 
 

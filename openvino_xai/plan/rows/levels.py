@@ -10,11 +10,9 @@ from openvino_xai.graph.model import Value
 from openvino_xai.graph.vocabulary import Array, Namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.locate.rows.table import Level, RowTable
-from openvino_xai.plan.enlargement import enlarging
+from openvino_xai.plan.enlargement import resampled
 from openvino_xai.tail.rows.masked import cell
 from openvino_xai.tail.rows.pick import by_slot
-
-Weights = Callable[[int, int], np.ndarray]
 
 
 class Levels:
@@ -25,23 +23,15 @@ class Levels:
 
     def enlarged(self, maps: Array) -> Array:
         """[B, D, H, W] of the finest level, of a level's maps [B, D, h, w]: bilinear between the centres of cells."""
-        return self._times(maps, self.grids[0], enlarging)
+        return resampled(self.xp, maps, self.grids[0])
 
     def repeated(self, maps: Array) -> Array:
         """[B, D, H, W] of the finest level, of a level's maps [B, D, h, w]: each cell as often as it is larger."""
-        return self._times(maps, self.grids[0], nearest)
+        return resampled(self.xp, maps, self.grids[0], nearest)
 
     def resized(self, maps: Array, grid: tuple[int, int]) -> Array:
         """[B, D, *grid], of a level's maps [B, D, h, w]: linear between the centres of cells."""
-        return self._times(maps, grid, enlarging)
-
-    def _times(self, maps: Array, grid: tuple[int, int], weights: Weights) -> Array:
-        (height, width), (h, w) = grid, maps.shape[2:]
-        if (h, w) == (height, width):
-            return maps
-        # the smaller product first; a matrix of two axes makes it one product for all maps
-        wide = self.xp.matmul(maps, np.ascontiguousarray(weights(w, width).T))
-        return self.xp.matmul(weights(h, height), wide)
+        return resampled(self.xp, maps, grid)
 
 
 def nearest(cells: int, pixels: int) -> np.ndarray:

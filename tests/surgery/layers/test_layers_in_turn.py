@@ -1,0 +1,129 @@
+"""Several layers of a classifier, each with a map of its own: against a network of loops, and where they do not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from slow_layers import BODY, WEIGHTS, slow_layer_cam
+from tiny import DIALECTS, HEAD, LINEAR, images, in_dialect, in_turn, tiny, with_open_sizes
+from tiny_transformers import Transformer
+
+import openvino_xai as xai
+from openvino_xai.errors import VerificationError
+from openvino_xai.locate.located import locate
+from openvino_xai.plan.site import PlannedSite
+
+EACH = dict(zip(DIALECTS, ("all", [3, 1]), strict=True))
+
+
+def network(batch: int | str = "B") -> onnx.ModelProto:
+    return tiny(BODY, batch=batch, **WEIGHTS)
+
+
+def hooked(model: onnx.ModelProto, dialect: str = "onnx", **options: Any) -> xai.Hooked:
+    return xai.insert(in_dialect(model, dialect), **{"layer": "a,f", "method": "layer_cam", **options})
+
+
+@pytest.mark.parametrize(("names", "dialect"), in_turn(["a,f", "f,p", "p, a,f"]))
+def test_maps_of_layers_are_scaled_and_the_largest_is_taken(names: str, dialect: str) -> None:
+    model, batch = network(), images(network(), 2)
+    weights = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
+    in_order = sorted(names.replace(" ", "").split(","), key="apf".index)
+    of_layers = hooked(model, dialect, layer=names, scale="none", targets=EACH[dialect])
+    assert of_layers.record["layer"].replace(".0", "") == ",".join(in_order)
+    assert of_layers.record["grid"] == ("6x8" if "a" in names else "3x4")
+    maps = xai.load(of_layers)(batch)["saliency_map"]
+    classes = EACH[dialect] if EACH[dialect] != "all" else range(5)
+    true = [[slow_layer_cam(weights, image, in_order, int(k)) for k in classes] for image in batch]
+    assert all(0.9 < cells.max() < 0.97 or not cells.any() for of_image in true for cells in of_image)  # tanh(2) is .964
+    np.testing.assert_allclose(maps, true, atol=1e-5)
+
+
+@pytest.mark.parametrize("broken", ["gradients_of_layers", "cells_of_layers", "on_one_grid"])
+def test_a_wrong_map_of_layers_is_refused(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the last of the layers alone."""
+    answer = getattr(PlannedSite, broken)
+
+    def wrong(self: PlannedSite, *arguments: Any) -> Any:
+        *others, last = answer(self, *arguments)
+        return (*others, self._trace.multiply(last, np.float32(1.3)))
+
+    monkeypatch.setattr(PlannedSite, broken, wrong)
+    with pytest.raises(VerificationError):
+        hooked(network(), targets=[0, 1])
+
+
+def test_what_the_plan_joins_in_another_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlannedSite, "on_one_grid", lambda self, maps: [self._trace.multiply(maps[0], np.float32(1))] * 2)
+    with pytest.raises(VerificationError, match="the maps differ from their definition"):
+        hooked(network(), layer="a,f", targets=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"layer": "a,fff"}, "no layer 'fff'; the nearest names are 'f'"),
+        ({"layer": "a,b\n'\""}, "the model has no layer 'b\n'\"'"),
+        ({"layer": "a,"}, "the model has no layer ''"),
+        ({"layer": "a,f,a"}, "layer 'a' is named twice: once is enough"),
+        ({"layer": "a,g"}, "layer 'g' has no cells"),
+        ({"layer": "a,v"}, "layer 'v' has no cells"),
+        ({"layer": "f,f"}, "named twice"),
+        ({"method": "grad_cam"}, "grad_cam looks at one layer, and 'a,f' are 2: .* layer_cam joins the maps of layers"),
+        ({"grid": "3x4"}, "layers 'a,f' have maps of their own, and no masks: leave the grid out"),
+        ({"feature_vector": True}, "a feature vector is of one layer, and 'a,f' are several"),
+    ],
+)
+def test_what_is_no_set_of_layers_is_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(xai.OvxaiError, match=why):
+        hooked(network(), **options)
+
+
+def test_a_layer_that_is_bypassed_is_refused() -> None:
+    body = (
+        "c1 = Conv<pads=[1,1,1,1]>(image, k1) a = Relu(c1) c2 = Conv<pads=[1,1,1,1]>(a, k2) r = Relu(c2) f = Add(a, r) "
+        + HEAD.format("f")
+    )
+    model = tiny(body, k1=(4, 3, 3, 3), k2=(4, 4, 3, 3), **LINEAR)
+    with pytest.raises(
+        xai.OvxaiError, match="each of which has to lead .* and of 'r' it does not separate the image .* bypasses"
+    ):
+        xai.insert(model, layer="a,r", method="layer_cam")
+    assert xai.insert(model, layer="a,f", method="layer_cam").verified
+
+
+def test_layers_of_open_sizes_have_to_be_alike() -> None:
+    with pytest.raises(xai.OvxaiError, match="fixed height and width"):
+        hooked(with_open_sizes(network()))
+    options: dict[str, Any] = {"layer": "c2,f", "scale": "none", "targets": "all"}
+    alike, fixed = hooked(with_open_sizes(network()), **options), hooked(network(), verify=False, **options)
+    batch = images(network(), 2)
+    expected = xai.load(fixed)(batch)["saliency_map"]
+    np.testing.assert_allclose(xai.load(alike)(batch)["saliency_map"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_gate_leaves_images_out_and_a_portable_hook_has_the_same_maps(dialect: str) -> None:
+    batch = images(network(), 3)
+    options: dict[str, Any] = {"targets": [2, 4], "scale": "none", "verify": False}
+    maps = xai.load(hooked(network(), dialect, **options))(batch)["saliency_map"]
+    if dialect == "onnx":
+        portable = xai.load(hooked(network(), dialect, portable=True, **options))(batch)["saliency_map"]
+        np.testing.assert_allclose(portable, maps, atol=1e-5)
+        return
+    model = hooked(network(), dialect, gate=True, **options).deployed
+    (name,) = (value.name for value in model.graph.inputs if value.name != "explain")
+    of_some = model.compile()({name: batch, "explain": np.array([True, False, True])})["saliency_map"]
+    np.testing.assert_allclose(of_some, maps * np.reshape([1, 0, 1], (3, 1, 1, 1)), atol=1e-5)
+
+
+def test_layers_of_tokens_are_joined() -> None:
+    """Of a transformer, what enters a block and what leaves it: both have the same cells, beside a class token."""
+    model = Transformer(prefix=1).build(1)
+    located = locate(model)
+    names = [layer.name for layer in located.cells if layer.reason is None and len(layer.place.cells) == 1][:2]
+    assert len(names) == 2
+    assert xai.insert(model, layer=",".join(names), method="layer_cam", scale="none").verified
