@@ -145,6 +145,12 @@ HOOKS = {
         "2020",
         BACKWARD,
     ),
+    "zoom_cam": Text(
+        "Zoom-CAM",
+        "what each cell of several layers adds to the score, to first order: the largest of the layers that are named",
+        'Shi et al., "Zoom-CAM: Generating fine-grained pixel annotations from image labels", 2020',
+        "a backward pass from the scores to the earliest layer for each class",
+    ),
     "input_gradient": Text(
         "Input gradient",
         "how the score moves with each element of the image, as an output `gradient`; the map is a pixel's largest",

@@ -25,6 +25,7 @@ ClassHook: TypeAlias = Literal[
     "lift_cam",
     "layer_cam",
     "hires_cam",
+    "zoom_cam",
     "abs_cam",
     "abs_cam_init",
     "fd_cam",

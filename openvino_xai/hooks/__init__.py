@@ -26,6 +26,7 @@ from openvino_xai.hooks.gradients.layer_cam import layer_cam, layer_cam_of_layer
 from openvino_xai.hooks.gradients.lift_cam import lift_cam
 from openvino_xai.hooks.gradients.smooth_grad_cam_plus_plus import smooth_grad_cam_plus_plus
 from openvino_xai.hooks.gradients.xgrad_cam import xgrad_cam
+from openvino_xai.hooks.gradients.zoom_cam import zoom_cam, zoom_cam_of_layers
 from openvino_xai.hooks.own import guarded
 from openvino_xai.hooks.reciprocam import reciprocam
 from openvino_xai.hooks.registry import Registry
@@ -122,6 +123,7 @@ BUILT_IN: dict[str, Method] = {
     "lift_cam": _by_gradients(lift_cam)._replace(linear=True),
     "layer_cam": _by_gradients(layer_cam)._replace(of_layers=layer_cam_of_layers),
     "hires_cam": _by_gradients(hires_cam),
+    "zoom_cam": _by_gradients(zoom_cam)._replace(of_layers=zoom_cam_of_layers),
     "finer_cam": _by_gradients(finer_cam),
     "abs_cam": _by_gradients(abs_cam),
     "abs_cam_init": _by_gradients(abs_cam_init),

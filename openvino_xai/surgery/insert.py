@@ -108,8 +108,9 @@ def insert(
     attention, as `attention_rollout` and `chefer`, look at all attention blocks of a network whose scores read a class token,
     and at no layer. `openvino_xai.methods` lists all.
 
-    `layer` may hold several names with commas between: those of branches that masks cover together, or for `layer_cam` of
-    layers one behind the other, each with a map of its own, of which the largest is returned on the cells of the finest.
+    `layer` may hold several names with commas between: those of branches that masks cover together, or for `layer_cam` and
+    `zoom_cam` of layers one behind the other. Each of these has a map of its own, of which the largest is returned on the cells
+    of the finest.
 
     `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of tokens; `prefix_tokens` and `token_grid` (rows, columns) tell
     the tokens where the model does not. `cells` (rows, columns) tells those of `layer` where they cannot be followed there: two

@@ -261,11 +261,13 @@ GROUPS = slow_groups(FEATURES)
 SWITCHED = (
     ArraySite(FEATURES).scores(Channels(GROUPS)), ArraySite(FEATURES).scores(Channels(~GROUPS)), tail(FEATURES)
 )  # fmt: skip
+HIRES = slow_family("hires_cam", FEATURES, SLOPES)
 RAW = {
     "reciprocam": ONE_CELL,
     "cam": ONE_CELL,  # the sites that it is given are linear: surgery sees to that
     "activation_map": slow_means(),
     **{method: slow_family(method, FEATURES, SLOPES) for method in FAMILY},
+    "zoom_cam": HIRES / np.maximum(HIRES.max(axis=(2, 3), keepdims=True), 1e-30),
     "lift_cam": slow_family("lift_cam", FEATURES, SLOPES),
     "ablation_cam": slow_ablation(),
     "abs_cam_init": slow_abs(FEATURES, SLOPES),

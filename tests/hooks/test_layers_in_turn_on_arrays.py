@@ -48,7 +48,7 @@ def expected(method: str) -> np.ndarray:
             g = np.broadcast_to(slopes[image, k], features[image].shape)
             weights = np.maximum(g, 0) if method == "layer_cam" else g
             of_layers.append(np.maximum((features[image] * weights).sum(axis=1), 0).reshape(grid))
-        maps[image, k] = slow_joined(of_layers, *GRIDS[0])
+        maps[image, k] = slow_joined(of_layers, *GRIDS[0], method)
     return maps.reshape(BATCH, CLASSES, -1).transpose(0, 2, 1)
 
 

@@ -55,13 +55,17 @@ def slow_enlarged(cells: np.ndarray, height: int, width: int) -> np.ndarray:
     return large
 
 
-def slow_joined(maps: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
-    """[height, width]: of the maps of layers, the largest at each place; equation 9 of LayerCAM ahead of that."""
-    scaled = [np.tanh(2 * cells / cells.max()) if cells.max() > 0 else cells for cells in maps]
+def slow_joined(maps: Sequence[np.ndarray], height: int, width: int, method: str = "layer_cam") -> np.ndarray:
+    """[height, width]: of the maps of layers, the largest at each place; ahead of that each over its own largest value.
+
+    Of `layer_cam` that is equation 9 of the paper.
+    """
+    shares = [cells / cells.max() if cells.max() > 0 else cells for cells in maps]
+    scaled = [np.tanh(2 * cells) if method == "layer_cam" else cells for cells in shares]
     return np.max([slow_enlarged(cells, height, width) for cells in scaled], axis=0)
 
 
-def slow_layer_cam(weights: Mapping[str, np.ndarray], image: np.ndarray, names: Sequence[str], k: int) -> np.ndarray:
+def slow_maps(method: str, weights: Mapping[str, np.ndarray], image: np.ndarray, names: Sequence[str], k: int) -> np.ndarray:
     """[H, W]: the joined map of layers of `BODY` for an image [C, H, W] and a class."""
     steps, x, maps = steps_of(weights), image.astype(np.float64), []
     rest = list(steps)
@@ -75,5 +79,6 @@ def slow_layer_cam(weights: Mapping[str, np.ndarray], image: np.ndarray, names: 
                     features = steps[step](features)
                 return features
 
-            maps.append(np.maximum((x * np.maximum(slow_slopes(scores, x, k), 0)).sum(axis=0), 0))
-    return slow_joined(maps, max(m.shape[0] for m in maps), max(m.shape[1] for m in maps))
+            slopes = slow_slopes(scores, x, k)
+            maps.append(np.maximum((x * (np.maximum(slopes, 0) if method == "layer_cam" else slopes)).sum(axis=0), 0))
+    return slow_joined(maps, max(m.shape[0] for m in maps), max(m.shape[1] for m in maps), method)

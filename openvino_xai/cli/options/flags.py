@@ -14,7 +14,7 @@ HOOK, DETECTORS, RUNNING = "Hook", "Detectors", "Running"  # panels of a help, b
 
 _LAYER = (
     "Node or tensor name; by default the last layer that has cells and separates input from scores. A,B are several: branches "
-    "of one image, or for layer_cam layers one behind the other."
+    "of one image, or for layer_cam and zoom_cam layers one behind the other."
 )
 _METHOD = (
     "How maps are made: reciprocam, cam, grad_cam, score_cam, ...; `ovxai methods` lists all. By default what suits the model."
