@@ -242,20 +242,26 @@ def placed_as_told(graph: Graph, layer: str, cells: tuple[int, int]) -> dict[Val
     return {value: places[0]}
 
 
-def branch_cut(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> Candidate | None:
-    """The last layers of several branches that share the image, as those of an ensemble, which separate it together.
+def joint_cuts(
+    graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]
+) -> tuple[Candidate | None, Candidate | None]:
+    """Layers that separate the image from the scores together: of several branches, as those of an ensemble, and of levels.
 
-    None where one layer does alone, or where cells are lost in a branch. Nor are keys and values branches, which an attention
-    makes of each cell alone: the layer ahead of both separates the image from the scores, too.
+    Branches share the image alone; None where one layer separates it alone. Levels are all last layers on a way, as those that
+    are pooled side by side, of which one may lead to the others; None where they are the branches. Both are None where cells
+    are lost on a way. Nor are keys and values any, which an attention makes of each cell alone: the layer ahead of both
+    separates the image from the scores, too.
     """
     usable = {value for value in _usable(image, placed) if placed[value].beside(shape_of(value)) is None}
     last, behind = last_on_each_way(graph, image, _end(scores), usable)
     if image in behind or not 2 <= len(last) <= MOST_BRANCHES:
-        return None
+        return None, None
     parallel = branches(graph, image, last)
-    if len(parallel) < 2 or _made_of_one(graph, image, scores, placed, parallel):
-        return None
-    return _joint(parallel, placed)
+    cuts = (parallel if len(parallel) > 1 else [], last if len(last) > len(parallel) else [])
+    of_branches, of_levels = (
+        None if not values or _made_of_one(graph, image, scores, placed, values) else _joint(values, placed) for values in cuts
+    )
+    return of_branches, of_levels
 
 
 def _usable(image: Value, placed: Mapping[Value, Place]) -> set[Value]:

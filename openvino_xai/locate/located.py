@@ -22,12 +22,12 @@ from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import (
     Candidate,
     ahead_of_weights,
-    branch_cut,
     candidates,
     choose,
     cut_of,
     image_as_layer,
     is_among,
+    joint_cuts,
     layer_name,
     layers_in_turn,
     lost_on_a_way,
@@ -148,7 +148,8 @@ class Located:
     """The image and the scores of a model, and the candidates between them: values with `cells`, and attention `blocks`.
 
     `branches` has the last layers of several branches, as of an ensemble, where none of those separates the image alone. Of
-    these some may hold the image mirrored: they are in `anywhere`, and not in `placed`.
+    these some may hold the image mirrored: they are in `anywhere`, and not in `placed`. `levels` has the last layers on every
+    way, as those of levels that are pooled side by side, where one leads to the others.
     """
 
     deployed: Deployed
@@ -159,6 +160,7 @@ class Located:
     cells: tuple[Candidate, ...]
     blocks: tuple[Candidate, ...]
     branches: tuple[Candidate, ...]
+    levels: tuple[Candidate, ...]
     placed: Placed = field(repr=False)
     anywhere: Placed = field(repr=False)
 
@@ -178,9 +180,10 @@ class Located:
             placed = {**placed, **placed_as_told(graph, where.layer, where.cells)}
         cells = tuple(candidates(graph, image, scores, placed))
         attention = tuple(blocks(graph, image, scores, placed, where.tokens)) if planar else ()
-        cut = None if isinstance(scores, PixelScores) or not planar else branch_cut(graph, image, scores, anywhere)
-        branches = () if cut is None else (cut,)
-        return cls(deployed, where, image, place, scores, cells, attention, branches, placed, anywhere)
+        alone = isinstance(scores, PixelScores) or not planar
+        cuts = (None, None) if alone else joint_cuts(graph, image, scores, anywhere)
+        branches, levels = (() if cut is None else (cut,) for cut in cuts)
+        return cls(deployed, where, image, place, scores, cells, attention, branches, levels, placed, anywhere)
 
     def __repr__(self) -> str:
         """The image, the scores, and the last few layers where a hook can go."""
@@ -204,7 +207,7 @@ class Located:
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
         """Every candidate, those first that the best one is among; those that cannot carry a hook come last."""
-        return tuple(sorted((*self.branches, *self._alone), key=lambda item: item.reason is not None))
+        return tuple(sorted((*self.branches, *self._alone, *self.levels), key=lambda item: item.reason is not None))
 
     @cached_property
     def _alone(self) -> list[Candidate]:
@@ -312,11 +315,16 @@ class Located:
         if method is not None and not METHODS[method].takes_layer:
             return []
         masks = "nothing" if method is None else METHODS[method].masks
-        suited = {"tokens": self.blocks, "cells": (*self.branches, *self.cells)}.get(
+        suited = {"tokens": self.blocks, "cells": (*self.branches, *self.cells, *self.levels)}.get(
             masks, self._alone if method else self.candidates
         )
         usable = [candidate for candidate in suited if candidate.reason is None]
         return usable[usable.index(passed) + 1 :] if passed in usable else []  # of the image itself none is the next
+
+    def together(self, passed: Candidate, method: str | None = None) -> list[Candidate]:
+        """The cut of all levels that are pooled, for `method`, where a hook at the layer that leads to them is too dear."""
+        masks = "cells" if method is None else METHODS[method].masks
+        return [cut for cut in self.levels if masks == "cells" and cut.reason is None and cut is not passed]
 
     def _named_in_turn(self, names: str, method: str | None) -> Candidate | None:
         """Layers that are named with commas between, the first ahead, for a method that joins their maps; else None."""

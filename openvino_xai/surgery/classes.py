@@ -222,12 +222,13 @@ def _planned(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: int
     """
     try:
         return inquiry, *_planned_at(twin, inquiry, decision, max_memory)
-    except TooLarge:
-        raise
-    except PlanError as error:
-        if inquiry.located.where.layer is not None or "portable" in error.options:  # no layer is better for that
+    except (PlanError, LayerError) as error:
+        located, method = inquiry.located, inquiry.request.method
+        if located.where.layer is not None or "portable" in error.options:  # no layer is better for that
             raise
-        for layer in inquiry.located.behind(inquiry.layer, inquiry.request.method)[: TRIED - 1]:
+        is_dear = isinstance(error, (TooLarge, LayerError))  # and those ahead of it are dearer
+        others = located.together(inquiry.layer, method) if is_dear else located.behind(inquiry.layer, method)
+        for layer in others[: TRIED - 1]:
             other = replace(inquiry, layer=layer, instead_of=f"'{inquiry.layer.name}': {error}")
             with suppress(PlanError, LayerError):
                 again = decide(other.request, layer, decision.runtimes)

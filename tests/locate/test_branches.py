@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,18 +79,23 @@ def model(name: str, batch: int | str = "B") -> onnx.ModelProto:
 
 
 def slow(
-    proto: onnx.ModelProto, batch: np.ndarray, *, columns_as_rows: bool = False, mirrored: tuple[int, ...] = ()
+    proto: onnx.ModelProto,
+    batch: np.ndarray,
+    *,
+    layers: Sequence[str] = ("af", "bf"),
+    columns_as_rows: bool = False,
+    mirrored: tuple[int, ...] = (),
 ) -> np.ndarray:
-    """[B, K, H, W]: the scores, by softmax, of one cell of the image kept in both branches, one image and cell at a time.
+    """[B, K, H, W]: the scores, by softmax, of one cell of the image kept in all `layers`, one image and cell at a time.
 
     Branch b holds the image with the axes that are `mirrored` the other way round.
     """
     extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(proto))
-    trunk = ReferenceEvaluator(extractor.extract_model(["image"], ["af", "bf"]))
-    tail = ReferenceEvaluator(extractor.extract_model(["af", "bf"], ["logits"]))
+    trunk = ReferenceEvaluator(extractor.extract_model(["image"], layers))
+    tail = ReferenceEvaluator(extractor.extract_model(layers, ["logits"]))
     maps = []
     for image in batch:
-        values = dict(zip(("af", "bf"), trunk.run(None, {"image": image[None]}), strict=True))
+        values = dict(zip(layers, trunk.run(None, {"image": image[None]}), strict=True))
         laid = {key: item.swapaxes(2, 3) if columns_as_rows and key == "bf" else item for key, item in values.items()}
         height, width = min(item.shape[2:] for item in laid.values())
         cells = np.zeros((5, height, width))
@@ -234,9 +240,56 @@ def test_tokens_that_are_finer_than_cells() -> None:
 
 
 def test_a_layer_that_leads_to_the_others_is_the_cut() -> None:
-    """Levels that are pooled side by side come from one layer, which separates the image alone."""
+    """Levels that are pooled side by side come from one layer, which separates the image alone, where that is not too dear."""
     body = A + B.format("af") + "logits = Add(al, bl)"
     assert locate(tiny(body, **{**WEIGHTS, "wb": (4, 4, 3, 3)})).choose().name == "af"
+
+
+LEVELS = "af,bf,df"
+POOLED_LEVELS = (
+    "ac = Conv<pads=[1,1,1,1]>(image, wa) af = Relu(ac) ap = GlobalAveragePool(af) "
+    "bc = Conv<pads=[1,1,1,1], strides=[2,2]>(af, wb) bf = Relu(bc) bp = GlobalMaxPool(bf) "
+    "dc = Conv<pads=[1,1,1,1], strides=[2,2]>(bf, wd) df = Relu(dc) dp = GlobalAveragePool(df) "
+    "j = Concat<axis=1>(ap, bp, dp) v = Flatten(j) logits = Gemm(v, w)"
+)
+OF_LEVELS = {"wa": (4, 3, 3, 3), "wb": (4, 4, 3, 3), "wd": (4, 4, 3, 3), "w": (12, 5)}
+
+
+@pytest.mark.parametrize(("dialect", "batch"), [("onnx", "B"), ("openvino", "B"), ("onnx", 2)])
+def test_levels_that_are_pooled_side_by_side_are_masked_together(batch: int | str, dialect: str) -> None:
+    """Ahead of all of them each mask is a run of the network: there a hook is too dear."""
+    proto = tiny(POOLED_LEVELS, batch=batch, image=(3, 16, 24), **OF_LEVELS)
+    photos = images(proto, 2)
+    hooked = xai.insert(in_dialect(proto, dialect), scale="none")
+    assert hooked.record["layer"] == LEVELS and hooked.layer.cells == (4, 6)
+    assert (hooked.layer.cost or 9) < 1.5
+    assert hooked.layer.instead_of is not None and "times the operations of the plain model" in hooked.layer.instead_of
+    outputs = hooked.deployed.compile()({"image": photos})
+    np.testing.assert_allclose(outputs["saliency_map"], slow(proto, photos, layers=LEVELS.split(",")), atol=1e-5)
+    np.testing.assert_array_equal(
+        outputs["logits"], open_model(in_dialect(proto, dialect)).compile()({"image": photos})["logits"]
+    )
+
+
+def test_a_level_that_a_mask_leaves_out_is_seen() -> None:
+    original = open_model(tiny(POOLED_LEVELS, image=(3, 16, 24), **OF_LEVELS))
+    located = Located.of(original, Where())
+    together = located.at(located.levels[0])
+    decision, twin = decide(Request(), together.layer, (original.runtime,)), original.twin()
+    there = together.within(twin.graph)
+    fewer = replace(there.layer, cut=there.layer.cut[1:])
+    with pytest.raises((PlanError, VerificationError)):
+        emit(plan(replace(there, layer=fewer), decision), twin)
+        verify_hook(original, twin, [Head(together, decision)])
+
+
+def test_levels_of_which_none_is_chosen() -> None:
+    proto = tiny(POOLED_LEVELS, image=(3, 16, 24), **OF_LEVELS)
+    assert [layer.name for layer in xai.layers(proto)][:1] == ["af"]  # the first that separates the image alone
+    assert xai.insert(proto, method="grad_cam").record["layer"] == "af"
+    uneven = tiny(POOLED_LEVELS, image=(3, 15, 24), **OF_LEVELS)
+    with pytest.raises(LayerError, match="no layer near the scores .* name layer 'af' if that is meant"):
+        xai.insert(uneven)
 
 
 @pytest.mark.slow
