@@ -83,8 +83,23 @@ class _Emitter:
         if value.native is None:
             assert value.data is not None, value.name
             self._native[value] = self._model.constant(value.data)
-            return self._native[value]
-        return value.native
+        else:
+            self._native[value] = self._read(value)
+        return self._native[value]
+
+    def _read(self, value: Value) -> Any:
+        """A value of the model as the hook reads it, which must not change what the model makes of it.
+
+        ONNX Runtime's CPU provider (1.32) has few kernels for half precision. What lies between nodes without one stays in f32,
+        and is rounded where a node with one reads it, as a transpose is. A product has none: the hook reads half precision
+        behind two changes of sign, which change no bit.
+        """
+        native, of_half = value.native, value.dtype == np.float16 and value.producer is not None
+        if of_half and self._model.runtime == "onnxruntime" and not self._graph.is_constant(value):
+            for time in ("once", "twice"):
+                minus = self._model.constant(np.array(-1, np.float16))
+                native = self._model.emit(_word("multiply"), [native, minus], f"ovxai/turned {time}/{value.name}")
+        return native
 
     def _with_own_weights(self, node: Node, pair: Sequence[Any]) -> list[Any]:
         """Two factors, of which one that is a model's weights shares no memory with what the model makes of them.

@@ -13,8 +13,9 @@ from tiny import CASES, CLASSES, DIALECTS, LINEAR, STEM, Case, Oracle, images, i
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
-from openvino_xai.errors import InputError, LayerError, ModelError, PlanError
+from openvino_xai.errors import InputError, LayerError, ModelError, OutputsChanged, PlanError
 from openvino_xai.locate.image import find_image
+from openvino_xai.record.removal import unhooked
 
 TOLERANCE = 2e-4
 POOLED = STEM + "p = GlobalAveragePool(f) v = Flatten(p) "
@@ -278,6 +279,26 @@ def test_a_model_that_is_half_precision_throughout(name: str, dialect: str) -> N
     batch = images(model, 2)
     maps = hooked.deployed.compile()({"image": batch.astype(np.float16)})["saliency_map"]
     np.testing.assert_allclose(maps, Oracle(case.build(1, 17), case.layer, case.score).raw(batch), rtol=16 * 2.0**-11)
+
+
+IN_HALVES = STEM + "p = ReduceMean<keepdims=0>(f, cells) logits = Gemm<transB=1>(p, w, b)"
+
+
+def test_a_hook_rounds_nothing_that_onnx_runtime_computes_in_f32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It computes half precision in f32 where it has no kernel, and rounds what a transpose reads."""
+    weights = {"w0": (32, 3, 3, 3), "w": (60, 32), "b": (60,), "cells": np.array([2, 3])}
+    plain = tiny(IN_HALVES, opset=18, image=(3, 12, 16), output="float[B,60] logits", **weights)
+    model = as_type(plain, onnx.TensorProto.FLOAT16)
+    hooked = xai.insert(model, layer="f")
+    batch = images(model, 2).astype(np.float16)
+    np.testing.assert_array_equal(
+        hooked.deployed.compile()({"image": batch})["logits"], open_model(model).compile()({"image": batch})["logits"]
+    )
+    restored = unhooked(open_model(hooked.model)).object()
+    assert [node.op_type for node in restored.graph.node] == [node.op_type for node in model.graph.node]
+    monkeypatch.setattr("openvino_xai.plan.emit._Emitter._read", lambda self, value: value.native)
+    with pytest.raises(OutputsChanged, match="output 'logits' changed by up to .* in onnxruntime"):
+        xai.insert(model, layer="f")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

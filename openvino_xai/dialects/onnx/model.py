@@ -45,6 +45,7 @@ class OnnxModel:
     def __init__(self, native: ir.Model, conversion: Conversion | None = None) -> None:
         self.native = native
         self.conversion = conversion
+        self._copies: dict[ir.Value, ir.Value] = {}  # of constants in half precision
 
     @classmethod
     def read(cls, path: Path) -> OnnxModel:
@@ -237,14 +238,19 @@ class OnnxModel:
         )
 
     def _own_constant(self, value: ir.Value | None) -> ir.Value | None:
-        """A small initializer of one axis, copied; anything else as it is.
+        """A small initializer of one axis, or one in half precision, copied; anything else as it is.
 
         OpenVINO, which may serve the file, fuses a bias or a scale into the layer before it only where no other node reads that
-        constant: a shared one would take fusions, and with them bits, from the original layers.
+        constant: a shared one would take fusions, and with them bits, from the original layers. So it is with weights in half
+        precision, which ONNX Runtime's CPU provider (1.32) makes f32 ahead of time only where a single node reads them.
         """
-        if value is None or value.const_value is None or value.const_value.nbytes > SMALL:
+        if value is None or value.const_value is None or str(value.name).startswith(CONSTANT):
             return value
-        if str(value.name).startswith(CONSTANT) or sum(size != 1 for size in value.const_value.shape.numpy()) > 1:
+        if value.const_value.dtype == ir.DataType.FLOAT16:
+            if value not in self._copies:
+                self._copies[value] = self.constant(value.const_value.numpy())
+            return self._copies[value]
+        if value.const_value.nbytes > SMALL or sum(size != 1 for size in value.const_value.shape.numpy()) > 1:
             return value
         return self.constant(value.const_value.numpy())
 
