@@ -82,6 +82,7 @@ NUMBERS: dict[str, Callable[[str], float]] = {
     "converted_to": int,
     "heads": int,
     "steps": int,
+    "spread": float,
 }
 LARGEST = 2.0**63
 T = TypeVar("T")

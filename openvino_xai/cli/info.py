@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SHOWN = 120  # characters of a text that a line shows
 EXAMPLES = 5  # labels that a line shows
-COST = ("method", "layer", "targets", "score", "scale", "cost", "verified")  # of a hook
+COST = ("method", "layer", "targets", "score", "scale", "cost", "verified", "spread")  # of a hook
 _SCORES = "The output with the scores, if several could be."
 _OUTPUT = "A picture (.png): the photo, what is fed of it, and each channel by itself, in their order."
 

@@ -19,6 +19,7 @@ from openvino_xai.json_text import to_json
 if TYPE_CHECKING:
     from openvino_xai.surgery.hooked import Hooked
     from openvino_xai.surgery.layer import Layer
+    from openvino_xai.verify.hook import Verified
 
 ONNX, IR = ".onnx", ".xml"  # what is written: ONNX for ONNX, IR for all else that OpenVINO reads
 WARN_ABOVE = 2.0  # times the operations of the plain model
@@ -100,6 +101,7 @@ def insert(
     if fallback:
         why = "; ".join(FALLBACKS[word] for word in fallback)
         warn(f"warning: the runtime did not take the cheaper hook: {why}")
+    _warn_of_blindness(hooked)
     converted = [int(record[f"converted_{end}"]) for end in ("from", "to")] if "converted_from" in record else None
     if as_json:
         result = {
@@ -123,6 +125,7 @@ def insert(
             "runtimes": [] if hooked.verified is None else list(hooked.verified.runtimes),
             "preprocessing": None if stored is None else stored.to_dict(),
             "difference": None if hooked.verified is None else hooked.verified.difference,
+            "compared": None if hooked.verified is None else hooked.verified.sights[0].to_dict(),
         }
         if GRADIENT in record:
             result["gradient"] = record[GRADIENT]
@@ -133,7 +136,7 @@ def insert(
             result["heads"] = [_head(facts, layer) for facts, layer in heads]
         say(to_json(result))
         return
-    checked = f"verified in {' and '.join(hooked.verified.runtimes)}" if hooked.verified else "not verified"
+    checked = _verification(hooked.verified) if hooked.verified else "not verified"
     if hooked.verified and hooked.verified.incompleteness is not None:
         checked += f", attributions miss {hooked.verified.incompleteness:.2%} of how far scores differ from the baseline's"
     hooks = "; ".join(_hook(facts, layer, chosen=options.layer is None, named=len(heads) > 1) for facts, layer in heads)
@@ -153,8 +156,32 @@ def _size(source: Path) -> int:
 
 def _head(record: Mapping[str, str], layer: Layer) -> dict[str, Any]:
     """What is told of one of several heads."""
-    facts = {key: record[key] for key in ("scores", "map", "method", "score", "targets")}
+    facts: dict[str, Any] = {key: record[key] for key in ("scores", "map", "method", "score", "targets")}
+    facts["spread"] = float(record["spread"]) if "spread" in record else None
     return {**facts, "layer": layer.name, "shape": layer.shape, "cells": layer.cells, "depth": layer.depth}
+
+
+def _verification(verified: Verified) -> str:
+    """Where a hook was verified, and how much could be seen of its maps, in words; of several heads, of the one seen least."""
+    maps, flat = (sum(getattr(sight, name) for sight in verified.sights) for name in ("maps", "flat"))
+    spread = min(sight.spread for sight in verified.sights)
+    return (
+        f"verified in {' and '.join(verified.runtimes)}: {maps} maps of drawings and noise, whose cells lie up to "
+        f"{100 * spread:.3g}% apart" + (f", {flat} of them flat" if flat else "")
+    )
+
+
+def _warn_of_blindness(hooked: Hooked) -> None:
+    """Say where no map could be verified: of which head, where there are others."""
+    for record, sight in zip(hooked.records, hooked.verified.sights, strict=True) if hooked.verified else ():
+        if sight.blind:
+            of = f" of '{record['scores']}'" if len(hooked.records) > 1 else ""
+            warn(
+                f"warning: the maps{of} are flat on drawings and noise: the cells of {sight.maps} maps lie "
+                f"{100 * sight.spread:.3g}% apart at most, and a map may be off by {100 * sight.tolerance:.3g}%. A wrong map "
+                "could not be told from a right one there; choose another --layer, or try the maps on your own photos with "
+                "`ovxai explain --check`"
+            )
 
 
 def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool) -> str:

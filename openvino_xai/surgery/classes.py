@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import cast
@@ -30,7 +30,7 @@ from openvino_xai.plan.request import Request
 from openvino_xai.plan.sharing import shared
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layer import Layer, priced
-from openvino_xai.surgery.record import write_record
+from openvino_xai.surgery.record import write_record, write_spreads
 from openvino_xai.tail.target import Contrasts, Likeness, Pick, Targets, refuse_unknown
 from openvino_xai.tail.walk import between, inside
 from openvino_xai.verify.hook import verify_hook
@@ -170,7 +170,7 @@ class _Draft:
 
     grown: Deployed
     heads: Sequence[Head]
-    records: Sequence[Mapping[str, str]]
+    records: Sequence[dict[str, str]]
     layers: Sequence[Layer]
     leans: bool
 
@@ -179,6 +179,7 @@ class _Draft:
         verified = None
         if self.heads[0].decision.runtimes:
             verified = verify_hook(original, self.grown, self.heads, cost=self.layers[0].cost or 1.0)
+            write_spreads(self.grown, self.records, verified)
         return Hooked(self.grown.reread(), self.records, self.layers, verified)
 
 

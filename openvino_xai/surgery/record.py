@@ -11,6 +11,7 @@ from openvino_xai.hooks import METHODS
 from openvino_xai.locate.layers import layer_name
 from openvino_xai.plan.decision import Head
 from openvino_xai.surgery.layer import Layer
+from openvino_xai.verify.hook import Verified
 from openvino_xai.version import __version__
 
 
@@ -33,6 +34,14 @@ def write_record(
         model.set_info(f"{HEAD_RECORD}{number}", record)
     model.set_info(RECORD, {"version": __version__, "heads": str(len(records)), **of_all})
     return records
+
+
+def write_spreads(model: Deployed, records: Sequence[dict[str, str]], verified: Verified) -> None:
+    """Let a hooked model tell, of each head in turn, how far the cells of its maps lay apart where these were verified."""
+    sections = [RECORD] if len(records) == 1 else [f"{HEAD_RECORD}{number}" for number in range(1, len(records) + 1)]
+    for section, record, sight in zip(sections, records, verified.sights, strict=True):
+        record["spread"] = f"{sight.spread:.2g}"
+        model.set_info(section, {"spread": record["spread"]})
 
 
 def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str, str]:

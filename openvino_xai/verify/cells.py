@@ -13,6 +13,7 @@ from openvino_xai.verify.levels import MEAN_STEP, SIGNAL, STEPS, Levels
 from openvino_xai.verify.masks import Definition
 from openvino_xai.verify.original import worst
 from openvino_xai.verify.outputs import TOLERANCE
+from openvino_xai.verify.sight import Comparison, spread_of
 
 CELLS = 6  # that are compared, beside the largest and the smallest of each map
 SMALLEST = 1e-30  # a score below this is none: f32 has no smaller normal numbers to hold it
@@ -48,10 +49,10 @@ def difference_of(
     scale: Scale,
     *,
     terms: Callable[[int], Sequence[int]],
-) -> float:
-    """The largest difference of the chosen maps from the definition, as a share of the scores, or of the `terms` of one."""
+) -> Comparison:
+    """The chosen maps beside the definition, in shares of the scores, or of the `terms` of one."""
     flat = maps.reshape(*maps.shape[:2], -1).astype(np.float64)
-    differences = []
+    differences, spreads = [], []
     for image, pairs in enumerate(chosen):
         for place, (index, k) in enumerate(pairs):
             y, values = sample.scores[image, :, k], flat[image, index, sample.cells[image]]
@@ -62,7 +63,8 @@ def difference_of(
             error = float(np.max(np.abs(values - y))) - abs(rounding)
             size = float(np.max(np.abs(sample.scores[image][:, terms(k)])))
             differences.append(error / max(size, SMALLEST))
-    return worst(differences)
+            spreads.append(spread_of(y, size))
+    return Comparison(sample.cells.shape[1], worst(differences), tuple(spreads))
 
 
 def bound_of(sample: Sample, definition: Definition, levels: Levels, sizes: tuple[int, ...]) -> np.ndarray:

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from openvino_xai.contract import FEATURES, GATE, GRADIENT, MAP
 from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Runtime
-from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.sizes import Size
 from openvino_xai.locate.layers import is_quantised
@@ -25,11 +23,13 @@ from openvino_xai.plan.decision import Head
 from openvino_xai.tail.tasks.regions import RegionTarget
 from openvino_xai.verify.cells import SMALLEST, bound_of, difference_of, hold_levels, sample_of
 from openvino_xai.verify.elements import hold_completeness
+from openvino_xai.verify.images import SampleImages
 from openvino_xai.verify.ingredients import hold_parts
 from openvino_xai.verify.levels import Levels
 from openvino_xai.verify.masks import CUT, END, Definition, Reference, by_cell
 from openvino_xai.verify.original import worst
 from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, refuse_random, same_outputs
+from openvino_xai.verify.sight import Comparison, Sight
 
 MAPS = 3  # maps of an image that are held to the definition
 # f16 has 10 bits after the first: a score and what it is a sum of are rounded by 2^-11 again and again.
@@ -46,7 +46,8 @@ class Verified:
     """The largest `difference` from the definition, as a share of the scores, in `cells` cells of `images` images each.
 
     `runtimes` are those that both models were run by; `inputs` and `outputs` are the hooked model's in the first of them.
-    `incompleteness` is the share of a difference of scores that attributions miss, None where none are to add up to one.
+    `sights` tell of each head how much could be seen of its maps, in the runtime that saw least. `incompleteness` is the share
+    of a difference of scores that attributions miss, None where none are to add up to one.
     """
 
     images: int
@@ -55,11 +56,12 @@ class Verified:
     runtimes: tuple[Runtime, ...]
     inputs: Mapping[str, np.ndarray] = field(repr=False)
     outputs: Mapping[str, np.ndarray] = field(repr=False)
+    sights: tuple[Sight, ...]
     incompleteness: float | None = None
 
 
 def verify_hook(original: Deployed, hooked: Deployed, heads: Sequence[Head], *, cost: float = 1.0) -> Verified:
-    """Run both models on random batches, by each runtime that was decided on; the heads are in the original.
+    """Run both models on batches of drawings and noise, by each runtime that was decided on; the heads are in the original.
 
     The maps of one batch are held to their definition, the outputs of several to those of the original: of as many as it takes
     to see a bit that changes now and then, and of fewer where the hooked model's `cost`, in plain models, is high. Raises
@@ -79,13 +81,16 @@ def verify_hook(original: Deployed, hooked: Deployed, heads: Sequence[Head], *, 
     ]
     difference = worst(result.difference for result in results)
     missed = [result.incompleteness for result in results if result.incompleteness is not None]
-    return replace(results[0], difference=difference, runtimes=runtimes, incompleteness=worst(missed) if missed else None)
+    sights = tuple(min(of_head, key=lambda sight: sight.spread) for of_head in zip(*(r.sights for r in results), strict=True))
+    incompleteness = worst(missed) if missed else None
+    return replace(results[0], difference=difference, runtimes=runtimes, sights=sights, incompleteness=incompleteness)
 
 
 def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Verified:
     """Hold each head of a hooked model to the original, both run by one runtime. Raises VerificationError."""
     model, runtime, gate = heads[0].model, heads[0].runtime, heads[0].decision.gate
-    inputs = random_inputs(model)
+    images = SampleImages(model, heads[0].location.image, heads[0].location.image_place)
+    inputs = images.batch()
     reference, running = heads[0].plain(), heads[0].compiled(hooked)
     plain = reference(inputs)
     refuse_random(plain, reference(inputs))
@@ -100,13 +105,15 @@ def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Ver
     same_outputs(plain, new, runtime)
     if gate != "off":
         hold_gates(running, inputs={**inputs, **extra}, plain=plain, new=new, runtime=runtime)
-    for other in more_batches(model, plain, cost):
+    for other in more_batches(images, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     results = [_hold_maps(head, inputs, plain, head.names.of_head(new)) for head in heads]
-    cells, difference = min(result.cells for result in results), worst(result.difference for result in results)
-    missed = [result.incompleteness for result in results if result.incompleteness is not None]
-    return Verified(batch, cells, difference, (runtime,), {**inputs, **extra}, new, worst(missed) if missed else None)
+    comparisons, sights = [comparison for comparison, _ in results], tuple(sight for _, sight in results)
+    cells, difference = min(result.cells for result in comparisons), worst(result.difference for result in comparisons)
+    missed = [result.incompleteness for result in comparisons if result.incompleteness is not None]
+    incompleteness = worst(missed) if missed else None
+    return Verified(batch, cells, difference, (runtime,), {**inputs, **extra}, new, sights, incompleteness)
 
 
 def _refuse_no_numbers(plain: Mapping[str, np.ndarray], name: str) -> None:
@@ -117,18 +124,10 @@ def _refuse_no_numbers(plain: Mapping[str, np.ndarray], name: str) -> None:
         )
 
 
-class _Comparison(NamedTuple):
-    """The cells of each image in which maps were held to their definition, the largest difference, and what is not complete."""
-
-    cells: int
-    difference: float
-    incompleteness: float | None
-
-
 def _hold_maps(
     original: Reference, inputs: dict[str, np.ndarray], plain: dict[str, np.ndarray], new: dict[str, np.ndarray]
-) -> _Comparison:
-    """Hold the maps of a head to their definition.
+) -> tuple[Comparison, Sight]:
+    """Hold the maps of a head to their definition, and tell how much could be seen of them.
 
     `plain` are the original model's outputs, `new` the hooked one's, by the names of a hook of this head alone. Raises
     VerificationError.
@@ -145,30 +144,29 @@ def _hold_maps(
     chosen = [([*pairs[: MAPS - 1], *pairs[MAPS - 1 :][-1:]] + pairs[-1:] * count)[:count] for pairs in explained]
     quantised = is_quantised(original.model.graph)
     if decision.traits.masks == "nothing":
-        cells, difference = hold_parts(original, inputs, new, chosen, quantised=quantised)
+        comparison = hold_parts(original, inputs, new, chosen, quantised=quantised)
     else:
         definition = Definition(original, inputs)
         maps = maps.reshape(*maps.shape[:2], -1, maps.shape[-1])  # a signal as one row, a video as frames below each other
         sample = sample_of(maps, chosen, definition)
-        cells = sample.cells.shape[1]
-        difference = difference_of(maps, chosen, sample, decision.scale, terms=original.target.terms)
+        comparison = difference_of(maps, chosen, sample, decision.scale, terms=original.target.terms)
         if quantised and (levels := Levels(original, inputs)):
             hold_levels(maps, explained, sample, bound=bound_of(sample, definition, levels, maps.shape), scale=decision.scale)
-            return _Comparison(cells, difference, None)
+            return comparison, Sight(comparison.spreads, 0.0)
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
     if np.float16 in (original.location.scores.value.dtype, layer.value.dtype):
         tolerance = max(tolerance, HALF_TOLERANCE)
-    if not difference <= tolerance:  # so that NaN is refused, too
+    if not comparison.difference <= tolerance:  # so that NaN is refused, too
         raise VerificationError(
-            f"the maps differ from their definition by {difference:.2g} of the scores '{original.location.scores.name}' in "
-            f"{original.runtime}, more than {tolerance:g}: layer '{layer.name}' is not explained as it should be; choose "
-            "another layer",
+            f"the maps differ from their definition by {comparison.difference:.2g} of the scores "
+            f"'{original.location.scores.name}' in {original.runtime}, more than {tolerance:g}: layer "
+            f"'{layer.name}' is not explained as it should be; choose another layer",
             options=("layer",),
         )
-    elements, missed = decision.traits.of_elements, None
+    elements = decision.traits.of_elements
     if elements is not None and elements.steps:
-        missed = hold_completeness(original, inputs, new[GRADIENT], chosen)
-    return _Comparison(cells, difference, missed)
+        comparison = comparison._replace(incompleteness=hold_completeness(original, inputs, new[GRADIENT], chosen))
+    return comparison, Sight(comparison.spreads, tolerance)
 
 
 def _hold_pixels(original: Reference, target: RegionTarget, inputs: dict[str, np.ndarray]) -> None:

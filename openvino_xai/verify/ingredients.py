@@ -27,6 +27,7 @@ from openvino_xai.verify.finite_differences import SMALLEST, step_along
 from openvino_xai.verify.masks import CUT, END, ArraySite, Reference, by_cell
 from openvino_xai.verify.original import worst
 from openvino_xai.verify.parts import answers_of, plan_parts
+from openvino_xai.verify.sight import Comparison, spread_of
 
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
 
@@ -38,11 +39,11 @@ def hold_parts(
     chosen: Sequence[Sequence[tuple[int, int]]],
     *,
     quantised: bool,
-) -> tuple[int, float]:
+) -> Comparison:
     """Hold the maps of a method that masks no cells, and the parts that they are made of, to their definition.
 
-    How many cells of each image were compared, and the largest difference, as a share of the map. `new` are the hooked model's
-    outputs, `chosen` the maps of each image, as (index, class). Raises VerificationError.
+    What is compared is told in shares of the map. `new` are the hooked model's outputs, `chosen` the maps of each image, as
+    (index, class). Raises VerificationError.
     """
     ids = sorted({k for pairs in chosen for _, k in pairs})
     grown = original.model.twin()
@@ -84,8 +85,8 @@ def hold_parts(
             quantised=quantised,
         )
     difference = worst(difference for what, answer in answers.items() for difference in ANSWERS[what](question, *answer))
-    cells, maps_difference = _compare(new, question, gradients=gradients, answers=answers, chosen=chosen)
-    return cells, worst((difference, maps_difference))
+    comparison = _compare(new, question, gradients=gradients, answers=answers, chosen=chosen)
+    return comparison._replace(difference=worst((difference, comparison.difference)))
 
 
 @dataclass(frozen=True)
@@ -337,7 +338,7 @@ def _compare(
     gradients: np.ndarray | None,
     answers: Mapping[str, tuple[np.ndarray, ...]],
     chosen: Sequence[Sequence[tuple[int, int]]],
-) -> tuple[int, float]:
+) -> Comparison:
     """Hold maps to what their method makes of its parts, computed in f64."""
     xp, place, ids = numpy_namespace(), question.original.layer.place, question.ids
     slopes = None
@@ -356,7 +357,7 @@ def _compare(
         array_site = replace(array_site, grids=cast(Any, [*grids, finest]))
     site = cast(Any, array_site)
     true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.hook(layer)(cast(Any, xp), site)))
-    elements, differences = decision.traits.of_elements, []
+    elements, differences, spreads = decision.traits.of_elements, [], []
     values_of_elements = None if elements is None else elements.values(cast(Any, xp), site)
     for image, pairs in enumerate(chosen):
         for index, k in pairs:
@@ -367,5 +368,7 @@ def _compare(
             column = min(ids.index(k), true.shape[2] - 1)  # one map may be for all classes
             values, expected = new[MAP][image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
             error = float(np.abs(values - expected).max()) - (1 if decision.scale == "u8" else 0)
-            differences.append(error / max(float(np.abs(expected).max()), SMALLEST))
-    return true.shape[1], worst(differences)
+            size = float(np.abs(expected).max())
+            differences.append(error / max(size, SMALLEST))
+            spreads.append(spread_of(expected, size))
+    return Comparison(true.shape[1], worst(differences), tuple(spreads))

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from openvino_xai.contract import GATE, nothing
-from openvino_xai.dialects.protocol import Deployed, Running, Runtime
-from openvino_xai.dialects.random_inputs import BATCH, random_inputs
+from openvino_xai.dialects.protocol import Running, Runtime
+from openvino_xai.dialects.random_inputs import BATCH
 from openvino_xai.errors import ModelError, NoneRefused, OutputsChanged, VerificationError
+from openvino_xai.verify.images import SampleImages
 
 VALUES = 1000  # of the outputs, that are compared with the original's
 FEWEST, MOST = 3, 16  # batches for that
@@ -18,7 +19,7 @@ AFFORDED = 200.0  # plain models that these may cost, beyond the fewest
 TOLERANCE = 1e-4
 
 
-def more_batches(original: Deployed, plain: Mapping[str, np.ndarray], cost: float) -> Iterator[dict[str, np.ndarray]]:
+def more_batches(images: SampleImages, plain: Mapping[str, np.ndarray], cost: float) -> Iterator[dict[str, np.ndarray]]:
     """More random batches; where the batch is open, every other one is a single image.
 
     Kernels are chosen by the batch, and most clients send one image. Where a runtime fuses nodes in another way, the last bit
@@ -27,7 +28,7 @@ def more_batches(original: Deployed, plain: Mapping[str, np.ndarray], cost: floa
     values = sum(array.size for array in plain.values())
     count = min(max(-(-VALUES // max(values, 1)), FEWEST), MOST)
     for seed in range(1, max(FEWEST, min(count, int(AFFORDED / max(cost, 1.0))))):
-        yield random_inputs(original, 1 if seed % 2 else BATCH, seed=seed)
+        yield images.batch(1 if seed % 2 else BATCH, seed=seed)
 
 
 def same_outputs(plain: dict[str, np.ndarray], new: dict[str, np.ndarray], runtime: Runtime) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 
 from openvino_xai.contract import BOX, CLASS, GATE, GRADIENT, INDEX, MAP, SCORE, WANTED, WANTED_INDEX
 from openvino_xai.dialects.protocol import Deployed, Running
-from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import concrete
@@ -35,8 +34,10 @@ from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes
 from openvino_xai.tail.rows.queries import rankings
 from openvino_xai.verify.finite_differences import step_along
 from openvino_xai.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, Verified
+from openvino_xai.verify.images import SampleImages
 from openvino_xai.verify.original import Original, worst
 from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, refuse_random, same_outputs
+from openvino_xai.verify.sight import Comparison, Sight, spread_of
 
 MASKS = 6  # of a row, that are held to the original model, beside the one of the largest value
 CHECKED = 4  # rows of an image whose maps and gradients are held to the original model
@@ -50,12 +51,14 @@ TIES = 1e-5  # probabilities nearer than that may change places
 def verify_rows(
     original: Deployed, hooked: Deployed, location: RowLocation, decision: RowDecision, *, cost: float = 1.0
 ) -> Verified:
-    """Run both models on random batches, by each runtime that was decided on. Raises VerificationError."""
+    """Run both models on batches of drawings and noise, by each runtime that was decided on. Raises VerificationError."""
     references = [
         _Reference(model=original, runtime=runtime, location=location, decision=decision) for runtime in decision.runtimes
     ]
     results = [_verify_in(reference, hooked, cost) for reference in references]
-    return replace(results[0], difference=worst(result.difference for result in results), runtimes=decision.runtimes)
+    sights = (min((result.sights[0] for result in results), key=lambda sight: sight.spread),)
+    difference = worst(result.difference for result in results)
+    return replace(results[0], difference=difference, runtimes=decision.runtimes, sights=sights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,8 @@ class _Reference(Original):
 
 def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
     decision, runtime, location = original.decision, original.runtime, original.location
-    inputs = random_inputs(original.model)
+    images = SampleImages(original.model, location.image, location.image_place)
+    inputs = images.batch()
     reference, running = original.plain(), original.compiled(hooked)
     plain = reference(inputs)
     refuse_random(plain, reference(inputs))
@@ -76,7 +80,7 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
     extra = {**_wanted(location, decision, batch), **({GATE: np.ones(batch, bool)} if decision.gate != "off" else {})}
     new = running({**inputs, **extra})
     same_outputs(plain, new, runtime)
-    for other in more_batches(original.model, plain, cost):
+    for other in more_batches(images, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
     if decision.gate != "off":
@@ -84,7 +88,10 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
     if not np.isfinite(new[MAP]).all():
         raise VerificationError("the maps hold values that are not finite")
     if isinstance(decision.pick, EveryClass):
-        return Verified(len(new[MAP]), new[MAP][0].size, _held_classes(original, inputs, new[MAP]), (runtime,), inputs, new)
+        difference, spreads = _held_classes(original, inputs, new[MAP])
+        return Verified(
+            len(new[MAP]), new[MAP][0].size, difference, (runtime,), inputs, new, (Sight(spreads, CLASS_TOLERANCE),)
+        )
     listed = _listed(original, original.probing(read=_named(location))(inputs))
     if isinstance(decision.pick, TopBoxes):
         _hold_selection(original, inputs, new, count=decision.pick.count)
@@ -95,17 +102,18 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
         index, label = extra[WANTED_INDEX], extra[WANTED]
     _hold_alone(running, inputs, extra, new)
     checked = _Checked.of(new[MAP], index if listed is None else _among_all(listed, index), label)
-    difference = (_hold_masked if decision.traits.masks else _hold_maps)(original, inputs, checked)
+    comparison = (_hold_masked if decision.traits.masks else _hold_maps)(original, inputs, checked)
     tolerance = QUANTISED_TOLERANCE if is_quantised(original.model.graph) else TOLERANCE
     if np.float16 in {value.dtype for value in location.cut}:
         tolerance = max(tolerance, HALF_TOLERANCE)
-    if not difference <= tolerance:
+    if not comparison.difference <= tolerance:
         raise VerificationError(
-            f"the maps differ from their definition by {difference:.2g} of their largest value in {runtime}, more than "
-            f"{tolerance:g}: layers '{location.layer.name}' are not explained as they should be; choose others",
+            f"the maps differ from their definition by {comparison.difference:.2g} of their largest value in {runtime}, more "
+            f"than {tolerance:g}: layers '{location.layer.name}' are not explained as they should be; choose others",
             options=("layer",),
         )
-    return Verified(len(new[MAP]), CHECKED, difference, (runtime,), {**inputs, **extra}, new)
+    sights = (Sight(comparison.spreads, tolerance),)
+    return Verified(len(new[MAP]), comparison.cells, comparison.difference, (runtime,), {**inputs, **extra}, new, sights)
 
 
 def _wanted(location: RowLocation, decision: RowDecision, batch: int) -> dict[str, np.ndarray]:
@@ -226,16 +234,20 @@ def _among_all(listed: ListedRows, index: np.ndarray) -> np.ndarray:
     return np.where(chosen.there, chosen.anchors, -1)
 
 
-def _held_classes(original: _Reference, inputs: Mapping[str, np.ndarray], maps: np.ndarray) -> float:
-    """Hold maps of classes to what the original model's heads say: the largest difference. Raises VerificationError."""
+def _held_classes(original: _Reference, inputs: Mapping[str, np.ndarray], maps: np.ndarray) -> tuple[float, tuple[float, ...]]:
+    """Hold maps of classes to what the original model's heads say: the largest difference, and what each map spreads.
+
+    Raises VerificationError.
+    """
     decision, table, xp = original.decision, original.location.table, numpy_namespace()
     names = {head.value: f"ovxai_head_{i}" for i, head in enumerate(original.location.rows.heads)}
     outputs = original.probing(read={name: value for value, name in names.items()})(inputs)
     site = ClassLevels(xp, table, lambda head: outputs[names[head]])
-    difference = _off(maps, decision.traits.hook(xp, site), decision)
+    true = decision.traits.hook(xp, site)
+    difference = _off(maps, true, decision)
     if not difference <= CLASS_TOLERANCE:
         raise VerificationError(f"the maps of classes differ by {difference:.2g} from what the model's heads say")
-    return difference
+    return difference, tuple(_spreads(true, np.ones(maps.shape[:2], bool)))
 
 
 def _off(maps: np.ndarray, expected: np.ndarray, decision: RowDecision, there: np.ndarray | None = None) -> float:
@@ -247,6 +259,11 @@ def _off(maps: np.ndarray, expected: np.ndarray, decision: RowDecision, there: n
     true = np.asarray(scaled(numpy_namespace(), expected, decision.scale), np.float64) * there[:, :, None, None]
     error = np.maximum(np.abs(maps.astype(np.float64) - true).max(axis=(2, 3)) - (1 if decision.scale == "u8" else 0), 0)
     return worst((error / np.maximum(np.abs(true).max(axis=(2, 3)), SMALLEST))[there])
+
+
+def _spreads(maps: np.ndarray, there: np.ndarray) -> list[float]:
+    """How far the cells of each map [B, D, H, W] lie apart, as a share of its largest value, of those that are `there`."""
+    return [spread_of(saliency, float(np.abs(saliency).max())) for saliency in np.asarray(maps)[there]]
 
 
 @dataclass(frozen=True)
@@ -276,8 +293,8 @@ class _Checked:
         return {WANTED_INDEX: self.index, WANTED: self.label}
 
 
-def _hold_maps(original: _Reference, inputs: dict[str, np.ndarray], checked: _Checked) -> float:
-    """Hold gradients to slopes, and maps to what their method makes of them: the largest difference, as a share of the map."""
+def _hold_maps(original: _Reference, inputs: dict[str, np.ndarray], checked: _Checked) -> Comparison:
+    """Hold gradients to slopes, and maps to what their method makes of them, in shares of the map."""
     location, decision = original.location, original.decision
     grown = original.model.twin()
     emit(plan_gradients(location.within(grown.graph), decision, checked.count), grown)
@@ -300,11 +317,12 @@ def _hold_maps(original: _Reference, inputs: dict[str, np.ndarray], checked: _Ch
     else:
         site = ArrayRowSite(tail.arrays, slopes)
     true = decision.traits.hook(numpy_namespace(), site)
-    return _off(checked.maps, true, decision, checked.there)
+    difference = _off(checked.maps, true, decision, checked.there)
+    return Comparison(CHECKED, difference, tuple(_spreads(true, checked.there)))
 
 
-def _hold_masked(original: _Reference, inputs: dict[str, np.ndarray], checked: _Checked) -> float:
-    """Hold maps of masks to the original heads for masked layers: the largest difference, as a share of the log-odds."""
+def _hold_masked(original: _Reference, inputs: dict[str, np.ndarray], checked: _Checked) -> Comparison:
+    """Hold maps of masks to the original heads for masked layers, in shares of the log-odds."""
     location, decision = original.location, original.decision
     grown = original.model.twin()
     emit(plan_raw(location.within(grown.graph), decision, checked.count), grown)
@@ -323,7 +341,8 @@ def _hold_masked(original: _Reference, inputs: dict[str, np.ndarray], checked: _
             z = tail.at([(x * (1 - m if masks.drop else m)).astype(x.dtype) for x, m in pairs])[image, place]
             z = plain[image, place] - z if masks.drop else z
             differences.append(abs(float(raw[image, place, h, w] - z)) / scale[image, place])
-    return worst(differences)
+    spreads = [spread_of(raw[image, place], scale[image, place]) for image, place in np.argwhere(checked.there)]
+    return Comparison(CHECKED, worst(differences), tuple(spreads))
 
 
 def _weights(

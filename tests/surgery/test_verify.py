@@ -88,12 +88,15 @@ def test_a_bit_that_changes_for_some_images_alone_is_seen() -> None:
 
 def test_as_many_batches_as_it_takes_are_compared() -> None:
     from openvino_xai.dialects.open import open_model
+    from openvino_xai.locate.image import find_image
+    from openvino_xai.verify.images import SampleImages
     from openvino_xai.verify.outputs import more_batches
 
     original = open_model(CASES["pool and linear"].build("B", 17))
+    images = SampleImages(original, *find_image(original.graph))
 
     def batches(values: int, cost: float = 1.0) -> list[int]:
-        more = more_batches(original, {"logits": np.zeros(values)}, cost)
+        more = more_batches(images, {"logits": np.zeros(values)}, cost)
         return [len(next(iter(inputs.values()))) for inputs in more]
 
     assert batches(10) == [1, 2] * 7 + [1]

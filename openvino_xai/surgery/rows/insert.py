@@ -19,6 +19,7 @@ from openvino_xai.plan.rows.decision import RowDecision
 from openvino_xai.plan.rows.hook import masks_of, plan_rows
 from openvino_xai.surgery.hooked import Hooked
 from openvino_xai.surgery.layer import Layer
+from openvino_xai.surgery.record import write_spreads
 from openvino_xai.surgery.rows.layers import priced_set
 from openvino_xai.tail.rows.pick import EveryClass, TopBoxes
 from openvino_xai.verify.rows import verify_rows
@@ -73,6 +74,7 @@ def _hooked(detector: Detector, location: RowLocation, decision: RowDecision, ma
     verified = None
     if decision.runtimes:
         verified = verify_rows(detector.deployed, twin, location, decision, cost=layer.cost or 1.0)
+        write_spreads(twin, [record], verified)
     return Hooked(twin.reread(), [record], [layer], verified)
 
 
