@@ -20,6 +20,7 @@ FEATURES = "feature_vector"  # [B, C]: the mean over the cells of the layer; Mod
 INDEX = "saliency_index"  # [B, D], i64: which rows of a detector's own output the maps are of; -1 where there are fewer
 BOX = "saliency_box"  # [B, D, 4]: x0 y0 x1 y1 of these rows, in pixels of the model's input
 SCORE = "saliency_score"  # [B, D]: their probabilities
+CONFIDENCE = "saliency_confidence"  # [B, K, H, W] in [0, 1]: how steady each cell of a map is under small noise
 GRADIENT = "gradient"  # [B, K, ...]: what a method tells of each element of the image, in the axes that the input has
 GATE = "explain"  # an input [B], boolean: which images are explained
 WANTED = "explain_class"  # an input [B], i64: the class that is explained of each image
@@ -29,8 +30,8 @@ MASK = "explain_mask"  # an input [B, H, W], boolean: the pixels whose class is 
 VECTOR_TARGETS = "vector"  # what the targets of a hook are called that explains a likeness
 RECORD = "ovxai"  # the section of a model's own data where its hook is described
 HEAD_RECORD = "ovxai_head_"  # and where it explains several heads, the sections of these: HEAD_RECORD1 and so on
-OF_EACH_HEAD = (MAP, CLASS, GRADIENT, WANTED, VECTOR, MASK)  # what a hook of several heads has for each of them
-ADDED = (MAP, CLASS, INDEX, BOX, SCORE, FEATURES, GRADIENT)  # outputs of a hook
+OF_EACH_HEAD = (MAP, CLASS, CONFIDENCE, GRADIENT, WANTED, VECTOR, MASK)  # what a hook of several heads has for each of them
+ADDED = (MAP, CLASS, INDEX, BOX, SCORE, FEATURES, CONFIDENCE, GRADIENT)  # outputs of a hook
 READ = (GATE, WANTED, WANTED_INDEX, VECTOR, MASK)  # inputs of a hook
 
 Score: TypeAlias = ScoreWord
@@ -65,6 +66,7 @@ WORDS = {
     "kernel": tuple(KERNELS),
     "gate": (GATE,),
     "feature_vector": (FEATURES,),
+    "confidence": (CONFIDENCE,),
     REGISTERED: ("yes",),
     "written_as": ("QDQ",),
     PORTABLE: ("yes",),

@@ -80,7 +80,9 @@ def insert(
         warn(
             f"warning: the hooked model takes {place.cost:.1f} times the operations of the plain one; "
             + (
-                f"fewer --targets{' or --steps' if 'steps' in record else ''} cost less"
+                "without --confidence it takes less"
+                if "confidence" in record
+                else f"fewer --targets{' or --steps' if 'steps' in record else ''} cost less"
                 if GRADIENT in record or ATTENTION in record
                 else f"{_other_ways(options, model, hooked)}a later layer, --grid or --targets costs less (see `ovxai layers`)"
             )

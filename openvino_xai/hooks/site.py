@@ -125,6 +125,9 @@ class Site(ChannelSite, ImageSite, LayersSite, PixelSite, AttentionSite, Protoco
     def noisy_images(self, copies: int, level: float) -> Any:
         """[B, S, ...]: copies of the image with Gaussian noise of `level` times the image's range."""
 
+    def cells_at(self, images: Any) -> Any:
+        """[B, S, N, C]: `cells` at other images [B, S, ...]."""
+
     def gradients_at(self, images: Any) -> Any:
         """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
 

@@ -56,7 +56,8 @@ class Decision(Attempt):
 
     `grid` is the rows and columns of masks, one of a cell or of a block of them; `kernel` says how a mask of tokens weighs the
     neighbours of a cell. Of channels, the `channels` of the largest weights are asked about. With a `feature_vector` the hook
-    returns the mean of the features, too. `steps` and `baseline` are of the way that some methods take to the image.
+    returns the mean of the features, too, and with `confidence` how steady each cell of a map is. `steps` and `baseline` are of
+    the way that some methods take to the image.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Decision(Attempt):
     feature_vector: bool = False
     steps: int = STEPS
     baseline: tuple[float, ...] = (0.0,)
+    confidence: bool = False
 
     @property
     def traits(self) -> Method:
@@ -117,6 +119,7 @@ def decide(request: Request, layer: Candidate, runtimes: tuple[Runtime, ...] = (
         steps=request.steps,
         baseline=request.baseline,
         portable=request.portable,
+        confidence=request.confidence,
     )
 
 

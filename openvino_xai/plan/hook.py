@@ -8,12 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from openvino_xai.contract import FEATURES, GRADIENT, MAP, WANTED
+from openvino_xai.contract import CONFIDENCE, FEATURES, GRADIENT, MAP, WANTED
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.hooks import SCALES
+from openvino_xai.hooks.noise.confidence import confidence
+from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
 from openvino_xai.operations.cost import bytes_of, operations
 from openvino_xai.plan.decision import Decision
@@ -22,6 +24,7 @@ from openvino_xai.plan.nodes import constant_nodes, needed
 from openvino_xai.plan.resized import at, resized
 from openvino_xai.plan.site import PlannedSite
 from openvino_xai.tail.target import within
+from openvino_xai.tail.tasks.regions import RegionTarget
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +88,12 @@ def _plan(location: Location, decision: Decision) -> Plan:
         raise PlanError(f"{what} is for images, and '{location.image.name}' is none: reciprocam explains signals and videos")
     if decision.traits.linear:
         refuse_nonlinear(graph, [part.value for part in location.layer.cut], target.read, decision.method)
+    if decision.confidence and isinstance(target, RegionTarget):
+        raise PlanError(
+            f"a confidence is of classes of images, and '{location.scores.name}' tells those of pixels: leave it out",
+            node=location.scores.name,
+            options=("confidence",),
+        )
     site, elements = PlannedSite(trace, location, decision), decision.traits.of_elements
     values = None
     if elements is None:
@@ -95,17 +104,16 @@ def _plan(location: Location, decision: Decision) -> Plan:
         refuse_rounding(graph, [location.layer.value], target.read, decision.method)
         values = elements.values(trace, site)
         raw = elements.saliency(trace, values)
-    saliency = SCALES[decision.scale](trace, raw)
-    if shape_of(saliency)[2] != site.classes:  # one map for all
-        saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
-    lengths = site.grid if location.layer.place.sizes is None else location.layer.lengths
-    by_cell = trace.reshape(saliency, (site.batch, *lengths, site.classes))
-    last = len(lengths) + 1
-    outputs = {MAP: trace.permute_dims(by_cell, (0, last, *range(1, last))), **target.outputs(trace, site.selection)}
+    outputs = {MAP: _by_class(trace, site, location.layer, SCALES[decision.scale](trace, raw))}
+    outputs |= target.outputs(trace, site.selection)
+    if decision.confidence:
+        steady = confidence(trace, site, decision.hook(location.layer), decision.method)
+        outputs[CONFIDENCE] = _by_class(trace, site, location.layer, steady)
     if (wanted := site.selection.inputs.get(WANTED)) is not None:
         _, there = within(trace, wanted, location.scores.classes)
-        maps, there = outputs[MAP], trace.reshape(there, (site.batch, *[1] * last))
-        outputs[MAP] = trace.where(there, maps, np.zeros((), maps.dtype))
+        there = trace.reshape(there, (site.batch, *[1] * (len(shape_of(outputs[MAP])) - 1)))
+        for name in {MAP, CONFIDENCE} & set(outputs):
+            outputs[name] = trace.where(there, outputs[name], np.zeros((), outputs[name].dtype))
         if values is not None:
             values = trace.where(there, values, np.zeros((), values.dtype))
     if values is not None:
@@ -116,3 +124,13 @@ def _plan(location: Location, decision: Decision) -> Plan:
         outputs[FEATURES] = site.feature_vector()
     ends = [*outputs.values(), *site.splices.values()]
     return Plan(graph, needed(trace.nodes, ends), outputs, site.selection.inputs, splices=site.splices)
+
+
+def _by_class(trace: Trace, site: PlannedSite, layer: Candidate, saliency: Value) -> Value:
+    """[B, K, H, W], as the cells of the layer lie, of saliency [B, N, K], or [B, N, 1] for all classes."""
+    if shape_of(saliency)[2] != site.classes:
+        saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
+    lengths = site.grid if layer.place.sizes is None else layer.lengths
+    by_cell = trace.reshape(saliency, (site.batch, *lengths, site.classes))
+    last = len(lengths) + 1
+    return trace.permute_dims(by_cell, (0, last, *range(1, last)))

@@ -26,8 +26,8 @@ class Request:
     What is None is for the model or the method to tell. `grid` is the rows and columns of masks, None for one mask a cell;
     `kernel` says how a mask of tokens weighs the neighbours of a cell, `gate` whether clients say which images are explained,
     and `channels` of how many a method asks that can ask of some. `feature_vector` asks for the mean of the features, too,
-    and `portable` for a hook that small runtimes read. `steps` are those on the way from a `baseline`, a number for each
-    channel of the image or one for all, where a method takes some.
+    `confidence` for how steady each cell is, and `portable` for a hook that small runtimes read. `steps` are those on the way
+    from a `baseline`, a number for each channel of the image or one for all, where a method takes some.
     """
 
     method: str | None = None
@@ -43,6 +43,7 @@ class Request:
     steps: int = STEPS
     baseline: tuple[float, ...] = (0.0,)
     portable: bool = False
+    confidence: bool = False
 
     @classmethod
     def parse(
@@ -62,6 +63,7 @@ class Request:
         steps: int | None = None,
         baseline: float | Sequence[float] | str | None = None,
         portable: bool = False,
+        confidence: bool = False,
     ) -> Request:
         """A request from what a caller wrote. Raises InputError."""
         words: list[tuple[str, str | None, Collection[str]]] = [
@@ -78,7 +80,7 @@ class Request:
         check_channels(channels, method)
         check_way(method, steps, baseline)
         if method is not None and not METHODS[method].takes_layer:
-            _refuse_of_layers(method, grid=grid is not None, feature_vector=feature_vector)
+            _refuse_of_layers(method, grid=grid is not None, feature_vector=feature_vector, confidence=confidence)
         size = None if grid is None else rows_and_columns("grid", grid)
         per_class = method is not None and METHODS[method].per_class
         pick = parse_pick(targets if targets is not None else "top:1" if per_class else "all")
@@ -111,6 +113,7 @@ class Request:
             STEPS if steps is None else int(steps),
             (0.0,) if baseline is None else baseline_of(baseline),
             portable,
+            confidence,
         )
 
 

@@ -50,6 +50,7 @@ class PlannedSite:
         self.grid = decision.grid
         self.selection = self._target.selection(trace, self.batch)
         self.splices: Mapping[tuple[Node, int], Value] = {}  # of the tail, once scores were asked of it
+        self._replayed: dict[Value, Mapping[Value, Value]] = {}  # by other images
 
     @property
     def classes(self) -> int:
@@ -256,15 +257,29 @@ class PlannedSite:
         moved = xp.multiply(xp.reshape(image, (self.batch, 1, *shape[1:])), shares.astype(image.dtype))
         return xp.add(moved, ((1 - shares) * of_channels).astype(image.dtype)) if baseline.any() else moved
 
+    def cells_at(self, images: Value) -> Value:
+        """[B, S, N, C]: `cells` at other images [B, S, ...]."""
+        copies = shape_of(images)[1]
+        assert isinstance(copies, int)
+        by_cell = self._by_cell(self._at(images)[self._layer.value], self.batch * copies)
+        return self._trace.reshape(by_cell, (self.batch, copies, *shape_of(by_cell)[1:]))
+
+    def _at(self, images: Value) -> Mapping[Value, Value]:
+        """What the model computes of other images [B, S, ...], with rows for these; traced once, whoever reads it."""
+        if images not in self._replayed:
+            image = self._layer.value if self._decision.traits.of_elements is not None else self._location.image
+            xp, (_, copies, *shape) = self._trace, shape_of(images)
+            rows = Rows(xp.reshape(images, (self.batch * copies, *shape)))
+            values = replayed(self._graph, xp, {image: rows}, self._target.read)
+            self._replayed[images] = {value: row.value for value, row in values.items()}
+        return self._replayed[images]
+
     def gradients_at(self, images: Value) -> Value:
         """[B, S, K, N, C]: `gradients` at other images [B, S, ...]."""
         of_elements = self._decision.traits.of_elements is not None
-        image = self._layer.value if of_elements else self._location.image
-        xp, (_, copies, *shape) = self._trace, shape_of(images)
+        xp, copies = self._trace, shape_of(images)[1]
         assert isinstance(copies, int)
-        rows = Rows(xp.reshape(images, (self.batch * copies, *shape)))
-        values = replayed(self._graph, xp, {image: rows}, self._target.read)
-        back = self._backward(copies, {value: row.value for value, row in values.items()})
+        back = self._backward(copies, self._at(images))
         gradient = back.gradients()[0]
         if of_elements:
             gradient = self._of_all(gradient, self.batch * copies)

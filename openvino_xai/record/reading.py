@@ -11,6 +11,7 @@ from openvino_xai.contract import (
     ADDED,
     BOX,
     CLASS,
+    CONFIDENCE,
     FEATURES,
     GATE,
     GRADIENT,
@@ -137,6 +138,8 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         expected[CLASS] = 2, (np.float32,) if PORTABLE in record else (np.int64, np.int32), explained
     if "feature_vector" in record:
         expected[FEATURES] = 2, (np.float32,), None
+    if "confidence" in record:
+        expected[CONFIDENCE] = rank, (np.float32,), explained
     if GRADIENT in record:
         expected[GRADIENT] = 5, (np.float32,), explained
     for name, (rank, kinds, count) in names.of_file(expected).items():
@@ -221,6 +224,7 @@ def names_in_file(record: Mapping[str, str]) -> list[str]:
     """The names of the outputs and inputs that a hook may have for a head, by its record, as they are in the file."""
     beside = {INDEX, BOX, SCORE} if not explains_boxes(record) else set()
     beside |= {FEATURES} if "feature_vector" not in record else set()
+    beside |= {CONFIDENCE} if "confidence" not in record else set()
     beside |= {GRADIENT} if GRADIENT not in record else set()
     ours = [*(name for name in ADDED if name not in beside), *(name for name in READ if reads(record, name))]
     return [names_of(record).in_file(name) for name in ours]

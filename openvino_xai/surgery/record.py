@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from openvino_xai.contract import ATTENTION, FEATURES, GATE, GRADIENT, HEAD_RECORD, MAP, PORTABLE, RECORD, REGISTERED
+from openvino_xai.contract import (
+    ATTENTION,
+    CONFIDENCE,
+    FEATURES,
+    GATE,
+    GRADIENT,
+    HEAD_RECORD,
+    MAP,
+    PORTABLE,
+    RECORD,
+    REGISTERED,
+)
 from openvino_xai.dialects.protocol import Conversion, Deployed
 from openvino_xai.graph.sizes import readable, text
 from openvino_xai.hooks import METHODS
@@ -76,6 +87,8 @@ def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str
         record["gate"] = GATE
     if decision.feature_vector:
         record["feature_vector"] = FEATURES
+    if decision.confidence:
+        record["confidence"] = CONFIDENCE
     if decision.traits.of_elements is not None:
         shape = candidate.value.shape or ()
         record[GRADIENT] = text((*shape[:1], target.count, *shape[1:]))

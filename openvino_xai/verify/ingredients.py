@@ -13,11 +13,12 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from openvino_xai.contract import GRADIENT, MAP
+from openvino_xai.contract import CONFIDENCE, GRADIENT, MAP
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
+from openvino_xai.hooks.noise.confidence import LEVEL, confidence
 from openvino_xai.locate.positions import Place
 from openvino_xai.plan.emit import emit
 from openvino_xai.tail.tasks.regions import RegionTarget
@@ -29,6 +30,7 @@ from openvino_xai.verify.original import worst
 from openvino_xai.verify.parts import answers_of, plan_parts
 from openvino_xai.verify.sight import Comparison, spread_of
 
+NOISE = 0.3  # of a level of noise: of a small image few numbers are drawn
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
 
 
@@ -192,6 +194,19 @@ def _gradients_at(question: Question, images: np.ndarray, answer: np.ndarray) ->
         yield float(np.abs(by_cells - answer[:, copy]).max() / max(np.abs(by_cells).max(), SMALLEST))
 
 
+def _cells_at(question: Question, images: np.ndarray, answer: np.ndarray) -> Iterator[float]:
+    """The differences from features of noisy images, as shares of the largest. Raises VerificationError for another noise."""
+    original, plain = question.original, question.inputs[question.original.location.image.name]
+    noise = (images - plain[:, None]).reshape(len(plain), -1).std(axis=1)
+    level = noise / np.ptp(plain.reshape(len(plain), -1), axis=1)
+    if not (np.abs(level / LEVEL - 1) < NOISE).all():
+        raise VerificationError(f"the noisy copies of the image have a noise of {level.max():.2g} of its range, not {LEVEL:g}")
+    for copy in range(images.shape[1]):
+        inputs = {**question.inputs, original.location.image.name: images[:, copy].astype(plain.dtype)}
+        expected = by_cell(original.features(inputs), original.layer.place)
+        yield float(np.abs(expected - answer[:, copy]).max() / max(np.abs(expected).max(), SMALLEST))
+
+
 def _gradients_on_the_way(question: Question, images: np.ndarray, answer: np.ndarray) -> Iterator[float]:
     """The differences of some steps on the way to the image, and of gradients there, as shares of the largest."""
     original, steps = question.original, question.original.decision.steps
@@ -320,6 +335,7 @@ ANSWERS: dict[str, Callable[..., Iterator[float]]] = {  # of a question, what th
     "image_scores": _image_scores,
     "enlarged_range": _enlarged_range,
     "gradients_at": _gradients_at,
+    "cells_at": _cells_at,
     "class_scores": _class_scores,
     "explained_classes": _explained_classes,
     "gradients_of": _gradients_of,
@@ -357,6 +373,7 @@ def _compare(
         array_site = replace(array_site, grids=cast(Any, [*grids, finest]))
     site = cast(Any, array_site)
     true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.hook(layer)(cast(Any, xp), site)))
+    steady = confidence(cast(Any, xp), site, decision.hook(layer), decision.method) if decision.confidence else None
     elements, differences, spreads = decision.traits.of_elements, [], []
     values_of_elements = None if elements is None else elements.values(cast(Any, xp), site)
     for image, pairs in enumerate(chosen):
@@ -366,6 +383,9 @@ def _compare(
                 of_elements = by_cell(new[GRADIENT][image : image + 1, index], place)[0]
                 differences.append(float(np.abs(of_elements - expected).max()) / max(float(np.abs(expected).max()), SMALLEST))
             column = min(ids.index(k), true.shape[2] - 1)  # one map may be for all classes
+            if steady is not None:
+                off = new[CONFIDENCE][image, index].reshape(-1) - steady[image, :, column]
+                differences.append(float(np.abs(off).max()))
             values, expected = new[MAP][image, index].reshape(-1).astype(np.float64), true[image, :, column].astype(np.float64)
             error = float(np.abs(values - expected).max()) - (1 if decision.scale == "u8" else 0)
             size = float(np.abs(expected).max())

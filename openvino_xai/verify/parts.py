@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from openvino_xai.contract import GRADIENT
 from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
+from openvino_xai.hooks.noise.confidence import confidence
 from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.located import Location
 from openvino_xai.plan.decision import Decision
@@ -60,7 +61,10 @@ def plan_parts(location: Location, decision: Decision) -> Plan:
     trace = Trace()
     site = PlannedSite(trace, location, decision)
     spy = Spy(site)
-    decision.hook(location.layer)(trace, spy)
+    hook = decision.hook(location.layer)
+    hook(trace, spy)
+    if decision.confidence:
+        confidence(trace, cast(Any, spy), hook, decision.method)
     outputs = {GRADIENT: site.gradient()} if spy.reads_gradients else {}
     for question, (first, *others) in spy.answers.items():
         values = trace.astype(first, np.float32), *others

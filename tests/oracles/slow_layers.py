@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from family import slow_family
 
 STEP = 1e-5
 BODY = (
@@ -65,20 +66,25 @@ def slow_joined(maps: Sequence[np.ndarray], height: int, width: int, method: str
     return np.max([slow_enlarged(cells, height, width) for cells in scaled], axis=0)
 
 
+def slow_map(method: str, weights: Mapping[str, np.ndarray], image: np.ndarray, name: str, k: int) -> np.ndarray:
+    """[H, W]: what a method of one layer makes of it, for an image [C, H, W] and a class."""
+    steps, x = steps_of(weights), image.astype(np.float64)
+    names = list(steps)
+    for step in names[: names.index(name) + 1]:
+        x = steps[step](x)
+
+    def scores(features: np.ndarray) -> np.ndarray:
+        for step in names[names.index(name) + 1 :]:
+            features = steps[step](features)
+        return features
+
+    if method == "activation_map":
+        return np.asarray(x.mean(axis=0))
+    return slow_family(method, x[None], slow_slopes(scores, x, k)[None, None])[0, 0]
+
+
 def slow_maps(method: str, weights: Mapping[str, np.ndarray], image: np.ndarray, names: Sequence[str], k: int) -> np.ndarray:
     """[H, W]: the joined map of layers of `BODY` for an image [C, H, W] and a class."""
-    steps, x, maps = steps_of(weights), image.astype(np.float64), []
-    rest = list(steps)
-    while rest:
-        name = rest.pop(0)
-        x = steps[name](x)
-        if name in names:
-
-            def scores(features: np.ndarray, behind: Sequence[str] = tuple(rest)) -> np.ndarray:
-                for step in behind:
-                    features = steps[step](features)
-                return features
-
-            slopes = slow_slopes(scores, x, k)
-            maps.append(np.maximum((x * (np.maximum(slopes, 0) if method == "layer_cam" else slopes)).sum(axis=0), 0))
+    of_one = "hires_cam" if method == "zoom_cam" else method
+    maps = [slow_map(of_one, weights, image, name, k) for name in names]
     return slow_joined(maps, max(m.shape[0] for m in maps), max(m.shape[1] for m in maps), method)

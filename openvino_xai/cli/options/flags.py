@@ -39,6 +39,10 @@ _BASELINE = (
 )
 _SIMILARITY = "Of vectors: cosine (by default) or dot, the product."
 _FEATURES = "Add an output `feature_vector` [B, C]: the mean over the cells of the layer."
+_CONFIDENCE = (
+    "Add an output `saliency_confidence` [B, K, H, W] in [0, 1]: how steady each cell of a map is in 5 noisy copies of the "
+    "image, at the cost of as many inferences."
+)
 _GATE = "Add an input `explain` [B], boolean, that clients have to give: images not asked for cost nothing."
 _PORTABLE = (
     "A hook of sums, products and maxima alone, for runtimes without TopK, GatherElements, Cast or Where, as ncnn: the same "
@@ -118,6 +122,7 @@ Baseline: TypeAlias = Annotated[str | None, typer.Option("--baseline", help=_BAS
 Similarity: TypeAlias = Annotated[
     str | None, typer.Option("--similarity", help=_SIMILARITY, rich_help_panel=HOOK), keys("MEASURES", "contract")
 ]
+Confidence: TypeAlias = Annotated[bool, typer.Option("--confidence", help=_CONFIDENCE, rich_help_panel=HOOK)]
 FeatureVector: TypeAlias = Annotated[bool, typer.Option("--feature-vector", help=_FEATURES, rich_help_panel=HOOK)]
 Portable: TypeAlias = Annotated[bool, typer.Option("--portable", help=_PORTABLE, rich_help_panel=HOOK)]
 Gate: TypeAlias = Annotated[bool, typer.Option("--gate", help=_GATE, rich_help_panel=HOOK)]

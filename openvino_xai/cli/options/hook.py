@@ -11,6 +11,7 @@ from openvino_xai.cli.options.flags import (
     BoxFormat,
     Cells,
     Channels,
+    Confidence,
     CutName,
     FeatureVector,
     Gate,
@@ -119,6 +120,7 @@ class HookOptions(LayerOptions):
     gate: Gate = False
     similarity: Similarity = None
     feature_vector: FeatureVector = False
+    confidence: Confidence = False
     steps: Steps = None
     baseline: Baseline = None
     portable: Portable = False
