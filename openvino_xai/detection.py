@@ -12,6 +12,7 @@ import numpy as np
 
 from openvino_xai.explanation import Explanation, Prediction
 from openvino_xai.explanation.checks import hold, is_box, is_number
+from openvino_xai.explanation.classes import noted
 from openvino_xai.explanation.files import endings_of, written
 from openvino_xai.render.boxes import Mark, colour_of, marked, tinted
 from openvino_xai.render.overlay import OVERLAY, Box, Style
@@ -131,7 +132,8 @@ class DetectionExplanation(Explanation):
     def to_dict(self, files: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
         """As JSON holds it, without pixels; with the paths of its `files`, where they are written."""
         of_all, *of_each = files or [{}]
-        boxes = [detection.to_dict() for detection in self.targets]
+        pairs = zip(self.targets, self.notes, strict=True)
+        boxes = [{**detection.to_dict(), **noted(notes)} for detection, notes in pairs]
         if of_each:
             boxes = [{**box, **paths} for box, paths in zip(boxes, of_each, strict=True)]
         return {

@@ -12,7 +12,7 @@ import pytest
 from results import classes as explanation_of_classes
 
 from openvino_xai.errors import InputError
-from openvino_xai.explanation import Explanation, Prediction, checking
+from openvino_xai.explanation import Explanation, Prediction, checking, emptiness
 from openvino_xai.explanation.map_check import MapCheck
 from openvino_xai.render.sheet import with_lines
 
@@ -78,9 +78,9 @@ def test_a_map_of_nothing_is_told(value: float) -> None:
 def test_maps_that_tell_little_are_told() -> None:
     saturated = np.ones((4, 4), np.float32)
     saturated[:, 3] = np.arange(4) / 10
-    assert checking.SATURATED in check_of(saturated).notes
+    assert emptiness.SATURATED in check_of(saturated).notes
     steps = np.where(LEFT > 0.5, 1, 0).astype(np.float32)
-    assert checking.COARSE_VALUES.format(2) in check_of(steps).notes
+    assert emptiness.COARSE_VALUES.format(2) in check_of(steps).notes
 
 
 def test_a_map_of_any_class_is_told() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openvino_xai.cli.evaluation.checks import some_to_check, tell_checks
+from openvino_xai.cli.evaluation.checks import notes_of, some_to_check, tell_checks, tell_notes
 from openvino_xai.cli.options import (
     EngineOptions,
     Inputs,
@@ -212,6 +212,7 @@ def _in_turn(
     tell_answers(lines, conditions["model"])
     if check and not as_json:
         tell_checks(lines)
+    tell_notes(lines)
     if report is not None and lines:
         failures += _report(report, lines, style, conditions["model"])
     return len(failures)
@@ -316,12 +317,12 @@ def _sentence(line: dict[str, Any]) -> str:
         pictures = ", ".join(map(_file, line["targets"]))
         return f"{line['image']}: {line['measure']} {line['similarity']:.4f} to {line['against']}; {pictures}"
     if "boxes" in line:
-        return f"{line['image']}: {_boxes(line)}; {_file(line)}"
+        return f"{line['image']}: {_boxes(line)}; {_file(line)}{notes_of(line['boxes'])}"
     best = line["predictions"][0]
     if "area" in best:
         regions = ", ".join(f"{target['label']} {target['area']:.1%} {_file(target)}" for target in line["targets"])
-        return f"{line['image']}: {regions or 'no class to draw'}"
-    drawn = ", ".join(f"{target['label']} {_file(target)}" for target in line["targets"])
+        return f"{line['image']}: {regions or 'no class to draw'}{notes_of(line['targets'])}"
+    drawn = ", ".join(f"{target['label']} {_file(target)}" for target in line["targets"]) + notes_of(line["targets"])
     if "answers" in line and len(line["answers"]) != 1:
         return (
             f"{line['image']}: {len(line['answers'])} labels, most probable {best['label']} {best['probability']:.1%}; {drawn}"

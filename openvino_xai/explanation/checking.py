@@ -14,17 +14,12 @@ import numpy as np
 
 from openvino_xai.errors import InputError
 from openvino_xai.explanation.classes import Explanation
+from openvino_xai.explanation.emptiness import NO_CLASS, NOTHING, are_alike, emptiness
 from openvino_xai.explanation.map_check import MapCheck
 
 SHARE = 0.2  # of the cells that are covered
 DRAWS = 8  # of random cells
 COARSE = 14  # cells a side, at most: single pixels that are covered here and there hide nothing
-FEW_VALUES = 4
-ALIKE = 0.995  # Pearson's r of two maps that are the same for who looks at them
-NOTHING = "the map is the same everywhere: it points at nothing"
-SATURATED = "more than half of the map has its largest value: it does not tell one place from another"
-COARSE_VALUES = "the map has only {} different values: differences are lost in the numbers of the model or the map"
-NO_CLASS = "the map of another class, {}, is nearly the same: it does not tell why it is this class"
 NO_REASON = "what the map points at does not matter more to the score than other places"
 
 
@@ -55,7 +50,7 @@ def checked(network: ClassNetwork, explanation: Explanation) -> Explanation:
         after = target.score_of(network.predict(np.where(covers, np.float32(0), sample)))
         before = float(target.score_of(scores[None])[0])
         check = MapCheck(float(covers[0].mean()), before, float(after[0]), float(after[1:].mean()))
-        checks.append(replace(check, notes=tuple(_notes(check, saliency, other))))
+        checks.append(replace(check, notes=tuple(_notes(check, saliency, other, explanation.record.get("precision", "f32")))))
     return replace(explanation, checks=tuple(checks))
 
 
@@ -83,16 +78,12 @@ def _other(
         return None  # a hook of some of the classes
 
 
-def _notes(check: MapCheck, saliency: np.ndarray, other: tuple[str, np.ndarray] | None) -> list[str]:
+def _notes(check: MapCheck, saliency: np.ndarray, other: tuple[str, np.ndarray] | None, precision: str) -> list[str]:
     """What a map does not tell, in sentences."""
-    if np.ptp(saliency) == 0:
-        return [NOTHING]
-    notes, values = [], len(np.unique(saliency))
-    if (saliency == saliency.max()).mean() > 0.5:
-        notes.append(SATURATED)
-    elif values <= FEW_VALUES < saliency.size:
-        notes.append(COARSE_VALUES.format(values))
-    if other is not None and np.ptp(other[1]) and np.corrcoef(saliency.reshape(-1), other[1].reshape(-1))[0, 1] > ALIKE:
+    notes = emptiness(saliency, precision)
+    if NOTHING in notes:
+        return notes
+    if other is not None and are_alike(saliency, other[1]):
         notes.append(NO_CLASS.format(other[0]))
     if check.covered >= check.random - 1e-6 * max(check.score, 1e-6):
         notes.append(NO_REASON)

@@ -15,6 +15,7 @@ from openvino_xai.arguments import NUMBER, takes
 from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
+from openvino_xai.explanation.emptiness import NO_CLASS, emptiness
 from openvino_xai.explanation.files import safe
 from openvino_xai.explanation.map_check import MapCheck
 from openvino_xai.explanation.plot import plotted
@@ -36,7 +37,8 @@ class Explanation(Result):
     the image, in its pixels; `record` how the hook was inserted and what ran; `preprocessing` what the model was fed, by the
     names of `model_info`, in few words (`fed`), and who said so (`sources`). `answers` are the classes that a model of several
     labels answers, as its `model_info` says; None of a model that answers one. `checks` are one of each map, where somebody
-    asked for them (`Network.checked`).
+    asked for them (`Network.checked`). `lookalikes` are for each target the label of an improbable class whose map is nearly
+    the same, None where there is none; None where no such class was compared.
     """
 
     image: np.ndarray = field(repr=False)
@@ -49,6 +51,7 @@ class Explanation(Result):
     preprocessing: Mapping[str, Any] = field(repr=False, default_factory=dict, kw_only=True)
     answers: tuple[int, ...] | None = field(default=None, kw_only=True)
     checks: tuple[MapCheck, ...] | None = field(default=None, kw_only=True)
+    lookalikes: tuple[str | None, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raise ImageError where a map or a probability is no number, InputError for what an explanation does not hold."""
@@ -136,9 +139,22 @@ class Explanation(Result):
         )
 
     def _picture_of_file(self, style: Style, target: int) -> np.ndarray:
-        """[H, W, 3] RGB bytes: the map of a target in a style, above the lines of its check where there is one."""
+        """[H, W, 3] RGB bytes: the map of a target in a style, above its check, and what the map does not tell."""
         picture = self.drawn(style, target)
-        return picture if self.checks is None else with_lines(picture, (self.caption(target), *self.checks[target].lines))
+        lines = self.notes[target] if self.checks is None else self.checks[target].lines
+        return with_lines(picture, (self.caption(target), *lines)) if lines else picture
+
+    @property
+    def notes(self) -> tuple[tuple[str, ...], ...]:
+        """For each target what its map does not tell, in sentences: nothing at all, few values, or nothing of the class.
+
+        None of a map that tells places apart.
+        """
+        lookalikes, precision = self.lookalikes or [None] * len(self.targets), self.record.get("precision", "f32")
+        return tuple(
+            (*emptiness(saliency, precision), *(() if label is None else (NO_CLASS.format(label),)))
+            for saliency, label in zip(self.maps, lookalikes, strict=True)
+        )
 
     def base(self, target: int = 0) -> np.ndarray:
         """[H, W, 3] RGB bytes: the photo, on which a map is drawn."""
@@ -177,6 +193,9 @@ class Explanation(Result):
         if self.checks is not None:
             there = isinstance(self.checks, tuple) and all(isinstance(item, MapCheck) for item in self.checks)
             hold("a check", there and len(self.checks) == len(self.targets))
+        if self.lookalikes is not None:
+            there = isinstance(self.lookalikes, tuple) and all(isinstance(label, str | None) for label in self.lookalikes)
+            hold("a lookalike", there and len(self.lookalikes) == len(self.targets))
         check_facts(self.record, self.preprocessing, self.path)
 
     def _rows(self, style: Style) -> list[list[tuple[np.ndarray, str]]]:
@@ -196,8 +215,10 @@ class Explanation(Result):
             "predictions": [prediction.to_dict() for prediction in self.predictions],
             **({} if self.answers is None else {"answers": list(self.answers)}),
             "targets": [
-                {**target.to_dict(), **path, **({} if check is None else {"check": check.to_dict()})}
-                for target, path, check in zip(self.targets, paths, self.checks or [None] * len(paths), strict=True)
+                {**target.to_dict(), **path, **noted(notes), **({} if check is None else {"check": check.to_dict()})}
+                for target, path, notes, check in zip(
+                    self.targets, paths, self.notes, self.checks or [None] * len(paths), strict=True
+                )
             ],
             "cells": list(self.maps.shape[1:]),
             "box": [round(edge, 2) for edge in self.box],
@@ -219,6 +240,11 @@ class Explanation(Result):
             "box": list(self.box),
             "maps": self.maps,
         }
+
+
+def noted(notes: Sequence[str]) -> dict[str, list[str]]:
+    """What JSON has of what a map does not tell: nothing where it tells all."""
+    return {"notes": list(notes)} if notes else {}
 
 
 def checked_indices(indices: object, count: int) -> list[int]:

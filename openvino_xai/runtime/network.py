@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError, PreprocessingWarning, warn
 from openvino_xai.explanation import Contrast, Explanation, Match, Prediction
 from openvino_xai.explanation.checking import checked
+from openvino_xai.explanation.emptiness import are_alike, improbable_class
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.scores import Scores
@@ -223,16 +224,41 @@ class Network:
         default = "all" if _of_contrasts(explained) else "top:1"
         ids = self._target_ids(default if targets is None else targets, ranked, explained)
         ids += [k for k in also if k in explained and k not in ids]
+        maps = self._maps(sample, results, ids, explained)
         return Explanation(
             image=photo,
             predictions=tuple(self._prediction(int(k), y) for k in ranked[:5]),
             targets=tuple(self._prediction(k, y) for k in ids),
-            maps=self._maps(sample, results, ids, explained),
+            maps=maps,
             box=self._preprocessing.box(photo.shape[:2]),
             record={**self.record, "precision": self.precision, "device": self.device},
             preprocessing=self.preprocessing.to_dict(),
             answers=None if answers is None else tuple(answers),
+            lookalikes=self._lookalikes(
+                y, zip(ids, maps, strict=True), explained, lambda k: self._maps(sample, results, [k], explained)[0]
+            ),
         )
+
+    def _lookalikes(
+        self,
+        y: np.ndarray,
+        maps: Iterable[tuple[int | Pair, np.ndarray]],
+        explained: Sequence[int | Pair],
+        map_of: Callable[[int], np.ndarray],
+    ) -> tuple[str | None, ...] | None:
+        """For each target with its map, the label of an improbable class whose map is nearly that, where there is one.
+
+        None where the model returned no map of another class in the same run, or the method makes one for all.
+        """
+        method = METHODS.get(self.record.get("method", ""))
+        classes = [k for k in explained if not isinstance(k, tuple)]
+        if reads(self.record, WANTED) or len(classes) < 2 or method is None or method.score == "none":
+            return None
+        labels: list[str | None] = []
+        for target, saliency in maps:
+            least = None if isinstance(target, tuple) else improbable_class(y, classes, target)
+            labels.append(self.label(least) if least is not None and are_alike(saliency, map_of(least)) else None)
+        return tuple(labels)
 
     def match(self, image: ImageLike, other: ImageLike) -> Match:
         """Two images, explained to each other, where the hook explains vectors. Raises InputError where it does not."""

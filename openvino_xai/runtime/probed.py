@@ -125,6 +125,9 @@ class Probed(Network):
     def _refuse_difference(self, pair: Pair, explained: Sequence[int | Pair]) -> None:
         """Nothing: the model is asked about any difference of two classes."""
 
+    def _lookalikes(self, *_: object) -> None:
+        """None: the map of another class would take more inferences."""
+
     def _maps(
         self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int | Pair], explained: Sequence[int | Pair]
     ) -> np.ndarray:

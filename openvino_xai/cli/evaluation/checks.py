@@ -29,12 +29,34 @@ def tell_checks(lines: list[dict[str, Any]]) -> None:
     """Say what covering did to the first class of a photo, or of several on average; and what maps do not tell."""
     from openvino_xai.explanation.map_check import sentence
 
-    checks = [(line["image"], target["check"]) for line in lines for target in line["targets"][:1] if "check" in target]
+    checks = [
+        (line["image"], target["check"] | {"said": target.get("notes", [])})
+        for line in lines
+        for target in line["targets"][:1]
+        if "check" in target
+    ]
     means = {name: sum(check[name] for _, check in checks) / max(len(checks), 1) for name in NUMBERS}
     if len(checks) == 1:
         say(f"{checks[0][0]}: {sentence(**means)}")
     elif checks:
         say(f"{len(checks)} of {len(lines)} images checked, on average: {sentence(**means)}")
     for image, check in checks:
-        for note in check["notes"]:
+        for note in (note for note in check["notes"] if note not in check["said"]):
             warn(f"{image}: {note}")
+
+
+def notes_of(targets: list[dict[str, Any]]) -> str:
+    """What maps do not tell, as the end of a sentence on their photo; nothing where they tell all."""
+    return "".join(f"; of {target['label']}: {note}" for target in targets for note in target.get("notes", []))
+
+
+def tell_notes(lines: list[dict[str, Any]]) -> None:
+    """Say how many maps of several photos say little, and what helps."""
+    parts = [part for line in lines for part in line.get("heads", [line])]
+    maps = [target for part in parts for target in part.get("boxes", part.get("targets", []))]
+    count = sum("notes" in target for target in maps)
+    if count:
+        warn(
+            f"{count} of {len(maps)} maps say little or nothing (`notes` in explanations.jsonl): where a score is saturated, a "
+            "hook with --score logit says more; else another --layer or --method may"
+        )
