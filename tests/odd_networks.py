@@ -158,6 +158,20 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         PLAIN,
         {"batch": 1},
     ),
+    "windows_put_together": (
+        f"{CELLS} d = Gather<axis=2>(f, down) a = Gather<axis=4>(d, across) t = Transpose<perm=[0,1,2,4,3,5]>(a)"
+        " q = Reshape(t, to) g = Sigmoid(q) u = Col2Im<strides=[2,2]>(g, sides, window) p = GlobalAveragePool(u)"
+        " v = Flatten(p) logits = MatMul(v, w)",
+        {
+            **PLAIN,
+            "down": np.arange(6).reshape(3, 2).T,
+            "across": np.arange(8).reshape(4, 2).T,
+            "to": np.array([-1, 16, 12], np.int64),
+            "sides": np.array([6, 8], np.int64),
+            "window": np.array([2, 2], np.int64),
+        },
+        {"opset": 18},
+    ),
     "blocks_as_channels": (
         f"{CELLS} d = SpaceToDepth<blocksize=2>(f) r = Relu(d) p = GlobalAveragePool(r) v = Flatten(p) logits = MatMul(v, w)",
         {"k": (4, 3, 3, 3), "w": (16, 5)},

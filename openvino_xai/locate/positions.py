@@ -18,7 +18,8 @@ from openvino_xai.graph.sizes import Shape, Size, product, quotient
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.axes import Axes
-from openvino_xai.operations.integers import reverses
+from openvino_xai.operations.families.layout import tiles
+from openvino_xai.operations.integers import lays_in_blocks, reverses
 from openvino_xai.operations.table import axes_of, operation_of
 
 
@@ -142,6 +143,8 @@ def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles
                 after = _mixed(node, axes, index, span)
                 if after is None and planar and index == 0 and span.pure and reverses(graph, node, span.axis):
                     after, is_mirrored = span, not is_mirrored
+                elif after is None and planar and index == 0 and span.pure and lays_in_blocks(graph, node, span.axis):
+                    after = Span(span.axis + 1)
             if after is not None and not (role in destinations and _is_of_keys(node, index, after)):
                 destinations.setdefault(role, set()).add((after, is_mirrored))
                 if role == "tokens":
@@ -155,6 +158,8 @@ def _followed(graph: Graph, node: Node, axes: Axes, roles_of: dict[Value, _Roles
         _joined(node, roles_of, roles)
     elif node.kind == "slice" and "tokens" not in roles.spans:
         _cut(node, roles_of, roles)
+    elif node.kind == "col2im" and (windows := roles_of.get(node.operand(0))):
+        _put_together(node, windows, roles)
     elif operation_of(node).lays_out and (first := roles_of.get(node.operand(0))):
         _refined(roles, shape_of(node.outputs[0]))
         for role in {"height", "width"} & set(first.spans) - set(roles.spans):
@@ -186,6 +191,16 @@ def _refined(roles: _Roles, shape: Shape) -> None:
         grid_width = quotient(length, grid_height)
         if grid_width is not None and quotient(grid_height, height.length(shape)) is not None:
             roles.spans.update(height=Span(height.axis, 1, grid_width), width=Span(height.axis, grid_height, 1))
+
+
+def _put_together(node: Node, windows: _Roles, roles: _Roles) -> None:
+    """Give `roles` the rows and columns that windows tile, where these stand in the order of the image."""
+    sizes, count = shape_of(node.outputs[0])[2:], shape_of(node.operand(0))[2]
+    down, across = (quotient(size, side) for size, side in zip(sizes, node.attributes["kernel"], strict=True))
+    if down is None or across is None or not tiles(node) or product((down, across)) != count:
+        return
+    if windows.spans.get("height") == Span(2, 1, across) and windows.spans.get("width") == Span(2, down, 1):
+        roles.spans.update(height=Span(2), width=Span(3))
 
 
 def _mixed(node: Node, axes: Axes, index: int, span: Span) -> Span | None:

@@ -268,6 +268,11 @@ def in_blocks(node: Node) -> Axes:
     return [[Source(0, 0)], [], *([Source(0, axis, exact=False)] for axis in (2, 3))]
 
 
+def folded(node: Node) -> Axes:
+    """Images apart; windows are spread over rows and columns."""
+    return [[Source(0, 0)], [], [], []]
+
+
 def rolled(node: Node) -> Axes:
     """Along the axes that are rolled, items move to other places."""
     rank = len(shape_of(node.operand(0)))

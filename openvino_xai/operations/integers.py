@@ -49,6 +49,20 @@ def reverses(graph: Graph, node: Node, axis: int) -> bool:
     return isinstance(length, int) and order in ([*range(length)][::-1], [*range(-length, 0)][::-1])
 
 
+def lays_in_blocks(graph: Graph, node: Node, axis: int) -> bool:
+    """Whether a node takes the items along an axis as blocks that lie side by side: item i of block j at [:, i, j, :] there."""
+    before, attributes = node.operand(0).shape, node.attributes
+    if before is None or operation_of(node).selectors != {1} or attributes.get("axis") is None:
+        return False
+    sizes, length = node.operand(1).shape or (), before[axis]
+    if attributes["axis"] % len(before) != axis or len(sizes) != 2 or not isinstance(sizes[0], int) or not sizes[0]:
+        return False
+    places = known_integers(graph, node, 1)
+    if places is None or not isinstance(length, int) or len(places) != length or length % sizes[0]:
+        return False
+    return np.array(places).reshape(sizes[0], -1).T.reshape(-1).tolist() == list(range(length))
+
+
 def resized_by(graph: Graph, node: Node, index: int, axes: Sequence[int]) -> dict[str, Any]:
     """The `axes` that a node resizes and their `factors`, which the operand at `index` tells; None where it is no constant."""
     factors = graph.constant(node.inputs[index])

@@ -6,6 +6,7 @@ A rule gives the shape of each output of a node, of which the number of axes is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from math import ceil
 
 import numpy as np
@@ -234,8 +235,12 @@ def gathered(node: Node, content: Contents) -> list[Shape] | None:
 
 
 def counted(node: Node, content: Contents) -> list[Shape] | None:
-    """As many items as there are whole numbers from 0 up to a limit."""
+    """As many items as there are whole numbers from 0 up to a limit, or by a step between two that are known."""
     start, limit, step = (content(index) for index in (0, 1, 2))
+    numbers = [number for sizes in (start, limit, step) for number in _numbers(sizes) or ()]
+    if len(numbers) == len(node.inputs) == 3 and numbers[2]:
+        first, end, pace = numbers
+        return [(max(ceil(Fraction(end - first, pace)), 0),)]
     if start != (0,) or step != (1,) or limit is None or len(limit) != 1:
         return None
     return [(limit[0] if isinstance(limit[0], Dim) else ceil(limit[0]),)]

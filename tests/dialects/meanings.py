@@ -275,6 +275,22 @@ def log_softmax(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(XP.softmax(x, axis=a["axes"][0])))
 
 
+def col2im(a: Attributes, shapes: Shapes, x: np.ndarray, sizes: np.ndarray, _: np.ndarray) -> np.ndarray:
+    """Window by window, each at its place on the padded image."""
+    (high, wide), (top, left, bottom, right), (height, width) = a["kernel"], a["pads"], map(int, sizes)
+    images, channels = len(x), x.shape[1] // (high * wide)
+    padded = np.zeros((images, channels, height + top + bottom, width + left + right), x.dtype)
+    starts = [
+        range(0, size - (side - 1) * gap, step)
+        for size, side, gap, step in zip(padded.shape[2:], a["kernel"], a["dilations"], a["strides"], strict=True)
+    ]
+    for n, (i, j) in enumerate((i, j) for i in starts[0] for j in starts[1]):
+        window = x[:, :, n].reshape(images, channels, high, wide)
+        for p, q in np.ndindex(high, wide):
+            padded[:, :, i + p * a["dilations"][0], j + q * a["dilations"][1]] += window[:, :, p, q]
+    return padded[:, :, top : top + height, left : left + width]
+
+
 def depth_to_space(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
     (images, channels, height, width), block = x.shape, a["block"]
     y = np.zeros((images, channels // block**2, height * block, width * block), x.dtype)
@@ -311,6 +327,7 @@ MEANINGS: dict[str, Meaning] = {
     "cast": lambda a, shapes, x, *_: x,  # the comparison rounds to the type of the output
     "clip": lambda a, shapes, x, *_: np.clip(x, a["min"], a["max"]),
     "concat": lambda a, shapes, *xs: np.concatenate(xs, axis=a["axis"]),
+    "col2im": col2im,
     "conv": conv,
     "conv_transpose": conv_transpose,
     "depth_to_space": depth_to_space,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -188,6 +190,22 @@ GLOBAL_QUERIES = (
     "x = Reshape(y, whole) s = Add(n, x) u = Transpose<perm=[0,3,1,2]>(s) r = Relu(u) "
     "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
 )
+TAKEN_APART = (  # as exporters write torch's unfold and fold
+    STEM
+    + "d = Gather<axis=2>(f, down) a = Gather<axis=4>(d, across) t = Transpose<perm=[0,1,2,4,3,5]>(a) q = Reshape(t, apart) "
+    "m = MatMul(mix, q) s = Tanh(m) y = Col2Im<strides=[2,2]>(s, sides, window) c1 = Conv(y, w1) r = Relu(c1) "
+    "p = GlobalAveragePool(r) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
+)
+IN_TURN = {
+    "opset": 18,
+    "down": np.arange(6).reshape(3, 2).T,
+    "across": np.arange(8).reshape(4, 2).T,
+    "apart": np.array([-1, 16, 12]),
+    "sides": np.array([6, 8]),
+    "window": np.array([2, 2]),
+    "mix": (16, 16),
+    "w1": (4, 4, 1, 1),
+}
 OF_WINDOWS = {
     "windows": np.array([0, 3, 2, 2, 4, 4]),
     "rows": np.array([-1, 8, 4]),
@@ -221,6 +239,7 @@ IN_WINDOWS = {
         (WINDOWS, IN_WINDOWS, (6, 8)),
         (ANEW, SPLIT_ANEW, (6, 8)),
         (GLOBAL_QUERIES, OF_WINDOWS, (6, 8)),
+        (TAKEN_APART, IN_TURN, (6, 8)),
     ],
     ids=[
         "tokens laid out as before",
@@ -228,6 +247,7 @@ IN_WINDOWS = {
         "windows put together as tokens",
         "windows split anew",
         "windows that share their queries",
+        "windows put together by Col2Im",
     ],
 )
 def test_cells_are_followed_through_reshapes(
@@ -240,6 +260,24 @@ def test_cells_are_followed_through_reshapes(
     batch = images(model, 2)
     oracle = Oracle(tiny(body, batch=1, **LINEAR, **weights), "r")  # type: ignore[arg-type]
     np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], oracle.unit(batch), atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("turned", "changed"),
+    [
+        ("rows from the last up", {"down": np.arange(6).reshape(3, 2).T[:, ::-1]}),
+        ("rows of a window far apart", {"down": np.arange(6).reshape(2, 3)}),
+        ("windows in columns", {"perm": "[0,1,2,4,5,3]"}),
+        ("windows that overlap", {"fold": "strides=[1,2], pads=[0,0,0,0]", "sides": np.array([4, 8])}),
+    ],
+)
+def test_windows_in_another_order_are_not_those_of_the_image(turned: str, changed: dict[str, Any]) -> None:
+    """A map of them would point at the wrong places."""
+    body = TAKEN_APART.replace("[0,1,2,4,3,5]", changed.get("perm", "[0,1,2,4,3,5]"))
+    body = body.replace("strides=[2,2]", changed.get("fold", "strides=[2,2]"))
+    weights = IN_TURN | {key: item for key, item in changed.items() if key in IN_TURN}
+    with pytest.raises(LayerError, match="layer 'r' .* has no cells"):
+        xai.insert(tiny(body, **LINEAR, **weights), layer="r")
 
 
 def test_a_layer_that_is_said_to_hold_nothing_is_refused() -> None:

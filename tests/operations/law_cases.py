@@ -155,6 +155,15 @@ CASES: dict[str, list[AnyCase]] = {
     "dequantize": [by_meaning("dequantize", (2, 3), (), (), attributes={"axis": 1})],
     "fake_quantize": [fake_quantize(-2.0, 2.0), fake_quantize(-1.0, 2.0)],
     "cast": [Case("y = Cast<to=11>(a)", "double[2,3] a")],
+    "col2im": [
+        Case("y = Col2Im<strides=[2,2]>(a, s, k)", "double[2,8,6] a", "int64[2] s = {4, 6}, int64[2] k = {2, 2}", opset=18),
+        Case(
+            "y = Col2Im<pads=[1,0,1,0]>(a, s, k)",
+            "double[2,8,20] a",
+            "int64[2] s = {3, 6}, int64[2] k = {2, 2}",
+            opset=18,
+        ),
+    ],
     "depth_to_space": [
         Case("y = DepthToSpace<blocksize=2>(a)", "double[2,8,2,3] a"),
         Case('y = DepthToSpace<blocksize=2, mode="CRD">(a)', "double[2,8,2,3] a"),

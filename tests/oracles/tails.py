@@ -109,6 +109,10 @@ UNARY = {
 }
 CASES: dict[str, Case] = {name: Case(f"y = {body}") for name, body in UNARY.items()}
 CASES |= {
+    "windows put together": Case(
+        "r = Reshape(x, windows) y = Col2Im<strides=[2,2]>(r, sides, window)",
+        weights={"windows": ints(-1, 16, 12), "sides": ints(6, 8), "window": ints(2, 2)},
+    ),
     "silu, as exported": Case("s = Sigmoid(x) y = Mul(x, s)"),
     "clip": Case("y = Clip(x, low, high)", weights={"low": number(-0.4), "high": number(0.6)}),
     "gelu, as exported": Case(

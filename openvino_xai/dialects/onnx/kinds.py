@@ -204,6 +204,19 @@ def _grid_sample(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     }
 
 
+def _col2im(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """Of images: volumes have windows of another rank."""
+    kernel = known_integers(graph, node, 2) if _rank(node) == 3 else None
+    strides, dilations = (list(a.get(name) or [1, 1]) for name in ("strides", "dilations"))
+    are_windows = kernel is not None and len(kernel) == 2 and min(kernel) > 0
+    return {
+        "kernel": kernel if are_windows else None,
+        "strides": strides,
+        "dilations": dilations,
+        "pads": list(a.get("pads") or [0] * 4),
+    }
+
+
 def _shape(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {key: int(a[key]) for key in ("start", "end") if key in a}
 
@@ -245,6 +258,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "CastLike": ("cast", None),
     "Ceil": ("ceil", None),
     "Clip": ("clip", _clip),
+    "Col2Im": ("col2im", _col2im),
     "Concat": ("concat", _axis(0)),
     "ConstantOfShape": ("full", lambda graph, node, a: {"value": a["value"].numpy().item() if "value" in a else 0.0}),
     "Conv": ("conv", _conv),

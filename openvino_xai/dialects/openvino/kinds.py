@@ -212,6 +212,12 @@ def _in_blocks(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"block": int(a["block_size"]) if node.operand(0).rank == 4 else None, "depth_first": a["mode"] == "depth_first"}
 
 
+def _col2im(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """Of a batch."""
+    kernel = known_integers(graph, node, 2) if node.operand(0).rank == 3 else None
+    return {"kernel": None} if kernel is None or min(kernel, default=0) < 1 else _window(node, kernel, a)
+
+
 def _numbers(*names: str) -> Reader:
     """Attributes that are numbers."""
     return lambda graph, node, a: {name: float(a[name]) for name in names if name in a}
@@ -268,6 +274,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Broadcast": ("broadcast", _broadcast),
     "Ceiling": ("ceil", None),
     "Clamp": ("clip", lambda graph, node, a: {"min": float(a["min"]), "max": float(a["max"])}),
+    "Col2Im": ("col2im", _col2im),
     "Concat": ("concat", _axis_attribute),
     "Convert": ("cast", None),
     "ConvertLike": ("cast", None),

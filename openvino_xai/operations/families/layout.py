@@ -12,7 +12,7 @@ from openvino_xai.graph.sizes import Shape, Size, product, quotient
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations import axes, contents, shapes
 from openvino_xai.operations.adjoint import Step, refused, same
-from openvino_xai.operations.record import IN_FIRST, Operation, each, nothing
+from openvino_xai.operations.record import IN_FIRST, Contents, Operation, each, nothing
 
 
 def _reshape(at: Step, index: int, g: Value) -> Value:
@@ -92,6 +92,28 @@ def _space_to_depth(at: Step, index: int, g: Value) -> Value:
     return _regrouped(at, g, (images, block, block, deep, *cells), (0, 3, 4, 1, 5, 2))
 
 
+def _fold(at: Step, index: int, g: Value) -> Value:
+    """Of windows that tile an image: each element comes from one place."""
+    (images, channels, height, width), (high, wide) = at.output_shape(), at.node.attributes["kernel"]
+    if not tiles(at.node):
+        raise refused(at, "its windows overlap, or leave places out")
+    parts = (images, channels, quotient(height, high), high, quotient(width, wide), wide)
+    return _regrouped(at, g, parts, (0, 1, 3, 5, 2, 4))
+
+
+def tiles(node: Node) -> bool:
+    """Whether windows lie side by side, without padding: each place of an image is in one of them."""
+    a = node.attributes
+    return bool(a["kernel"] == a["strides"] and not any(a["pads"]) and all(size == 1 for size in a["dilations"]))
+
+
+def _folded_shape(node: Node, content: Contents) -> list[Shape] | None:
+    """The rows and columns that an operand tells, and as many channels as windows leave."""
+    (images, channels, _), sizes = shape_of(node.operand(0)), content(1)
+    deep = quotient(channels, math.prod(node.attributes["kernel"]))
+    return None if deep is None or sizes is None or len(sizes) != 2 else [(images, deep, *sizes)]
+
+
 def _cast_content(node: Node, operands: list[np.ndarray]) -> np.ndarray:
     dtype = node.outputs[0].dtype
     if not contents.are_numbers(operands[0]) or dtype is None or dtype.kind not in "iuf":
@@ -118,6 +140,16 @@ blocks = partial(Operation, factors=(IN_FIRST,), moves="all", axes=axes.in_block
 
 
 OPERATIONS = (
+    # windows [B, C k k, N] of an image, summed where they overlap: what is taken apart by gathers, put together again
+    Operation(
+        "col2im",
+        axes=axes.folded,
+        factors=(IN_FIRST,),
+        controls=(1, 2),
+        macs=each,
+        shape=_folded_shape,
+        adjoint=_fold,
+    ),
     blocks("depth_to_space", adjoint=_depth_to_space),
     blocks("space_to_depth", adjoint=_space_to_depth),
     change(
