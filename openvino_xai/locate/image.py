@@ -68,7 +68,8 @@ def _place_by_weights(graph: Graph, value: Value, ranks: Collection[int] = (4,))
             sources = {source.axis for sources in axes[0] for source in sources if source.operand == index}
             summed = [axis for axis, span in spans.items() if span.pure and span.axis not in sources]
             last = len(value.shape) - 1
-            if len(summed) != 1 or 0 not in spans or summed[0] not in (1, last) or _are_too_many(value.shape[summed[0]]):
+            possible = (1, 2, last) if last == 4 else (1, last)  # of a video each frame may have its own
+            if len(summed) != 1 or 0 not in spans or summed[0] not in possible or _are_too_many(value.shape[summed[0]]):
                 return None
             cells = tuple(axis for axis in range(1, last + 1) if axis != summed[0])
             sizes = tuple(value.shape[axis] for axis in cells)

@@ -350,7 +350,17 @@ class Located:
     def _way_without_cells(self) -> str | None:
         """Where the cells are lost on a way from the image to the scores that no candidate is on, in words."""
         node = lost_on_a_way(self.graph, self.image, self.scores, self.placed)
-        return None if node is None else f"behind {node} rows and columns of the image are not followed, as where it turns them"
+        if node is None:
+            return None
+        if self.image_place.sizes is not None and len(self.image_place.cells) > 1:
+            return (
+                f"behind {node} rows and columns are not followed: where frames of '{self.image.name}' go through the network "
+                "as a batch, export what takes one frame, and explain each"
+            )
+        return (
+            f"behind {node} rows and columns of the image are not followed, as where it turns or crops them: what crops photos "
+            "can stand ahead of the model"
+        )
 
     def at(self, layer: Candidate) -> Location:
         """The location of a hook at a candidate."""
