@@ -89,7 +89,8 @@ def verify_hook(original: Deployed, hooked: Deployed, heads: Sequence[Head], *, 
 def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Verified:
     """Hold each head of a hooked model to the original, both run by one runtime. Raises VerificationError."""
     model, runtime, gate = heads[0].model, heads[0].runtime, heads[0].decision.gate
-    images = SampleImages(model, heads[0].location.image, heads[0].location.image_place)
+    slopes = any(head.decision.traits.masks == "nothing" for head in heads)
+    images = SampleImages(model, heads[0].location.image, heads[0].location.image_place, slopes=slopes)
     inputs = images.batch()
     reference, running = heads[0].plain(), heads[0].compiled(hooked)
     plain = reference(inputs)

@@ -71,7 +71,8 @@ class _Reference(Original):
 
 def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
     decision, runtime, location = original.decision, original.runtime, original.location
-    images = SampleImages(original.model, location.image, location.image_place)
+    slopes = not decision.traits.masks and not isinstance(decision.pick, EveryClass)
+    images = SampleImages(original.model, location.image, location.image_place, slopes=slopes)
     inputs = images.batch()
     reference, running = original.plain(), original.compiled(hooked)
     plain = reference(inputs)
