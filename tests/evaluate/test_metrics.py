@@ -359,5 +359,34 @@ def test_choices_that_are_none() -> None:
         Choices(covered="white")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="compared is 'photo'; one of cells, pixels is expected"):
         Choices(compared="photo")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="a step is 0 pixels"):
-        Choices(step=0)
+    for step in (0, -1, 0.0, 1.0, 3.6, float("nan"), True, "3.6%"):
+        with pytest.raises(InputError, match="a number of pixels, 1 or more, or their share of the image"):
+            Choices(step=step)  # type: ignore[arg-type]
+
+
+def test_the_protocol_of_fd_cam() -> None:
+    """A step is a share of the image, whatever its size: 3.6 % of 8 x 8 are two pixels, and 0.1 % at least one."""
+    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    by_share, by_count = (case(image=image, choices=Choices(step=step)) for step in (0.036, 2))
+    assert insertion(by_share) == insertion(by_count) and deletion(by_share) == deletion(by_count)
+    assert len(by_share.curves["insertion"]) == SIDE * SIDE // 2 + 1
+    steps = [Choices(step=0.036).pixels_of_step(pixels) for pixels in (224 * 224, 32 * 32, 1)]
+    assert (
+        steps == [1806, 37, 1] and Choices().pixels_of_step(224 * 224) == 1792 and Choices(step=224).pixels_of_step(10) == 224
+    )
+
+
+def test_the_protocol_of_abs_cam() -> None:
+    """The half of the pixels where the map is largest stays as it is, however little larger it is; the other goes."""
+    slope = np.linspace(0.4, 0.6, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
+    sample = case(slope, choices=Choices(scaled="half"), network=Halves(LEFT))
+    visible = np.zeros((SIDE, SIDE))
+    visible[SIDE // 2 :] = 1
+    np.testing.assert_array_equal(sample.masked[0, 0], np.float32(0.8) * visible)
+    assert average_drop(sample) == pytest.approx(0.5) and average_drop(case(slope)) != pytest.approx(0.5)
+    assert average_drop(case(LEFT, choices=Choices(scaled="half"))) == 0
+    plain = case(slope, network=Halves(LEFT))
+    np.testing.assert_array_equal(sample.order, plain.order)  # insertion and deletion rank pixels by the map itself
+    assert complexity(sample) == complexity(plain)
+    flat = case(np.ones((4, 4), np.float32), choices=Choices(scaled="half"))
+    assert not flat.masked.any()  # no pixel is above another: a map of nothing keeps nothing

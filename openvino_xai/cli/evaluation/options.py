@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from openvino_xai.choices import quoted
 from openvino_xai.cli.options.choices import literal
 from openvino_xai.cli.options.group import Group
 from openvino_xai.errors import InputError
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
 
 CHOICES = "Choices where the literature does not agree"
 _COVERED = "What masks leave where they are 0: zero, as the network sees it; black; or blur, the photo blurred."
-_SCALED = "How a map becomes a mask: minmax, or over its max with what is below 0 cut off."
+_SCALED = (
+    "How a map becomes a mask: minmax; over its max with what is below 0 cut off; or half, the half of the pixels where it is "
+    "largest."
+)
 _READ = "The score that drop, increase, insertion and deletion look at: probability, or logit (these are no fractions then)."
 _COMPARED = "Where coherency compares maps: on their cells, or on the image's pixels, to which they are enlarged."
-_STEP = "Pixels that insertion and deletion change at a time; by default a 28th of the image (224 x 8 of 224 x 224)."
+_STEP = (
+    "Pixels that insertion and deletion change at a time, or their share of the image, as 3.6%; by default a 28th of it "
+    "(224 x 8 of 224 x 224)."
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class MetricOptions(Group):
     compared: Annotated[
         str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES), literal("Compared", "evaluate.classes.case")
     ] = "cells"
-    step: Annotated[int | None, typer.Option(help=_STEP, min=1, rich_help_panel=CHOICES)] = None
+    step: Annotated[str | None, typer.Option(help=_STEP, rich_help_panel=CHOICES)] = None
 
     def check(self) -> None:
         """Raise InputError for a choice that there is not."""
@@ -50,7 +57,7 @@ class MetricOptions(Group):
         from openvino_xai.evaluate.classes.case import Choices
 
         words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
-        return Choices(*words, self.step, seed, cast("Compared", self.compared))
+        return Choices(*words, _step(self.step), seed, cast("Compared", self.compared))
 
     def refuse_for_boxes(self, target: str | None, engine: str | None, report: Path | None, *, parquet: bool) -> None:
         """Raise InputError for options that are of classes, or not yet of boxes."""
@@ -66,3 +73,21 @@ class MetricOptions(Group):
         ):
             if is_given:
                 raise InputError(f"--{word} is of classes of images, and the model explains boxes: leave it out")
+
+
+def _step(text: str | None) -> int | float | None:
+    """A number of pixels, or a share of them. Raises InputError."""
+    if text is None:
+        return None
+    try:
+        if text.endswith("%"):
+            share = float(text[:-1]) / 100
+            if 0 < share < 1:
+                return share
+        elif text.isascii() and int(text) >= 1:
+            return int(text)
+    except ValueError:
+        pass
+    raise InputError(
+        f"step is {quoted(text)}: a number of pixels, or their share of the image, as 3.6%, is expected", options=("step",)
+    )

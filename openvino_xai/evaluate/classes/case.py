@@ -9,16 +9,18 @@ from typing import Literal, Protocol, TypeAlias, get_args
 import cv2
 import numpy as np
 
+from openvino_xai.choices import quoted
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.probes.classifier import blurred, enlarged
 from openvino_xai.render.overlay import Box, Spread, stretch
 
 Covered: TypeAlias = Literal["zero", "black", "blur"]
-Scaled: TypeAlias = Literal["minmax", "max"]
+Scaled: TypeAlias = Literal["minmax", "max", "half"]
 Read: TypeAlias = Literal["probability", "logit"]
 Compared: TypeAlias = Literal["cells", "pixels"]
 KERNEL, SIGMA = 11, 5.0
+STEPS = 28  # where nobody says how many pixels a step has: 224 x 8 of 224 x 224
 
 
 class Subject(Protocol):
@@ -37,17 +39,19 @@ class Choices:
 
     `covered` is what a mask leaves where it is 0: `zero` as the network sees it, the mean colour where a mean is subtracted
     (Poppi et al., 2021); `black`; or the photo, `blur`red. `scaled` is how a map becomes a mask: `minmax`, or over its `max`
-    with what is below 0 cut off. `read` is the score that drop, increase, insertion and deletion look at: the `probability`,
-    or the `logit`, with which they are no fractions. `compared` is where coherency compares two maps: on their `cells`, or on
-    the image's `pixels`, to which Poppi et al. enlarge them. `step` is how many pixels insertion and deletion change at a time
-    (Petsiuk et al., 2018, take 224 of 224 x 224), None a 28th of the image; `seed` is of the noise that sensitivity is measured
-    with.
+    with what is below 0 cut off; or the `half` of the pixels where it is largest are kept as they are, and the others not at
+    all, which drop, increase and coherency read (Zeng et al., "Abs-CAM", 2022). `read` is the score that drop, increase,
+    insertion and deletion look at: the `probability`, or the `logit`, with which they are no fractions. `compared` is where
+    coherency compares two maps: on their `cells`, or on the image's `pixels`, to which Poppi et al. enlarge them. `step` is how
+    many pixels insertion and deletion change at a time (Petsiuk et al., 2018, take 224 of 224 x 224), or their share of the
+    image, in (0, 1) (Li et al., "FD-CAM", 2022, take 0.036); None is a 28th of the image. `seed` is of the noise that
+    sensitivity is measured with.
     """
 
     covered: Covered = "zero"
     scaled: Scaled = "minmax"
     read: Read = "probability"
-    step: int | None = None
+    step: int | float | None = None
     seed: int = 0
     compared: Compared = "cells"
 
@@ -60,8 +64,23 @@ class Choices:
         ):
             if value not in words:
                 raise InputError(f"{word} is '{value}'; one of {', '.join(words)} is expected")
-        if self.step is not None and self.step < 1:
-            raise InputError(f"a step is {self.step} pixels; 1 or more are expected")
+        _check_step(self.step)
+
+    def pixels_of_step(self, pixels: int) -> int:
+        """How many of so many pixels change at a time: 1 or more."""
+        if self.step is None:
+            return -(-pixels // STEPS)
+        return max(1, round(self.step * pixels)) if isinstance(self.step, float) else self.step
+
+
+def _check_step(step: object) -> None:
+    """Raise InputError for what is neither a number of pixels nor a share of them."""
+    is_count = isinstance(step, int) and not isinstance(step, bool) and step >= 1
+    if not (step is None or is_count or (isinstance(step, float) and 0 < step < 1)):
+        raise InputError(
+            f"a step is {quoted(step)}: a number of pixels, 1 or more, or their share of the image, in (0, 1), is expected",
+            options=("step",),
+        )
 
 
 def cover(image: np.ndarray, black: np.ndarray, covered: Covered) -> np.ndarray:
@@ -117,7 +136,7 @@ class Case:
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """[H, W] in [0, 1]: the map, scaled on its cells and enlarged to the image."""
+        """[H, W] in [0, 1]: the map, scaled on its cells (by min-max for `half`) and enlarged to the image."""
         if self.choices.scaled == "max":
             above = np.maximum(self.saliency, 0)
             scaled = above / (above.max() or 1)
@@ -130,10 +149,19 @@ class Case:
         """[H * W]: the pixels by their places in a row, those of the largest mask first; of equals, the first."""
         return np.argsort(-self.mask.reshape(-1), kind="stable")
 
+    @property
+    def visible(self) -> np.ndarray:
+        """[H, W] in [0, 1]: how much of each pixel the masked image shows: its mask, or the larger half of it, if any."""
+        if self.choices.scaled != "half" or not self.mask.any():
+            return self.mask
+        half = np.zeros(self.mask.size, np.float32)
+        half[self.order[: self.mask.size // 2]] = 1
+        return half.reshape(self.mask.shape)
+
     @cached_property
     def masked(self) -> np.ndarray:
-        """[1, C, H, W]: the image where the mask is 1, what covers it where it is 0, mixed between."""
-        return np.asarray(self.image * self.mask + self.cover * (1 - self.mask), np.float32)
+        """[1, C, H, W]: the image where it is visible, what covers it where it is not, mixed between."""
+        return np.asarray(self.image * self.visible + self.cover * (1 - self.visible), np.float32)
 
     @property
     def cover(self) -> np.ndarray:

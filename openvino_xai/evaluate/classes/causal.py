@@ -11,7 +11,6 @@ import numpy as np
 from openvino_xai.evaluate.classes.case import Case
 
 AT_ONCE = 64  # images that are made at a time: small steps have thousands
-STEPS = 28  # where nobody says how many pixels a step has: 224 x 8 of 224 x 224
 
 
 def insertion(case: Case) -> float:
@@ -28,9 +27,8 @@ def deletion(case: Case) -> float:
 
 def curve(case: Case, start: np.ndarray, finish: np.ndarray) -> np.ndarray:
     """[S]: the class's score on the way from one image to another, step by step."""
-    height, width = case.mask.shape
-    step = case.choices.step or -(-height * width // STEPS)
     order = case.order
+    step = case.choices.pixels_of_step(order.size)
     count = -(-order.size // step)
     first, last = (image.reshape(image.shape[1], -1) for image in (start, finish))
     parts = []
