@@ -167,8 +167,9 @@ def _verification(verified: Verified) -> str:
     """Where a hook was verified, and how much could be seen of its maps, in words; of several heads, of the one seen least."""
     maps, flat = (sum(getattr(sight, name) for sight in verified.sights) for name in ("maps", "flat"))
     spread = min(sight.spread for sight in verified.sights)
+    share = f"{spread:.0%}" if spread >= 0.01 else f"{100 * spread:.1g}%"
     compared = f"{maps} map{'s' if maps != 1 else ''} of drawings and noise"
-    return f"verified in {' and '.join(verified.runtimes)}: {compared}, whose cells lie up to {100 * spread:.3g}% apart" + (
+    return f"verified in {' and '.join(verified.runtimes)}: {compared}, whose cells lie up to {share} apart" + (
         f", {flat} of them flat" if flat else ""
     )
 
