@@ -358,8 +358,8 @@ class Located:
                 "as a batch, export what takes one frame, and explain each"
             )
         return (
-            f"behind {node} rows and columns of the image are not followed, as where it turns or crops them: what crops photos "
-            "can stand ahead of the model"
+            f"behind {node} rows and columns of the image are not followed, as where it turns or crops them, or lays them on a "
+            "canvas: what crops or pads photos can stand ahead of the model"
         )
 
     def at(self, layer: Candidate) -> Location:

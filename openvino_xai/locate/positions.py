@@ -8,7 +8,7 @@ lost from there on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +101,7 @@ class _Roles:
         return Place(batch.axis, (spans[0].axis,), grid, sizes=sizes) if spans == merged else None
 
 
+BORDER, CANVAS = 6, 1 / 8  # pixels, and their share of a side: a border that is wider is no part of any window
 ROLES = {1: ("width",), 2: ("height", "width"), 3: ("time", "height", "width")}  # of a signal, an image, a video
 
 
@@ -110,16 +111,25 @@ def places(graph: Graph, image: Value, place: Place, *, mirrored: bool = False) 
     Rows and columns that a reshape merges are followed as tokens, with others joined ahead of them or behind. They are found
     again where tokens are laid out as before.
     """
-    cell_roles = ROLES[len(place.cells)]
+    cell_roles, sizes = ROLES[len(place.cells)], {shape_of(image)[axis] for axis in place.cells}
     roles_of = {image: _Roles(dict(zip(("batch", *cell_roles), map(Span, (place.batch, *place.cells)), strict=True)))}
     single = shape_of(image)[place.batch] == 1
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
             roles_of[value] = roles = _followed(graph, node, axes, roles_of, planar=len(cell_roles) == 2)
+            if node.kind == "pad":
+                roles.spans = {role: span for role, span in roles.spans.items() if not _is_on_canvas(node, span, sizes)}
             if single:
                 _found_again(roles, value.shape or ())
     placed = {value: roles.place(value.shape or (), cell_roles) for value, roles in roles_of.items()}
     return {value: where for value, where in placed.items() if where is not None and (mirrored or not any(where.mirrored))}
+
+
+def _is_on_canvas(node: Node, span: Span, sizes: Collection[Size]) -> bool:
+    """Whether a pad lays the image on a larger canvas, or cuts it: cells behind are those of the canvas."""
+    shape, pads = shape_of(node.operand(0)), node.attributes["pads"]
+    size, border = shape[span.axis], max(abs(pads[span.axis]), abs(pads[span.axis + len(shape)]))
+    return bool(size in sizes and border > max(BORDER, size * CANVAS if isinstance(size, int) else 0))
 
 
 def _found_again(roles: _Roles, shape: Shape) -> None:

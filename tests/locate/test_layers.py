@@ -306,3 +306,24 @@ def test_open_sizes_do_not_make_the_last_layers_most_of_a_network(dialect: str) 
     closed = xai.layers(in_dialect(tiny(body, image=(3, 224, 224), **weights), dialect))[0].depth
     assert depth == pytest.approx(closed, abs=1e-3)
     assert depth > 0.99
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("pads", [[0, 0, 9, 0, 0, 0, 9, 0], [0, 0, 0, 0, 0, 0, 0, 24], [0, 0, -9, 0, 0, 0, 0, 0]])
+def test_an_image_that_the_graph_lays_on_a_canvas_is_refused(pads: list[int], dialect: str) -> None:
+    """Cells behind are those of the canvas: their map would lie beside what it is of, on the photo."""
+    with pytest.raises(LayerError, match=r"behind '\w+' \(Pad\) rows and columns .* or lays them on a canvas"):
+        xai.insert(in_dialect(_padded(pads), dialect))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_border_of_a_window_is_followed(dialect: str) -> None:
+    assert xai.layers(in_dialect(_padded([0, 0, 2, 3, 0, 0, 2, 3]), dialect))[0].cells == (13, 18)
+
+
+def _padded(pads: list[int]) -> onnx.ModelProto:
+    body = (
+        "q = Pad(image, pads) c = Conv<strides=[4,4]>(q, k) f = Relu(c) p = GlobalAveragePool(f) v = Flatten(p) "
+        "logits = Gemm(v, w)"
+    )
+    return tiny(body, image=(3, 52, 70), pads=np.array(pads), k=(4, 3, 5, 5), w=(4, 5))
