@@ -49,6 +49,7 @@ def same(maps: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(maps / largest, expected / largest, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_map_is_that_of_the_paper(method: str, dialect: str) -> None:

@@ -58,6 +58,7 @@ def test_every_way_to_write_attention(name: str, dialect: str, built: int | str)
     same(xai.load(hooked)(batch)["saliency_map"], slow(variant, batch))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", ["none", "truths"])
 def test_attention_in_one_operation_is_computed_beside(mask: str) -> None:
     variant, tokens = VARIANTS["fused"], VARIANTS["fused"].tokens

@@ -64,6 +64,7 @@ def test_scores_are_multiplied(of_level: Callable[[Net, str], str], dialect: str
     hold(located(net.model({"scores": (count(net, levels), CLASSES)}), dialect), truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("best", [True, False])
 @pytest.mark.parametrize("first", [0, 1])
@@ -129,6 +130,7 @@ def three_outputs(third: str, *, squash: bool, classes: int = CLASSES) -> onnx.M
     return net.model({"scores": (rows, classes), "boxes": (rows, 4), third: (rows, 1)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("squash", "classes"), [(True, CLASSES), (False, CLASSES), (True, 1)])
 def test_an_objectness_in_an_output_of_its_own_is_joined(squash: bool, classes: int, dialect: str) -> None:

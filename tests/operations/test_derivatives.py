@@ -20,11 +20,20 @@ from openvino_xai.plan.hook import Plan
 from openvino_xai.tail.target import Columns, Score
 
 DERIVATIVES = {name for name, operation in OPERATIONS.items() if operation.adjoint}
+OF_LOOPS = {  # what NumPy computes by loops, for every place that an element is moved at
+    "max pools, one behind the other",
+    "turned convolution",
+    "turned convolution of groups",
+    "turned convolution side by side",
+    "average pool, padding counts",
+    "average pool, padded",
+    "windows put together",
+}
 CLASS_IDS = {"all": None, "ids": np.array([3, 1])}
 
 
 @pytest.mark.parametrize("classes", CLASS_IDS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in OF_LOOPS else name for name in CASES])
 def test_a_rule_is_the_slope(name: str, classes: str) -> None:
     """Computed by NumPy in f64, for all classes and for some."""
     ids = slice(None) if CLASS_IDS[classes] is None else CLASS_IDS[classes]

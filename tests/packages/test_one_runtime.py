@@ -64,6 +64,7 @@ def run_without(package: str, lines: list[list[str]], folder: Path) -> subproces
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"PYTHONPATH": str(ROOT)}, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", SUFFIXES)
 def test_models_of_the_other_kind_name_what_to_install(runtime: str, folder: Path) -> None:
     other = OTHERS[runtime]
@@ -102,6 +103,7 @@ def test_models_of_its_own_kind_are_explained(runtime: str, folder: Path) -> Non
     assert (folder / f"{runtime}_out" / "explanations.jsonl").is_file()
 
 
+@pytest.mark.slow
 def test_onnx_files_are_not_verified_where_openvino_is_missing(folder: Path) -> None:
     run = run_without("openvino", [["insert", "model.onnx", "-o", "both.onnx", "--runtime", "both"]], folder)
     assert run.stdout == "status 2\n" and "runtime openvino needs the package openvino" in run.stderr

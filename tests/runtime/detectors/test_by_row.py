@@ -45,6 +45,7 @@ def test_boxes_are_explained_as_by_a_hook_that_chooses_them(networks: tuple[Any,
     np.testing.assert_allclose(by_row.maps, by_score.maps, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_any_number_of_rows_is_explained_whatever_their_scores(networks: tuple[Any, Any]) -> None:
     network = networks[0]
     network.configure(min_score=1)

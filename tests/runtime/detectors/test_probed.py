@@ -61,6 +61,7 @@ def listing(kind: str, *, shares: bool = False, scores: tuple[float, ...] = (0.9
     return tiny(body, batch=1, image=(3, HEIGHT, WIDTH), output=LISTS[kind], **constants)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["d_rise", "aise", "occlusion", "lime", "kernel_shap"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_rows_are_detections_as_suppression_keeps_them(dialect: str, method: str) -> None:

@@ -27,6 +27,7 @@ def hooked(model: onnx.ModelProto, dialect: str = "onnx", **options: Any) -> xai
     return xai.insert(in_dialect(model, dialect), **{"layer": "a,f", "method": "layer_cam", **options})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "dialect"), in_turn([("layer_cam", "a,f"), ("layer_cam", "f,p"), ("zoom_cam", "p, a,f")]))
 def test_maps_of_layers_are_scaled_and_the_largest_is_taken(case: tuple[str, str], dialect: str) -> None:
     (method, names), model, batch = case, network(), images(network(), 2)
