@@ -61,11 +61,12 @@ def test_the_next_that_answers_every_refusal_is_tried(
 ) -> None:
     tried: list[Any] = []
 
-    def refusing(original: Any, hooked: Any, heads: Any, *, cost: float) -> None:
+    def refusing(original: Any, hooked: Any, heads: Any, *, cost: float, verify: Any = classes.verify_hook) -> Any:
         decision = heads[0].decision
         tried.append((decision.isolated, decision.gate))
         if len(tried) <= len(refusals):
             raise refusals[len(tried) - 1]
+        return verify(original, hooked, heads, cost=cost)
 
     monkeypatch.setattr(classes, "verify_hook", refusing)
     hooked = xai.insert(CASES["mlp head"].build("B", 17), method="grad_cam", gate=True)

@@ -20,6 +20,7 @@ from openvino_xai.verify.cells import difference_of, sample_of
 from openvino_xai.verify.finite_differences import step_along
 from openvino_xai.verify.masks import ArraySite
 from openvino_xai.verify.original import worst
+from openvino_xai.verify.sight import Comparison
 
 METHODS = ("reciprocam", "cam", "grad_cam", "ablation_cam", "smooth_grad_cam_plus_plus", "activation_map")
 
@@ -57,16 +58,14 @@ def test_maps_and_their_definition(scale: Any, where: str) -> None:
     definition = SimpleNamespace(scores=lambda masks, columns, rows: nan_like(y) if where == "definition" else y)
     chosen = [[(0, 0)]]
     sample = sample_of(maps, chosen, cast(Any, definition))
-    assert np.isnan(difference_of(maps, chosen, sample, scale, terms=lambda k: [k]))
+    assert np.isnan(difference_of(maps, chosen, sample, scale, terms=lambda k: [k]).difference)
 
 
-@pytest.mark.parametrize(
-    ("attribute", "value"), [("difference_of", float("nan")), ("hold_parts", (8, float("nan")))], ids=["masks", "parts"]
-)
-def test_a_difference_that_is_no_number(attribute: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, attribute, lambda *arguments, **options: value)
+@pytest.mark.parametrize(("attribute", "method"), [("difference_of", "reciprocam"), ("hold_parts", "grad_cam")])
+def test_a_difference_that_is_no_number(attribute: str, method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, attribute, lambda *arguments, **options: Comparison(8, float("nan"), ()))
     with pytest.raises(VerificationError, match="the maps differ from their definition by nan"):
-        xai.insert(CASES["pool and linear"].build("B", 17), method="reciprocam" if attribute == "difference_of" else "grad_cam")
+        xai.insert(CASES["pool and linear"].build("B", 17), method=method)
 
 
 def test_what_a_method_asks() -> None:

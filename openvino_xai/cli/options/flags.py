@@ -12,10 +12,7 @@ from openvino_xai.cli.options.words import Word
 
 HOOK, DETECTORS, RUNNING = "Hook", "Detectors", "Running"  # panels of a help, below the common options
 
-_LAYER = (
-    "Node or tensor name; by default the last layer that has cells and separates input from scores. A,B are several: branches "
-    "of one image, or for layer_cam and zoom_cam layers one behind the other."
-)
+_LAYER = "Node or tensor; by default the last with cells. A,B: branches, or several for layer_cam and zoom_cam."
 _METHOD = (
     "How maps are made: reciprocam, cam, grad_cam, score_cam, ...; `ovxai methods` lists all. By default what suits the model."
 )
