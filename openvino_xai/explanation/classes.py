@@ -141,7 +141,7 @@ class Explanation(Result):
     def _picture_of_file(self, style: Style, target: int) -> np.ndarray:
         """[H, W, 3] RGB bytes: the map of a target in a style, above its check, and what the map does not tell."""
         picture = self.drawn(style, target)
-        lines = self.notes[target] if self.checks is None else self.checks[target].lines
+        lines = self._notes_of(target) if self.checks is None else self.checks[target].lines
         return with_lines(picture, (self.caption(target), *lines)) if lines else picture
 
     @property
@@ -150,11 +150,12 @@ class Explanation(Result):
 
         None of a map that tells places apart.
         """
-        lookalikes, precision = self.lookalikes or [None] * len(self.targets), self.record.get("precision", "f32")
-        return tuple(
-            (*emptiness(saliency, precision), *(() if label is None else (NO_CLASS.format(label),)))
-            for saliency, label in zip(self.maps, lookalikes, strict=True)
-        )
+        return tuple(map(self._notes_of, range(len(self.targets))))
+
+    def _notes_of(self, target: int) -> tuple[str, ...]:
+        label = None if self.lookalikes is None else self.lookalikes[target]
+        empty = emptiness(self.maps[target], self.record.get("precision", "f32"))
+        return (*empty, *(() if label is None else (NO_CLASS.format(label),)))
 
     def base(self, target: int = 0) -> np.ndarray:
         """[H, W, 3] RGB bytes: the photo, on which a map is drawn."""

@@ -254,11 +254,14 @@ class Network:
         classes = [k for k in explained if not isinstance(k, tuple)]
         if reads(self.record, WANTED) or len(classes) < 2 or method is None or method.score == "none":
             return None
-        labels: list[str | None] = []
-        for target, saliency in maps:
-            least = None if isinstance(target, tuple) else improbable_class(y, classes, target)
-            labels.append(self.label(least) if least is not None and are_alike(saliency, map_of(least)) else None)
-        return tuple(labels)
+        least = min(classes, key=lambda k: float(y[k]))  # the same for all targets, and so is its map
+        other, label = map_of(least), self.label(least)
+        return tuple(
+            label
+            if not isinstance(target, tuple) and improbable_class(y, [least], target) is not None and are_alike(saliency, other)
+            else None
+            for target, saliency in maps
+        )
 
     def match(self, image: ImageLike, other: ImageLike) -> Match:
         """Two images, explained to each other, where the hook explains vectors. Raises InputError where it does not."""

@@ -40,19 +40,23 @@ def write_record(
         records[0].update(of_all)
         model.set_info(RECORD, records[0])
         return records
-    for number, (head, record) in enumerate(zip(heads, records, strict=True), start=1):
+    for section, head, record in zip(_sections(len(records)), heads, records, strict=True):
         record["map"] = head.names.in_file(MAP)
-        model.set_info(f"{HEAD_RECORD}{number}", record)
+        model.set_info(section, record)
     model.set_info(RECORD, {"version": __version__, "heads": str(len(records)), **of_all})
     return records
 
 
 def write_spreads(model: Deployed, records: Sequence[dict[str, str]], verified: Verified) -> None:
     """Let a hooked model tell, of each head in turn, how far the cells of its maps lay apart where these were verified."""
-    sections = [RECORD] if len(records) == 1 else [f"{HEAD_RECORD}{number}" for number in range(1, len(records) + 1)]
-    for section, record, sight in zip(sections, records, verified.sights, strict=True):
+    for section, record, sight in zip(_sections(len(records)), records, verified.sights, strict=True):
         record["spread"] = f"{sight.spread:.2g}"
         model.set_info(section, {"spread": record["spread"]})
+
+
+def _sections(count: int) -> list[str]:
+    """Where a model tells of each of so many heads."""
+    return [RECORD] if count == 1 else [f"{HEAD_RECORD}{number}" for number in range(1, count + 1)]
 
 
 def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from attention import slow_chefer, slow_legrad, slow_rollout
 from family import COPIES, FAMILY, slow_abs, slow_family, slow_fd, slow_groups, slow_smooth
 from hypothesis import given
 from hypothesis import strategies as st
+from vocabulary_words import broken_by, words_used
 
-from openvino_xai.graph.vocabulary import WORDS, numpy_namespace
+from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import METHODS, SCALES
 from openvino_xai.hooks.selection import largest
 from openvino_xai.hooks.site import Channels, Mask
@@ -316,35 +316,17 @@ def test_eigen_cam_is_the_first_singular_vector() -> None:
     np.testing.assert_allclose(tiny * 1e30, maps, atol=1e-5)
 
 
-def words_used(method: str, channels: int | None = None) -> set[str]:
-    used: set[str] = set()
-
-    def spy(word: str) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            used.add(word)
-            return getattr(numpy_namespace(), word)(*args, **kwargs)
-
-        return call
-
-    run(SimpleNamespace(**{word: spy(word) for word in WORDS}), "u8", method, channels)
-    return used
+def words_of(method: str, channels: int | None = None) -> list[str]:
+    return words_used(lambda xp: run(xp, "u8", method, channels))
 
 
-def broken_by(word: str) -> Any:
-    def broken(*args: Any, **kwargs: Any) -> Any:
-        result = getattr(numpy_namespace(), word)(*args, **kwargs)
-        return ~result if result.dtype == bool else np.roll(result, 1) if result.size > 12 else result * 0.5
-
-    return SimpleNamespace(**{**vars(numpy_namespace()), word: broken})
-
-
-@pytest.mark.parametrize("word", sorted(words_used("abs_cam", 7)))
+@pytest.mark.parametrize("word", words_of("abs_cam", 7))
 def test_the_oracle_of_few_channels_fails_when_one_word_is_broken(word: str) -> None:
     xp = broken_by(word)
     assert any(differs(xp, scale, "abs_cam", 7) for scale in ("u8", "none"))
 
 
-@pytest.mark.parametrize(("method", "word"), [(method, word) for method in METHODS for word in sorted(words_used(method))])
+@pytest.mark.parametrize(("method", "word"), [(method, word) for method in METHODS for word in words_of(method)])
 def test_the_oracle_fails_when_one_word_is_broken(method: str, word: str) -> None:
     xp = broken_by(word)
     assert any(differs(xp, scale, method) for scale in ("u8", "none"))

@@ -161,7 +161,8 @@ class Case:
     @cached_property
     def masked(self) -> np.ndarray:
         """[1, C, H, W]: the image where it is visible, what covers it where it is not, mixed between."""
-        return np.asarray(self.image * self.visible + self.cover * (1 - self.visible), np.float32)
+        visible = self.visible
+        return np.asarray(self.image * visible + self.cover * (1 - visible), np.float32)
 
     @property
     def cover(self) -> np.ndarray:
