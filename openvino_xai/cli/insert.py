@@ -168,7 +168,7 @@ def _verification(verified: Verified) -> str:
     maps, flat = (sum(getattr(sight, name) for sight in verified.sights) for name in ("maps", "flat"))
     spread = min(sight.spread for sight in verified.sights)
     share = f"{spread:.0%}" if spread >= 0.01 else f"{100 * spread:.1g}%"
-    compared = f"{maps} map{'s' if maps != 1 else ''} of drawings and noise"
+    compared = f"{maps} map{'s' if maps != 1 else ''} of {verified.content}"
     return f"verified in {' and '.join(verified.runtimes)}: {compared}, whose cells lie up to {share} apart" + (
         f", {flat} of them flat" if flat else ""
     )
@@ -176,11 +176,12 @@ def _verification(verified: Verified) -> str:
 
 def _warn_of_blindness(hooked: Hooked) -> None:
     """Say where no map could be verified: of which head, where there are others."""
-    for record, sight in zip(hooked.records, hooked.verified.sights, strict=True) if hooked.verified else ():
-        if sight.blind:
+    verified = hooked.verified
+    for record, sight in zip(hooked.records, verified.sights, strict=True) if verified else ():
+        if verified and sight.blind:
             of = f" of '{record['scores']}'" if len(hooked.records) > 1 else ""
             warn(
-                f"warning: the maps{of} are flat on drawings and noise: the cells of {sight.maps} maps lie "
+                f"warning: the maps{of} are flat on {verified.content}: the cells of {sight.maps} maps lie "
                 f"{100 * sight.spread:.3g}% apart at most, and a map may be off by {100 * sight.tolerance:.3g}%. A wrong map "
                 "could not be told from a right one there; choose another --layer, or try the maps on your own photos with "
                 "`ovxai explain --check`"

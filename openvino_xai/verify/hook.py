@@ -46,8 +46,8 @@ class Verified:
     """The largest `difference` from the definition, as a share of the scores, in `cells` cells of `images` images each.
 
     `runtimes` are those that both models were run by; `inputs` and `outputs` are the hooked model's in the first of them.
-    `sights` tell of each head how much could be seen of its maps, in the runtime that saw least. `incompleteness` is the share
-    of a difference of scores that attributions miss, None where none are to add up to one.
+    `sights` tell of each head how much could be seen of its maps, in the runtime that saw least; `content` says what the images
+    held. `incompleteness` is the share of a difference of scores that attributions miss, None where none are to add up to one.
     """
 
     images: int
@@ -57,11 +57,12 @@ class Verified:
     inputs: Mapping[str, np.ndarray] = field(repr=False)
     outputs: Mapping[str, np.ndarray] = field(repr=False)
     sights: tuple[Sight, ...]
+    content: str
     incompleteness: float | None = None
 
 
 def verify_hook(original: Deployed, hooked: Deployed, heads: Sequence[Head], *, cost: float = 1.0) -> Verified:
-    """Run both models on batches of drawings and noise, by each runtime that was decided on; the heads are in the original.
+    """Run both models on batches of sample images, by each runtime that was decided on; the heads are in the original.
 
     The maps of one batch are held to their definition, the outputs of several to those of the original: of as many as it takes
     to see a bit that changes now and then, and of fewer where the hooked model's `cost`, in plain models, is high. Raises
@@ -114,7 +115,7 @@ def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Ver
     cells, difference = min(result.cells for result in comparisons), worst(result.difference for result in comparisons)
     missed = [result.incompleteness for result in comparisons if result.incompleteness is not None]
     incompleteness = worst(missed) if missed else None
-    return Verified(batch, cells, difference, (runtime,), {**inputs, **extra}, new, sights, incompleteness)
+    return Verified(batch, cells, difference, (runtime,), {**inputs, **extra}, new, sights, images.content, incompleteness)
 
 
 def _refuse_no_numbers(plain: Mapping[str, np.ndarray], name: str) -> None:

@@ -40,6 +40,16 @@ class SampleImages:
     place: Place
     slopes: bool = False
 
+    @property
+    def content(self) -> str:
+        """What the images hold, in words."""
+        return "drawings and noise" if self._has_drawings else "noise"
+
+    @property
+    def _has_drawings(self) -> bool:
+        dtype = self.image.dtype
+        return not self.slopes and dtype is not None and (dtype.kind == "f" or dtype.itemsize == 1)
+
     def batch(self, count: int = BATCH, *, seed: int = 0) -> dict[str, np.ndarray]:
         """Inputs in their own shapes and types, by name; an open batch has so many images.
 
@@ -47,7 +57,7 @@ class SampleImages:
         """
         inputs = random_inputs(self.model, count, seed=seed)
         noise = inputs[self.image.name]
-        if self.slopes or (noise.dtype.kind != "f" and noise.dtype.itemsize != 1):
+        if not self._has_drawings:
             return inputs  # of what is no pixels two numbers are tried
         images, rng = np.moveaxis(noise, self.place.batch, 0).copy(), np.random.default_rng((seed, 1))
         cells = [axis - (axis > self.place.batch) for axis in self.place.cells]

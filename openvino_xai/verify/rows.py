@@ -51,7 +51,7 @@ TIES = 1e-5  # probabilities nearer than that may change places
 def verify_rows(
     original: Deployed, hooked: Deployed, location: RowLocation, decision: RowDecision, *, cost: float = 1.0
 ) -> Verified:
-    """Run both models on batches of drawings and noise, by each runtime that was decided on. Raises VerificationError."""
+    """Run both models on batches of sample images, by each runtime that was decided on. Raises VerificationError."""
     references = [
         _Reference(model=original, runtime=runtime, location=location, decision=decision) for runtime in decision.runtimes
     ]
@@ -91,7 +91,14 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
     if isinstance(decision.pick, EveryClass):
         difference, spreads = _held_classes(original, inputs, new[MAP])
         return Verified(
-            len(new[MAP]), new[MAP][0].size, difference, (runtime,), inputs, new, (Sight(spreads, CLASS_TOLERANCE),)
+            len(new[MAP]),
+            new[MAP][0].size,
+            difference,
+            (runtime,),
+            inputs,
+            new,
+            (Sight(spreads, CLASS_TOLERANCE),),
+            images.content,
         )
     listed = _listed(original, original.probing(read=_named(location))(inputs))
     if isinstance(decision.pick, TopBoxes):
@@ -114,7 +121,8 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
             options=("layer",),
         )
     sights = (Sight(comparison.spreads, tolerance),)
-    return Verified(len(new[MAP]), comparison.cells, comparison.difference, (runtime,), {**inputs, **extra}, new, sights)
+    sample = {**inputs, **extra}
+    return Verified(len(new[MAP]), comparison.cells, comparison.difference, (runtime,), sample, new, sights, images.content)
 
 
 def _wanted(location: RowLocation, decision: RowDecision, batch: int) -> dict[str, np.ndarray]:

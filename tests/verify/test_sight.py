@@ -56,6 +56,7 @@ def test_a_wrong_hook_that_noise_does_not_show_is_refused(dialect: str, monkeypa
 def test_gradients_are_tried_on_noise() -> None:
     by_gradients = xai.insert(blurred(), layer="f", method="grad_cam").verified
     assert by_gradients is not None and by_gradients.sights[0].blind  # and so the command warns
+    assert by_gradients.content == "noise"
     images = by_gradients.inputs["image"]
     np.testing.assert_array_equal(images, random_inputs(open_model(blurred()))["image"])
 
