@@ -34,5 +34,6 @@ def test_a_single_name_is_itself_whatever_it_holds(names: list[str]) -> None:
         assert listed(name, names) == [name]
 
 
+@pytest.mark.slow
 def test_a_text_of_commas_alone_takes_no_time() -> None:
     assert len(listed("," * 20_000, ["a"])) == 20_001

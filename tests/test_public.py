@@ -69,14 +69,17 @@ def test_importing_is_light() -> None:
     assert not loaded_by("import openvino_xai")
 
 
+@pytest.mark.slow
 def test_metrics_are_there_without_a_runtime() -> None:
     assert not loaded_by("import openvino_xai as xai; xai.metrics.insertion") & {"openvino", "onnx", "onnx_ir", "onnxruntime"}
 
 
+@pytest.mark.slow
 def test_methods_are_listed_without_a_runtime() -> None:
     assert not loaded_by("import openvino_xai as xai; repr(xai.methods())") & {"openvino", "onnx", "onnx_ir", "onnxruntime"}
 
 
+@pytest.mark.slow
 def test_help_is_light() -> None:
     code = """
 import sys
@@ -90,5 +93,6 @@ except SystemExit as end:
     assert not loaded_by(code)
 
 
+@pytest.mark.slow
 def test_the_counter_example_is_seen() -> None:
     assert "openvino" in loaded_by("import openvino_xai; openvino_xai.insert; import openvino")

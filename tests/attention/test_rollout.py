@@ -35,6 +35,7 @@ def same(maps: np.ndarray, expected: np.ndarray) -> None:
         np.testing.assert_allclose(maps[:, k], expected, atol=TOLERANCE * expected.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", ["fused", "positions turn"])
 def test_the_map_is_the_papers_product(name: str, dialect: str) -> None:
@@ -98,6 +99,7 @@ def test_what_is_told_wrongly_is_refused(options: dict[str, Any], error: type[Ex
         xai.insert(VARIANTS["fused"].build("B"), method=METHOD, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "message"),
     [

@@ -56,6 +56,7 @@ def test_one_photo(ovxai: Ovxai) -> None:
     assert cv2.imread(line["targets"][0]["overlay"]).shape[0] > 240  # the text stands under the photo
 
 
+@pytest.mark.slow
 def test_a_folder_is_sampled(ovxai: Ovxai) -> None:
     out, _ = ovxai("model.onnx", "photos", *FED, "--check", "--check-limit", 2)
     assert "2 of 3 images checked, on average: covering the most salient 19% takes" in out
@@ -68,6 +69,7 @@ def test_without_it_nothing_is_asked(ovxai: Ovxai) -> None:
     assert all("check" not in json.loads(line)["targets"][0] for line in out.splitlines())
 
 
+@pytest.mark.slow
 def test_what_has_no_check(ovxai: Ovxai) -> None:
     for words in (("--against", "photos/b.png"), ("--engine", "local")):
         _, err = ovxai("model.onnx", "photos/a.png", "--check", *words, status=2)

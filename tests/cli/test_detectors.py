@@ -40,6 +40,7 @@ def names() -> list[str]:
     return sorted(path.name for path in Path("out").iterdir())
 
 
+@pytest.mark.slow
 def test_a_line_names_label_score_and_box(explain: Explain) -> None:
     assert explain(sample()) == "photo.png: dog 90.0% (16, 8, 80, 24), tree 30.0% (0, 0, 160, 64); out/photo_boxes.png\n"
     assert names() == ["explanations.jsonl", "photo_boxes.npy", "photo_boxes.png"]
@@ -64,12 +65,14 @@ def test_a_photo_without_boxes_is_no_error(explain: Explain) -> None:
     assert Path("out/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_the_least_score_of_the_model_is_the_default(explain: Explain) -> None:
     assert "tree" not in explain(sample(confidence_threshold="0.5"))
     assert "tree" in explain(sample(confidence_threshold="0.5"), "--min-score", "0.2")
     assert "0 to 1 is expected" in explain(sample(), "--again", "--min-score", "nan", status=2)
 
 
+@pytest.mark.slow
 def test_labels_command_a_terminal_nothing(explain: Explain) -> None:
     Path("labels.txt").write_text("cat\ndog\r\nold\x1b[31m\u2028</script>\n", encoding="utf-8", newline="")
     said = explain(sample(), "--labels", "labels.txt", "--each", "--report", "out/report.html")
@@ -78,6 +81,7 @@ def test_labels_command_a_terminal_nothing(explain: Explain) -> None:
     assert "photo_2_2_old_31m_script.png" in names()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_is_said_with_what_can(explain: Explain) -> None:
     assert "a detector explains all, boxes:N, or classes by ids or labels (--targets)" in explain(
         sample(), "--targets", "top:1", status=2
@@ -102,6 +106,7 @@ def test_maps_of_classes_are_drawn_as_a_classifiers(explain: Explain) -> None:
     assert names() == ["explanations.jsonl", "photo_1_dog.npy", "photo_1_dog.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["d_rise", "occlusion"])
 def test_a_detector_without_a_hook_is_asked_again_and_again(explain: Explain, method: str) -> None:
     options = ["--method", method, "--masks", "4", "--targets", "boxes:2", "--min-score", "0.4"]

@@ -44,6 +44,7 @@ def test_every_version_has_a_form() -> None:
     assert several <= {(form.op, form.version) for form in FORMS} <= there
 
 
+@pytest.mark.slow
 def test_every_version_of_onnx_has_a_form() -> None:
     there = {(op, version) for op in ONNX_KINDS for version in onnx_forms.versions(op)}
     tried = {(form.op, opset) for form in onnx_forms.FORMS for opset in form.opsets()}

@@ -115,6 +115,7 @@ def test_what_is_misread_is_refused(change: Callable[[onnx.ModelProto], None]) -
         xai.insert(model)
 
 
+@pytest.mark.slow
 def test_constants_of_a_type_that_has_no_numbers(tmp_path: Path) -> None:
     model = ov.Core().read_model(CASES["pool and linear"].build(1, 17).SerializeToString())
     ov.save_model(model, tmp_path / "m.xml", compress_to_fp16=False)

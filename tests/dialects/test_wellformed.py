@@ -151,6 +151,7 @@ def test_an_attribute_that_holds_a_tensor_of_no_type_is_refused() -> None:
         xai.layers(model)
 
 
+@pytest.mark.slow
 def test_names_reach_no_terminal_by_what_others_log(tmp_path: Path) -> None:
     model = CASE.build(1, 17)
     model.graph.node[2].input[0] = "nul\0inside\x1b[31m"

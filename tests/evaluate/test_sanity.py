@@ -57,6 +57,7 @@ def test_maps_that_do_not(photo: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["efficientnet_lite0.xml", "efficientnet_lite0_int8.onnx"])
 def test_weights_are_shuffled_as_they_are_stored(name: str) -> None:
     deployed = open_model(SAMPLES / name)

@@ -254,6 +254,7 @@ def test_texts_are_short_lines(kind: str) -> None:
     assert type(ALL[kind]()).__name__ in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classes", "boxes", "regions"])
 def test_a_plot_has_the_photo_the_map_and_a_bar(kind: str) -> None:
     matplotlib = pytest.importorskip("matplotlib")

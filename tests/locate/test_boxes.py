@@ -58,6 +58,7 @@ def test_boxes_that_a_file_decodes_are_found(dialect: str, name: str, beside: bo
     hold(model, boxes, corners(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_offsets_beside_an_objectness_are_those_of_yolox(dialect: str) -> None:
     model = returning("boxes = Identity(raw) ", 4, objectness=True)
@@ -68,6 +69,7 @@ def test_offsets_beside_an_objectness_are_those_of_yolox(dialect: str) -> None:
     hold(model, boxes, np.concatenate([middle - size / 2, middle + size / 2], axis=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_distributions_are_told_by_their_number(dialect: str) -> None:
     model = returning("boxes = Identity(raw) ", 32)
@@ -99,6 +101,7 @@ def test_boxes_that_are_squashed_are_no_scores(dialect: str) -> None:
     assert boxes_of(model, dialect).name == "boxes"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_of_two_formats_one_is_named(dialect: str) -> None:
     model = returning("boxes = Exp(raw) ", 4)

@@ -230,6 +230,7 @@ IN_WINDOWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(
     ("body", "weights", "cells"),

@@ -93,6 +93,7 @@ def test_a_softmax_without_two_of_its_classes_is_refused() -> None:
         located(net.model({"scores": (count(net, levels),)}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_rows_are_those_ahead_of_a_suppression(dialect: str) -> None:
     net, levels = network()
@@ -104,6 +105,7 @@ def test_rows_are_those_ahead_of_a_suppression(dialect: str) -> None:
     hold(located(net.model({"scores": ()}), dialect), Truth(grids(net, levels)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("kind", ["Mul", "Where"])
 def test_rows_are_those_ahead_of_a_mask_that_leaves_peaks(kind: str, dialect: str) -> None:
@@ -148,6 +150,7 @@ def test_an_objectness_in_an_output_of_its_own_is_joined(squash: bool, classes: 
     np.testing.assert_allclose(p, parts[0] * parts[1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_objectness_of_each_level_is_joined_to_its_level() -> None:
     net, levels = network()
     outputs: dict[str, tuple[int | str, ...]] = {}
@@ -162,6 +165,7 @@ def test_an_objectness_of_each_level_is_joined_to_its_level() -> None:
     assert (first.level == second.level).all()
 
 
+@pytest.mark.slow
 def test_one_number_more_that_nothing_tells_of_is_refused_until_scores_are_named() -> None:
     model = three_outputs("angle", squash=False)
     with pytest.raises(ModelError, match="'angle' may hold an objectness of each row, or something else"):

@@ -145,6 +145,7 @@ def test_what_rounds_is_passed_straight_through(name: str, dialect: str) -> None
     np.testing.assert_allclose(result, inside * head.T.reshape(1, CLASSES, *SHAPE), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_rule_is_tried() -> None:
     """By the cases of `tails`, in both runtimes.
 

@@ -33,6 +33,7 @@ def maps_of(hooked: Any, batch: np.ndarray) -> np.ndarray:
     return xai.load(hooked)(batch)["saliency_map"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("end", ENDS)
 def test_maps_are_of_logits_or_of_what_a_sigmoid_returns(dialect: str, end: str) -> None:
@@ -44,6 +45,7 @@ def test_maps_are_of_logits_or_of_what_a_sigmoid_returns(dialect: str, end: str)
     np.testing.assert_allclose(maps_of(hooked, batch), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_scaled_maps_are_bytes(dialect: str) -> None:
     model = classifier()
@@ -83,6 +85,7 @@ def test_tokens_are_masked(use_gaussian: bool) -> None:
     np.testing.assert_allclose(maps_of(hooked, batch), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_hook_that_suits_a_model_is_taken() -> None:
     record = xai.load(insert_xai(Transformer().build("B"), Task.CLASSIFICATION)).record
     assert record["method"] == "vit_reciprocam"

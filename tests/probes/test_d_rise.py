@@ -110,6 +110,7 @@ def test_every_probe_of_boxes_has_an_oracle() -> None:
     assert ORACLES.keys() == BOX_PROBES.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ORACLES)
 def test_probes_are_what_the_papers_say(method: str) -> None:
     maps = BOX_PROBES[method](scorer(), IMAGE, range(2), SETTINGS)

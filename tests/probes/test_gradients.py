@@ -51,6 +51,7 @@ def test_integrated_gradients_add_up_on_the_way(dialect: str) -> None:
     np.testing.assert_allclose(maps("integrated_gradients", dialect, Settings(steps=3)), true, atol=1e-4 * true.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_smooth_grad_is_the_mean_over_noise(dialect: str) -> None:
     image = slopes(NAME).image

@@ -59,6 +59,7 @@ def test_orders_without_their_reverse_are_seen(monkeypatch: pytest.MonkeyPatch) 
     assert np.abs(values[:, 0] - slow_shapley(of_pairs, 5)).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_more_orders_come_nearer_and_all_add_up() -> None:
     true, errors = slow_shapley(of_all, 5), []
     for orders in (1, 40, 4000):

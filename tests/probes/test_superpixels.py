@@ -109,6 +109,7 @@ def kept_scores(labels: np.ndarray, k: int) -> Callable[[np.ndarray], float]:
     return lambda mask: float(Photo().scores((IMAGE[0] * mask[labels])[None])[0, k])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segments", [1, 4, 9, 20])
 def test_lime_is_what_the_paper_says(segments: int) -> None:
     labels = slow_slic(IMAGE[0], segments)

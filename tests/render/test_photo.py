@@ -206,6 +206,7 @@ def test_cut_off_and_changed(suffix: str, tmp_path: Path) -> None:
             assert photo.ndim == 3 and photo.dtype == np.uint8
 
 
+@pytest.mark.slow
 def test_bombs_are_refused(tmp_path: Path) -> None:
     """A PNG of 400 megapixels in a few kilobytes: in a process of its own, because OpenCV reads its limit once."""
     header = struct.pack(">IIBBBBB", 20000, 20000, 1, 0, 0, 0, 0)

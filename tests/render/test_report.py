@@ -84,6 +84,7 @@ def test_few_images_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert begun == done == [80] and most[0] <= AHEAD + 1
 
 
+@pytest.mark.slow
 def test_one_map_is_read_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CPython before 3.11.5 fails at times where two threads read the headers of arrays."""
     reading, load = Lock(), np.load

@@ -105,6 +105,7 @@ def test_probabilities_are_known_by_their_values(dialect: str) -> None:
     np.testing.assert_allclose(xai.wrap(compiled(model)).network.predict(batch), xai.load(model).predict(batch), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_preprocessing_and_labels_come_from_the_file_or_from_the_caller(tmp_path: Path) -> None:
     hooked_model = xai.insert(in_dialect(CASE.build("B", 17), "openvino"), layer="f")
     hooked_model.model.set_rt_info("a b c d e", ["model_info", "labels"])

@@ -53,6 +53,7 @@ def tensors(fields: Any) -> list[tuple[str, int, list[int]]]:
 BOOL, UINT8, INT64, FP32 = 1, 2, 9, 11  # of Triton's DataType
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_triton(dialect: str, hooked: Any, tmp_path: Path) -> None:
     endpoint = export(hooked(dialect), tmp_path / "repo", server="triton")
@@ -74,6 +75,7 @@ def hooked_path(folder: Path) -> Path:
     return next(path for path in folder.glob("cells_xai.*") if path.suffix in (".xml", ".onnx"))
 
 
+@pytest.mark.slow
 def test_triton_with_a_fixed_batch_and_bytes(hooked: Any, tmp_path: Path) -> None:
     endpoint = export(hooked(batch=2, scale="u8", targets="top:2"), tmp_path / "repo", server="triton", name="two")
     config = model_configuration(tmp_path / "repo" / "two")
@@ -83,6 +85,7 @@ def test_triton_with_a_fixed_batch_and_bytes(hooked: Any, tmp_path: Path) -> Non
     assert endpoint.warnings == []
 
 
+@pytest.mark.slow
 def test_triton_with_a_gate(hooked: Any, tmp_path: Path) -> None:
     endpoint = export(hooked(gate=True), tmp_path / "repo", server="triton")
     config = model_configuration(tmp_path / "repo" / "cells")
@@ -97,6 +100,7 @@ def test_triton_with_a_gate(hooked: Any, tmp_path: Path) -> None:
     assert "'explain': np.ones([1], 'bool')" in clients_code(tmp_path / "ovms")
 
 
+@pytest.mark.slow
 def test_a_pair_of_endpoints_with_one_copy_of_the_weights(hooked: Any, tmp_path: Path) -> None:
     export(hooked(), tmp_path / "repo", server="triton", legacy=True, backend="python")
     folders = {path.name for path in (tmp_path / "repo").iterdir() if path.is_dir()}
@@ -135,6 +139,7 @@ def test_kserve(hooked: Any, tmp_path: Path) -> None:
     clients_code(tmp_path / "repo")
 
 
+@pytest.mark.slow
 def test_kserve_with_a_server_of_its_own(hooked: Any, tmp_path: Path) -> None:
     export(hooked(), tmp_path / "repo", server="kserve", backend="python")
     service = yaml.safe_load((tmp_path / "repo" / "inference_service.yaml").read_text())
@@ -163,6 +168,7 @@ def test_kserve_with_an_explainer_of_its_own(hooked: Any, tmp_path: Path) -> Non
     assert not (tmp_path / "by_triton" / "service_with_explainer.yaml").exists()  # Triton has no `:explain`
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_mlserver(dialect: str, hooked: Any, tmp_path: Path) -> None:
     endpoint = export(hooked(dialect, gate=True), tmp_path / "repo", server="mlserver", precision="bf16")
@@ -209,6 +215,7 @@ def test_large_answers_and_sorted_outputs_are_warned_of() -> None:
         assert "grows by 196 kB an image" in warning and "insert with targets top:1 and scale u8" in warning
 
 
+@pytest.mark.slow
 def test_what_is_refused_leaves_nothing(hooked: Any, tmp_path: Path) -> None:
     model = hooked()
     plain = tmp_path / "plain.onnx"

@@ -50,6 +50,7 @@ def counted(study: ModuleType, monkeypatch: pytest.MonkeyPatch, stop_after: int 
     return photos
 
 
+@pytest.mark.slow
 def test_a_row_is_measured_once_and_a_refusal_is_one(
     study: ModuleType, options_of_a_study: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

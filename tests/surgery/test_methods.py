@@ -40,6 +40,7 @@ def test_cam_is_the_classs_weights_over_the_channels(dialect: str, scale: str) -
             np.testing.assert_allclose(maps[k], true, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_cam_steps_back_over_a_softmax(dialect: str) -> None:
     batch = images(CASE.build(1, 17), 2)

@@ -59,6 +59,7 @@ def test_log_softmax_inside(dialect: str) -> None:
     np.testing.assert_allclose(maps_of(in_dialect(tiny(body, **LINEAR), dialect), batch), expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_best_scores_beside_the_scores_are_not_taken_for_them(dialect: str) -> None:
     body = POOLED + "logits = Gemm<transB=1>(v, w, b) best, which = TopK<axis=1>(logits, three)"
@@ -89,6 +90,7 @@ def test_of_two_images_the_one_that_is_meant_must_be_named(dialect: str) -> None
         xai.insert(native, image_input="third")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("batch", "options"), [("B", {}), ("B", {"plan": "direct"}), ("B", {"gate": True}), (2, {}), (1, {})])
 def test_rows_read_what_another_input_tells_of_their_image(batch: int | str, options: dict[str, Any], dialect: str) -> None:
@@ -115,6 +117,7 @@ def test_rows_read_what_another_input_tells_of_their_image(batch: int | str, opt
         np.testing.assert_allclose(actual[[index]], expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counted", [0, 1])
 def test_a_pool_whose_kernel_is_larger_than_the_map_is_a_mean(counted: int) -> None:
     """As Hugging Face's EfficientNet has it. OpenVINO reads no such file, and onnx's reference counts padding otherwise."""
@@ -127,6 +130,7 @@ def test_a_pool_whose_kernel_is_larger_than_the_map_is_a_mean(counted: int) -> N
     xai.insert(model, layer="f", method="grad_cam")  # verified by the slope
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("channels", [2, 5])
 def test_an_image_of_any_number_of_channels(channels: int, dialect: str) -> None:
@@ -174,6 +178,7 @@ def test_channels_are_fewer_than_the_pixels_of_a_side(image: tuple[int, ...], pl
         assert find_image(graph)[1].cells == (places, places + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_layer_that_is_an_output_and_feeds_others(dialect: str) -> None:
     body = STEM + "d = Conv(f, w1) s = Add(d, f) p = GlobalAveragePool(s) v = Flatten(p) logits = Gemm<transB=1>(v, w, b)"
@@ -215,6 +220,7 @@ def test_an_embedded_preprocessing() -> None:
     np.testing.assert_allclose(maps_of(built, batch, layer="f"), Oracle(case.build(1, 17), "f").unit(as_before), atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_half_precision_ir_computes_as_the_plain_one() -> None:
     """A true f16 model: values, not only weights, are f16."""
     image = op.parameter([-1, 3, 6, 8], np.float16, "image")
@@ -395,6 +401,7 @@ def test_a_gather_that_counts_up_is_a_reshape(order: str, dialect: str) -> None:
             xai.insert(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [6, 3])
 def test_an_average_to_a_size_that_is_told(size: int) -> None:
     """OpenVINO's converter leaves it in, as in AlexNet, where it averages nothing, for images of the usual size."""
@@ -427,6 +434,7 @@ def test_a_saliency_map_of_its_own_is_not_taken_for_a_hooks(dialect: str) -> Non
         xai.insert(in_dialect(model, dialect), layer="f")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_method_of_rows_says_that_cells_are_rows(dialect: str) -> None:
     """A map of scores without boxes beside it, as FOMO's, may be of pixels as well."""
@@ -443,6 +451,7 @@ TURNED = STEM + "g = Gather<axis=3>(f, turned) t = Gather<axis=2>(g, mixed) "
 AMONG = {"turned": np.arange(8)[::-1].copy(), "mixed": np.array([5, 4, 3, 2, 1, 0])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("flat", [False, True])
 def test_cells_that_cannot_be_followed_are_told(flat: bool, dialect: str) -> None:
@@ -463,6 +472,7 @@ def test_cells_that_cannot_be_followed_are_told(flat: bool, dialect: str) -> Non
         xai.insert(in_dialect(model, dialect), cells=(6, 8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(
     "pool",
@@ -483,6 +493,7 @@ def test_a_pool_whose_window_covers_all_cells_is_a_reduction(pool: str, dialect:
     np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_next_layer_is_taken_where_the_best_cannot_be_planned(dialect: str) -> None:
     body = STEM + "t = Transpose<perm=[1,0,2,3]>(f) p = ReduceMean<axes=[2,3], keepdims=0>(t) v = Transpose<perm=[1,0]>(p) "
@@ -499,6 +510,7 @@ def test_the_next_layer_is_taken_where_the_best_cannot_be_planned(dialect: str) 
         xai.insert(in_dialect(model, dialect), method="activation_map", layer="t")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_masks_are_for_a_batch_on_any_axis(dialect: str) -> None:
     body = STEM + "t = Transpose<perm=[1,0,2,3]>(f) p = ReduceMean<axes=[2,3], keepdims=0>(t) v = Transpose<perm=[1,0]>(p) "

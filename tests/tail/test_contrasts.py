@@ -31,6 +31,7 @@ def by_hand(classifier: onnx.ModelProto, image: np.ndarray, k: int) -> np.ndarra
     return np.maximum(np.einsum("c,chw->hw", row / features[0].size, features), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["", " logits = Softmax<axis=1>(y)"])
 @pytest.mark.parametrize("targets", ["all", "3,0", "top:2", "asked"])
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -57,6 +57,7 @@ OF_LOGITS = sorted(
 OF_ATTENTION = [name for name, method in BUILT_IN.items() if method.attention and method.score != "none"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in OF_LOGITS])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_logits_are_subtracted_ahead_of_what_a_method_does(method: str, dialect: str) -> None:
@@ -90,6 +91,7 @@ def test_methods_of_attention(method: str, dialect: str) -> None:
     np.testing.assert_allclose(results["saliency_map"], expected["saliency_map"], atol=1e-4 * size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [name for name, method in BUILT_IN.items() if method.linear])
 def test_methods_for_linear_tails(method: str) -> None:
     body = "f = Conv(image, k) r = Relu(f) p = GlobalAveragePool(r) v = Flatten(p) "
@@ -114,6 +116,7 @@ def test_the_class_weights_of_a_linear_tail_are_subtracted(dialect: str) -> None
     np.testing.assert_allclose(xai.load(hooked)(batch)["saliency_map"], np.stack(expected, axis=1), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_probabilities_of_masked_cells_are_subtracted(dialect: str, score: str) -> None:
@@ -130,6 +133,7 @@ def test_probabilities_of_masked_cells_are_subtracted(dialect: str, score: str) 
         assert hooked.record["score"] == score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["vit_reciprocam", "abs_cam"])
 def test_what_is_linear_in_the_scores_is_a_difference_of_maps(method: str) -> None:
     network = Transformer().build("B") if method == "vit_reciprocam" else model()
@@ -303,6 +307,7 @@ def test_parts_that_are_none_are_refused() -> None:
             xai.Contrast(3, "dog, not cat", 0.5, wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_maps_of_classes_are_subtracted_only_where_that_is_the_contrast() -> None:
     case = CASES["pool and linear"].build("B", 17)
     expected = xai.load(xai.insert(case, layer="f", targets="4-1,0-2", scale="none")).explain(PHOTO)
@@ -315,6 +320,7 @@ def test_maps_of_classes_are_subtracted_only_where_that_is_the_contrast() -> Non
             network.explain(PHOTO, targets="4-1")
 
 
+@pytest.mark.slow
 def test_a_plain_model_gets_the_hook_that_its_labels_name() -> None:
     for targets, ids in (("t-shirt-dog", "1-3"), ("tabby, tiger cat-cat", "2-0"), ([("DOG", 4), (1, "cat")], "3-4,1-0")):
         explanation = xai.explain(model(), PHOTO, targets, layer="r", method="grad_cam", labels=LABELS)

@@ -44,6 +44,7 @@ def slow_confidence(method: str, weights: dict[str, np.ndarray], image: np.ndarr
     return steady
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "dialect"), in_turn(["grad_cam", "layer_cam", "activation_map"]))
 def test_it_is_what_maps_of_noisy_copies_have_in_common(method: str, dialect: str) -> None:
     model, batch = network(), images(network(), 2)

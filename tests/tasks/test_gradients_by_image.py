@@ -43,6 +43,7 @@ def differences(model: onnx.ModelProto, image: np.ndarray, step: float = 1e-3) -
     return moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", ["B", 3])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_gradient_is_the_slope_of_each_score_by_each_element(dialect: str, batch: int | str) -> None:
@@ -59,6 +60,7 @@ def test_the_gradient_is_the_slope_of_each_score_by_each_element(dialect: str, b
     np.testing.assert_allclose(outputs["saliency_map"], (largest - low) / (high - low), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_each_image_alone_has_the_same_gradient(dialect: str) -> None:
     network = xai.load(xai.insert(in_dialect(tiny(BODY, **WEIGHTS), dialect), method="input_gradient", targets="0,3"))
@@ -87,6 +89,7 @@ def test_what_is_explained_and_how_maps_are_scaled(dialect: str, targets: str, s
                 np.testing.assert_allclose(outputs["saliency_map"][image, index], np.abs(true).max(axis=0), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_probabilities_have_a_gradient_of_their_own(dialect: str) -> None:
     model = tiny(BODY, **WEIGHTS)
@@ -98,6 +101,7 @@ def test_probabilities_have_a_gradient_of_their_own(dialect: str) -> None:
     np.testing.assert_allclose(xai.load(hooked)(IMAGES)["gradient"], true, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_gate_leaves_gradients_out(dialect: str) -> None:
     model = in_dialect(tiny(BODY, **WEIGHTS), dialect)
@@ -130,6 +134,7 @@ def test_integrated_gradients_are_the_mean_on_the_way_times_how_far_it_is(dialec
     assert hooked.record["steps"] == "3" and hooked.verified is not None and 0 <= hooked.verified.incompleteness < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_attributions_add_up_to_what_the_score_gains(dialect: str) -> None:
     hooked = xai.insert(in_dialect(tiny(BODY, **WEIGHTS), dialect), method="integrated_gradients", steps=100, baseline="1,0,-1")
@@ -150,6 +155,7 @@ def of_bytes() -> ov.Model:
     return steps.build()
 
 
+@pytest.mark.slow
 def test_what_normalises_inside_counts_and_axes_are_those_of_the_input() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (2, 6, 8, 3)).astype(np.uint8)
     outputs = xai.load(xai.insert(of_bytes(), method="input_gradient", targets="all"))(pixels)
@@ -231,6 +237,7 @@ def test_attributions_that_do_not_add_up_are_not_written(monkeypatch: pytest.Mon
         xai.insert(tiny(BODY, **WEIGHTS), method="integrated_gradients", steps=20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_file_is_explained_and_its_hook_taken_off(dialect: str, tmp_path: Path) -> None:
     model = in_dialect(tiny(BODY, **WEIGHTS), dialect)
@@ -263,6 +270,7 @@ def test_each_head_has_a_gradient_of_its_own(dialect: str) -> None:
     np.testing.assert_allclose(heads["more"](IMAGES)["gradient"], alone(IMAGES)["gradient"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_boxes_have_no_gradient_of_the_image() -> None:
     with pytest.raises(InputError, match="input_gradient is not for the rows of a detector: .* hires_cam"):
         xai.insert(Path(__file__).parents[2] / "samples" / "models" / "ultraface_rfb320.xml", method="input_gradient")

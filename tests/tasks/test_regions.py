@@ -193,6 +193,7 @@ def test_all_ways_are_verified(method: str, targets: str, dialect: str) -> None:
         assert result.record["task"] == "regions"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("method", ["reciprocam", "layer_cam"])
 def test_a_wrong_region_is_seen(method: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +279,7 @@ def test_no_detector_is_taken_for_a_segmenter(name: str) -> None:
     assert tells_pixels(open_model(segmenter()), Where())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_regions_is_refused() -> None:
     two = tiny(
         STEM + HEAD + "logits = Identity(l) other = Relu(l)",

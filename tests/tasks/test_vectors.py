@@ -147,6 +147,7 @@ def test_a_wrong_likeness_is_seen(method: str, dialect: str, monkeypatch: pytest
         hooked(embedder(), dialect, method=method)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_bytes_are_read_ahead_of_what_rounds_them(dialect: str) -> None:
     body = STEM + "p = GlobalAveragePool(f) v = Flatten(p) logits = QuantizeLinear(v, s, z)"

@@ -222,6 +222,7 @@ def test_a_client_that_hangs_up(client: Client) -> None:
     client.ask(PHOTO)
 
 
+@pytest.mark.slow
 def test_a_client_that_drips_is_cut_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.3)
     connection = raw(client.server, b"GET / HTTP/1.1\r\n")

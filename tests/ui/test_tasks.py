@@ -63,6 +63,7 @@ def test_each_method_that_is_offered_explains(classifier: Path) -> None:
         session.answer(Question(choice=Choice("vit_reciprocam")), PHOTO)
 
 
+@pytest.mark.slow
 def test_each_layer_that_is_offered_explains(classifier: Path) -> None:
     layers = [layer["name"] for layer in choices_of(started(classifier))["layers"]]
     session = session_of(classifier)
@@ -116,6 +117,7 @@ def test_regions(tmp_path: Path) -> None:
         assert region.mean() == pytest.approx(target["probability"])
 
 
+@pytest.mark.slow
 def test_vectors(tmp_path: Path) -> None:
     (tmp_path / "other.png").write_bytes(encoded(random_photo()[::-1].copy()))
     onnx.save(small(), tmp_path / "small.onnx")

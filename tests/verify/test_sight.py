@@ -39,6 +39,7 @@ def with_noise_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SampleImages, "batch", batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_wrong_hook_that_noise_does_not_show_is_refused(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     table: dict[str, Any] = (openvino_dialect if dialect == "openvino" else onnx_dialect).EMIT
@@ -76,6 +77,7 @@ def test_each_head_has_its_own() -> None:
     assert [record["spread"] for record in hooked.records] == [f"{sight.spread:.2g}" for sight in hooked.verified.sights]
 
 
+@pytest.mark.slow
 def test_flat_maps_are_warned_of(tmp_path: Path, command: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
     monkeypatch.setattr("openvino_xai.cli.insert.warn", warnings.append)

@@ -22,6 +22,7 @@ def evaluated(ovxai: Ovxai, *arguments: object) -> Any:
     return json.loads(ovxai("--json", *arguments))
 
 
+@pytest.mark.slow
 def test_maps_that_explain_nothing_stand_beside(ovxai: Ovxai) -> None:
     result = evaluated(ovxai, "--metric", "adcc", "--metric", "insertion", "--output", "scores")
     names = {"average_drop", "coherency", "complexity", "insertion", "adcc"}
@@ -36,6 +37,7 @@ def test_maps_that_explain_nothing_stand_beside(ovxai: Ovxai) -> None:
     assert {**again, "images_per_second": 0} == {**result, "images_per_second": 0}  # rows are kept, and seeds are
 
 
+@pytest.mark.slow
 def test_the_table(ovxai: Ovxai) -> None:
     table = ovxai("--metric", "complexity", "--metric", "insertion")
     (head,) = (line for line in table.splitlines() if line.startswith("metric"))
@@ -46,6 +48,7 @@ def test_the_table(ovxai: Ovxai) -> None:
     assert "fewer than 10 images: what differs may be chance, and no interval is told" in few and "~" not in few
 
 
+@pytest.mark.slow
 def test_what_photos_do_not_settle_is_marked(ovxai: Ovxai) -> None:
     """A photo of one colour is of its class whatever a map keeps of it, so that no map inserts better."""
     table = ovxai("--metric", "deletion")
@@ -55,12 +58,14 @@ def test_what_photos_do_not_settle_is_marked(ovxai: Ovxai) -> None:
     assert line.count("~") == sum(low <= 0 <= high for low, high in low_high)
 
 
+@pytest.mark.slow
 def test_rows_without_baselines_are_measured_anew(ovxai: Ovxai) -> None:
     ovxai("--metric", "complexity", "--output", "scores", "--no-baselines")
     result = evaluated(ovxai, "--metric", "complexity", "--output", "scores")
     assert set(result["baselines"]) == {"gaussian", "random", "fake_cam"}
 
 
+@pytest.mark.slow
 def test_a_table_of_parquet_has_a_column_each(ovxai: Ovxai) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     ovxai("--metric", "complexity", "--output", "scores", "--parquet")
@@ -68,6 +73,7 @@ def test_a_table_of_parquet_has_a_column_each(ovxai: Ovxai) -> None:
     assert 0 <= row["gaussian.complexity"] <= 1 and "baselines" not in row
 
 
+@pytest.mark.slow
 def test_all_metrics_and_a_wrong_word(ovxai: Ovxai) -> None:
     result = evaluated(ovxai, "--metric", "all", "--limit", "1", "--no-baselines")
     assert {"road", "sic", "aic", "infidelity", "sparsity"} <= set(result["metrics"])

@@ -91,6 +91,7 @@ def made_up(folder: Path, names: list[str], *, seed: int = 0) -> tuple[list[dict
     return rows, result
 
 
+@pytest.mark.slow
 def test_a_page_of_a_run(ovxai: Callable[..., str]) -> None:
     plain = json.loads(ovxai(*CURVES, "--json"))
     result = json.loads(ovxai(*CURVES, "--json", "--report", "page.html", "--output", "scores"))
@@ -138,6 +139,7 @@ def test_few_photos_have_no_band(ovxai: Callable[..., str], tmp_path: Path) -> N
     assert "<polygon" not in source and "no interval is told" in source
 
 
+@pytest.mark.slow
 def test_another_run_stands_beside(ovxai: Callable[..., str]) -> None:
     ovxai(*CURVES, "--report", "a.html", "--output", "a", "--method", "occlusion")
     words = (*CURVES, "--report", "both.html", "--output", "b", "--beside", "a")

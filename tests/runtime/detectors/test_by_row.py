@@ -63,6 +63,7 @@ def test_any_number_of_rows_is_explained_whatever_their_scores(networks: tuple[A
     np.testing.assert_allclose([target.probability for target in several.targets], scores, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -30,6 +30,7 @@ LAYERS = {"shared": {"color": "f", "shape": "f"}, "apart": {"color": "f", "shape
 MODELS: dict[str, Callable[..., onnx.ModelProto]] = {"shared": shared, "apart": apart}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("batch", ["B", 2])
 @pytest.mark.parametrize("name", MODELS)
@@ -107,6 +108,7 @@ def test_heads_are_told_classes_and_images(dialect: str) -> None:
         np.testing.assert_allclose(maps[gate], all_maps[f"saliency_map_{head}"][gate], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_verification_sees_maps_of_the_other_head(dialect: str) -> None:
     original = open_model(in_dialect(with_second_head(shared(), "r", 7, classes=5), dialect))
@@ -158,6 +160,7 @@ def test_heads_on_a_class_token(features: str, dialect: str) -> None:
         np.testing.assert_array_equal(again.compile()({"image": photos})[name], array)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_hook_is_taken_off_again(dialect: str, tmp_path: Path) -> None:
     path = xai.insert(in_dialect(apart(), dialect), scores=list(HEADS), targets="asked", feature_vector=False).save(

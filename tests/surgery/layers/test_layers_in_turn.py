@@ -97,6 +97,7 @@ def test_a_layer_that_is_bypassed_is_refused() -> None:
     assert xai.insert(model, layer="a,f", method="layer_cam").verified
 
 
+@pytest.mark.slow
 def test_layers_of_open_sizes_have_to_be_alike() -> None:
     with pytest.raises(xai.OvxaiError, match="fixed height and width"):
         hooked(with_open_sizes(network()))
@@ -122,6 +123,7 @@ def test_a_gate_leaves_images_out_and_a_portable_hook_has_the_same_maps(dialect:
     np.testing.assert_allclose(of_some, maps * np.reshape([1, 0, 1], (3, 1, 1, 1)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_layers_of_tokens_are_joined() -> None:
     """Of a transformer, what enters a block and what leaves it: both have the same cells, beside a class token."""
     model = Transformer(prefix=1).build(1)

@@ -191,6 +191,7 @@ def test_what_is_picked_is_held_and_what_is_made_of_it_is_moved(monkeypatch: pyt
 # ---- what is not explained -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "why"), [
     ({"method": "reciprocam"}, r"'scores' are queries, which see all cells: each of \d+ x \d+ masks .* [1-9]\d* times .*layer"),
     ({"method": "class_map"}, "'scores' are queries, which have no cells: layer_cam and hires_cam"),
@@ -200,6 +201,7 @@ def test_methods_of_cells_are_refused(options: dict[str, str], why: str) -> None
         xai.insert(tiny("rt-detr").model, verify=False, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["softmax", "sigmoid"])
 def test_a_score_is_for_logits_of_queries_alone(score: str) -> None:
     for model in (tiny("rt-detr").model, CELLS["two outputs"]("B").model):
@@ -220,6 +222,7 @@ def with_none(model: onnx.ModelProto, bias: float) -> onnx.ModelProto:
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bias", "score", "background"), [(8.0, "softmax", CLASSES), (-8.0, "sigmoid", None)])
 def test_a_last_class_that_most_queries_are_of_is_none(bias: float, score: str, background: int | None) -> None:
     from openvino_xai.locate.detector import Detector
@@ -229,6 +232,7 @@ def test_a_last_class_that_most_queries_are_of_is_none(bias: float, score: str, 
     assert (rows.score, rows.background) == (score, background)
 
 
+@pytest.mark.slow
 def test_layers_lists_what_the_backbone_makes_and_what_the_decoder_reads() -> None:
     names = [layer.name for layer in xai.layers(tiny("rt-detr").model)]
     assert names == ["c4,c5", "n4,n5"]

@@ -149,6 +149,7 @@ def test_what_is_moved_lies_where_it_lay(data: st.DataObject, batch: int, each: 
         np.testing.assert_allclose(moved[index], read_at(canvas, *laid.cells_of(after, index)), atol=1e-12)
 
 
+@pytest.mark.slow
 @given(st.data(), st.integers(1, 3), sizes, st.tuples(st.integers(1, 6), st.integers(1, 6)))
 def test_what_lies_outside_is_cut_off(data: st.DataObject, each: int, size: tuple[int, int], sides: tuple[int, int]) -> None:
     """As what a convolution read of its pads: it may begin ahead of the value, and end behind it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pytest
 
 from openvino_xai.operations.windows import Windows
 from openvino_xai.tail.windowed.convolution import Layout
@@ -43,6 +44,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 def test_a_convolution_over_all_windows_is_that_over_each() -> None:
     gaps = 0
     for size, length, stride, dilation, pads, block in CASES:
