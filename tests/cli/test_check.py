@@ -69,7 +69,6 @@ def test_without_it_nothing_is_asked(ovxai: Ovxai) -> None:
     assert all("check" not in json.loads(line)["targets"][0] for line in out.splitlines())
 
 
-@pytest.mark.slow
 def test_what_has_no_check(ovxai: Ovxai) -> None:
     for words in (("--against", "photos/b.png"), ("--engine", "local")):
         _, err = ovxai("model.onnx", "photos/a.png", "--check", *words, status=2)

@@ -116,7 +116,6 @@ def test_a_map_of_nothing_is_told_of(folder: Path, command: Callable[..., str], 
     assert heights[0] == 240 < heights[1]  # the text stands under the picture
 
 
-@pytest.mark.slow
 def test_a_map_of_every_class_is_told_of(folder: Path, command: Callable[..., str]) -> None:
     for method, notes in (
         ("reciprocam", [NO_CLASS.format("4")]),

@@ -85,7 +85,6 @@ def test_tokens_are_masked(use_gaussian: bool) -> None:
     np.testing.assert_allclose(maps_of(hooked, batch), expected, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_the_hook_that_suits_a_model_is_taken() -> None:
     record = xai.load(insert_xai(Transformer().build("B"), Task.CLASSIFICATION)).record
     assert record["method"] == "vit_reciprocam"

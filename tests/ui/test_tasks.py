@@ -117,7 +117,6 @@ def test_regions(tmp_path: Path) -> None:
         assert region.mean() == pytest.approx(target["probability"])
 
 
-@pytest.mark.slow
 def test_vectors(tmp_path: Path) -> None:
     (tmp_path / "other.png").write_bytes(encoded(random_photo()[::-1].copy()))
     onnx.save(small(), tmp_path / "small.onnx")

@@ -97,7 +97,6 @@ def test_shuffled_weights_change_the_maps_of_the_same_rows(ovxai: Ovxai, hooked:
     assert min(stage["pearson"] for stage in result["sanity"]) < 0.9
 
 
-@pytest.mark.slow
 def test_a_photo_without_objects_is_left_out(ovxai: Ovxai, hooked: Path) -> None:
     Path("boxes.json").write_text(json.dumps({"images": {"a.png": []}}))
     result = evaluated(ovxai, hooked, "--input", "photos", "--boxes", "boxes.json", "--metric", "energy")
@@ -164,7 +163,6 @@ def test_detectors_without_a_hook_get_one_or_are_probed(ovxai: Ovxai) -> None:
     assert "d_rise explains the boxes that there are; --sanity is for hooks" in ovxai(*sanity, status=2)
 
 
-@pytest.mark.slow
 def test_maps_of_classes_are_not_of_boxes(ovxai: Ovxai) -> None:
     xai.insert(decoding("xyxy"), method="class_map", verify=False).save("classes.onnx")
     assert "the model explains classes, and no boxes" in ovxai("evaluate", "-m", "classes.onnx", "-i", "photos", status=2)

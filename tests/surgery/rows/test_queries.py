@@ -232,7 +232,6 @@ def test_a_last_class_that_most_queries_are_of_is_none(bias: float, score: str, 
     assert (rows.score, rows.background) == (score, background)
 
 
-@pytest.mark.slow
 def test_layers_lists_what_the_backbone_makes_and_what_the_decoder_reads() -> None:
     names = [layer.name for layer in xai.layers(tiny("rt-detr").model)]
     assert names == ["c4,c5", "n4,n5"]
