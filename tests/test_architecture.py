@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from sources import nodes
 
 import openvino_xai
 from openvino_xai.operations.table import OPERATIONS
@@ -37,7 +39,7 @@ LEVELS = {name: level for level, names in enumerate(ORDER) for name in names.spl
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """The line and the part of the package, of everything that a file imports from it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         modules: list[str] = []
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
@@ -91,7 +93,7 @@ def kind_tests(path: Path) -> list[int]:
     """The lines where a node's kind is compared: what is known of an operation belongs into its record."""
     return [
         node.lineno
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Compare)
         and any(isinstance(side, ast.Attribute) and side.attr == "kind" and not _is_of_a_type(side) for side in sides(node))
     ]
@@ -112,7 +114,7 @@ def _is_of_a_type(side: ast.Attribute) -> bool:
 def kind_sets(path: Path) -> list[str]:
     """The names at the top of a module that hold several operations by their names."""
     places = []
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in cast("ast.Module", nodes(path)[0]).body:
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             texts = [
                 item.value for item in ast.walk(node.value) if isinstance(item, ast.Constant) and isinstance(item.value, str)

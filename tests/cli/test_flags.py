@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from sources import nodes
 from typer.main import get_command
 
 import openvino_xai
@@ -26,19 +28,20 @@ OTHER_PROGRAMS = {  # whose flags have the names of ours
 SPEAKING = ("cli/", "predecessor/successors.py")  # the latter is a table of what to type in place of what
 
 
-def flags() -> set[str]:
+@cache
+def flags() -> frozenset[str]:
     """Every long flag of every command."""
     root = get_command(app)
     commands = [root, *root.commands.values()]  # type: ignore[attr-defined]
     names = {name for command in commands for option in command.params for name in (*option.opts, *option.secondary_opts)}
-    return {name for name in names if name.startswith("--")} | {"--help"}
+    return frozenset(name for name in names if name.startswith("--")) | {"--help"}
 
 
-def literals(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def literals(tree: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """The line and the text of every string that is no docstring."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docstrings = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and _is_text(node.body[0])}
-    for node in ast.walk(tree):
+    docstrings = {id(node.body[0].value) for node in tree if isinstance(node, documented) and _is_text(node.body[0])}
+    for node in tree:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.lineno, node.value
 
@@ -47,11 +50,11 @@ def _is_text(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def spoken(source: str, place: str) -> list[str]:
+def spoken(tree: Iterable[ast.AST], place: str) -> list[str]:
     """The flags of the command line in the strings of a file, as `place:line flag`."""
     return [
         f"{place}:{line} {flag}"
-        for line, text in literals(ast.parse(source))
+        for line, text in literals(tree)
         for flag in FLAG.findall(text)
         if flag in flags() and (place, flag) not in OTHER_PROGRAMS
     ]
@@ -61,7 +64,7 @@ def test_only_the_command_line_spells_flags() -> None:
     paths = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
     outside = {place: path for place, path in paths.items() if not place.startswith(SPEAKING)}
     assert len(outside) > 100
-    assert not [flag for place, path in outside.items() for flag in spoken(path.read_text("utf-8"), place)]
+    assert not [flag for place, path in outside.items() for flag in spoken(nodes(path), place)]
 
 
 @pytest.mark.parametrize(
@@ -69,8 +72,9 @@ def test_only_the_command_line_spells_flags() -> None:
     ["why = 'choose another with --layer'", "def why(n):\n    'Why.'\n    return f'{n} exists: --force overwrites it'"],
 )
 def test_a_flag_in_a_string_is_seen(source: str) -> None:
-    assert len(spoken(source, "files/paths.py")) == 1
-    assert not spoken(f"def f():\n    'Explain with --layer.'\n\n{source.replace('--', '')}", "files/paths.py")
+    silent = f"def f():\n    'Explain with --layer.'\n\n{source.replace('--', '')}"
+    assert len(spoken(tuple(ast.walk(ast.parse(source))), "files/paths.py")) == 1
+    assert not spoken(tuple(ast.walk(ast.parse(silent))), "files/paths.py")
 
 
 def test_every_option_of_an_error_is_a_flag() -> None:
@@ -79,7 +83,7 @@ def test_every_option_of_an_error_is_a_flag() -> None:
         node
         for path in PACKAGE.rglob("*.py")
         if "predecessor" not in path.parts  # whose functions have the options of another package
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Call)
     ]
     values = [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "options"]

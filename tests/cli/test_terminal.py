@@ -18,6 +18,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sources import nodes
 from tiny import CASES
 
 import openvino_xai
@@ -63,7 +64,7 @@ def test_only_one_file_prints() -> None:
     elsewhere = {"cli/text.py", "benchmark/alone.py", "cli/installation/requirements.py"}
     prints = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if called in ("print", "typer.echo", "typer.secho", "echo", "Console", "Table") or called.endswith(
                 ("stdout.write", "stderr.write", "print_exc", "print_exception")

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from sources import nodes
 
 ROOT = Path(__file__).parents[2]
 TABLE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").partition("| it says |")[2].partition("\n\n")[0]
@@ -19,7 +20,7 @@ def texts() -> str:
     return "\n".join(
         node.value
         for path in sorted((ROOT / "openvino_xai").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
 

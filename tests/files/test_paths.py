@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from sources import nodes
 
 from openvino_xai.files import paths
 
@@ -26,6 +27,6 @@ def test_odd_paths_lead_nowhere(odd: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_they_are_asked_nowhere_else() -> None:
     for path in PACKAGE.rglob("*.py"):
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node.func for node in nodes(path) if isinstance(node, ast.Call)]
         questions = {call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in QUESTIONS}
         assert not questions or path.name in OTHERS or path.parent.name == "programs", f"{path} asks a path itself: {questions}"
