@@ -3,13 +3,14 @@
 The walk goes through the graph once, from the image on. For each node it asks where the batch, the height and the width of the
 operands are in the outputs. A convolution or a pool leaves them on their axes, with fewer cells. A reshape may merge them to an
 axis of tokens, a join may put other tokens beside these, and a reshape may lay them out again. What a node has in two places is
-lost from there on.
+lost from there on. So is what lies elsewhere than on equal parts of the image, which is where maps are drawn: a network that
+lays the image on a larger canvas, or crops it, has cells of the canvas, or of the crop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from openvino_xai.graph.sizes import Shape, Size, product, quotient
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.axes import Axes
+from openvino_xai.operations.centres import Centres, evenly
 from openvino_xai.operations.families.layout import tiles
 from openvino_xai.operations.integers import lays_in_blocks, reverses
 from openvino_xai.operations.table import axes_of, operation_of
@@ -61,6 +63,25 @@ class Place:
         return outside.reshape([tokens if axis == self.cells[0] else 1 for axis in range(len(shape))])
 
 
+@dataclass(frozen=True)
+class _Lattice:
+    """Where the cells along a side of the image lie on it, in pixels, and the largest step between cells on the way there."""
+
+    centres: Centres
+    coarsest: float
+
+    def shift(self, size: Size, count: Size) -> float:
+        """How far an end lies from where it is in equal parts, in pixels, of an image of `size` pixels and `count` cells."""
+        part = size / count if isinstance(size, int) and isinstance(count, int) and count else self.centres.step
+        return max(abs(end - (part - 1) / 2) for end in (self.centres.ahead, self.centres.behind))
+
+    def fits(self, size: Size, count: Size) -> bool:
+        """Whether both ends lie where they are drawn, to a cell or to what is little of the image."""
+        if not isinstance(size, int):
+            return self.shift(size, count) <= max(self.centres.step, OPEN_SHIFT)
+        return self.shift(size, count) <= max(size / count if isinstance(count, int) and count else 0, size * SHIFT)
+
+
 @dataclass
 class _Roles:
     """Where a value has its batch, height and width; or its tokens, once other tokens stand beside the cells."""
@@ -69,6 +90,7 @@ class _Roles:
     grid: tuple[Size, Size] | None = None  # (H, W) of the tokens; the prefix counts those ahead of them
     prefix: int = 0
     mirrored: frozenset[str] = frozenset()  # height, width, or both
+    lattices: dict[str, _Lattice] = field(default_factory=dict)  # of height and width, also once these are tokens
 
     def place(self, shape: Shape, roles: Sequence[str]) -> Place | None:
         """The place, where the batch and all cells are known and have axes of their own; `roles` are the axes of the image."""
@@ -101,7 +123,8 @@ class _Roles:
         return Place(batch.axis, (spans[0].axis,), grid, sizes=sizes) if spans == merged else None
 
 
-BORDER, CANVAS = 6, 1 / 8  # pixels, and their share of a side: a border that is wider is no part of any window
+SHIFT = 1 / 8  # of a side: windows without padding, one behind the other, leave out that much
+OPEN_SHIFT = 16  # pixels, of a side that only a run knows
 ROLES = {1: ("width",), 2: ("height", "width"), 3: ("time", "height", "width")}  # of a signal, an image, a video
 
 
@@ -111,25 +134,68 @@ def places(graph: Graph, image: Value, place: Place, *, mirrored: bool = False) 
     Rows and columns that a reshape merges are followed as tokens, with others joined ahead of them or behind. They are found
     again where tokens are laid out as before.
     """
-    cell_roles, sizes = ROLES[len(place.cells)], {shape_of(image)[axis] for axis in place.cells}
-    roles_of = {image: _Roles(dict(zip(("batch", *cell_roles), map(Span, (place.batch, *place.cells)), strict=True)))}
+    cell_roles = ROLES[len(place.cells)]
+    sizes = {role: shape_of(image)[axis] for role, axis in zip(cell_roles, place.cells, strict=True)}
+    spans = dict(zip(("batch", *cell_roles), map(Span, (place.batch, *place.cells)), strict=True))
+    roles_of = {image: _Roles(spans, lattices=dict.fromkeys(cell_roles, _Lattice(Centres(), 1.0)))}
     single = shape_of(image)[place.batch] == 1
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
             roles_of[value] = roles = _followed(graph, node, axes, roles_of, planar=len(cell_roles) == 2)
-            if node.kind == "pad":
-                roles.spans = {role: span for role, span in roles.spans.items() if not _is_on_canvas(node, span, sizes)}
+            roles.lattices = _lattices(node, value, roles, roles_of)
             if single:
                 _found_again(roles, value.shape or ())
-    placed = {value: roles.place(value.shape or (), cell_roles) for value, roles in roles_of.items()}
+    placed = {value: _placed(roles, value.shape or (), sizes) for value, roles in roles_of.items()}
     return {value: where for value, where in placed.items() if where is not None and (mirrored or not any(where.mirrored))}
 
 
-def _is_on_canvas(node: Node, span: Span, sizes: Collection[Size]) -> bool:
-    """Whether a pad lays the image on a larger canvas, or cuts it: cells behind are those of the canvas."""
-    shape, pads = shape_of(node.operand(0)), node.attributes["pads"]
-    size, border = shape[span.axis], max(abs(pads[span.axis]), abs(pads[span.axis + len(shape)]))
-    return bool(size in sizes and border > max(BORDER, size * CANVAS if isinstance(size, int) else 0))
+def _placed(roles: _Roles, shape: Shape, sizes: Mapping[str, Size]) -> Place | None:
+    """The place of a value, where its cells lie on equal parts of an image of these sizes."""
+    where = roles.place(shape, tuple(sizes))
+    counts = dict(zip(sizes, where.lengths, strict=True)) if where else {}
+    on_image = all(roles.lattices[role].fits(sizes[role], count) for role, count in counts.items() if role in roles.lattices)
+    return where if on_image else None
+
+
+def _lattices(node: Node, value: Value, roles: _Roles, roles_of: Mapping[Value, _Roles]) -> dict[str, _Lattice]:
+    """Where the cells of a node's output lie along each side, by the operand that holds the most of them.
+
+    What is pooled to few cells, and laid beside finer ones again, is what surrounds these.
+    """
+    lattices: dict[str, _Lattice] = {}
+    for index, operand in node.operands:
+        before = roles_of.get(operand)
+        for role, lattice in before.lattices.items() if before else ():
+            assert before is not None
+            here, there = before.spans.get(role), roles.spans.get(role)
+            after = _behind(lattice, node, index, (here, there), value) if here and there else lattice
+            if (role in roles.mirrored) != (role in before.mirrored):
+                after = _Lattice(after.centres.mirrored, after.coarsest)
+            if role not in lattices or _nearness(after) < _nearness(lattices[role]):
+                lattices[role] = after
+    return lattices
+
+
+def _nearness(lattice: _Lattice) -> tuple[float, float]:
+    """The finest first, and of those the one that lies where it is drawn, as what a shifted branch is added to."""
+    centres = lattice.centres
+    return lattice.coarsest, max(abs(end - (centres.step - 1) / 2) for end in (centres.ahead, centres.behind))
+
+
+def _behind(lattice: _Lattice, node: Node, index: int, spans: tuple[Span, Span], value: Value) -> _Lattice:
+    """Where the cells of a node's output lie, by the `spans` of a side in an operand and there."""
+    (before, after), shapes = spans, (shape_of(node.operand(index)), value.shape or ())
+    if not before.fits(shapes[0]) or not after.fits(shapes[1]):
+        return lattice
+    sizes = before.length(shapes[0]), after.length(shapes[1])
+    rule = operation_of(node).centres if index == 0 and before.pure and after.pure else None
+    centres = rule(node, before.axis) if rule is not None else None
+    if centres is None and sizes[0] == sizes[1]:
+        return lattice
+    even = evenly(*sizes)
+    there = (centres.ending(*sizes) if centres is not None else even).on(lattice.centres)
+    # one window that covers all makes cells as coarse as one of blocks does, whatever its stride
+    return _Lattice(there, max(lattice.coarsest, there.step, even.step * lattice.centres.step))
 
 
 def _found_again(roles: _Roles, shape: Shape) -> None:

@@ -17,6 +17,7 @@ from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Shape, Size, at_one
 from openvino_xai.operations.adjoint import Rule
 from openvino_xai.operations.axes import Axes
+from openvino_xai.operations.centres import CentreRule
 from openvino_xai.operations.contents import IntegerRule
 
 Contents: TypeAlias = Callable[[int], "tuple[Size, ...] | None"]  # what an operand holds, where that is sizes
@@ -86,9 +87,11 @@ class Operation:
     It `attends` where it is all of attention: softmax(q k^T s + mask) v, of queries, keys, values, a mask and a scale.
 
     How it moves what it reads: it `moves` all elements of its first operand where each stands in an output once, and some where
-    they are picked or repeated. It `joins` operands along an axis, or `splits` one. `controls` are operands that hold shapes,
-    axes or counts, and no data; of one that `takes_shape` the second is the shape of the output. `selectors` choose what is
-    taken, without a slope. It `ranks` where its last output tells where the largest items of the first operand are.
+    they are picked or repeated. Along an axis that it makes coarser or finer, `centres` tell where items lie among those of the
+    first operand; without them items are equal parts. It `joins` operands along an axis, or `splits` one. `controls` are
+    operands that hold shapes, axes or counts, and no data; of one that `takes_shape` the second is the shape of the output.
+    `selectors` choose what is taken, without a slope. It `ranks` where its last output tells where the largest items of the
+    first operand are.
 
     What it costs and leads to: `weights` is the operand that holds what was learned, `macs` counts. `rank`, `shape` and
     `integers` tell what is known before the model runs. With a `lazy_adjoint` the adjoint reads no data, and is the same along
@@ -99,6 +102,7 @@ class Operation:
     name: str
     _: KW_ONLY
     axes: AxesRule
+    centres: CentreRule | None = None
     factors: tuple[frozenset[int], ...] = ()
     addends: Container[int] = ()
     keeps_zero: ZeroRule = never

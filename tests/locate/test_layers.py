@@ -322,6 +322,76 @@ def test_a_border_of_a_window_is_followed(dialect: str) -> None:
     assert xai.layers(in_dialect(_padded([0, 0, 2, 3, 0, 0, 2, 3]), dialect))[0].cells == (13, 18)
 
 
+SHIFTED = {  # what puts cells elsewhere than on equal parts of 64 x 64 pixels, and the node behind which they lie there
+    "a wide border of a window": ("c = Conv<strides=[4,4], pads=[20,0,20,0]>(image, k) f = Relu(c)", "c"),
+    "a canvas of windows that are spread": ("c = ConvTranspose<strides=[1,1]>(image, t) f = Relu(c)", "c"),
+}
+FOLLOWED = {  # and what leaves them there, with the rows and columns
+    "windows without a border, and large cells": ("c = Conv<strides=[8,8]>(image, k) d = Conv(c, m) f = Relu(d)", (6, 6)),
+    "an end that a stride leaves out": ("c = Conv<strides=[7,9]>(image, k) f = Relu(c)", (9, 7)),
+    "a border that windows take off again": ("q = Pad(image, pads) c = Conv<strides=[4,4]>(q, wide) f = Relu(c)", (16, 16)),
+    "a few cells that are laid beside finer ones": (
+        "c = Conv<strides=[4,4], pads=[2,2,2,2]>(image, k) s = AveragePool<kernel_shape=[8,8], strides=[8,8]>(c) "
+        'r = Resize<mode="linear", coordinate_transformation_mode="align_corners">(s, , , sizes) '
+        "e = Relu(c) f = Add(e, r)",
+        (16, 16),
+    ),
+    "branches that are shifted by half a cell each": (
+        "c = Conv<strides=[8,8]>(image, k) d = Conv<pads=[1,1,0,0]>(c, even) e = Add(c, d) g = Conv<pads=[1,1,0,0]>(e, even) "
+        "h = Add(e, g) i = Conv<pads=[1,1,0,0]>(h, even) j = Add(h, i) n = Conv<pads=[1,1,0,0]>(j, even) f = Add(j, n)",
+        (8, 8),
+    ),
+    "a column that is spread over rows again": (
+        "c = Conv<strides=[8,8]>(image, k) d = Conv(c, tall) e = Resize(d, , , eight) f = Add(c, e)",
+        (8, 8),
+    ),
+}
+SHIFTING = {
+    "pads": np.array([0, 0, 14, 14, 0, 0, 14, 14]),
+    "sizes": np.array([1, 4, 16, 16]),
+    "eight": np.array([1, 4, 8, 8]),
+    "even": (4, 4, 2, 2),
+    "tall": (4, 4, 8, 1),
+    "k": (4, 3, 5, 5),
+    "l": (4, 4, 5, 5),
+    "m": (4, 4, 3, 3),
+    "t": (3, 4, 35, 35),
+    "wide": (4, 3, 29, 29),
+    "w": (4, 5),
+}
+
+
+def _shifted(body: str, *, open_sizes: bool = False) -> onnx.ModelProto:
+    names = {word.strip("(),") for word in body.replace("(", " ").split()}
+    weights = {name: content for name, content in SHIFTING.items() if name in names or name == "w"}
+    ending = " p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm(v, w)"
+    proto = tiny(body + ending, batch=1, image=(3, 64, 64), **weights)
+    return with_open_sizes(proto) if open_sizes else proto
+
+
+@pytest.mark.parametrize("open_sizes", [False, True])
+@pytest.mark.parametrize("body", SHIFTED)
+def test_cells_that_lie_elsewhere_than_they_are_drawn_are_refused(body: str, open_sizes: bool) -> None:
+    text, node = SHIFTED[body]
+    with pytest.raises(LayerError, match=rf"behind '{node}' .* rows and columns .* lays them on a canvas"):
+        xai.insert(_shifted(text, open_sizes=open_sizes))
+
+
+def test_windows_without_a_border_leave_out_what_is_drawn_all_the_same() -> None:
+    """Of 64 pixels 8 at either end, which is an eighth, and then 10."""
+    body = "d = Conv(image, k) g = Conv(d, l) h = Conv(g, l) i = Conv(h, l) j = Conv(i, l) f = Relu(j)"
+    sizes = {layer.cells for layer in xai.layers(_shifted(body))}
+    assert (48, 48) in sizes
+    assert (44, 44) not in sizes
+
+
+@pytest.mark.parametrize("body", FOLLOWED)
+def test_cells_that_lie_where_they_are_drawn_are_followed(body: str) -> None:
+    text, cells = FOLLOWED[body]
+    layers = [layer for layer in xai.layers(_shifted(text)) if layer.reason is None]
+    assert cells in [layer.cells for layer in layers]
+
+
 def _padded(pads: list[int]) -> onnx.ModelProto:
     body = (
         "q = Pad(image, pads) c = Conv<strides=[4,4]>(q, k) f = Relu(c) p = GlobalAveragePool(f) v = Flatten(p) "

@@ -21,6 +21,7 @@ from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.graph.vocabulary import numpy_namespace
+from openvino_xai.operations.centres import evenly
 from openvino_xai.operations.record import Operation
 
 Arrays = list[np.ndarray]
@@ -259,6 +260,38 @@ def elements_move(operation: Operation, case: AnyCase) -> None:
     assert np.isin(outputs, arrays[0]).all()
 
 
+def centres_are_in_the_middle(operation: Operation, case: AnyCase) -> None:
+    """Items of an axis that is made coarser or finer lie in the middle of those that they change with, or are equal parts.
+
+    Items at an end see less than others, and are left out. Of what lies between two items both are seen, or one. What a norm
+    makes of an item depends on all, and lies where it lay.
+    """
+    if operation.normalises:
+        return
+    arrays, axes = case.arrays(0), operation.axes(case.node) or []
+    spatial = [(target, source.axis) for target, sources in enumerate(axes) for source in sources if not source.exact]
+    for target, axis in spatial:
+        effects = np.stack([_changed(case, arrays, axis, item, target) for item in range(arrays[0].shape[axis])], axis=1)
+        reach = effects.sum(axis=1)
+        inner = reach == reach.max()
+        middle = (effects @ np.arange(effects.shape[1]))[inner] / reach.max()
+        centres = operation.centres(case.node, axis) if operation.centres is not None else None
+        centres = centres or evenly(effects.shape[1], effects.shape[0])
+        between = (1.0 if operation.name == "resize" else 0.5) if centres.step % 1 or operation.centres is None else 0.0
+        expected = centres.ahead + centres.step * np.flatnonzero(inner)
+        np.testing.assert_allclose(middle, expected, atol=between * max(centres.step, 1) + 1e-9, err_msg=operation.name)
+        behind = effects.shape[1] - 1 - (centres.ahead + centres.step * (effects.shape[0] - 1))
+        assert -1e-9 <= abs(behind - centres.behind) < max(centres.step, 1), f"{operation.name}: the end of axis {axis}"
+
+
+def _changed(case: AnyCase, arrays: Arrays, axis: int, item: int, target: int) -> np.ndarray:
+    """Which items of an output's axis change with one item of the first operand's axis, each item true or false."""
+    place = np.arange(arrays[0].shape[axis]).reshape([-1 if a == axis else 1 for a in range(arrays[0].ndim)]) == item
+    first = case.run(arrays)[0]
+    different = case.run([np.where(place, arrays[0] + 100, arrays[0]), *arrays[1:]])[0] != first
+    return np.asarray(np.moveaxis(different, target, 0).reshape(first.shape[target], -1).any(axis=1))
+
+
 def costs_are_counted(operation: Operation, case: AnyCase) -> None:
     """A product or a pool costs one for each pair of an element of its first operand and an output that depends on it.
 
@@ -476,6 +509,7 @@ LAWS = {
         slices_are_treated_alike,
         reductions_have_closed_forms,
         elements_move,
+        centres_are_in_the_middle,
         costs_are_counted,
         contents_are_computed,
         shapes_are_told,

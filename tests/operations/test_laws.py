@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from operations.law_cases import CASES
-from operations.laws import LAWS
+from operations.laws import LAWS, Case
 
-from openvino_xai.operations import axes, contents, shapes
+from openvino_xai.graph.model import Node
+from openvino_xai.operations import axes, centres, contents, shapes
 from openvino_xai.operations.record import ALL, always, each, nothing
 from openvino_xai.operations.table import OPERATIONS
 
@@ -28,6 +29,31 @@ def test_laws_hold(kind: str) -> None:
             law(OPERATIONS[kind], case)
 
 
+PADDED = [  # windows that reach beyond an end cost less than is counted
+    ("conv", Case("y = Conv<strides=[2,1], pads=[1,0,2,1], dilations=[1,2]>(a, b)", "double[1,2,9,8] a, double[2,2,3,3] b")),
+    ("conv", Case("y = Conv<strides=[1,3], pads=[3,3,2,2]>(a, b)", "double[1,1,5,8] a, double[1,1,3,4] b")),
+    ("avg_pool", Case("y = AveragePool<kernel_shape=[3,2], strides=[2,3], pads=[1,1,1,0]>(a)", "double[1,1,9,8] a")),
+    ("conv_transpose", Case("y = ConvTranspose<strides=[2,2], pads=[1,0,1,1]>(a, b)", "double[1,2,5,4] a, double[2,2,3,4] b")),
+    ("conv_transpose", Case("y = ConvTranspose<pads=[0,2,1,1]>(a, b)", "double[1,1,5,7] a, double[1,1,3,4] b")),
+]
+
+
+@pytest.mark.parametrize(("kind", "case"), PADDED, ids=[kind for kind, _ in PADDED])
+def test_centres_of_windows_with_a_border(kind: str, case: Case) -> None:
+    law = LAWS["centres_are_in_the_middle"]
+    law(OPERATIONS[kind], case)
+    with pytest.raises(AssertionError):
+        law(replace(OPERATIONS[kind], centres=_off_by_one), case)
+
+
+def _off_by_one(node: Node, axis: int) -> centres.Centres:
+    rule = OPERATIONS[node.kind].centres
+    assert rule is not None
+    true = rule(node, axis)
+    assert true is not None
+    return replace(true, ahead=true.ahead + 1)
+
+
 BROKEN = [
     ("exp", {"keeps_zero": always}, "zeros_stay"),
     ("conv", {"addends": ()}, "zeros_stay"),
@@ -40,6 +66,9 @@ BROKEN = [
     ("max", {"reduces": "mean"}, "reductions_have_closed_forms"),
     ("exp", {"moves": "some"}, "elements_move"),
     ("gather", {"moves": "all"}, "elements_move"),
+    ("conv", {"centres": centres.spread_windows}, "centres_are_in_the_middle"),
+    ("pad", {"centres": None}, "centres_are_in_the_middle"),
+    ("slice", {"centres": lambda node, axis: centres.Centres(step=2)}, "centres_are_in_the_middle"),
     ("matmul", {"macs": each}, "costs_are_counted"),
     ("conv_transpose", {"macs": OPERATIONS["conv"].macs}, "costs_are_counted"),
     ("attention", {"macs": nothing}, "costs_are_counted"),

@@ -9,7 +9,7 @@ import numpy as np
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Size, at_one, quotient
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.operations import axes, contents, shapes
+from openvino_xai.operations import axes, centres, contents, shapes
 from openvino_xai.operations.adjoint import Step, refused, same
 from openvino_xai.operations.families.arithmetic import broadcasting
 from openvino_xai.operations.record import (
@@ -280,6 +280,7 @@ OPERATIONS = (
     picked(
         "slice",
         axes=axes.sliced,
+        centres=centres.every_step,
         adjoint=_slice,
         controls=BEHIND,
         rank=shapes.rank_sliced,
@@ -302,6 +303,7 @@ OPERATIONS = (
     Operation(
         name="pad",
         axes=axes.padded,
+        centres=centres.padded,
         factors=(IN_FIRST,),
         addends=(2, 3),  # the value, which an operand holds in one dialect or the other
         controls=(1,),
@@ -312,6 +314,7 @@ OPERATIONS = (
     Operation(
         name="resize",
         axes=axes.resized,
+        centres=centres.resized,
         factors=(IN_FIRST,),
         controls=BEHIND,
         macs=each,

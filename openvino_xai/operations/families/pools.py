@@ -9,7 +9,7 @@ import numpy as np
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.operations import axes, shapes
+from openvino_xai.operations import axes, centres, shapes
 from openvino_xai.operations.adjoint import Step, refused
 from openvino_xai.operations.record import IN_FIRST, Operation, always, each
 from openvino_xai.operations.windows import Windows, put_back, spread, taken
@@ -60,6 +60,7 @@ OPERATIONS = (
     Operation(
         name="avg_pool",
         axes=axes.pool,
+        centres=centres.windows,
         factors=(IN_FIRST,),
         reduces="mean",
         macs=_window,
@@ -69,6 +70,7 @@ OPERATIONS = (
     Operation(
         name="max_pool",
         axes=axes.pool,
+        centres=centres.windows,
         keeps_zero=always,
         reduces="max",
         macs=_window,

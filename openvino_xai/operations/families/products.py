@@ -11,7 +11,7 @@ import numpy as np
 from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Size, at_one, concrete
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.operations import axes, shapes
+from openvino_xai.operations import axes, centres, shapes
 from openvino_xai.operations.adjoint import Rule, Step, refused
 from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.families.arithmetic import summed_to
@@ -196,6 +196,7 @@ OPERATIONS = (
     Operation(
         name="conv",
         axes=axes.convolution,
+        centres=centres.windows,
         factors=(IN_FIRST, IN_SECOND),
         addends=(2,),
         weights=1,
@@ -206,6 +207,7 @@ OPERATIONS = (
     Operation(
         name="conv_transpose",
         axes=axes.transposed_convolution,
+        centres=centres.spread_windows,
         factors=(IN_FIRST, IN_SECOND),
         addends=(2,),
         weights=1,
