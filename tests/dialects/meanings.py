@@ -229,6 +229,13 @@ def rolled(a: Attributes, shapes: Shapes, x: np.ndarray, shifts: np.ndarray, *_:
     return np.roll(x, tuple(shifts.reshape(-1).tolist()), tuple(a["axes"]))
 
 
+def running(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
+    along = np.moveaxis(x, a["axis"], 0)
+    along = along[::-1] if a["reverse"] else along
+    sums = [along[: i if a["exclusive"] else i + 1].sum(axis=0) for i in range(len(along))]
+    return np.moveaxis(np.stack(sums[::-1] if a["reverse"] else sums), 0, a["axis"])
+
+
 def shuffled(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
     along = np.moveaxis(x, a["axis"], 0)
     each = len(along) // a["groups"]
@@ -330,6 +337,7 @@ MEANINGS: dict[str, Meaning] = {
     "col2im": col2im,
     "conv": conv,
     "conv_transpose": conv_transpose,
+    "cumsum": running,
     "depth_to_space": depth_to_space,
     "dequantize": dequantize,
     "einsum": lambda a, shapes, *xs: np.einsum(a["equation"], *xs),

@@ -309,6 +309,8 @@ FORMS: list[Form] = [
     forms(11, "TopK", image, np.array(3), axis=1, mode="max", sort="value", index_element_type="i32", stable=True),
     forms(11, "TopK", image, np.array(3), axis=1, mode="min", sort="value", index_element_type="i32", stable=True, read=False),
     # of one version, and of several meanings
+    forms(3, "CumSum", image, np.array(-1), exclusive=False, reverse=False),
+    forms(3, "CumSum", image, np.array(1), exclusive=True, reverse=True),
     forms(1, "FloorMod", image, number(0.7), auto_broadcast="numpy"),
     forms(1, "Mod", image, number(0.7), auto_broadcast="numpy"),
     forms(1, "PRelu", image, CHANNELS[0]),

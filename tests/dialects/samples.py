@@ -53,6 +53,7 @@ SAMPLES: dict[str, Case] = {
     "blocks of channels, one after the other": of('y = DepthToSpace<blocksize=2, mode="CRD">(x)'),
     "channels of blocks": of("y = SpaceToDepth<blocksize=2>(x)"),
     "sum of three": of("r = Relu(x) y = Sum(x, r, m)", m=normal(4, 6, 8)),
+    "root of the sum of squares": of("y = GlobalLpPool(x)", 4),
     "local response norm": of("y = LRN<size=3>(x)"),
     "top k": of("v, i = TopK<axis=3>(x, k) y = Add(v, v)", 4 * 6 * 2, k=ints(2)),
     "index of the largest": of("i = ArgMax<axis=1>(x) f = Cast<to=1>(i) y = Add(x, f)"),

@@ -199,6 +199,12 @@ CASES: dict[str, list[AnyCase]] = {
             ((1, np.array([[2, 0], [1, 1]])),),
         )
     ],
+    "cumsum": [
+        Case("y = CumSum(a, x)", "double[2,3,4] a", "int64 x = {1}"),
+        Case("y = CumSum<exclusive=1, reverse=1>(a, x)", "double[2,3,4] a", "int64 x = {-1}"),
+        Case("y = CumSum<reverse=1>(a, x)", "double[2,3,4] a", "int64 x = {2}"),
+        Case("y = CumSum<exclusive=1>(a, x)", "double[2,3,4] a", "int64 x = {1}"),
+    ],
     "pad": [Case("y = Pad(a, x)", "double[2,3] a", "int64[4] x = {0, 1, 0, 2}")],
     "resize": [
         resized('mode="nearest"', 1.0, 1.0, 2.0),

@@ -259,6 +259,8 @@ CASES |= {
     ),
     "one token": Case("f = Reshape(x, s) y = Gather<axis=2>(f, i)", 4, weights={"s": ints(0, 4, 48), "i": np.array(5)}),
     "gather, some twice": Case("y = Gather<axis=1>(x, i)", 48 * 5, weights={"i": ints(2, 0, 2, -1, 2)}),
+    "running sums": Case("y = CumSum<exclusive=1>(x, last)", weights={"last": np.array(3)}),
+    "running sums from the end": Case("y = CumSum<reverse=1>(x, second)", weights={"second": np.array(1)}),
     "tiled": Case("y = Tile(x, r)", 384, weights={"r": ints(1, 1, 2, 1)}),
     "sampled at places of its own": Case(
         "f = Reshape(x, flat_shape) m = MatMul(f, w) t = Tanh(m) g = Reshape(t, laid_out) y = GridSample(x, g)", 4 * 15,

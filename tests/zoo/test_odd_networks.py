@@ -14,14 +14,12 @@ from tiny import in_dialect
 ROOT = Path(__file__).parents[2]
 # what stands in the way is named: an operation whose rows are not alike, a way round the cells, or outputs that are no scores
 NAMED = {
-    "lp_pool": {"onnx": "GlobalLpPool"},
     "quantised_convolution": {"onnx": "QLinearConv"},
     "quantised_throughout": {"onnx": "QLinearConv"},
     "quantised_while_it_runs": {"onnx": "DynamicQuantizeLinear", "openvino": "ReduceMax"},
     "the_largest_scores_alone": {"onnx": "logits", "openvino": "logits"},
     "cells_picked_by_value": {"onnx": "NonZero", "openvino": "NonZero"},
     "sampled": {"onnx": "GridSample", "openvino": "GridSample"},
-    "counted": {"onnx": "CumSum", "openvino": "CumSum"},
     "noise": {
         "onnx": "'logits' of the model without a hook differs",
         "openvino": "'logits' of the model without a hook differs",

@@ -49,6 +49,11 @@ def _global_pool(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {"axes": list(range(2, _rank(node))), "keepdims": True}
 
 
+def _global_lp_pool(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """The root of the sum of squares; other powers are rare, and refused by name."""
+    return _global_pool(graph, node, a) | ({} if a.get("p", 2) == 2 else {"axes": None})
+
+
 def _squeeze(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     """Without axes, all of size 1 go; what an operand with none of them means, runtimes do not agree on."""
     if _has_operand(node, 1) or "axes" in a:
@@ -204,6 +209,15 @@ def _grid_sample(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     }
 
 
+def _cumsum(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    axis = known_integers(graph, node, 1)
+    return {
+        "axis": axis[0] if axis else None,
+        "exclusive": bool(a.get("exclusive", 0)),
+        "reverse": bool(a.get("reverse", 0)),
+    }
+
+
 def _col2im(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     """Of images: volumes have windows of another rank."""
     kernel = known_integers(graph, node, 2) if _rank(node) == 3 else None
@@ -264,6 +278,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Conv": ("conv", _conv),
     "ConvTranspose": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
+    "CumSum": ("cumsum", _cumsum),
     "DepthToSpace": ("depth_to_space", _in_blocks),
     "DequantizeLinear": ("dequantize", _by_axis),
     "Div": ("divide", None),
@@ -282,6 +297,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Gelu": ("gelu", lambda graph, node, a: {"by_tanh": a.get("approximate", "none") == "tanh"}),
     "Gemm": ("matmul", _gemm),
     "GlobalAveragePool": ("mean", _global_pool),
+    "GlobalLpPool": ("l2", _global_lp_pool),
     "GlobalMaxPool": ("max", _global_pool),
     "Greater": ("greater", None),
     "GridSample": ("grid_sample", _grid_sample),

@@ -212,6 +212,10 @@ def _in_blocks(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"block": int(a["block_size"]) if node.operand(0).rank == 4 else None, "depth_first": a["mode"] == "depth_first"}
 
 
+def _cumsum(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"axis": _axis(graph, node, 1), "exclusive": bool(a["exclusive"]), "reverse": bool(a["reverse"])}
+
+
 def _col2im(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     """Of a batch."""
     kernel = known_integers(graph, node, 2) if node.operand(0).rank == 3 else None
@@ -281,6 +285,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Convolution": ("conv", _conv),
     "ConvolutionBackpropData": ("conv_transpose", _conv_transpose),
     "Cos": ("cos", None),
+    "CumSum": ("cumsum", _cumsum),
     "DepthToSpace": ("depth_to_space", _in_blocks),
     "DetectionOutput": ("detection_output", lambda graph, node, a: {"background": int(a["background_label_id"])}),
     "Divide": ("divide", None),

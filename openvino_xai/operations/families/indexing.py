@@ -1,4 +1,4 @@
-"""Elements that are picked, repeated, joined, moved, or counted."""
+"""Elements that are picked, repeated, joined, moved, counted, or added up on the way."""
 
 from __future__ import annotations
 
@@ -190,6 +190,13 @@ def _summed(xp: Trace, g: Value, repeats: dict[int, int]) -> Value:
     return xp.sum(xp.reshape(g, tuple(sizes)), axis=tuple(summed)) if summed else g
 
 
+def _running(at: Step, index: int, g: Value) -> Value:
+    """Each item goes back from every sum that it is in."""
+    axis, a = at.node.attributes["axis"] % len(at.operand_shape(0)), at.node.attributes
+    sums = np.tri(_length(at, 0, axis), k=-1 if a["exclusive"] else 0)
+    return _back_along(at.xp, at.full(g, (axis,)), axis, sums.T if a["reverse"] else sums)
+
+
 def _gathered_content(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     data, indices = operands[:2]
     if not contents.are_numbers(indices):
@@ -299,6 +306,10 @@ OPERATIONS = (
         shape=shapes.joined,
         integers=_joined_content,
         adjoint=_concat,
+    ),
+    # each item and those ahead of it along an axis
+    Operation(
+        name="cumsum", axes=axes.split, factors=(IN_FIRST,), controls=(1,), macs=each, shape=shapes.as_data, adjoint=_running
     ),
     Operation(
         name="pad",
