@@ -91,10 +91,12 @@ class Scores:
 def find_scores(graph: Graph, name: str | None = None) -> Scores:
     """The class scores: the output called `name`, or the only one that can be them.
 
-    An output of another form than [B, K] floats counts where it is named, or where no other output has scores. Raises
-    ModelError if there is no such output, if it cannot be class scores, or if none or several can.
+    Of an output of probabilities and others of the logits that they are made of, it is the first: it tells the scale. An
+    output of another form than [B, K] floats counts where it is named, or where no other output has scores. Raises ModelError
+    if there is no such output, if it cannot be class scores, or if none or several can.
     """
     possible = possible_scores(graph)
+    possible = possible if name is not None else _without_logits(possible)
     listing = ", ".join(f"'{key}' {text(value.shape)}" for key, value in graph.outputs.items())
     if name is not None:
         if name not in graph.outputs:
@@ -141,6 +143,16 @@ def possible_scores(graph: Graph) -> dict[str, OutputForm]:
     if _of_rows(outputs.values()):
         outputs = {key: value for key, value in outputs.items() if value.rank != 1}
     return {key: form for key, value in outputs.items() if is_another_form(value) and (form := form_of(graph, value))}
+
+
+def _without_logits(possible: dict[str, OutputForm]) -> dict[str, OutputForm]:
+    """The output of probabilities alone, where all others hold the very logits that these are made of."""
+    for name, form in possible.items():
+        squash = form.squash or _activation(form.value)
+        logits = None if squash is None else squash.operand(0)
+        if all(other is form or other.value is logits for other in possible.values()):
+            return {name: form}
+    return possible
 
 
 def _usual_form(graph: Graph, value: Value) -> OutputForm:

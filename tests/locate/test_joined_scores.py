@@ -1,4 +1,4 @@
-"""Scores that several branches make: what is squashed already is not squashed again."""
+"""Scores in parts, and in several outputs: what is squashed already is not squashed again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tiny import DIALECTS, STEM, Oracle, images, in_dialect, tiny
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
+from openvino_xai.errors import ModelError
 from openvino_xai.locate.scores import find_scores
 
 TWO = STEM + "p = GlobalAveragePool(f) v = Flatten(p) l = Gemm(v, wl) m = Gemm(v, wm) "
@@ -62,6 +63,47 @@ def test_probabilities_are_read_as_they_are(name: str, dialect: str) -> None:
     assert (hooked.record["score"], hooked.record["output"]) == (SCALES[name][1],) * 2
     network = xai.load(hooked)
     np.testing.assert_allclose(network.predict(photos), outputs["logits"], atol=1e-6)
+
+
+LOGITS = STEM + "p = GlobalAveragePool(f) v = Flatten(p) l = Gemm(v, wl) "
+
+
+def several(body: str, outputs: str, **weights: np.ndarray) -> onnx.ModelProto:
+    return tiny(LOGITS + body, output=outputs, w0=(4, 3, 3, 3), wl=(4, 5), **weights)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("squash", ["Softmax<axis=1>", "Sigmoid"])
+def test_of_logits_and_their_probabilities_these_tell_the_scale(squash: str, dialect: str) -> None:
+    proto = several(f"p1 = {squash}(l)", "float[B,5] l, float[B,5] p1")
+    scores = find_scores(open_model(in_dialect(proto, dialect)).graph)
+    assert (scores.name, scores.scale) == ("p1", squash.partition("<")[0].lower())
+    assert find_scores(open_model(in_dialect(proto, dialect)).graph, "l").scale == "logit"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_logits_and_their_probabilities_have_one_map(dialect: str) -> None:
+    proto = several("p1 = Softmax<axis=1>(l)", "float[B,5] l, float[B,5] p1")
+    photos = images(proto, 2)
+    first, second = (xai.insert(in_dialect(proto, dialect), scores=name, score="softmax") for name in (None, "l"))
+    maps = [hooked.deployed.compile()({"image": photos})["saliency_map"] for hooked in (first, second)]
+    np.testing.assert_allclose(*maps, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs"),
+    [
+        ("t = Neg(l) p1 = Softmax<axis=1>(t)", "float[B,5] l, float[B,5] p1"),
+        ("p1 = Softmax<axis=0>(l)", "float[B,5] l, float[B,5] p1"),  # over images
+        ("p1 = Softmax<axis=1>(l) p2 = Sigmoid(l)", "float[B,5] l, float[B,5] p1, float[B,5] p2"),
+        ("p1 = Softmax<axis=1>(l) p2 = Relu(l)", "float[B,5] l, float[B,5] p1, float[B,5] p2"),
+        ("p1 = Log(l)", "float[B,5] l, float[B,5] p1"),
+    ],
+)
+def test_of_other_scores_one_has_to_be_named(body: str, outputs: str) -> None:
+    with pytest.raises(ModelError, match="of the model's outputs can be class scores.*; name one of them"):
+        find_scores(open_model(several(body, outputs)).graph)
 
 
 def test_values_that_are_read_again_and_again() -> None:
