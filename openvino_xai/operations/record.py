@@ -88,10 +88,10 @@ class Operation:
 
     How it moves what it reads: it `moves` all elements of its first operand where each stands in an output once, and some where
     they are picked or repeated. Along an axis that it makes coarser or finer, `centres` tell where items lie among those of the
-    first operand; without them items are equal parts. It `joins` operands along an axis, or `splits` one. `controls` are
-    operands that hold shapes, axes or counts, and no data; of one that `takes_shape` the second is the shape of the output.
-    `selectors` choose what is taken, without a slope. It `ranks` where its last output tells where the largest items of the
-    first operand are.
+    first operand; without them items are equal parts. It `joins` operands along an axis, or `splits` one. With `equal_batches`
+    its operands have as many images each: none is stretched to another. `controls` are operands that hold shapes, axes or
+    counts, and no data; of one that `takes_shape` the second is the shape of the output. `selectors` choose what is taken,
+    without a slope. It `ranks` where its last output tells where the largest items of the first operand are.
 
     What it costs and leads to: `weights` is the operand that holds what was learned, `macs` counts. `rank`, `shape` and
     `integers` tell what is known before the model runs. With a `lazy_adjoint` the adjoint reads no data, and is the same along
@@ -114,6 +114,7 @@ class Operation:
     controls: Container[int] = ()
     takes_shape: bool = False
     joins: bool = False
+    equal_batches: bool = False
     attends: bool = False
     splits: bool = False
     selectors: frozenset[int] = frozenset()

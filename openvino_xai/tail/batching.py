@@ -81,9 +81,8 @@ def _beside(graph: Graph, trace: Trace, node: Node, index: int, axis: int, opera
     if shape[axis] != 1 and (single_image := of_one_image(graph, trace, value, axis)) is not None:
         value, shape = single_image, shape_of(single_image)
     if shape[axis] == 1:
-        # nothing broadcasts in a join, which needs as many rows of each operand
-        joins = operation_of(node).joins
-        return trace.broadcast_to(value, (*shape[:axis], rows.count, *shape[axis + 1 :])) if joins else value
+        is_stretched = not operation_of(node).equal_batches
+        return value if is_stretched else trace.broadcast_to(value, (*shape[:axis], rows.count, *shape[axis + 1 :]))
     images = rows.span.length(shape_of(node.operand(next(iter(operands)))))
     copies = quotient(rows.count, images)
     # two inputs with an open batch have names of their own for it, and as many images where the model runs at all

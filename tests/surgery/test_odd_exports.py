@@ -554,3 +554,18 @@ def test_open_sizes_of_two_inputs_that_nothing_ties_are_told_as_such() -> None:
     model = in_dialect(tiny(body, inputs="float[B,3] told", **{**LINEAR, "wm": (3, 4)}), "openvino")
     with pytest.raises(PlanError, match="does not say that open sizes of two inputs are one"):
         xai.insert(model, layer="f", method="grad_cam")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("body", ["g = GridSample(f, grid)", "g = GatherElements<axis=3>(f, places)"])
+def test_places_that_a_model_has_for_its_only_image_are_those_of_every_row(body: str, dialect: str) -> None:
+    rng = np.random.default_rng(3)
+    there = {"grid": rng.uniform(-1, 1, (1, 6, 8, 2)).astype(np.float32), "places": rng.integers(0, 8, (1, 4, 6, 5))}
+    weights = {"w0": (4, 3, 3, 3), "w": (4, 5), **{name: array for name, array in there.items() if name in body}}
+    model = tiny(f"{STEM} {body} p = GlobalAveragePool(g) v = Flatten(p) logits = MatMul(v, w)", batch=1, **weights)
+    photo = images(model, 1)
+    np.testing.assert_allclose(
+        maps_of(in_dialect(model, dialect), photo, layer="f"), Oracle(model, "f").unit(photo), atol=TOLERANCE
+    )
+    xai.insert(in_dialect(model, dialect), layer="f", method="layer_cam")  # verified by the slope

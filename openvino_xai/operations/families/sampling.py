@@ -133,6 +133,7 @@ OPERATIONS = (
         name="grid_sample",
         axes=axes.sampled,
         factors=(IN_FIRST,),
+        equal_batches=True,
         macs=each,
         shape=_shape,
         adjoint=_sampled,
