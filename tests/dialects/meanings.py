@@ -70,7 +70,7 @@ def conv_transpose(a: Attributes, shapes: Shapes, x: np.ndarray, weights: np.nda
     return np.asarray(y if bias is None else y + bias.reshape(-1, *(1 for _ in range(n))))
 
 
-def max_pool(a: Attributes, shapes: Shapes, x: np.ndarray) -> np.ndarray:
+def max_pool(a: Attributes, shapes: Shapes, x: np.ndarray, *_: Any) -> np.ndarray:
     return windows(a, x, shapes[0][2:], -np.inf).max(axis=tuple(range(x.ndim, 2 * x.ndim - 2)))
 
 

@@ -311,7 +311,11 @@ FORMS: list[Form] = [
     # of one version, and of several meanings
     forms(3, "CumSum", image, np.array(-1), exclusive=False, reverse=False),
     forms(3, "CumSum", image, np.array(1), exclusive=True, reverse=True),
+    forms(8, "AdaptiveMaxPool", image, ints(3, 4), index_element_type="i32"),
+    forms(8, "AdaptiveMaxPool", image, ints(1, 1), index_element_type="i32"),
+    forms(8, "AdaptiveMaxPool", image, ints(4, 4), index_element_type="i32", read=False),
     forms(1, "FloorMod", image, number(0.7), auto_broadcast="numpy"),
+    forms(1, "GRN", image, bias=0.5),
     forms(1, "Mod", image, number(0.7), auto_broadcast="numpy"),
     forms(1, "PRelu", image, CHANNELS[0]),
     forms(1, "PRelu", image, CHANNELS[:, 0].reshape(4, 1, 1)),

@@ -134,9 +134,11 @@ NATIVE: dict[str, dict[str, Callable[[], Any]]] = {  # by dialect: operations th
         "channels of blocks": lambda: native(lambda x: opset.space_to_depth(x, "depth_first", 2)),
         "limits": lambda: native(lambda x: opset.clamp(x, -0.4, 0.6), opset.hsigmoid),
         "average to a size": lambda: native(lambda x: opset.adaptive_avg_pool(x, np.array([3, 4]))),
+        "largest of blocks": lambda: native(lambda x: opset.adaptive_max_pool(x, np.array([3, 4]), "i32")),
         "l2 norms": lambda: native(
             lambda x: opset.normalize_l2(x, np.array([1]), 0.5, "add"),
             lambda x: opset.normalize_l2(x, np.array([2, 3]), 9.0, "max"),
+            lambda x: opset.grn(x, 0.5),
         ),
         "not equal": lambda: native(lambda x: opset.not_equal(x, opset.relu(x))),
         "rolled": lambda: native(lambda x: opset.roll(x, np.array([-3, 1]), np.array([3, 1]))),

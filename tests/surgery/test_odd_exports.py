@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -569,3 +570,36 @@ def test_places_that_a_model_has_for_its_only_image_are_those_of_every_row(body:
         maps_of(in_dialect(model, dialect), photo, layer="f"), Oracle(model, "f").unit(photo), atol=TOLERANCE
     )
     xai.insert(in_dialect(model, dialect), layer="f", method="layer_cam")  # verified by the slope
+
+
+def pooled_by(pool: Callable[[ov.Node, int], ov.Output], sizes: tuple[int, ...]) -> ov.Model:
+    """A convolution of [B, 3, 6, 8], normalised over channels, and the largest of its blocks of each size."""
+    rng = np.random.default_rng(0)
+    image = op.parameter([-1, 3, 6, 8], np.float32, "image")
+    image.output(0).get_tensor().set_names({"image"})
+    kernel = rng.normal(0, 0.5, (4, 3, 3, 3)).astype(np.float32)
+    f = op.grn(op.relu(op.convolution(image, kernel, [1, 1], [1, 1], [1, 1], [1, 1])), 0.5)
+    f.set_friendly_name("f")
+    joined = op.concat([op.reshape(pool(f, size), np.array([0, -1]), True) for size in sizes], 1)
+    width = sum(4 * size**2 for size in sizes)
+    scores = op.matmul(joined, rng.normal(0, 0.5, (width, 5)).astype(np.float32), False, False)
+    return ov.Model([scores], [image])
+
+
+@pytest.mark.slow
+def test_a_pool_to_a_size_is_one_of_windows() -> None:
+    """As PyTorch's AdaptiveMaxPool2d, where the windows lie side by side."""
+
+    def adaptive(x: ov.Node, size: int) -> ov.Output:
+        return op.adaptive_max_pool(x, np.array([size, size]), "i32").output(0)
+
+    def windows(x: ov.Node, size: int) -> ov.Output:
+        kernel = [6 // size, 8 // size]
+        return op.max_pool(x, kernel, [1, 1], [0, 0], [0, 0], kernel).output(0)
+
+    photos = np.random.default_rng(1).normal(0, 1, (2, 3, 6, 8)).astype(np.float32)
+    for method in ("reciprocam", "layer_cam"):
+        results = [maps_of(pooled_by(pool, (1, 2)), photos, layer="f", method=method) for pool in (adaptive, windows)]
+        np.testing.assert_allclose(*results, atol=TOLERANCE)
+    with pytest.raises(PlanError, match=r"\(AdaptiveMaxPool\) cannot be repeated over rows"):
+        xai.insert(pooled_by(adaptive, (1, 4)), layer="f")

@@ -184,6 +184,16 @@ def _adaptive(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {"axes": list(range(2, node.operand(0).rank or 2)), "mode": "area"}
 
 
+def _adaptive_max(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    """Windows that lie side by side and are all of a size; others overlap, and differ from place to place."""
+    before, after = (value.shape or () for value in (node.operand(0), node.outputs[0]))
+    sizes = [(size, count) for size, count in zip(before[2:], after[2:], strict=False) if isinstance(size, int)]
+    numbers = [size // count for size, count in sizes if isinstance(count, int) and count and size % count == 0]
+    kernel = numbers if numbers and len(numbers) == len(before) - 2 else None
+    window = {"strides": kernel, "dilations": [1] * len(sizes), "pads": [0] * 2 * len(sizes)}
+    return {"kernel": kernel, **window, "exclude_pad": False, "ceil": False}
+
+
 def _suppression(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     """How boxes are told; the first output holds `triples` of image, class and box, or class, score and corners."""
     return {"encoding": a.get("box_encoding", "corner"), "triples": node.op == "NonMaxSuppression"}
@@ -271,6 +281,7 @@ def order_of(native: Any) -> Sequence[int]:
 KINDS: dict[str, tuple[str, Reader | None]] = {
     "Abs": ("abs", None),
     "AdaptiveAvgPool": ("resize", _adaptive),
+    "AdaptiveMaxPool": ("max_pool", _adaptive_max),
     "Add": ("add", None),
     "Asin": ("asin", None),
     "AvgPool": ("avg_pool", _pool),
@@ -297,6 +308,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "FakeQuantize": ("fake_quantize", lambda graph, node, a: {"levels": int(a["levels"])}),
     "Floor": ("floor", None),
     "FloorMod": ("mod", lambda graph, node, a: {"floors": True}),
+    "GRN": ("normalize_l2", lambda graph, node, a: {"axes": [1], "epsilon": float(a["bias"]), "added": True}),
     "Gather": ("gather", lambda graph, node, a: {"axis": None if a.get("batch_dims") else _axis(graph, node, 2)}),
     "GatherElements": ("gather_elements", _axis_attribute),
     "GatherND": ("gather_nd", lambda graph, node, a: {"batch_dims": int(a.get("batch_dims", 0))}),

@@ -71,6 +71,7 @@ OPERATIONS = (
         name="max_pool",
         axes=axes.pool,
         centres=centres.windows,
+        controls=(1,),  # the size to pool to, where an operand tells it
         keeps_zero=always,
         reduces="max",
         macs=_window,
