@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from openvino_xai.dialects.onnx.fused.table import RULES
 from openvino_xai.dialects.onnx.kinds import KINDS as ONNX
 from openvino_xai.dialects.openvino.kinds import KINDS as OPENVINO
 from openvino_xai.operations import axes
@@ -33,7 +34,27 @@ def operations() -> str:
         title = (family.__doc__ or "").strip().splitlines()[0].rstrip(".")
         lines += ["", f"## {title}", "", f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
         lines += [f"| {' | '.join(_row(operation))} |" for operation in family.OPERATIONS]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_fused()]) + "\n"
+
+
+def _fused() -> list[str]:
+    """Operations of ONNX that are several, and what each computes."""
+    rows = sorted(
+        (name, domain or "ONNX", " ".join((rule.write.__doc__ or "").split())) for (domain, name), rule in RULES.items()
+    )
+    return [
+        "",
+        "## Fused operations of ONNX files",
+        "",
+        "Operations that compute what several do. They stay in the file, so that its outputs keep every bit. A hook reads "
+        "standard nodes that compute the same, and these are written where it needs them. Both are run when the file is read. "
+        "Where they differ by more than rounding, the operation is refused by its name. So is one with operands, outputs or "
+        "attributes that are not told here. Explain the ONNX file as it was before it was optimised, then.",
+        "",
+        "| operation | of | what it computes |",
+        "| --- | --- | --- |",
+        *(f"| {name} | {domain} | {text} |" for name, domain, text in rows),
+    ]
 
 
 def _row(operation: Operation) -> list[str]:

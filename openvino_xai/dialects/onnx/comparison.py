@@ -17,6 +17,8 @@ SIDE = 224  # pixels, where height and width are open
 LARGEST = 2**27  # values of an input
 RUNS = ((1, 0.0, 1.0), (1, -1.0, 1.0), (1, 0.0, 255.0), (2, -1.0, 1.0), (3, 0.0, 255.0))  # batch, lowest and highest value
 
+TOLERANCES = {"float64": 1e-6, "float32": 1e-4, "float16": 2e-2}  # of the largest number, where an operation rounds otherwise
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -41,6 +43,36 @@ def difference(before: ir.Model, after: ir.Model, inputs: Sequence[Value]) -> Di
             if not _is_same(array, others[name]):
                 return Difference(name, _how(array, others[name]))
     return None
+
+
+def differing(native: ir.Model, pairs: Mapping[ir.Value, ir.Value], inputs: Sequence[Value]) -> set[str]:
+    """The operations of a model that give other numbers than is made beside them, by the names of their first outputs.
+
+    `pairs` has what is made beside, and the output that it is to be. Of a model that cannot be run that is not known of any.
+    """
+    operations = {output: str(node.outputs[0].name) for output in pairs.values() if (node := output.producer()) is not None}
+    twin = native.clone()
+    values = {str(value.name): value for node in twin.graph for value in node.outputs}
+    twin.graph.outputs.clear()
+    twin.graph.outputs.extend({values[str(item.name)]: None for pair in pairs.items() for item in pair})
+    try:
+        (results,) = _outputs(twin, [next(_batches(inputs))], least=1)
+    except ModelError:
+        return set(operations.values())
+    return {
+        operations[output]
+        for value, output in pairs.items()
+        if not _is_close(results[str(value.name)], results[str(output.name)])
+    }
+
+
+def _is_close(array: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two results are the same but for rounding, as the type of the second rounds."""
+    if array.dtype != other.dtype or array.shape != other.shape:
+        return False
+    largest = np.abs(other, where=np.isfinite(other), out=np.zeros_like(other)).max(initial=0)
+    tolerance = TOLERANCES.get(other.dtype.name, 0.0) * float(largest)
+    return np.allclose(array.astype(np.float64), other.astype(np.float64), rtol=0, atol=tolerance, equal_nan=True)
 
 
 def _batches(inputs: Sequence[Value]) -> Iterator[dict[str, np.ndarray]]:

@@ -17,6 +17,7 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, ShapeInfere
 
 from openvino_xai.dialects.onnx import comparison, qdq
 from openvino_xai.dialects.onnx.emit import EMIT
+from openvino_xai.dialects.onnx.fused import beside
 from openvino_xai.dialects.onnx.kinds import neutral
 from openvino_xai.dialects.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
 from openvino_xai.dialects.onnx.upgrade import OLDEST_READ, OLDEST_WRITTEN, WAY_OUT, upgrade
@@ -79,8 +80,21 @@ class OnnxModel:
     def settled(self, source: str) -> OnnxModel:
         """This model with its functions written out, of a newer opset, and each `If` replaced by the branch that runs take.
 
-        What computes on levels is written as QDQ. Raises ModelError.
+        What computes on levels is written as QDQ, and fused operations have standard nodes beside them. Raises ModelError.
         """
+        model = self._rewritten(source)
+        if beside.has_fused(model.native):
+            model._put_beside()
+        return model
+
+    def _put_beside(self) -> None:
+        """Put standard nodes beside the fused operations that they give the same as."""
+        beside.put_beside(self.native, _inferred(self.native))
+        if pairs := beside.stand_ins(self.native):
+            inputs = OnnxModel(self.native).graph.inputs
+            beside.take_away(self.native, comparison.differing(self.native, pairs, inputs))
+
+    def _rewritten(self, source: str) -> OnnxModel:
         is_older = (self.opset or 0) < OLDEST_WRITTEN
         original = OnnxModel(self.native.clone()) if is_older or qdq.operators(self.native) else None
         if self.native.functions:
@@ -167,15 +181,19 @@ class OnnxModel:
         nodes: list[Node] = []
 
         def value_of(native: ir.Value) -> Value:
+            native = stand_ins.get(native, native)
             if native not in values:
                 values[native] = _value(native, inferred)
             return values[native]
 
-        weights = set(self.native.graph.initializers.values())
+        weights, stand_ins = set(self.native.graph.initializers.values()), beside.stand_ins(self.native)
+        fused = {output.producer() for output in stand_ins.values()}
         inputs = [value_of(native) for native in self.native.graph.inputs if native not in weights]
         if self.opset is not None and self.opset < OLDEST_WRITTEN:
             return opaque(inputs, [value_of(native) for native in self.native.graph.outputs])
         for native in self.native.graph:
+            if native in fused:
+                continue
             results = tuple(value_of(output) for output in native.outputs)
             if native.op_type == "Constant":
                 results[0].data = _constant_of(native)
@@ -184,7 +202,9 @@ class OnnxModel:
                 continue
             read = [*native.inputs, *_captured(native)]
             operands = tuple(None if item is None else value_of(item) for item in read)
-            node = Node(native.name or results[0].name, "", native.op_type, operands, results, native=native)
+            fused_node = None if native.outputs[0] not in stand_ins else stand_ins[native.outputs[0]].producer()
+            name = (native if fused_node is None else fused_node).name
+            node = Node(name or results[0].name, "", native.op_type, operands, results, native=native)
             for value in results:
                 value.producer = node
             nodes.append(node)
@@ -321,7 +341,7 @@ class OnnxModel:
 
     def rewire(self, node: Node, index: int, native: ir.Value) -> None:
         """Let an operand of a node be another native value."""
-        node.native.replace_input_with(index, native)
+        beside.rewire(self.native, node.native, index, native)
         self.native.graph.sort()
 
     def without(self, names: Collection[str]) -> OnnxModel:
@@ -365,6 +385,8 @@ class OnnxModel:
         """A twin with the values `read` as more outputs, and the values `inputs` as inputs, whatever is computed there."""
         twin = self.twin()
         by_name = {str(output.name): output for node in twin.native.graph for output in node.outputs}
+        if any(beside.is_within(by_name[value.native.name]) for value in inputs.values() if value.native.name in by_name):
+            by_name |= beside.replace(twin.native)  # the operation would not see what is given there
         for name, value in inputs.items():
             replacement = ir.Value(name=name)
             if value.shape is not None and value.dtype is not None:
@@ -383,7 +405,7 @@ class OnnxModel:
 
     def object(self) -> onnx.ModelProto:
         """The model as a `ModelProto`."""
-        return ir.to_proto(self.native)
+        return ir.to_proto(beside.pruned(self.native))
 
     def compile(
         self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY", cache_dir: Path | None = None
@@ -391,7 +413,7 @@ class OnnxModel:
         """The model, ready to run in the precision it is written in, on the provider for `device`."""
         if cache_dir is not None:
             raise InputError("ONNX Runtime keeps no compiled models: leave the cache folder out")
-        return running(session(self.native, provider_of(device)), self.precision)
+        return running(session(beside.pruned(self.native), provider_of(device)), self.precision)
 
     @property
     def precision(self) -> str:
@@ -406,12 +428,13 @@ class OnnxModel:
 
     def save(self, path: Path) -> list[Path]:
         """Write `path`; weights that were beside the model, or are too large for one file, go beside it again."""
-        beside = path.name + ".data"
-        external = any(isinstance(v.const_value, Mapped) for v in self.native.graph.initializers.values())
-        if external or weight_bytes(self.native) > LARGEST_FILE:
-            ir.save(self.native, path, external_data=beside)
-            return [path, path.with_name(beside)]
-        ir.save(self.native, path)
+        weights = path.name + ".data"
+        native = beside.pruned(self.native)
+        external = any(isinstance(v.const_value, Mapped) for v in native.graph.initializers.values())
+        if external or weight_bytes(native) > LARGEST_FILE:
+            ir.save(native, path, external_data=weights)
+            return [path, path.with_name(weights)]
+        ir.save(native, path)
         return [path]
 
 
@@ -448,12 +471,13 @@ def _take_branch(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
 def _inferred(native: ir.Model) -> dict[str, ir.Value]:
     """What onnx's shape inference says of every value, by name; the model itself is left as it is."""
     twin = native.clone()
+    outputs = beside.replace(twin)
     logger = logging.getLogger("onnx_ir.passes.common.shape_inference")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # what it cannot infer is found out later, where it matters
     ShapeInferencePass()(twin)
     logger.setLevel(level)
-    return {str(output.name): output for node in twin.graph for output in node.outputs}
+    return {str(output.name): output for node in twin.graph for output in node.outputs} | outputs
 
 
 def _value(native: ir.Value, inferred: Mapping[str, ir.Value]) -> Value:

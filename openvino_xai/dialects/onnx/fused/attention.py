@@ -1,0 +1,83 @@
+"""Attention as products and a softmax: ONNX's from opset 23 on."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from openvino_xai.dialects.onnx.fused.writing import Results, Writing
+
+OF_TOKENS, OF_HEADS = 3, 4  # axes: [B, T, M * D], and [B, M, T, D] with M heads
+TOKENS = 2  # the axis of tokens behind heads
+
+
+def attention(w: Writing) -> Results:
+    """softmax(softcap(scale q k^T) + mask) v, of 3 or 4 axes, with groups of queries; no cache, and no scores as an output."""
+    q, k, v = (w.operand(index) for index in range(3))
+    rank, sizes = w.rank(q), [w.last_size(item) for item in (q, k, v)]
+    if None in sizes or any(w.rank(item) != rank for item in (k, v)):
+        return None
+    depth = sizes[0]
+    assert depth is not None
+    if rank == OF_TOKENS:
+        heads = [w.attribute(name) for name in ("q_num_heads", "kv_num_heads", "kv_num_heads")]
+        if any(not number or size % number for number, size in zip(heads, sizes, strict=True)):
+            return None
+        depth //= heads[0]
+        q, k, v = (_apart(w, item, number) for item, number in zip((q, k, v), heads, strict=True))
+    elif rank == OF_HEADS:
+        heads = [(w.shape(item) or (None, None))[1] for item in (q, k, v)]
+        if any(not isinstance(number, int) for number in heads):
+            return None
+    else:
+        return None
+    if heads[1] != heads[0]:
+        if heads[0] % heads[1]:
+            return None
+        groups = w.integers(np.repeat(np.arange(heads[1]), heads[0] // heads[1]).tolist(), "groups")
+        k, v = (w.write("Gather", item, groups, axis=1) for item in (k, v))
+    causal = _causal(w, rank) if w.attribute("is_causal", 0) else None
+    if w.attribute("is_causal", 0) and causal is None:
+        return None
+    masks = [mask for mask in (w.optional(3), causal) if mask is not None]
+    scale = w.attribute("scale")
+    y = attended(w, (q, k, v), depth**-0.5 if scale is None else scale, masks, w.attribute("softcap", 0.0))
+    return {0: together(w, y) if rank == OF_TOKENS else y}
+
+
+def attended(
+    w: Writing, factors: tuple[ir.Value, ir.Value, ir.Value], scale: float, masks: list[ir.Value], softcap: float = 0.0
+) -> ir.Value:
+    """[B, M, T, D], of queries, keys and values with heads apart. A mask of truths says who may be attended to."""
+    like, (q, k, v) = w.operand(0), factors
+    logits = w.write("MatMul", w.scaled(q, scale, like), w.transposed(k, OF_HEADS))
+    if softcap:
+        capped = w.write("Tanh", w.scaled(logits, 1 / softcap, like))
+        logits = w.scaled(capped, softcap, like)
+    for mask in masks:
+        if w.is_boolean(mask):
+            mask = w.write("Where", mask, w.number(0, like, "zero"), w.number(-np.inf, like, "out"))
+        logits = w.write("Add", logits, mask)
+    return w.write("MatMul", w.write("Softmax", logits, axis=-1), v)
+
+
+def _apart(w: Writing, value: ir.Value, heads: int) -> ir.Value:
+    """[B, M, T, D], of [B, T, M * D]."""
+    split = w.write("Reshape", value, w.integers([0, 0, heads, -1], "heads"))
+    return w.write("Transpose", split, perm=[0, 2, 1, 3])
+
+
+def together(w: Writing, value: ir.Value) -> ir.Value:
+    """[B, T, M * D], of [B, M, T, D]."""
+    turned = w.write("Transpose", value, perm=[0, 2, 1, 3])
+    return w.write("Reshape", turned, w.integers([0, 0, -1], "tokens"))
+
+
+def _causal(w: Writing, rank: int) -> ir.Value | None:
+    """[T, T] to be added: a query attends to no token behind it. None where the numbers of tokens are not known."""
+    axis = rank - 2
+    queries, keys = ((w.shape(w.operand(index)) or (None,) * rank)[axis] for index in (0, 1))
+    if not isinstance(queries, int) or not isinstance(keys, int):
+        return None
+    allowed = np.tri(queries, keys, dtype=bool)
+    return w.constant(np.where(allowed, 0, -np.inf).astype(w.dtype(w.operand(0))), "causal")

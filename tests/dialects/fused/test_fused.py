@@ -1,0 +1,232 @@
+"""Fused operations of ONNX files: what is written beside them is what NumPy says, and explained as the unfused file is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from models.fused_transformers import PLAIN, attention_of_heads, attention_of_tokens
+from onnx import TensorProto, helper
+from tiny import images
+
+import openvino_xai as xai
+from openvino_xai.dialects.onnx import OnnxModel
+from openvino_xai.dialects.onnx.fused import beside
+from openvino_xai.dialects.onnx.fused.table import RULES
+from openvino_xai.dialects.onnx.fused.writing import Results, Rule, Writing
+from openvino_xai.dialects.open import open_model
+from openvino_xai.errors import OvxaiError
+from openvino_xai.record.removal import unhooked
+
+RNG = np.random.default_rng(5)
+MICROSOFT = "com.microsoft"
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.normal(0.1, 0.7, shape).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A node of a fused operation, whose first operand is the model's input, and what NumPy makes of its operands."""
+
+    op: str
+    operands: tuple[np.ndarray | None, ...]
+    meaning: Callable[..., np.ndarray]
+    domain: str = ""
+    opset: int = 23
+    outputs: int = 1
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def model(self) -> onnx.ModelProto:
+        names = [f"x{index}" if array is not None else "" for index, array in enumerate(self.operands)]
+        x = self.operands[0]
+        assert x is not None
+        outputs = [f"y{index}" if index in (0, self.outputs - 1) else "" for index in range(self.outputs)]
+        node = helper.make_node(self.op, names, outputs, name="fused", domain=self.domain, **self.attributes)
+        graph = helper.make_graph(
+            [node],
+            "fused",
+            [helper.make_tensor_value_info("x0", TensorProto.FLOAT, x.shape)],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs if name],
+            [
+                onnx.numpy_helper.from_array(array, f"x{index}")
+                for index, array in enumerate(self.operands)
+                if index and names[index]
+            ],
+        )
+        opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid(MICROSOFT, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def slow_attention(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    scale: float,
+    causal: bool = False,
+    softcap: float = 0.0,
+) -> np.ndarray:
+    """[B, M, T, D] by one query at a time; heads of keys and values are shared by groups of queries."""
+    y = np.zeros((*q.shape[:3], v.shape[3]))
+    for b, m, t in np.ndindex(*q.shape[:3]):
+        group = m // (q.shape[1] // k.shape[1])
+        logits = k[b, group].astype(np.float64) @ q[b, m, t] * scale
+        if softcap:
+            logits = softcap * np.tanh(logits / softcap)
+        if mask is not None:
+            row = np.broadcast_to(mask, (q.shape[0], q.shape[1], q.shape[2], k.shape[2]))[b, m, t]
+            logits = np.where(row, logits, -np.inf) if mask.dtype == bool else logits + row
+        if causal:
+            logits[t + 1 :] = -np.inf
+        weights = np.exp(logits - logits.max())
+        y[b, m, t] = weights / weights.sum() @ v[b, group]
+    return y
+
+
+def heads_apart(x: np.ndarray, heads: int) -> np.ndarray:
+    return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
+
+
+def heads_joined(x: np.ndarray) -> np.ndarray:
+    return x.transpose(0, 2, 1, 3).reshape(x.shape[0], x.shape[2], -1)
+
+
+def of_tokens(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: Any = None, *, heads: int, **options: Any) -> np.ndarray:
+    return heads_joined(slow_attention(*(heads_apart(x, heads) for x in (q, k, v)), mask, **options))
+
+
+Q, K, V = (normal(2, 4, 5, 6) for _ in range(3))
+MASK = RNG.random((2, 1, 5, 5)) < 0.7
+MASK[..., 0] = True
+CASES: dict[str, Case] = {
+    "attention": Case("Attention", (Q, K, V), lambda *x: slow_attention(*x, scale=6**-0.5)),
+    "attention, scaled": Case("Attention", (Q, K, V), lambda *x: slow_attention(*x, scale=0.3), attributes={"scale": 0.3}),
+    "attention, masked": Case("Attention", (Q, K, V, MASK), lambda *x: slow_attention(*x, scale=6**-0.5), opset=24),
+    "attention, biased": Case("Attention", (Q, K, V, normal(5, 5)), lambda *x: slow_attention(*x, scale=6**-0.5)),
+    "attention, capped": Case(
+        "Attention", (Q, K, V, normal(5, 5)), lambda *x: slow_attention(*x, scale=2.0, softcap=1.5),
+        attributes={"scale": 2.0, "softcap": 1.5},
+    ),
+    "attention, causal": Case(
+        "Attention", (Q, K, V), lambda *x: slow_attention(*x, scale=6**-0.5, causal=True), attributes={"is_causal": 1}
+    ),
+    "attention, in groups": Case("Attention", (Q, K[:, :2], V[:, 1:3]), lambda *x: slow_attention(*x, scale=6**-0.5)),
+    "attention of tokens": Case(
+        "Attention", (normal(2, 5, 8), normal(2, 7, 8), normal(2, 7, 4)), lambda *x: of_tokens(*x, heads=2, scale=0.5),
+        attributes={"q_num_heads": 2, "kv_num_heads": 2},
+    ),
+}  # fmt: skip
+
+
+def written(model: onnx.ModelProto, x: np.ndarray) -> Iterator[np.ndarray]:
+    """What is made beside the operation, as its outputs."""
+    native = OnnxModel.of(model).native.clone()
+    results = beside.replace(native)
+    outputs = [results[str(output.name)] for output in native.graph.outputs]
+    native.graph.outputs.clear()
+    native.graph.outputs.extend(outputs)
+    yield from OnnxModel(native).compile()({"x0": x}).values()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_beside_an_operation_is_what_numpy_says(name: str) -> None:
+    case = CASES[name]
+    expected = case.meaning(*case.operands)
+    for result, true in zip(
+        written(case.model(), case.operands[0]), expected if isinstance(expected, tuple) else [expected], strict=True
+    ):
+        assert result.shape == true.shape
+        np.testing.assert_allclose(result, true, rtol=1e-5, atol=1e-5)
+
+
+def test_every_operation_is_tried() -> None:
+    assert {(case.domain, case.op) for case in CASES.values()} == set(RULES)
+
+
+def negated(rule: Rule) -> Rule:
+    """A rule that writes something else."""
+
+    def write(w: Writing) -> Results:
+        results = rule.write(w)
+        return None if results is None else {index: w.write("Neg", value) for index, value in results.items()}
+
+    return Rule(write, rule.needed, rule.operands, rule.attributes)
+
+
+@pytest.mark.slow
+def test_a_rule_that_is_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ("", "Attention")
+    assert all(node.kind for node in open_model(attention_of_heads("B")).graph.nodes)
+    monkeypatch.setattr(beside, "RULES", {key: negated(RULES[key])})
+    model = open_model(attention_of_heads("B"))
+    assert [str(node) for node in model.graph.nodes if not node.kind] == [
+        "'attention_0' (Attention)",
+        "'attention_1' (Attention)",
+    ]
+    assert beside.pruned(model.native) is model.native  # nothing is left of what was wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", ["cache", "scores"])
+def test_what_is_not_read_is_refused_by_name(more: str) -> None:
+    model = attention_of_heads(1)
+    node = next(node for node in model.graph.node if node.name == "attention_1")
+    if more == "cache":
+        node.input.extend(["", "cache", "cache"])
+        cache = onnx.numpy_helper.from_array(normal(1, 2, 3, 4), "cache")
+        model.graph.initializer.append(cache)
+        node.output.extend(["keys", "values"])
+    else:
+        node.output.extend(["", "", "weights"])
+        model.graph.output.append(
+            helper.make_tensor_value_info("weights", TensorProto.FLOAT, [1, 2, PLAIN.tokens, PLAIN.tokens])
+        )
+    assert [str(node) for node in open_model(model).graph.nodes if not node.kind] == ["'attention_1' (Attention)"]
+    with pytest.raises(OvxaiError, match=r"'attention_1' \(Attention\)"):
+        xai.insert(model, method="chefer", scores="logits")
+
+
+def test_a_file_without_a_hook_stays_as_it_is() -> None:
+    model = attention_of_tokens("B")
+    nodes = [list(item.graph.node) for item in (model, open_model(model).object())]  # type: ignore[attr-defined]
+    before, after = ([(node.op_type, list(node.input), list(node.output)) for node in some] for some in nodes)
+    assert after == before
+
+
+EXPLAINED: list[tuple[Callable[..., onnx.ModelProto], str, int | str]] = [
+    (attention_of_heads, "vit_reciprocam", "B"),
+    (attention_of_tokens, "vit_reciprocam", 1),
+    (attention_of_tokens, "chefer", "B"),
+    (attention_of_heads, "legrad", 1),
+    (attention_of_tokens, "attention_rollout", "B"),
+    (attention_of_heads, "layer_cam", "B"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "method", "batch"), EXPLAINED)
+def test_a_fused_transformer_is_explained_as_the_other(
+    form: Callable[..., onnx.ModelProto], method: str, batch: int | str
+) -> None:
+    model = form(batch)
+    opset = next(item.version for item in model.opset_import if item.domain == "")
+    x = images(PLAIN.build("B"), 2 if batch == "B" else 1)
+    maps, hooked_models = [], []
+    for item in (PLAIN.build(batch, opset), model):
+        hooked_models.append(xai.insert(item, method=method, scale="none", targets="all"))
+        maps.append(xai.load(hooked_models[-1])(x)["saliency_map"])
+    np.testing.assert_allclose(maps[0] / np.abs(maps[0]).max(), maps[1] / np.abs(maps[0]).max(), atol=1e-4)
+    hooked = hooked_models[-1].deployed.object()
+    before = onnxruntime.InferenceSession(model.SerializeToString()).run(["logits"], {"image": x})[0]
+    after = onnxruntime.InferenceSession(hooked.SerializeToString()).run(["logits"], {"image": x})[0]
+    np.testing.assert_array_equal(after, before)
+    left = unhooked(open_model(hooked)).object().graph.node  # type: ignore[attr-defined]
+    assert sorted(node.name for node in left) == sorted(node.name for node in model.graph.node)
