@@ -62,3 +62,28 @@ def attention_of_tokens(batch: int | str, opset: int = 23) -> onnx.ModelProto:
         return [*parts, node]
 
     return without(model, ("qkvr", "qkvt", "q0", "q", "k", "v", *JOINED), write)
+
+
+def modern(batch: int | str, opset: int = 23) -> onnx.ModelProto:
+    """Norms without a mean, and queries and keys that are turned by their positions, behind ONNX's Attention."""
+    model = attention_of_heads(batch, opset)
+    angles = np.arange(PLAIN.tokens)[:, None] * np.array([0.3, 0.1])
+    constants(model, cosines=np.cos(angles).astype(np.float32), sines=np.sin(angles).astype(np.float32))
+    for node in list(model.graph.node):
+        if node.op_type == "LayerNormalization" and node.output[0] != "n":
+            node.CopyFrom(onnx.helper.make_node("RMSNormalization", node.input[:2], node.output, name=node.name))
+        if node.op_type == "Attention":
+            place = list(model.graph.node).index(node)
+            for name in list(node.input[:2]):
+                turned = onnx.helper.make_node(
+                    "RotaryEmbedding", [name, "cosines", "sines", "positions"], [f"{name}_turned"], name=f"{name}_turned"
+                )
+                model.graph.node.insert(place, turned)
+            node.input[:2] = [f"{name}_turned" for name in node.input[:2]]
+    shape = onnx.helper.make_node("Shape", ["image"], ["sizes"], start=0, end=1)
+    joined = onnx.helper.make_node("Concat", ["sizes", "tokens"], ["sizes_of_positions"], axis=0)
+    model.graph.node.insert(0, onnx.helper.make_node("Expand", ["places", "sizes_of_positions"], ["positions"]))
+    model.graph.node.insert(0, joined)
+    model.graph.node.insert(0, shape)
+    constants(model, tokens=np.array([PLAIN.tokens]), places=np.arange(PLAIN.tokens)[None])
+    return model

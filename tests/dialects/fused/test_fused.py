@@ -10,9 +10,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from models.fused_transformers import PLAIN, attention_of_heads, attention_of_tokens
+from models.fused_transformers import PLAIN, attention_of_heads, attention_of_tokens, modern
 from onnx import TensorProto, helper
 from tiny import images
+from tiny_transformers import ROUNDING, TokenOracle
 
 import openvino_xai as xai
 from openvino_xai.dialects.onnx import OnnxModel
@@ -103,6 +104,25 @@ def of_tokens(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: Any = None, *, 
     return heads_joined(slow_attention(*(heads_apart(x, heads) for x in (q, k, v)), mask, **options))
 
 
+def slow_rms(x: np.ndarray, scale: np.ndarray, *, axis: int = -1, epsilon: float = 1e-5) -> np.ndarray:
+    axes = tuple(range(axis % x.ndim, x.ndim))
+    return np.asarray(x / np.sqrt((x.astype(np.float64) ** 2).mean(axis=axes, keepdims=True) + epsilon) * scale)
+
+
+def slow_rotary(
+    x: np.ndarray, cosines: np.ndarray, sines: np.ndarray, positions: Any = None, *, turned: int, neighbours: bool = False
+) -> np.ndarray:
+    """[B, M, T, D], one complex number at a time."""
+    y = x.astype(np.float64)
+    for b, m, t in np.ndindex(*x.shape[:3]):
+        row = (b, t) if positions is None else (positions[b, t],)
+        for pair in range(turned // 2):
+            first, second = (2 * pair, 2 * pair + 1) if neighbours else (pair, pair + turned // 2)
+            number = complex(*x[b, m, t, [first, second]]) * complex(cosines[row][pair], sines[row][pair])
+            y[b, m, t, first], y[b, m, t, second] = number.real, number.imag
+    return y
+
+
 Q, K, V = (normal(2, 4, 5, 6) for _ in range(3))
 MASK = RNG.random((2, 1, 5, 5)) < 0.7
 MASK[..., 0] = True
@@ -122,6 +142,21 @@ CASES: dict[str, Case] = {
     "attention of tokens": Case(
         "Attention", (normal(2, 5, 8), normal(2, 7, 8), normal(2, 7, 4)), lambda *x: of_tokens(*x, heads=2, scale=0.5),
         attributes={"q_num_heads": 2, "kv_num_heads": 2},
+    ),
+    "rms": Case("RMSNormalization", (Q, normal(6)), slow_rms),
+    "rms, of several axes": Case(
+        "RMSNormalization", (Q, normal(5, 6)), lambda *x: slow_rms(*x, axis=2, epsilon=0.1),
+        attributes={"axis": 2, "epsilon": 0.1},
+    ),
+    "rotary": Case("RotaryEmbedding", (Q, normal(2, 5, 3), normal(2, 5, 3)), lambda *x: slow_rotary(*x, turned=6)),
+    "rotary, of neighbours": Case(
+        "RotaryEmbedding", (Q, normal(9, 2), normal(9, 2), RNG.integers(0, 9, (2, 5))),
+        lambda *x: slow_rotary(*x, turned=4, neighbours=True), attributes={"interleaved": 1, "rotary_embedding_dim": 4},
+    ),
+    "rotary, of tokens": Case(
+        "RotaryEmbedding", (normal(2, 5, 8), normal(9, 1), normal(9, 1), RNG.integers(0, 9, (2, 5))),
+        lambda x, *more: heads_joined(slow_rotary(heads_apart(x, 2), *more, turned=2)),
+        attributes={"num_heads": 2, "rotary_embedding_dim": 2},
     ),
 }  # fmt: skip
 
@@ -230,3 +265,14 @@ def test_a_fused_transformer_is_explained_as_the_other(
     np.testing.assert_array_equal(after, before)
     left = unhooked(open_model(hooked)).object().graph.node  # type: ignore[attr-defined]
     assert sorted(node.name for node in left) == sorted(node.name for node in model.graph.node)
+
+
+@pytest.mark.slow
+def test_rotations_and_norms_without_a_mean_are_passed() -> None:
+    model = modern("B")
+    assert {"RMSNormalization", "RotaryEmbedding", "Attention"} <= {node.op_type for node in model.graph.node}
+    x = images(PLAIN.build("B"), 2)
+    hooked = xai.insert(model, method="vit_reciprocam", scale="none", targets="all")
+    expected = TokenOracle(model, "x1", "z_1", 1).raw(x)
+    np.testing.assert_allclose(xai.load(hooked)(x)["saliency_map"], expected, atol=ROUNDING)
+    assert xai.insert(model, method="chefer").verified is not None

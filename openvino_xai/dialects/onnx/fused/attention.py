@@ -24,7 +24,7 @@ def attention(w: Writing) -> Results:
         if any(not number or size % number for number, size in zip(heads, sizes, strict=True)):
             return None
         depth //= heads[0]
-        q, k, v = (_apart(w, item, number) for item, number in zip((q, k, v), heads, strict=True))
+        q, k, v = (heads_apart(w, item, number) for item, number in zip((q, k, v), heads, strict=True))
     elif rank == OF_HEADS:
         heads = [(w.shape(item) or (None, None))[1] for item in (q, k, v)]
         if any(not isinstance(number, int) for number in heads):
@@ -42,7 +42,7 @@ def attention(w: Writing) -> Results:
     masks = [mask for mask in (w.optional(3), causal) if mask is not None]
     scale = w.attribute("scale")
     y = attended(w, (q, k, v), depth**-0.5 if scale is None else scale, masks, w.attribute("softcap", 0.0))
-    return {0: together(w, y) if rank == OF_TOKENS else y}
+    return {0: heads_joined(w, y) if rank == OF_TOKENS else y}
 
 
 def attended(
@@ -61,13 +61,13 @@ def attended(
     return w.write("MatMul", w.write("Softmax", logits, axis=-1), v)
 
 
-def _apart(w: Writing, value: ir.Value, heads: int) -> ir.Value:
+def heads_apart(w: Writing, value: ir.Value, heads: int) -> ir.Value:
     """[B, M, T, D], of [B, T, M * D]."""
     split = w.write("Reshape", value, w.integers([0, 0, heads, -1], "heads"))
     return w.write("Transpose", split, perm=[0, 2, 1, 3])
 
 
-def together(w: Writing, value: ir.Value) -> ir.Value:
+def heads_joined(w: Writing, value: ir.Value) -> ir.Value:
     """[B, T, M * D], of [B, M, T, D]."""
     turned = w.write("Transpose", value, perm=[0, 2, 1, 3])
     return w.write("Reshape", turned, w.integers([0, 0, -1], "tokens"))
