@@ -206,7 +206,7 @@ def outcomes(cases: list[tuple[Path, str]]) -> Iterator[dict[str, Any]]:
     """What became of some models, each in a process of its own that one, which has all libraries loaded, branches off."""
     if not cases:
         return
-    command = [sys.executable, str(Path(__file__).with_name("zoo_one.py")), str(SECONDS)]
+    command = [sys.executable, str(Path(__file__).parent / "alone" / "zoo.py"), str(SECONDS)]
     command += [str(part) for case in cases for part in case]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

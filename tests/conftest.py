@@ -38,8 +38,8 @@ def torch() -> Any:
 @pytest.fixture(scope="session")
 def zoo() -> ModuleType:
     """What `scripts/zoo.py` does with each model."""
-    path = Path(__file__).parents[1] / "scripts" / "zoo_one.py"
-    spec = importlib.util.spec_from_file_location("zoo_one", path)
+    path = Path(__file__).parents[1] / "scripts" / "alone" / "zoo.py"
+    spec = importlib.util.spec_from_file_location("zoo", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

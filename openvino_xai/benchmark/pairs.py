@@ -40,16 +40,7 @@ def measure(
     """Latencies of both, taken in turn as plain, hooked, hooked, plain ..., and then their throughputs in the same way."""
     models = (plain, hooked)
     batch = next(iter(inputs.values())).shape[0]
-    for model in models:
-        for _ in range(WARM_UP):
-            model.once(inputs)
-    latency = np.zeros((2, iterations))
-    for i in range(iterations):
-        for which in (0, 1) if i % 2 == 0 else (1, 0):
-            start = time.perf_counter()
-            models[which].once(inputs)
-            latency[which, i] = time.perf_counter() - start
-        tick()
+    latency = latencies(plain, hooked, inputs, iterations, tick)
     count = max(iterations // ROUNDS, 2)
     throughput = np.zeros((2, ROUNDS))
     for i in range(ROUNDS):
@@ -59,3 +50,21 @@ def measure(
             throughput[which, i] = count * batch / (time.perf_counter() - start)
         tick()
     return Pair(latency, throughput)
+
+
+def latencies(
+    plain: Running, hooked: Running, inputs: Mapping[str, np.ndarray], iterations: int, tick: Callable[[], None] = lambda: None
+) -> np.ndarray:
+    """Seconds of each inference (plain, hooked), [2, iterations], taken in turn as plain, hooked, hooked, plain ..."""
+    models = (plain, hooked)
+    for model in models:
+        for _ in range(WARM_UP):
+            model.once(inputs)
+    seconds = np.zeros((2, iterations))
+    for i in range(iterations):
+        for which in (0, 1) if i % 2 == 0 else (1, 0):
+            start = time.perf_counter()
+            models[which].once(inputs)
+            seconds[which, i] = time.perf_counter() - start
+        tick()
+    return seconds

@@ -1,4 +1,4 @@
-"""Models of the zoo, hooked, verified and looked at: a line of JSON each. `zoo_one.py SECONDS MODEL onnx|ir [MODEL ...]`.
+"""Models of the zoo, hooked, verified and looked at: a line of JSON each. `alone/zoo.py SECONDS MODEL onnx|ir [MODEL ...]`.
 
 Each has a process of its own, and that many seconds; a crash is told as what became of a model.
 """
