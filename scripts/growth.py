@@ -5,11 +5,12 @@
 
 Networks with seeded weights are made here: a few convolutions, a layer of cells, a mean and a linear head. One axis varies at a
 time. Of each network the plain and the hooked file run in turn in one process, and each once in a process of its own, which
-tells its peak memory. Counted is what `insert` tells: operations, and the largest value of the hook.
+tells its peak memory. Latency is what a client waits; CPU time, of all cores, is what other programs disturb least. Counted is
+what `insert` tells: operations, and the largest value of the hook.
 
 FOLDER/growth.jsonl keeps each point as soon as it is measured, and what is there is not measured again: a run that is stopped
 goes on. FOLDER/growth.md holds the tables, FOLDER/growth_AXIS.png the plots. Where measured and counted differ by more than
-1.3 times, a figure is bold, and ringed. `--quick` measures two tiny networks an axis. `--write` puts tables and plots
+1.3 times, the figure is bold, and ringed. `--quick` measures two tiny networks an axis. `--write` puts tables and plots
 into docs/measured, too.
 """
 
@@ -34,8 +35,8 @@ PAGE = ROOT / "docs" / "measured" / "growth.md"
 STOPPED = 130  # the exit status of a program that Ctrl-C ends
 HEADS = {"cells": "cells", "classes": "classes", "batch": "batch", "image": "image, cells"}
 COLUMNS = (
-    *("targets", "runtime", "plain, ms", "latency, hooked / plain", "counted", "plain, MB", "peak memory, hooked / plain"),
-    *("counted", "answer, bytes", "counted"),
+    *("targets", "runtime", "plain, ms", "latency, hooked / plain", "CPU time, hooked / plain", "counted"),
+    *("plain, MB", "peak memory, hooked / plain", "counted", "answer, bytes", "counted"),
 )
 
 
@@ -105,7 +106,7 @@ def measure(journal: Journal, points: Sequence[Point], rounds: int) -> None:
         for number, point in enumerate(missing, 1):
             result = measured(point, Path(folder), rounds)
             journal.add(point, result)
-            line = f"{number} of {len(missing)}: {point}: {result.latency:.2f}, counted {result.cost:.2f}"
+            line = f"{number} of {len(missing)}: {point}: CPU time {result.work:.2f}, counted {result.cost:.2f}"
             print(line, file=sys.stderr, flush=True)
 
 
@@ -116,7 +117,7 @@ def table(axis: str, points: Sequence[tuple[int, Point]], journal: Journal) -> s
         it = journal.measures[point]
         start = {"cells": f"{value}x{value}", "image": f"{value}x{value}, {point.cells}x{point.cells}"}.get(axis, f"{value:,}")
         answer = counted_answer(point)
-        latency = [f"{1e3 * it.seconds[0]:.1f}", compared(it.latency, it.cost), f"{it.cost:.2f}"]
+        latency = [f"{1e3 * it.wall[0]:.1f}", f"{it.latency:.2f}", compared(it.work, it.cost), f"{it.cost:.2f}"]
         peak = [f"{it.peak[0] / 1e6:.0f}", compared(it.peaks, it.counted_peaks), f"{it.counted_peaks:.2f}"]
         answers = [compared(it.answer[1], answer, ",.0f"), f"{answer:,}"]
         rows.append([start, f"`{point.targets}`", point.runtime, *latency, *peak, *answers])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ def measure(
     """Latencies of both, taken in turn as plain, hooked, hooked, plain ..., and then their throughputs in the same way."""
     models = (plain, hooked)
     batch = next(iter(inputs.values())).shape[0]
-    latency = latencies(plain, hooked, inputs, iterations, tick)
+    (latency,) = turns(plain, hooked, inputs, iterations, tick)
     count = max(iterations // ROUNDS, 2)
     throughput = np.zeros((2, ROUNDS))
     for i in range(ROUNDS):
@@ -52,19 +52,25 @@ def measure(
     return Pair(latency, throughput)
 
 
-def latencies(
-    plain: Running, hooked: Running, inputs: Mapping[str, np.ndarray], iterations: int, tick: Callable[[], None] = lambda: None
+def turns(
+    plain: Running,
+    hooked: Running,
+    inputs: Mapping[str, np.ndarray],
+    iterations: int,
+    tick: Callable[[], None] = lambda: None,
+    *,
+    clocks: Sequence[Callable[[], float]] = (time.perf_counter,),
 ) -> np.ndarray:
-    """Seconds of each inference (plain, hooked), [2, iterations], taken in turn as plain, hooked, hooked, plain ..."""
+    """Seconds of each inference by each clock, [clocks, 2, iterations], taken in turn as plain, hooked, hooked, plain ..."""
     models = (plain, hooked)
     for model in models:
         for _ in range(WARM_UP):
             model.once(inputs)
-    seconds = np.zeros((2, iterations))
+    seconds = np.zeros((len(clocks), 2, iterations))
     for i in range(iterations):
         for which in (0, 1) if i % 2 == 0 else (1, 0):
-            start = time.perf_counter()
+            starts = [clock() for clock in clocks]
             models[which].once(inputs)
-            seconds[which, i] = time.perf_counter() - start
+            seconds[:, which, i] = [clock() - start for clock, start in zip(clocks, starts, strict=True)]
         tick()
     return seconds

@@ -11,8 +11,9 @@ from openvino_xai.errors import InputError
 LABELS = {"cells": "cells of a side", "classes": "classes", "batch": "images in a batch", "image": "pixels of a side"}
 COLOURS = {"openvino": "tab:blue", "onnxruntime": "tab:orange"}
 MARKS = {"all": "o", "top:5": "s", "top:5 logit": "^"}
+RATIOS = (0.5, 0.7, 1, 1.2, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 50, 100)  # ticks of a ratio
 PANELS: tuple[tuple[str, Callable[[Point, Measure], tuple[float, float]]], ...] = (
-    ("latency, hooked / plain", lambda point, measure: (measure.latency, measure.cost)),
+    ("CPU time, hooked / plain", lambda point, measure: (measure.work, measure.cost)),
     ("peak memory, hooked / plain", lambda point, measure: (measure.peaks, measure.counted_peaks)),
     ("bytes of an answer", lambda point, measure: (measure.answer[1], counted_answer(point))),
 )
@@ -26,10 +27,10 @@ def draw(axis: str, points: Sequence[tuple[int, Point]], measures: Mapping[Point
     """
     try:
         from matplotlib.figure import Figure
-        from matplotlib.ticker import NullFormatter, ScalarFormatter
+        from matplotlib.ticker import NullLocator
     except ImportError as error:
         raise InputError("plots are drawn with Matplotlib, which is not installed: pip install 'ovxai[plot]'") from error
-    figure = Figure(figsize=(11, 3.4), layout="constrained", dpi=80)
+    figure = Figure(figsize=(11, 3.4), layout="constrained", dpi=100)
     for panel, (title, figures_of) in zip(figure.subplots(1, 3), PANELS, strict=True):
         series: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
         for value, point in points:
@@ -49,12 +50,13 @@ def draw(axis: str, points: Sequence[tuple[int, Point]], measures: Mapping[Point
         panel.set(xscale="log", yscale="log", title=title, xlabel=LABELS[axis])
         ticks = sorted({value for value, _ in points})
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
-        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.xaxis.set_minor_locator(NullLocator())
         if title != PANELS[-1][0]:
-            panel.yaxis.set_major_formatter(ScalarFormatter())
-            panel.yaxis.set_minor_formatter(ScalarFormatter())
             low, high = panel.get_ylim()
             panel.set_ylim(min(low, 0.7), max(high, 1.5))
+            ratios = [ratio for ratio in RATIOS if panel.get_ylim()[0] <= ratio <= panel.get_ylim()[1]]
+            panel.set_yticks(ratios, [f"{ratio:g}" for ratio in ratios])
+            panel.yaxis.set_minor_locator(NullLocator())
         panel.grid(visible=True, which="major", linewidth=0.3)
         panel.tick_params(labelsize=8)
     figure.axes[0].legend(fontsize=7)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from studies.pages import code
 import openvino_xai as xai
 from costs.network import LAYER, STEM, write_network
 from openvino_xai.benchmark.alone import measure_alone
-from openvino_xai.benchmark.pairs import latencies
+from openvino_xai.benchmark.pairs import turns
 from openvino_xai.dialects.open import open_model
 from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.files.writing import writing
@@ -92,12 +93,13 @@ QUICK = Range(
 class Measure:
     """What was measured at a point, plain and hooked, and what was counted before.
 
-    `seconds` is the median latency of so many `rounds`, `peak` the largest resident memory of a process, and `answer` the bytes
-    of the outputs. `cost` is the hooked model's operations over the plain one's, and `memory` the bytes of the hook's largest
-    value, as `insert` tells them.
+    `wall` and `cpu` are the median latency of so many `rounds`, and the time of all cores in it, in seconds. `peak` is the
+    largest resident memory of a process, and `answer` the bytes of the outputs. `cost` is the hooked model's operations over
+    the plain one's, and `memory` the bytes of the hook's largest value, as `insert` tells them.
     """
 
-    seconds: tuple[float, float]
+    wall: tuple[float, float]
+    cpu: tuple[float, float]
     rounds: int
     peak: tuple[int, int]
     answer: tuple[int, int]
@@ -107,7 +109,12 @@ class Measure:
     @property
     def latency(self) -> float:
         """Latency, hooked over plain."""
-        return self.seconds[1] / self.seconds[0]
+        return self.wall[1] / self.wall[0]
+
+    @property
+    def work(self) -> float:
+        """Time of all cores, hooked over plain: what operations are, and what other programs disturb least."""
+        return self.cpu[1] / self.cpu[0]
 
     @property
     def peaks(self) -> float:
@@ -132,15 +139,17 @@ def apart(measured: float, counted: float) -> bool:
 
 
 def measured(point: Point, folder: Path, rounds: int) -> Measure:
-    """Measure a point; files are written into the folder, over those of another point. Raises OvxaiError."""
+    """Measure a point; a network that is in the folder is not made again. Raises OvxaiError."""
     suffix = SUFFIXES[point.runtime]
     sizes = {"side": point.side, "cells": point.cells, "classes": point.classes, "batch": point.batch}
-    path = write_network(folder / f"plain{suffix}", widths=point.widths, **sizes)
+    path = folder / f"plain_{'_'.join(map(str, sizes.values()))}{suffix}"
+    if not path.exists():
+        write_network(path, widths=point.widths, **sizes)
     targets, _, score = point.targets.partition(" ")
     hooked = xai.insert(path, layer=LAYER, targets=targets, score=score or None, verify=False)  # type: ignore[arg-type]
-    files = (path, hooked.save(folder / f"hooked{suffix}", force=True))
-    peak = [measure_alone(file, "CPU", "f32", "LATENCY", point.batch).peak_bytes for file in files]
-    models = [open_model(file) for file in files]
+    explaining = hooked.save(folder / f"hooked{suffix}", force=True)
+    peak = plain_peak(path), peak_of(explaining)
+    models = [open_model(file) for file in (path, explaining)]
     inputs = random_inputs(models[0], point.batch)
     plain, explained = (model.compile() for model in models)
     answers = [sum(array.nbytes for array in running(inputs).values()) for running in (plain, explained)]
@@ -149,12 +158,19 @@ def measured(point: Point, folder: Path, rounds: int) -> Measure:
         running.once(inputs)
     turn = time.perf_counter() - start
     count = max(FEWEST, min(rounds, int(MOST_SECONDS / turn)))
-    seconds = np.median(latencies(plain, explained, inputs, count), axis=1)
+    taken = turns(plain, explained, inputs, count, clocks=(time.perf_counter, time.process_time))
+    wall, cpu = ((float(plain), float(hooked)) for plain, hooked in np.median(taken, axis=2))
     layer = hooked.layer
     assert layer.cost is not None and layer.memory is not None
-    return Measure(
-        (float(seconds[0]), float(seconds[1])), count, (peak[0], peak[1]), (answers[0], answers[1]), layer.cost, layer.memory
-    )
+    return Measure(wall, cpu, count, peak, (answers[0], answers[1]), layer.cost, layer.memory)
+
+
+def peak_of(path: Path) -> int:
+    """The largest resident memory, in bytes, of a process that runs a file of a fixed batch three times."""
+    return measure_alone(path, "CPU", "f32", "LATENCY", 1).peak_bytes
+
+
+plain_peak = cache(peak_of)  # the same network is plain beside several hooks
 
 
 class Journal:
@@ -188,5 +204,5 @@ def _point(entry: Mapping[str, Any]) -> Point:
 
 
 def _measure(entry: Mapping[str, Any]) -> Measure:
-    pairs = {name: tuple(entry[name]) for name in ("seconds", "peak", "answer")}
+    pairs = {name: tuple(entry[name]) for name in ("wall", "cpu", "peak", "answer")}
     return Measure(**{**entry, **pairs})
