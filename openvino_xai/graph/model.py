@@ -107,7 +107,10 @@ def understood(node: Node) -> Iterator[None]:
 
 @dataclass(eq=False)
 class Graph:
-    """The nodes of a model in topological order. `fold(value)` computes a value that depends on no input."""
+    """The nodes of a model in topological order. `fold(value)` computes a value that depends on no input.
+
+    `fused` are those that do what several operations do, and are not read.
+    """
 
     nodes: list[Node]
     inputs: list[Value]
@@ -122,6 +125,7 @@ class Graph:
         self._varying = varying
         self.contents: dict[Value, np.ndarray | None] = {}  # of small integer tensors, and what is fixed: as far as asked for
         self.fixed: dict[Value, bool] = {}
+        self.fused: list[Node] = []
 
     @cached_property
     def consumers(self) -> dict[Value, list[tuple[Node, int]]]:

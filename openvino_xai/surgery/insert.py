@@ -37,6 +37,10 @@ from openvino_xai.words import (
 
 MAX_MEMORY = 2 * 2**30
 WAY_OUT = "the probe rise explains classes from a model's predictions alone"
+OF_SEVERAL = (
+    "computes what several operations do, in a form that is not read: take the ONNX file as it was before it was optimised, "
+    "or export it with an older opset"
+)
 
 
 ARGUMENTS = {
@@ -236,6 +240,8 @@ def insert(
     except (LayerError, PlanError) as error:
         if layer is None and method is None and not error.options:  # what was left to us cannot be done
             error.args = (f"{error}; {WAY_OUT}",)
+        if fused := deployed.graph.fused:
+            error.args = (f"{error}; {fused[0]} {OF_SEVERAL}",)
         raise
 
 

@@ -9,6 +9,8 @@ import onnx
 from tiny_transformers import CHANNELS, HEADS, Transformer
 
 PLAIN = Transformer()
+MICROSOFT = "com.microsoft"
+APART = ("qkvr", "qkvt", "q0", "q", "k", "v")  # what takes queries, keys and values, and their heads, apart
 WITHIN = ("kt", "qs", "sc", "p", "g")  # what attention computes from queries, keys and values with heads apart
 JOINED = (*WITHIN, "gt", "o")  # the same, up to the tokens with heads joined
 
@@ -44,24 +46,62 @@ def attention_of_heads(batch: int | str, opset: int = 23) -> onnx.ModelProto:
 def attention_of_tokens(batch: int | str, opset: int = 23) -> onnx.ModelProto:
     """ONNX's Attention of 3 axes, with a mask that attends to all, and the default scale."""
     model = PLAIN.build(batch, opset)
+    constants(model, all_tokens=np.ones((PLAIN.tokens, PLAIN.tokens), bool))
+    return of_tokens(
+        model,
+        lambda read, output, name: onnx.helper.make_node(
+            "Attention", [*read, "all_tokens"], [output], name=name, q_num_heads=HEADS, kv_num_heads=HEADS
+        ),
+    )
+
+
+def multi_head_attention(batch: int | str, opset: int = 17) -> onnx.ModelProto:
+    """ONNX Runtime's MultiHeadAttention."""
+    model = of_tokens(
+        PLAIN.build(batch, opset),
+        lambda read, output, name: onnx.helper.make_node(
+            "MultiHeadAttention", read, [output], name=name, domain=MICROSOFT, num_heads=HEADS
+        ),
+    )
+    return of_microsoft(model)
+
+
+def optimised(batch: int | str, opset: int = 17) -> onnx.ModelProto:
+    """ONNX Runtime's Attention, with a norm of the residual sum behind it."""
+
+    def attention(block: int) -> list[onnx.NodeProto]:
+        read, name = [f"z_{block}", "wqkv", "bqkv"], f"attention_{block}"
+        return [onnx.helper.make_node("Attention", read, [f"o_{block}"], name=name, domain=MICROSOFT, num_heads=HEADS)]
+
+    def norm(block: int) -> list[onnx.NodeProto]:
+        read, name = [f"x{block}", f"pr_{block}", "g2", "b2", "bo"], f"norm_{block}"
+        outputs = [f"m0_{block}", "", "", f"y_{block}"]
+        return [onnx.helper.make_node("SkipLayerNormalization", read, outputs, name=name, domain=MICROSOFT, epsilon=1e-5)]
+
+    model = without(PLAIN.build(batch, opset), ("qkv", "qkvb", *APART, *JOINED), attention)
+    return of_microsoft(without(model, ("pb", "y", "m0"), norm))
+
+
+def of_microsoft(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the operations of ONNX Runtime."""
+    model.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
+    return model
+
+
+def of_tokens(model: onnx.ModelProto, attention: Callable[[list[str], str, str], onnx.NodeProto]) -> onnx.ModelProto:
+    """The model with an operation that reads queries, keys and values of 3 axes."""
     starts = {name: np.array([index * CHANNELS]) for index, name in enumerate("qkv")}
-    ends = {name: start + CHANNELS for name, start in starts.items()}
-    constants(model, last=np.array([2]), all_tokens=np.ones((PLAIN.tokens, PLAIN.tokens), bool))
-    constants(model, **{f"{name}_from": array for name, array in starts.items()})
-    constants(model, **{f"{name}_to": array for name, array in ends.items()})
+    constants(model, last=np.array([2]), **{f"{name}_from": start for name, start in starts.items()})
+    constants(model, **{f"{name}_to": start + CHANNELS for name, start in starts.items()})
 
     def write(block: int) -> list[onnx.NodeProto]:
         parts = [
             onnx.helper.make_node("Slice", [f"qkvb_{block}", f"{name}_from", f"{name}_to", "last"], [f"{name}s_{block}"])
             for name in "qkv"
         ]
-        read = [*(part.output[0] for part in parts), "all_tokens"]
-        node = onnx.helper.make_node(
-            "Attention", read, [f"o_{block}"], name=f"attention_{block}", q_num_heads=HEADS, kv_num_heads=HEADS
-        )
-        return [*parts, node]
+        return [*parts, attention([part.output[0] for part in parts], f"o_{block}", f"attention_{block}")]
 
-    return without(model, ("qkvr", "qkvt", "q0", "q", "k", "v", *JOINED), write)
+    return without(model, (*APART, *JOINED), write)
 
 
 def modern(batch: int | str, opset: int = 23) -> onnx.ModelProto:

@@ -89,7 +89,8 @@ class OnnxModel:
 
     def _put_beside(self) -> None:
         """Put standard nodes beside the fused operations that they give the same as."""
-        beside.put_beside(self.native, _inferred(self.native))
+        while beside.put_beside(self.native, _inferred(self.native)):
+            pass  # what was put there tells sizes of what lies behind
         if pairs := beside.stand_ins(self.native):
             inputs = OnnxModel(self.native).graph.inputs
             beside.take_away(self.native, comparison.differing(self.native, pairs, inputs))
@@ -210,7 +211,9 @@ class OnnxModel:
             nodes.append(node)
         outputs = {str(native.name): value_of(native) for native in self.native.graph.outputs}
         graph = Graph(nodes, inputs, outputs, fold=self._fold)
-        return settle(graph, lambda node: neutral(graph, node, node.native.domain, _attributes(node.native)))
+        settle(graph, lambda node: neutral(graph, node, node.native.domain, _attributes(node.native)))
+        graph.fused = [node for node in graph.nodes if not node.kind and beside.is_fused(node.native)]
+        return graph
 
     def _fold(self, value: Value) -> np.ndarray:
         """A value that depends on no input, computed."""

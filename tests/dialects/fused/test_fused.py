@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from models.fused_transformers import PLAIN, attention_of_heads, attention_of_tokens, modern
+from models.fused_transformers import (
+    MICROSOFT,
+    PLAIN,
+    attention_of_heads,
+    attention_of_tokens,
+    modern,
+    multi_head_attention,
+    optimised,
+)
 from onnx import TensorProto, helper
 from tiny import images
 from tiny_transformers import ROUNDING, TokenOracle
@@ -25,7 +34,6 @@ from openvino_xai.errors import OvxaiError
 from openvino_xai.record.removal import unhooked
 
 RNG = np.random.default_rng(5)
-MICROSOFT = "com.microsoft"
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -123,7 +131,51 @@ def slow_rotary(
     return y
 
 
+def gelu(x: np.ndarray) -> np.ndarray:
+    return np.asarray(0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))))
+
+
+def gelu_by_tanh(x: np.ndarray, bias: Any = 0) -> np.ndarray:
+    x = x + bias
+    return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+
+
+def slow_residual_norm(
+    x: np.ndarray, skip: np.ndarray, scale: np.ndarray, shift: Any = None, bias: Any = None, *, epsilon: float
+) -> tuple[np.ndarray, np.ndarray]:
+    total = x + skip + (0 if bias is None else bias)
+    centred = total - total.mean(axis=-1, keepdims=True)
+    y = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon) * scale
+    return y + (0 if shift is None else shift), total
+
+
+def slow_packed(x: np.ndarray, weights: np.ndarray, bias: Any, *more: Any, heads: int) -> np.ndarray:
+    projected = x.astype(np.float64) @ weights + bias
+    q, k, v = np.split(projected, 3, axis=-1)
+    return of_tokens(q, k, v, more[-1] if more else None, heads=heads, scale=(q.shape[-1] / heads) ** -0.5)
+
+
+def slow_multi_head(*x: Any) -> np.ndarray:
+    """With two heads of four channels each."""
+    factors = [a + b for a, b in zip(x[:3], np.split(x[3], 3), strict=True)] if len(x) > 3 else x
+    return of_tokens(*factors, x[5] if len(x) > 5 else None, heads=2, scale=0.5)
+
+
+def slow_conv(x: np.ndarray, weights: np.ndarray, bias: Any = None, addend: Any = 0) -> np.ndarray:
+    """A convolution of stride 1 and a pad of 1 on each side."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)]), (3, 3), axis=(2, 3))
+    y = np.einsum("bcijhw,ochw->boij", windows, weights)
+    return np.asarray(y + (0 if bias is None else bias[:, None, None]) + addend)
+
+
+def microsoft(
+    op: str, *operands: Any, meaning: Callable[..., Any], outputs: int = 1, opset: int = 17, **attributes: Any
+) -> Case:
+    return Case(op, operands, meaning, MICROSOFT, opset, outputs, attributes)
+
+
 Q, K, V = (normal(2, 4, 5, 6) for _ in range(3))
+TOKENS, PIXELS = normal(2, 5, 8), normal(2, 3, 6, 5)
 MASK = RNG.random((2, 1, 5, 5)) < 0.7
 MASK[..., 0] = True
 CASES: dict[str, Case] = {
@@ -157,6 +209,57 @@ CASES: dict[str, Case] = {
         "RotaryEmbedding", (normal(2, 5, 8), normal(9, 1), normal(9, 1), RNG.integers(0, 9, (2, 5))),
         lambda x, *more: heads_joined(slow_rotary(heads_apart(x, 2), *more, turned=2)),
         attributes={"num_heads": 2, "rotary_embedding_dim": 2},
+    ),
+    "rms, as first written": Case(
+        "SimplifiedLayerNormalization", (Q, normal(6)), lambda *x: slow_rms(*x, epsilon=0.1), opset=17,
+        attributes={"epsilon": 0.1},
+    ),
+    "gelu with a bias": microsoft("BiasGelu", Q, normal(6), meaning=lambda x, b: gelu(x + b)),
+    "gelu with a bias, of a newer opset": microsoft("BiasGelu", Q, normal(6), meaning=lambda x, b: gelu(x + b), opset=20),
+    "gelu by a tanh": microsoft("FastGelu", Q, meaning=gelu_by_tanh),
+    "gelu by a tanh, with a bias": microsoft("FastGelu", Q, normal(6), meaning=gelu_by_tanh, opset=20),
+    "gelu by a sigmoid": microsoft("QuickGelu", Q, meaning=lambda x: x / (1 + np.exp(-1.5 * x)), alpha=1.5),
+    "norm of a sum": microsoft(
+        "SkipLayerNormalization", TOKENS, normal(2, 5, 8), normal(8), normal(8), normal(8), outputs=4, epsilon=0.1,
+        meaning=lambda *x: slow_residual_norm(*x, epsilon=0.1),
+    ),
+    "norm of a sum alone": microsoft(
+        "SkipLayerNormalization", TOKENS, normal(2, 5, 8), normal(8), epsilon=0.1,
+        meaning=lambda *x: slow_residual_norm(*x, epsilon=0.1)[0],
+    ),
+    "rms of a sum": microsoft(
+        "SkipSimplifiedLayerNormalization", TOKENS, normal(2, 5, 8), normal(8), normal(8), outputs=4, epsilon=0.1,
+        meaning=lambda x, y, scale, bias: (slow_rms(x + y + bias, scale, epsilon=0.1), x + y + bias),
+    ),
+    "packed attention": microsoft(
+        "Attention", TOKENS, normal(8, 24), normal(24), meaning=lambda *x: slow_packed(*x, heads=2), num_heads=2
+    ),
+    "packed attention, biased": microsoft(
+        "Attention", TOKENS, normal(8, 24), normal(24), None, None, normal(1, 2, 5, 5), num_heads=2,
+        meaning=lambda *x: slow_packed(*x, heads=2),
+    ),
+    "attention of heads": microsoft(
+        "MultiHeadAttention", TOKENS, normal(2, 5, 8), normal(2, 5, 8), meaning=slow_multi_head, num_heads=2
+    ),
+    "attention of heads, biased": microsoft(
+        "MultiHeadAttention", TOKENS, normal(2, 5, 8), normal(2, 5, 8), normal(24), None, normal(1, 2, 5, 5), num_heads=2,
+        scale=0.5, meaning=slow_multi_head,
+    ),
+    "product": microsoft(
+        "FusedMatMul", Q, normal(2, 4, 5, 3), meaning=lambda a, b: 0.3 * a.swapaxes(2, 3) @ b, transA=1, alpha=0.3
+    ),
+    "product, turned": microsoft("FusedMatMul", Q, K, meaning=lambda a, b: a @ b.swapaxes(2, 3), transB=1),
+    "gemm, activated": microsoft(
+        "FusedGemm", normal(4, 3), normal(5, 3), normal(5), transB=1, alpha=0.5, activation="LeakyRelu", activation_alpha=0.2,
+        meaning=lambda a, b, c: np.maximum(0.5 * a @ b.T + c, 0.2 * (0.5 * a @ b.T + c)),
+    ),
+    "convolution, clipped": microsoft(
+        "FusedConv", PIXELS, normal(4, 3, 3, 3), normal(4), activation="Clip", activation_params=[-0.2, 0.5], pads=[1] * 4,
+        meaning=lambda *x: np.clip(slow_conv(*x), -0.2, 0.5),
+    ),
+    "convolution with an addend": microsoft(
+        "FusedConv", PIXELS, normal(4, 3, 3, 3), None, normal(2, 4, 6, 5), activation="Relu", pads=[1] * 4,
+        meaning=lambda *x: np.maximum(slow_conv(*x), 0),
     ),
 }  # fmt: skip
 
@@ -236,6 +339,18 @@ def test_a_file_without_a_hook_stays_as_it_is() -> None:
     assert after == before
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["vit_reciprocam", "chefer", "layer_cam"])
+def test_a_mask_of_keys_is_refused_with_a_way_out(method: str) -> None:
+    model = multi_head_attention(1)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((1, PLAIN.tokens), np.int32), "mask"))
+    for node in model.graph.node:
+        if node.op_type == "MultiHeadAttention":
+            node.input.extend(["", "mask"])
+    with pytest.raises(OvxaiError, match=r"'attention_0' \(MultiHeadAttention\) .* as it was before it was optimised"):
+        xai.insert(model, method=method)
+
+
 EXPLAINED: list[tuple[Callable[..., onnx.ModelProto], str, int | str]] = [
     (attention_of_heads, "vit_reciprocam", "B"),
     (attention_of_tokens, "vit_reciprocam", 1),
@@ -243,6 +358,11 @@ EXPLAINED: list[tuple[Callable[..., onnx.ModelProto], str, int | str]] = [
     (attention_of_heads, "legrad", 1),
     (attention_of_tokens, "attention_rollout", "B"),
     (attention_of_heads, "layer_cam", "B"),
+    (multi_head_attention, "legrad", "B"),
+    (optimised, "vit_reciprocam", "B"),
+    (optimised, "vit_reciprocam", 1),
+    (optimised, "chefer", "B"),
+    (optimised, "layer_cam", 1),
 ]
 
 

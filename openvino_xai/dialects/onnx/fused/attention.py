@@ -81,3 +81,44 @@ def _causal(w: Writing, rank: int) -> ir.Value | None:
         return None
     allowed = np.tri(queries, keys, dtype=bool)
     return w.constant(np.where(allowed, 0, -np.inf).astype(w.dtype(w.operand(0))), "causal")
+
+
+def multi_head_attention(w: Writing) -> Results:
+    """Attention of queries, keys and values [B, T, M * D], with a bias of each and one of the scores; no mask, no cache."""
+    factors, heads = [w.operand(index) for index in range(3)], w.attribute("num_heads", 0)
+    if any(w.rank(item) not in (None, OF_TOKENS) for item in factors) or w.attribute("unidirectional", 0) or not heads:
+        return None
+    size = w.last_size(factors[0])
+    if (bias := w.optional(3)) is not None:
+        elements = w.last_size(bias)
+        if elements is None or elements % 3:
+            return None
+        size = elements // 3
+        biases = w.write_several("Split", 3, bias, w.integers([size] * 3, "sizes"), axis=0)
+        factors = [w.write("Add", item, addend) for item, addend in zip(factors, biases, strict=True)]
+    return _of_heads(w, factors, heads, size, 5)
+
+
+def packed_attention(w: Writing) -> Results:
+    """Attention of tokens [B, T, C], whose queries, keys and values come from one matrix; no mask, no cache."""
+    x, weights, bias, heads = w.operand(0), w.operand(1), w.optional(2), w.attribute("num_heads", 0)
+    elements = w.last_size(weights)
+    sizes = w.attribute("qkv_hidden_sizes") or ([elements // 3] * 3 if elements is not None else [])
+    if w.attribute("unidirectional", 0) or w.attribute("do_rotary", 0) or not heads or sum(sizes) != elements:
+        return None
+    projected = w.write("MatMul", x, weights)
+    if bias is not None:
+        projected = w.write("Add", projected, bias)
+    factors = w.write_several("Split", 3, projected, w.integers(sizes, "sizes"), axis=2)
+    return _of_heads(w, factors, heads, sizes[0], 5)
+
+
+def _of_heads(w: Writing, factors: list[ir.Value], heads: int, size: int | None, bias: int) -> Results:
+    """Attention of tokens, of `size` channels, with a bias of the scores as an operand."""
+    scale = w.attribute("scale", 0.0)
+    if not scale and (size is None or size % heads):
+        return None
+    q, k, v = (heads_apart(w, item, heads) for item in factors)
+    masks = [mask for mask in [w.optional(bias)] if mask is not None]
+    depth = 1 if size is None else size // heads
+    return {0: heads_joined(w, attended(w, (q, k, v), scale or depth**-0.5, masks))}

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 
 import onnx_ir as ir
 
-from openvino_xai.dialects.onnx.fused.table import RULES
+from openvino_xai.dialects.onnx.fused.table import MICROSOFT, RULES, UNWRITTEN
 from openvino_xai.dialects.onnx.fused.writing import Writing
 
 OPERATION = "ovxai/operation"  # of a node or constant beside a fused operation: the name of that operation's first output
@@ -23,20 +23,32 @@ def has_fused(native: ir.Model) -> bool:
     return any((node.domain, node.op_type) in RULES for node in native.graph)
 
 
-def put_beside(native: ir.Model, inferred: Mapping[str, ir.Value]) -> None:
-    """Put standard nodes beside each fused operation of which a rule reads everything."""
-    nodes = list(native.graph)
+def is_fused(node: ir.Node) -> bool:
+    """Whether a node is of an operation that does what several do: one of the table, or another that an optimiser writes."""
+    return (node.domain, node.op_type) in RULES or (node.domain.startswith(MICROSOFT) and node.op_type in UNWRITTEN)
+
+
+def put_beside(native: ir.Model, inferred: Mapping[str, ir.Value]) -> bool:
+    """Put standard nodes beside each fused operation of which a rule reads everything, and that has none yet.
+
+    True where more may be known with what was put there: of a node with sizes that only the nodes ahead of it tell.
+    """
+    nodes, done = list(native.graph), {node.meta.get(OPERATION) for node in native.graph}
+    lacking, written = False, False
     names = {str(value.name) for value in [*native.graph.inputs, *native.graph.initializers.values()]}
     names |= {str(node.name) for node in nodes} | {str(value.name) for node in nodes for value in node.outputs}
     for node in nodes:
         rule = RULES.get((node.domain, node.op_type))
-        if rule is None or not rule.reads(node):
+        if rule is None or not rule.reads(node) or node.outputs[0].name in done:
             continue
         writing = Writing(native.opset_imports.get("") or 0, node, inferred, names)
         results = rule.write(writing)
         if results is None or any(_is_used(value) and index not in results for index, value in enumerate(node.outputs)):
+            lacking = True
             continue
         _insert(native.graph, node, writing, results)
+        written = True
+    return lacking and written
 
 
 def _insert(graph: ir.Graph, node: ir.Node, writing: Writing, results: Mapping[int, ir.Value]) -> None:

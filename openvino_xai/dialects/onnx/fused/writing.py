@@ -10,7 +10,6 @@ import numpy as np
 import onnx_ir as ir
 
 AXES_AS_OPERAND = 18  # the opset in which ReduceMean has its axes in an operand
-GELU = 20  # the opset that has Gelu
 MATRIX = 2  # axes of a matrix
 DEEPEST = 8  # nodes between a value and the weights that tell its last size
 
@@ -41,6 +40,10 @@ class Writing:
         """What an attribute holds."""
         attribute = self.node.attributes.get(name)
         return default if attribute is None else attribute.value
+
+    def attributes(self, names: Sequence[str]) -> dict[str, ir.Attr]:
+        """Those of some attributes that are there."""
+        return {name: self.node.attributes[name] for name in names if name in self.node.attributes}
 
     def write(self, op: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
         """What a node makes that is written behind the others."""
