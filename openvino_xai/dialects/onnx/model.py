@@ -83,9 +83,10 @@ class OnnxModel:
         What computes on levels is written as QDQ, and fused operations have standard nodes beside them. Raises ModelError.
         """
         model = self._rewritten(source)
-        if beside.has_fused(model.native):
-            model._put_beside()
-        return model
+        if not beside.has_fused(model.native):
+            return model
+        model._put_beside()
+        return OnnxModel(model.native, model.conversion)  # what was read of the graph before has no nodes beside operations
 
     def _put_beside(self) -> None:
         """Put standard nodes beside the fused operations that they give the same as."""

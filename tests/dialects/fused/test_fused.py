@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -283,6 +283,12 @@ def test_what_is_beside_an_operation_is_what_numpy_says(name: str) -> None:
     ):
         assert result.shape == true.shape
         np.testing.assert_allclose(result, true, rtol=1e-5, atol=1e-5)
+
+
+def test_a_file_of_an_older_opset_is_read_with_what_is_beside_its_operations() -> None:
+    model = open_model(replace(CASES["convolution, clipped"], opset=11).model())
+    assert model.conversion is not None
+    assert [node.kind for node in model.graph.nodes] == ["conv", "clip"]
 
 
 def test_every_operation_is_tried() -> None:
