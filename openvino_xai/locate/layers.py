@@ -221,6 +221,18 @@ def _unknown(graph: Graph, name: str, with_cells: Iterable[str]) -> LayerError:
     return LayerError(why, node=name, options=("layer",))
 
 
+def refuse_shifted(graph: Graph, places: Mapping[Value, Place], layer: str | None) -> None:
+    """Raise LayerError where the layer that is called `layer` has cells that lie elsewhere than a map of them is drawn."""
+    value = None if layer is None else _named(graph, layer)
+    if value is not None and value in places and places[value].shifted:
+        raise LayerError(
+            f"layer '{layer}' {text(value.shape)} has cells that lie elsewhere than a map of them is drawn, on equal parts of "
+            "the image: choose a layer ahead of what lays the image on a canvas, or crops it, or let that stand ahead of it",
+            node=layer,
+            options=("layer",),
+        )
+
+
 def placed_as_told(graph: Graph, layer: str, cells: tuple[int, int]) -> dict[Value, Place]:
     """Where the layer that is called `layer` has so many rows and columns of `cells`. Raises LayerError where it has not.
 

@@ -32,6 +32,7 @@ from openvino_xai.locate.layers import (
     layers_in_turn,
     lost_on_a_way,
     placed_as_told,
+    refuse_shifted,
     values_called,
 )
 from openvino_xai.locate.positions import Place, places
@@ -170,7 +171,9 @@ class Located:
         refuse_hooked(deployed)  # first: what a hook adds may look like class scores
         graph = deployed.graph
         image, place = find_image(graph, where.image, planar=False)
-        anywhere = places(graph, image, place, mirrored=True)
+        everywhere = places(graph, image, place, anywhere=True)
+        refuse_shifted(graph, everywhere, where.layer)
+        anywhere = {value: where for value, where in everywhere.items() if not where.shifted}
         placed = {value: where for value, where in anywhere.items() if not any(where.mirrored)}
         planar = len(place.cells) == 2
         scores = _find_read(graph, placed, where.task, where.scores) if planar else find_scores(graph, where.scores)

@@ -10,7 +10,7 @@ lays the image on a larger canvas, or crops it, has cells of the canvas, or of t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,7 +30,8 @@ class Place:
     """Which axes of a value hold the batch and the cells: (height, width), or one axis of tokens, row by row.
 
     `grid` is (H, W) of the cells. `prefix` counts the tokens ahead of the cells, as a class token. `mirrored` tells of height
-    and width whether the cells lie the other way round than in the image, as in a flipped twin.
+    and width whether the cells lie the other way round than in the image, as in a flipped twin. `shifted` ones lie elsewhere
+    than on equal parts of the image, as those of a canvas that it is laid on.
 
     A signal has `sizes` (L,) and a grid of one row; a video (T, H, W), and a grid of T * H rows, in one or three axes. None is
     for an image.
@@ -42,6 +43,7 @@ class Place:
     prefix: int = 0
     mirrored: tuple[bool, bool] = (False, False)
     sizes: tuple[Size, ...] | None = None
+    shifted: bool = False
 
     @property
     def lengths(self) -> tuple[Size, ...]:
@@ -128,8 +130,9 @@ OPEN_SHIFT = 16  # pixels, of a side that only a run knows
 ROLES = {1: ("width",), 2: ("height", "width"), 3: ("time", "height", "width")}  # of a signal, an image, a video
 
 
-def places(graph: Graph, image: Value, place: Place, *, mirrored: bool = False) -> dict[Value, Place]:
-    """For every value that holds the batch and all cells of the image on axes of their own, where; with those `mirrored`, too.
+def places(graph: Graph, image: Value, place: Place, *, anywhere: bool = False) -> dict[Value, Place]:
+    """For every value that holds the batch and all cells of the image on axes of their own, where: as they lie in the image, or
+    `anywhere`, with the mirrored and the shifted ones.
 
     Rows and columns that a reshape merges are followed as tokens, with others joined ahead of them or behind. They are found
     again where tokens are laid out as before.
@@ -146,15 +149,18 @@ def places(graph: Graph, image: Value, place: Place, *, mirrored: bool = False) 
             if single:
                 _found_again(roles, value.shape or ())
     placed = {value: _placed(roles, value.shape or (), sizes) for value, roles in roles_of.items()}
-    return {value: where for value, where in placed.items() if where is not None and (mirrored or not any(where.mirrored))}
+    there = {value: where for value, where in placed.items() if where is not None}
+    return there if anywhere else {v: where for v, where in there.items() if not any(where.mirrored) and not where.shifted}
 
 
 def _placed(roles: _Roles, shape: Shape, sizes: Mapping[str, Size]) -> Place | None:
-    """The place of a value, where its cells lie on equal parts of an image of these sizes."""
+    """The place of a value, shifted where its cells do not lie on equal parts of an image of these sizes."""
     where = roles.place(shape, tuple(sizes))
-    counts = dict(zip(sizes, where.lengths, strict=True)) if where else {}
-    on_image = all(roles.lattices[role].fits(sizes[role], count) for role, count in counts.items() if role in roles.lattices)
-    return where if on_image else None
+    if where is None:
+        return None
+    counts, lattices = zip(sizes, where.lengths, strict=True), roles.lattices
+    fits = all(lattices[role].fits(sizes[role], count) for role, count in counts if role in lattices)
+    return where if fits else replace(where, shifted=True)
 
 
 def _lattices(node: Node, value: Value, roles: _Roles, roles_of: Mapping[Value, _Roles]) -> dict[str, _Lattice]:

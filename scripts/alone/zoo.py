@@ -193,7 +193,7 @@ def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     True where random weights spread a change so evenly that nothing can be told, or where nothing tells the layer's cells.
     """
     image, where = find_image(original.graph, planar=False)
-    place = places(original.graph, image, where, mirrored=True).get(layer)
+    place = places(original.graph, image, where, anywhere=True).get(layer)
     if place is None:
         return True
     inputs = random_inputs(original, 1)

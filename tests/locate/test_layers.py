@@ -377,6 +377,15 @@ def test_cells_that_lie_elsewhere_than_they_are_drawn_are_refused(body: str, ope
         xai.insert(_shifted(text, open_sizes=open_sizes))
 
 
+@pytest.mark.parametrize("cells", [None, (25, 25)])
+def test_a_layer_whose_cells_lie_elsewhere_is_refused_by_its_name(cells: tuple[int, int] | None) -> None:
+    """Who names its rows and columns says nothing of where they lie."""
+    model = _shifted(SHIFTED["a wide border of a window"][0].replace("20,0,20,0", "20,20,20,20"))
+    with pytest.raises(LayerError, match="layer 'f' .* lie elsewhere than a map of them is drawn"):
+        xai.insert(model, layer="f", cells=cells)
+    assert "shifted" not in str(xai.layers(model))
+
+
 def test_windows_without_a_border_leave_out_what_is_drawn_all_the_same() -> None:
     """Of 64 pixels 8 at either end, which is an eighth, and then 10."""
     body = "d = Conv(image, k) g = Conv(d, l) h = Conv(g, l) i = Conv(h, l) j = Conv(i, l) f = Relu(j)"
