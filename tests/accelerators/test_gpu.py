@@ -154,6 +154,7 @@ def test_nodes_are_counted_where_they_ran(places: ModuleType) -> None:
         places.placement_of(CPU, profile).refuse("the model")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("output", "change", "words"), [("saliency_map", 1e-3, "within 0.0001"), ("logits", 1e-6, "to the bit")]
 )

@@ -118,6 +118,7 @@ def test_other_networks_are_refused_by_the_name_of_the_node(network: str, messag
         xai.insert(f"tests/zoo/{network}.onnx", method=METHOD)
 
 
+@pytest.mark.slow
 def test_a_network_of_convolutions_is_refused() -> None:
     with pytest.raises(LayerError, match="none leads from the image to the scores: reciprocam and grad_cam explain networks"):
         xai.insert("samples/models/efficientnet_lite0_int8.onnx", method=METHOD)

@@ -57,6 +57,7 @@ def run(boxes: np.ndarray, probabilities: np.ndarray, count: int, background: in
     return suppressed(xp, boxes, probabilities, count=count, threshold=threshold, background=background)
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 10**6),
     st.integers(1, 11),

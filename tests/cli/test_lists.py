@@ -28,6 +28,7 @@ def test_methods(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert all(row["source"] for row in listed)
 
 
+@pytest.mark.slow
 def test_ten_layers_and_what_more_there_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

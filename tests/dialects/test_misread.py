@@ -136,6 +136,7 @@ def test_layers_with_more_cells_than_can_be_told_apart() -> None:
         xai.insert(model)
 
 
+@pytest.mark.slow
 def test_sizes_that_are_made_of_sizes_again_and_again() -> None:
     """Each node reads the one before it twice, so that 2^500 paths lead to the first: each node may be visited once."""
     names = [f"s{i}" for i in range(500)]

@@ -24,6 +24,7 @@ def rows_of(count: int, seed: int = 0, classes: int = 3) -> list[dict[str, Any]]
     ]
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_a_slow_bootstrap() -> None:
     rows = rows_of(40)
     rng = np.random.default_rng(1)

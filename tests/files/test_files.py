@@ -64,6 +64,7 @@ def test_external_data_stays_external(tmp_path: Path) -> None:
     assert xai.load(path)(np.zeros((1, 3, 6, 8), np.float32))["saliency_map"].shape == (1, 5, 6, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("external", [True, False], ids=["beside the model", "inside"])
 def test_weights_too_large_for_a_message(external: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "HANDED_OVER", 2000)

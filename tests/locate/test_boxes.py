@@ -79,6 +79,7 @@ def test_distributions_are_told_by_their_number(dialect: str) -> None:
     hold(model, boxes, np.concatenate([CENTRES - sides[..., :2], CENTRES + sides[..., 2:]], axis=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUERIES)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_boxes_of_queries_are_told_by_the_image_that_they_lie_in(dialect: str, name: str) -> None:
@@ -92,6 +93,7 @@ def test_boxes_of_queries_are_told_by_the_image_that_they_lie_in(dialect: str, n
     hold(model, boxes, numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_boxes_that_are_squashed_are_no_scores(dialect: str) -> None:
     """DETR squashes its boxes, and leaves its scores as they are."""

@@ -77,6 +77,7 @@ def test_another_model_is_no_twin() -> None:
         counterparts(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_model_is_located_once_for_a_hook(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []

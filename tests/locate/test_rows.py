@@ -104,6 +104,7 @@ def test_a_classifier_has_no_rows(dialect: str) -> None:
         located(CLASSIFIERS["max pool, flatten, linear"].build("B", 17), dialect)
 
 
+@pytest.mark.slow
 def test_outputs_are_named() -> None:
     tiny = CASES["two outputs"]("B")
     hold(located(tiny.model, scores="scores"), tiny.truth)

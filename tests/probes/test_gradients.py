@@ -36,6 +36,7 @@ def test_saliency_is_the_largest_slope_of_a_pixel(dialect: str) -> None:
     np.testing.assert_allclose(maps("saliency", dialect), true, atol=1e-4 * true.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_input_x_gradient(dialect: str) -> None:
     image = slopes(NAME).image
@@ -43,6 +44,7 @@ def test_input_x_gradient(dialect: str) -> None:
     np.testing.assert_allclose(maps("input_x_gradient", dialect), true, atol=1e-4 * true.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_integrated_gradients_add_up_on_the_way(dialect: str) -> None:
     image = slopes(NAME).image

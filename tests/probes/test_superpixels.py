@@ -120,6 +120,7 @@ def test_lime_is_what_the_paper_says(segments: int) -> None:
         np.testing.assert_allclose(saliency, true, rtol=0, atol=1e-6 * np.abs(true).max())
 
 
+@pytest.mark.slow
 def test_another_distance_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     from openvino_xai.probes.superpixels import lime
 

@@ -116,6 +116,7 @@ def slow(saliency: np.ndarray, size: tuple[int, int], box: tuple[float, ...], sm
 EDGES = st.tuples(st.floats(-9, 8), st.floats(1, 30))
 
 
+@pytest.mark.slow
 @given(
     cells=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     size=st.tuples(st.integers(1, 17), st.integers(1, 17)),

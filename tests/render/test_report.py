@@ -70,6 +70,7 @@ def test_each_image_has_its_pictures_where_others_are_broken(tmp_path: Path) -> 
         assert list(first[:7]) == list(second[:7][::-1]) == [0, 42, 85, 128, 170, 212, 255]
 
 
+@pytest.mark.slow
 def test_few_images_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, done, most = [0], [0], [0]
 

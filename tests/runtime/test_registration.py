@@ -100,6 +100,7 @@ def test_photos_of_many_sizes(check: Any, kind: Resize) -> None:
         check(kind, size, photo)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(kind=st.sampled_from(KINDS), size=st.tuples(st.integers(1, 260), st.integers(1, 260)), photo=SIZES)
 def test_photos_of_any_size(kind: Resize, size: Size, photo: Size) -> None:

@@ -35,6 +35,7 @@ def hooked(dialect: str, **options: Any) -> Any:
     return xai.insert(in_dialect(CASE.build("B", 17), dialect), layer="f", **options).model
 
 
+@pytest.mark.slow
 def test_a_compiled_model_stays_one() -> None:
     before = compiled(hooked("openvino"))
     after = xai.wrap(before)
@@ -52,6 +53,7 @@ def test_a_compiled_model_stays_one() -> None:
     np.testing.assert_array_equal(request.infer({"image": batch})[0], first[0])
 
 
+@pytest.mark.slow
 def test_a_queue_of_requests_keeps_its_order() -> None:
     after = xai.wrap(compiled(hooked("openvino")))
     batches = [images(CASE.build(1, 17), 1, seed=seed) for seed in range(20)]
@@ -87,6 +89,7 @@ def test_a_session_stays_one() -> None:
     np.testing.assert_array_equal(results[0], before.run(["logits"], {"image": batch})[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_it_explains_as_the_file_does(dialect: str) -> None:
     model = hooked(dialect)
@@ -144,6 +147,7 @@ def test_a_model_without_a_hook(dialect: str) -> None:
         wrapped.explain(PHOTO, method="score_cam")
 
 
+@pytest.mark.slow
 def test_what_is_no_compiled_model() -> None:
     with pytest.raises(
         InputError, match=r"an openvino.CompiledModel or an onnxruntime.InferenceSession is wrapped; this is str"

@@ -113,6 +113,7 @@ def test_a_pair_of_endpoints_with_one_copy_of_the_weights(hooked: Any, tmp_path:
     ast.parse((tmp_path / "repo" / "cells_core" / "1" / "model.py").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_openvino_model_server(dialect: str, hooked: Any, tmp_path: Path) -> None:
     """By its documented schema: a list of configurations, each with a name and a path with a numbered version folder."""
@@ -155,6 +156,7 @@ def test_kserve_with_a_server_of_its_own(hooked: Any, tmp_path: Path) -> None:
     assert f"kserve==0.21.0 openvino=={version('openvino')}\n" in dockerfile  # what was tested, and no runtime beside
 
 
+@pytest.mark.slow
 def test_kserve_with_an_explainer_of_its_own(hooked: Any, tmp_path: Path) -> None:
     """The same program in both places: where there is an explainer, KServe sends `:explain` to it and to no predictor."""
     export(hooked(), tmp_path / "repo", server="kserve", backend="python")

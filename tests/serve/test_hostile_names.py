@@ -200,6 +200,7 @@ def hooked_bytes(image: str, scores: str) -> bytes:
     return bytes(xai.insert(model, layer="f", runtime="both").model.SerializeToString())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ATTACKS[:4], "</script><script>", "</title> <!--"])
 def test_a_page_is_told_names_as_json(name: str, tmp_path: Path) -> None:
     export(hooked(tmp_path, image=name, scores=f"{name}scores"), tmp_path / "site", server="web")

@@ -66,6 +66,7 @@ def test_another_network_is_seen(study: ModuleType, tmp_path: Path) -> None:
     assert all(line.endswith("|  |  |  |  |  |  |") for line in lines)
 
 
+@pytest.mark.slow
 def test_times_stand_beside_the_plain_network(study: ModuleType, tmp_path: Path) -> None:
     timing = study.timing
     pair = compared(study, tmp_path)

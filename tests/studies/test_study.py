@@ -164,6 +164,7 @@ def slow_needed(tables: ModuleType, first: np.ndarray, second: np.ndarray) -> in
     return needed
 
 
+@pytest.mark.slow
 def test_from_how_many_photos_two_methods_differ(tables: ModuleType) -> None:
     rng = np.random.default_rng(0)
     base, noise = rng.random(60), rng.normal(0, 0.05, 60)

@@ -65,6 +65,7 @@ def test_cam_refuses_what_is_not_linear(method: str, name: str, culprit: str, di
         xai.insert(in_dialect(CASES[name].build("B", 17), dialect), method=method, layer="f")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("score", [None, "logit"])
 def test_lift_cam_is_what_each_channel_adds(dialect: str, score: str | None) -> None:

@@ -30,6 +30,7 @@ def maps_of(model: object, batch: np.ndarray, **options: object) -> np.ndarray:
     return new["saliency_map"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_one_logit_is_read_through_a_sigmoid(dialect: str) -> None:
     case = Case("f", POOLED + "logits = Gemm<transB=1>(v, w, b)", {**LINEAR, "w": (1, 4), "b": (1,)})
@@ -43,6 +44,7 @@ def test_one_logit_is_read_through_a_sigmoid(dialect: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_logits_with_trailing_axes(dialect: str) -> None:
     body, weights = STEM + "p = GlobalAveragePool(f) logits = Conv(p, w1, b)", {**LINEAR, "w1": (CLASSES, 4, 1, 1)}
@@ -52,6 +54,7 @@ def test_logits_with_trailing_axes(dialect: str) -> None:
     np.testing.assert_allclose(maps_of(in_dialect(model, dialect), batch), Oracle(single, "f").unit(batch), atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_log_softmax_inside(dialect: str) -> None:
     body = POOLED + "g = Gemm<transB=1>(v, w, b) logits = LogSoftmax<axis=-1>(g)"

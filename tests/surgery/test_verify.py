@@ -35,6 +35,7 @@ def test_a_wrong_operation_in_the_hook_is_refused(kind: str, other: str, dialect
         xai.insert(model, layer="f", plan="direct")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_changed_outputs_are_refused(dialect: str) -> None:
     from openvino_xai.dialects.open import open_model

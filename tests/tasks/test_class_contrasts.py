@@ -102,6 +102,7 @@ def test_methods_for_linear_tails(method: str) -> None:
     np.testing.assert_allclose(results["saliency_map"], expected["saliency_map"], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_class_weights_of_a_linear_tail_are_subtracted(dialect: str) -> None:
     body = "f = Conv(image, k) r = Relu(f) p = GlobalAveragePool(r) v = Flatten(p) "
@@ -192,6 +193,7 @@ def sides(self: Differences, xp: Any, scores: Any) -> tuple[Any, Any]:
     return first, second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", BROKEN)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_broken_rule_is_seen(rule: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,7 @@ def test_images_and_classes_that_are_not_asked_for_have_none(dialect: str) -> No
     assert not of_classes[0].any() and of_classes[1].any()
 
 
+@pytest.mark.slow
 def test_each_head_has_its_own() -> None:
     of_heads = xai.insert(shared(), method="grad_cam", scores=list(HEADS), targets="top:1", confidence=True)
     names = set(of_heads.deployed.graph.outputs)

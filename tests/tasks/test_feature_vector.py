@@ -31,6 +31,7 @@ def test_it_is_the_mean_over_the_cells(method: str, dialect: str) -> None:
     assert list(unhooked(hooked.deployed).graph.outputs) == ["logits"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_it_is_0_for_an_image_that_is_not_asked_for(dialect: str) -> None:
     model = CASES["pool and linear"].build("B", 17)

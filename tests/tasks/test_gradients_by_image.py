@@ -216,6 +216,7 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> N
         xai.insert(tiny(BODY, **WEIGHTS), **{"method": "input_gradient", **options})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("kind", ["tanh", "conv"])
 def test_a_gradient_that_is_wrong_is_not_written(dialect: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,7 @@ def with_frames_ahead(proto: onnx.ModelProto) -> onnx.ModelProto:
     return turned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_video_may_have_its_frames_ahead_of_its_channels(dialect: str) -> None:
     batch = images(model("video", "mean"), 2)

@@ -124,6 +124,7 @@ def test_other_methods_are_verified(method: str, dialect: str) -> None:
     assert result.record["task"] == "vector" and result.record["score"] == "cosine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_cam_takes_the_product_alone(dialect: str) -> None:
     model, vector = embedder(), np.arange(LENGTH, dtype=np.float32)[None]
@@ -133,6 +134,7 @@ def test_cam_takes_the_product_alone(dialect: str) -> None:
     np.testing.assert_allclose(maps, VectorOracle(model, vector=vector[0], measure="dot").unit(images(model, 1)), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["reciprocam", "grad_cam"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_wrong_likeness_is_seen(method: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:

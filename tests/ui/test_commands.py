@@ -90,6 +90,7 @@ def test_what_is_chosen_is_in_the_command_lines() -> None:
     assert "--method" not in command_lines(start(), {}, Question(choice=Choice("rise")))["insert"]
 
 
+@pytest.mark.slow
 def test_the_page_is_opened_by_the_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(module.webbrowser, "open", opened.append)

@@ -234,6 +234,7 @@ def test_a_client_that_drips_is_cut_off(client: Client, monkeypatch: pytest.Monk
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.slow
 def test_a_client_that_is_silent_is_cut_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.Handler, "timeout", 0.2)
     with raw(client.server, start_of(client, 500)) as connection:

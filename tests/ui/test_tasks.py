@@ -91,6 +91,7 @@ def test_a_model_that_carries_a_hook(classifier: Path, tmp_path: Path) -> None:
     assert choices_of(started(tmp_path / "hooked.onnx")) == {"methods": [], "layers": [], "hooked": True}
 
 
+@pytest.mark.slow
 def test_one_of_several_heads(tmp_path: Path) -> None:
     onnx.save(shared(), tmp_path / "heads.onnx")
     with pytest.raises(OvxaiError) as several:
@@ -105,6 +106,7 @@ def test_one_of_several_heads(tmp_path: Path) -> None:
     assert len(session_of(tmp_path / "hooked.onnx", LayerOptions(scores=["color"])).answer(Question(), PHOTO)["targets"]) == 5
 
 
+@pytest.mark.slow
 def test_regions(tmp_path: Path) -> None:
     body = "f = Conv<pads=[1,1,1,1]>(image, w0) r = Relu(f) d = Conv<pads=[1,1,1,1]>(r, w1) e = Relu(d) logits = Conv(e, w2)"
     weights = {"w0": (4, 3, 3, 3), "w1": (4, 4, 3, 3), "w2": (5, 4, 1, 1)}

@@ -122,6 +122,7 @@ def test_rows_of_an_engine_and_of_parquet(ovxai: Callable[..., str]) -> None:
     assert MARK in Path("p.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_wrong_names_are_refused_ahead(ovxai: Callable[..., str]) -> None:
     assert "does not end in .html" in ovxai("--report", "page.htm", status=2)
     Path("mine.html").write_text("<p>mine</p>")

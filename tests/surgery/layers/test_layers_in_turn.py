@@ -108,6 +108,7 @@ def test_layers_of_open_sizes_have_to_be_alike() -> None:
     np.testing.assert_allclose(xai.load(alike)(batch)["saliency_map"], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_gate_leaves_images_out_and_a_portable_hook_has_the_same_maps(dialect: str) -> None:
     batch = images(network(), 3)

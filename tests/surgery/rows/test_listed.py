@@ -196,6 +196,7 @@ def test_an_empty_list_has_no_boxes(dialect: str) -> None:
     assert not outputs["saliency_score"].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", ["boxes:2", "asked:2"])
 def test_a_list_that_does_not_tell_its_classes_is_refused(targets: str) -> None:
     with pytest.raises(ModelError, match=r"which of them is not told: no outputs hold their scores and classes \('boxes'\)"):

@@ -47,6 +47,7 @@ def test_a_joined_window_holds_both_and_is_the_axis_at_most(data: st.DataObject,
     assert a.joined(a).same(a)
 
 
+@pytest.mark.slow
 @given(starts, st.integers(1, 6), st.integers(1, 9))
 def test_a_window_holds_what_of_it_lies_inside(start: np.ndarray, length: int, size: int) -> None:
     window = Window.around(size, start, length)
