@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openvino_xai.cli.options import ImageInput, Json, ModelPath, PrefixTokens, ScoresNames, TokenGrid, takes_options
-from openvino_xai.cli.text import say, say_table
+from openvino_xai.cli.text import say, say_table, warn
 from openvino_xai.json_text import to_json
 
 if TYPE_CHECKING:
@@ -44,8 +44,12 @@ def layers(
     if as_json:
         listed = {head: [asdict(layer) for layer in candidates] for head, candidates in by_head.items()}
         say(to_json(listed if len(listed) > 1 else next(iter(listed.values()))))
-        return
     for head, candidates in by_head.items():
+        if candidates.reason is not None:
+            warn(f"output '{head}': {candidates.reason}" if len(by_head) > 1 else candidates.reason)
+    if as_json:
+        return
+    for head, candidates in ((head, candidates) for head, candidates in by_head.items() if candidates):
         _print(candidates, f"output '{head}'" if len(by_head) > 1 else None, show_all=show_all)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from openvino_xai.graph.model import Graph, Value
@@ -42,7 +42,11 @@ HEADS = ("layer", "shape", "cells", "cost", "memory", "method", "why not")
 
 
 class Layers(list[Layer]):
-    """Layers, best first; a table as text, and in a notebook."""
+    """Layers, best first; a table as text, and in a notebook. `reason` tells why none carries a hook, None where one does."""
+
+    def __init__(self, layers: Iterable[Layer] = (), reason: str | None = None) -> None:
+        super().__init__(layers)
+        self.reason = reason
 
     @property
     def _cells(self) -> list[tuple[object, ...]]:

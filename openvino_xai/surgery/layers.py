@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from openvino_xai.arguments import COUNT, PLACE, takes
 from openvino_xai.dialects.open import Model, open_model
-from openvino_xai.errors import PlanError
+from openvino_xai.errors import LayerError, PlanError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Where, refuse_hooked
@@ -61,7 +61,16 @@ def layers(
         if layer.reason is None and twin is None:
             fit.add(layer.name)
         listed.append(layer)
-    return Layers(listed)
+    return Layers(listed, None if any(layer.reason is None for layer in listed) else _why_none(located))
+
+
+def _why_none(located: Located) -> str | None:
+    """What a hook that no layer is named for is refused with."""
+    try:
+        located.choose()
+    except LayerError as error:
+        return str(error)
+    return None  # one is chosen, and each of those that are listed says why no hook is planned there
 
 
 def _twins(located: Located) -> dict[Value, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from tiny import CASES
+from tiny import CASES, tiny
 
 import openvino_xai as xai
 from openvino_xai.cli.app import app
@@ -47,3 +47,21 @@ def test_ten_layers_and_what_more_there_is(
     full = said(capsys, monkeypatch, "layers", model, "--all")
     assert all(layer.name in full for layer in layers) and "are listed" not in full
     assert len(json.loads(said(capsys, monkeypatch, "layers", model, "--json"))) == len(layers)
+
+
+def test_a_model_without_layers_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "c = Conv<pads=[20,20,20,20]>(image, w0) f = Relu(c) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm(v, w)"
+    model = str(tmp_path / "model.onnx")
+    onnx.save(tiny(body, w0=(4, 3, 3, 3), w=(4, 5)), model)
+    layers = xai.layers(model)
+    assert not layers and "behind 'c' (Conv)" in str(layers.reason)
+    for words, out in (((), ""), (("--json",), "[]\n")):
+        monkeypatch.setenv("COLUMNS", "200")
+        app(["layers", model, *words], standalone_mode=False)
+        printed = capsys.readouterr()
+        assert printed.out == out
+        assert "no layer can carry a hook" in printed.err and "behind 'c' (Conv)" in printed.err
+    fit = xai.layers(CASES["residual, layer second"].build("B", 17))
+    assert fit.reason is None
