@@ -33,6 +33,7 @@ from openvino_xai.operations.refinement import settle
 
 SMALL = 2**14  # bytes: biases and scales, but no weights
 CONSTANT = "ovxai/constant"  # what the hook's own constants are called
+DEEPEST_FUSED = 128  # fused operations one behind the other, of which each tells the sizes of the next
 _UNREADABLE = (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
@@ -90,8 +91,9 @@ class OnnxModel:
 
     def _put_beside(self) -> None:
         """Put standard nodes beside the fused operations that they give the same as."""
-        while beside.put_beside(self.native, _inferred(self.native)):
-            pass  # what was put there tells sizes of what lies behind
+        for _ in range(DEEPEST_FUSED):
+            if not beside.put_beside(self.native, _inferred(self.native)):
+                break  # else what was put there tells sizes of what lies behind
         if pairs := beside.stand_ins(self.native):
             inputs = OnnxModel(self.native).graph.inputs
             beside.take_away(self.native, comparison.differing(self.native, pairs, inputs))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir
 import onnxruntime
 import pytest
 from models.fused_transformers import (
@@ -336,6 +337,43 @@ def test_what_is_not_read_is_refused_by_name(more: str) -> None:
     assert [str(node) for node in open_model(model).graph.nodes if not node.kind] == ["'attention_1' (Attention)"]
     with pytest.raises(OvxaiError, match=r"'attention_1' \(Attention\)"):
         xai.insert(model, method="chefer", scores="logits")
+
+
+HOSTILE = {  # attributes that no runtime takes
+    "heads as a text": ("attention of heads", {"num_heads": "eight"}),
+    "heads as fractions": ("attention of heads", {"num_heads": 2.0}),
+    "an epsilon that is a text": ("rms", {"epsilon": "small\n\x1b[31m"}),
+    "an axis far away": ("rms", {"axis": -(10**15)}),
+    "sizes of parts that are fractions": ("packed attention", {"qkv_hidden_sizes": [0.5, 0.5, 1.0]}),
+    "an activation that is a number": ("convolution, clipped", {"activation": 7}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_attributes_that_a_stranger_wrote_are_not_read(name: str) -> None:
+    case, attributes = HOSTILE[name]
+    right, wrong = (
+        onnx_ir.from_proto(replace(CASES[case], attributes=some).model())
+        for some in (
+            CASES[case].attributes,
+            CASES[case].attributes | attributes,
+        )
+    )
+    assert [node.outputs[0].name for node in beside_of(right)] and not beside_of(wrong)
+
+
+def test_a_few_bytes_that_tell_of_any_number_of_tokens_are_not_read() -> None:
+    native = onnx_ir.from_proto(CASES["attention, causal"].model())
+    for value in (*native.graph.inputs, *native.graph.initializers.values()):
+        value.shape, value.const_value = onnx_ir.Shape((1, 2, 10**9, 6)), None
+    assert not beside_of(native)
+
+
+def beside_of(native: onnx_ir.Model) -> list[onnx_ir.Node]:
+    """What is put beside the only operation of a model."""
+    before, values = list(native.graph), [*native.graph.inputs, *native.graph.initializers.values()]
+    beside.put_beside(native, {str(value.name): value for value in values})
+    return [node for node in native.graph if node not in before]
 
 
 def test_a_file_without_a_hook_stays_as_it_is() -> None:

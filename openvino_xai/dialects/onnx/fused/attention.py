@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from openvino_xai.dialects.onnx.fused.writing import Results, Writing
+from openvino_xai.dialects.onnx.fused.writing import LARGEST, Results, Writing
 
 OF_TOKENS, OF_HEADS = 3, 4  # axes: [B, T, M * D], and [B, M, T, D] with M heads
 TOKENS = 2  # the axis of tokens behind heads
@@ -32,7 +32,7 @@ def attention(w: Writing) -> Results:
     else:
         return None
     if heads[1] != heads[0]:
-        if heads[0] % heads[1]:
+        if heads[0] % heads[1] or heads[0] > LARGEST:
             return None
         groups = w.integers(np.repeat(np.arange(heads[1]), heads[0] // heads[1]).tolist(), "groups")
         k, v = (w.write("Gather", item, groups, axis=1) for item in (k, v))
@@ -74,10 +74,10 @@ def heads_joined(w: Writing, value: ir.Value) -> ir.Value:
 
 
 def _causal(w: Writing, rank: int) -> ir.Value | None:
-    """[T, T] to be added: a query attends to no token behind it. None where the numbers of tokens are not known."""
+    """[T, T] to be added: a query attends to no token behind it. None where tokens are too many, or not known by number."""
     axis = rank - 2
     queries, keys = ((w.shape(w.operand(index)) or (None,) * rank)[axis] for index in (0, 1))
-    if not isinstance(queries, int) or not isinstance(keys, int):
+    if not isinstance(queries, int) or not isinstance(keys, int) or queries * keys > LARGEST:
         return None
     allowed = np.tri(queries, keys, dtype=bool)
     return w.constant(np.where(allowed, 0, -np.inf).astype(w.dtype(w.operand(0))), "causal")

@@ -14,9 +14,9 @@ def rms(w: Writing) -> Results:
     """x / sqrt(mean(x^2) + epsilon) * scale, along the last axes."""
     x, axis = w.operand(0), w.attribute("axis", -1)
     rank = w.rank(x)
-    if axis >= 0 and rank is None:
+    if axis != -1 and (rank is None or not -rank <= axis < rank):
         return None
-    axes = list(range(axis if axis < 0 or rank is None else axis - rank, 0))
+    axes = list(range(axis - rank if rank is not None and axis >= 0 else axis, 0))
     return {0: _by_root_mean_square(w, x, w.operand(1), axes, w.attribute("epsilon", 1e-5))}
 
 

@@ -12,6 +12,18 @@ import onnx_ir as ir
 AXES_AS_OPERAND = 18  # the opset in which ReduceMean has its axes in an operand
 MATRIX = 2  # axes of a matrix
 DEEPEST = 8  # nodes between a value and the weights that tell its last size
+LARGEST = 2**24  # elements of a constant that is written: a file of a few bytes may tell of any number of tokens
+TYPES = {  # of the attributes that rules read: no other name may hold what a stranger put there
+    ir.AttributeType.FLOAT: "activation_alpha activation_beta alpha beta epsilon mask_filter_value scale softcap",
+    ir.AttributeType.FLOATS: "activation_params",
+    ir.AttributeType.INT: (
+        "axis do_rotary group interleaved is_causal kv_num_heads num_heads q_num_heads qk_matmul_output_mode "
+        "rotary_embedding_dim softmax_precision stash_type transA transB transBatchA transBatchB unidirectional"
+    ),
+    ir.AttributeType.INTS: "dilations kernel_shape pads qkv_hidden_sizes strides",
+    ir.AttributeType.STRING: "activation auto_pad",
+}
+TYPE_OF = {name: kind for kind, names in TYPES.items() for name in names.split()}
 
 
 @dataclass(frozen=True)
@@ -142,9 +154,10 @@ class Rule:
     attributes: frozenset[str] = frozenset()
 
     def reads(self, node: ir.Node) -> bool:
-        """Whether a node has nothing that the rule does not read."""
+        """Whether a node has nothing that the rule does not read, and its attributes are of the types that they are to have."""
         there = {index for index, value in enumerate(node.inputs) if value is not None}
-        return set(range(self.needed)) <= there <= self.operands and set(node.attributes) <= self.attributes
+        typed = all(attribute.type == TYPE_OF.get(name) for name, attribute in node.attributes.items())
+        return set(range(self.needed)) <= there <= self.operands and set(node.attributes) <= self.attributes and typed
 
 
 def rule(write: Callable[[Writing], Results], needed: int, more: Sequence[int] = (), attributes: str = "") -> Rule:
