@@ -15,7 +15,7 @@ from openvino_xai.arguments import NUMBER, takes
 from openvino_xai.choices import check_choice, quoted
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
-from openvino_xai.explanation.emptiness import NO_CLASS, emptiness
+from openvino_xai.explanation.emptiness import NO_CLASS, STEADY, UNSTEADY, emptiness
 from openvino_xai.explanation.files import safe
 from openvino_xai.explanation.map_check import MapCheck
 from openvino_xai.explanation.plot import plotted
@@ -37,8 +37,9 @@ class Explanation(Result):
     the image, in its pixels; `record` how the hook was inserted and what ran; `preprocessing` what the model was fed, by the
     names of `model_info`, in few words (`fed`), and who said so (`sources`). `answers` are the classes that a model of several
     labels answers, as its `model_info` says; None of a model that answers one. `checks` are one of each map, where somebody
-    asked for them (`Network.checked`). `lookalikes` are for each target the label of an improbable class whose map is nearly
-    the same, None where there is none; None where no such class was compared.
+    asked for them (`Network.checked`). `confidence` [K, h, w] in [0, 1] says how steady each cell of a map is under small
+    noise, where the hook returns that; else None. `lookalikes` are for each target the label of an improbable class whose map
+    is nearly the same, None where there is none; None where no such class was compared.
     """
 
     image: np.ndarray = field(repr=False)
@@ -51,6 +52,7 @@ class Explanation(Result):
     preprocessing: Mapping[str, Any] = field(repr=False, default_factory=dict, kw_only=True)
     answers: tuple[int, ...] | None = field(default=None, kw_only=True)
     checks: tuple[MapCheck, ...] | None = field(default=None, kw_only=True)
+    confidence: np.ndarray | None = field(default=None, kw_only=True, repr=False)
     lookalikes: tuple[str | None, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -153,9 +155,23 @@ class Explanation(Result):
         return tuple(map(self._notes_of, range(len(self.targets))))
 
     def _notes_of(self, target: int) -> tuple[str, ...]:
-        label = None if self.lookalikes is None else self.lookalikes[target]
+        label, steadiness = None if self.lookalikes is None else self.lookalikes[target], self.steadiness(target)
         empty = emptiness(self.maps[target], self.record.get("precision", "f32"))
-        return (*empty, *(() if label is None else (NO_CLASS.format(label),)))
+        unsteady = [UNSTEADY.format(steadiness)] if steadiness is not None and steadiness < STEADY and not empty else []
+        return (*empty, *unsteady, *(() if label is None else (NO_CLASS.format(label),)))
+
+    def steadiness(self, target: int = 0) -> float | None:
+        """The mean confidence, in [0, 1], of the cells of a target's map that are above half of its range.
+
+        1 is the same map in every noisy copy of the photo. None where the hook returns no confidence. Raises InputError for an
+        index that no target has.
+        """
+        (index,) = checked_indices([target], len(self.targets))
+        if self.confidence is None:
+            return None
+        saliency = self.maps[index]
+        highest = saliency >= (float(saliency.min()) + float(saliency.max())) / 2
+        return float(self.confidence[index][highest].mean())
 
     def base(self, target: int = 0) -> np.ndarray:
         """[H, W, 3] RGB bytes: the photo, on which a map is drawn."""
@@ -194,6 +210,9 @@ class Explanation(Result):
         if self.checks is not None:
             there = isinstance(self.checks, tuple) and all(isinstance(item, MapCheck) for item in self.checks)
             hold("a check", there and len(self.checks) == len(self.targets))
+        if self.confidence is not None:
+            there = is_maps(self.confidence, 3) and self.confidence.shape == self.maps.shape
+            hold("the confidence", there and bool((self.confidence >= 0).all() and (self.confidence <= 1).all()))
         if self.lookalikes is not None:
             there = isinstance(self.lookalikes, tuple) and all(isinstance(label, str | None) for label in self.lookalikes)
             hold("a lookalike", there and len(self.lookalikes) == len(self.targets))
@@ -216,9 +235,15 @@ class Explanation(Result):
             "predictions": [prediction.to_dict() for prediction in self.predictions],
             **({} if self.answers is None else {"answers": list(self.answers)}),
             "targets": [
-                {**target.to_dict(), **path, **noted(notes), **({} if check is None else {"check": check.to_dict()})}
-                for target, path, notes, check in zip(
-                    self.targets, paths, self.notes, self.checks or [None] * len(paths), strict=True
+                {
+                    **target.to_dict(),
+                    **path,
+                    **({} if (steadiness := self.steadiness(index)) is None else {"steadiness": round(steadiness, 4)}),
+                    **noted(notes),
+                    **({} if check is None else {"check": check.to_dict()}),
+                }
+                for index, (target, path, notes, check) in enumerate(
+                    zip(self.targets, paths, self.notes, self.checks or [None] * len(paths), strict=True)
                 )
             ],
             "cells": list(self.maps.shape[1:]),

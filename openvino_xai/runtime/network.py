@@ -10,7 +10,7 @@ import numpy as np
 
 from openvino_xai.arguments import COUNT_OR_NONE, FLAG, IDS, Kind, takes
 from openvino_xai.choices import quoted
-from openvino_xai.contract import CLASS, MAP, WANTED, reads
+from openvino_xai.contract import CLASS, CONFIDENCE, MAP, WANTED, reads
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError, PreprocessingWarning, warn
 from openvino_xai.explanation import Contrast, Explanation, Match, Prediction
@@ -224,7 +224,10 @@ class Network:
         default = "all" if _of_contrasts(explained) else "top:1"
         ids = self._target_ids(default if targets is None else targets, ranked, explained)
         ids += [k for k in also if k in explained and k not in ids]
-        maps = self._maps(sample, results, ids, explained)
+        if self.record.get("confidence") == CONFIDENCE and set(ids) <= set(explained):  # a difference of maps has none
+            maps, confidence = self._by_target((MAP, CONFIDENCE), sample, results, ids, explained)
+        else:
+            maps, confidence = self._maps(sample, results, ids, explained), None
         return Explanation(
             image=photo,
             predictions=tuple(self._prediction(int(k), y) for k in ranked[:5]),
@@ -234,6 +237,7 @@ class Network:
             record={**self.record, "precision": self.precision, "device": self.device},
             preprocessing=self.preprocessing.to_dict(),
             answers=None if answers is None else tuple(answers),
+            confidence=None if confidence is None else np.clip(confidence, 0, 1),  # which rounding may leave
             lookalikes=self._lookalikes(
                 y, zip(ids, maps, strict=True), explained, lambda k: self._maps(sample, results, [k], explained)[0]
             ),
@@ -363,15 +367,26 @@ class Network:
         self, image: np.ndarray, results: Mapping[str, np.ndarray], ids: Sequence[int | Pair], explained: Sequence[int | Pair]
     ) -> np.ndarray:
         """The maps [K, h, w] of some of what is explained, for the first image of a run."""
-        if reads(self.record, WANTED):
-            classes = [k for k in ids if isinstance(k, int)]  # contrasts are refused there
-            return np.concatenate([unscaled(next(self._results(image, [k]))[MAP][:, 0]) for k in classes])
-        maps = unscaled(results[MAP][0])
         if any(k not in explained for k in ids):  # differences
             sides = zip(*(k for k in ids if isinstance(k, tuple)), strict=True)
-            first, second = (maps[[explained.index(k) for k in side]] for side in sides)
+            first, second = (self._by_target((MAP,), image, results, side, explained)[0] for side in sides)
             return np.asarray(first - second)
-        return maps[[explained.index(k) for k in ids]]
+        return self._by_target((MAP,), image, results, ids, explained)[0]
+
+    def _by_target(
+        self,
+        names: Sequence[str],
+        image: np.ndarray,
+        results: Mapping[str, np.ndarray],
+        ids: Sequence[int | Pair],
+        explained: Sequence[int | Pair],
+    ) -> list[np.ndarray]:
+        """Outputs of the hook that are called `names`, each [K, h, w], of some of what is explained."""
+        if reads(self.record, WANTED):
+            classes = [k for k in ids if isinstance(k, int)]  # contrasts are refused there
+            runs = [next(self._results(image, [k])) for k in classes]
+            return [np.concatenate([unscaled(run[name][:, 0]) for run in runs]) for name in names]
+        return [unscaled(results[name][0])[[explained.index(k) for k in ids]] for name in names]
 
     def _check(self, batch: np.ndarray) -> None:
         if not isinstance(batch, np.ndarray):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,60 @@ def test_the_command_adds_it_and_tells_its_price(tmp_path: Path) -> None:
     assert "times the operations of the plain one" in ran.stderr and "without --confidence" in ran.stderr
     names = [output.name for output in onnx.load(tmp_path / "h.onnx").graph.output]
     assert names == ["logits", "saliency_map", "saliency_class", NAME]
+
+
+PHOTO = np.random.default_rng(3).integers(0, 256, (6, 8, 3), np.uint8)
+
+
+def explanation_of(classes: Any, **options: Any) -> tuple[xai.Explanation, dict[str, np.ndarray]]:
+    """An explanation of a photo of noise, and the outputs that it is made of."""
+    loaded = xai.load(hooked(network(1), verify=False, **options))
+    return loaded.explain(PHOTO, targets=classes), loaded.outputs(loaded.prepare(PHOTO))
+
+
+@pytest.mark.parametrize("targets", [[3, 1], "3-1"])
+def test_an_explanation_tells_how_steady_its_map_is(targets: Any, tmp_path: Path) -> None:
+    classes, order = ("3-1", [0]) if targets == "3-1" else ([1, 3], [1, 0])
+    explanation, outputs = explanation_of(classes, targets=targets)
+    assert explanation.confidence is not None
+    np.testing.assert_array_equal(explanation.confidence, outputs[NAME][0][order].clip(0, 1))
+    for index, (cells, steady) in enumerate(zip(explanation.maps, explanation.confidence, strict=True)):
+        middle = (cells.min() + cells.max()) / 2
+        values = [steady[at] for at in np.ndindex(cells.shape) if cells[at] >= middle]
+        assert explanation.steadiness(index) == pytest.approx(sum(values) / len(values), abs=1e-6)
+        assert explanation.to_dict()["targets"][index]["steadiness"] == pytest.approx(explanation.steadiness(index), abs=1e-4)
+    explanation.save(tmp_path)
+    assert xai.Explanation.load(tmp_path) == explanation
+
+
+def test_a_map_that_is_not_steady_says_so() -> None:
+    explanation, _ = explanation_of([3], targets=[3, 1])
+    assert not any("not steady" in note for note in explanation.notes[0])
+    shaken = replace(explanation, confidence=np.full_like(explanation.maps, 0.25))
+    assert shaken.notes[0] == ("the highest cells are not steady: 0.25 of 1 when the photo is a little noisy",)
+    large = replace(shaken, image=np.zeros((300, 400, 3), np.uint8), box=(0.0, 0.0, 400.0, 300.0))
+    assert len(large._picture_of_file(xai.Style(), 0)) > 300  # the note stands below
+
+
+def test_a_confidence_that_is_none_is_refused() -> None:
+    explanation, _ = explanation_of([1], targets=[3, 1])
+    for wrong in (explanation.maps[0], explanation.maps + 2, -explanation.maps - 1, explanation.maps * np.nan, "high"):
+        with pytest.raises(OvxaiError, match="the confidence"):
+            replace(explanation, confidence=wrong)
+    without, _ = explanation_of([1], targets=[3, 1], confidence=False)
+    assert without.confidence is None and without.steadiness() is None
+    assert "steadiness" not in without.to_dict()["targets"][0]
+
+
+def test_a_hook_that_is_asked_for_a_class_tells_its_steadiness() -> None:
+    at_once, _ = explanation_of([1], targets=[3, 1])
+    alone, _ = explanation_of([1], targets="asked")
+    assert alone.confidence is not None and at_once.confidence is not None
+    np.testing.assert_allclose(alone.confidence, at_once.confidence, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_each_head_tells_how_steady_its_map_is() -> None:
+    of_heads = xai.insert(shared(), method="grad_cam", scores=list(HEADS), targets="top:1", confidence=True, verify=False)
+    explanation = xai.load_heads(of_heads).explain(PHOTO)
+    assert all(part.confidence is not None for part in explanation.heads.values())
