@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from openvino_xai.arguments import COUNT, FLAG, PLACE, SIZES, TEXT, TEXTS, takes
@@ -10,6 +11,7 @@ from openvino_xai.choices import quoted
 from openvino_xai.contract import VECTOR_TARGETS
 from openvino_xai.dialects.open import Model, open_model, runtimes_of
 from openvino_xai.errors import InputError, LayerError, PlanError
+from openvino_xai.graph.model import Graph
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.locate.located import Where, refuse_hooked
@@ -36,6 +38,7 @@ from openvino_xai.words import (
 )
 
 MAX_MEMORY = 2 * 2**30
+RANK_OF_PHOTOS = 4  # [B, C, H, W]: what probes cover, and no signal or video
 WAY_OUT = "the probe rise explains classes from a model's predictions alone"
 OF_SEVERAL = (
     "computes what several operations do, in a form that is not read: take the ONNX file as it was before it was optimised, "
@@ -209,7 +212,8 @@ def insert(
             portable=portable,
             runtimes=runtimes_of(deployed, runtime) if verify else (),
         )
-        return insert_rows(detector, of_rows, max_memory)
+        with _ways_out(deployed.graph):
+            return insert_rows(detector, of_rows, max_memory)
     if mask is not None:
         raise InputError(
             f"mask is {quoted(mask)}, which is for the rows of a detector, and this model is none: leave it out",
@@ -233,15 +237,23 @@ def insert(
     )
     asking(method=method, targets=targets)  # what is wrong with it comes before what is wrong with the model
     runtimes = runtimes_of(deployed, runtime) if verify else ()
-    try:
+    with _ways_out(deployed.graph, by_default=layer is None and method is None):
         return insert_classes(
             deployed, where, outputs, asking, method=method, targets=targets, runtimes=runtimes, max_memory=max_memory
         )
+
+
+@contextmanager
+def _ways_out(graph: Graph, *, by_default: bool = False) -> Iterator[None]:
+    """With a refusal, say what else helps: a probe of photos `by_default`, and of a fused operation the file as it was."""
+    try:
+        yield
     except (LayerError, PlanError) as error:
-        if layer is None and method is None and not error.options:  # what was left to us cannot be done
+        of_photos = any(len(value.shape or ()) == RANK_OF_PHOTOS for value in graph.inputs)
+        if by_default and of_photos and not error.options:  # what was left to us cannot be done
             error.args = (f"{error}; {WAY_OUT}",)
-        if fused := deployed.graph.fused:
-            error.args = (f"{error}; {fused[0]} {OF_SEVERAL}",)
+        if graph.fused:
+            error.args = (f"{error}; {graph.fused[0]} {OF_SEVERAL}",)
         raise
 
 

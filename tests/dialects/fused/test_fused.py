@@ -23,6 +23,7 @@ from models.fused_transformers import (
 )
 from onnx import TensorProto, helper
 from tiny import images
+from tiny_detectors import CASES as DETECTORS
 from tiny_transformers import ROUNDING, TokenOracle
 
 import openvino_xai as xai
@@ -393,6 +394,16 @@ def test_a_mask_of_keys_is_refused_with_a_way_out(method: str) -> None:
             node.input.extend(["", "mask"])
     with pytest.raises(OvxaiError, match=r"'attention_0' \(MultiHeadAttention\) .* as it was before it was optimised"):
         xai.insert(model, method=method)
+
+
+def test_a_detector_with_an_operation_that_is_not_read_is_refused_with_a_way_out() -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(DETECTORS["one level"](1).model)
+    last = [node for node in model.graph.node if node.op_type == "Conv"][-1]
+    last.op_type, last.domain = "NhwcFusedConv", MICROSOFT
+    model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    with pytest.raises(OvxaiError, match=rf"'{last.name}' \(NhwcFusedConv\) .* as it was before it was optimised"):
+        xai.insert(model)
 
 
 EXPLAINED: list[tuple[Callable[..., onnx.ModelProto], str, int | str]] = [
