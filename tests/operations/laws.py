@@ -263,8 +263,8 @@ def elements_move(operation: Operation, case: AnyCase) -> None:
 def centres_are_in_the_middle(operation: Operation, case: AnyCase) -> None:
     """Items of an axis that is made coarser or finer lie in the middle of those that they change with, or are equal parts.
 
-    Items at an end see less than others, and are left out. Of what lies between two items both are seen, or one. What a norm
-    makes of an item depends on all, and lies where it lay.
+    Items at an end see less than others, and are left out, as is a border that repeats what lies inside. Of what lies between
+    two items both are seen, or one. What a norm makes of an item depends on all, and lies where it lay.
     """
     if operation.normalises:
         return
@@ -273,12 +273,14 @@ def centres_are_in_the_middle(operation: Operation, case: AnyCase) -> None:
     for target, axis in spatial:
         effects = np.stack([_changed(case, arrays, axis, item, target) for item in range(arrays[0].shape[axis])], axis=1)
         reach = effects.sum(axis=1)
-        inner = reach == reach.max()
-        middle = (effects @ np.arange(effects.shape[1]))[inner] / reach.max()
         centres = operation.centres(case.node, axis) if operation.centres is not None else None
         centres = centres or evenly(effects.shape[1], effects.shape[0])
-        between = (1.0 if operation.name == "resize" else 0.5) if centres.step % 1 or operation.centres is None else 0.0
-        expected = centres.ahead + centres.step * np.flatnonzero(inner)
+        places = centres.ahead + centres.step * np.arange(len(effects))
+        inner = (reach == reach.max()) & (places > -1) & (places < effects.shape[1])
+        middle, expected = (effects @ np.arange(effects.shape[1]))[inner] / reach.max(), places[inner]
+        between = 0.5 if centres.step % 1 or operation.centres is None else 0.0
+        between = 1.0 if operation.name == "resize" else between
+        assert inner.any(), f"{operation.name}: nothing along axis {axis} lies where it is said to lie"
         np.testing.assert_allclose(middle, expected, atol=between * max(centres.step, 1) + 1e-9, err_msg=operation.name)
         behind = effects.shape[1] - 1 - (centres.ahead + centres.step * (effects.shape[0] - 1))
         assert -1e-9 <= abs(behind - centres.behind) < max(centres.step, 1), f"{operation.name}: the end of axis {axis}"
