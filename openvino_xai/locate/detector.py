@@ -12,7 +12,7 @@ from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Dim, text
 from openvino_xai.locate.boxes import Boxes, find_boxes
 from openvino_xai.locate.image import find_image
-from openvino_xai.locate.layers import Candidate
+from openvino_xai.locate.layers import ELSEWHERE, Candidate, layer_name
 from openvino_xai.locate.levels import level_sets, set_of
 from openvino_xai.locate.listed_boxes import listed_boxes_alone, with_list
 from openvino_xai.locate.located import Where, counterparts, refuse_hooked
@@ -92,7 +92,8 @@ class Detector:
                 f"give the model fixed ones, as {_FIXED[deployed.suffix == '.onnx']} does; or {WAY_OUT}",
                 node=image.name,
             )
-        placed = places(deployed.graph, image, place)
+        everywhere = places(deployed.graph, image, place, anywhere=True)  # a level behind may lie where it is drawn again
+        placed = {value: where for value, where in everywhere.items() if not any(where.mirrored)}
         rows = scored(deployed, find_rows(deployed, placed, where.scores), where.score)
         return cls(deployed, where, image, place, rows, placed)
 
@@ -100,7 +101,8 @@ class Detector:
     def sets(self) -> dict[str, Candidate]:
         """The sets that are found by themselves: `backbone` and `heads`. Raises LayerError."""
         find = query_sets if self.rows.of_queries else level_sets
-        return find(self.deployed.graph, self.image, self.rows, self.placed)
+        sets = find(self.deployed.graph, self.image, self.rows, self.placed)
+        return {name: _on_image(layer) for name, layer in sets.items()}
 
     def boxes(self, format_name: str | None = None) -> Boxes:
         """The boxes of the rows. Raises ModelError where they are not found, or InputError."""
@@ -120,7 +122,7 @@ class Detector:
             layer = self.sets[cut]
         else:
             named = named_set if self.rows.of_queries else set_of
-            layer = named(graph, self.image, self.rows, self.placed, self.where.layer)
+            layer = _on_image(named(graph, self.image, self.rows, self.placed, self.where.layer))
         if layer.reason is not None:
             raise LayerError(f"layers '{layer.name}' cannot carry a hook: {layer.reason}", node=layer.name, options=("layer",))
         return self.located_at(layer, boxes)
@@ -128,6 +130,14 @@ class Detector:
     def located_at(self, layer: Candidate, boxes: Boxes | None = None) -> RowLocation:
         """The location of a hook at a set of layers."""
         return RowLocation(self.deployed.graph, self.image, self.image_place, self.rows, boxes, self.placed, layer)
+
+
+def _on_image(layer: Candidate) -> Candidate:
+    """A set of layers, refused where the cells of one lie elsewhere than a map of them is drawn."""
+    value = next((part.value for part in layer.cut if part.place.shifted), None)
+    if value is None or layer.reason is not None:
+        return layer
+    return replace(layer, reason=f"'{layer_name(value)}' {text(value.shape)} has {ELSEWHERE}")
 
 
 def has_boxes(graph: Graph, scores: Scores) -> bool:

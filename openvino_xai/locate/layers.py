@@ -21,6 +21,10 @@ from openvino_xai.operations.table import data_operands, operation_of
 MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
 MOST_BRANCHES = 16
 MADE_OF_CELLS = "tokens beside its cells are made of these, as their mean is: a layer ahead has the cells alone"
+ELSEWHERE = (
+    "cells that lie elsewhere than a map of them is drawn, on equal parts of the image: choose a layer ahead of what lays the "
+    "image on a canvas, or crops it, or let that stand ahead of it"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +230,7 @@ def refuse_shifted(graph: Graph, places: Mapping[Value, Place], layer: str | Non
     value = None if layer is None else _named(graph, layer)
     if value is not None and value in places and places[value].shifted:
         raise LayerError(
-            f"layer '{layer}' {text(value.shape)} has cells that lie elsewhere than a map of them is drawn, on equal parts of "
-            "the image: choose a layer ahead of what lays the image on a canvas, or crops it, or let that stand ahead of it",
+            f"layer '{layer}' {text(value.shape)} has {ELSEWHERE}",
             node=layer,
             options=("layer",),
         )

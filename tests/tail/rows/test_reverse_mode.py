@@ -19,8 +19,10 @@ from tails import doubled
 from tiny_detectors import Net, Tiny, backbone, one_convolution, priors, separate_heads, two_outputs
 from tracing import computed
 
+import openvino_xai as xai
 from openvino_xai.contract import GRADIENT, WANTED, WANTED_INDEX
 from openvino_xai.dialects.open import open_model
+from openvino_xai.errors import LayerError
 from openvino_xai.graph.trace import Trace
 from openvino_xai.locate.detector import Detector
 from openvino_xai.locate.located import Where
@@ -57,8 +59,8 @@ LAYERS: dict[str, Callable[[Net, str], str]] = {
     "5x5": partial(_conv, kernel=5),
     "1x1": partial(_conv, kernel=1),
     "2x2, padded behind": partial(_conv, kernel=2, pads=[0, 0, 1, 1]),
-    "3x3, padded behind, then ahead": lambda net, x: _conv(net, _conv(net, x, pads=[0, 0, 2, 2]), pads=[2, 2, 0, 0]),
-    "2x2, padded ahead, then behind": lambda net, x: _conv(net, _conv(net, x, 2, pads=[1, 1, 0, 0]), 2, pads=[0, 0, 1, 1]),
+    "3x3, padded ahead": partial(_conv, pads=[2, 2, 0, 0]),
+    "3x3, padded ahead, then behind": lambda net, x: _conv(net, _conv(net, x, pads=[2, 2, 0, 0]), pads=[0, 0, 2, 2]),
     "dilated": partial(_conv, dilations=[2, 2]),
     "grouped": lambda net, x: net.conv(net.conv(x, 6), 6, 3, groups=3),
     "depthwise": lambda net, x: net.conv(x, net.shapes[x][0], 3, groups=net.shapes[x][0]),
@@ -175,3 +177,11 @@ def test_a_fault_is_seen(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None
     MUTATIONS[mutation](monkeypatch)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         hold(tiny)
+
+
+def test_levels_whose_cells_lie_elsewhere_are_refused() -> None:
+    """Four windows that each see a cell ahead: what the fine level shows of an image lies four cells off."""
+    tiny = built(["3x3, padded ahead"] * 4, ["silu"], "two outputs")
+    with pytest.raises(LayerError, match="has cells that lie elsewhere than a map of them is drawn"):
+        xai.insert(tiny.model, targets="asked:2", cut="heads")
+    assert [layer.reason is None for layer in xai.layers(tiny.model)] == [True, False]
