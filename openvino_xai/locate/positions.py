@@ -75,7 +75,7 @@ class _Lattice:
     def shift(self, size: Size, count: Size) -> float:
         """How far an end lies from where it is in equal parts, in pixels, of an image of `size` pixels and `count` cells."""
         part = size / count if isinstance(size, int) and isinstance(count, int) and count else self.centres.step
-        return max(abs(end - (part - 1) / 2) for end in (self.centres.ahead, self.centres.behind))
+        return self.centres.shift(part)
 
     def fits(self, size: Size, count: Size) -> bool:
         """Whether both ends lie where they are drawn, to a cell or to what is little of the image."""
@@ -184,8 +184,7 @@ def _lattices(node: Node, value: Value, roles: _Roles, roles_of: Mapping[Value, 
 
 def _nearness(lattice: _Lattice) -> tuple[float, float]:
     """The finest first, and of those the one that lies where it is drawn, as what a shifted branch is added to."""
-    centres = lattice.centres
-    return lattice.coarsest, max(abs(end - (centres.step - 1) / 2) for end in (centres.ahead, centres.behind))
+    return lattice.coarsest, lattice.centres.shift(lattice.centres.step)
 
 
 def _behind(lattice: _Lattice, node: Node, index: int, spans: tuple[Span, Span], value: Value) -> _Lattice:

@@ -41,6 +41,10 @@ class Centres:
         behind = before - 1 - self.ahead - self.step * (after - 1)
         return Centres(self.ahead, behind, self.step) if abs(behind - self.behind) < max(self.step, 1) else self
 
+    def shift(self, part: float) -> float:
+        """How far an end lies from the middle of the first, or last, of equal parts as large as `part`."""
+        return max(abs(end - (part - 1) / 2) for end in (self.ahead, self.behind))
+
     @property
     def mirrored(self) -> Centres:
         """The same items in the reverse order, on the axis as it was."""

@@ -19,6 +19,7 @@ from openvino_xai.dialects.onnx import comparison, qdq
 from openvino_xai.dialects.onnx.emit import EMIT
 from openvino_xai.dialects.onnx.fused import beside
 from openvino_xai.dialects.onnx.kinds import neutral
+from openvino_xai.dialects.onnx.naming import names_of, unused
 from openvino_xai.dialects.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
 from openvino_xai.dialects.onnx.upgrade import OLDEST_READ, OLDEST_WRITTEN, WAY_OUT, upgrade
 from openvino_xai.dialects.onnx.weights import Mapped, native_of
@@ -250,7 +251,7 @@ class OnnxModel:
 
     def constant(self, array: np.ndarray) -> ir.Value:
         """An initializer with `array`."""
-        name = self._unused(CONSTANT)
+        name = unused(CONSTANT, self._names)
         value = _initializer(name, array)
         self.native.graph.register_initializer(value)
         return value
@@ -322,7 +323,7 @@ class OnnxModel:
         domain: str = "",
         outputs: int = 1,
     ) -> list[ir.Value]:
-        name = self._unused(name)
+        name = unused(name, self._names)
         results = [ir.Value(name=name if i == 0 else f"{name}.{i}") for i in range(outputs)]
         convert = ir.convenience.convert_attribute
         native_attributes = [item if isinstance(item, ir.Attr) else convert(key, item) for key, item in attributes.items()]
@@ -331,19 +332,7 @@ class OnnxModel:
 
     @cached_property
     def _names(self) -> set[str]:
-        graph = self.native.graph
-        names = {str(value.name) for value in [*graph.inputs, *graph.initializers.values()]}
-        for node in graph:
-            names.update([str(node.name), *(str(value.name) for value in node.outputs)])
-        return names
-
-    def _unused(self, name: str) -> str:
-        tried, count = name, 0
-        while tried in self._names:
-            count += 1
-            tried = f"{name}_{count}"
-        self._names.add(tried)
-        return tried
+        return names_of(self.native.graph)
 
     def rewire(self, node: Node, index: int, native: ir.Value) -> None:
         """Let an operand of a node be another native value."""

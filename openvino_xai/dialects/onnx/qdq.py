@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, count
 
 import numpy as np
 import onnx_ir as ir
+
+from openvino_xai.dialects.onnx.naming import initializer, names_of, unused
 
 Triple = tuple[int, int, int]  # the indices of levels, of their scale and of their zero
 
@@ -65,24 +66,16 @@ class _Writing:
     levels: dict[ir.Value, tuple[ir.Value, ir.Value | None]] = field(default_factory=dict)
     added: list[ir.Node] = field(default_factory=list)
 
-    def _unused(self, name: str) -> str:
-        """A name that nothing has, and that is taken from now on."""
-        unused = next(item for item in chain([name], (f"{name}_{i}" for i in count(1))) if item not in self.names)
-        self.names.add(unused)
-        return unused
-
     def node(self, op: str, inputs: Sequence[ir.Value | None], name: str, attributes: Sequence[ir.Attr] = ()) -> ir.Value:
         """A node behind those that were added, and what it makes."""
-        name = self._unused(name)
+        name = unused(name, self.names)
         output = ir.Value(name=name)
         self.added.append(ir.Node("", op, inputs, attributes, outputs=[output], name=name))
         return output
 
     def constant(self, array: np.ndarray, name: str) -> ir.Value:
         """An initializer."""
-        name = self._unused(name)
-        value = ir.Value(name=name, const_value=ir.tensor(array, name=name), shape=ir.Shape(array.shape))
-        value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+        value = initializer(unused(name, self.names), array)
         self.model.graph.register_initializer(value)
         return value
 
@@ -111,9 +104,7 @@ def operators(native: ir.Model) -> set[str]:
 def rewrite(native: ir.Model, chosen: Collection[str]) -> None:
     """Write the `chosen` operations on levels as QDQ, and what moves their levels, too."""
     nodes = list(native.graph)
-    names = {str(value.name) for value in [*native.graph.inputs, *native.graph.initializers.values()]}
-    names |= {str(node.name) for node in nodes} | {str(value.name) for node in nodes for value in node.outputs}
-    writing = _Writing(native, names)
+    writing = _Writing(native, names_of(native.graph))
     for node in nodes:
         form = _form(node)
         if node.op_type == "QuantizeLinear" and node.domain == "" and not node.attributes:

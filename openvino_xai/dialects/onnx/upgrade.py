@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from openvino_xai.dialects.onnx.naming import initializer, unused
 from openvino_xai.errors import ModelError
 
 OLDEST_READ = 7  # before, operands were stretched to each other's shapes by attributes
@@ -45,20 +46,9 @@ class _Rewriting:
     names: set[str]
     inferred: Mapping[ir.Value, ir.Value]
 
-    def unused(self, name: str) -> str:
-        """A name that nothing has, and that is taken from now on."""
-        number, unused = 0, name
-        while unused in self.names:
-            number += 1
-            unused = f"{name}_{number}"
-        self.names.add(unused)
-        return unused
-
     def constant(self, node: ir.Node, word: str, array: np.ndarray) -> ir.Value:
         """An initializer that takes the place of an attribute of a node."""
-        name = self.unused(f"{node.name or node.outputs[0].name}/{word}")
-        value = ir.Value(name=name, const_value=ir.tensor(array, name=name), shape=ir.Shape(array.shape))
-        value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+        value = initializer(unused(f"{node.name or node.outputs[0].name}/{word}", self.names), array)
         self.model.graph.register_initializer(value)
         return value
 
@@ -232,7 +222,7 @@ def _flat_softmax(rewriting: _Rewriting, node: ir.Node) -> None:
     assert graph is not None
 
     def new_node(op: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = ()) -> ir.Node:
-        output = ir.Value(name=rewriting.unused(f"{name}/{op.lower()}"))
+        output = ir.Value(name=unused(f"{name}/{op.lower()}", rewriting.names))
         return ir.Node("", op, inputs, attributes, outputs=[output], name=output.name)
 
     sizes, flat = new_node("Shape", [data]), new_node("Flatten", [data], [ir.AttrInt64("axis", axis)])

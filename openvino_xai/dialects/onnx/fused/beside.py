@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from openvino_xai.dialects.onnx.fused.table import MICROSOFT, RULES, UNWRITTEN
 from openvino_xai.dialects.onnx.fused.writing import Writing
+from openvino_xai.dialects.onnx.naming import names_of
 
 OPERATION = "ovxai/operation"  # of a node or constant beside a fused operation: the name of that operation's first output
 STANDS_FOR = "ovxai/stands for"  # of what it makes: the name of the output that it is
@@ -35,8 +36,7 @@ def put_beside(native: ir.Model, inferred: Mapping[str, ir.Value]) -> bool:
     """
     nodes, done = list(native.graph), {node.meta.get(OPERATION) for node in native.graph}
     lacking, written = False, False
-    names = {str(value.name) for value in [*native.graph.inputs, *native.graph.initializers.values()]}
-    names |= {str(node.name) for node in nodes} | {str(value.name) for node in nodes for value in node.outputs}
+    names = names_of(native.graph)
     for node in nodes:
         rule = RULES.get((node.domain, node.op_type))
         if rule is None or not rule.reads(node) or node.outputs[0].name in done:

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from openvino_xai.dialects.onnx.naming import initializer, unused
+
 AXES_AS_OPERAND = 18  # the opset in which ReduceMean has its axes in an operand
 MATRIX = 2  # axes of a matrix
 DEEPEST = 8  # nodes between a value and the weights that tell its last size
@@ -63,8 +65,8 @@ class Writing:
 
     def write_several(self, op: str, count: int, *inputs: ir.Value | None, **attributes: Any) -> list[ir.Value]:
         """What a node with `count` outputs makes."""
-        name = self._unused(f"{self.node.name or self.node.outputs[0].name}/{op.lower()}")
-        outputs = [ir.Value(name=name if not index else self._unused(f"{name}.{index}")) for index in range(count)]
+        name = unused(f"{self.node.name or self.node.outputs[0].name}/{op.lower()}", self.names)
+        outputs = [ir.Value(name=name if not index else unused(f"{name}.{index}", self.names)) for index in range(count)]
         convert = ir.convenience.convert_attribute
         converted = [item if isinstance(item, ir.Attr) else convert(key, item) for key, item in attributes.items()]
         self.nodes.append(ir.Node("", op, inputs, converted, outputs=outputs, name=name))
@@ -72,9 +74,7 @@ class Writing:
 
     def constant(self, array: np.ndarray, word: str) -> ir.Value:
         """An initializer."""
-        name = self._unused(f"{self.node.name or self.node.outputs[0].name}/{word}")
-        value = ir.Value(name=name, const_value=ir.tensor(array, name=name), shape=ir.Shape(array.shape))
-        value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+        value = initializer(unused(f"{self.node.name or self.node.outputs[0].name}/{word}", self.names), array)
         self.constants.append(value)
         return value
 
@@ -131,14 +131,6 @@ class Writing:
     def is_boolean(self, value: ir.Value) -> bool:
         """Whether a value holds truths."""
         return self.inferred.get(str(value.name), value).dtype == ir.DataType.BOOL
-
-    def _unused(self, name: str) -> str:
-        number, unused = 0, name
-        while unused in self.names:
-            number += 1
-            unused = f"{name}_{number}"
-        self.names.add(unused)
-        return unused
 
 
 Results: TypeAlias = "dict[int, ir.Value] | None"  # by the index of the output; None where it cannot be written
