@@ -16,10 +16,24 @@ import onnx
 import pytest
 from colours import colour_model, photo_examples
 from command import ovxai
+from sampling.cases import OPTION, left_out
 
 from openvino_xai.errors import OutputsChanged
 from openvino_xai.plan.decision import Decision, Head
 from openvino_xai.surgery import classes
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(OPTION, action="store_true", help="run every case of slow tests, and not a third of them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption(OPTION):
+        return
+    idle = left_out(items)
+    config.hook.pytest_deselected(items=idle)
+    running = set(items) - set(idle)
+    items[:] = [item for item in items if item in running]
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ def test_it_serves_until_ctrl_c_however_long_nobody_asks(tmp_path: Path) -> None
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(encoded(random_photo()))
     places = [tmp_path / "tiny.onnx", tmp_path / "a.png", tmp_path / "b.png", "--no-open"]
-    command = [sys.executable, "-m", "openvino_xai.cli", "--timeout", "6", "ui", *map(str, places)]
+    command = [sys.executable, "-m", "openvino_xai.cli", "--timeout", "12", "ui", *map(str, places)]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -127,7 +127,7 @@ def test_it_serves_until_ctrl_c_however_long_nobody_asks(tmp_path: Path) -> None
     address = process.stdout.readline()
     parts = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#(\S+)\n", address)
     assert parts, process.communicate()
-    time.sleep(8)  # longer than an inference may take
+    time.sleep(14)  # longer than an inference may take
     connection = http.client.HTTPConnection("127.0.0.1", int(parts[1]), timeout=10)
     connection.request("GET", "/state", headers={KEY: parts[2]})
     state = json.loads(connection.getresponse().read())
