@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from openvino_xai.render.overlay import Style
     from openvino_xai.runtime.folder import Explainer
     from openvino_xai.serve.jobs import Load
+    from openvino_xai.words import Hint
 
 _REPORT = (
     "A page (.html) of all these images that needs no network; photos that are named after their class, as "
@@ -125,13 +126,14 @@ def explain(
             f"similarity '{similarity}' is for vectors, which are explained against another photo", options=("against",)
         )
     if working.engine is not None:
-        loader = partial(running.loader, model, options, probing.settings(), output, targets=targets)
+        loader = partial(running.loader, model, options, probing.settings(), output, targets=targets, hint="THROUGHPUT")
         _work_off(photos.paths, output, working, loader, targets, network_conditions, as_json)
         return
 
     def load(tell: Callable[[int, int], None] | None) -> Explainer:
         if against is None:
-            return running.load_heads(model, options, probing.settings(tell), targets=targets)
+            hint: Hint = "LATENCY" if tell else "THROUGHPUT"  # what one photo takes is told as it goes
+            return running.load_heads(model, options, probing.settings(tell), targets=targets, hint=hint)
         return _against(running, model, options, probing.settings(tell), against, similarity)
 
     conditions = {**network_conditions, "report": report is not None, **asdict(drawing)}

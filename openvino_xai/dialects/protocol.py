@@ -24,13 +24,14 @@ class Running:
     """A compiled model as a function from inputs to outputs by name, from any thread.
 
     `precision` is the one that runs. For measuring, `once` runs it and leaves the results where they are, and `many` runs it so
-    often as fast as it can.
+    often as fast as it can. `streams` is how many threads it serves best at a time.
     """
 
     run: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
     once: Callable[[Mapping[str, np.ndarray]], object]
     many: Callable[[Mapping[str, np.ndarray], int], None]
     precision: str
+    streams: int = 1
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run it; whoever watches learns that the process gets on."""

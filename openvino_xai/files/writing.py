@@ -35,10 +35,10 @@ def written_whole(target: Path) -> Iterator[Path]:
         paths = sorted(folder.iterdir(), key=lambda path: path.name == target.name)
         for path in paths:
             check_output(target.parent / path.name)
-            _settle(path)
+            settle(path)
         for path in paths:
             path.replace(target.parent / path.name)
-        _settle(target.parent)
+        settle(target.parent)
 
 
 def check_output(target: Path, *, size: int = 1) -> None:
@@ -95,7 +95,7 @@ _ADVICE = {
 }
 
 
-def _settle(path: Path) -> None:
+def settle(path: Path) -> None:
     """Have a file, or the names in a folder, on the disk."""
     if os.name != "posix":
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,14 +17,11 @@ from openvino_xai.errors import ImageError, InputError, OutputError
 from openvino_xai.explanation import Explanation, HeadsExplanation, Match
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.render.overlay import Style
-from openvino_xai.render.photo import read_photo
+from openvino_xai.runtime.folders.pipeline import AHEAD, Outcome, fits, in_order
 from openvino_xai.runtime.manifest import HERE, Manifest
 from openvino_xai.runtime.network import Network
-from openvino_xai.runtime.sources import stamp
 
-AHEAD = 8  # images that are decoded, or written, while others are inferred
-THREADS = 4
-IN_FLIGHT = 2**28  # bytes of decoded photos at a time, but where one alone has more
+WRITERS = 4  # threads, which wait for the disk most of the time
 
 
 Explained: TypeAlias = Explanation | HeadsExplanation | Match
@@ -32,6 +29,10 @@ Explained: TypeAlias = Explanation | HeadsExplanation | Match
 
 class Explainer(Protocol):
     """What explains photos: a network, or one with a photo that others are explained against."""
+
+    @property
+    def streams(self) -> int:
+        """How many photos it explains best at a time."""
 
     def explain(self, image: np.ndarray, *, targets: str | None, also: Sequence[int]) -> Explained:
         """A photo, RGB bytes [H, W, 3], explained."""
@@ -57,63 +58,49 @@ def explain_all(
     manifest's that photos' files go to. A network of classes checks the maps of the photos `to_check`. Raises InputError where
     files cannot be written.
     """
-    waiting, sizes = deque(photos), deque([IN_FLIGHT], maxlen=AHEAD)  # nobody knows how large the first is
-    reading: deque[Future[_Photo]] = deque()
     writing: deque[tuple[int, Future[dict[str, Any]]]] = deque()
+    streams = 1 if to_check else network.streams  # a check asks much more of each photo
+
+    def explain(path: Path, pixels: np.ndarray) -> Explained:
+        return _explained(path, pixels, network, targets, classes, check=path in to_check)
 
     def used() -> int:
         return sum(size for size, _ in writing)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        while waiting or reading or writing:
-            while waiting and len(reading) < AHEAD:
-                if (reading or writing) and used() + (len(reading) + 1) * max(sizes) > IN_FLIGHT:
-                    break
-                reading.append(pool.submit(_read, waiting.popleft()))
-            if reading:
-                try:
-                    photo = reading.popleft().result()
-                    sizes.append(photo.pixels.nbytes)
-                    explanation = _explained(photo, network, targets, classes, check=photo.path in to_check)
-                    task = _writing_task(photo, explanation, network, manifest, style=style, classes=classes, places=places)
-                    writing.append((sizes[-1], pool.submit(task)))
-                except ImageError as error:
+    with ThreadPoolExecutor(WRITERS) as pool:
+        try:
+            for outcome in in_order(photos, explain, streams=streams, behind=used):
+                if isinstance(outcome.result, ImageError):
                     failed: Future[dict[str, Any]] = Future()
-                    failed.set_exception(error)
+                    failed.set_exception(outcome.result)
                     writing.append((0, failed))
-            while writing and (not reading or len(writing) > AHEAD or used() > IN_FLIGHT):
+                else:
+                    task = _writing_task(
+                        outcome, outcome.result, network, manifest, style=style, classes=classes, places=places
+                    )
+                    writing.append((outcome.nbytes, pool.submit(task)))
+                while len(writing) > AHEAD or (writing and not fits(used() + outcome.nbytes)):
+                    yield _outcome(writing.popleft()[1])
+            while writing:
                 yield _outcome(writing.popleft()[1])
-
-
-@dataclass(frozen=True, eq=False)
-class _Photo:
-    """A decoded photo, and the stamp of its file before it was read."""
-
-    path: Path
-    source: list[int] | None
-    pixels: np.ndarray
-
-
-def _read(path: Path) -> _Photo:
-    source = stamp(path)
-    with blamed_on(path):
-        return _Photo(path, source, read_photo(path))
+        except BaseException:  # Ctrl-C, too: what is not begun is left
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _explained(
-    photo: _Photo, network: Explainer, targets: str | None, classes: Mapping[Path, int], *, check: bool
+    path: Path, pixels: np.ndarray, network: Explainer, targets: str | None, classes: Mapping[Path, int], *, check: bool
 ) -> Explained:
-    also = [classes[photo.path]] if photo.path in classes else []
-    with blamed_on(photo.path):
-        explanation: Explained = replace(network.explain(photo.pixels, targets=targets, also=also), path=photo.path)
-        if check:
-            assert isinstance(network, Network) and isinstance(explanation, Explanation)
-            explanation = network.checked(explanation)
+    also = [classes[path]] if path in classes else []
+    explanation: Explained = replace(network.explain(pixels, targets=targets, also=also), path=path)
+    if check:
+        assert isinstance(network, Network) and isinstance(explanation, Explanation)
+        explanation = network.checked(explanation)
     return explanation
 
 
 def _writing_task(
-    photo: _Photo,
+    outcome: Outcome[Explained],
     explanation: Explained,
     network: Explainer,
     manifest: Manifest,
@@ -123,11 +110,12 @@ def _writing_task(
     places: Mapping[Path, Path],
 ) -> Callable[[], dict[str, Any]]:
     """Name the files of a photo; the function that is returned draws and writes them, and returns the line."""
-    place = places.get(photo.path, HERE)
-    name, claim = manifest.name(str(photo.path), photo.path.stem, explanation.file_endings(style), place=place)
-    facts: dict[str, Any] = {"name": name, "claim": claim, "source": photo.source}
-    if photo.path in classes:
-        k = classes[photo.path]
+    path = outcome.path
+    place = places.get(path, HERE)
+    name, claim = manifest.name(str(path), path.stem, explanation.file_endings(style), place=place)
+    facts: dict[str, Any] = {"name": name, "claim": claim, "source": outcome.source}
+    if path in classes:
+        k = classes[path]
         facts["label"] = {"id": k, "label": network.label(k)}
     return partial(_save_files, explanation, manifest.path.parent, facts, style)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ from typing import Any, TypeAlias
 from openvino_xai.errors import InputError
 from openvino_xai.files.paths import exists, is_file, is_folder, is_link
 from openvino_xai.files.reading import open_regular
-from openvino_xai.files.writing import writing
+from openvino_xai.files.writing import settle, writing
 from openvino_xai.json_text import from_json, to_json
 from openvino_xai.runtime.sources import digest_of
 
 LONGEST = 2**24  # bytes of a line
 NAME = 255  # bytes of a file's name, which file systems allow
+SECONDS = 1  # for which a line may not be on the disk yet: after a power failure its image is explained again
 CLAIMS = ".ovxai.claims"  # beside the lines: what a run is about to write, so that a killed run's files are known as ours
 CHECK = "check"  # of a line: the digest of all else in it
 # conditions that are no part of a question: a newer version answers it anew, and a report asks for more classes
@@ -50,6 +52,7 @@ class Manifest:
     _names: dict[Owner, str] = field(default_factory=dict)  # of files, as they were called last
     _namesakes: dict[str, Owner] = field(default_factory=dict)  # by these names
     _counts: dict[str, int] = field(default_factory=dict)  # by stems, the last number that was taken
+    _unsettled: list[float] = field(default_factory=list)  # when lines were added that are not on the disk yet
 
     @classmethod
     def read(cls, path: Path, conditions: Mapping[str, Any], sources: Mapping[str, Any]) -> Manifest:
@@ -135,16 +138,24 @@ class Manifest:
         return len({question for _, question in self._owners.values()} - {_question(self.conditions)})
 
     def add(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """One more line, on the disk when this returns. Raises OutputError."""
+        """One more line, on the disk when this returns, or with one of the next second, or by `settle`. Raises OutputError."""
         line = {**entry, "asked": dict(self.conditions)}
         line[CHECK] = digest_of(line)
-        _append(self.path, line, settle=True)
+        self._unsettled.append(time.monotonic())
+        settle = self._unsettled[-1] - self._unsettled[0] >= SECONDS
+        _append(self.path, line, settle=settle)
+        if settle:
+            self._unsettled.clear()
         self._pending.discard(line.get("claim", ""))
         self.done[line["image"]] = line
         return line
 
     def settle(self) -> None:
-        """Forget what was claimed, where lines tell of all of it."""
+        """Have all lines on the disk, and forget what was claimed, where they tell of all of it. Raises OutputError."""
+        if self._unsettled:
+            with writing(self.path):
+                settle(self.path)
+            self._unsettled.clear()
         if not self._pending:
             self.path.with_name(CLAIMS).unlink(missing_ok=True)
 

@@ -62,7 +62,7 @@ class Network:
         self.is_detector = description.is_detector
         self.device = device
         self.record = dict(description.record)
-        self._at_once = min(AT_ONCE, max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0)))))
+        self._most = max(1, MAX_MEMORY // max(1, int(self.record.get("memory", 0))))  # images at a time that memory allows
         self._images = ImageInput(description.image, channels_first=description.channels_first)
         self._groups = description.groups
         self.labels = labels_of(description.info, description.scores.classes, description.groups)
@@ -88,6 +88,11 @@ class Network:
     def running(self) -> Running:
         """The compiled model."""
         return self._running
+
+    @property
+    def streams(self) -> int:
+        """How many images are best explained at a time, each in a thread of its own: 1 unless it was loaded for throughput."""
+        return min(self._running.streams, self._most)
 
     @property
     def scores(self) -> Scores:
@@ -346,7 +351,7 @@ class Network:
     def _results(self, images: np.ndarray, classes: Sequence[int] | None = None) -> Iterator[dict[str, np.ndarray]]:
         """The outputs for images of any number, in batches that fit, without what filled them up."""
         done = 0
-        for batch, count in self._images.runs(self._images.laid_out(images), self._at_once):
+        for batch, count in self._images.runs(self._images.laid_out(images), min(AT_ONCE, self._most)):
             ids = None if classes is None else np.resize(classes[done : done + count], len(batch))
             yield _of_images(self(batch, classes=ids), count, len(batch))
             done += count

@@ -210,9 +210,10 @@ class Preprocessing:
         ordered = canvas if self.reverse_input_channels else canvas[..., ::-1]
         if self.channels == 1:
             ordered = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)[..., None]
-        scaled = (ordered - np.array(self.mean_values, np.float32)) / np.array(self.scale_values, np.float32)
-        laid = scaled.transpose(2, 0, 1) if self.layout == "NCHW" else scaled
-        return as_type(laid[None], np.dtype(self.dtype))
+        axes = ((2, 0, 1), (-1, 1, 1)) if self.layout == "NCHW" else ((0, 1, 2), (-1,))
+        laid = np.ascontiguousarray(ordered.transpose(axes[0]))  # arithmetic along planes takes a third of the time
+        means, scales = (np.array(values, np.float32).reshape(axes[1]) for values in (self.mean_values, self.scale_values))
+        return as_type(((laid - means) / scales)[None], np.dtype(self.dtype))
 
     def _placements(self, photo: tuple[int, int]) -> tuple[Placed, Placed]:
         """Where rows and columns of a photo (height, width) go. Sides and offsets are rounded as OpenVINO's Model API does."""

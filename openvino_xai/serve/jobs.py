@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
 
 from openvino_xai.errors import ImageError, InputError, ModelError
 from openvino_xai.files.paths import is_link
@@ -26,7 +28,7 @@ from openvino_xai.files.reading import read_regular
 from openvino_xai.files.scratch import sweep
 from openvino_xai.files.writing import written_whole
 from openvino_xai.json_text import from_json, to_json
-from openvino_xai.render.faults import blamed_on
+from openvino_xai.runtime.folders.pipeline import in_order
 from openvino_xai.runtime.folders.reserve import reserved
 from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.sources import digest_of
@@ -313,14 +315,12 @@ def _by_ray(running: _Running, left: list[Shard]) -> None:
 
 def explained(network: Network, photos: Sequence[Path], *, targets: str | None) -> Iterator[dict[str, Any] | ImageError]:
     """For each photo what is predicted, or the boxes that are seen, and the maps [K, h, w] of its targets."""
-    for photo in photos:
-        try:
-            with blamed_on(photo):
-                explanation = network.explain(photo, targets=targets)
-        except ImageError as error:
-            yield error
-            continue
-        yield explanation.to_row()
+
+    def row(photo: Path, pixels: np.ndarray) -> dict[str, Any]:
+        return replace(network.explain(pixels, targets=targets), path=photo).to_row()
+
+    for outcome in in_order(photos, row, streams=network.streams):
+        yield outcome.result
 
 
 def explaining(targets: str | None) -> Work:

@@ -78,6 +78,17 @@ def test_opacity_is_how_much_of_the_photo_is_left() -> None:
     )
 
 
+@pytest.mark.parametrize("opacity", [0, 1 / 3, 0.5, 0.7, 1])
+def test_each_byte_over_each_is_rounded_to_even_from_double_precision(opacity: float) -> None:
+    photo = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 256, axis=1).repeat(3, axis=2)
+    levels = np.broadcast_to(np.arange(256) / 255, (256, 256))
+    shades = colour(levels)
+    expected = np.round(photo * (1 - opacity) + shades * opacity)
+    picture = drawn(photo, np.array(levels, np.float32), (0, 0, 256, 256), Style(opacity=opacity, smoothing="nearest"))
+    np.testing.assert_array_equal(picture, expected)
+    assert len(np.unique(shades)) > 60
+
+
 def test_cells_stay_cells_without_smoothing() -> None:
     spread, _ = on_photo(PEAK, (20, 30), (0, 0, 30, 20), "nearest")
     assert set(np.unique(spread)) == {0, 1}

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,26 @@ def test_a_full_disk_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
+        there = manifest(tmp_path, b=[1])
+        there.add({"image": "b"})
         with pytest.raises(OutputError, match="No space left"):
-            manifest(tmp_path, b=[1]).add({"image": "b"})
+            there.settle()
     assert manifest(tmp_path).done == {"a": line}
+
+
+def test_lines_are_on_the_disk_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, settled = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(os, "fsync", lambda descriptor: settled.append(clock[0]))
+    there = manifest(tmp_path)
+    for clock[0] in (0, 0.4, 1.1, 1.2, 2.4):
+        there.add({"image": "a"})
+    assert settled == [1.1, 2.4]
+    there.settle()
+    assert settled == [1.1, 2.4]
+    there.add({"image": "a"})
+    there.settle()
+    assert settled == [1.1, 2.4, 2.4]
 
 
 def test_another_question_keeps_its_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,18 @@ def test_explaining_one_image_on_any_batch(batch: int | str, dialect: str) -> No
     assert explanation.overlay(1).shape == PHOTO.shape
     assert sum(prediction.probability for prediction in explanation.predictions) == pytest.approx(1)
     assert network.precision == "f32"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_network_for_throughput_explains_several_images_at_a_time_as_each_alone(dialect: str) -> None:
+    hooked = xai.insert(in_dialect(CASE.build("B", 17), dialect), layer="f", scale="none")
+    alone, several = xai.load(hooked), xai.load(hooked, hint="THROUGHPUT")
+    assert alone.streams == 1 <= several.streams
+    photos = [np.random.default_rng(seed).integers(0, 256, PHOTO.shape, dtype=np.uint8) for seed in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        maps = list(pool.map(lambda photo: several.explain(photo).maps, photos))
+    for photo, saliency in zip(photos, maps, strict=True):
+        np.testing.assert_allclose(saliency, alone.explain(photo).maps, rtol=1e-5)
 
 
 @pytest.mark.parametrize("scale", ["u8", "none"])

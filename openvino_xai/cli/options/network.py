@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from openvino_xai.runtime.network import Network
     from openvino_xai.runtime.tasks.heads import Heads
     from openvino_xai.surgery.hooked import Hooked
-    from openvino_xai.words import AnyProbe
+    from openvino_xai.words import AnyProbe, Hint
     from openvino_xai.words import Precision as PrecisionWord
 
 _MIN_SCORE = "The least score of a box; by default the model's confidence_threshold, or 0.25."
@@ -41,6 +41,7 @@ class How(TypedDict, total=False):
     similarity: str | None
     verify: bool
     tell: bool
+    hint: Hint
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,12 @@ class NetworkOptions(PreprocessingOptions):
         similarity: str | None = None,
         verify: bool = True,
         tell: bool = True,
+        hint: Hint = "LATENCY",
     ) -> Network | Heads:
         """As `load`; or all heads where several are named, or where the hook explains several and none is named.
 
         The `similarity` is for targets `vector`, None for that of the hook, or the cosine. What is doubtful about what a file
-        is fed is told, unless `tell` is False.
+        is fed is told, unless `tell` is False. The `hint` is of hooks: a probe asks for many inferences of each photo.
         """
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.open import open_model
@@ -105,7 +107,7 @@ class NetworkOptions(PreprocessingOptions):
 
         if isinstance(model, str) and (self.preprocess == AUTO or self.examples is not None):
             return self.resolved(model, options).load_heads(
-                model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell
+                model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell, hint=hint
             )
         deployed = open_model(model)
         record, named = deployed.info(RECORD), options.scores or []
@@ -129,10 +131,10 @@ class NetworkOptions(PreprocessingOptions):
                 own_targets = self._hook_targets(deployed, options, targets)
                 hooked = options.insert(model, verify=verify, targets=own_targets, similarity=similarity)
             if len(named) > 1 or (not named and "heads" in record):
-                network = load_heads(hooked, device=self.device, precision=precision).chosen(named)
+                network = load_heads(hooked, device=self.device, precision=precision, hint=hint).chosen(named)
             else:
                 head = options.head if record else None
-                network = load(hooked, device=self.device, precision=precision, scores=head)
+                network = load(hooked, device=self.device, precision=precision, hint=hint, scores=head)
         network.configure(
             labels=read_labels(self.labels) if self.labels else None, preprocessing=self.values(), min_score=self.min_score
         )
@@ -149,7 +151,14 @@ class NetworkOptions(PreprocessingOptions):
         return resolved(self, model, options.where, labels, device=self.device, precision=self.precision)
 
     def loader(
-        self, model: str, options: LayerOptions, settings: Settings, folder: Path, *, targets: str | None = "all"
+        self,
+        model: str,
+        options: LayerOptions,
+        settings: Settings,
+        folder: Path,
+        *,
+        targets: str | None = "all",
+        hint: Hint = "LATENCY",
     ) -> Callable[[], Network]:
         """A function that loads the model in any process. A model without a hook gets one now, once, in a file in `folder`."""
         from openvino_xai.contract import RECORD
@@ -167,13 +176,13 @@ class NetworkOptions(PreprocessingOptions):
             )
         tell_doubts(doubts_of(fed_by(self, deployed, options.image_input)), model=Path(model).name)
         if options.method in PROBE_NAMES or deployed.info(RECORD):
-            return partial(self.load, model, options, settings, tell=False)
+            return partial(self.load, model, options, settings, tell=False, hint=hint)
         own_targets = self._hook_targets(deployed, options, targets)  # by ids, which labels may change
         made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), own_targets])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
             options.insert(model, targets=own_targets).save(path)
-        return partial(self.load, str(path), LayerOptions(scores=options.scores), settings, tell=False)
+        return partial(self.load, str(path), LayerOptions(scores=options.scores), settings, tell=False, hint=hint)
 
     def _hook_targets(self, deployed: Deployed, options: LayerOptions, targets: str | None) -> str | None:
         """What a hook in memory explains."""

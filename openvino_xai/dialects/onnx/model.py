@@ -20,7 +20,7 @@ from openvino_xai.dialects.onnx.emit import EMIT
 from openvino_xai.dialects.onnx.fused import beside
 from openvino_xai.dialects.onnx.kinds import neutral
 from openvino_xai.dialects.onnx.naming import names_of, unused
-from openvino_xai.dialects.onnx.run import LARGEST_FILE, entries, provider_of, running, session, weight_bytes
+from openvino_xai.dialects.onnx.run import LARGEST_FILE, entries, provider_of, running, session, streams_of, weight_bytes
 from openvino_xai.dialects.onnx.upgrade import OLDEST_READ, OLDEST_WRITTEN, WAY_OUT, upgrade
 from openvino_xai.dialects.onnx.weights import Mapped, native_of
 from openvino_xai.dialects.onnx.wellformed import refuse_malformed, refuse_mistyped, refuse_unreadable_constants
@@ -405,10 +405,15 @@ class OnnxModel:
     def compile(
         self, device: str = "CPU", precision: str = "f32", hint: str = "LATENCY", cache_dir: Path | None = None
     ) -> Running:
-        """The model, ready to run in the precision it is written in, on the provider for `device`."""
+        """The model, ready to run in the precision it is written in, on the provider for `device`.
+
+        Where the hint is of throughput, on the CPU, each run has one thread, and as many run at a time as there are cores.
+        """
         if cache_dir is not None:
             raise InputError("ONNX Runtime keeps no compiled models: leave the cache folder out")
-        return running(session(beside.pruned(self.native), provider_of(device)), self.precision)
+        provider = provider_of(device)
+        streams = streams_of(hint, provider)
+        return running(session(beside.pruned(self.native), provider, streams), self.precision, streams)
 
     @property
     def precision(self) -> str:

@@ -70,7 +70,7 @@ def running(compiled: ov.CompiledModel, names: Names, quantised: str) -> Running
             queue.start_async(by_index(inputs), share_inputs=True)
         queue.wait_all()
 
-    return Running(run, once, many, quantised + _precision(compiled))
+    return Running(run, once, many, quantised + _precision(compiled), _streams(compiled))
 
 
 def _precision(compiled: ov.CompiledModel) -> str:
@@ -78,6 +78,13 @@ def _precision(compiled: ov.CompiledModel) -> str:
         return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
     except RuntimeError:  # AUTO and HETERO do not tell
         return "unknown"
+
+
+def _streams(compiled: ov.CompiledModel) -> int:
+    try:
+        return int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    except RuntimeError:  # a device that does not tell
+        return 1
 
 
 def adopted(compiled: ov.CompiledModel) -> Adopted:

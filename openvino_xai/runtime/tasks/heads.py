@@ -67,6 +67,11 @@ class Heads(Mapping[str, Network]):
         for network in self.values():
             network.notify = notify
 
+    @property
+    def streams(self) -> int:
+        """How many photos are best explained at a time."""
+        return min(network.streams for network in self.values())
+
     def label(self, k: int) -> str:
         """The number of a class: each head has labels of its own."""
         return str(k)
@@ -126,6 +131,7 @@ def running_of_head(running: Running, graph: Graph, records: Sequence[Mapping[st
         lambda arrays: running.once(_for_all(arrays, names, inputs)),
         lambda arrays, count: running.many(_for_all(arrays, names, inputs), count),
         running.precision,
+        running.streams,
     )
 
 

@@ -107,6 +107,11 @@ class Against:
     network: Network
     other: Path
 
+    @property
+    def streams(self) -> int:
+        """How many photos are best explained at a time."""
+        return self.network.streams
+
     def label(self, k: int) -> str:
         """Classes have none."""
         return str(k)
