@@ -7,6 +7,8 @@ of a plain background count little. SIC reads the probability of the class, AIC 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -35,6 +37,7 @@ def aic(case: Case) -> float:
     return _area(information, hits) if hits[-1] else 0.0
 
 
+@lru_cache(maxsize=1)  # both metrics read the curve of a case, one after the other
 def _curve(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """What the images tell [P], 0 of the blurred one and 1 of the photo, and the probabilities of their classes [P, K]."""
     order = case.order
