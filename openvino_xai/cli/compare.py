@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openvino_xai.choices import quoted
 from openvino_xai.cli.options import Inputs, Json, LayerOptions, NetworkOptions, ProbeOptions, find_photos, takes_options
 from openvino_xai.cli.options.flags import check_model
 from openvino_xai.cli.options.preprocessing import tell_counted
 from openvino_xai.cli.options.words import Word
-from openvino_xai.cli.text import message, progress, say, say_table, warn
+from openvino_xai.cli.text import message, progress, say, say_table, spelled, warn
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.json_text import to_json
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from openvino_xai.evaluate.compare import Compared
     from openvino_xai.evaluate.similarity import Similarity
     from openvino_xai.runtime.network import Network
+    from openvino_xai.tail.target import Pair
 
 
 @takes_options
@@ -40,6 +43,10 @@ def compare(
         Path | None, typer.Option("--output", "-o", help="A picture (.png) of the images that differ most.")
     ] = None,
     worst: Annotated[int, typer.Option(help="How many of them.", min=1)] = 6,
+    target: Annotated[
+        str | None,
+        typer.Option(help="A-B contrasts two classes, by ids or labels; by default the class that the first predicts."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two networks, as the float and the INT8 one: their maps for the class that the first predicts.
@@ -63,9 +70,10 @@ def compare(
     if output is not None:
         check_output(output)
     photos = find_photos(inputs, output)
-    targets = DEFAULT_TARGETS if options.boxes is not None or options.cut is not None else "all"
-    first, second = (running.load(path, options, probing.settings(), targets=targets) for path in model)
-    compared, summary = _ways(first, second)
+    targets = DEFAULT_TARGETS if options.boxes is not None or options.cut is not None else target or "all"
+    with spelled("targets", "target"):
+        first, second = (running.load(path, options, probing.settings(), targets=targets) for path in model)
+        compared, summary = _ways(first, second, target)
     failed: list[ImageError] = []
     rows: list[Any] = []
     with progress("comparing", shown=len(photos) > 1) as show:
@@ -90,7 +98,9 @@ def compare(
         raise typer.Exit(1)
 
 
-def _ways(first: Network, second: Network) -> tuple[Callable[..., Iterable[Any]], Callable[..., Comparison]]:
+def _ways(
+    first: Network, second: Network, target: str | None
+) -> tuple[Callable[..., Iterable[Any]], Callable[..., Comparison]]:
     """How photos are compared, and how that is summed up. Raises InputError for a detector and a classifier."""
     from openvino_xai.cli.boxes.compare import of_boxes
     from openvino_xai.evaluate.boxes.compare import compare_boxes
@@ -100,7 +110,25 @@ def _ways(first: Network, second: Network) -> tuple[Callable[..., Iterable[Any]]
     are_of_boxes = [isinstance(network, Detector) for network in (first, second)]
     if are_of_boxes[0] != are_of_boxes[1]:
         raise InputError("one model explains boxes, and the other classes of images: two of a kind can be compared")
-    return (compare_boxes, of_boxes) if are_of_boxes[0] else (compare_classes, _of_classes)
+    if are_of_boxes[0] and target is not None:
+        raise InputError("--target is of classes of images, and the models explain boxes: leave it out")
+    return (
+        (compare_boxes, of_boxes)
+        if are_of_boxes[0]
+        else (partial(compare_classes, contrast=_contrast(first, target)), _of_classes)
+    )
+
+
+def _contrast(first: Network, target: str | None) -> Pair | None:
+    """The contrast of a network that is compared, None for the class that is predicted. Raises InputError."""
+    from openvino_xai.evaluate.contrasts import named_contrast
+
+    contrast = named_contrast(target, first)
+    if contrast is None and target is not None:
+        raise InputError(
+            f"target is {quoted(target)}: a contrast A-B of two classes, by ids or labels, is expected", options=("target",)
+        )
+    return contrast
 
 
 @dataclass(frozen=True)
@@ -154,8 +182,11 @@ def _record(row: Compared) -> dict[str, Any]:
 
 
 def _pictures(row: Compared) -> list[tuple[np.ndarray, str]]:
+    from openvino_xai.explanation.prediction import Contrast
+
     pictures = [(row.first.image, f"r = {row.similarity.pearson:.2f}")]
     for explanation in (row.first, row.second):
-        best = explanation.predictions[0]
-        pictures.append((explanation.overlay(), f"{best.label} {best.probability:.0%}"))
+        best, target = explanation.predictions[0], explanation.targets[0]
+        caption = target.caption if isinstance(target, Contrast) else f"{best.label} {best.probability:.0%}"
+        pictures.append((explanation.overlay(), caption))
     return pictures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -22,9 +22,9 @@ from openvino_xai.cli.options import (
     takes_options,
     texts,
 )
-from openvino_xai.cli.options.choices import Vocabulary, literal
+from openvino_xai.cli.options.choices import Vocabulary
 from openvino_xai.cli.options.words import Word
-from openvino_xai.cli.text import say
+from openvino_xai.cli.text import say, spelled
 from openvino_xai.errors import InputError
 from openvino_xai.json_text import to_json
 
@@ -51,6 +51,12 @@ def _metrics() -> list[str]:
     return list(dict.fromkeys([*METRICS, *SETS, *BOX_METRICS]))
 
 
+def _targets() -> tuple[str, ...]:
+    from openvino_xai.evaluate.classes.run import Target
+
+    return get_args(Target)
+
+
 @takes_options
 def evaluate(
     model: ModelPath,
@@ -63,8 +69,8 @@ def evaluate(
     metric: Annotated[list[str] | None, typer.Option(help=_METRIC), Vocabulary(_metrics)] = None,
     target: Annotated[
         str | None,
-        typer.Option(help="The class that is explained: label or predicted."),
-        literal("Target", "evaluate.classes.run"),
+        typer.Option(help="The class that is explained: label or predicted; or A-B, which contrasts two, by ids or labels."),
+        Vocabulary(_targets, closed=False),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,
     sanity: Annotated[bool, typer.Option("--sanity", help=_SANITY)] = False,
@@ -88,9 +94,11 @@ def evaluate(
     objects of the photos, beside maps that explain nothing: a Gaussian in the box, and a random map.
     """
     from openvino_xai.cli.evaluation.boxes import DEFAULT_TARGETS, evaluate_boxes, objects_of
+    from openvino_xai.evaluate.contrasts import named_contrast
     from openvino_xai.evaluate.report.beside import MOST
     from openvino_xai.evaluate.report.page import check_page
     from openvino_xai.files.writing import check_output
+    from openvino_xai.runtime.inputs.contrasts import may_contrast
     from openvino_xai.runtime.sources import sources
 
     if output is not None:
@@ -104,6 +112,7 @@ def evaluate(
     if parquet and output is None:
         raise InputError("--parquet writes into a folder: say which with --output")
     choices = choosing.choices(probing.seed)
+    targets = target if may_contrast(target) and target is not None else "all"
     if working.engine is not None and output is None:
         raise InputError("--engine writes files: say where with --output")
     of_model = sources(model, running.labels)
@@ -128,14 +137,18 @@ def evaluate(
         beside=beside or [],
     )
     of_boxes = objects is not None or options.boxes is not None or options.cut is not None
-    network = running.load(model, options, probing.settings(), targets=DEFAULT_TARGETS if of_boxes else "all")
+    with spelled("targets", "target"):
+        network = running.load(model, options, probing.settings(), targets=DEFAULT_TARGETS if of_boxes else targets)
+        contrast = None if network.is_detector else named_contrast(target, network)
     if network.is_detector:
         choosing.refuse_for_boxes(target, working.engine, report, parquet=parquet)
         measurement = evaluate_boxes(network, request, objects)
     elif objects is not None:
         raise InputError(f"{objects} tells the objects of photos, and the model explains classes: give it as --input")
     else:
-        measurement = evaluate_classes(network, request, working, target, parquet=parquet)
+        if contrast is not None:
+            choosing.refuse_for_contrasts()
+        measurement = evaluate_classes(network, request, working, contrast or target, parquet=parquet)
     if as_json:
         say(to_json(measurement.result))
     else:

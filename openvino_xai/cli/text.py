@@ -61,6 +61,16 @@ def message(error: OvxaiError | PreprocessingWarning) -> str:
     return f"{error} ({flags})" if flags else str(error)
 
 
+@contextmanager
+def spelled(option: str, flag: str) -> Iterator[None]:
+    """Errors inside name a `flag` as what helps, which is what a command calls the `option`."""
+    try:
+        yield
+    except OvxaiError as error:
+        error.options = tuple(flag if name == option else name for name in error.options)
+        raise
+
+
 def say(text: object) -> None:
     """Print a result as one line. Raises OutputError where standard output takes it not."""
     _write_result(plain(text) + "\n")

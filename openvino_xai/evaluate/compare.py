@@ -13,11 +13,12 @@ from openvino_xai.evaluate.similarity import Similarity, means, similarity
 from openvino_xai.explanation import Explanation
 from openvino_xai.render.faults import blamed_on
 from openvino_xai.runtime.network import Network
+from openvino_xai.tail.target import Pair
 
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """One photo, explained by two networks for the class that the first predicts."""
+    """One photo, explained by two networks for a contrast, or for the class that the first predicts."""
 
     first: Explanation
     second: Explanation
@@ -30,27 +31,36 @@ class Compared:
 
 
 def compare(
-    first: Network, second: Network, photos: Iterable[Path], skipped: Callable[[ImageError], None]
+    first: Network,
+    second: Network,
+    photos: Iterable[Path],
+    skipped: Callable[[ImageError], None],
+    *,
+    contrast: Pair | None = None,
 ) -> Iterator[Compared]:
-    """Each photo as both networks see it; what cannot be read is told to `skipped`. Raises InputError."""
+    """Each photo as both networks see it, explained for a `contrast` or for the class that the first predicts.
+
+    What cannot be read is told to `skipped`. Raises InputError.
+    """
     for photo in photos:
         try:
             with blamed_on(photo):
-                row = _comparison(first, second, photo)
+                row = _comparison(first, second, photo, contrast)
         except ImageError as error:
             skipped(error)
         else:
             yield row
 
 
-def _comparison(first: Network, second: Network, photo: Path) -> Compared:
-    reference = first.explain(photo, targets="top:1")
+def _comparison(first: Network, second: Network, photo: Path, contrast: Pair | None) -> Compared:
+    reference = first.explain(photo, targets="top:1" if contrast is None else [contrast])
     try:
-        other = second.explain(photo, targets=[reference.targets[0].id])
+        other = second.explain(photo, targets=[reference.targets[0].id if contrast is None else contrast])
     except ImageError:
         raise
     except InputError as error:
-        raise InputError(f"the second network cannot explain what the first predicts for {photo}: {error}") from error
+        what = "what the first predicts" if contrast is None else "the contrast"
+        raise InputError(f"the second network cannot explain {what} for {photo}: {error}") from error
     return Compared(reference, other, similarity(reference, other))
 
 

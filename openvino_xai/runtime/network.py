@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -309,10 +310,12 @@ class Network:
         return np.concatenate([self.predict(sample, logits=logits) for sample in samples])
 
     @takes(images=IMAGES, logits=FLAG)
-    def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def maps(
+        self, images: np.ndarray, classes: Sequence[int | Pair | None], *, logits: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities or logits [N, K] of images [N, C, H, W], and the map [N, h, w] of one class for each.
 
-        A class of None is the one that is predicted.
+        A class of None is the one that is predicted, and a pair the contrast of two.
 
         Raises InputError for a class that is not explained, or a model without a hook.
         """
@@ -323,7 +326,8 @@ class Network:
             y = self.predict(images, logits=logits)
             ids = [int(row.argmax()) if k is None else k for row, k in zip(y, classes, strict=True)]
             self._target_ids(list(dict.fromkeys(ids)), NO_RANKING, range(self._scores.classes))
-            return y, np.concatenate([unscaled(results[MAP][:, 0]) for results in self._results(images, ids)])
+            runs = self._results(images, cast("list[int]", ids))  # contrasts are refused there
+            return y, np.concatenate([unscaled(results[MAP][:, 0]) for results in runs])
         scores: list[np.ndarray] = []
         maps: list[np.ndarray] = []
         for results in self._results(images):

@@ -332,7 +332,7 @@ def test_which_class() -> None:
     assert which_target(None, [labelled, bare]) == "predicted"
     with pytest.raises(InputError, match=r"the class of b.png is not known"):
         which_target("label", [labelled, bare])
-    with pytest.raises(InputError, match="target is 'best'; one of label, predicted is expected"):
+    with pytest.raises(InputError, match="target is 'best'; one of label, predicted, or a contrast A-B"):
         which_target("best", [labelled])
 
 

@@ -350,8 +350,10 @@ def test_a_report_takes_a_contrast_for_no_class_that_is_predicted(tmp_path: Path
 def test_measures_of_classes_refuse_a_hook_of_contrasts(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "p.png"), PHOTO)
     contrasts, classes = (xai.load(xai.insert(model(), layer="r", targets=targets)) for targets in (TARGETS, "all"))
-    with pytest.raises(InputError, match="the hook explains contrasts of two: 3-0,1-4"):
+    with pytest.raises(InputError, match="the hook explains 2 contrasts, 3-0,1-4, and one is measured: name it"):
         xai.metrics.case(contrasts, PHOTO)
+    with pytest.raises(InputError, match="the hook explains contrasts of classes, 3-0,1-4, and the target is 2: name one"):
+        xai.metrics.case(contrasts, PHOTO, 2)
     for pair in ((contrasts, classes), (classes, contrasts)):
         with pytest.raises(InputError, match="the hook explains contrasts of two"):
             list(compare(*pair, [tmp_path / "p.png"], lambda error: None))

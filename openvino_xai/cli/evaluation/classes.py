@@ -17,23 +17,25 @@ from openvino_xai.cli.options.preprocessing import tell_doubts
 from openvino_xai.cli.text import command_line, say, say_table, warn
 
 if TYPE_CHECKING:
+    from openvino_xai.dialects.open import Model
     from openvino_xai.evaluate.examples import Example
     from openvino_xai.evaluate.sanity import Stage
     from openvino_xai.runtime.inputs.targets import TargetsOfImage
     from openvino_xai.runtime.network import Network
     from openvino_xai.serve.jobs import Load, Work
+    from openvino_xai.tail.target import Pair
 
 NEAR = "~ "  # ahead of a baseline that is not told from the method
 
 
 def evaluate_classes(
-    network: Network, request: Request, working: EngineOptions, target: str | None, *, parquet: bool
+    network: Network, request: Request, working: EngineOptions, target: str | Pair | None, *, parquet: bool
 ) -> Measurement:
-    """What is measured of a classifier's explanations. Raises InputError."""
+    """What is measured of a classifier's explanations of classes, or of a contrast. Raises InputError."""
     from openvino_xai.evaluate.classes.baselines import BASELINES
-    from openvino_xai.evaluate.classes.metrics import metric_names
     from openvino_xai.evaluate.classes.run import evaluate as rows_of
     from openvino_xai.evaluate.classes.run import some_of, which_target
+    from openvino_xai.evaluate.contrasts import contrast_choices
     from openvino_xai.evaluate.report.beside import matched, names_of, read_run
     from openvino_xai.evaluate.report.page import write_page
     from openvino_xai.runtime.folders.reserve import reserved
@@ -41,34 +43,33 @@ def evaluate_classes(
     model, output, options, running = request.model, request.output, request.options, request.running
     settings = request.probing.settings()
     examples = some_of(_examples(request.inputs, network, output), request.limit, request.probing.seed)
-    names = metric_names(request.metrics, examples)
-    explained = which_target(target, examples)
-    protocol = {"target": explained, **asdict(request.choices)}
+    pair = target if isinstance(target, tuple) else None
+    names = _metrics(request.metrics, examples, pair)
+    explained = target if isinstance(target, tuple) else which_target(target, examples)
+    choices = request.choices if pair is None else contrast_choices(request.choices)
+    protocol = {"target": explained if pair is None else _text(pair), **asdict(choices)}
     baselines = list(BASELINES) if request.baselines else []
     conditions = {**request.conditions, "metrics": names, **protocol, "baselines": baselines}
     traced = request.report is not None
     conditions |= {"report": True} if traced else {}
     runs = [read_run(folder, conditions) for folder in request.beside]
-    work = partial(rows_of, names=names, target=explained, choices=request.choices, baselines=baselines, traced=traced)
+    work = partial(rows_of, names=names, target=explained, choices=choices, baselines=baselines, traced=traced)
     with reserved(output) if output is not None else nullcontext():
         start = time.perf_counter()
         if output is not None:
             refuse_others(output, request, network.record["method"])
         if working.engine is not None and output is not None:
-            loader = partial(running.loader, model, options, settings, output / "parts")
+            loader = partial(running.loader, model, options, settings, output / "parts", targets=_text(pair))
             by_name, count = _by_engine(working, output / "parts", examples, loader, work, conditions)
         else:
             work = partial(work, network)
             by_name, count = in_turn(output, _sources(examples), examples, work, conditions, again=request.again)
         took = time.perf_counter() - start
         rows, all_read = readable([by_name[str(example.path)] for example in examples])
-        tell_accuracy(rows, network, model, logits=request.choices.read == "logit")
+        tell_accuracy(rows, network, model, logits=choices.read == "logit")
         stages: list[Stage] = []
         if request.sanity:
-            photos: dict[str, TargetsOfImage] = {row["image"]: [row["target"]] for row in rows}
-            stages = stages_of(
-                model, lambda variant: running.load(variant, options, settings, verify=False), photos, request.probing.seed
-            )
+            stages = _sanity(request, rows, pair)
         speed = round(count / took, 3) if count else None
         result = _result(model, network, rows, protocol, stages, speed)
         if output is not None:
@@ -86,6 +87,31 @@ def evaluate_classes(
             )
             warn(request.report)
     return Measurement(result, stages, _print, all_read)
+
+
+def _metrics(named: list[str], examples: list[Example], pair: Pair | None) -> list[str]:
+    """The metrics that are measured, after a word on those that are not, as a contrast has none. Raises InputError."""
+    from openvino_xai.evaluate.classes.metrics import METRICS, SETS, metric_names
+
+    if pair is not None and not set(named).difference(SETS):
+        warn(f"not measured of a contrast: {', '.join(name for name in METRICS if not METRICS[name].of_contrasts)}, adcc")
+    return metric_names(named, examples, of_contrast=pair is not None)
+
+
+def _text(pair: Pair | None) -> str:
+    """What a hook explains that is made now: a contrast, or all classes."""
+    return "all" if pair is None else f"{pair[0]}-{pair[1]}"
+
+
+def _sanity(request: Request, rows: list[dict[str, Any]], pair: Pair | None) -> list[Stage]:
+    """How alike the maps of rows are where weights are shuffled."""
+    running, settings = request.running, request.probing.settings()
+    photos: dict[str, TargetsOfImage] = {row["image"]: [row["target"] if pair is None else pair] for row in rows}
+
+    def load(variant: Model) -> Network:
+        return running.load(variant, request.options, settings, verify=False, targets=_text(pair))
+
+    return stages_of(request.model, load, photos, request.probing.seed)
 
 
 def tell_accuracy(rows: list[dict[str, Any]], network: Network, model: str, *, logits: bool) -> None:

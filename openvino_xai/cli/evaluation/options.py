@@ -22,7 +22,10 @@ _SCALED = (
     "How a map becomes a mask: minmax; over its max with what is below 0 cut off; or half, the half of the pixels where it is "
     "largest."
 )
-_READ = "The score that drop, increase, insertion and deletion look at: probability, or logit (these are no fractions then)."
+_READ = (
+    "The score that drop, increase, insertion and deletion look at: probability, by default of classes, or logit, always of "
+    "contrasts (these are no fractions then)."
+)
 _COMPARED = "Where coherency compares maps: on their cells, or on the image's pixels, to which they are enlarged."
 _STEP = (
     "Pixels that insertion and deletion change at a time, or their share of the image, as 3.6%; by default a 28th of it "
@@ -40,8 +43,8 @@ class MetricOptions(Group):
     scaled: Annotated[str, typer.Option(help=_SCALED, rich_help_panel=CHOICES), literal("Scaled", "evaluate.classes.case")] = (
         "minmax"
     )
-    read: Annotated[str, typer.Option(help=_READ, rich_help_panel=CHOICES), literal("Read", "evaluate.classes.case")] = (
-        "probability"
+    read: Annotated[str | None, typer.Option(help=_READ, rich_help_panel=CHOICES), literal("Read", "evaluate.classes.case")] = (
+        None
     )
     compared: Annotated[
         str, typer.Option(help=_COMPARED, rich_help_panel=CHOICES), literal("Compared", "evaluate.classes.case")
@@ -56,14 +59,19 @@ class MetricOptions(Group):
         """The choices as metrics take them. Raises InputError."""
         from openvino_xai.evaluate.classes.case import Choices
 
-        words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read)
+        words = cast("Covered", self.covered), cast("Scaled", self.scaled), cast("Read", self.read or "probability")
         return Choices(*words, _step(self.step), seed, cast("Compared", self.compared))
+
+    def refuse_for_contrasts(self) -> None:
+        """Raise InputError for a score that no contrast has."""
+        if self.read not in (None, "logit"):
+            raise InputError(f"the score of a contrast is a difference of logits, and --read is {self.read}: leave it out")
 
     def refuse_for_boxes(self, target: str | None, engine: str | None, report: Path | None, *, parquet: bool) -> None:
         """Raise InputError for options that are of classes, or not yet of boxes."""
         for word, is_given in (
             ("scaled", self.scaled != "minmax"),
-            ("read", self.read != "probability"),
+            ("read", self.read is not None),
             ("compared", self.compared != "cells"),
             ("step", self.step is not None),
             ("target", target is not None),

@@ -27,17 +27,19 @@ Best: TypeAlias = Literal["more", "less"]
 class Metric(NamedTuple):
     """What it measures of a case, which end is the better one, and whether it needs to know where the object is.
 
-    One that is `dear` is measured where it is named, and not by default.
+    One that is `dear` is measured where it is named, and not by default. One `of_contrasts` means as much of the difference of
+    two classes, which may be below 0, as of a class.
     """
 
     measure: Callable[[Case], float]
     best: Best
     located: bool = False
     dear: bool = False
+    of_contrasts: bool = True
 
 
 METRICS: dict[str, Metric] = {
-    "average_drop": Metric(average_drop, "less"),
+    "average_drop": Metric(average_drop, "less", of_contrasts=False),
     "average_increase": Metric(average_increase, "more"),
     "coherency": Metric(coherency, "more"),
     "complexity": Metric(complexity, "less"),
@@ -49,35 +51,57 @@ METRICS: dict[str, Metric] = {
     "sparsity": Metric(sparsity, "more"),
     "infidelity": Metric(infidelity, "less", dear=True),
     "road": Metric(road, "more", dear=True),
-    "sic": Metric(sic, "more", dear=True),
-    "aic": Metric(aic, "more", dear=True),
-    "pointing_game": Metric(pointing_game, "more", located=True),
-    "energy": Metric(energy, "more", located=True),
-    "localisation": Metric(localisation, "more", located=True),
+    "sic": Metric(sic, "more", dear=True, of_contrasts=False),
+    "aic": Metric(aic, "more", dear=True, of_contrasts=False),
+    "pointing_game": Metric(pointing_game, "more", located=True, of_contrasts=False),
+    "energy": Metric(energy, "more", located=True, of_contrasts=False),
+    "localisation": Metric(localisation, "more", located=True, of_contrasts=False),
 }
 ADCC_PARTS = ("average_drop", "coherency", "complexity")  # what it is made of
 SETS = ("adcc", "all")  # words for several
 BEST: dict[str, Best] = {**{name: metric.best for name, metric in METRICS.items()}, "difference": "more", "adcc": "more"}
 
 
-def metric_names(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
-    """The metrics called `names`, or all that the examples allow and are not dear; `all` is these, too. Raises InputError."""
+def metric_names(names: Sequence[str], examples: Sequence[Example], *, of_contrast: bool = False) -> list[str]:
+    """The metrics called `names`, or all that the examples allow and are not dear; `all` is these, too.
+
+    `of_contrast` are those of the difference of two classes. Raises InputError for a metric that the examples do not allow, or
+    that means nothing of a contrast.
+    """
     located = all(example.boxes or example.outlines for example in examples)
     wanted: list[str] = []
     for name in names or ("",):
         if name in ("", "all"):
-            of_set = [m for m, metric in METRICS.items() if (located or not metric.located) and (name or not metric.dear)]
-            wanted += of_set
+            allowed = [
+                m
+                for m, metric in METRICS.items()
+                if (located or not metric.located) and (metric.of_contrasts or not of_contrast)
+            ]
+            wanted += [m for m in allowed if name or not METRICS[m].dear]
             continue
         check_choice("metric", name, (*METRICS, *SETS))
         wanted += ADCC_PARTS if name == "adcc" else [name]
     for name in wanted:
+        if of_contrast:
+            refuse_of_contrast(name)
         if METRICS[name].located and not located:
             bare = next(example.path for example in examples if not (example.boxes or example.outlines))
             raise InputError(
                 f"{name} needs to know where the object is, and {bare} comes without boxes: give a .json with them"
             )
     return list(dict.fromkeys(wanted))
+
+
+def refuse_of_contrast(name: str) -> None:
+    """Raise InputError for a metric that means nothing of the difference of two classes."""
+    if not METRICS[name].of_contrasts:
+        names = ", ".join(name for name, metric in METRICS.items() if metric.of_contrasts)
+        reason = (
+            "asks for the object of one class"
+            if METRICS[name].located
+            else "is a share of a probability, and a difference of two scores may be below 0"
+        )
+        raise InputError(f"{name} {reason}: of a contrast {names} are measured", options=("metric",))
 
 
 def measured(case: Case, names: Sequence[str]) -> dict[str, float]:

@@ -39,7 +39,8 @@ def card(
             pictures = "".join(_img(picture, alt) for picture, alt in _pictures(row, name, methods))
     except (ImageError, InputError) as error:
         pictures = f'<p class="doubt">{text(error)}</p>'
-    facts = [f"{text(label(row['target']))}, score {row['score']:.3f}", text(reason)]
+    name_of_target = label(row["target"]) + (f", not {label(row['other'])}" if "other" in row else "")
+    facts = [f"{text(name_of_target)}, score {row['score']:.3f}", text(reason)]
     if row["predicted"] != row["target"]:
         facts.insert(1, f"taken for {text(label(row['predicted']))}")
     figures = ", ".join(f"{metric.replace('_', ' ')} {value:.3f}" for metric, value in row["metrics"].items())

@@ -17,6 +17,7 @@ from openvino_xai.runtime.detectors.selection import BoxSelection
 from openvino_xai.runtime.inputs.photos import ImageLike, path_of, photo_of
 from openvino_xai.runtime.inputs.targets import TargetsOfImage
 from openvino_xai.runtime.network import Network, unscaled
+from openvino_xai.tail.target import Pair
 
 MIN_SCORE = 0.25  # of a box, where neither the model nor the caller says another
 
@@ -98,7 +99,9 @@ class Detector(Network):
         """Raises InputError: a detector has no scores of images."""
         raise InputError(NO_CLASSES)
 
-    def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def maps(
+        self, images: np.ndarray, classes: Sequence[int | Pair | None], *, logits: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Raises InputError: a detector has no maps of classes."""
         raise InputError(NO_CLASSES)
 

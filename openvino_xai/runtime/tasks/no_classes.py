@@ -8,6 +8,7 @@ import numpy as np
 
 from openvino_xai.errors import InputError
 from openvino_xai.runtime.network import Network
+from openvino_xai.tail.target import Pair
 
 
 class NoClasses(Network):
@@ -17,7 +18,9 @@ class NoClasses(Network):
         """Raises InputError: there is no probability of an image."""
         raise self._refusal()
 
-    def maps(self, images: np.ndarray, classes: Sequence[int | None], *, logits: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def maps(
+        self, images: np.ndarray, classes: Sequence[int | Pair | None], *, logits: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Raises InputError: there is no map of a class of images."""
         raise self._refusal()
 
