@@ -1,19 +1,21 @@
 """Every method on every network, photo by photo: what its maps keep, cover and cost, and which of them really differ.
 
-    python scripts/study.py [maps|times|pairs|published] --work FOLDER [--data DATA] [--photos PHOTOS] [--model FILE ...]
-        [--shard 1/4 | --processes 4] [--limit N] [--causal N] [--others N] [--few N] [--masks N] [--only "ViT;VGG"]
-        [--methods A,B] [--table] [--write]
+    python scripts/study.py [maps|times|pairs|published|protocols] --work FOLDER [--data DATA] [--photos PHOTOS]
+        [--model FILE ...] [--shard 1/4 | --processes 4] [--limit N] [--causal N] [--others N] [--few N] [--masks N]
+        [--only "ViT;VGG"] [--methods A,B] [--table] [--write]
 
 Without more, the sample networks and photos are compared. DATA is an optional folder with models/ and images/; PHOTOS, a
 folder or a list as `ovxai evaluate` takes it, stands in for its photos. `--model` compares a network of your own, which tells
 its preprocessing. A row is a photo by a method on a network. It is on the disk as soon as it is measured, in FOLDER/rows. It is
 not measured again unless the code, the model, the photo or what is asked changed: a run that is stopped (Ctrl-C) goes on.
+A table of which nothing is measured stays as it is in docs/measured, and one that has no place there gets one at the end.
 
 `maps` is the study itself. Its metrics of a masked image are measured on `--limit` photos, insertion and deletion on `--causal`
-of these, and comprehensiveness, sufficiency, sensitivity, infidelity and ROAD on `--others`. Methods that ask a network often
-have `--few` photos. Several processes, on one machine or many that share FOLDER, each take a shard. `times` is what an
-explanation takes beside the plain network and beside Recipro-CAM. `pairs` holds the maps of INT8 networks to those of the float
-ones, on `--limit` photos. `published` measures nothing: it sets the tables of papers, in DATA/published, beside ours.
+of these, and comprehensiveness, sufficiency, sensitivity, infidelity, ROAD, SIC and AIC on `--others`. Methods that ask a
+network often have `--few` photos. Several processes, on one machine or many that share FOLDER, each take a shard. `times` is
+what an explanation takes beside the plain network and beside Recipro-CAM. `pairs` holds the maps of INT8 networks to those of
+the float ones, on `--limit` photos. `published` measures nothing: it sets the tables of papers, in DATA/published, beside ours.
+`protocols` measures the methods of papers as these do (FD-CAM's steps, Abs-CAM's mask), and sets their tables beside that.
 
 `--table` measures nothing more: it makes FOLDER/PART.md of what is there. `--write` puts the tables into docs/measured, too.
 """
@@ -32,8 +34,8 @@ from typing import NamedTuple
 from studies import pairs, published, timing
 from studies.networks import studies
 from studies.pages import ROOT, marked, versions, write
-from studies.rows import METHODS, Measured, Plan
-from studies.tables import section
+from studies.rows import CAUSAL, METHODS, Measured, Plan
+from studies.tables import headings, sections
 
 import openvino_xai as xai
 from openvino_xai.errors import InputError
@@ -83,7 +85,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     tables, page = part.tables(compared, options), options.work / f"{options.part}.md"
     page.write_text(marked(tables), encoding="utf-8")
     if options.write:
-        write(tables, [PAGES / part.page])
+        titles = {name: title for measured in compared for name, title in headings(measured).items()}
+        write(tables, [PAGES / part.page], titles)
     print(f"tables: {page}")
     return 0
 
@@ -104,7 +107,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=there, action="append", default=[], help="a network of your own; repeatable")
     parser.add_argument("--shard", type=shard, default=(1, 1), help="I/N: each N-th photo from the I-th on")
     parser.add_argument("--processes", type=positive, default=1, help="local processes, each with a shard")
-    parser.add_argument("--limit", type=positive, default=40, help="photos at most, of metrics of a masked image")
+    parser.add_argument("--limit", type=count, default=40, help="photos at most, of metrics of a masked image")
     parser.add_argument("--causal", type=count, default=10, help="photos at most, of insertion and deletion")
     parser.add_argument("--others", type=count, default=0, help="photos at most, of all other metrics")
     parser.add_argument("--few", type=positive, default=4, help="photos at most, of methods that ask hundreds of times")
@@ -143,7 +146,10 @@ def measure_maps(compared: Sequence[Measured]) -> None:
 
 
 def tables_of_maps(compared: Sequence[Measured], _: argparse.Namespace) -> dict[str, str]:
-    return {"conditions": conditions(compared[0].plan)} | {measured.name: section(measured) for measured in compared}
+    tables = {"conditions": conditions(compared[0].plan)}
+    for measured in compared:
+        tables |= sections(measured)
+    return tables
 
 
 def measure_times(compared: Sequence[Measured]) -> None:
@@ -169,8 +175,25 @@ def tables_of_pairs(compared: Sequence[Measured], _: argparse.Namespace) -> dict
     return {"int8_conditions": conditions(compared[0].plan), "int8": pairs.table(pairs.pairs_of(compared))}
 
 
+def measure_protocols(compared: Sequence[Measured]) -> None:
+    """Measure the methods of papers as these do, insertion and deletion on `--causal` photos, and drop on `--limit`."""
+    for measured in compared:
+        for protocol, names in published.protocols().items():
+            photos = measured.plan.causal if set(names) & set(CAUSAL) else measured.plan.limit
+            for method in (name for name in published.NAMES.values() if name in measured.plan.methods and photos):
+                print(f"{measured.study.title}: {method} as {protocol}", flush=True)
+                try:
+                    measured.measure_as(protocol, method, names, photos)
+                except xai.OvxaiError as error:
+                    print(f"{measured.study.title}: {method} is not measured: {error}", file=sys.stderr, flush=True)
+
+
 def tables_of_papers(compared: Sequence[Measured], options: argparse.Namespace) -> dict[str, str]:
     return {"published_conditions": conditions(compared[0].plan), **published.sections(papers(options), compared)}
+
+
+def tables_of_protocols(compared: Sequence[Measured], options: argparse.Namespace) -> dict[str, str]:
+    return published.as_published(papers(options), compared)
 
 
 def papers(options: argparse.Namespace) -> Path:
@@ -186,6 +209,7 @@ PARTS = {
     "times": Part(measure_times, tables_of_times, "methods.md"),
     "pairs": Part(measure_pairs, tables_of_pairs, "int8.md"),
     "published": Part(lambda compared: None, tables_of_papers, "published.md"),
+    "protocols": Part(measure_protocols, tables_of_protocols, "published.md"),
 }
 
 

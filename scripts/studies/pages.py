@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -30,12 +30,18 @@ MEASURED = (
 )  # the code that a table depends on
 
 
-def write(tables: dict[str, str], places: Sequence[Path]) -> None:
-    """Put tables between their markers in the pages. Raises SystemExit where a table has no place in any of them."""
+def write(tables: dict[str, str], places: Sequence[Path], headings: Mapping[str, str] | None = None) -> None:
+    """Put tables between their markers in the pages; one that has no place gets one below its heading, at the end of the last.
+
+    Raises SystemExit where a table has neither a place nor a heading.
+    """
     pages = {page: page.read_text(encoding="utf-8") for page in places}
     for name, lines in tables.items():
         pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not any(pattern.search(text) for text in pages.values()):
+            if headings is not None and name in headings:
+                pages[places[-1]] += f"\n## {headings[name]}\n\n{marked({name: lines})[:-1]}"
+                continue
             sys.exit(f"no page has a place for the table {name}: <!-- table: {name} --> and <!-- end --> are expected")
         for page, text in pages.items():
             pages[page] = pattern.sub(lambda match, lines=lines: f"{match[1]}\n{lines}\n\n{match[2]}", text)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from openvino_xai.evaluate.classes.metrics import ADCC_PARTS, BEST, overall
 from studies.pages import grid
-from studies.rows import CAUSAL, Measured
+from studies.rows import CAUSAL, PROTOCOLS, Measured
 from studies.tables import beside, of_metrics, verdict
 
 Figures: TypeAlias = Mapping[str, Mapping[str, float]]
@@ -42,14 +42,24 @@ class Published:
     column: str
     metric: str
     needed: tuple[str, ...]
+    protocol: str = ""  # of `PROTOCOLS`, where the paper's is not ours
 
 
 COLUMNS = (
     Published("Recipro-CAM, table 1, ADCC", "recipro_cam_table1.csv", "adcc", "adcc", ADCC_PARTS),
-    Published("FD-CAM, table 1, insertion - deletion", "fd_cam_table1_insertion_deletion.csv", "overall", "difference", CAUSAL),
+    Published(
+        "FD-CAM, table 1, insertion - deletion",
+        "fd_cam_table1_insertion_deletion.csv",
+        "overall",
+        "difference",
+        CAUSAL,
+        "FD-CAM",
+    ),
     Published("FD-CAM, table 2, pointing", "fd_cam_table2_pointing.csv", "pointing", "pointing_game", ("pointing_game",)),
-    Published("Abs-CAM, table 2, drop", "abs_cam_table2.csv", "drop", "average_drop", ("average_drop",)),
-    Published("Abs-CAM, table 2, increase", "abs_cam_table2.csv", "increase", "average_increase", ("average_increase",)),
+    Published("Abs-CAM, table 2, drop", "abs_cam_table2.csv", "drop", "average_drop", ("average_drop",), "Abs-CAM"),
+    Published(
+        "Abs-CAM, table 2, increase", "abs_cam_table2.csv", "increase", "average_increase", ("average_increase",), "Abs-CAM"
+    ),
     Published("Abs-CAM, table 2, insertion", "abs_cam_table2.csv", "insertion", "insertion", ("insertion",)),
     Published("Abs-CAM, table 2, deletion", "abs_cam_table2.csv", "deletion", "deletion", ("deletion",)),
     Published("Abs-CAM, table 3, pointing", "abs_cam_table3.csv", "pointing", "pointing_game", ("pointing_game",)),
@@ -81,8 +91,7 @@ def sections(folder: Path, studies: Sequence[Measured]) -> dict[str, str]:
         }
         columns = {title: rows for title, rows in columns.items() if len(rows) > 1}
         pairs = _pairs(published, networks, columns, studies[0].plan.seed)
-        name = f"{Path(published.file).stem}_{published.column}"
-        tables[name] = "\n\n".join([_figures(published, networks, columns), _order(pairs, list(columns))])
+        tables[_name(published)] = _beside(published, networks, columns, pairs)
         for title in columns:
             words = [pair.ours[title][0] for pair in pairs if title in pair.ours]
             counts.append([published.source, title, *(str(words.count(word)) for word in WORDS)])
@@ -99,8 +108,43 @@ class Pair:
     ours: Mapping[str, tuple[str, str]]
 
 
+def _name(published: Published) -> str:
+    return f"{Path(published.file).stem}_{published.column}"
+
+
+def _beside(published: Published, networks: Figures, columns: Mapping[str, OurRows], pairs: Sequence[Pair]) -> str:
+    return "\n\n".join([_figures(published, networks, columns), _order(pairs, list(columns))])
+
+
 def _ours(published: Published, methods: Sequence[str], measured: Measured) -> OurRows:
     rows = {method: of_metrics(measured.rows(method), published.needed, published.needed) for method in methods}
+    return {method: some for method, some in rows.items() if some}
+
+
+def as_published(folder: Path, studies: Sequence[Measured]) -> dict[str, str]:
+    """For each column that a paper measures in its own way its figures beside ours that are measured so, as `sections`."""
+    tables = {}
+    for published in (column for column in COLUMNS if column.protocol):
+        networks = values(folder, published)
+        columns = {measured.study.title: _as_there(published, networks, measured) for measured in studies}
+        columns = {title: rows for title, rows in columns.items() if len(rows) > 1}
+        if columns:
+            pairs = _pairs(published, networks, columns, studies[0].plan.seed)
+            tables[f"{_name(published)}_as_published"] = _beside(published, networks, columns, pairs)
+    return tables
+
+
+def protocols() -> dict[str, tuple[str, ...]]:
+    """The metrics that papers measure in their own ways, by the paper."""
+    return {
+        name: tuple(dict.fromkeys(metric for published in COLUMNS if published.protocol == name for metric in published.needed))
+        for name in PROTOCOLS
+    }
+
+
+def _as_there(published: Published, networks: Figures, measured: Measured) -> OurRows:
+    names = protocols()[published.protocol]
+    rows = {method: measured.rows_as(published.protocol, method, names) for method in next(iter(networks.values()))}
     return {method: some for method, some in rows.items() if some}
 
 

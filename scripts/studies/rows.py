@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,14 +33,21 @@ from studies.pages import code, slug
 
 MASKING = ("average_drop", "average_increase", "coherency", "complexity", "sparsity", "pointing_game", "energy")
 CAUSAL = ("deletion", "insertion")  # sixty inferences, where the others take two
-OTHERS = ("comprehensiveness", "sufficiency", "sensitivity", "infidelity", "road")
-TOGETHER = (MASKING, CAUSAL, OTHERS, (*MASKING, *CAUSAL), (*MASKING, *OTHERS), (*MASKING, *CAUSAL, *OTHERS))  # in one row
+OTHERS = ("comprehensiveness", "sufficiency", "sensitivity", "infidelity", "road", "sic", "aic")
+PARTS = (MASKING, CAUSAL, OTHERS)
+TOGETHER = tuple(  # what one row may hold
+    tuple(name for part in some for name in part) for count in (1, 2, 3) for some in combinations(PARTS, count)
+)
 OF_PIXELS = tuple(name for name, hook in HOOKS.items() if hook.of_elements)  # as probes they take any network
 METHODS = (
     *(name for name in HOOKS if name not in OF_PIXELS),
     *(name for name in PROBES if name not in HOOKS or name in OF_PIXELS),
 )
 QUICK = ("saliency", "input_x_gradient")  # probes that ask once
+PROTOCOLS: dict[str, dict[str, Any]] = {  # how papers measure, where it is not our way
+    "FD-CAM": {"step": 0.036},
+    "Abs-CAM": {"scaled": "half"},
+}
 DEAR = 8.0  # times the plain network: above it, a hook is measured on few photos
 
 
@@ -151,11 +159,22 @@ class Measured:
         if place.kind not in ("hook", "probe"):
             return []
         limit, causal, others = (min(count, study.most or count) for count in (plan.limit, plan.causal, plan.others))
-        wanted = [(MASKING, limit), (CAUSAL, causal), (OTHERS, others)]
+        wanted = list(zip(PARTS, (limit, causal, others), strict=True))
         if place.cost > DEAR:
             few = min(plan.few, study.few or plan.few)
             wanted = [(tuple(name for names, count in wanted if count for name in names), few)]
         return [(self._of_examples(names), count) for names, count in wanted if count]
+
+    def measure_as(self, protocol: str, method: str, names: Sequence[str], photos: int) -> None:
+        """Measure metrics of a method as a paper does. Raises an OvxaiError where the network cannot be asked."""
+        if (place := self.place(method)).kind in ("hook", "probe"):
+            count = min(photos, self.plan.few) if place.cost > DEAR else photos
+            self._journal(method, names, protocol).measure(count, self.plan.shard, self._work(method, names, protocol))
+
+    def rows_as(self, protocol: str, method: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        """What is measured of a method as a paper does it, in the order of the photos."""
+        rows = self._journal(method, names, protocol).rows
+        return [rows[image] for example in self.examples if (image := str(example.path)) in rows]
 
     def rows(self, method: str) -> list[dict[str, Any]]:
         """All that is measured of a method, in the order of the photos; a metric that a photo lacks was not asked of it."""
@@ -217,19 +236,19 @@ class Measured:
         network.notify = None
         return network
 
-    def _work(self, method: str, names: Sequence[str]) -> Work:
-        target, baselines = which_target(None, self.examples), self._baselines(method)
+    def _work(self, method: str, names: Sequence[str], protocol: str = "") -> Work:
+        target, baselines = which_target(None, self.examples), self._baselines(method, protocol)
 
         def measured(examples: Sequence[Example]) -> Iterator[dict[str, Any] | ImageError]:
-            choices = Choices(seed=self.plan.seed)
+            choices = Choices(seed=self.plan.seed, **PROTOCOLS.get(protocol, {}))
             yield from evaluate(self.network(method), examples, names, target=target, choices=choices, baselines=baselines)
 
         return measured
 
-    def _baselines(self, method: str) -> list[str]:
-        return list(BASELINES) if method == self.reference else []
+    def _baselines(self, method: str, protocol: str = "") -> list[str]:
+        return list(BASELINES) if method == self.reference and not protocol else []
 
-    def _journal(self, method: str, names: Sequence[str]) -> Journal:
+    def _journal(self, method: str, names: Sequence[str], protocol: str = "") -> Journal:
         study, plan = self.study, self.plan
         conditions = {
             "model": self.model_digest,
@@ -239,7 +258,8 @@ class Measured:
             "metrics": list(names),
             "masks": plan.masks if method == "rise" else None,
             "seed": plan.seed,
-            "baselines": self._baselines(method),
+            "baselines": self._baselines(method, protocol),
+            **PROTOCOLS.get(protocol, {}),
         }
-        folder = plan.work / "rows" / self.name / method / digest_of(list(names))[:8]
+        folder = plan.work / "rows" / self.name / method / digest_of([*names, *([protocol] if protocol else [])])[:8]
         return Journal(folder, conditions, self.examples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from openvino_xai.evaluate.classes.baselines import BASELINES
 from openvino_xai.evaluate.classes.intervals import FEWEST, Interval, differences, intervals
 from openvino_xai.evaluate.classes.metrics import ADCC_PARTS, accuracy, overall
 from studies.pages import grid
-from studies.rows import CAUSAL, Measured
+from studies.rows import CAUSAL, DEAR, OTHERS, Measured
 
 COUNTS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 10000, 20000, 50000)
 FARTHEST = 100  # times as many photos as there are: what takes more is not told
@@ -26,7 +26,6 @@ KINDS = (  # of a table: which metrics have to be there, its columns, and the on
     ("masked", ADCC_PARTS, ("average_drop", "average_increase", "coherency", "complexity", "sparsity", "adcc"), "adcc"),
     ("curves", CAUSAL, ("deletion", "insertion", "difference"), "difference"),
     ("pointing", ("pointing_game",), ("pointing_game", "energy"), "energy"),
-    ("others", ("road",), ("comprehensiveness", "sufficiency", "sensitivity", "infidelity", "road"), "road"),
 )
 Rows = Sequence[Mapping[str, Any]]
 
@@ -102,15 +101,71 @@ def of_metrics(rows: Rows, needed: Sequence[str], columns: Sequence[str]) -> lis
     ]
 
 
-def section(measured: Measured) -> str:
-    """A study's tables, and below them what the network refuses."""
-    rows, seed = rows_by_method(measured), measured.plan.seed
-    parts = [_photos(measured, rows)]
+def headings(measured: Measured) -> dict[str, str]:
+    """The headings of a study's tables, by their names."""
+    name, title = measured.name, measured.study.title
+    return {name: title, f"{name}_slow": f"{title}: methods that take long", f"{name}_others": f"{title}: other metrics"}
+
+
+def sections(measured: Measured) -> dict[str, str]:
+    """The tables of a study by their names, of all that is measured.
+
+    Methods that take long, and are measured on few photos, have a table of their own, and so have the metrics that take long.
+    """
+    rows, name = rows_by_method(measured), measured.name
+    slow = {method for method in measured.plan.methods if measured.place(method).cost > DEAR}
+    quick = _kinds(measured, {method: some for method, some in rows.items() if method not in slow})
+    tables = {
+        name: "\n\n".join([_photos(measured, rows), quick, *_refusals(measured, rows)]) if quick else "",
+        f"{name}_slow": _kinds(measured, _beside(rows, slow, measured.reference)) if slow & set(rows) else "",
+        f"{name}_others": _others(measured, rows),
+    }
+    return {table: lines for table, lines in tables.items() if lines}
+
+
+def _kinds(measured: Measured, rows: Mapping[str, Rows]) -> str:
+    """Tables of the metrics that compare methods, "" where nothing is measured."""
+    parts = []
     for _, needed, columns, headline in KINDS:
         having = {method: of_metrics(some, needed, columns) for method, some in rows.items()}
         having = {method: some for method, some in having.items() if some}
         if having:
-            parts.append(_table(having, columns, headline, measured.reference or "", seed))
+            parts.append(_table(having, columns, headline, measured.reference or "", measured.plan.seed))
+    return "\n\n".join(parts)
+
+
+def _beside(rows: Mapping[str, Rows], slow: Collection[str], reference: str | None) -> dict[str, list[Any]]:
+    """The rows of some methods, and those of the reference and of the baselines on the same photos."""
+    photos = {row["image"] for method in slow for row in rows.get(method, ())}
+    others = (reference, *BASELINES)
+    return {
+        method: [row for row in some if row["image"] in photos]
+        for method, some in rows.items()
+        if method in others or method in slow
+    }
+
+
+def _others(measured: Measured, rows: Mapping[str, Rows]) -> str:
+    """One line a method, with the interval of each metric; `~` where the photos do not tell it from the reference."""
+    having = {method: of_metrics(some, OTHERS, OTHERS) for method, some in rows.items()}
+    having = {method: some for method, some in having.items() if some}
+    if not having:
+        return ""
+    reference, seed, lines = measured.reference or "", measured.plan.seed, []
+    for method, some in having.items():
+        means, bounds, cells = overall(some), intervals(some, seed), []
+        for name in OTHERS:
+            apart = (
+                verdict(some, having[reference], name, seed).interval if reference in having and method != reference else None
+            )
+            near = "~ " if apart is not None and not apart.settles else ""
+            cells.append(f"{near}{means[name] * 100:.1f}" + (f" [{span(bounds[name])}]" if name in bounds else ""))
+        lines.append([f"`{method}`", str(len(some)), *cells])
+    return grid(["method", "photos", *OTHERS], lines) + f"\n\n`~`: so many photos do not tell it from `{reference}`."
+
+
+def _refusals(measured: Measured, rows: Mapping[str, Rows]) -> list[str]:
+    """What is said below the tables: methods that the network refuses, as hooks or at all."""
     below = []
     for method in measured.plan.methods:
         place = measured.place(method)
@@ -119,7 +174,7 @@ def section(measured: Measured) -> str:
         elif place.kind == "probe" and place.reason:
             is_measured = "is measured as a probe" if method in rows else "is a probe here, and is not measured"
             below.append(f"- `{method}` {is_measured}; as a hook it is refused: {place.reason}")
-    return "\n\n".join([*parts, *(["\n".join(below)] if below else [])])
+    return ["\n".join(below)] if below else []
 
 
 def _photos(measured: Measured, rows: Mapping[str, Rows]) -> str:

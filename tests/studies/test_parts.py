@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import onnx
 import pytest
 from colours import colour_model, photo_examples
+
+import openvino_xai as xai
 
 METHODS = ("reciprocam", "grad_cam", "saliency")
 
@@ -86,6 +89,10 @@ class Rows:
     def __init__(self, study: ModuleType, values: dict[str, np.ndarray]) -> None:
         self.study, self.plan, self.values = type("Study", (), {"title": "ours"}), study.Plan(Path()), values
 
+    def rows_as(self, protocol: str, method: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        assert (protocol, list(names)) == ("Abs-CAM", ["average_drop"])
+        return self.rows(method)
+
     def rows(self, method: str) -> list[dict[str, Any]]:
         values = self.values.get(method, [])
         return [{"image": str(n), "target": 0, "metrics": {"average_drop": float(v)}} for n, v in enumerate(values)]
@@ -109,3 +116,36 @@ def test_the_order_of_a_paper_is_held_to_ours(study: ModuleType, tmp_path: Path,
     tables = published.sections(tmp_path, [Rows(study, values)])
     assert "other way: +10.0" in tables["table_drop"]
     assert tables["published_counts"].splitlines()[2] != "| a paper | ours | 1 | 0 | 2 |"
+
+
+def test_what_a_paper_measures_in_its_way_has_a_table_of_its_own(
+    study: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = study.published
+    (tmp_path / "table.csv").write_text("network,method,drop\nN,Grad-CAM,40\nN,Score-CAM,30\n")
+    columns = [
+        published.Published("a paper", "table.csv", "drop", "average_drop", ("average_drop",), protocol)
+        for protocol in ("", "Abs-CAM")
+    ]
+    base = np.random.default_rng(0).random(30)
+    rows = Rows(study, {"grad_cam": base + 0.2, "score_cam": base + 0.1})
+    for some, names in ((columns, {"table_drop_as_published"}), (columns[:1], set())):
+        monkeypatch.setattr(published, "COLUMNS", some)
+        assert set(published.as_published(tmp_path, [rows])) == names
+    monkeypatch.setattr(published, "COLUMNS", columns)
+    assert "same: -10.0" in published.as_published(tmp_path, [rows])["table_drop_as_published"]
+    assert published.protocols() == {"FD-CAM": (), "Abs-CAM": ("average_drop",)}
+
+
+@pytest.mark.slow
+def test_methods_are_measured_as_a_paper_does(study: ModuleType, tmp_path: Path) -> None:
+    """The half of the pixels is shown, so that drops are others than under the map itself; either is kept."""
+    (first, _), names = compared(study, tmp_path), ("average_drop", "average_increase")
+    first.measure("grad_cam")
+    first.measure_as("Abs-CAM", "grad_cam", names, 4)
+    ours, theirs = first.rows("grad_cam"), first.rows_as("Abs-CAM", "grad_cam", names)
+    assert (len(ours), len(theirs), first.rows_as("FD-CAM", "grad_cam", names)) == (10, 4, [])
+    network = first.network("grad_cam")
+    for row in theirs:
+        case = xai.metrics.case(network, row["image"], row["target"], choices=xai.metrics.Choices(scaled="half"))
+        assert row["metrics"] == xai.metrics.measure(case, names)

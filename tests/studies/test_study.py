@@ -112,7 +112,7 @@ def test_shards_make_the_whole(study: ModuleType, options_of_a_study: list[str],
         (["--methods", "cam,nope"], "there is no method 'nope': of reciprocam"),
         (["--data", "nowhere\n"], "there is no file or folder 'nowhere\\n'"),
         (["--limit", "-1"], "'-1' is no number of 0 or more"),
-        (["--limit", "0"], "1 or more is expected"),
+        (["--few", "0"], "1 or more is expected"),
         (["--processes", "2", "--shard", "1/2"], "leave --shard out"),
         (["times", "--processes", "2"], "times is of one process"),
         (["guess"], "invalid choice: 'guess'"),
@@ -190,3 +190,65 @@ def test_only_photos_that_both_have_are_compared(tables: ModuleType) -> None:
     assert result.difference == pytest.approx(0.01)
     few = tables.verdict(rows_of(base[:9] + 0.01), rows_of(base), "insertion", seed=0)
     assert (few.interval, few.needed, tables.differ(few)) == (None, None, "fewer than 10 photos")
+
+
+class Study:
+    """A study that is measured already: rows by method, of which some methods take long."""
+
+    def __init__(self, study: ModuleType, rows: dict[str, list[dict[str, Any]]], slow: str) -> None:
+        self.study, self.plan = type("Study", (), {"title": "A net"}), study.Plan(Path(), methods=tuple(rows))
+        self.name, self.reference, self.examples, self.of_method, self.slow = "a_net", next(iter(rows)), [0] * 20, rows, slow
+
+    def rows(self, method: str) -> list[dict[str, Any]]:
+        return self.of_method[method]
+
+    def place(self, method: str) -> Any:
+        return sys.modules["studies.rows"].Place(
+            "probe" if method == self.slow else "hook", cost=1e3 if method == self.slow else 1
+        )
+
+
+def measured_rows(names: Sequence[str], gaps: np.ndarray) -> list[dict[str, Any]]:
+    """Rows of photos with the same value of each metric, and of baselines another."""
+    return [
+        {
+            "image": str(index),
+            "target": 0,
+            "label": 0,
+            "predicted": 0,
+            "metrics": dict.fromkeys(names, 0.5 + float(gap)),
+            "baselines": {"random": dict.fromkeys(names, 0.25)},
+        }
+        for index, gap in enumerate(gaps)
+    ]
+
+
+@pytest.mark.slow
+def test_what_takes_long_has_tables_of_its_own(study: ModuleType, tables: ModuleType) -> None:
+    masking, others = sys.modules["studies.rows"].MASKING, sys.modules["studies.rows"].OTHERS
+    rows = {"reciprocam": measured_rows(masking, np.zeros(20)), "cam": measured_rows(masking, np.zeros(20))}
+    rows["rise"] = measured_rows(masking, np.full(12, 0.1))
+    sections = tables.sections(Study(study, rows, "rise"))
+    assert set(sections) == {"a_net", "a_net_slow"} < set(tables.headings(Study(study, rows, "rise")))
+    assert "`rise`" not in sections["a_net"] and "`cam`" in sections["a_net"]
+    assert "`cam`" not in sections["a_net_slow"]
+    for name in ("reciprocam", "random", "rise"):
+        assert f"| `{name}` | 12 |" in sections["a_net_slow"]  # the others on the same photos
+    apart = {"reciprocam": measured_rows(others, np.zeros(20)), "cam": measured_rows(others, np.resize([0.3, -0.29], 20))}
+    (table,) = tables.sections(Study(study, apart, "")).values()
+    assert "| `cam` | 20 | ~ 50.5 [" in table
+    assert "| `random` | 20 | 25.0 [25.0 - 25.0] |" in table
+    assert not tables.sections(Study(study, {"reciprocam": []}, ""))
+
+
+def test_a_table_without_a_place_gets_one_at_the_end(study: ModuleType, tmp_path: Path) -> None:
+    write, page = sys.modules["studies.pages"].write, tmp_path / "page.md"
+    page.write_text("# Page\n\n<!-- table: a -->\n\nold\n\n<!-- end -->\n")
+    with pytest.raises(SystemExit, match="no page has a place for the table b"):
+        write({"a": "new", "b": "more"}, [page], {"c": "C"})
+    assert "old" in page.read_text()
+    for lines in ("more", "most"):
+        write({"a": "new", "b": lines}, [page], {"b": "A net: b"})
+        first, _, second = page.read_text().partition("\n## A net: b\n\n")
+        assert first == "# Page\n\n<!-- table: a -->\n\nnew\n\n<!-- end -->\n"
+        assert second == f"<!-- table: b -->\n\n{lines}\n\n<!-- end -->\n"
