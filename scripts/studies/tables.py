@@ -178,10 +178,12 @@ def _refusals(measured: Measured, rows: Mapping[str, Rows]) -> list[str]:
 
 
 def _photos(measured: Measured, rows: Mapping[str, Rows]) -> str:
-    reference = rows.get(measured.reference or "", [])
+    """How many photos there are, and how many of those that are measured the network names rightly."""
+    reference, count = rows.get(measured.reference or "", []), len(measured.examples)
     right = accuracy(reference) if reference else None
-    named = "" if right is None else f", of which the network names {right * 100:.0f} % rightly"
-    return f"{len(measured.examples)} photos{named}. Others stand beside `{measured.reference}`."
+    those = "of which" if len(reference) == count else f"of which {len(reference)} are measured; of these"
+    named = "" if right is None else f", {those} the network names {right * 100:.0f} % rightly"
+    return f"{count} photos{named}. Others stand beside `{measured.reference}`."
 
 
 def _table(rows: Mapping[str, Rows], columns: Sequence[str], headline: str, reference: str, seed: int) -> str:
