@@ -26,7 +26,8 @@ class Transformer:
     `attention` is how queries, keys and values come about: `fused`, `split`, `torch` (tokens first, the batch merged with
     heads), `rope` (tokens turned by their position), `shared` (a bias of positions on the scores) or `masked` (a mask for
     every image). `norm` is `pre` or `post` (behind each branch). `head` reads the class token, two of them, or the mean of
-    the patches.
+    the patches. Ahead of the last block, `rejoined` patches are taken from beside the class token, and a second branch is
+    added to them.
     """
 
     prefix: int = 1
@@ -37,6 +38,7 @@ class Transformer:
     layer_scale: bool = False
     softmax: bool = False
     repeats: int = 2
+    rejoined: bool = False
 
     @property
     def tokens(self) -> int:
@@ -47,7 +49,9 @@ class Transformer:
         body = [f"c = Conv<strides=[2,2]>(image, w0, b0) r = Reshape(c, flat) {self._stem(batch)}"]
         names = [f"x{i}" for i in range(self.repeats + 1)]
         for block, (before, after) in enumerate(pairwise(names)):
-            body.append(self._block(before, after, block, batch))
+            is_apart = self.rejoined and after == names[-2]
+            body.append(self._block(before, "apart_x" if is_apart else after, block, batch))
+            body += [self._rejoined(after)] if is_apart else []
         body.append(f"n = LayerNormalization({names[-1]}, gn, bn) {self._head()}")
         model = tiny(" ".join(body), batch=batch, opset=opset, **self._weights(batch))
         del model.graph.value_info[:]
@@ -60,6 +64,13 @@ class Transformer:
         return patches + (
             "s = Shape(image) s0 = Gather<axis=0>(s, zero) s1 = Concat<axis=0>(s0, few, wide) ce = Expand(cls, s1) "
             "a = Concat<axis=1>(ce, t) x0 = Add(a, pos)"
+        )
+
+    def _rejoined(self, out: str) -> str:
+        """As TNT has it: the class token of the block before, and patches with what a second branch makes of the image."""
+        return (
+            "ct = Slice(apart_x, from0, to1, along) pt = Slice(apart_x, to1, far, along) ih = Tanh(r) "
+            f"it = Transpose<perm=[0,2,1]>(ih) ph = Add(pt, it) {out} = Concat<axis=1>(ct, ph)"
         )
 
     def _block(self, x: str, out: str, k: int, batch: int | str) -> str:
@@ -168,7 +179,8 @@ class Transformer:
             "first": np.array(0, np.int64),
             "second": np.array(1, np.int64),
         }
-        body = " ".join([self._stem(batch), self._block("x0", "x1", 0, batch), self._head(), "w0 b0 flat gn bn"])
+        apart = self._rejoined("x1") if self.rejoined else ""
+        body = " ".join([self._stem(batch), self._block("x0", "x1", 0, batch), apart, self._head(), "w0 b0 flat gn bn"])
         words = set(body.replace("(", " ").replace(")", " ").replace(",", " ").split())
         return {name: array for name, array in arrays.items() if name in words}
 
@@ -270,6 +282,7 @@ VARIANTS = {
     "one block": Transformer(repeats=1),
     "no prefix": Transformer(prefix=0, head="mean", attention="split"),
     "mean of patches": Transformer(prefix=2, head="mean"),
+    "rejoined": Transformer(rejoined=True),
 }
 
 

@@ -44,7 +44,7 @@ def blocks(
             if entry is not None and entry not in by_entry and entry in order:  # an input of the model is no layer
                 inside.sort(key=lambda node: order[node.outputs[0]])
                 block = _block(entry, inside, separates, placed, hint)
-                if block.reason is None and made_of_cells(entry, placed, varying):
+                if block.reason is None and made_of_cells(graph, entry, placed, varying):
                     block = replace(block, reason=MADE_OF_CELLS)
                 by_entry[entry] = block
     return sorted(by_entry.values(), key=lambda block: (block.reason is not None, -order[block.value]))

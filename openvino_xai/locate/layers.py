@@ -163,7 +163,7 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
     for i, candidate in enumerate(cuts):  # the last first: what is ahead of cells that reach the scores reaches them, too
         if candidate.reason is not None or candidate.place.beside(shape_of(candidate.value)) is None:
             continue
-        if made_of_cells(candidate.value, placed, varying):
+        if made_of_cells(graph, candidate.value, placed, varying):
             cuts[i] = replace(candidate, reason=MADE_OF_CELLS)
             continue
         if cells_reach(graph, candidate.value, candidate.place, end):

@@ -210,7 +210,10 @@ class Located:
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
         """Every candidate, those first that the best one is among; those that cannot carry a hook come last."""
-        return tuple(sorted((*self.branches, *self._alone, *self.levels), key=lambda item: item.reason is not None))
+        # one block behind all branches, where class tokens meet what these make, separates the image alone
+        first = (self._alone, self.branches) if self._blocks_first() else (self.branches, self._alone)
+        some = [candidate for part in (*first, self.levels) for candidate in part]
+        return tuple(sorted(some, key=lambda item: item.reason is not None))
 
     @cached_property
     def _alone(self) -> list[Candidate]:
@@ -375,13 +378,14 @@ class Located:
         return [candidate for candidate in self._alone if candidate.reason is None and candidate.value in weighed]
 
     def _blocks_first(self) -> bool:
-        """Whether the last attention block lies behind the last cells."""
-        block, cells = (self._last(c for c in some if c.reason is None) for some in (self.blocks, self.cells))
+        """Whether the last attention block lies behind the last cells, those of branches too."""
+        some = [c for c in self.blocks if c.reason is None], [c for c in (*self.cells, *self.branches) if c.reason is None]
+        block, cells = map(self._last, some)
         return block >= cells and block >= 0
 
     def _last(self, some: Iterable[Candidate]) -> int:
-        """How far behind the last of some candidates lies, -1 for none."""
-        return max((self.order[candidate.value] for candidate in some), default=-1)
+        """How far behind the last value of some candidates lies, -1 for none."""
+        return max((self.order[part.value] for candidate in some for part in candidate.cut), default=-1)
 
 
 def _refuse_joint(cut: Candidate, method: str | None) -> None:

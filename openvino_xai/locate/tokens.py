@@ -90,20 +90,47 @@ def picked_tokens(graph: Graph, node: Node, span: Span) -> list[int] | None:
     return None
 
 
-def made_of_cells(value: Value, placed: Mapping[Value, Place], varying: Collection[Value]) -> bool:
+def made_of_cells(graph: Graph, value: Value, placed: Mapping[Value, Place], varying: Collection[Value]) -> bool:
     """Whether the tokens ahead of a value's cells were joined to these as something made of the image, as their mean.
 
-    `varying` are the values that depend on the image. Where tokens have met since, as in a block of attention, they have not.
+    `varying` are the values that depend on the image. Where tokens have met since, as in a block of attention, they have not;
+    nor where they stood beside cells before, and were taken from there alone.
     """
     while (node := value.producer) is not None:
         operands = [operand for operand in data_operands(node) if operand in varying]
         with_tokens = [operand for operand in operands if operand in placed and len(placed[operand].cells) == 1]
         if operation_of(node).joins:
-            return len(operands) > len(with_tokens) == 1
+            others = [operand for operand in operands if operand not in with_tokens]
+            return len(with_tokens) == 1 and any(_is_of_cells(graph, operand, placed, varying) for operand in others)
         if len(operands) != 1 or not with_tokens:
             return False
         (value,) = with_tokens
     return False
+
+
+def _is_of_cells(graph: Graph, value: Value, placed: Mapping[Value, Place], varying: Collection[Value]) -> bool:
+    """Whether a value is made of the image in another way than of tokens that stood beside cells."""
+    ways = [value]
+    for part in ways:  # which grows meanwhile, by what leads to those in it
+        node = part.producer
+        if node is None or part in placed:
+            return True
+        source = _beside_cells(graph, node, placed)
+        if source is None:
+            ways += [operand for operand in data_operands(node) if operand in varying and operand not in ways]
+        elif made_of_cells(graph, source, placed, varying):
+            return True
+    return False
+
+
+def _beside_cells(graph: Graph, node: Node, placed: Mapping[Value, Place]) -> Value | None:
+    """What a node takes tokens of that stand beside the cells there; None where it takes others, or none."""
+    source = next((operand for _, operand in node.operands), None)
+    place = None if source is None else placed.get(source)
+    if source is None or place is None or len(place.cells) != 1:
+        return None
+    outside, tokens = place.beside(shape_of(source)), picked_tokens(graph, node, Span(place.cells[0]))
+    return source if outside is not None and tokens is not None and bool(outside.ravel()[tokens].all()) else None
 
 
 def cells_reach(graph: Graph, value: Value, place: Place, end: Value) -> bool:

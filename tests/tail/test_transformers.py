@@ -87,6 +87,8 @@ def test_the_method_is_chosen_by_structure(dialect: str) -> None:
         "gaussian",
         "1",
     )
+    rejoined = xai.insert(in_dialect(VARIANTS["rejoined"].build("B"), dialect))  # one block lies behind both branches
+    assert (rejoined.record["method"], rejoined.layer.name) == ("vit_reciprocam", VARIANTS["rejoined"].layer)
     by_mean = xai.insert(in_dialect(VARIANTS["mean of patches"].build("B"), dialect))
     assert by_mean.record["method"] == "reciprocam"  # behind the last norm patches are cells, which cost nothing
     assert by_mean.layer.cells == (HEIGHT, WIDTH)
