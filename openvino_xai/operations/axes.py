@@ -289,6 +289,14 @@ def gathered(node: Node) -> Axes:
     return axes
 
 
+def gathered_by_places(node: Node) -> Axes:
+    """Axes that a place says nothing of: those behind the ones that it counts along."""
+    data, places, rank = (len(shape_of(value)) for value in (node.operand(0), node.operand(1), node.outputs[0]))
+    counted = shape_of(node.operand(1))[places - 1]
+    left = data - node.attributes["batch_dims"] - counted if isinstance(counted, int) else 0
+    return [*_none(rank - left), *([Source(0, axis)] for axis in range(data - left, data))]
+
+
 def padded(node: Node) -> Axes:
     """Axes without padding are treated alike."""
     pads = node.attributes["pads"]

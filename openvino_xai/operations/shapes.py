@@ -234,6 +234,20 @@ def gathered(node: Node, content: Contents) -> list[Shape] | None:
     return [(*data[:axis], *indices, *data[axis + 1 :])]
 
 
+def rank_gathered_by_places(node: Node, content: Contents) -> int | None:
+    """The axes of the places but the last, and those of the data that these say nothing of; None where batches are apart."""
+    if node.attributes["batch_dims"] or not isinstance(counted := shape_of(node.operand(1))[-1], int):
+        return None
+    return len(shape_of(node.operand(1))) - 1 + len(shape_of(node.operand(0))) - counted
+
+
+def gathered_by_places(node: Node, content: Contents) -> list[Shape] | None:
+    """As many items as places, each with the axes of the data that these say nothing of."""
+    data, places = shape_of(node.operand(0)), shape_of(node.operand(1))
+    rank = rank_gathered_by_places(node, content)
+    return None if rank is None else [(*places[:-1], *data[len(places) - 1 + len(data) - rank :])]
+
+
 def counted(node: Node, content: Contents) -> list[Shape] | None:
     """As many items as there are whole numbers from 0 up to a limit, or by a step between two that are known."""
     start, limit, step = (content(index) for index in (0, 1, 2))

@@ -187,7 +187,15 @@ CASES: dict[str, list[AnyCase]] = {
             {"batch_dims": 0},
             (np.float64, np.int64),
             ((1, np.array([[1, 0], [0, 2], [1, 1], [0, 2]])),),
-        )
+        ),
+        Native(
+            "gather_nd",
+            ((3, 2, 4), (5, 1)),
+            lambda x, i: MEANINGS["gather_nd"]({"batch_dims": 0}, [], x, i),
+            {"batch_dims": 0},
+            (np.float64, np.int64),
+            ((1, np.array([[2], [0], [2], [1], [0]])),),
+        ),
     ],
     "gather_elements": [
         Native(

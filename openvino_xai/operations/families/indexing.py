@@ -280,7 +280,13 @@ OPERATIONS = (
         equal_batches=True,
         shape=shapes.as_indices,
     ),
-    picked("gather_nd", axes=mixed, selectors=IN_SECOND),
+    picked(
+        "gather_nd",
+        axes=axes.gathered_by_places,
+        selectors=IN_SECOND,
+        rank=shapes.rank_gathered_by_places,
+        shape=shapes.gathered_by_places,
+    ),
     picked("roll", axes=axes.rolled, adjoint=_roll, controls=BEHIND, shape=shapes.as_data),
     # items of as many groups in turn: the first of each, then the second of each
     picked("shuffle", axes=axes.split, adjoint=_shuffle, moves="all", shape=shapes.as_data),
