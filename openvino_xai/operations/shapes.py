@@ -260,6 +260,12 @@ def counted(node: Node, content: Contents) -> list[Shape] | None:
     return [(limit[0] if isinstance(limit[0], Dim) else ceil(limit[0]),)]
 
 
+def filled(node: Node, content: Contents) -> list[Shape] | None:
+    """As its operand says, where that is known as sizes."""
+    sizes = content(0)
+    return None if sizes is None or len(sizes) != len(shape_of(node.outputs[0])) else [tuple(sizes)]
+
+
 def rank_of_broadcast(node: Node, content: Contents) -> int | None:
     """The most axes that an operand has."""
     ranks = [value.rank for _, value in node.operands]

@@ -344,7 +344,7 @@ OPERATIONS = (
     Operation(name="non_max_suppression", axes=mixed, controls=range(2, 6), macs=each),
     # offsets of boxes, scores, priors
     Operation(name="detection_output", axes=mixed, macs=each),
-    Operation(name="full", axes=mixed, controls=(0,), macs=each, integers=_filled_content),
+    Operation(name="full", axes=mixed, controls=(0,), macs=each, shape=shapes.filled, integers=_filled_content),
     Operation(name="non_zero", axes=mixed, macs=each),
     Operation(name="range", axes=mixed, macs=each, shape=shapes.counted, integers=_counted_content),
     Operation(name="scatter_rows", axes=mixed, shape=shapes.as_data, macs=each),
