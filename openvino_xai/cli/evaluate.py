@@ -138,7 +138,8 @@ def evaluate(
     )
     of_boxes = objects is not None or options.boxes is not None or options.cut is not None
     with spelled("targets", "target"):
-        network = running.load(model, options, probing.settings(), targets=DEFAULT_TARGETS if of_boxes else targets)
+        own_targets = DEFAULT_TARGETS if of_boxes else targets
+        network = running.load(model, options, probing.settings(), targets=own_targets, hint="THROUGHPUT")
         contrast = None if network.is_detector else named_contrast(target, network)
     if network.is_detector:
         choosing.refuse_for_boxes(target, working.engine, report, parquet=parquet)

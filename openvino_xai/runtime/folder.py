@@ -61,7 +61,8 @@ def explain_all(
     writing: deque[tuple[int, Future[dict[str, Any]]]] = deque()
     streams = 1 if to_check else network.streams  # a check asks much more of each photo
 
-    def explain(path: Path, pixels: np.ndarray) -> Explained:
+    def explain(index: int, pixels: np.ndarray) -> Explained:
+        path = photos[index]
         return _explained(path, pixels, network, targets, classes, check=path in to_check)
 
     def used() -> int:

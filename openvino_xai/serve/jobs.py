@@ -316,8 +316,8 @@ def _by_ray(running: _Running, left: list[Shard]) -> None:
 def explained(network: Network, photos: Sequence[Path], *, targets: str | None) -> Iterator[dict[str, Any] | ImageError]:
     """For each photo what is predicted, or the boxes that are seen, and the maps [K, h, w] of its targets."""
 
-    def row(photo: Path, pixels: np.ndarray) -> dict[str, Any]:
-        return replace(network.explain(pixels, targets=targets), path=photo).to_row()
+    def row(index: int, pixels: np.ndarray) -> dict[str, Any]:
+        return replace(network.explain(pixels, targets=targets), path=photos[index]).to_row()
 
     for outcome in in_order(photos, row, streams=network.streams):
         yield outcome.result

@@ -59,7 +59,7 @@ def evaluate_classes(
         if output is not None:
             refuse_others(output, request, network.record["method"])
         if working.engine is not None and output is not None:
-            loader = partial(running.loader, model, options, settings, output / "parts", targets=_text(pair))
+            loader = partial(running.loader, model, options, settings, output / "parts", targets=_text(pair), hint="THROUGHPUT")
             by_name, count = _by_engine(working, output / "parts", examples, loader, work, conditions)
         else:
             work = partial(work, network)

@@ -16,8 +16,7 @@ from openvino_xai.evaluate.classes.metrics import measured
 from openvino_xai.evaluate.contrasts import ContrastSubject, contrast_choices
 from openvino_xai.evaluate.examples import Example
 from openvino_xai.evaluate.report.traces import trace
-from openvino_xai.render.faults import blamed_on
-from openvino_xai.render.photo import read_photo
+from openvino_xai.runtime.folders.pipeline import in_order
 from openvino_xai.runtime.network import Network
 from openvino_xai.tail.target import Pair
 
@@ -65,15 +64,13 @@ def evaluate(
     A `target` that is a pair is a contrast, whose scores are differences of logits. The `baselines` are measured on the same
     photos and classes. Rows that are `traced` hold what a page draws of them.
     """
-    for example in examples:
-        try:
-            with blamed_on(example.path):
-                case, of_classes = _case(network, example, read_photo(example.path), target, choices)
-                row = _row(case, of_classes, names, baselines, traced=traced)
-        except ImageError as error:
-            yield error
-        else:
-            yield row
+
+    def row(index: int, photo: np.ndarray) -> dict[str, Any]:
+        case, of_classes = _case(network, examples[index], photo, target, choices)
+        return _row(case, of_classes, names, baselines, traced=traced)
+
+    for outcome in in_order([example.path for example in examples], row, streams=network.streams):
+        yield outcome.result
 
 
 def _row(

@@ -38,6 +38,7 @@ class Outcome(Generic[T]):
 
 @dataclass(frozen=True, eq=False)
 class _Photo:
+    index: int
     path: Path
     source: list[int] | None
     pixels: np.ndarray | ImageError
@@ -45,22 +46,22 @@ class _Photo:
 
 def in_order(
     photos: Sequence[Path],
-    make: Callable[[Path, np.ndarray], T],
+    make: Callable[[int, np.ndarray], T],
     *,
     streams: int,
     behind: Callable[[], int] = lambda: 0,
 ) -> Iterator[Outcome[T]]:
-    """What `make` makes of each photo and its pixels [H, W, 3], RGB bytes; an ImageError that it raises is the outcome.
+    """What `make` makes of each photo, by its index, and its pixels [H, W, 3], RGB bytes; an ImageError is the outcome, too.
 
     Threads read ahead. With several `streams` they make, too, as many at a time; with one that is done here, a photo after the
     other, so that an interrupt has none to wait for. `behind` tells the bytes of photos that are made, and still needed.
     """
-    waiting, sizes = deque(photos), deque[int](maxlen=AHEAD)
+    waiting, sizes = deque(range(len(photos))), deque[int](maxlen=AHEAD)
     ahead = deque[Future[_Photo | Outcome[T]]]()
     free = Semaphore(streams)
 
-    def task(path: Path) -> _Photo | Outcome[T]:
-        photo = _read(path)
+    def task(index: int) -> _Photo | Outcome[T]:
+        photo = _read(index, photos[index])
         if streams == 1:
             return photo
         with free:
@@ -88,22 +89,22 @@ def fits(nbytes: int) -> bool:
     return nbytes <= IN_FLIGHT
 
 
-def _read(path: Path) -> _Photo:
+def _read(index: int, path: Path) -> _Photo:
     source = stamp(path)
     try:
         with blamed_on(path):
-            return _Photo(path, source, read_photo(path))
+            return _Photo(index, path, source, read_photo(path))
     except ImageError as error:
-        return _Photo(path, source, error)
+        return _Photo(index, path, source, error)
 
 
-def _outcome(photo: _Photo, make: Callable[[Path, np.ndarray], T]) -> Outcome[T]:
+def _outcome(photo: _Photo, make: Callable[[int, np.ndarray], T]) -> Outcome[T]:
     if isinstance(photo.pixels, ImageError):
         return Outcome(photo.path, photo.source, 0, photo.pixels)
     result: T | ImageError
     try:
         with blamed_on(photo.path):
-            result = make(photo.path, photo.pixels)
+            result = make(photo.index, photo.pixels)
     except ImageError as error:
         result = error
     return Outcome(photo.path, photo.source, photo.pixels.nbytes, result)
