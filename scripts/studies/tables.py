@@ -114,7 +114,9 @@ def sections(measured: Measured) -> dict[str, str]:
     """
     rows, name = rows_by_method(measured), measured.name
     slow = {method for method in measured.plan.methods if measured.place(method).cost > DEAR}
-    quick = _kinds(measured, {method: some for method, some in rows.items() if method not in slow})
+    others = {method: some for method, some in rows.items() if method not in slow}
+    stands_beside = slow & set(rows) and set(others) <= {measured.reference, *BASELINES}  # others are there for the slow ones
+    quick = "" if stands_beside else _kinds(measured, others)
     tables = {
         name: "\n\n".join([_photos(measured, rows), quick, *_refusals(measured, rows)]) if quick else "",
         f"{name}_slow": _kinds(measured, _beside(rows, slow, measured.reference)) if slow & set(rows) else "",

@@ -234,6 +234,10 @@ def test_what_takes_long_has_tables_of_its_own(study: ModuleType, tables: Module
     assert "`cam`" not in sections["a_net_slow"]
     for name in ("reciprocam", "random", "rise"):
         assert f"| `{name}` | 12 |" in sections["a_net_slow"]  # the others on the same photos
+    del rows["cam"]
+    assert set(tables.sections(Study(study, rows, "rise"))) == {
+        "a_net_slow"
+    }  # beside it stand the others, in no table of theirs
     apart = {"reciprocam": measured_rows(others, np.zeros(20)), "cam": measured_rows(others, np.resize([0.3, -0.29], 20))}
     (table,) = tables.sections(Study(study, apart, "")).values()
     assert "| `cam` | 20 | ~ 50.5 [" in table
