@@ -52,7 +52,8 @@ class Method(NamedTuple):
     That is scores, as `score` says unless a caller does, for `none` no score at all. A `linear` one is for tails that are
     linear in the features, and reads their logits whatever a caller says. One `of_elements` has the image itself for its layer,
     and returns its values beside the map. One of `attention` looks at all attention blocks of a network with a class token.
-    One with a hook `of_layers` may be asked of several layers at once.
+    One with a hook `of_layers` may be asked of several layers at once. One of `any_layer` may look at a layer that other ways
+    to the scores go around: it reads features and their gradients there, and nothing else.
     """
 
     hook: Callable[[Any, Site], Any]
@@ -63,6 +64,7 @@ class Method(NamedTuple):
     of_elements: OfElements | None = None
     attention: bool = False
     of_layers: Callable[[Any, Site], Any] | None = None
+    any_layer: bool = False
 
     @property
     def takes_layer(self) -> bool:
@@ -116,14 +118,14 @@ BUILT_IN: dict[str, Method] = {
     "legrad": Method(legrad, "nothing", "logit", gradients=True, attention=True),
     "chefer": Method(chefer, "nothing", "logit", gradients=True, attention=True),
     "ablation_cam": Method(ablation_cam, "nothing", "logit"),
-    "grad_cam": _by_gradients(grad_cam),
-    "grad_cam_plus_plus": _by_gradients(grad_cam_plus_plus),
+    "grad_cam": _by_gradients(grad_cam)._replace(any_layer=True),
+    "grad_cam_plus_plus": _by_gradients(grad_cam_plus_plus)._replace(any_layer=True),
     "smooth_grad_cam_plus_plus": _by_gradients(smooth_grad_cam_plus_plus),
-    "xgrad_cam": _by_gradients(xgrad_cam),
+    "xgrad_cam": _by_gradients(xgrad_cam)._replace(any_layer=True),
     "lift_cam": _by_gradients(lift_cam)._replace(linear=True),
-    "layer_cam": _by_gradients(layer_cam)._replace(of_layers=layer_cam_of_layers),
-    "hires_cam": _by_gradients(hires_cam),
-    "zoom_cam": _by_gradients(zoom_cam)._replace(of_layers=zoom_cam_of_layers),
+    "layer_cam": _by_gradients(layer_cam)._replace(of_layers=layer_cam_of_layers, any_layer=True),
+    "hires_cam": _by_gradients(hires_cam)._replace(any_layer=True),
+    "zoom_cam": _by_gradients(zoom_cam)._replace(of_layers=zoom_cam_of_layers, any_layer=True),
     "finer_cam": _by_gradients(finer_cam),
     "abs_cam": _by_gradients(abs_cam),
     "abs_cam_init": _by_gradients(abs_cam_init),

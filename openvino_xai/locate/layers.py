@@ -21,6 +21,7 @@ from openvino_xai.operations.table import data_operands, operation_of
 MOST_CELLS, MOST_TOKENS = 2**24, 2**13  # of tokens, masks are written down for every pair
 MOST_BRANCHES = 16
 MADE_OF_CELLS = "tokens beside its cells are made of these, as their mean is: a layer ahead has the cells alone"
+UNREAD = "of its tokens, the scores read those alone that are no cells, as a class token"
 ELSEWHERE = (
     "cells that lie elsewhere than a map of them is drawn, on equal parts of the image: choose a layer ahead of what lays the "
     "image on a canvas, or crops it, or let that stand ahead of it"
@@ -41,8 +42,9 @@ class Candidate:
 
     The layer is called after the first value, which is what methods read that mask no cells. If it `attends`, the cut is that
     of an attention block: what its projections read, and what enters it, if that is another value. If `grid_unknown` is true,
-    all that is not known is which of its tokens are cells. If it is `in_turn`, each of its values separates the image from the
-    scores alone, the first ahead, and each has a map of its own.
+    all that is not known is which of its tokens are cells. If it is `in_turn`, each of its values has a map of its own, the
+    first ahead. Around one that is `bypassed` there are other ways from the image to the scores: it carries methods of
+    `any_layer` alone.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Candidate:
     attends: bool = False
     grid_unknown: bool = False
     in_turn: bool = False
+    bypassed: bool = False
 
     def within(self, values: Mapping[Value, Value]) -> Candidate:
         """The same in a twin of the model, given its values by those of the model."""
@@ -155,9 +158,10 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
         if where is None or value not in separates or value is scores.value:
             continue
         reason = _unfit(value, where)
-        if reason is None and not separates[value]:
+        bypassed = reason is None and not separates[value]
+        if bypassed:
             reason = f"it does not separate the image from the scores: {_bypass(graph, [value], separates)}"
-        cuts.append(Candidate(layer_name(value), (CutValue(value, where),), reason))
+        cuts.append(Candidate(layer_name(value), (CutValue(value, where),), reason, bypassed=bypassed))
     cuts.reverse()
     varying = reached_from(graph, image)
     for i, candidate in enumerate(cuts):  # the last first: what is ahead of cells that reach the scores reaches them, too
@@ -168,7 +172,7 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
             continue
         if cells_reach(graph, candidate.value, candidate.place, end):
             break
-        cuts[i] = replace(candidate, reason="of its tokens, the scores read those alone that are no cells, as a class token")
+        cuts[i] = replace(candidate, reason=UNREAD)
     # sorting is stable: those that can carry a hook stay in this order
     return sorted(cuts, key=lambda candidate: candidate.reason is not None)
 
@@ -227,7 +231,7 @@ def _unknown(graph: Graph, name: str, with_cells: Iterable[str]) -> LayerError:
 
 def refuse_shifted(graph: Graph, places: Mapping[Value, Place], layer: str | None) -> None:
     """Raise LayerError where the layer that is called `layer` has cells that lie elsewhere than a map of them is drawn."""
-    value = None if layer is None else _named(graph, layer)
+    value = None if layer is None else value_called(graph, layer)
     if value is not None and value in places and places[value].shifted:
         raise LayerError(
             f"layer '{layer}' {text(value.shape)} has {ELSEWHERE}",
@@ -241,7 +245,7 @@ def placed_as_told(graph: Graph, layer: str, cells: tuple[int, int]) -> dict[Val
 
     They are two axes side by side, or one axis that holds them row by row, behind the batch on axis 0.
     """
-    value = _named(graph, layer)
+    value = value_called(graph, layer)
     if value is None:
         return {}  # choosing it tells the nearest names
     shape, (height, width) = value.shape or (), cells
@@ -277,6 +281,66 @@ def joint_cuts(
         None if not values or _made_of_one(graph, image, scores, placed, values) else _joint(values, placed) for values in cuts
     )
     return of_branches, of_levels
+
+
+def with_bypassed(graph: Graph, scores: Scores, choices: Sequence[Candidate], value: Value | None) -> list[Candidate]:
+    """The candidates for a method of `any_layer`, which may look at `value` whatever ways there are around it."""
+    passed = []
+    for candidate in choices:
+        if candidate.bypassed and candidate.value is value:
+            reached = _is_read(graph, candidate.value, candidate.place, scores)
+            candidate = replace(candidate, reason=None) if reached else replace(candidate, reason=UNREAD, bypassed=False)
+        passed.append(candidate)
+    return passed
+
+
+def _is_read(graph: Graph, value: Value, place: Place, scores: Scores) -> bool:
+    """Whether cells of a value reach the scores, and not only the tokens beside them."""
+    return place.beside(shape_of(value)) is None or cells_reach(graph, value, place, _end(scores))
+
+
+def layers_on_ways(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Place]) -> list[Candidate]:
+    """Layers that together are on all ways to the scores: the last of each branch, or of each level; none where there are none.
+
+    What makes several of them, as keys and values, is one.
+    """
+    usable, varying = _usable(image, placed), reached_from(graph, image)
+    for _ in range(MOST_BRANCHES):
+        last, behind = last_on_each_way(graph, image, _end(scores), usable)
+        if image in behind or len(last) > MOST_BRANCHES:
+            return []
+        unread = [value for value in last if not _is_read(graph, value, placed[value], scores)]
+        if not unread:
+            break
+        usable.difference_update(unread)
+    for some in (branches(graph, image, last), last):  # levels that lead to each other, where there are no branches
+        chains = {value: _chain(value, usable, varying, placed) for value in some}
+        values = list(dict.fromkeys(_met(value, chains) for value in some))
+        values = branches(graph, image, values) if some is not last else values
+        _, behind = last_on_each_way(graph, image, _end(scores), values)
+        if image not in behind and len(values) > 1:
+            return [Candidate(layer_name(value), (CutValue(value, placed[value]),), None, bypassed=True) for value in values]
+    return []
+
+
+def _met(value: Value, chains: Mapping[Value, Sequence[Value]]) -> Value:
+    """What a value and another are both made of alone, as keys and values are; else the value, ahead of what only moves it."""
+    others = {part for other, chain in chains.items() if other is not value for part in chain}
+    for part in chains[value]:
+        if part in others or part.producer is None or operation_of(part.producer).moves is None:
+            break
+    return next((other for other in chains[value] if other in others), part)
+
+
+def _chain(value: Value, usable: set[Value], varying: set[Value], placed: Mapping[Value, Place]) -> list[Value]:
+    """A value, and ahead of it what it is made of alone, with as many cells."""
+    chain = [value]
+    while (node := chain[-1].producer) is not None:
+        operands = [operand for operand in data_operands(node) if operand in varying]
+        if len(operands) != 1 or operands[0] not in usable or placed[operands[0]].grid != placed[value].grid:
+            break
+        chain += operands
+    return chain
 
 
 def _usable(image: Value, placed: Mapping[Value, Place]) -> set[Value]:
@@ -396,12 +460,15 @@ def choose(choices: Sequence[Candidate], layer: str | None, graph: Graph) -> Can
             + (f"the last with cells, '{worst.name}', cannot: {worst.reason}" if worst else "no layer is known to have cells"),
             options=worst.options if worst else (),
         )
-    value = _named(graph, layer)
+    value = value_called(graph, layer)
     for candidate in choices:
         if candidate.value is value and not candidate.joint:
             if candidate.reason is not None:
+                other = (
+                    "; grad_cam, layer_cam and other methods by gradients look at such a layer" if candidate.bypassed else ""
+                )
                 raise LayerError(
-                    f"layer '{layer}' cannot carry a hook: {candidate.reason}", node=layer, options=candidate.options
+                    f"layer '{layer}' cannot carry a hook: {candidate.reason}{other}", node=layer, options=candidate.options
                 )
             return candidate
     if value is None:
@@ -438,9 +505,9 @@ def image_as_layer(graph: Graph, image: Value, place: Place) -> Candidate:
 
 
 def layers_in_turn(choices: Sequence[Candidate], values: Sequence[Value], method: str) -> Candidate:
-    """Several layers, each of which separates the image from the scores alone, as one candidate; the `values` in their order.
+    """Several layers as one candidate, each by itself among `choices`; the `values` in their order.
 
-    Raises LayerError, naming the layer, where one of them does not, or is named twice.
+    Raises LayerError, naming the layer, where no hook can look at one of them, or one is named twice.
     """
     parts: list[CutValue] = []
     for value in values:
@@ -453,8 +520,7 @@ def layers_in_turn(choices: Sequence[Candidate], values: Sequence[Value], method
                 candidate.reason if candidate is not None else "no hook can go there alone; `ovxai layers` lists where one can"
             )
             raise LayerError(
-                f"{method} joins the maps of several layers, each of which has to lead from the image to the scores alone, and "
-                f"of '{name}' {why}",
+                f"{method} joins the maps of several layers, and '{name}' is none of these: {why}",
                 node=name,
                 options=("layer",),
             )
@@ -464,11 +530,11 @@ def layers_in_turn(choices: Sequence[Candidate], values: Sequence[Value], method
 
 def is_among(choices: Sequence[Candidate], layer: str, graph: Graph) -> bool:
     """Whether one of the candidates is called `layer`."""
-    value = _named(graph, layer)
+    value = value_called(graph, layer)
     return any(candidate.value is value and not candidate.joint for candidate in choices)
 
 
-def _named(graph: Graph, layer: str) -> Value | None:
+def value_called(graph: Graph, layer: str) -> Value | None:
     """The value that a user calls `layer`: the first output of a node, or a tensor; None if there is none."""
     by_node = {node.name: node.outputs[0] for node in graph.nodes}
     by_tensor = {value.name: value for value in _in_order(graph)}

@@ -30,10 +30,13 @@ from openvino_xai.locate.layers import (
     joint_cuts,
     layer_name,
     layers_in_turn,
+    layers_on_ways,
     lost_on_a_way,
     placed_as_told,
     refuse_shifted,
+    value_called,
     values_called,
+    with_bypassed,
 )
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.scores import Scores, find_scores
@@ -252,7 +255,7 @@ class Located:
                 raise
             if self.branches and self.branches[0].reason is None:
                 _refuse_joint(self.branches[0], method)
-            if (why := self._way_without_cells()) is None:
+            if (why := self._way_without_cells() or self.on_ways()) is None:
                 raise
             raise LayerError(f"{error}; {why}", node=error.node, options=error.options) from error
 
@@ -303,8 +306,9 @@ class Located:
         if masks != "nothing":
             return choose(self.blocks if masks == "tokens" else (*self.branches, *self.cells), layer, self.graph)
         if layer is not None:
-            usable = [candidate for candidate in self._alone if candidate.reason is None]
-            return choose(usable if is_among(usable, layer, self.graph) else self._alone, layer, self.graph)
+            alone = self._with_bypassed(method, value_called(self.graph, layer))
+            usable = [candidate for candidate in alone if candidate.reason is None]
+            return choose(usable if is_among(usable, layer, self.graph) else alone, layer, self.graph)
         if method is not None and METHODS[method].per_class:
             # behind the last weights each channel is a class, and weighing channels by a class's gradient picks that class's
             return choose(self._ahead_of_weights() or self._alone, None, self.graph)
@@ -337,7 +341,23 @@ class Located:
         if method is None or METHODS[method].of_layers is None or not self._are_several(names):
             return None
         values = sorted(values_called(self.graph, self.placed, names), key=lambda value: self.order.get(value, -1))
-        return layers_in_turn([*self.cells, *self.blocks], values, method)
+        choices = [item for value in values for item in self._with_bypassed(method, value) if item.value is value]
+        return layers_in_turn(choices, values, method)
+
+    def _with_bypassed(self, method: str | None, value: Value | None) -> list[Candidate]:
+        """The candidates that separate image and scores alone, and for a method of `any_layer` a `value` that does not."""
+        if method is None or not METHODS[method].any_layer:
+            return self._alone
+        return with_bypassed(self.graph, self.scores, self._alone, value)
+
+    def on_ways(self) -> str | None:
+        """What explains a network where no layer is on all ways to the scores: in words, with the layers."""
+        if isinstance(self.scores, PixelScores) or len(self.image_place.cells) != 2:
+            return None
+        ways = layers_on_ways(self.graph, self.image, self.scores, self.placed)
+        joining = " or ".join(name for name, traits in METHODS.items() if traits.of_layers is not None and traits.any_layer)
+        names = ",".join(candidate.name for candidate in ways)
+        return f"method {joining} joins the maps of layers beside each other: name layer '{names}'" if ways else None
 
     def _are_several(self, names: str) -> bool:
         """Whether a text is no name of a value, and has commas."""

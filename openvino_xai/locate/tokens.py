@@ -138,13 +138,19 @@ def cells_reach(graph: Graph, value: Value, place: Place, end: Value) -> bool:
     if any(isinstance(size, Dim) for size in place.grid):
         return True
     height, width = concrete(place.grid, value.name)
-    cells = range(place.prefix, place.prefix + height * width)
-    spans: dict[Value, set[Span]] = {value: {Span(place.cells[0])}}  # where the tokens are in what their cells reach
+    cells = set(range(place.prefix, place.prefix + height * width))
+    # where the tokens are in what their cells reach; None where cells have met other tokens, as by attention
+    spans: dict[Value, set[Span | None]] = {value: {Span(place.cells[0])}}
     for node in graph.nodes:
         reached = [index for index, operand in node.operands if operand in spans and operand in data_operands(node)]
         before = spans.get(node.operand(0), set()) if 0 in reached else set()
-        picked = [tokens for span in before if (tokens := picked_tokens(graph, node, span)) is not None]
-        if reached and not any(set(cells).isdisjoint(tokens) for tokens in picked):
-            after = {follow(node, index, span) for index in reached for span in spans[node.operand(index)]}
-            spans.update((output, {span for span in after if span is not None}) for output in node.outputs)
+        picked = [None if span is None else picked_tokens(graph, node, span) for span in before]
+        if reached and not (picked and all(tokens is not None and cells.isdisjoint(tokens) for tokens in picked)):
+            after = {_followed(node, index, span) for index in reached for span in spans[node.operand(index)]}
+            spans.update((output, after) for output in node.outputs)
     return end in spans
+
+
+def _followed(node: Node, index: int, span: Span | None) -> Span | None:
+    """Where the items of an operand are in the outputs, None where they are not known to be apart."""
+    return None if span is None else follow(node, index, span)

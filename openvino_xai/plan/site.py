@@ -15,6 +15,7 @@ from openvino_xai.hooks.site import Cells, Mask
 from openvino_xai.locate.layers import CutValue
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
+from openvino_xai.locate.separators import reached_from
 from openvino_xai.locate.subaxis import FIRST, Span
 from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.enlargement import enlarging, resampled
@@ -70,7 +71,7 @@ class PlannedSite:
     def gradients_of_layers(self) -> tuple[Value, ...]:
         """L of [B, K, n, C]: the derivative of each score by the cells; [B, K, 1, C] where it is the same for all."""
         parts = self._layer.cut
-        way = self._backward()  # from the scores to the first, through all others
+        way = self._backward()  # from the scores to those that none of them leads to, through all others
         return tuple(self._laid_out(way.gradient(part.value).value, self.batch, part) for part in parts)
 
     def on_one_grid(self, maps: Sequence[Value]) -> list[Value]:
@@ -144,6 +145,15 @@ class PlannedSite:
         return self._trace.permute_dims(apart, (0, 1, *(2 + axes.index(axis) for axis in range(1, len(shape)))))
 
     @cached_property
+    def _firsts(self) -> tuple[Value, ...]:
+        """The layer, or of several in turn those that none of the others leads to."""
+        if not self._layer.in_turn:
+            return (self._layer.value,)
+        values = [part.value for part in self._layer.cut]
+        behind = {value for other in values for value in reached_from(self._graph, other) if value is not other}
+        return tuple(value for value in values if value not in behind)
+
+    @cached_property
     def _rows_of_gradient(self) -> Value:
         """[B * K, ...]: traced once, whoever reads it."""
         return self._backward().gradients()[0]
@@ -160,7 +170,7 @@ class PlannedSite:
         return Backward(
             self._graph,
             self._trace,
-            (self._layer.value,),
+            self._firsts,
             self._target,
             (selection or self.selection).repeated(self._trace, self.batch, copies),
             batch=self.batch,

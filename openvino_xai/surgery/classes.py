@@ -258,7 +258,7 @@ def _planned_at(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: 
     # who asks for the definition, or for a method that looks at no layer of a caller's, asks for its cost
     if located.where.layer is None and decision.plan == "lazy" and decision.traits.takes_layer:
         layer = priced(twin, head.location.layer, plan, operations(twin.nodes))
-        _refuse_shallow(layer, decision.method, located.scores)
+        _refuse_shallow(layer, decision.method, located)
     return replace(head, decision=decision), plan
 
 
@@ -292,15 +292,16 @@ def _fits(location: Location, decision: Decision, grid: tuple[int, int] | None, 
         return False
 
 
-def _refuse_shallow(place: Layer, method: str, scores: Scores) -> None:
+def _refuse_shallow(place: Layer, method: str, located: Located) -> None:
     """Raise LayerError where the best layer is so far from the scores, or a method so dear there, that nobody can mean it."""
     if place.cost is not None and place.cost > FAR:
         why = "no layer near the scores is known to have cells" if method == place.method else f"no layer suits {method} well"
-        if isinstance(scores, PixelScores):
+        if isinstance(located.scores, PixelScores):
             why = f"{method} has its price for each cell where a pixel is made of several ({REGION_METHOD} is cheaper)"
+        ways = located.on_ways()
         raise LayerError(
             f"{why}: the last is '{place.name}' {list(place.shape)}, and a hook there takes {place.cost:.0f} times the "
-            f"operations of the plain model; name layer '{place.name}' if that is meant",
+            f"operations of the plain model; name layer '{place.name}' if that is meant" + (f"; {ways}" if ways else ""),
             node=place.name,
             options=("layer",),
         )

@@ -34,12 +34,13 @@ def step_along(
     terms: Sequence[Sequence[int]] | None = None,
     names: Sequence[object] | None = None,
     quantised: bool = False,
+    beside: np.ndarray | None = None,
 ) -> None:
     """Raise VerificationError where the score of a class does not move as its gradient says.
 
     `scores_at` tells the scores [B, K] for features [B, ...]; `slopes` are the gradients of one class of each, and `cells` the
-    axes that are averaged over. `terms` are the columns of scores that each of them is a difference of, itself for None, and
-    `names` what they are called.
+    axes that are averaged over; where `beside` is true there are none, and nothing is moved. `terms` are the columns of scores
+    that each of them is a difference of, itself for None, and `names` what they are called.
     """
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
     images, here = range(len(features)), scores_at(features)
@@ -55,7 +56,8 @@ def step_along(
     squares = (slopes**2).reshape(flat).sum(axis=1)
     means = np.broadcast_to(slopes.mean(axis=cells, keepdims=True), slopes.shape)
     halves = [slopes * (rng.random(slopes.shape) < 0.5) for _ in range(HALVES)]
-    for direction in (slopes_or_features, means, *halves):
+    for straight in (slopes_or_features, means, *halves):
+        direction = straight if beside is None else np.where(beside, 0, straight)
         promised = (slopes * direction).reshape(flat).sum(axis=1)
         if (promised < NOISE * squares).any():
             continue

@@ -325,6 +325,7 @@ def _gradients_of_layers(question: Question, *gradients: np.ndarray) -> Iterator
                 terms=[reference.target.terms(k)] * len(features),
                 names=[reference.target.alone([k])] * len(features),
                 quantised=question.quantised,
+                beside=reference.layer.place.beside(features.shape),
             )
     yield 0.0
 

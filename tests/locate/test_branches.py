@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -211,8 +212,11 @@ def test_a_branch_that_turns_the_image_is_refused(name: str, twin: bool, dialect
 
 def test_branches_of_grids_that_do_not_fit_each_other() -> None:
     proto = tiny(A + B.format("image").replace("pads=[1,1,1,1]", "strides=[2,2]") + "logits = Add(al, bl)", **WEIGHTS)
-    with pytest.raises(LayerError, match="'af,bf'.* has 6x8 cells, which a grid of 2x3 does not divide evenly"):
+    why = "'af,bf'.* has 6x8 cells, which a grid of 2x3 does not divide evenly; method layer_cam .*: name layer '(af,bf)'"
+    with pytest.raises(LayerError, match=why) as error:
         xai.insert(proto)
+    names = re.search(why, str(error.value))
+    assert names is not None and xai.insert(proto, method="layer_cam", layer=names[1]).verified
 
 
 TOKENS = (
@@ -288,7 +292,8 @@ def test_levels_of_which_none_is_chosen() -> None:
     assert [layer.name for layer in xai.layers(proto)][:1] == ["af"]  # the first that separates the image alone
     assert xai.insert(proto, method="grad_cam").record["layer"] == "af"
     uneven = tiny(POOLED_LEVELS, image=(3, 15, 24), **OF_LEVELS)
-    with pytest.raises(LayerError, match="no layer near the scores .* name layer 'af' if that is meant"):
+    why = "no layer near the scores .* name layer 'af' if that is meant; method layer_cam .* name layer 'af,bf,df'"
+    with pytest.raises(LayerError, match=why):
         xai.insert(uneven)
 
 

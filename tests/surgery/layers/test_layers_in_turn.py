@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 from slow_layers import BODY, WEIGHTS, slow_maps
 from tiny import DIALECTS, HEAD, LINEAR, images, in_dialect, in_turn, tiny, with_open_sizes
 from tiny_transformers import Transformer
 
 import openvino_xai as xai
-from openvino_xai.errors import VerificationError
-from openvino_xai.locate.located import locate
+from openvino_xai.errors import LayerError, VerificationError
+from openvino_xai.locate.located import Where, locate
 from openvino_xai.plan.site import PlannedSite
 
 EACH = dict(zip(DIALECTS, ("all", [3, 1]), strict=True))
@@ -84,17 +86,86 @@ def test_what_is_no_set_of_layers_is_refused(options: dict[str, Any], why: str) 
         hooked(network(), **options)
 
 
-def test_a_layer_that_is_bypassed_is_refused() -> None:
-    body = (
-        "c1 = Conv<pads=[1,1,1,1]>(image, k1) a = Relu(c1) c2 = Conv<pads=[1,1,1,1]>(a, k2) r = Relu(c2) f = Add(a, r) "
-        + HEAD.format("f")
-    )
-    model = tiny(body, k1=(4, 3, 3, 3), k2=(4, 4, 3, 3), **LINEAR)
-    with pytest.raises(
-        xai.OvxaiError, match="each of which has to lead .* and of 'r' it does not separate the image .* bypasses"
-    ):
-        xai.insert(model, layer="a,r", method="layer_cam")
-    assert xai.insert(model, layer="a,f", method="layer_cam").verified
+BYPASSED = (
+    "c1 = Conv<pads=[1,1,1,1]>(image, k1) a = Relu(c1) c2 = Conv<pads=[1,1,1,1]>(a, k2) r = Relu(c2) f = Add(a, r) "
+    + HEAD.format("f")
+)
+RESIDUAL = {"k1": (4, 3, 3, 3), "k2": (4, 4, 3, 3), **LINEAR}
+LEVELS = (  # a way of 6 x 8 cells, and one of 3 x 4, as CrossViT has
+    "ac = Conv<pads=[1,1,1,1]>(image, wa) a = Relu(ac) ap = ReduceMean<axes=[2,3], keepdims=0>(a) al = Gemm(ap, va) "
+    "dc = Conv<strides=[2,2]>(image, wd) d = Relu(dc) dp = ReduceMean<axes=[2,3], keepdims=0>(d) dl = Gemm(dp, vd) "
+    "logits = Add(al, dl)"
+)
+OF_LEVELS = {"wa": (4, 3, 3, 3), "va": (4, 5), "wd": (6, 3, 2, 2), "vd": (6, 5)}
+
+
+def computed(model: onnx.ModelProto, batch: np.ndarray, *names: str) -> list[np.ndarray]:
+    """Values of a model, and its weights, by their names."""
+    probed = onnx.ModelProto()
+    probed.CopyFrom(model)
+    weights = {item.name: onnx.numpy_helper.to_array(item) for item in probed.graph.initializer}
+    values = [name for name in names if name not in weights]
+    probed.graph.output.extend(onnx.helper.make_value_info(name, onnx.TypeProto()) for name in values)
+    answers = dict(zip(values, ReferenceEvaluator(probed).run(values, {"image": batch}), strict=True))
+    return [answers[name] if name in answers else weights[name] for name in names]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_gradients_at_a_layer_that_is_bypassed(dialect: str) -> None:
+    """What goes around it is as it was: its own part of the mean has the weights of the last layer."""
+    model = tiny(BYPASSED, **RESIDUAL)
+    batch = images(model, 2)
+    hooked = xai.insert(in_dialect(model, dialect), layer="r", method="hires_cam", scale="none", targets="all")
+    r, w = computed(model, batch, "r", "w")
+    maps = xai.load(hooked)(batch)["saliency_map"]
+    positive = np.maximum(np.einsum("bchw,kc->bkhw", r, w) / r[0, 0].size, 0)
+    np.testing.assert_allclose(maps, positive, atol=1e-6)
+    for method in ("reciprocam", "ablation_cam", "fd_cam"):
+        with pytest.raises(
+            LayerError, match="'r' cannot .* 'a' bypasses it and enters .* grad_cam, layer_cam and other methods"
+        ):
+            locate(model, Where(layer="r")).choose(method)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_layers_on_ways_beside_each_other(dialect: str) -> None:
+    model = tiny(LEVELS, **OF_LEVELS)
+    batch = images(model, 2)
+    options: dict[str, Any] = {"layer": "a,d", "method": "layer_cam", "scale": "none", "targets": "all"}
+    maps = xai.load(xai.insert(in_dialect(model, dialect), **options))(batch)["saliency_map"]
+    parts = []
+    for name, weights in (("a", "va"), ("d", "vd")):
+        features, w = computed(model, batch, name, weights)
+        of_layer = np.einsum("bchw,ck->bkhw", features, np.maximum(w, 0))
+        scaled = np.tanh(2 * of_layer / of_layer.max(axis=(2, 3), keepdims=True))
+        parts.append([[cv2.resize(of_class, (8, 6)) for of_class in of_image] for of_image in scaled])
+    np.testing.assert_allclose(maps, np.max(parts, axis=0), atol=1e-5)
+
+
+def test_a_gradient_that_leaves_one_of_the_ways_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = PlannedSite.gradients_of_layers
+
+    def wrong(self: PlannedSite) -> Any:
+        first, last = answer(self)
+        return first, self._trace.multiply(last, np.float32(0))
+
+    monkeypatch.setattr(PlannedSite, "gradients_of_layers", wrong)
+    with pytest.raises(VerificationError):
+        xai.insert(tiny(LEVELS, **OF_LEVELS), layer="a,d", method="layer_cam", targets=[0])
+
+
+def test_tokens_of_which_only_others_are_read_are_no_layer() -> None:
+    model = Transformer().build("B")
+    with pytest.raises(LayerError, match="of its tokens, the scores read those alone that are no cells"):
+        locate(model, Where(layer="m5_1")).choose("grad_cam")
+    assert locate(model, Where(layer="m5_0")).choose("grad_cam").name.startswith("m5_0")
+
+
+@pytest.mark.slow
+def test_class_tokens_stay_while_features_are_moved() -> None:
+    """Of several layers gradients are by cells: a class token, which has one of its own, is not moved along their mean."""
+    names = ",".join(layer.name for layer in locate(Transformer().build("B")).cells if layer.name[:2] in ("x0", "x1"))
+    assert xai.insert(Transformer().build("B"), layer=names, method="layer_cam", targets="all").verified
 
 
 @pytest.mark.slow
