@@ -82,6 +82,8 @@ def hold_to_laws(node: Node, graph: Graph) -> None:
         if node.op in ("CastLike", "Dropout"):  # of which an operand has no importance, or none but its type
             beside.add("operands_are_what_they_are_called")
         untold = node.kind == "max_pool" and len(node.outputs) > 1  # of the second no meaning is written
+        if node.kind == "gather_nd":  # its rules say nothing of batches, which one version leaves apart, and another merges
+            untold = bool(node.attributes["batch_dims"])
         if untold or (operation_of(node).takes_shape and len(node.inputs) < 2):  # Flatten has its shape from no operand
             beside.add("shapes_are_told")
         for name in LAWS.keys() - beside:
