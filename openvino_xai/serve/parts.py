@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 
@@ -65,18 +65,31 @@ def state(path: Path, images: Sequence[str], digest: str) -> State:
     pyarrow, parquet = arrow()
     with open_regular(path) as file:
         try:
-            opened = parquet.ParquetFile(file, page_checksum_verification=True)
+            opened = _opened(parquet, file)
             schema = opened.schema_arrow
             stored = (schema.metadata or {}).get(DIGEST)
             if stored == digest.encode():
                 texts = all(schema.field(name).type == pyarrow.string() for name in ("image", "error"))
-                names = opened.read(columns=["image"]).column(0).to_pylist()
+                names = _table(opened, ["image"]).column(0).to_pylist()
                 return "whole" if texts and names == [as_text(image) for image in images] else "broken"
         except (pyarrow.ArrowException, OSError, KeyError):
             return "broken"
     if stored is None:
         raise InputError(f"{path} holds rows that no job here wrote: choose another folder, or move it away")
     return "stale"
+
+
+def _opened(parquet: Any, file: BinaryIO) -> Any:
+    """A Parquet file that is read in the thread that asks, with `_table`.
+
+    A thread of pyarrow's (26) that reads ahead lets go of a Python buffer when it comes to it. If the interpreter ends by then,
+    the process is aborted.
+    """
+    return parquet.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
+
+
+def _table(opened: Any, columns: list[str]) -> Any:
+    return opened.read(columns=columns, use_threads=False)
 
 
 def _lists(pyarrow: Any, maps: list[np.ndarray | None]) -> Any:
@@ -92,7 +105,7 @@ def is_ours(path: Path) -> bool:
         return False
     with open_regular(path) as file:
         try:
-            return DIGEST in (parquet.ParquetFile(file).schema_arrow.metadata or {})
+            return DIGEST in (_opened(parquet, file).schema_arrow.metadata or {})
         except (pyarrow.ArrowException, OSError):
             return False
 
@@ -104,9 +117,9 @@ def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> li
     for path in paths:
         with open_regular(path) as file:
             try:
-                opened = parquet.ParquetFile(file, page_checksum_verification=True)
+                opened = _opened(parquet, file)
                 there = opened.schema_arrow.names
-                rows += opened.read(columns=[name for name in columns or there if name in there]).to_pylist()
+                rows += _table(opened, [name for name in columns or there if name in there]).to_pylist()
             except (pyarrow.ArrowException, OSError) as error:
                 raise InputError(f"cannot read {path}: it is broken ({error}); remove it, and run the job again") from error
     return rows
