@@ -14,6 +14,7 @@ import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.trace import Trace
+from openvino_xai.operations.families import indexing
 from openvino_xai.operations.table import OPERATIONS
 from openvino_xai.plan.emit import emit
 from openvino_xai.plan.hook import Plan
@@ -174,3 +175,10 @@ def test_a_turned_convolution_whose_padding_follows_from_its_size_has_no_derivat
     model = Case('y = ConvTranspose<strides=[2, 2], auto_pad="SAME_UPPER">(x, w)', 3 * 12 * 16, weights)
     with pytest.raises(PlanError, match=r"'y' \(ConvTranspose\) cannot be differentiated: its padding"):
         gradient(open_model(model.model()).twin(), Columns(CLASSES), Trace())
+
+
+def test_a_running_sum_over_very_many_items_has_no_derivative_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its derivative is a table of all pairs of items, which a file may ask to be of any size."""
+    monkeypatch.setattr(indexing, "MOST_SUMS", SHAPE[-1] - 1)
+    with pytest.raises(PlanError, match=rf"'y' \(CumSum\) cannot be differentiated: it adds up {SHAPE[-1]} items on the way"):
+        gradient(open_model(CASES["running sums"].model()).twin(), Columns(CLASSES), Trace())

@@ -23,6 +23,8 @@ from openvino_xai.operations.record import (
 )
 from openvino_xai.operations.resizing import repetition, weights_along
 
+MOST_SUMS = 2**12  # items of a running sum: its derivative is a table of all pairs
+
 
 def _concat(at: Step, index: int, g: Value) -> Value:
     axis = at.node.attributes["axis"] % len(at.output_shape())
@@ -193,7 +195,10 @@ def _summed(xp: Trace, g: Value, repeats: dict[int, int]) -> Value:
 def _running(at: Step, index: int, g: Value) -> Value:
     """Each item goes back from every sum that it is in."""
     axis, a = at.node.attributes["axis"] % len(at.operand_shape(0)), at.node.attributes
-    sums = np.tri(_length(at, 0, axis), k=-1 if a["exclusive"] else 0)
+    length = _length(at, 0, axis)
+    if length > MOST_SUMS:
+        raise refused(at, f"it adds up {length} items on the way, and at most {MOST_SUMS} are written down for every pair")
+    sums = np.tri(length, k=-1 if a["exclusive"] else 0)
     return _back_along(at.xp, at.full(g, (axis,)), axis, sums.T if a["reverse"] else sums)
 
 
