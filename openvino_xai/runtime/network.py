@@ -355,7 +355,8 @@ class Network:
     def _results(self, images: np.ndarray, classes: Sequence[int] | None = None) -> Iterator[dict[str, np.ndarray]]:
         """The outputs for images of any number, in batches that fit, without what filled them up."""
         done = 0
-        for batch, count in self._images.runs(self._images.laid_out(images), min(AT_ONCE, self._most)):
+        most = min(AT_ONCE, max(1, self._most // self.streams))
+        for batch, count in self._images.runs(self._images.laid_out(images), most):
             ids = None if classes is None else np.resize(classes[done : done + count], len(batch))
             yield _of_images(self(batch, classes=ids), count, len(batch))
             done += count

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from tiny import CASES, DIALECTS, in_dialect
 
 import openvino_xai as xai
 from openvino_xai.errors import ImageError, InputError
+from openvino_xai.runtime import network as network_module
 
 CASE = CASES["pool and linear"]
 PHOTO = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
@@ -118,3 +121,19 @@ def test_maps_of_many_images_are_those_of_each(batch: int | str) -> None:
         alone_scores, alone = network.maps(images[index : index + 1], [index])
         np.testing.assert_allclose(alone_scores[0], scores[index], atol=1e-6)
         np.testing.assert_allclose(alone[0], maps[index], atol=1e-6)
+
+
+@pytest.mark.parametrize(("streams", "expected"), [(1, [4, 4]), (2, [2, 2, 2, 2]), (3, [1] * 8)])
+def test_all_streams_together_keep_to_the_memory(streams: int, expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    hooked = xai.insert(CASE.build("B", 17), layer="f")
+    monkeypatch.setattr(network_module, "MAX_MEMORY", 4 * int(hooked.record["memory"]))
+    network, batches = xai.load(hooked), list[int]()
+    real = network.running
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        batches.append(len(inputs["image"]))
+        return real.run(inputs)
+
+    network._running = replace(real, run=run, streams=streams)
+    network.maps(np.zeros((8, 3, 6, 8), np.float32), [0] * 8)
+    assert batches == expected
