@@ -48,14 +48,14 @@ def main() -> None:
     photos = list(Search().inside(arguments.folder))
     plain = xai.load(arguments.model, hint="THROUGHPUT")
     hooked = xai.load(xai.insert(arguments.model, targets="top:1"), hint="THROUGHPUT")
-    every = xai.load(xai.insert(arguments.model), hint="THROUGHPUT")
+    of_all_classes = xai.load(xai.insert(arguments.model), hint="THROUGHPUT")
     runs: dict[str, Callable[[], None]] = {"decoded, fed, plain model": partial(infer, plain, photos)}
     for style in (Style(file_format="none"), Style(file_format="jpg"), Style()):
         runs[f"explained, {style.file_format}"] = partial(explain, hooked, photos, style)
     for name, metrics in SETS.items():
-        images = counted(every, photos[:1], metrics)
+        images = counted(of_all_classes, photos[:1], metrics)
         runs[f"plain model, {images} images a photo"] = partial(infer_many, plain, photos, images)
-        runs[f"measured, {name}"] = partial(measure, every, photos, metrics)
+        runs[f"measured, {name}"] = partial(measure, of_all_classes, photos, metrics)
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     with Progress() as bar:
         task = bar.add_task("rounds", total=arguments.rounds * len(runs))
@@ -107,12 +107,12 @@ def counted(network: Network, photos: list[Path], metrics: list[str]) -> int:
 def infer_many(network: Network, photos: list[Path], images: int) -> None:
     """The plain model's time for so many images of each photo, of which each is decoded and fed once."""
 
-    def one(_: int, pixels: np.ndarray) -> None:
+    def inference(_: int, pixels: np.ndarray) -> None:
         sample = network.prepare(pixels)
         for start in range(0, images, AT_ONCE):
             network(np.repeat(sample, min(AT_ONCE, images - start), axis=0))
 
-    for outcome in in_order(photos, one, streams=network.streams):
+    for outcome in in_order(photos, inference, streams=network.streams):
         if isinstance(outcome.result, Exception):
             raise outcome.result
 
@@ -130,7 +130,7 @@ def table(took: dict[str, list[tuple[float, float]]], photos: int) -> str:
     bound = next(iter(took.values()))
     for name, rounds in took.items():
         bound = rounds if name.startswith(("decoded", "plain")) else bound
-        share = median(least[0] / own[0] for least, own in zip(bound, rounds, strict=True))
+        share = median(least[0] / seconds[0] for least, seconds in zip(bound, rounds, strict=True))
         seconds, processor = (median(column) / photos for column in zip(*rounds, strict=True))
         lines.append(f"| {name} | {1 / seconds:.1f} | {share:.2f} | {1000 * processor:.1f} |")
     return "\n".join(lines)
