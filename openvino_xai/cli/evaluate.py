@@ -69,7 +69,7 @@ def evaluate(
     metric: Annotated[list[str] | None, typer.Option(help=_METRIC), Vocabulary(_metrics)] = None,
     target: Annotated[
         str | None,
-        typer.Option(help="The class that is explained: label or predicted; or A-B, which contrasts two, by ids or labels."),
+        typer.Option(help="label, predicted, or A-B: a contrast of two classes."),
         Vocabulary(_targets, closed=False),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images, picked at random by --seed.", min=1)] = None,

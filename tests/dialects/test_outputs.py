@@ -112,8 +112,8 @@ def test_a_model_that_the_disk_cannot_take(suffix: str, tmp_path: Path) -> None:
 
 def test_files_are_on_the_disk_before_they_are_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    settle, replace = writing._settle, Path.replace
-    monkeypatch.setattr(writing, "_settle", lambda path: (done.append(f"settle {path.name}"), settle(path)))
+    settle, replace = writing.settle, Path.replace
+    monkeypatch.setattr(writing, "settle", lambda path: (done.append(f"settle {path.name}"), settle(path)))
     monkeypatch.setattr(Path, "replace", lambda self, to: (done.append(f"move {to.name}"), replace(self, to))[1])
     write(tmp_path / "out.xml")
     assert done == ["settle out.bin", "settle out.xml", "move out.bin", "move out.xml", f"settle {tmp_path.name}"]

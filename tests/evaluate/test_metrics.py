@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -350,7 +351,8 @@ def test_accuracy() -> None:
 
 
 def test_photos_that_cannot_be_read_are_told(tmp_path: Path) -> None:
-    (error,) = evaluate(None, [Example(tmp_path / "none.png")], [], target="predicted", choices=Choices())  # type: ignore[arg-type]
+    network: Any = SimpleNamespace(streams=1)
+    (error,) = evaluate(network, [Example(tmp_path / "none.png")], [], target="predicted", choices=Choices())
     assert isinstance(error, ImageError)
 
 
