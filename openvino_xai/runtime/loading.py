@@ -48,8 +48,9 @@ def load(
 
     `precision` is `f32`, so that explanations do not depend on the machine, or `f16`, `bf16`, or `default` for what the
     device prefers; ONNX Runtime runs a model as it is written. `device` is one of OpenVINO's (CPU, GPU, NPU, AUTO, HETERO:...),
-    or CPU, CUDA or OPENVINO for ONNX Runtime, whose provider must be the one that runs. `hint` and `cache_dir` are OpenVINO's
-    performance hint and the folder where it keeps compiled models. Raises InputError, ModelError.
+    or CPU, CUDA or OPENVINO for ONNX Runtime, whose provider must be the one that runs. `hint` is OpenVINO's performance hint:
+    THROUGHPUT is for a network that several threads call (see `Network.streams`); on the CPU ONNX Runtime then has one thread
+    for each run. `cache_dir` is the folder where OpenVINO keeps compiled models. Raises InputError, ModelError.
     """
     check_words(precision, hint)
     deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
