@@ -134,7 +134,13 @@ def _block(
     places = [placed.get(item) or (hint.place(item) if hint != NO_HINT else None) for item in (entry, value)]
     first, second = places
     # a mask weighs the tokens of both values alike, so they have to lie alike in both
-    if first is None or second is None or len(first.cells) != 1 or first != second:
+    if first is not None and second is not None and first != second:
+        why = (
+            f"a way around it leaves at '{layer_name(entry)}' {text(entry.shape)}, whose cells lie otherwise than its tokens "
+            f"{text(value.shape)}"
+        )
+        return Candidate(name, (CutValue(value, Place(0, (1,), (1, 1))),), why, attends=True)
+    if first is None or second is None or len(first.cells) != 1:
         why = (
             f"its tokens {text(value.shape)} are not known to be the cells of the image: "
             "give the token grid (rows x columns) and the number of prefix tokens"

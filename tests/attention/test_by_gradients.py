@@ -18,7 +18,7 @@ from openvino_xai.plan import site as planned
 
 METHODS = ("chefer", "legrad")
 TOLERANCE = 1e-4  # of the largest: gradients in f32 through two blocks
-EXPLAINED = [name for name, item in VARIANTS.items() if item.head in ("class", "sliced")]
+EXPLAINED = [name for name, item in VARIANTS.items() if item.head in ("class", "sliced") and not item.rejoined]
 BUILT: list[tuple[str, int | str]] = [
     *((name, "B") for name in EXPLAINED),
     ("split", 1),

@@ -22,7 +22,7 @@ REFUSED = {
     "no prefix": r"'logits' reads the patches behind the last block, and no class token alone: take reciprocam, or grad_cam",
     "mean of patches": r"'logits' reads the patches behind the last block, and no class token alone",
 }
-EXPLAINED = [name for name in VARIANTS if name not in REFUSED]
+EXPLAINED = [name for name, item in VARIANTS.items() if name not in REFUSED and not item.rejoined]
 
 
 def slow(variant: Transformer, batch: np.ndarray) -> np.ndarray:
@@ -82,6 +82,19 @@ def test_attention_in_one_operation_is_computed_beside(mask: str) -> None:
 def test_without_a_class_token_it_is_refused(name: str, dialect: str) -> None:
     with pytest.raises(PlanError, match=REFUSED[name]):
         xai.insert(in_dialect(VARIANTS[name].build("B"), dialect), method=METHOD)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_block_that_a_second_branch_goes_around_is_refused(dialect: str) -> None:
+    """Its tokens are not all that is made of the image, and no grid that is told changes that."""
+    model = in_dialect(VARIANTS["rejoined"].build("B"), dialect)
+    for told in ({}, {"token_grid": "3x4", "prefix_tokens": 1}):
+        with pytest.raises(
+            LayerError, match=r"and of 'z_0' a way around it leaves at '\w+' .* whose cells lie otherwise"
+        ) as refusal:
+            xai.insert(model, method=METHOD, **told)
+        assert refusal.value.options == ()
+    assert xai.insert(model).verified
 
 
 @pytest.mark.parametrize(
