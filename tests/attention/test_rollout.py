@@ -88,11 +88,11 @@ def test_without_a_class_token_it_is_refused(name: str, dialect: str) -> None:
 def test_a_block_that_a_second_branch_goes_around_is_refused(dialect: str) -> None:
     """Its tokens are not all that is made of the image, and no grid that is told changes that."""
     model = in_dialect(VARIANTS["rejoined"].build("B"), dialect)
-    for told in ({}, {"token_grid": "3x4", "prefix_tokens": 1}):
+    for options in ({}, {"token_grid": "3x4", "prefix_tokens": 1}):
         with pytest.raises(
             LayerError, match=r"and of 'z_0' a way around it leaves at '\w+' .* whose cells lie otherwise"
         ) as refusal:
-            xai.insert(model, method=METHOD, **told)
+            xai.insert(model, method=METHOD, **options)
         assert refusal.value.options == ()
     assert xai.insert(model).verified
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ def test_a_dear_hook_runs_for_maps_alone_and_in_batches_that_fit(
     monkeypatch.setattr(loading, "DEAR", 0.0)
     explainer, ran = xai.load(hooked), []
     real = explainer.running
-    monkeypatch.setattr(explainer, "_running", lambda inputs: ran.append(len(inputs["image"])) or real(inputs))
+    watched = replace(real, run=lambda inputs: ran.append(len(inputs["image"])) or real.run(inputs))
+    monkeypatch.setattr(explainer, "_running", watched)
     classes = [3, None, 3, 0, None]
     scores, maps = explainer.maps(images, classes)
     assert ran == ([1] * 5 if room == 1 else [5])
