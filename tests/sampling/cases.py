@@ -1,7 +1,8 @@
 """Which cases of slow tests run: a third of them, the same ones each time, unless all are asked for with `--every-case`.
 
 A case is one set of parameters of a test. A test of few cases runs all of them, and one of many runs at least one. A digest of
-its name tells whether a case runs, so that no parameter is left out as a whole.
+its name tells whether a case runs, which spreads those that run over all parameters, whatever their order. Of a test with five
+or six cases one value of a parameter may be left out.
 """
 
 from __future__ import annotations
