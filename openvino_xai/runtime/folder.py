@@ -68,25 +68,22 @@ def explain_all(
     def used() -> int:
         return sum(size for size, _ in writing)
 
-    with ThreadPoolExecutor(WRITERS) as pool:
-        try:
-            for outcome in in_order(photos, explain, streams=streams, behind=used):
-                if isinstance(outcome.result, ImageError):
-                    failed: Future[dict[str, Any]] = Future()
-                    failed.set_exception(outcome.result)
-                    writing.append((0, failed))
-                else:
-                    task = _writing_task(
-                        outcome, outcome.result, network, manifest, style=style, classes=classes, places=places
-                    )
-                    writing.append((outcome.nbytes, pool.submit(task)))
-                while len(writing) > AHEAD or (writing and not fits(used() + outcome.nbytes)):
-                    yield _outcome(writing.popleft()[1])
-            while writing:
+    pool = ThreadPoolExecutor(WRITERS)
+    try:
+        for outcome in in_order(photos, explain, streams=streams, behind=used):
+            if isinstance(outcome.result, ImageError):
+                failed: Future[dict[str, Any]] = Future()
+                failed.set_exception(outcome.result)
+                writing.append((0, failed))
+            else:
+                task = _writing_task(outcome, outcome.result, network, manifest, style=style, classes=classes, places=places)
+                writing.append((outcome.nbytes, pool.submit(task)))
+            while len(writing) > AHEAD or (writing and not fits(used() + outcome.nbytes)):
                 yield _outcome(writing.popleft()[1])
-        except BaseException:  # Ctrl-C, too: what is not begun is left
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        while writing:
+            yield _outcome(writing.popleft()[1])
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C, no other is begun
 
 
 def _explained(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import get_args
 
 from openvino_xai.arguments import PATH, TEXT, takes
@@ -61,9 +62,9 @@ def load(
 
     dear = float(description.record.get("cost", 1)) > DEAR
     # compiled once, also for copies of the network
-    plain: Callable[[], Running] | None = cache(lambda: compiled(unhooked(deployed))) if dear else None
+    plain: Callable[[], Running] | None = _once(lambda: compiled(unhooked(deployed))) if dear else None
     if description.explains_vectors:
-        plain = cache(lambda: compiled(vector_model(deployed, description.record)))
+        plain = _once(lambda: compiled(vector_model(deployed, description.record)))
     rows = rows_of(deployed, description, (device, precision))
     running = running_of_head(compiled(deployed), deployed.graph, records_of(deployed.graph, deployed.info), description.record)
     return network_of(running, description, device, plain=plain, propose=rows)
@@ -89,13 +90,24 @@ def load_heads(
         raise ModelError("the model carries no hook of several heads, which `insert` makes where several scores are named")
     folder = None if cache_dir is None else Path(cache_dir)
     running, networks = deployed.compile(device, precision, hint, folder), {}
-    plain = cache(lambda: unhooked(deployed).compile(device, precision, hint, folder))
+    plain = _once(lambda: unhooked(deployed).compile(device, precision, hint, folder))
     for record in records:
         description = Described.of(deployed.graph, deployed.info, where=Where(scores=record["scores"]))
         of_head = running_of_head(running, deployed.graph, records, record)
         is_dear = float(record.get("cost", 1)) > DEAR
         networks[record["scores"]] = network_of(of_head, description, device, plain=plain if is_dear else None)
     return Heads(networks)
+
+
+def _once(compiled: Callable[[], Running]) -> Callable[[], Running]:
+    """A model that is compiled when it is first wanted, by one of the threads that want it."""
+    lock, shared = Lock(), cache(compiled)
+
+    def get() -> Running:
+        with lock:
+            return shared()
+
+    return get
 
 
 def check_words(precision: str, hint: str = "LATENCY") -> None:

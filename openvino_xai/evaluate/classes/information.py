@@ -7,7 +7,7 @@ of a plain background count little. SIC reads the probability of the class, AIC 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -37,9 +37,18 @@ def aic(case: Case) -> float:
     return _area(information, hits) if hits[-1] else 0.0
 
 
-@lru_cache(maxsize=1)  # both metrics read the curve of a case, one after the other
+# of each case, which both metrics read; cases are measured side by side
+_CURVES: WeakKeyDictionary[Case, tuple[np.ndarray, np.ndarray]] = WeakKeyDictionary()
+
+
 def _curve(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """What the images tell [P], 0 of the blurred one and 1 of the photo, and the probabilities of their classes [P, K]."""
+    if case not in _CURVES:
+        _CURVES[case] = _new_curve(case)
+    return _CURVES[case]
+
+
+def _new_curve(case: Case) -> tuple[np.ndarray, np.ndarray]:
     order = case.order
     start, finish = _soft(case.image), case.image
     images = np.repeat(start, len(SHARES), axis=0)
