@@ -178,15 +178,15 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
     ),
     "rows_by_an_lstm": (
-        f"{CELLS} t = Transpose<perm=[2,0,1,3]>(f) x = Reshape(t, to) y, h = LSTM<hidden_size=6>(x, wi, wh)"
+        f"{CELLS} t = Transpose<perm=[2,0,1,3]>(f) x = Reshape(t, to) y, h = LSTM<hidden_size=1>(x, wi, wh)"
         " e = Squeeze(h, zero) logits = MatMul(e, w)",
         {
             "k": (4, 3, 3, 3),
             "to": np.array([6, -1, 32], np.int64),
-            "wi": (1, 24, 32),
-            "wh": (1, 24, 6),
+            "wi": (1, 4, 32),
+            "wh": (1, 4, 1),
             "zero": np.array([0], np.int64),
-            "w": (6, 5),
+            "w": (1, 5),
         },
         {},
     ),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from openvino_xai.graph.model import Node
 from openvino_xai.graph.sizes import Shape, Size, at_one, product, quotient
 from openvino_xai.graph.trace import shape_of
-from openvino_xai.operations.axes import Source
+from openvino_xai.operations.axes import Axes, Source
 from openvino_xai.operations.table import axes_of, operation_of
 
 
@@ -47,14 +47,27 @@ FIRST = Span(0)
 
 
 def follow(node: Node, index: int, span: Span) -> Span | None:
-    """Where the items of operand `index` are in the outputs of a node; None unless the node treats each of them alike."""
+    """Where the items of operand `index` are in the outputs of a node; None unless the node treats each of them alike, and all
+    outputs have them in one place.
+    """
+    spans = set(follow_each(node, index, span))
+    return spans.pop() if len(spans) == 1 else None
+
+
+def follow_each(node: Node, index: int, span: Span) -> list[Span | None]:
+    """Where the items of operand `index` are in each output of a node; None unless the node treats each of them alike."""
     axes = axes_of(node)
     if axes is None:
-        return None
+        return [None] * len(node.outputs)
     # a reshape merges and splits axes, so its items are found by how many elements lie ahead of them
     if operation_of(node).lays_out:  # the other operand of a reshape is a shape
-        return laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None
-    targets = [target for target, sources in enumerate(axes[0]) if Source(index, span.axis) in sources]
+        return [laid_out(shape_of(node.operand(0)), shape_of(node.outputs[0]), span) if index == 0 else None]
+    return [_target(of_output, index, span) for of_output in axes]
+
+
+def _target(axes: Axes, index: int, span: Span) -> Span | None:
+    """Where the items of operand `index` are in an output with these axes."""
+    targets = [target for target, sources in enumerate(axes) if Source(index, span.axis) in sources]
     return Span(targets[0], span.outer, span.inner) if len(targets) == 1 else None
 
 

@@ -332,3 +332,21 @@ def tiled(node: Node) -> Axes:
 def sampled(node: Node) -> Axes:
     """Images apart; channels are those of what is sampled, and rows and columns those of the places."""
     return [[Source(0, 0), Source(1, 0)], [Source(0, 1)], [Source(1, 1)], [Source(1, 2)]]
+
+
+def recurrent_steps(node: Node) -> Axes:
+    """Sequences apart. A step depends on others, and what is handed on is made of all that a step reads."""
+    return _sequences(node, node.attributes["result"])
+
+
+def recurrent_states(node: Node) -> Axes:
+    """Sequences apart, of the last states."""
+    return _sequences(node, node.attributes["states"])
+
+
+def _sequences(node: Node, output: str) -> Axes:
+    """By letters of axes: those of the data, of how long sequences are, and of the first states, which are operands 4 to 6."""
+    states = node.attributes["states"]
+    letters = {0: node.attributes["data"], 4: "b", 5: states, 6: states}
+    sequences = [Source(index, letters[index].index("b")) for index, _ in node.operands if index in letters]
+    return [sequences if letter == "b" else [] for letter in output]

@@ -88,10 +88,11 @@ class Operation:
 
     How it moves what it reads: it `moves` all elements of its first operand where each stands in an output once, and some where
     they are picked or repeated. Along an axis that it makes coarser or finer, `centres` tell where items lie among those of the
-    first operand; without them items are equal parts. It `joins` operands along an axis, or `splits` one. With `equal_batches`
-    its operands have as many images each: none is stretched to another. `controls` are operands that hold shapes, axes or
-    counts, and no data; of one that `takes_shape` the second is the shape of the output. `selectors` choose what is taken,
-    without a slope. It `ranks` where its last output tells where the largest items of the first operand are.
+    first operand; without them items are equal parts. `later_axes` are those of further outputs, where they differ. It `joins`
+    operands along an axis, or `splits` one. With `equal_batches` its operands have as many images each: none is stretched to
+    another. `controls` are operands that hold shapes, axes or counts, and no data; of one that `takes_shape` the second is the
+    shape of the output. `selectors` choose what is taken, without a slope. It `ranks` where its last output tells where the
+    largest items of the first operand are.
 
     What it costs and leads to: `weights` is the operand that holds what was learned, `macs` counts. `rank`, `shape` and
     `integers` tell what is known before the model runs. With a `lazy_adjoint` the adjoint reads no data, and is the same along
@@ -102,6 +103,7 @@ class Operation:
     name: str
     _: KW_ONLY
     axes: AxesRule
+    later_axes: AxesRule | None = None
     centres: CentreRule | None = None
     factors: tuple[frozenset[int], ...] = ()
     addends: Container[int] = ()

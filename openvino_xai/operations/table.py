@@ -14,12 +14,13 @@ from openvino_xai.operations.families import (
     pools,
     products,
     quantisation,
+    recurrence,
     reductions,
     sampling,
 )
 from openvino_xai.operations.record import Operation, by_name, each, mixed
 
-FAMILIES = (elementwise, arithmetic, reductions, norms, products, pools, layout, indexing, sampling, quantisation)
+FAMILIES = (elementwise, arithmetic, reductions, norms, products, pools, layout, indexing, sampling, recurrence, quantisation)
 OPERATIONS = by_name(*(operation for family in FAMILIES for operation in family.OPERATIONS))
 UNKNOWN = Operation(name="", axes=mixed, macs=each)
 
@@ -39,7 +40,10 @@ def axes_of(node: Node) -> list[Axes] | None:
     """For each output of `node`, where its axes come from; None where no rule knows it or its shapes are unknown."""
     if any(value.shape is None for value in (*node.outputs, *(value for _, value in node.operands))):
         return None
-    axes = operation_of(node).axes(node)
-    if axes is None or any(len(axes) != len(shape_of(value)) for value in node.outputs):
-        return None
-    return [axes] * len(node.outputs)
+    operation = operation_of(node)
+    rules = [operation.axes, *[operation.later_axes or operation.axes] * (len(node.outputs) - 1)]
+    axes = [rule(node) for rule in rules]
+    fitting = [
+        item for item, value in zip(axes, node.outputs, strict=True) if item is not None and len(item) == len(shape_of(value))
+    ]
+    return fitting if len(fitting) == len(axes) else None

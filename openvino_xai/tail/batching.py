@@ -14,7 +14,7 @@ import numpy as np
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Shape, Size, quotient
 from openvino_xai.graph.trace import Trace, shape_of
-from openvino_xai.locate.subaxis import Span, fitting, follow
+from openvino_xai.locate.subaxis import Span, fitting, follow, follow_each
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.resizing import resizes
 from openvino_xai.operations.table import axes_of, operation_of
@@ -45,10 +45,10 @@ def repeat_over_rows(
         raise refused(node, REPEATED, why)
     count = next(iter(operands.values())).count
     operands = {index: _refitted(trace, node, index, rows) for index, rows in operands.items()}
-    span = _row_span(node, operands)
-    shapes = [span.resized(shape(output), count) for output in node.outputs]
+    spans = _row_spans(node, operands)
+    shapes = [span.resized(shape(output), count) for span, output in zip(spans, node.outputs, strict=True)]
     if operation_of(node).takes_shape:  # the shape that the node reads has as many items as there are images
-        return [Rows(trace.shaped(node.kind, operands[0].value, shapes[0]), span)]
+        return [Rows(trace.shaped(node.kind, operands[0].value, shapes[0]), spans[0])]
     inputs: list[Value | None] = []
     for index, value in enumerate(node.inputs):
         if index in operands or value is None:
@@ -59,10 +59,10 @@ def repeat_over_rows(
         elif index in replaced:
             inputs.append(replaced[index])
         else:
-            along = [source.axis for source in axes[0][span.axis] if source.operand == index]
+            along = [source.axis for source in axes[0][spans[0].axis] if source.operand == index]
             beside = node.operand(index) if not along else _beside(graph, trace, node, index, along[0], operands)
             inputs.append(beside)
-    return [Rows(value, span) for value in trace.repeat(node, inputs, shapes)]
+    return [Rows(value, span) for value, span in zip(trace.repeat(node, inputs, shapes), spans, strict=True)]
 
 
 def _sizes(trace: Trace, shape: Sequence[Size]) -> Value:
@@ -142,10 +142,10 @@ def _refitted(trace: Trace, node: Node, index: int, rows: Rows) -> Rows:
     return rows
 
 
-def _row_span(node: Node, operands: Mapping[int, Rows]) -> Span:
-    """Where the outputs hold the rows. Raises PlanError if the node mixes them, or has them in two places."""
-    spans = {follow(node, index, rows.span) for index, rows in operands.items()}
-    span = spans.pop() if len(spans) == 1 else None
-    if span is None:
+def _row_spans(node: Node, operands: Mapping[int, Rows]) -> list[Span]:
+    """Where each output holds the rows. Raises PlanError if the node mixes them, or has those of operands in two places."""
+    first, *others = [follow_each(node, index, rows.span) for index, rows in operands.items()]
+    spans = [span for span in first if span is not None]
+    if len(spans) != len(first) or any(other != first for other in others):
         raise refused(node, REPEATED, "it mixes the items of a batch")
-    return span
+    return spans

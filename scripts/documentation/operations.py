@@ -93,7 +93,7 @@ def _cells(operation: Operation) -> str:
         return "of the class token"
     if operation.axes in (axes.convolution, axes.pool):
         return "1 x 1"
-    return "" if operation.axes in (mixed, axes.transposed_convolution) or operation.lays_out else "yes"
+    return "" if operation.axes in (mixed, axes.transposed_convolution, axes.recurrent_steps) or operation.lays_out else "yes"
 
 
 def _linear(operation: Operation) -> str:

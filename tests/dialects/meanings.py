@@ -405,6 +405,7 @@ UNREAD = {  # kinds that cannot be computed from their node, with the part that 
     "lrn": "which axes it looks along, and not how far",
     "non_max_suppression": "how boxes are told, and not what is counted and compared",
     "argmax": "that it is one",
+    "recurrent": "where it has its images, and not what it computes",
     "top_k": "that it is one",
 }
 

@@ -11,6 +11,7 @@ from tails import SHAPE, channels, ints, normal, number
 
 OLDEST, NEWEST = 7, onnx.defs.onnx_opset_version()
 BEFORE = {name: np.array(value) for name, value in {"yes": True, "no": False}.items()}
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 FLOATS = {"low": number(-0.4), "high": number(0.6), "none": np.zeros(0, np.float32)}
 
 
@@ -74,6 +75,8 @@ def weights() -> dict[str, np.ndarray]:
         "twice": ints(1, 1, 2, 1),
         "steps4": np.full(4, 0.05, np.float32),
         "zeros4": np.full(4, 30, np.uint8),
+        "steps": ints(6, 2, 32),
+        **{f"{op}_{side}": normal(1, 4 * gates, size) for op, gates in GATES.items() for side, size in (("i", 32), ("h", 4))},
     }
 
 
@@ -201,6 +204,11 @@ FORMS: list[Form] = [
     Form("GlobalLpPool", "y = GlobalLpPool<p=3>(x)", read=False),
     Form("CumSum", "y = CumSum(x, n)", 11),
     Form("CumSum", "y = CumSum<exclusive=1, reverse=1>(x, one)", 11),
+    *(
+        Form(op, f"s = Reshape(x, steps) y, h = {op}<hidden_size=4{more}>(s, {op.lower()}_i, {op.lower()}_h)")
+        for op in ("LSTM", "GRU", "RNN")
+        for more in ("", ', direction="reverse"')
+    ),
     Form("SpaceToDepth", "y = SpaceToDepth<blocksize=2>(x)"),
     Form("Einsum", 'y = Einsum<equation="bchw,wk->bchk">(x, wide)', 12),
     Form("Expand", "y = Expand(x, wider)", 8),

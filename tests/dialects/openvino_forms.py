@@ -18,6 +18,7 @@ from tails import SHAPE
 NEWEST = 16
 Operand = np.ndarray | Callable[[ov.Output], Any]  # a constant, or what is computed of the image
 NONE = np.zeros(0, np.int64)
+FIRST = np.full((2, 1, 4), 0.2, np.float32)  # states
 
 
 def image(x: ov.Output) -> ov.Output:
@@ -69,6 +70,19 @@ def forms(version: int, op: str, *operands: Operand, read: bool = True, **attrib
 def flat(x: ov.Output) -> ov.Node:
     """[2, 4, 1, 48]"""
     return opset.reshape(x, np.array([2, 4, 1, 48]), False)
+
+
+def steps(x: ov.Output) -> ov.Node:
+    """[2, 4, 48]: sequences of four steps."""
+    return opset.reshape(x, np.array([2, 4, 48]), False)
+
+
+def weights(height: int) -> list[np.ndarray]:
+    """Of a recurrent layer of one direction, with four numbers handed on."""
+    return [
+        np.random.default_rng(0).normal(0, 0.3, shape).astype(np.float32)
+        for shape in ((1, height, 48), (1, height, 4), (1, height))
+    ]
 
 
 def shape(x: ov.Output) -> ov.Node:
@@ -309,6 +323,22 @@ FORMS: list[Form] = [
     forms(11, "TopK", image, np.array(3), axis=1, mode="max", sort="value", index_element_type="i32", stable=True),
     forms(11, "TopK", image, np.array(3), axis=1, mode="min", sort="value", index_element_type="i32", stable=True, read=False),
     # of one version, and of several meanings
+    *(
+        forms(
+            5,
+            op,
+            *(steps, *[FIRST] * states, ints(4, 4), *weights(4 * gates)),
+            hidden_size=4,
+            direction=direction,
+            activations=functions.split(),
+        )
+        for op, gates, states, functions in (
+            ("LSTMSequence", 4, 2, "sigmoid tanh tanh"),
+            ("GRUSequence", 3, 1, "sigmoid tanh"),
+            ("RNNSequence", 1, 1, "tanh"),
+        )
+        for direction in ("forward", "reverse")
+    ),
     forms(3, "CumSum", image, np.array(-1), exclusive=False, reverse=False),
     forms(3, "CumSum", image, np.array(1), exclusive=True, reverse=True),
     forms(8, "AdaptiveMaxPool", image, ints(3, 4), index_element_type="i32"),

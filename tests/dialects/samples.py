@@ -86,6 +86,14 @@ SAMPLES: dict[str, Case] = {
     "padded by its mirror": of('y = Pad<mode="reflect">(x, p)', 4 * 7 * 10, p=ints(0, 0, 1, 0, 0, 0, 0, 2)),
     "expanded": of("m = ReduceMean<axes=[1]>(x) s = Shape(x) y = Expand(m, s)", opset=17),
     "with dropout": of("y = Dropout(x)"),
+    **{
+        f"recurrent: {op}": of(
+            f"s = Reshape(x, e) t = Transpose<perm=[1,0,2]>(s) r, h = {op}<hidden_size=3>(t, wi, wh) l = Squeeze(h, first) "
+            "m = ReduceMean<axes=[0], keepdims=0>(r) n = Squeeze(m, first) y = Concat<axis=1>(l, n)",
+            6, opset=17, e=ints(2, 4, 48), wi=normal(1, 3 * gates, 48), wh=normal(1, 3 * gates, 3), first=ints(0),
+        )
+        for op, gates in {"LSTM": 4, "GRU": 3, "RNN": 1}.items()
+    },
     "flattened": of("y = Flatten<axis=1>(x)"),
 }  # fmt: skip
 

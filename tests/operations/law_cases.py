@@ -164,6 +164,23 @@ CASES: dict[str, list[AnyCase]] = {
             opset=18,
         ),
     ],
+    "recurrent": [
+        Case(
+            "y, h, c = LSTM<hidden_size=3>(a, w, r, b, , i, k)",
+            "double[4,2,5] a, double[1,12,5] w, double[1,12,3] r, double[1,24] b, double[1,2,3] i, double[1,2,3] k",
+            cost=4 * 2 * 12 * (5 + 3),
+        ),
+        Case(
+            "y, h = GRU<hidden_size=3>(a, w, r)",
+            "double[4,2,5] a, double[1,9,5] w, double[1,9,3] r",
+            cost=4 * 2 * 9 * (5 + 3),
+        ),
+        Case(
+            "y, h = RNN<hidden_size=3, layout=1>(a, w, r)",
+            "double[2,4,5] a, double[1,3,5] w, double[1,3,3] r",
+            cost=4 * 2 * 3 * (5 + 3),
+        ),
+    ],
     "depth_to_space": [
         Case("y = DepthToSpace<blocksize=2>(a)", "double[2,8,2,3] a"),
         Case('y = DepthToSpace<blocksize=2, mode="CRD">(a)', "double[2,8,2,3] a"),

@@ -213,12 +213,13 @@ def slices_are_treated_alike(operation: Operation, case: AnyCase) -> None:
     and no other.
     """
     rng, arrays, others, node = np.random.default_rng(5), case.arrays(0), case.arrays(1), case.node
-    axes, before = operation.axes(node), case.run(arrays)
-    for target, sources in enumerate(axes or []):
+    before = case.run(arrays)
+    rules = [operation.axes, *[operation.later_axes or operation.axes] * (len(before) - 1)]
+    for output, target, sources in ((i, *item) for i, rule in enumerate(rules) for item in enumerate(rule(node) or [])):
         exact = [source for source in sources if source.exact]
         if not exact or any(source.operand not in case.variables for source in exact):
             continue
-        order = rng.permutation(before[0].shape[target])
+        order = rng.permutation(before[output].shape[target])
         permuted, changed = {}, {}
         for operand, axis, _ in exact:
             place = case.variables.index(operand)
@@ -227,11 +228,11 @@ def slices_are_treated_alike(operation: Operation, case: AnyCase) -> None:
             permuted[operand] = np.take(array, order, axis=axis)
             first = np.arange(len(order)).reshape([-1 if a == axis else 1 for a in range(array.ndim)]) == 0
             changed[operand] = np.where(first, others[place], array)
-        for old, new in zip(before, case.run(_replaced(case, arrays, permuted)), strict=True):
-            np.testing.assert_allclose(new, np.take(old, order, axis=target), atol=1e-9, err_msg=f"{operation.name}, {target}")
-        for old, new in zip(before, case.run(_replaced(case, arrays, changed)), strict=True):
-            rest = range(1, len(order))
-            np.testing.assert_allclose(np.take(new, rest, axis=target), np.take(old, rest, axis=target), atol=1e-9)
+        old, rest = before[output], range(1, len(order))
+        new = case.run(_replaced(case, arrays, permuted))[output]
+        np.testing.assert_allclose(new, np.take(old, order, axis=target), atol=1e-9, err_msg=f"{operation.name}, {target}")
+        new = case.run(_replaced(case, arrays, changed))[output]
+        np.testing.assert_allclose(np.take(new, rest, axis=target), np.take(old, rest, axis=target), atol=1e-9)
 
 
 def reductions_have_closed_forms(operation: Operation, case: AnyCase) -> None:

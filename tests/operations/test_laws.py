@@ -85,6 +85,8 @@ BROKEN = [
     ("exp", {"stepwise": True}, "steps_are_flat"),
     ("grid_sample", {"axes": axes.elementwise}, "slices_are_treated_alike"),
     ("tile", {"shape": shapes.as_data}, "shapes_are_told"),
+    ("recurrent", {"later_axes": None}, "slices_are_treated_alike"),
+    ("recurrent", {"macs": each}, "costs_are_counted"),
     ("gather_nd", {"axes": axes.broadcast}, "slices_are_treated_alike"),
     ("gather_nd", {"shape": shapes.as_indices}, "shapes_are_told"),
     ("tanh", {"quantises": True}, "levels_and_scales"),

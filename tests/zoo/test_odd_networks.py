@@ -26,7 +26,6 @@ NAMED = {
     "bypass": {"onnx": "'j' bypasses it", "openvino": "'j' bypasses it"},
     "sequence": {"onnx": "SplitToSequence"},
     "blocks_as_channels": {"onnx": "SpaceToDepth", "openvino": "SpaceToDepth"},
-    "rows_by_an_lstm": {"onnx": "LSTM", "openvino": "LSTM"},
 }
 UNREADABLE = {"lp_pool", "log_sum_exp_pool"}  # OpenVINO 2026.4.1 does not convert these with an open batch
 FAST = ("noise", "batch_of_one_in_the_graph", "integer_image", "quantised_while_it_runs", "bypass")

@@ -231,6 +231,12 @@ def _col2im(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     }
 
 
+def _recurrent(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    if a.get("layout", 0):
+        return {"data": "bti", "states": "bdh", "result": "btdh"}
+    return {"data": "tbi", "states": "dbh", "result": "tdbh"}
+
+
 def _shape(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {key: int(a[key]) for key in ("start", "end") if key in a}
 
@@ -293,6 +299,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Floor": ("floor", None),
     "Gather": ("gather", _axis(0)),
     "GatherElements": ("gather_elements", _axis(0)),
+    "GRU": ("recurrent", _recurrent),
     "GatherND": ("gather_nd", lambda graph, node, a: {"batch_dims": a.get("batch_dims", 0)}),
     "Gelu": ("gelu", lambda graph, node, a: {"by_tanh": a.get("approximate", "none") == "tanh"}),
     "Gemm": ("matmul", _gemm),
@@ -309,6 +316,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "InstanceNormalization": ("instance_norm", _numbers(epsilon=1e-5)),
     "IsNaN": ("is_nan", None),
     "LRN": ("lrn", lambda graph, node, a: {"axes": [1]}),
+    "LSTM": ("recurrent", _recurrent),
     "LayerNormalization": ("layer_norm", _from_axis),
     "LeakyRelu": ("leaky_relu", _numbers(alpha=0.01)),
     "Less": ("less", None),
@@ -332,6 +340,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Pad": ("pad", _pad),
     "Pow": ("power", None),
     "QuantizeLinear": ("quantize", _by_axis),
+    "RNN": ("recurrent", _recurrent),
     "Range": ("range", None),
     "Reciprocal": ("reciprocal", None),
     "ReduceL1": ("l1", _reduce),

@@ -264,12 +264,22 @@ def _mvn(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {**axes, "epsilon": float(a["eps"]) ** (1 if inside else 2)}
 
 
+def _recurrent(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
+    return {"data": "bti", "states": "bdh", "result": "bdth"}
+
+
 def _normalize_l2(graph: Graph, node: Node, a: dict[str, Any]) -> dict[str, Any]:
     return {**_axes_operand(graph, node, a), "epsilon": float(a["eps"]), "added": str(a["eps_mode"]).lower() == "add"}
 
 
 FAR = int(np.iinfo(np.int32).max)  # behind the end of any axis
-ORDER = {("opset1", "BatchNormInference"): (2, 0, 1, 3, 4)}  # of operands in the file, as newer forms have them: the data first
+# of operands in the file: the data first, then what was learned
+ORDER = {
+    ("opset1", "BatchNormInference"): (2, 0, 1, 3, 4),
+    ("opset5", "LSTMSequence"): (0, 4, 5, 6, 3, 1, 2),
+    ("opset5", "GRUSequence"): (0, 3, 4, 5, 2, 1),
+    ("opset5", "RNNSequence"): (0, 3, 4, 5, 2, 1),
+}
 
 
 def order_of(native: Any) -> Sequence[int]:
@@ -309,6 +319,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Floor": ("floor", None),
     "FloorMod": ("mod", lambda graph, node, a: {"floors": True}),
     "GRN": ("normalize_l2", lambda graph, node, a: {"axes": [1], "epsilon": float(a["bias"]), "added": True}),
+    "GRUSequence": ("recurrent", _recurrent),
     "Gather": ("gather", lambda graph, node, a: {"axis": None if a.get("batch_dims") else _axis(graph, node, 2)}),
     "GatherElements": ("gather_elements", _axis_attribute),
     "GatherND": ("gather_nd", lambda graph, node, a: {"batch_dims": int(a.get("batch_dims", 0))}),
@@ -326,6 +337,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Interpolate": ("resize", _interpolate),
     "IsNaN": ("is_nan", None),
     "LRN": ("lrn", _axes_operand),
+    "LSTMSequence": ("recurrent", _recurrent),
     "Less": ("less", None),
     "LessEqual": ("less_equal", None),
     "Log": ("log", None),
@@ -351,6 +363,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "PRelu": ("prelu", lambda graph, node, a: {"by_channel": True}),
     "Pad": ("pad", _pad),
     "Power": ("power", None),
+    "RNNSequence": ("recurrent", _recurrent),
     "Range": ("range", None),
     "ReduceL1": ("l1", _reduce),
     "ReduceL2": ("l2", _reduce),

@@ -150,13 +150,13 @@ class QueryPool(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer over rows of cells, their columns, or all cells."""
+    """A recurrent layer over rows of cells, their columns, or all cells, with a tenth of the trunk's operations."""
 
     def __init__(self, kind: type[nn.LSTM] | type[nn.GRU], over: str, *, last: bool) -> None:
         super().__init__()
         self.trunk, self.over, self.last = Trunk(), over, last
-        self.layer = kind(WIDTH * 8 if over != "cells" else WIDTH, 24, batch_first=True, bidirectional=not last)
-        self.head = nn.Linear(24 if last else 48, CLASSES)
+        self.layer = kind(WIDTH * 8 if over != "cells" else WIDTH, 6, batch_first=True, bidirectional=not last)
+        self.head = nn.Linear(6 if last else 12, CLASSES)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.trunk(image)
