@@ -8,7 +8,8 @@ Without more, the sample networks and photos are compared. DATA is an optional f
 folder or a list as `ovxai evaluate` takes it, stands in for its photos. `--model` compares a network of your own, which tells
 its preprocessing. A row is a photo by a method on a network. It is on the disk as soon as it is measured, in FOLDER/rows. It is
 not measured again unless the code, the model, the photo or what is asked changed: a run that is stopped (Ctrl-C) goes on.
-A table of which nothing is measured stays as it is in docs/measured, and one that has no place there gets one at the end.
+A figure in docs/measured stays where the new one is of fewer photos, or not there. A table that has no place there gets one at
+the end.
 
 `maps` is the study itself. Its metrics of a masked image are measured on `--limit` photos, insertion and deletion on `--causal`
 of these, and comprehensiveness, sufficiency, sensitivity, infidelity, ROAD, SIC and AIC on `--others`. Methods that ask a
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from studies import pairs, published, timing
+from studies.merging import merged
 from studies.networks import studies
 from studies.pages import ROOT, marked, versions, write
 from studies.rows import CAUSAL, METHODS, Measured, Plan
@@ -86,7 +88,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     page.write_text(marked(tables), encoding="utf-8")
     if options.write:
         titles = {name: title for measured in compared for name, title in headings(measured).items()}
-        write(tables, [PAGES / part.page], titles)
+        write(tables, [PAGES / part.page], titles, merged)
     print(f"tables: {page}")
     return 0
 
@@ -110,13 +112,15 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=count, default=40, help="photos at most, of metrics of a masked image")
     parser.add_argument("--causal", type=count, default=10, help="photos at most, of insertion and deletion")
     parser.add_argument("--others", type=count, default=0, help="photos at most, of all other metrics")
-    parser.add_argument("--few", type=positive, default=4, help="photos at most, of methods that ask hundreds of times")
+    parser.add_argument(
+        "--few", type=positive, help="photos at most, of methods that ask hundreds of times: 4, or 1 or 2 of large networks"
+    )
     parser.add_argument("--masks", type=positive, default=500, help="RISE's random masks")
     parser.add_argument("--seed", type=count, default=0, help="of the photos' order, and of what is random")
     parser.add_argument("--only", help="networks, by parts of their titles, with semicolons between")
     parser.add_argument("--methods", type=methods, default=METHODS, help="with commas between; all by default")
     parser.add_argument("--table", action="store_true", help="measure nothing more: tables of what is there")
-    parser.add_argument("--write", action="store_true", help="replace the tables in docs/measured")
+    parser.add_argument("--write", action="store_true", help="merge the tables into those in docs/measured")
     options = parser.parse_args(arguments)
     if options.processes > 1 and options.shard != (1, 1):
         parser.error("--processes makes shards itself: leave --shard out")

@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -30,21 +30,29 @@ MEASURED = (
 )  # the code that a table depends on
 
 
-def write(tables: dict[str, str], places: Sequence[Path], headings: Mapping[str, str] | None = None) -> None:
+def write(
+    tables: dict[str, str],
+    places: Sequence[Path],
+    headings: Mapping[str, str] | None = None,
+    joined: Callable[[str, str], str] = lambda _, new: new,
+) -> None:
     """Put tables between their markers in the pages; one that has no place gets one below its heading, at the end of the last.
 
-    Raises SystemExit where a table has neither a place nor a heading.
+    `joined` makes one table of the page's and the new one, which is the new one by default. Raises SystemExit where a table has
+    neither a place nor a heading.
     """
     pages = {page: page.read_text(encoding="utf-8") for page in places}
     for name, lines in tables.items():
-        pattern = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        pattern = re.compile(rf"(<!-- table: {name} -->\n)(.*?)(<!-- end -->)", re.DOTALL)
         if not any(pattern.search(text) for text in pages.values()):
             if headings is not None and name in headings:
                 pages[places[-1]] += f"\n## {headings[name]}\n\n{marked({name: lines})[:-1]}"
                 continue
             sys.exit(f"no page has a place for the table {name}: <!-- table: {name} --> and <!-- end --> are expected")
         for page, text in pages.items():
-            pages[page] = pattern.sub(lambda match, lines=lines: f"{match[1]}\n{lines}\n\n{match[2]}", text)
+            pages[page] = pattern.sub(
+                lambda match, lines=lines: f"{match[1]}\n{joined(match[2].strip(), lines)}\n\n{match[3]}", text
+            )
     for page, text in pages.items():
         with written_whole(page) as temporary:
             temporary.write_text(text, encoding="utf-8")

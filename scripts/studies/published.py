@@ -94,8 +94,9 @@ def sections(folder: Path, studies: Sequence[Measured]) -> dict[str, str]:
         tables[_name(published)] = _beside(published, networks, columns, pairs)
         for title in columns:
             words = [pair.ours[title][0] for pair in pairs if title in pair.ours]
-            counts.append([published.source, title, *(str(words.count(word)) for word in WORDS)])
-    return {"published_counts": grid(["table", "our network", *WORDS], counts), **tables}
+            photos = max(len(rows) for rows in columns[title].values())
+            counts.append([published.source, title, str(photos), *(str(words.count(word)) for word in WORDS)])
+    return {"published_counts": grid(["table", "our network", "photos", *WORDS], counts), **tables}
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def _name(published: Published) -> str:
 
 
 def _beside(published: Published, networks: Figures, columns: Mapping[str, OurRows], pairs: Sequence[Pair]) -> str:
-    return "\n\n".join([_figures(published, networks, columns), _order(pairs, list(columns))])
+    parts = [_figures(published, networks, columns), _order(pairs, list(columns))]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _ours(published: Published, methods: Sequence[str], measured: Measured) -> OurRows:
@@ -161,6 +163,7 @@ def _figures(published: Published, networks: Figures, columns: Mapping[str, OurR
 
 
 def _order(pairs: Sequence[Pair], titles: Sequence[str]) -> str:
+    """The pairs that photos of any of our networks tell apart, "" where there are none."""
     lines = []
     for pair in pairs:
         if any(word != OPEN for word, _ in pair.ours.values()):
@@ -168,9 +171,7 @@ def _order(pairs: Sequence[Pair], titles: Sequence[str]) -> str:
             lines.append(
                 [f"`{pair.ahead}`", f"`{pair.behind}`", pair.networks, *("" if cell == ": " else cell for cell in cells)]
             )
-    return (
-        grid(["ahead in the paper", "behind", "networks", *titles], lines) if lines else "Our photos tell no two of them apart."
-    )
+    return grid(["ahead in the paper", "behind", "networks", *titles], lines) if lines else ""
 
 
 def _pairs(published: Published, networks: Figures, columns: Mapping[str, OurRows], seed: int) -> list[Pair]:

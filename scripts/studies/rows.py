@@ -48,6 +48,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {  # how papers measure, where it is not 
     "FD-CAM": {"step": 0.036},
     "Abs-CAM": {"scaled": "half"},
 }
+FEW = 4  # photos, of methods that take long
 DEAR = 8.0  # times the plain network: above it, a hook is measured on few photos
 
 
@@ -56,7 +57,8 @@ class Plan:
     """Where rows are kept, which methods are measured, and on how many photos with which metrics.
 
     `limit` photos have metrics of a masked image, `causal` of these insertion and deletion, and `others` all else. Methods that
-    ask a network hundreds of times have these of `few` photos. A `shard` (i, n) measures each n-th photo from the i-th on.
+    ask a network hundreds of times have these of `few` photos, by default as many as the study says, or four. A `shard` (i, n)
+    measures each n-th photo from the i-th on.
     """
 
     work: Path
@@ -64,7 +66,7 @@ class Plan:
     limit: int = 40
     causal: int = 10
     others: int = 0
-    few: int = 4
+    few: int | None = None
     masks: int = 500
     seed: int = 0
     shard: tuple[int, int] = (1, 1)
@@ -110,6 +112,11 @@ class Measured:
         examples = find_examples([str(self.study.photos)], self.plain.labels, self.plain.classes)
         order = np.random.default_rng(self.plan.seed).permutation(len(examples))
         return [examples[index] for index in order]
+
+    @property
+    def few(self) -> int:
+        """How many photos methods have that take long."""
+        return self.plan.few or self.study.few or FEW
 
     @cached_property
     def is_located(self) -> bool:
@@ -161,14 +168,13 @@ class Measured:
         limit, causal, others = (min(count, study.most or count) for count in (plan.limit, plan.causal, plan.others))
         wanted = list(zip(PARTS, (limit, causal, others), strict=True))
         if place.cost > DEAR:
-            few = min(plan.few, study.few or plan.few)
-            wanted = [(tuple(name for names, count in wanted if count for name in names), few)]
+            wanted = [(tuple(name for names, count in wanted if count for name in names), self.few)]
         return [(self._of_examples(names), count) for names, count in wanted if count]
 
     def measure_as(self, protocol: str, method: str, names: Sequence[str], photos: int) -> None:
         """Measure metrics of a method as a paper does. Raises an OvxaiError where the network cannot be asked."""
         if (place := self.place(method)).kind in ("hook", "probe"):
-            count = min(photos, self.plan.few) if place.cost > DEAR else photos
+            count = min(photos, self.few) if place.cost > DEAR else photos
             self._journal(method, names, protocol).measure(count, self.plan.shard, self._work(method, names, protocol))
 
     def rows_as(self, protocol: str, method: str, names: Sequence[str]) -> list[dict[str, Any]]:

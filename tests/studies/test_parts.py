@@ -83,6 +83,14 @@ def test_times_stand_beside_the_plain_network(study: ModuleType, tmp_path: Path)
     assert re.search(r"\| `reciprocam` \| [\d.]+ \| 1.2 \|", timing.table(pair[:1], "plain", {"reciprocam": 1.2}))
 
 
+def test_how_many_photos_take_long_methods_have(study: ModuleType) -> None:
+    """What is asked for, then what suits the network."""
+    networks, rows = importlib.import_module("studies.networks").Study, importlib.import_module("studies.rows")
+    for of_study, of_plan, few in ((None, None, 4), (2, None, 2), (2, 10, 10), (None, 10, 10)):
+        plan = study.Plan(Path(), few=of_plan)
+        assert rows.Measured(networks("ours", Path(), Path(), few=of_study), plan).few == few
+
+
 class Rows:
     """A study that is measured already."""
 
@@ -107,7 +115,7 @@ def test_the_order_of_a_paper_is_held_to_ours(study: ModuleType, tmp_path: Path,
     base = np.random.default_rng(0).random(30)
     values = {"grad_cam": base + 0.2, "score_cam": base + 0.1, "abs_cam": base + 0.15 + np.resize([0.2, -0.2], 30)}
     tables = published.sections(tmp_path, [Rows(study, values)])
-    assert tables["published_counts"].splitlines()[2:] == ["| a paper | ours | 1 | 0 | 2 |"]
+    assert tables["published_counts"].splitlines()[2:] == ["| a paper | ours | 30 | 1 | 0 | 2 |"]
     figures, order = tables["table_drop"].split("\n\n")
     assert figures.splitlines()[2] == f"| `grad_cam` | 40.0 | {(base.mean() + 0.2) * 100:.1f} (30) |"
     assert figures.splitlines()[-1] == "| `fd_cam` | 50.0 |  |"
@@ -115,7 +123,7 @@ def test_the_order_of_a_paper_is_held_to_ours(study: ModuleType, tmp_path: Path,
     values["score_cam"] = base + 0.3
     tables = published.sections(tmp_path, [Rows(study, values)])
     assert "other way: +10.0" in tables["table_drop"]
-    assert tables["published_counts"].splitlines()[2] != "| a paper | ours | 1 | 0 | 2 |"
+    assert tables["published_counts"].splitlines()[2] != "| a paper | ours | 30 | 1 | 0 | 2 |"
 
 
 def test_what_a_paper_measures_in_its_way_has_a_table_of_its_own(
