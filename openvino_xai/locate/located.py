@@ -13,7 +13,7 @@ from openvino_xai.contract import RECORD, REGIONS
 from openvino_xai.dialects.open import Model, open_model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError
-from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import rows_and_columns, text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.hooks import METHODS
@@ -40,9 +40,11 @@ from openvino_xai.locate.layers import (
 )
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.scores import Scores, find_scores
+from openvino_xai.locate.separators import first_without, paths_through
 from openvino_xai.locate.tasks.regions import PixelScores, ahead_of_mixing, find_pixel_scores, placed_anew
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.locate.tokens import TokenHint, hinted
+from openvino_xai.operations.table import operation_of
 
 Task: TypeAlias = Literal["classes", "vector", "regions"]
 Placed: TypeAlias = Mapping[Value, Place]
@@ -351,7 +353,10 @@ class Located:
         return with_bypassed(self.graph, self.scores, self._alone, value)
 
     def on_ways(self) -> str | None:
-        """What explains a network where no layer is on all ways to the scores: in words, with the layers."""
+        """What explains a network where no layer is on all ways to the scores, in words; of a video, where frames are lost."""
+        if self._takes_video:
+            node = first_without(self.graph, paths_through(self.graph, self.image, self.scores.value), self.placed)
+            return None if node is None or not operation_of(node).lays_out else self._frames_lost(node)
         if isinstance(self.scores, PixelScores) or len(self.image_place.cells) != 2:
             return None
         ways = layers_on_ways(self.graph, self.image, self.scores, self.placed)
@@ -378,14 +383,29 @@ class Located:
         node = lost_on_a_way(self.graph, self.image, self.scores, self.placed)
         if node is None:
             return None
-        if self.image_place.sizes is not None and len(self.image_place.cells) > 1:
-            return (
-                f"behind {node} rows and columns are not followed: where frames of '{self.image.name}' go through the network "
-                "as a batch, export what takes one frame, and explain each"
-            )
+        if self._takes_video:
+            return self._frames_lost(node)
         return (
             f"behind {node} rows and columns of the image are not followed, as where it turns or crops them, or lays them on a "
             "canvas: what crops or pads photos can stand ahead of the model"
+        )
+
+    @property
+    def _takes_video(self) -> bool:
+        """Whether the image is a video, or a clip."""
+        return len(self.image_place.cells) == 3
+
+    def _frames_lost(self, node: Node) -> str:
+        """Why frames are not followed behind a node, in words."""
+        where = f"behind {node} frames of '{self.image.name}' {text(self.image.shape)} are not followed"
+        frames = shape_of(self.image)[self.image_place.cells[0]]
+        if not isinstance(frames, int):
+            return f"{where}, as their number is open: export the model with a fixed number of frames"
+        if not operation_of(node).lays_out:
+            return f"{where}, as where it picks or reorders them: let that stand ahead of the model"
+        return (
+            f"{where}: as a batch they have to lie clip by clip, [B * {frames}, ...], and no frame of one clip between "
+            "those of another: export the model so, or what takes one frame, and explain each"
         )
 
     def at(self, layer: Candidate) -> Location:

@@ -34,7 +34,7 @@ class Place:
     than on equal parts of the image, as those of a canvas that it is laid on.
 
     A signal has `sizes` (L,) and a grid of one row; a video (T, H, W), and a grid of T * H rows, in one or three axes. None is
-    for an image.
+    for an image. Where the frames of a clip are a batch, [B * T, ...], clip by clip, one axis holds both the batch and time.
     """
 
     batch: int
@@ -49,6 +49,17 @@ class Place:
     def lengths(self) -> tuple[Size, ...]:
         """How many cells there are along each axis of a map."""
         return self.sizes or self.grid
+
+    @property
+    def frames(self) -> Size:
+        """T, how many frames of each clip lie one behind the other on the axis of the batch; 1 where none do."""
+        return self.sizes[0] if self.sizes is not None and self.batch in self.cells else 1
+
+    def images(self, shape: Sequence[Size]) -> Size:
+        """B, how many images, or clips, a value of this shape holds."""
+        count = quotient(shape[self.batch], self.frames)
+        assert count is not None
+        return count
 
     def tokens(self, length: int) -> slice:
         """The slice of `length` tokens that are cells: all behind the prefix, if only a run tells their number."""
@@ -113,12 +124,23 @@ class _Roles:
         return Place(batch.axis, (height.axis,), grid, mirrored=mirrored) if merged else None
 
     def _place_of_sizes(self, shape: Shape, roles: Sequence[str]) -> Place | None:
-        """As `place`, of a signal or a video: each of its axes alone, or all merged into one, in their order."""
+        """As `place`, of a signal or a video: each of its axes alone, or all merged into one, in their order.
+
+        Time may share the axis of the batch, where frames lie clip by clip, and the file tells their number.
+        """
         batch, spans = self.spans.get("batch"), [self.spans[role] for role in roles if role in self.spans]
-        if batch is None or not batch.pure or len(spans) < len(roles) or not all(span.fits(shape) for span in spans):
+        if batch is None or len(spans) < len(roles) or not all(span.fits(shape) for span in (batch, *spans)):
             return None
         sizes = tuple(span.length(shape) for span in spans)
         grid = product(sizes[:-1]), sizes[-1]
+        time, *others = spans
+        if time.axis == batch.axis and others:
+            clip_by_clip = isinstance(sizes[0], int) and batch.outer == 1 and batch.inner == sizes[0] and time.inner == 1
+            if not clip_by_clip or not all(span.pure for span in others):
+                return None
+            return Place(batch.axis, tuple(span.axis for span in spans), grid, sizes=sizes)
+        if not batch.pure:
+            return None
         if all(span.pure for span in spans):
             return Place(batch.axis, tuple(span.axis for span in spans), grid, sizes=sizes)
         merged = [Span(spans[0].axis, product(sizes[:i]), product(sizes[i + 1 :])) for i in range(len(sizes))]

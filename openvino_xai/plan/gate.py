@@ -6,18 +6,20 @@ with zeros elsewhere, or -1 for classes and rows. The model's own outputs are co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from openvino_xai.contract import GATE, nothing
 from openvino_xai.errors import PlanError
-from openvino_xai.graph.model import Graph, Value
+from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim, Size, text
 from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.plan.hook import Plan
 from openvino_xai.plan.resized import resized
-from openvino_xai.tail.walk import between
+from openvino_xai.tail.walk import between, forward
 
 ASKED_FOR = "ovxai_asked"  # the number of images that are asked for, known when the model runs
 
@@ -92,10 +94,38 @@ def _gathered(plan: Plan, trace: Trace, rows: Value, batch: Dim) -> dict[Value, 
                 _refuse_other_batch(plan.graph, value)
                 continue  # it is the same for all images
             axes = [axis for axis, size in enumerate(shape_of(value)) if size == batch]
-            if len(axes) != 1 or len(counted) != 1:
-                raise PlanError(f"'{value.name}' holds the images in a way that none can be left out of", node=value.name)
-            gathered[value] = trace.take(value, rows, axis=axes[0])
+            if len(axes) == len(counted) == 1:
+                gathered[value] = trace.take(value, rows, axis=axes[0])
+                continue
+            span = _images(plan.graph, value, batch)
+            if span is None or len(counted) != 1:
+                raise PlanError(
+                    f"'{value.name}' holds the images in a way that none can be left out of: leave the gate out",
+                    node=value.name,
+                    options=("gate",),
+                )
+            gathered[value] = _taken(trace, value, rows, span, batch)
     return gathered
+
+
+def _images(graph: Graph, value: Value, batch: Dim) -> Span | None:
+    """Where a value holds the images of the inputs, as the frames of clips lie: image by image; None if unknown."""
+
+    def followed(node: Node, operands: Mapping[int, Span | None]) -> list[Span | None]:
+        spans = {None if span is None else follow(node, index, span) for index, span in operands.items()}
+        return [spans.pop() if len(spans) == 1 else None] * len(node.outputs)
+
+    inputs: dict[Value, Span | None] = {item: Span(0) for item in graph.inputs if (item.shape or ())[:1] == (batch,)}
+    span = forward(graph.nodes, inputs, followed).get(value)
+    return span if span is not None and span.outer == 1 and span.length(shape_of(value)) == batch else None
+
+
+def _taken(trace: Trace, value: Value, rows: Value, span: Span, batch: Dim) -> Value:
+    """The rows of a value whose axis holds several items of each image."""
+    shape, axis = shape_of(value), span.axis
+    apart = trace.reshape(value, (*shape[:axis], batch, span.inner, *shape[axis + 1 :]))
+    taken = trace.take(apart, rows, axis=axis)
+    return trace.reshape(taken, span.resized(shape, shape_of(rows)[0]))
 
 
 def _refuse_other_batch(graph: Graph, value: Value) -> None:

@@ -24,6 +24,7 @@ from openvino_xai.tail.attention.heads import Slopes, Tokens, tokens_between
 from openvino_xai.tail.attention.probabilities import gradients_of_weights, probabilities, span_of_weights
 from openvino_xai.tail.attention.stack import AttentionStack, attention_stack
 from openvino_xai.tail.channel_masks import ChannelRules
+from openvino_xai.tail.clips.frames import Frames
 from openvino_xai.tail.forward import End, Tail, computed_again, replayed
 from openvino_xai.tail.masked import MaskedCells, Rows, Start, tapped
 from openvino_xai.tail.masks import BlockMask, ChannelMask, WeightMask
@@ -47,7 +48,7 @@ class PlannedSite:
                 named = f"layer '{location.layer.name}' {text(part.value.shape)}"
                 why = f"has its batch on axis {part.place.batch}, and {decision.method} expects axis 0; reciprocam explains it"
                 raise PlanError(f"{named} {why}", node=location.layer.name, options=("method",))
-        self.batch: Size = shape_of(location.layer.value)[location.layer.place.batch]
+        self.batch = location.layer.place.images(shape_of(location.layer.value))
         self.grid = decision.grid
         self.selection = self._target.selection(trace, self.batch)
         self.splices: Mapping[tuple[Node, int], Value] = {}  # of the tail, once scores were asked of it
@@ -425,9 +426,19 @@ class PlannedSite:
     ) -> tuple[End, tuple[WindowUse, ...]]:
         """The end of the tail, and other uses of windows that may take fewer operations."""
         isolated, lazy = self._decision.isolated or self._decision.gate != "off", self._decision.plan == "lazy"
-        rules = CellRules(self._graph, self._trace, self.batch, mask)
-        tail = Tail(self._graph, self._trace, self._target.read, rules, lazy=lazy, apart=isolated, windows=windows)
-        return tail.run(start, columns), tail.alternatives
+
+        def tail(end: Value, batch: Size, mask: BlockMask | WeightMask) -> Tail:
+            rules = CellRules(self._graph, self._trace, batch, mask)
+            return Tail(self._graph, self._trace, end, rules, lazy=lazy, apart=isolated, windows=windows)
+
+        alternatives: tuple[WindowUse, ...] = ()
+        if (frames := Frames.of(self._graph, self._trace, self._layer, self._target.read)) is not None:
+            of_frames, start = frames.tails(tail, self.batch), {}
+            for value, of_frame in of_frames.items():
+                start[value] = frames.in_clips(value, of_frame.run(frames.start).rows)
+                alternatives = alternatives or of_frame.alternatives
+        of_clips = tail(self._target.read, self.batch, mask)
+        return of_clips.run(start, columns), alternatives or of_clips.alternatives
 
     def _of_tokens(self, weights: np.ndarray) -> WeightMask:
         """Weights of all tokens, or cells, of weights [N, H * W]: 1 for a token that is no cell. Raises PlanError."""

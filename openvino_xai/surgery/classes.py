@@ -199,7 +199,8 @@ def _drafted(deployed: Deployed, inquiries: Sequence[_Inquiry], decisions: Seque
         for inquiry, head in zip(inquiries, heads, strict=True)
     ]
     if heads[0].decision.gate != "off":
-        plan = gated(plan, shape_of(heads[0].location.layer.value)[0], one_at_least=heads[0].decision.gate == "one")
+        layer = heads[0].location.layer
+        plan = gated(plan, layer.place.images(shape_of(layer.value)), one_at_least=heads[0].decision.gate == "one")
     emit(plan, twin, [head.names.in_file(name) for head in heads for name in (MAP, CLASS)])
     records = write_record(twin, heads, layers, len(plan.splices), deployed.conversion)
     here = [replace(head, location=inquiry.located.at(inquiry.layer)) for head, inquiry in zip(heads, inquiries, strict=True)]

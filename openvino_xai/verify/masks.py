@@ -188,12 +188,14 @@ class Definition:
         """The features of each part of the layer, of which image b keeps only block `masks[b]`."""
         masked = {}
         for name, (features, place) in self._features.items():
-            of_images = [self._weights(mask, columns, rows, features.shape, place) for mask in masks]
+            sizes = [features.shape[axis] for axis in range(features.ndim)]
+            sizes[place.batch] //= len(masks)  # one of an image, or a clip's frames, which are among its cells
+            of_images = [self._weights(mask, columns, rows, sizes, place) for mask in masks]
             weights = np.concatenate(of_images, axis=place.batch)
             masked[name] = features * weights.astype(features.dtype)
         return masked
 
-    def _weights(self, mask: int, columns: int, rows: int, sizes: tuple[int, ...], place: Place) -> np.ndarray:
+    def _weights(self, mask: int, columns: int, rows: int, sizes: Sequence[int], place: Place) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
         height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (rows, columns)
         weights: np.ndarray = np.zeros((height, width))
