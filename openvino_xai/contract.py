@@ -16,6 +16,7 @@ from openvino_xai.words import LikenessWord, MaskWord, PlanWord, ScaleWord, Scor
 
 MAP = "saliency_map"  # [B, K, H, W]; Model API reads it by this name
 CLASS = "saliency_class"  # [B, K]: which classes the maps of `top:K` are of
+CLASS_SCORES = "class_scores"  # [B, K]: the scores of a model whose own outputs only rank them
 FEATURES = "feature_vector"  # [B, C]: the mean over the cells of the layer; Model API reads it by this name
 INDEX = "saliency_index"  # [B, D], i64: which rows of a detector's own output the maps are of; -1 where there are fewer
 BOX = "saliency_box"  # [B, D, 4]: x0 y0 x1 y1 of these rows, in pixels of the model's input

@@ -59,7 +59,7 @@ def insert(
     What is said of preprocessing is stored in the hooked model, in model_info, where this program and OpenVINO's Model API
     find it.
     """
-    from openvino_xai.contract import ATTENTION, BOXES, FALLBACKS, GRADIENT, REGIONS
+    from openvino_xai.contract import ATTENTION, BOXES, CLASS_SCORES, FALLBACKS, GRADIENT, REGIONS
     from openvino_xai.files.writing import check_output
 
     source = Path(model)
@@ -141,7 +141,8 @@ def insert(
     checked = _verification(hooked.verified) if hooked.verified else "not verified"
     if hooked.verified and hooked.verified.incompleteness is not None:
         checked += f", attributions miss {hooked.verified.incompleteness:.2%} of how far scores differ from the baseline's"
-    hooks = "; ".join(_hook(facts, layer, chosen=options.layer is None, named=len(heads) > 1) for facts, layer in heads)
+    named = len(heads) > 1 or record["scores"].startswith(CLASS_SCORES)  # which the model itself does not return
+    hooks = "; ".join(_hook(facts, layer, chosen=options.layer is None, named=named) for facts, layer in heads)
     say(
         f"{target}: {hooks}, scale {record['scale']}, {place.cost:.2f} times the operations; "
         + (f"converted from opset {converted[0]} to {converted[1]}; " if converted else "")
@@ -189,7 +190,7 @@ def _warn_of_blindness(hooked: Hooked) -> None:
 
 
 def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool) -> str:
-    """How a head is explained, in words; `named` where there are others."""
+    """How a head is explained, in words; `named` where nobody would know which."""
     from openvino_xai.contract import ATTENTION, GRADIENT
 
     of = f" of '{record['scores']}'" if named else ""

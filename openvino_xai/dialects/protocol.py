@@ -57,6 +57,7 @@ class Adopted:
 class Conversion:
     """How a model came to a newer version of its format, from `before` to `after`: the `original` is only there to be run.
 
+    The two are the same where the version is, and something else differs, as an output that the original has not.
     `written_as` names the form that its quantised operations were written in, where that is another.
     """
 

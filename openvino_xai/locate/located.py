@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from openvino_xai.arguments import PLACE, TEXT, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import RECORD, REGIONS
-from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.open import Model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError
 from openvino_xai.graph.model import Graph, Node, Value
@@ -41,6 +41,7 @@ from openvino_xai.locate.layers import (
 from openvino_xai.locate.positions import Place, places
 from openvino_xai.locate.scores import Scores, find_scores
 from openvino_xai.locate.separators import first_without, paths_through
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.locate.tasks.regions import PixelScores, ahead_of_mixing, find_pixel_scores, placed_anew
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.locate.tokens import TokenHint, hinted
@@ -449,7 +450,7 @@ def locate(model: Model, where: Where | None = None) -> Located:
     """
     if where is not None and not isinstance(where, Where):
         raise InputError(f"where is {quoted(where)}: an openvino_xai.Where is expected")
-    return Located.of(open_model(model), where or Where())
+    return Located.of(opened(model), where or Where())
 
 
 def refuse_hooked(deployed: Deployed) -> None:

@@ -25,6 +25,7 @@ from openvino_xai.locate.output_forms import (
     is_floats_by_class,
     squashes,
 )
+from openvino_xai.locate.tasks.ranking import ranked_values, sources_of_outputs
 from openvino_xai.operations.record import IN_SECOND
 from openvino_xai.operations.table import data_operands, operation_of
 
@@ -110,6 +111,12 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
                 f"output '{brief[0]}' holds bfloat16, which hooks are not made for: write the model in f32 or f16, "
                 "and let the runtime compute in bf16 if that is wanted"
             )
+        if len(sources := sources_of_outputs(graph)) > 1 and not possible:
+            names = ", ".join(sorted(f"'{value.name}'" for value in sources))
+            raise ModelError(
+                f"the outputs {listing} only rank scores, of {len(sources)} heads ({names}): export the model with the scores "
+                "of one among its outputs, or of each"
+            )
         raise ModelError(
             f"{len(possible)} of the model's outputs can be class scores ([B, K] floats), 1 is expected; "
             f"the outputs are {listing}" + ("; name one of them" if possible else ""),
@@ -136,7 +143,8 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
 
 def possible_scores(graph: Graph) -> dict[str, OutputForm]:
     """The outputs that can be class scores, by name; those of another form than [B, K] where no output has this form."""
-    outputs = {key: value for key, value in graph.outputs.items() if key != SCORE}
+    ranked = ranked_values(graph)
+    outputs = {key: value for key, value in graph.outputs.items() if key != SCORE and value not in ranked}
     usual = {key: _usual_form(graph, value) for key, value in outputs.items() if _can_be_scores(graph, value)}
     if usual:
         return usual
@@ -159,6 +167,16 @@ def _usual_form(graph: Graph, value: Value) -> OutputForm:
     """How [B, K] are read: floats as they are, and bytes ahead of the quantiser that made them."""
     read = form_of(graph, value) if value.dtype == np.uint8 else None
     return OutputForm(value, None, None) if read is None else read
+
+
+def scores_behind_ranking(graph: Graph) -> Value | None:
+    """The class scores [B, K] that all outputs only rank, as their largest, or its class; None where that is not all.
+
+    Of logits and what squashes them it is the latter: it tells the scale.
+    """
+    forms = {value.name: OutputForm(value, None, None) for value in sources_of_outputs(graph)}
+    last = _without_logits(forms)
+    return next(iter(last.values())).value if len(last) == 1 else None
 
 
 def _of_rows(outputs: Iterable[Value]) -> bool:
@@ -184,8 +202,6 @@ def _is_opaque(graph: Graph) -> bool:
 def _can_be_scores(graph: Graph, value: Value) -> bool:
     """Whether a value is [B, K] or [B, K, 1, 1] with a known K, of floats or bytes, and depends on the input."""
     if value.dtype is None or graph.is_constant(value):
-        return False
-    if value.producer is not None and value.producer.kind == "top_k":  # the best scores, taken from others
         return False
     # bytes: what a fully quantised model returns
     return is_floats_by_class(value) or (value.dtype == np.uint8 and has_classes(value))

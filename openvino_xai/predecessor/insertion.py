@@ -18,6 +18,7 @@ from openvino_xai.hooks import METHODS
 from openvino_xai.locate.detector import Detector
 from openvino_xai.locate.located import Located, Where
 from openvino_xai.locate.rows import Rows
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.predecessor.words import Method, Task
 from openvino_xai.surgery.insert import insert
 from openvino_xai.words import ClassHook, Kernel, RowHook, ScaleWord, ScoreWord
@@ -116,7 +117,7 @@ def _opened(model: Model) -> Deployed:
         raise InputError(
             "a module of PyTorch is no deployed model: export it (torch.onnx.export, openvino.convert_model), and hook the file"
         )
-    return open_model(model)
+    return opened(model)
 
 
 def _score(located: Located, hook: str) -> ScoreWord | None:

@@ -12,10 +12,11 @@ from typing import get_args
 from openvino_xai.arguments import PATH, TEXT, takes
 from openvino_xai.choices import check_choice
 from openvino_xai.contract import WANTED_INDEX, reads
-from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.open import Model
 from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.errors import ModelError
 from openvino_xai.locate.located import Where, score_of_queries, task_of
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.record.reading import records_of
 from openvino_xai.record.removal import unhooked
 from openvino_xai.runtime.described import Described
@@ -54,7 +55,7 @@ def load(
     for each run. `cache_dir` is the folder where OpenVINO keeps compiled models. Raises InputError, ModelError.
     """
     check_words(precision, hint)
-    deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
+    deployed = model.deployed if isinstance(model, Hooked) else opened(model)
     description = Described.of(deployed.graph, deployed.info, where=Where(scores=scores))
 
     def compiled(variant: Deployed) -> Running:
@@ -84,7 +85,7 @@ def load_heads(
     The options are those of `load`. Raises InputError, ModelError, also for a hook of one head alone.
     """
     check_words(precision, hint)
-    deployed = model.deployed if isinstance(model, Hooked) else open_model(model)
+    deployed = model.deployed if isinstance(model, Hooked) else opened(model)
     records = records_of(deployed.graph, deployed.info)
     if len(records) < 2:
         raise ModelError("the model carries no hook of several heads, which `insert` makes where several scores are named")

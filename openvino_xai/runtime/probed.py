@@ -9,11 +9,12 @@ import numpy as np
 
 from openvino_xai.arguments import PLACE, TEXT, Kind, takes
 from openvino_xai.choices import check_choice
-from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.open import Model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.locate.scores import find_scores
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.plan.request import check_channels
 from openvino_xai.probes import BOX_PROBES, PROBE_NAMES, PROBES, Settings
 from openvino_xai.probes.contrasts import ContrastClassifier
@@ -65,7 +66,7 @@ def probe(
     check_choice("probe", method, PROBE_NAMES, options=("method",))
     check_choice("precision", precision, get_args(Precision), options=("precision",))
     check_channels(None if settings is None else settings.channels, method)
-    deployed = open_model(model)
+    deployed = opened(model)
     refuse_hooked(deployed)
     where = Where.parse(
         layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid, cells=cells

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.open import Model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import ModelError, OvxaiError
 from openvino_xai.graph.model import Graph, Value
@@ -19,6 +19,7 @@ from openvino_xai.locate.layers import is_quantised
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.locate.tasks.label_groups import LabelGroups
+from openvino_xai.locate.tasks.opening import is_added, opened
 from openvino_xai.locate.tasks.vector import find_vector
 from openvino_xai.record.reading import records_of, what_all_share
 from openvino_xai.runtime.inputs.own import own_preprocessing
@@ -86,7 +87,7 @@ class Summary:
 
 def summary_of(model: Model, where: Where) -> Summary:
     """What a model is. `where` names its image and its scores where there are several. Raises InputError, ModelError."""
-    deployed = open_model(model)
+    deployed = opened(model)
     graph = deployed.graph
     records, info = records_of(graph, deployed.info), deployed.info("model_info")
     record = what_all_share(records)
@@ -109,7 +110,7 @@ def summary_of(model: Model, where: Where) -> Summary:
     return Summary(
         version=deployed.version,
         inputs=tuple(Port.of(value) for value in graph.inputs),
-        outputs=tuple(Port.of(value, name) for name, value in graph.outputs.items()),
+        outputs=tuple(Port.of(value, name) for name, value in graph.outputs.items() if not is_added(deployed, name)),
         decides=decides,
         classes=classes,
         weights=_weights(graph),
@@ -133,7 +134,7 @@ def _task(deployed: Deployed, where: Where) -> tuple[str, int | None]:
     """What a model without a hook decides, and among how many classes, as far as its outputs tell."""
     ways: tuple[Callable[[], tuple[str, int | None] | None], ...] = (
         lambda: _boxes(deployed, where),
-        lambda: _classes(deployed.graph, where),
+        lambda: _classes(deployed, where),
         lambda: ("classes of pixels", None) if tells_pixels(deployed, where) else None,
         lambda: (f"a vector, read at '{find_vector(deployed.graph, where.scores).name}'", None),
     )
@@ -152,8 +153,10 @@ def _boxes(deployed: Deployed, where: Where) -> tuple[str, int | None] | None:
     return None if detector is None else ("boxes, by rows of scores", None)
 
 
-def _classes(graph: Graph, where: Where) -> tuple[str, int]:
-    scores = find_scores(graph, where.scores)
+def _classes(deployed: Deployed, where: Where) -> tuple[str, int]:
+    scores = find_scores(deployed.graph, where.scores)
+    if is_added(deployed, scores.name):
+        return f"{OF_IMAGES}, which its outputs rank: a hook returns their scores ({scores.scale}), too", scores.classes
     return f"{OF_IMAGES}, read at '{scores.name}' ({scores.scale}), or a vector", scores.classes
 
 

@@ -9,12 +9,13 @@ from typing import Any
 from openvino_xai.arguments import TEXT, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, INDEX, MAP, RECORD, names_of
-from openvino_xai.dialects.open import Compiled, Model, open_model
+from openvino_xai.dialects.open import Compiled, Model
 from openvino_xai.dialects.packages import packages_of
 from openvino_xai.dialects.protocol import Adopted
 from openvino_xai.errors import InputError
 from openvino_xai.explanation import Explanation
 from openvino_xai.locate.located import Where
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.record.reading import records_of
 from openvino_xai.runtime.classifier import ImageClassifier
@@ -57,7 +58,7 @@ def wrap(compiled: Compiled, *, model: Model | None = None, scores: str | None =
         description, propose = _from_outside(handle, scores), None
         records: list[dict[str, str]] = records_of(handle.graph, handle.info, opaque=True)
     else:
-        deployed = open_model(model)
+        deployed = opened(model)
         description = Described.of(deployed.graph, deployed.info, where=Where(scores=scores))
         _same(description, handle)
         records = records_of(deployed.graph, deployed.info)

@@ -9,13 +9,14 @@ from functools import partial
 from openvino_xai.arguments import COUNT, FLAG, PLACE, SIZES, TEXT, TEXTS, takes
 from openvino_xai.choices import quoted
 from openvino_xai.contract import VECTOR_TARGETS
-from openvino_xai.dialects.open import Model, open_model, runtimes_of
+from openvino_xai.dialects.open import Model, runtimes_of
 from openvino_xai.errors import InputError, LayerError, PlanError
 from openvino_xai.graph.model import Graph
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.locate.located import Where, refuse_hooked
 from openvino_xai.locate.rows.record import Rows
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.plan.request import Request
 from openvino_xai.plan.rows.decision import RowDecision
 from openvino_xai.surgery.classes import insert_classes
@@ -177,7 +178,7 @@ def insert(
         task="vector" if isinstance(targets, Likeness) or (isinstance(targets, str) and targets == VECTOR_TARGETS) else None,
         score=score,
     )
-    deployed = open_model(model)
+    deployed = opened(model)
     refuse_hooked(deployed)
     detector = None
     if len(outputs) > 1:

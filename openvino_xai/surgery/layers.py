@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from openvino_xai.arguments import COUNT, PLACE, takes
-from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.open import Model
 from openvino_xai.errors import LayerError, PlanError
 from openvino_xai.graph.model import Value
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Located, Where, refuse_hooked
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.operations.cost import operations
 from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.table import operation_of
@@ -43,7 +44,7 @@ def layers(
     cost of eight rows.
     """
     where = Where.parse(scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
-    deployed = open_model(model)
+    deployed = opened(model)
     refuse_hooked(deployed)
     detector = detector_of(deployed, where)
     if detector is not None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from openvino_xai.contract import RECORD
-from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.open import Model
 from openvino_xai.errors import OvxaiError
 from openvino_xai.hooks import METHODS
 from openvino_xai.hooks.rows import ROW_METHODS
 from openvino_xai.locate.located import Where
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.probes import BOX_PROBES, PROBES
 from openvino_xai.surgery.layer import Layer
 from openvino_xai.surgery.task import detector_of, tells_pixels
@@ -49,7 +50,7 @@ class Choices:
             return self._content
 
     def _listed(self) -> dict[str, Any]:
-        deployed = open_model(self._model)
+        deployed = opened(self._model)
         if deployed.info(RECORD):
             return {"methods": [], "layers": [], "hooked": True}
         hooks, probes = list(METHODS), list(PROBES)

@@ -96,13 +96,14 @@ def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Ver
     reference, running = heads[0].plain(), heads[0].compiled(hooked)
     plain = reference(inputs)
     refuse_random(plain, reference(inputs))
+    returned = heads[0].returned(plain, inputs)
     for head in heads:
-        _refuse_no_numbers(plain, head.location.scores.name)
+        _refuse_no_numbers(returned, head.location.scores.name)
     batch = len(inputs[heads[0].location.image.name])
-    heads = [replace(head, beside={**plain, **head.target.examples(plain)}) for head in heads]
+    heads = [replace(head, beside={**returned, **head.target.examples(returned)}) for head in heads]
     extra = {GATE: np.ones(batch, bool)} if gate != "off" else {}
     for head in heads:
-        extra.update(head.names.of_file(head.target.examples(plain)))
+        extra.update(head.names.of_file(head.target.examples(returned)))
     new = running({**inputs, **extra})
     same_outputs(plain, new, runtime)
     if gate != "off":
@@ -110,7 +111,7 @@ def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Ver
     for other in more_batches(images, plain, cost):
         count = min(batch, len(next(iter(other.values()))))
         same_outputs(reference(other), running({**other, **{name: array[:count] for name, array in extra.items()}}), runtime)
-    results = [_hold_maps(head, inputs, plain, head.names.of_head(new)) for head in heads]
+    results = [_hold_maps(head, inputs, returned, head.names.of_head(new)) for head in heads]
     comparisons, sights = [comparison for comparison, _ in results], tuple(sight for _, sight in results)
     cells, difference = min(result.cells for result in comparisons), worst(result.difference for result in comparisons)
     missed = [result.incompleteness for result in comparisons if result.incompleteness is not None]

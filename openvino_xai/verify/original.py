@@ -29,6 +29,12 @@ class Original:
         conversion = self.model.conversion
         return self.compiled(self.model if conversion is None else conversion.original)
 
+    def returned(self, plain: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the `plain` model returned, and what more the model returns than its file: scores that it ranks."""
+        more = [name for name in self.model.graph.outputs if name not in plain]
+        outputs = self.compiled(self.model)(inputs) if more else {}
+        return {**plain, **{name: outputs[name] for name in more}}
+
     def compiled(self, model: Deployed) -> Running:
         """A twin of the model, ready to run."""
         return compile_for(model, self.runtime)

@@ -17,7 +17,6 @@ NAMED = {
     "quantised_convolution": {"onnx": "QLinearConv"},
     "quantised_throughout": {"onnx": "QLinearConv"},
     "quantised_while_it_runs": {"onnx": "DynamicQuantizeLinear", "openvino": "ReduceMax"},
-    "the_largest_scores_alone": {"onnx": "logits", "openvino": "logits"},
     "cells_picked_by_value": {"onnx": "NonZero", "openvino": "NonZero"},
     "noise": {
         "onnx": "'logits' of the model without a hook differs",

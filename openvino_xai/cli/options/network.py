@@ -99,7 +99,7 @@ class NetworkOptions(PreprocessingOptions):
         is fed is told, unless `tell` is False. The `hint` is of hooks: a probe asks for many inferences of each photo.
         """
         from openvino_xai.contract import RECORD
-        from openvino_xai.dialects.open import open_model
+        from openvino_xai.locate.tasks.opening import opened
         from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.inputs.doubts import doubts_of
         from openvino_xai.runtime.loading import load, load_heads
@@ -109,7 +109,7 @@ class NetworkOptions(PreprocessingOptions):
             return self.resolved(model, options).load_heads(
                 model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell, hint=hint
             )
-        deployed = open_model(model)
+        deployed = opened(model)
         record, named = deployed.info(RECORD), options.scores or []
         if record and options.of_hook != LayerOptions():
             raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
@@ -163,13 +163,13 @@ class NetworkOptions(PreprocessingOptions):
         """A function that loads the model in any process. A model without a hook gets one now, once, in a file in `folder`."""
         from openvino_xai.contract import RECORD
         from openvino_xai.dialects.digest import model_digest
-        from openvino_xai.dialects.open import open_model
+        from openvino_xai.locate.tasks.opening import opened
         from openvino_xai.probes import PROBE_NAMES
         from openvino_xai.runtime.inputs.doubts import doubts_of
         from openvino_xai.runtime.sources import digest_of
         from openvino_xai.version import __version__
 
-        deployed, head = open_model(model), options.head
+        deployed, head = opened(model), options.head
         if "heads" in deployed.info(RECORD) and head is None:
             raise InputError(
                 f"the hook of {model} explains several heads, and one is looked at here: name it", options=("scores",)

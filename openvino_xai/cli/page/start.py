@@ -33,10 +33,10 @@ class Start:
     def load(self, choice: Choice, tell: Progress) -> Network:
         """The model with the hook of a choice, fed as itself says. Raises an OvxaiError."""
         from openvino_xai.contract import RECORD, VECTOR_TARGETS
-        from openvino_xai.dialects.open import open_model
+        from openvino_xai.locate.tasks.opening import opened
         from openvino_xai.surgery.task import detector_of, tells_pixels
 
-        options, deployed = self.chosen(choice), open_model(self.model)
+        options, deployed = self.chosen(choice), opened(self.model)
         nothing: dict[str, Any] = dict.fromkeys(FED)
         load = partial(replace(self.running, **nothing).load, self.model, options, self.probing.settings(tell), tell=False)
         if self.against is not None:

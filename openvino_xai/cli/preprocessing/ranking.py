@@ -54,14 +54,14 @@ def ranking_of(
 
 def plain_network(model: Model, where: Where, device: str = "CPU", precision: str = "f32") -> Network:
     """A classifier without its hook, ready to predict. Raises InputError for what explains no classes of images."""
-    from openvino_xai.dialects.open import open_model
     from openvino_xai.locate.located import Where
+    from openvino_xai.locate.tasks.opening import opened
     from openvino_xai.record.reading import record_with, records_of
     from openvino_xai.record.removal import unhooked
     from openvino_xai.runtime.described import Described
     from openvino_xai.runtime.network import Network
 
-    deployed = open_model(model)
+    deployed = opened(model)
     if records := records_of(deployed.graph, deployed.info):
         record = record_with(records, where.scores)
         if "task" in record:

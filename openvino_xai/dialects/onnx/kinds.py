@@ -271,7 +271,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "Add": ("add", None),
     "And": ("and", None),
     "Asin": ("asin", None),
-    "ArgMax": ("argmax", None),
+    "ArgMax": ("argmax", _axis(0)),
     "AveragePool": ("avg_pool", _pool),
     "BatchNormalization": ("batch_norm", _batch_norm),
     "Cast": ("cast", None),

@@ -171,7 +171,7 @@ class OnnxModel:
     @property
     def version(self) -> str:
         """ONNX, with its opset, and that of the file where it was older."""
-        if self.conversion is None or self.conversion.before == self.opset:
+        if self.conversion is None or self.conversion.before == self.conversion.after:
             return f"ONNX, opset {self.opset}"
         return f"ONNX, opset {self.conversion.before}, read as {self.conversion.after}"
 

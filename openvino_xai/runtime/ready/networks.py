@@ -13,12 +13,13 @@ from typing import Any, TypeAlias, cast
 
 from openvino_xai.contract import RECORD, VECTOR_TARGETS
 from openvino_xai.dialects.digest import model_files
-from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.open import Model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import InputError, OvxaiError
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.located import Where
 from openvino_xai.locate.tasks.label_groups import labels_of
+from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.probes import PROBE_NAMES, PROBES, Settings
 from openvino_xai.record.reading import records_of
 from openvino_xai.runtime.described import Described
@@ -78,7 +79,7 @@ class Making:
         scores = self.options.get("scores")
         names = [scores] if isinstance(scores, str) else list(scores or ())
         hooked = model if isinstance(model, Hooked) else self._hooked(model)
-        deployed = hooked.deployed if isinstance(hooked, Hooked) else open_model(hooked)
+        deployed = hooked.deployed if isinstance(hooked, Hooked) else opened(hooked)
         heads = len(records_of(deployed.graph, deployed.info))
         if len(names) > 1 or (not names and heads > 1):
             return load_heads(hooked, device=self.device, precision=self.precision).chosen(names)
@@ -105,7 +106,7 @@ class Making:
 
     def _hooked(self, model: Model) -> Model | Hooked:
         """The model with a hook: its own, or one that is made. Raises InputError where it has one, and another is asked for."""
-        deployed = open_model(model)
+        deployed = opened(model)
         options = dict(self.options)
         if record := deployed.info(RECORD):
             changed = [*(name for name in options if name != "scores"), *(["method"] if self.method else [])]

@@ -1,0 +1,58 @@
+"""A model, open, with its class scores among its outputs: one that only ranks them gets an output that returns them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openvino_xai.contract import CLASS_SCORES, RECORD
+from openvino_xai.dialects.open import Model, open_model
+from openvino_xai.dialects.protocol import Conversion, Deployed
+from openvino_xai.graph.model import Graph, Node, Value
+from openvino_xai.graph.trace import shape_of
+from openvino_xai.locate.scores import scores_behind_ranking
+
+
+def opened(model: Model) -> Deployed:
+    """The model in a file or an object, which is not changed, with all that can be explained among its outputs.
+
+    Where every output tells only which class scores [B, K] are the largest, as behind TopK, ArgMax or a table of labels, one
+    more comes behind them, `class_scores`, with the scores as the model computes them. Raises InputError, ModelError.
+    """
+    deployed = open_model(model)
+    if deployed.info(RECORD):  # what is written with a hook has them already
+        return deployed
+    scores = scores_behind_ranking(deployed.graph)
+    return deployed if scores is None else _with_output(deployed, scores)
+
+
+def is_added(deployed: Deployed, output: str) -> bool:
+    """Whether an open model returns what its file does not."""
+    return deployed.conversion is not None and output not in deployed.conversion.original.graph.outputs
+
+
+def _with_output(deployed: Deployed, scores: Value) -> Deployed:
+    """A twin that returns the scores behind its other outputs."""
+    graph, twin = deployed.graph, deployed.twin()
+    (place,) = [index for index, node in enumerate(graph.nodes) if scores in node.outputs]
+    node = graph.nodes[place]
+    native = twin.graph.nodes[place].outputs[node.outputs.index(scores)].native
+    name, shape = _unused(graph), shape_of(scores)[:2]
+    # a node of its own, and so a name of its own: [B, K] of [B, K, 1, 1], too
+    sizes = twin.constant(np.array([0, shape[1]], np.int64))
+    copied = twin.emit(Node(name, "reshape", "reshape", (scores, None)), [native, sizes], name)
+    assert scores.dtype is not None
+    twin.add_output(copied, name, shape, scores.dtype)
+    grown = twin.reread()
+    grown.conversion = deployed.conversion or Conversion(deployed, 0, 0)
+    return grown
+
+
+def _unused(graph: Graph) -> str:
+    """A name that nothing in a model has."""
+    values = [*graph.inputs, *(value for node in graph.nodes for value in node.outputs)]
+    names = {name for value in values for name in (value.name, *value.aliases)} | {node.name for node in graph.nodes}
+    names |= set(graph.outputs)
+    name = CLASS_SCORES
+    while name in names:
+        name += "_"
+    return name
