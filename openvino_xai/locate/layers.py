@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 
 from openvino_xai.contract import listed
 from openvino_xai.errors import LayerError, PlanError
@@ -158,10 +161,12 @@ def candidates(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value
         if where is None or value not in separates or value is scores.value:
             continue
         reason = _unfit(value, where)
-        bypassed = reason is None and not separates[value]
-        if bypassed:
-            reason = f"it does not separate the image from the scores: {_bypass(graph, [value], separates)}"
-        cuts.append(Candidate(layer_name(value), (CutValue(value, where),), reason, bypassed=bypassed))
+        cuts.append(
+            Candidate(layer_name(value), (CutValue(value, where),), reason, bypassed=reason is None and not separates[value])
+        )
+    bypasses = iter(_bypasses(graph, [[cut.value] for cut in cuts if cut.bypassed], separates))
+    why = "it does not separate the image from the scores"
+    cuts = [replace(cut, reason=f"{why}: {next(bypasses)}") if cut.bypassed else cut for cut in cuts]
     cuts.reverse()
     varying = reached_from(graph, image)
     for i, candidate in enumerate(cuts):  # the last first: what is ahead of cells that reach the scores reaches them, too
@@ -382,8 +387,8 @@ def cut_of(graph: Graph, image: Value, scores: Scores, placed: Mapping[Value, Pl
     if unfit:
         candidate = replace(candidate, reason=f"of '{layer_name(unfit[0][0])}', {unfit[0][1]}")
     elif image in behind:
-        reason = f"they do not separate the image from the scores: {_bypass(graph, values, behind.union(values))}"
-        candidate = replace(candidate, reason=reason)
+        (bypass,) = _bypasses(graph, [values], behind.union(values))
+        candidate = replace(candidate, reason=f"they do not separate the image from the scores: {bypass}")
     return candidate
 
 
@@ -416,19 +421,25 @@ def layer_name(value: Value) -> str:
     return value.name if node is None or len(node.outputs) > 1 else node.name
 
 
-def _bypass(graph: Graph, values: Iterable[Value], on_the_way: Iterable[Value]) -> str:
-    """Which value reaches the scores beside some `values`, and where it enters."""
-    after = set(values)
-    alone = len(after) == 1
-    path = set(on_the_way)
+def _bypasses(graph: Graph, cuts: Sequence[Collection[Value]], on_the_way: Container[Value]) -> list[str]:
+    """Which value reaches the scores beside each of some cuts, and where it enters."""
+    words, open_cuts = ["other layers carry the image past it"] * len(cuts), (1 << len(cuts)) - 1
+    behind: dict[Value, int] = defaultdict(int)  # bit i: the value is of cut i, or reads it
+    for i, cut in enumerate(cuts):
+        for value in cut:
+            behind[value] |= 1 << i
     for node in graph.nodes:
-        operands = [operand for _, operand in node.operands if operand in path]
-        if any(operand in after for operand in operands):
-            for operand in operands:
-                if operand not in after:
-                    return f"'{layer_name(operand)}' bypasses {'it' if alone else 'them'} and enters {node}"
-            after.update(node.outputs)
-    return "other layers carry the image past it"
+        operands = [operand for _, operand in node.operands if operand in on_the_way]
+        reached = reduce(or_, (behind[operand] for operand in operands), 0)
+        for operand in operands:
+            past = reached & ~behind[operand] & open_cuts
+            open_cuts &= ~past
+            for i in (i for i in range(past.bit_length()) if past >> i & 1):
+                what = "it" if len(cuts[i]) == 1 else "them"
+                words[i] = f"'{layer_name(operand)}' bypasses {what} and enters {node}"
+        for output in node.outputs:
+            behind[output] |= reached
+    return words
 
 
 def ahead_of_weights(graph: Graph, end: Value) -> set[Value]:
