@@ -34,6 +34,7 @@ from openvino_xai.locate.layers import layer_name
 from openvino_xai.locate.positions import Place, places
 
 BATCH = 3
+ROUNDING = 100  # times the step of a type at the largest value: less is no change
 CLEAR = 1.0  # a change is seen where a cell differs by twice what changes elsewhere make of it
 WAYS_OUT = r"\b(name|export|convert|pass|say|choose|use|set|ask|try) |\bprobe\b|\bmethod\b"  # a refusal that tells one
 APART = 1e-4  # of the largest value: what rounding may make of a map when other images stand beside its own
@@ -190,7 +191,8 @@ def mixes(original: Deployed, inputs: dict[str, np.ndarray], plain: dict[str, np
 def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     """Why cells are not where the image says, None where a change in a corner of the image is seen in that of the cells.
 
-    True where random weights spread a change so evenly that nothing can be told, or where nothing tells the layer's cells.
+    True where random weights spread a change so evenly that nothing can be told, or let none through, or where nothing tells the
+    layer's cells.
     """
     image, where = find_image(original.graph, planar=False)
     place = places(original.graph, image, where, anywhere=True).get(layer)
@@ -209,7 +211,10 @@ def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
             start = int((share - 0.1) * size)
             at[axis] = slice(start, max(int((share + 0.1) * size), start + 1))
         changed[image.name][tuple(at)] += 3
-        response = along_cells(np.abs(running(changed)["seen"] - before), place, len(where.cells))
+        moved = np.abs(running(changed)["seen"] - before)
+        if moved.max() <= ROUNDING * np.spacing(np.abs(before).max()):
+            return True
+        response = along_cells(moved, place, len(where.cells))
         responses.append(response / max(response.sum(), 1e-30))
     changes = np.maximum(
         np.array(responses) / np.maximum(np.mean(responses, axis=0), 1e-30) - 1, 0
