@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, partial, reduce
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from openvino_xai.graph.sizes import Dim, concrete
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.detector import RowLocation
+from openvino_xai.operations.cost import operations
 from openvino_xai.plan.rows.levels import Levels
 from openvino_xai.tail.forward import computed_again
 from openvino_xai.tail.masked import tapped
@@ -21,6 +22,9 @@ from openvino_xai.tail.rows.level_rows import Picked
 from openvino_xai.tail.rows.masked import MaskedRows, MaskGrid
 from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, RowStream
 from openvino_xai.tail.walk import between
+
+Followed: TypeAlias = tuple[RowStream, dict[Value, PatchAdjoint]]
+LITTLE = 0.05  # of the model's operations: what all rows at all levels may take
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,29 @@ class PlannedRowSite(Levels):
         self._masks = masks
 
     @cached_property
-    def _streams(self) -> list[tuple[RowStream, dict[Value, PatchAdjoint]]]:
-        """For each level of heads, the way back from it, and the gradients of the layers."""
+    def _streams(self) -> list[Followed]:
+        """For each level of heads, the way back from it, and the gradients of the layers.
+
+        All levels are run for all rows where that takes next to nothing: in sizes that are known before they run, runtimes
+        fuse what they cannot else.
+        """
         location, forward = self._location, {}
         if self._isolated:
             nodes = between(location.graph, location.cut, *(head.value for head in location.rows.heads))
             forward = computed_again(self._trace, location.cut, nodes)
+        if self._masks is None:
+            before = len(self._trace.nodes)
+            together = self._followed(replace(self._picked, apart=False), forward)
+            if operations(self._trace.nodes[before:]) <= LITTLE * operations(location.graph.nodes):
+                return together
+            del self._trace.nodes[before:]
+        return self._followed(self._picked, forward)
+
+    def _followed(self, picked: Picked, forward: Mapping[Value, Value]) -> list[Followed]:
+        """The same, of the rows that are picked, where values of a `forward` pass are computed again."""
+        location = self._location
         streams = [
-            RowStream(location.graph, self._trace, location.table, level, self._picked, location.cut, location.placed, forward)
+            RowStream(location.graph, self._trace, location.table, level, picked, location.cut, location.placed, forward)
             for level in location.table.levels
         ]
         return [(stream, stream.gradients()) for stream in streams]

@@ -1,7 +1,7 @@
 """The rows of one level, among those that are explained.
 
-How many there are, only a run knows. For an image that has none the first stands in, so that no operation is carried out on
-nothing.
+Apart from those of other levels they take the fewest operations, but how many there are, only a run knows. For an image that
+has none the first stands in, so that no operation is carried out on nothing.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from openvino_xai.locate.rows.table import RowTable
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """The rows that are explained: `anchor` and `label` [B * D], i64, the indices of a row and of its class."""
+    """The rows that are explained: `anchor` and `label` [B * D], i64, the indices of a row and of its class.
+
+    Where they are not `apart`, each level is run for all of them, in sizes that are known before the model runs.
+    """
 
     anchor: Value
     label: Value
     batch: Size
     each: int
+    apart: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class LevelRows:
-    """R rows of one level: `anchor`, `label` and `image` [R], i64; `here` [R], f32, 0 for one that stands in.
+    """R rows of one level: `anchor`, `label` and `image` [R], i64; `here` [R], f32, 0 for one of another level.
 
     `place` [R, 1], i64, is where they stand among all that are explained, None where they are all. `origin` is a value that R
     is the last size of, where only a run knows it.
@@ -46,12 +50,13 @@ class LevelRows:
     def of(cls, xp: Trace, table: RowTable, index: int, picked: Picked) -> LevelRows:
         """The rows of the level at an index."""
         batch, each = picked.batch, picked.each
-        if len(table.levels) == 1 and batch == 1:
-            here = xp.broadcast_to(np.ones(1, np.float32), (each,))
-            image = as_value(np.zeros(each, np.int64), [])
-            return cls(picked.anchor, picked.label, image, here, each, None, None)
         level = xp.take(as_value(table.level.astype(np.int32), []), picked.anchor, axis=0)
         here = xp.astype(xp.equal(level, np.int32(index)), np.float32)
+        if isinstance(batch, int) and (len(table.levels) == 1 or not picked.apart):
+            if len(table.levels) == 1:
+                here = xp.broadcast_to(np.ones(1, np.float32), (batch * each,))
+            image = as_value(np.repeat(np.arange(batch), each), [])
+            return cls(picked.anchor, picked.label, image, here, batch * each, None, None)
         count = Dim(1, (f"ovxai_rows_{index}",))
         by_image = xp.reshape(here, (batch, each))
         none = xp.subtract(np.float32(1), xp.max(by_image, axis=1, keepdims=True))

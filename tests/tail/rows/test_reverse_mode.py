@@ -159,16 +159,34 @@ def test_whatever_lies_between(fine: list[str], coarse: list[str], heads: str) -
 @pytest.mark.parametrize("level", [0, 1])
 def test_a_level_without_rows_adds_nothing(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row that stands in for those that it has not is 0; and one that is not is seen."""
-    tiny, real = built(["3x3"], ["silu"], "two outputs"), LevelRows.of.__func__  # type: ignore[attr-defined]
+    tiny = built(["3x3"], ["silu"], "two outputs")
     hold(tiny, levels=(level,))
+    counting_all(monkeypatch)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        hold(tiny, levels=(level,))
+
+
+def test_all_levels_are_run_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of another level add nothing, in sizes that are known; and are seen where they do."""
+    monkeypatch.setattr("openvino_xai.plan.rows.site.LITTLE", np.inf)
+    tiny = built(["3x3"], ["silu"], "two outputs")
+    hooked = xai.insert(tiny.model, targets="asked:2", verify=False).deployed.graph
+    assert "non_zero" not in {node.kind for node in hooked.nodes}
+    hold(tiny)
+    counting_all(monkeypatch)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        hold(tiny, levels=(1,))
+
+
+def counting_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take rows of other levels for rows of each."""
+    real = LevelRows.of.__func__  # type: ignore[attr-defined]
 
     def of(cls: type, xp: Trace, *operands: Any) -> LevelRows:
         rows = real(cls, xp, *operands)
         return replace(rows, here=xp.maximum(rows.here, np.float32(1)))  # type: ignore[no-any-return]
 
     monkeypatch.setattr(LevelRows, "of", classmethod(of))
-    with pytest.raises(AssertionError, match="Not equal to tolerance"):
-        hold(tiny, levels=(level,))
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
