@@ -21,7 +21,10 @@ from openvino_xai.graph.sizes import Dim, Shape
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """One tensor: an input, a constant (`data` is set), or an output of `producer`; `aliases` are its other names."""
+    """One tensor: an input, a constant (`data` is set), or an output of `producer`; `aliases` are its other names.
+
+    Where NumPy does not compute with what the file holds, as bfloat16, `dtype` is what it is read as, and `stored` what it is.
+    """
 
     name: str
     shape: Shape | None
@@ -30,6 +33,12 @@ class Value:
     native: Any = None
     data: np.ndarray | None = None
     aliases: frozenset[str] = frozenset()
+    stored: np.dtype[Any] | None = None
+
+    @property
+    def dtype_in_file(self) -> np.dtype[Any] | None:
+        """The type that clients meet."""
+        return self.dtype if self.stored is None else self.stored
 
     @property
     def rank(self) -> int | None:

@@ -108,8 +108,8 @@ def find_scores(graph: Graph, name: str | None = None) -> Scores:
         brief = [key for key, value in graph.outputs.items() if value.dtype is not None and value.dtype.name == "bfloat16"]
         if brief and not possible:
             raise ModelError(
-                f"output '{brief[0]}' holds bfloat16, which hooks are not made for: write the model in f32 or f16, "
-                "and let the runtime compute in bf16 if that is wanted"
+                f"output '{brief[0]}' holds bfloat16, which ONNX Runtime's CPU provider does not compute: make an IR of the "
+                "model (openvino.convert_model and save_model), which is explained in bfloat16, or write it in f32 or f16"
             )
         if len(sources := sources_of_outputs(graph)) > 1 and not possible:
             names = ", ".join(sorted(f"'{value.name}'" for value in sources))

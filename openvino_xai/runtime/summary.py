@@ -40,9 +40,8 @@ class Port:
     @classmethod
     def of(cls, value: Value, name: str | None = None) -> Port:
         """A value of a graph, by its own name or another."""
-        return cls(
-            value.name if name is None else name, text(value.shape), "unknown" if value.dtype is None else str(value.dtype)
-        )
+        dtype = value.dtype_in_file
+        return cls(value.name if name is None else name, text(value.shape), "unknown" if dtype is None else str(dtype))
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,9 @@ def _weights(graph: Graph) -> dict[str, int]:
     total: Counter[str] = Counter()
     for value in constants:
         sizes = [size for size in value.shape or () if isinstance(size, int)]
-        if value.dtype is None:
+        dtype = value.dtype_in_file
+        if dtype is None:
             total["unknown"] += int(np.prod(sizes))
         elif value.shape is not None and len(sizes) == len(value.shape):
-            total[str(value.dtype)] += int(np.prod(sizes, dtype=np.int64)) * value.dtype.itemsize
+            total[str(dtype)] += int(np.prod(sizes, dtype=np.int64)) * dtype.itemsize
     return {name: size for name, size in total.most_common() if size}

@@ -218,11 +218,12 @@ def _tensor(name: str, value: Value) -> Tensor:
         raise ModelError("an input or output has an empty name: a server cannot be asked for it", node=name)
     if not name.isprintable():
         raise ModelError(f"{name!a} has characters that are not printed, which servers do not carry: rename it", node=name)
-    if value.dtype is None or value.shape is None:
+    dtype = value.dtype_in_file
+    if dtype is None or value.shape is None:
         raise ModelError(f"'{name}' has no known type and shape: a server has to be told them", node=name)
-    if value.dtype not in DATATYPES:
+    if dtype not in DATATYPES:
         raise ModelError(
-            f"'{name}' is {value.dtype}, which servers have no type for: {', '.join(map(str, DATATYPES))} are expected",
+            f"'{name}' is {dtype}, which servers have no type for: {', '.join(map(str, DATATYPES))} are expected",
             node=name,
         )
-    return Tensor(name, value.dtype, tuple(size if isinstance(size, int) else -1 for size in value.shape))
+    return Tensor(name, dtype, tuple(size if isinstance(size, int) else -1 for size in value.shape))

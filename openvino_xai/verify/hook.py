@@ -7,7 +7,7 @@ Where gradients are read, they are held to differences of the original scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from openvino_xai.contract import FEATURES, GATE, GRADIENT, MAP
 from openvino_xai.dialects.open import compile_for, open_model
 from openvino_xai.dialects.protocol import Deployed, Runtime
 from openvino_xai.errors import VerificationError
+from openvino_xai.graph.model import Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.plan.decision import Head
@@ -32,8 +33,8 @@ from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, ref
 from openvino_xai.verify.sight import Comparison, Sight
 
 MAPS = 3  # maps of an image that are held to the definition
-# f16 has 10 bits after the first: a score and what it is a sum of are rounded by 2^-11 again and again.
-HALF_TOLERANCE = 16 * 2.0**-11
+# f16 has 10 bits after the first, bf16 has 7: a score and what it is a sum of are rounded by 2^-11, or 2^-8, again and again.
+ROUNDED_TOLERANCES = {"float16": 16 * 2.0**-11, "bfloat16": 16 * 2.0**-8}
 # int8 kernels are chosen by the shape of what they are given and round differently: a few steps of 1/255, where what these
 # come to in a score is not asked.
 QUANTISED_TOLERANCE = 0.05
@@ -119,6 +120,12 @@ def _verify_in(heads: Sequence[Reference], hooked: Deployed, cost: float) -> Ver
     return Verified(batch, cells, difference, (runtime,), {**inputs, **extra}, new, sights, images.content, incompleteness)
 
 
+def tolerance_of(values: Iterable[Value]) -> float:
+    """How far a map may be from its definition by rounding, where a model holds such values."""
+    types = [str(value.dtype_in_file) for value in values]
+    return max([TOLERANCE, *(ROUNDED_TOLERANCES.get(name, 0) for name in types)])
+
+
 def _refuse_no_numbers(plain: Mapping[str, np.ndarray], name: str) -> None:
     if np.isnan(plain[name]).any():
         raise VerificationError(
@@ -157,8 +164,7 @@ def _hold_maps(
             hold_levels(maps, explained, sample, bound=bound_of(sample, definition, levels, maps.shape), scale=decision.scale)
             return comparison, Sight(comparison.spreads, 0.0)
     tolerance = QUANTISED_TOLERANCE if quantised else TOLERANCE
-    if np.float16 in (original.location.scores.value.dtype, layer.value.dtype):
-        tolerance = max(tolerance, HALF_TOLERANCE)
+    tolerance = max(tolerance, tolerance_of([original.location.scores.value, layer.value]))
     if not comparison.difference <= tolerance:  # so that NaN is refused, too
         raise VerificationError(
             f"the maps differ from their definition by {comparison.difference:.2g} of the scores "
@@ -187,7 +193,7 @@ def _hold_features(original: Reference, inputs: dict[str, np.ndarray], vectors: 
     """Raise VerificationError where vectors are not the means of the layer's cells, of the original model."""
     features = original.probing(read={CUT: original.layer.value})(inputs)[CUT]
     means = by_cell(features, original.layer.place).mean(axis=1)
-    tolerance = HALF_TOLERANCE if features.dtype == np.float16 else TOLERANCE
+    tolerance = tolerance_of([original.layer.value])
     if vectors.shape != means.shape or not np.abs(vectors - means).max() <= tolerance * max(np.abs(means).max(), SMALLEST):
         raise VerificationError(f"'{FEATURES}' is not the mean of the features of layer '{original.layer.name}'")
 

@@ -33,7 +33,7 @@ from openvino_xai.tail.rows.masked import MaskGrid
 from openvino_xai.tail.rows.pick import EveryClass, RowsAtRunTime, TopBoxes
 from openvino_xai.tail.rows.queries import rankings
 from openvino_xai.verify.finite_differences import step_along
-from openvino_xai.verify.hook import HALF_TOLERANCE, QUANTISED_TOLERANCE, Verified
+from openvino_xai.verify.hook import QUANTISED_TOLERANCE, Verified, tolerance_of
 from openvino_xai.verify.images import SampleImages
 from openvino_xai.verify.original import Original, worst
 from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, refuse_random, same_outputs
@@ -112,8 +112,7 @@ def _verify_in(original: _Reference, hooked: Deployed, cost: float) -> Verified:
     checked = _Checked.of(new[MAP], index if listed is None else _among_all(listed, index), label)
     comparison = (_hold_masked if decision.traits.masks else _hold_maps)(original, inputs, checked)
     tolerance = QUANTISED_TOLERANCE if is_quantised(original.model.graph) else TOLERANCE
-    if np.float16 in {value.dtype for value in location.cut}:
-        tolerance = max(tolerance, HALF_TOLERANCE)
+    tolerance = max(tolerance, tolerance_of(location.cut))
     if not comparison.difference <= tolerance:
         raise VerificationError(
             f"the maps differ from their definition by {comparison.difference:.2g} of their largest value in {runtime}, more "

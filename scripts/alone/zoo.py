@@ -191,7 +191,7 @@ def mixes(original: Deployed, inputs: dict[str, np.ndarray], plain: dict[str, np
 def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     """Why cells are not where the image says, None where a change in a corner of the image is seen in that of the cells.
 
-    True where random weights spread a change so evenly that nothing can be told, or let none through, or where nothing tells the
+    True where random weights spread a change so evenly that nothing can be told, or let none through, or nothing tells the
     layer's cells.
     """
     image, where = find_image(original.graph, planar=False)

@@ -16,7 +16,19 @@ from openvino.utils.node_factory import NodeFactory
 
 from openvino_xai.dialects.openvino.emit import EMIT, SIZES
 from openvino_xai.dialects.openvino.kinds import neutral, order_of
-from openvino_xai.dialects.openvino.run import Names, computed, core, dtype_of, first_line, name_of, running
+from openvino_xai.dialects.openvino.run import (
+    BRIEF,
+    Names,
+    computed,
+    constant_of,
+    content_of,
+    core,
+    dtype_of,
+    first_line,
+    name_of,
+    running,
+    stored_in,
+)
 from openvino_xai.dialects.protocol import Conversion, Running, Runtime
 from openvino_xai.errors import InputError, ModelError, PlanError
 from openvino_xai.files.external_data import data_beside, unchanged
@@ -98,7 +110,7 @@ class OpenVINOModel:
         if dtype_of(port) is None:
             raise ModelError(f"'{value.name}' holds {port.get_element_type()}, which NumPy has no numbers for", node=value.name)
         if port.get_node().get_type_name() == "Constant":
-            return np.array(port.get_node().get_data())
+            return content_of(port.get_node())
         index: int = port.get_index()
         if node is not None and any(operand.data is not None for _, operand in node.operands):
             return self.evaluate(node, [None if item is None else item.data for item in node.inputs])[index]
@@ -148,7 +160,7 @@ class OpenVINOModel:
         """A copy of `node` that reads `inputs`."""
         info = node.native.get_type_info()
         there = sorted(zip(order_of(node.native), inputs, strict=False), key=lambda pair: pair[0])
-        operands = [_own_constant(port) for _, port in there]
+        operands = [_in_type(_own_constant(port), node.native.get_input_element_type(index)) for index, port in there]
         try:
             copy = NodeFactory(info.version_id).create(info.name, operands, node.native.get_attributes())
         except RuntimeError as error:
@@ -158,7 +170,7 @@ class OpenVINOModel:
 
     def emit(self, node: Node, inputs: Sequence[ov.Output], name: str) -> ov.Output:
         """A node of the vocabulary."""
-        operands = [_own_constant(port) for port in inputs]
+        operands = [_in_type(_own_constant(port), ov.Type.f32) for port in inputs]
         try:
             emitted: ov.Node | ov.Output = EMIT[node.kind](node, *operands)
         except RuntimeError as error:
@@ -181,7 +193,8 @@ class OpenVINOModel:
 
     def rewire(self, node: Node, index: int, native: ov.Output) -> None:
         """Let an operand of a node be another native value."""
-        node.native.input(order_of(node.native)[index]).replace_source_output(native)
+        port = node.native.input(order_of(node.native)[index])
+        port.replace_source_output(_in_type(native, port.get_element_type()))
 
     def without(self, names: Collection[str]) -> OpenVINOModel:
         """A twin that has these outputs no more, nor what only they needed; inputs of these names, too, are no more."""
@@ -199,7 +212,7 @@ class OpenVINOModel:
         model, counterpart = self._clone()
         for value, array in arrays.items():
             port = counterpart(value)
-            other = opset.constant(np.ascontiguousarray(array), port.get_element_type()).output(0)
+            other = constant_of(np.ascontiguousarray(array), port.get_element_type()).output(0)
             for target in port.get_target_inputs():
                 target.replace_source_output(other)
         return OpenVINOModel(model)
@@ -213,6 +226,7 @@ class OpenVINOModel:
 
     def add_output(self, native: ov.Output, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
         """Make a native value the last output."""
+        native = _in_type(native, ov.Type.f32)
         native.get_node().set_friendly_name(name)
         native.get_tensor().add_names({name})
         result = opset.result(native)
@@ -325,7 +339,14 @@ def _value(port: ov.Output) -> Value:
             partial[axis].get_length() if partial[axis].is_static else Dim(1, (f"{name}[{axis}]",))
             for axis in range(partial.rank.get_length())
         )
-    return Value(name, shape, dtype_of(port), native=port, aliases=frozenset(port.get_names()))
+    return Value(name, shape, dtype_of(port), native=port, aliases=frozenset(port.get_names()), stored=stored_in(port))
+
+
+def _in_type(port: ov.Output, element_type: ov.Type) -> ov.Output:
+    """A value as a node reads it: what is bf16 and what is f32 take each other's place, and a plan knows f32 alone."""
+    if BRIEF not in (port.get_element_type(), element_type) or {port.get_element_type(), element_type} - {BRIEF, ov.Type.f32}:
+        return port
+    return port if port.get_element_type() == element_type else opset.convert(port, element_type.get_type_name()).output(0)
 
 
 def _own_constant(port: ov.Output) -> ov.Output:
@@ -340,7 +361,7 @@ def _own_constant(port: ov.Output) -> ov.Output:
     constant = chain.pop()
     if constant.get_type_name() != "Constant" or constant.get_byte_size() > SMALL or dtype_of(constant.output(0)) is None:
         return port
-    copy = opset.constant(constant.get_data(), constant.get_output_element_type(0))
+    copy = constant_of(content_of(constant), constant.get_output_element_type(0))
     for convert in reversed(chain):
         copy = opset.convert(copy, convert.get_output_element_type(0).get_type_name())
     return copy.output(0)

@@ -18,6 +18,8 @@ from openvino_xai.errors import ModelError
 from openvino_xai.graph.model import Value, opaque
 from openvino_xai.graph.sizes import Dim
 
+BRIEF = ov.Type.bf16  # which NumPy knows nothing of
+
 
 @dataclass(frozen=True)
 class Names:
@@ -40,6 +42,10 @@ class Names:
 def running(compiled: ov.CompiledModel, names: Names, quantised: str) -> Running:
     """A compiled model as a function from inputs to outputs, by the model's `names`: compiling merges and drops some."""
     wanted = {name: i for i, name in enumerate(names.inputs)}
+    brief = (
+        [port.get_element_type() == BRIEF for port in compiled.inputs],
+        [port.get_element_type() == BRIEF for port in compiled.outputs],
+    )
     idle: list[ov.InferRequest] = []  # a request serves one thread at a time
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -52,14 +58,15 @@ def running(compiled: ov.CompiledModel, names: Names, quantised: str) -> Running
         except RuntimeError as error:
             raise ModelError(f"OpenVINO fails on it: {first_line(error)}") from error
         idle.append(free)
-        return {name: results[i] for i, name in enumerate(names.outputs)}
+        return {name: widened(results[i], of_brief=brief[1][i]) for i, name in enumerate(names.outputs)}
 
     @cache
     def request() -> ov.InferRequest:  # holds memory of its own: only for those who measure
         return compiled.create_infer_request()
 
-    def by_index(inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
-        return {wanted[name]: array for name, array in inputs.items() if name in wanted}
+    def by_index(inputs: Mapping[str, np.ndarray]) -> dict[int, np.ndarray | ov.Tensor]:
+        there = {wanted[name]: array for name, array in inputs.items() if name in wanted}
+        return {index: brief_tensor(array) if brief[0][index] else array for index, array in there.items()}
 
     def once(inputs: Mapping[str, np.ndarray]) -> object:
         return request().infer(by_index(inputs), share_inputs=True, share_outputs=True)
@@ -106,13 +113,40 @@ def _value(port: Any) -> Value:
 
 
 def dtype_of(port: Any) -> np.dtype[Any] | None:
-    """NumPy's type of what a port holds, None where it has none."""
+    """NumPy's type of what a port holds, None where it has none. What is bf16 comes and goes as f32, of which it is a part."""
     element_type = port.get_element_type()
     try:
-        dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16 if element_type == ov.Type.bf16 else element_type.to_dtype())
-        return dtype  # OpenVINO calls bf16 float16
+        dtype: np.dtype[Any] = np.dtype(np.float32 if element_type == BRIEF else element_type.to_dtype())
+        return dtype
     except (IndexError, KeyError, RuntimeError, TypeError):  # IndexError: of a type that it has no name for
         return None
+
+
+def stored_in(port: Any) -> np.dtype[Any] | None:
+    """The type that a port holds where NumPy does not compute with it, else None."""
+    return np.dtype(ml_dtypes.bfloat16) if port.get_element_type() == BRIEF else None
+
+
+def brief_tensor(array: np.ndarray) -> ov.Tensor:
+    """A tensor of bf16, which holds an array rounded."""
+    tensor = ov.Tensor(BRIEF, ov.Shape(array.shape))  # which has memory of its own: an array's would go with it
+    tensor.data.view(np.uint16)[...] = array.astype(ml_dtypes.bfloat16).view(np.uint16)
+    return tensor
+
+
+def widened(array: np.ndarray, *, of_brief: bool) -> np.ndarray:
+    """An array from OpenVINO; f32 of bf16, which OpenVINO calls float16."""
+    return array.view(np.uint16).view(ml_dtypes.bfloat16).astype(np.float32) if of_brief else array
+
+
+def content_of(constant: Any) -> np.ndarray:
+    """What a Constant holds."""
+    return widened(np.array(constant.get_data()), of_brief=constant.get_output_element_type(0) == BRIEF)
+
+
+def constant_of(array: np.ndarray, element_type: ov.Type) -> ov.Node:
+    """A Constant of a type, with an array that `content_of` another such told."""
+    return opset.constant(brief_tensor(array)) if element_type == BRIEF else opset.constant(array, element_type)
 
 
 _CORE: list[ov.Core] = []
@@ -135,7 +169,7 @@ def computed(ports: Sequence[ov.Output]) -> list[np.ndarray]:
     if all(port.get_element_type().is_integral() for port in ports) and (contents := _folded(model)) is not None:
         return contents
     compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return [np.array(result) for result in compiled({}).values()]
+    return [widened(np.array(array), of_brief=port.get_element_type() == BRIEF) for port, array in compiled({}).items()]
 
 
 def _folded(model: ov.Model) -> list[np.ndarray] | None:
