@@ -121,8 +121,11 @@ def _content(graph: Graph, value: Value, depth: int) -> np.ndarray | None:
         return None
     if node.kind == "shape":
         shape = node.operand(0).shape
-        sizes = None if shape is None else np.array(shape, dtype=object)
-        return None if sizes is None else sizes[node.attributes.get("start", 0) : node.attributes.get("end")]
+        if shape is None:
+            return None
+        if node.attributes.get("product"):
+            return np.array(product(shape), dtype=object)
+        return np.array(shape, dtype=object)[node.attributes.get("start", 0) : node.attributes.get("end")]
     rule = operation_of(node).integers
     if rule is None:
         return None

@@ -381,7 +381,7 @@ MEANINGS: dict[str, Meaning] = {
     "shuffle": shuffled,
     "scatter_rows": scatter_rows,
     "selu": lambda a, shapes, x, *_: a["gamma"] * np.where(x > 0, x, a["alpha"] * np.expm1(x)),
-    "shape": lambda a, shapes, x: np.array(x.shape)[a.get("start") : a.get("end")],
+    "shape": lambda a, shapes, x: np.prod(x.shape) if "product" in a else np.array(x.shape)[a.get("start") : a.get("end")],
     "sigmoid": plain(XP.sigmoid),
     "silu": lambda a, shapes, x, *_: x * XP.sigmoid(a["alpha"] * x),
     "slice": sliced,

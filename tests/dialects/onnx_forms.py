@@ -122,7 +122,7 @@ def versions(op: str) -> set[int]:
 
 UNARY = """
     Abs Ceil Cos Elu Exp Floor HardSigmoid Identity LeakyRelu Neg Reciprocal Relu Selu Sigmoid Sin Softplus Softsign Tan Tanh
-    LpNormalization GlobalAveragePool GlobalMaxPool Flatten Shape Dropout Transpose
+    LpNormalization GlobalAveragePool GlobalMaxPool Flatten Shape Size Dropout Transpose
 """.split()
 SINCE = {
     "Erf": 9,

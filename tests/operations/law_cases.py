@@ -283,7 +283,7 @@ CASES: dict[str, list[AnyCase]] = {
             constants=((1, np.array([[3], [0]])),),
         )
     ],
-    "shape": [Case("y = Shape(a)", "double[2,3] a")],
+    "shape": [Case("y = Shape(a)", "double[2,3] a"), Case("y = Size(a)", "double[2,3] a")],
     "size": [Native("size", ((3, 2),), lambda x: np.array([x.shape[0]]))],
     "argmax": [Native("argmax", ((2, 5),), lambda x: np.argmax(x, axis=1, keepdims=True))],
     "top_k": [Native("top_k", ((2, 5),), lambda x: (-np.sort(-x, axis=1)[:, :2], np.argsort(-x, axis=1)[:, :2]), {"axis": 1})],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import pytest
 
 from openvino_xai.dialects.open import open_model
-from openvino_xai.operations.integers import is_fixed
+from openvino_xai.graph.sizes import Dim
+from openvino_xai.operations.integers import is_fixed, symbolic_content
 from tests.tiny import tiny
 
 
@@ -30,3 +33,27 @@ def test_what_is_filled_has_the_sizes_that_are_computed_of_the_image() -> None:
     assert shapes["ConstantOfShape"].shape == shapes["ScatterND"].shape == (3, 4)
     assert shapes["Gather"].shape == (2, 4)
     assert is_fixed(graph, shapes["Gather"])
+
+
+COUNTED = (
+    "n = Size({}) c = Greater(n, few) f = If (c) <then_branch = one () => (float[B,3,6,8] d) {{ d = Neg(image) }}, "
+    "else_branch = two () => (float[B,3,6,8] e) {{ e = Identity(image) }}> p = GlobalAveragePool(f) v = Flatten(p) "
+    "logits = MatMul(v, w)"
+)
+
+
+def counted(value: str, few: int) -> onnx.ModelProto:
+    return tiny(COUNTED.format(value), few=np.array(few), w=(3, 5))
+
+
+@pytest.mark.parametrize(("few", "branch"), [(14, "Neg"), (15, "Identity"), (16, "Identity")])
+def test_a_branch_that_a_number_of_elements_decides_is_taken(few: int, branch: str) -> None:
+    assert [node.op for node in open_model(counted("w", few)).graph.nodes if node.op in ("If", "Neg", "Identity")] == [branch]
+
+
+def test_how_many_elements_a_batch_has_is_told_by_a_run_alone() -> None:
+    graph = open_model(counted("image", 100)).graph
+    (size,) = (node.outputs[0] for node in graph.nodes if node.op == "Size")
+    assert symbolic_content(graph, size) == (Dim(144, ("B",)),)
+    assert not is_fixed(graph, size)
+    assert any(node.op == "If" for node in graph.nodes)

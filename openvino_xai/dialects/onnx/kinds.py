@@ -241,6 +241,11 @@ def _shape(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     return {key: int(a[key]) for key in ("start", "end") if key in a}
 
 
+def _size(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
+    """All sizes of a shape, one times the other: how many elements there are."""
+    return {"product": True}
+
+
 def _clip(graph: Graph, node: Node, a: Attributes) -> dict[str, Any]:
     """The limits, infinite where there is none; nothing where one is known only when the model runs."""
     limits = {"min": -np.inf, "max": np.inf}
@@ -359,6 +364,7 @@ KINDS: dict[str, tuple[str, Reader | None]] = {
     "ScatterND": ("scatter_rows", lambda graph, node, a: {"replaces": a.get("reduction", "none") == "none" or None}),
     "Selu": ("selu", _numbers(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875)),
     "Shape": ("shape", _shape),
+    "Size": ("shape", _size),
     "Sigmoid": ("sigmoid", None),
     "Sign": ("sign", None),
     "Sin": ("sin", None),

@@ -147,6 +147,15 @@ def _equalities(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     return result
 
 
+def _compared(comparison: Callable[..., np.ndarray]) -> contents.IntegerRule:
+    """Which of two numbers is larger; of a size that only a run knows that is not told."""
+
+    def rule(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
+        return np.asarray(comparison(*operands), dtype=object) if all(map(contents.are_numbers, operands)) else None
+
+    return rule
+
+
 def _choices(node: Node, operands: list[np.ndarray]) -> np.ndarray | None:
     condition, a, b = np.broadcast_arrays(*operands)
     result = np.empty(condition.shape, dtype=object)
@@ -165,10 +174,10 @@ OPERATIONS = (
     of_several("and", stepwise=True),
     of_numbers("divide", adjoint=broadcasting(_divide), factors=(IN_FIRST,), integers=_quotients, lazy_adjoint=True),
     of_several("equal", integers=_equalities, stepwise=True),
-    of_several("greater", stepwise=True),
-    of_several("greater_equal", stepwise=True),
-    of_several("less", stepwise=True),
-    of_several("less_equal", stepwise=True),
+    of_several("greater", integers=_compared(np.greater), stepwise=True),
+    of_several("greater_equal", integers=_compared(np.greater_equal), stepwise=True),
+    of_several("less", integers=_compared(np.less), stepwise=True),
+    of_several("less_equal", integers=_compared(np.less_equal), stepwise=True),
     of_numbers("maximum", adjoint=broadcasting(_larger(1)), keeps_zero=together, integers=_folded(np.maximum)),
     of_numbers("minimum", adjoint=broadcasting(_larger(-1)), keeps_zero=together, integers=_folded(np.minimum)),
     of_several("mod", integers=_remainders),
