@@ -243,6 +243,13 @@ PROBED = {
         "two inferences for each group of channels, of which there are as many as are unlike",
         settings=("seed",),
     ),
+    "tis": Text(
+        "TIS",
+        "how much of the score is left, on average, where a patch is among the half of a transformer's tokens that are kept",
+        'Englebert et al., "Explaining through transformer input sampling", 2023',
+        "an inference for each cluster of activations (`masks`, at most 1024)",
+        settings=("masks", "seed"),
+    ),
     "rise": Text(
         "RISE",
         "the mean of random masks, each weighed with the score that the class keeps under it",

@@ -52,7 +52,8 @@ def register_probe(
     `probe` is a function of a model (`openvino_xai.probes.Classifier`: `model.scores(images)` [N, K] and more), an image
     [1, C, H, W] as the model sees it, the ids of classes, and `Settings`. It returns maps [K, h, w] of finite numbers, of any
     size, over what the model sees. `looks_at` says what it asks beside scores: `nothing`, a `layer`, `layer gradients`,
-    `gradients` by the image, or `layer and gradients`. Gradients are verified; what the probe makes of them is not.
+    `gradients` by the image, `layer and gradients`, or the `tokens` of a transformer. Gradients, and what dropping tokens does,
+    are verified; what the probe makes of them is not.
 
     Returns the name, which a type checker takes for `method`. Raises InputError for a name that is taken, unless it is one's
     own and `replace` is true, or for what is no probe.

@@ -41,6 +41,7 @@ ProbeName: TypeAlias = Literal[
     "group_cam",
     "opti_cam",
     "vit_cx",
+    "tis",
     "rise",
     "aise",
     "occlusion",

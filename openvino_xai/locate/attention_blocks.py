@@ -56,7 +56,7 @@ def attends(node: Node) -> bool:
         return True
     if node.kind != "matmul":
         return False
-    softmax = _softmax(node)
+    softmax = softmax_of(node)
     # a product with transposed weights sums over queries
     if softmax is None or node.attributes.get("transpose_a"):
         return False
@@ -64,7 +64,7 @@ def attends(node: Node) -> bool:
     return [axis % max(rank, 1) for axis in softmax.attributes["axes"]] == [rank - 1]
 
 
-def _softmax(node: Node) -> Node | None:
+def softmax_of(node: Node) -> Node | None:
     """The softmax that the first operand of a product comes from; None where there is none."""
     weights = node.operand(0)
     while (index := _passed_on(weights.producer)) is not None and weights.producer is not None:
@@ -80,7 +80,7 @@ def _queries(node: Node) -> Value | None:
 
 def comparison(node: Node) -> Node | None:
     """The node that compares queries and keys, of one that attends: itself, where all is one operation. None if not known."""
-    product = _softmax(node)
+    product = softmax_of(node)
     if product is None:
         return node
     while product is not None and (operation_of(product).pointwise or not operation_of(product).factors):

@@ -243,7 +243,7 @@ class Located:
                 )
             return image_as_layer(self.graph, self.image, self.image_place)
         if method is not None and METHODS[method].attention:
-            return self._first_block(method)
+            return self.first_block(method)
         if self.where.layer is not None and (layers := self._named_in_turn(self.where.layer, method)) is not None:
             return layers
         if self.where.layer is not None and (cut := self._named_cut(self.where.layer)) is not None:
@@ -262,7 +262,7 @@ class Located:
                 raise
             raise LayerError(f"{error}; {why}", node=error.node, options=error.options) from error
 
-    def _first_block(self, method: str) -> Candidate:
+    def first_block(self, method: str) -> Candidate:
         """The first attention block, for a method that looks at all of them. Raises LayerError where one is not known well."""
         if self.where.layer is not None:
             raise LayerError(

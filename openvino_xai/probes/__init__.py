@@ -30,8 +30,9 @@ from openvino_xai.probes.rise import rise
 from openvino_xai.probes.site import hook_maps
 from openvino_xai.probes.superpixels.kernel_shap import kernel_shap
 from openvino_xai.probes.superpixels.lime import lime
+from openvino_xai.probes.tis import tis
 
-Looks: TypeAlias = Literal["nothing", "layer", "layer gradients", "gradients", "layer and gradients"]
+Looks: TypeAlias = Literal["nothing", "layer", "layer gradients", "gradients", "layer and gradients", "tokens"]
 
 
 class Probe(NamedTuple):
@@ -79,6 +80,7 @@ BUILT_IN: dict[str, Probe] = {
     "group_cam": Probe(group_cam, "layer gradients"),
     "opti_cam": Probe(opti_cam, "layer and gradients"),
     "vit_cx": Probe(vit_cx, "layer"),
+    "tis": Probe(tis, "tokens"),
     "rise": Probe(rise),
     "aise": Probe(aise),
     "occlusion": Probe(occlusion),

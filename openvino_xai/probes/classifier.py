@@ -26,7 +26,7 @@ class Scorer(Protocol):
 
 
 class Classifier(Scorer, Protocol):
-    """A deployed model: images in, probabilities of classes out, and one layer in between."""
+    """A deployed model: images in, probabilities of classes out, and one layer, or the tokens of all blocks, in between."""
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """[N, C, h, w]: what the layer holds for images."""
@@ -39,6 +39,12 @@ class Classifier(Scorer, Protocol):
 
     def layer_gradients(self, image: np.ndarray, k: int) -> np.ndarray:
         """[C, h, w], f32: the derivative of class k's logit for `image` [1, C, H, W] with respect to the layer's cells."""
+
+    def activations(self, image: np.ndarray) -> np.ndarray:
+        """[D, h, w], f32: the channels behind all blocks of a transformer at the cells of `image` [1, C, H, W]."""
+
+    def token_scores(self, image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """[N, K], f64: as `scores`, of `image` [1, C, H, W] where those cells alone enter that `masks` [N, h, w] keep."""
 
 
 SEGMENTS = 1000  # at most: what is fitted to them grows with their square
@@ -53,10 +59,10 @@ def _no_progress(done: int, total: int) -> None:
 class Settings:
     """The settings of probes, each of which reads its own.
 
-    `seed` of what is random; `masks`, how many of them (RISE, D-RISE, LIME, KernelSHAP); `segments`, about how many superpixels
-    the image is cut into (LIME, KernelSHAP); `evaluations`, how many masks of each width and target (AISE); `groups` of
-    channels (Group-CAM); `patch` and `stride` in pixels (occlusion; None is a seventh of the image, moved by half); `steps` of
-    integrated gradients and of Opti-CAM; noisy `copies` (SmoothGrad); `orders` of channels (SHAP-CAM); how many
+    `seed` of what is random; `masks`, how many of them (RISE, D-RISE, LIME, KernelSHAP, TIS); `segments`, about how many
+    superpixels the image is cut into (LIME, KernelSHAP); `evaluations`, how many masks of each width and target (AISE);
+    `groups` of channels (Group-CAM); `patch` and `stride` in pixels (occlusion; None is a seventh of the image, moved by half);
+    `steps` of integrated gradients and of Opti-CAM; noisy `copies` (SmoothGrad); `orders` of channels (SHAP-CAM); how many
     `channels` are asked about for each class (Abs-CAM; None is all).
     `progress` hears how many questions are asked, and of how many.
     """

@@ -42,6 +42,14 @@ class ContrastClassifier:
         first, second = (self._model.layer_gradients(image, side) for side in self._pairs[k])
         return np.asarray(first - second)
 
+    def activations(self, image: np.ndarray) -> np.ndarray:
+        """[D, h, w], f32: the channels behind all blocks."""
+        return self._model.activations(image)
+
+    def token_scores(self, image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """[N, P] in [-1, 1], f64: differences of probabilities where some cells alone are kept."""
+        return self._of(self._model.token_scores(image, masks))
+
     def _of(self, scores: np.ndarray) -> np.ndarray:
         first, second = np.array(self._pairs).T
         return np.asarray(scores[:, first] - scores[:, second])

@@ -339,6 +339,10 @@ class Network:
                 maps.append(self._maps(images[len(maps)][None], alone, id_of_image, explained)[0])
         return np.concatenate(scores), np.stack(maps)
 
+    def probabilities(self, results: Mapping[str, np.ndarray]) -> np.ndarray:
+        """[N, K], f64: of the outputs of a run."""
+        return self._read(results)
+
     def _read(self, results: Mapping[str, np.ndarray], *, logits: bool = False) -> np.ndarray:
         scores = self._scores.by_class(results[self._scores.name])
         scale = self._scale or scale_of(scores)

@@ -18,7 +18,8 @@ from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.plan.request import check_channels
 from openvino_xai.probes import BOX_PROBES, PROBE_NAMES, PROBES, Settings
 from openvino_xai.probes.contrasts import ContrastClassifier
-from openvino_xai.runtime.classifier import GradientClassifier, ImageClassifier, LayeredClassifier
+from openvino_xai.runtime.classifiers.layers import GradientClassifier, ImageClassifier, LayeredClassifier
+from openvino_xai.runtime.classifiers.tokens import TokenClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.detectors.probed import ProbedDetector
 from openvino_xai.runtime.network import Network
@@ -54,10 +55,10 @@ def probe(
     """A model without a hook that explains by a probe: what `load` returns for a hooked one, and slower.
 
     `method` looks at `layer`: `score_cam`, `ablation_cam`, `shap_cam`, `vit_cx`, `abs_cam` or `group_cam`, the last two at
-    gradients there; or it looks at images alone: `rise`, `aise`, `occlusion`, `lime` or `kernel_shap`; or it differentiates
-    the whole network: `saliency`, `input_x_gradient`, `integrated_gradients` or `smooth_grad`, and `opti_cam`, which looks at
-    a layer, too. A detector's boxes are explained by `d_rise`, `aise`, `occlusion`, `lime` or `kernel_shap`; `boxes` is their
-    format, where the model does not tell it.
+    gradients there; or it drops tokens of a transformer: `tis`; or it looks at images alone: `rise`, `aise`, `occlusion`,
+    `lime` or `kernel_shap`; or it differentiates the whole network: `saliency`, `input_x_gradient`, `integrated_gradients` or
+    `smooth_grad`, and `opti_cam`, which looks at a layer, too. A detector's boxes are explained by `d_rise`, `aise`,
+    `occlusion`, `lime` or `kernel_shap`; `boxes` is their format, where the model does not tell it.
     `settings` is what it is told. The other options are those of `insert` and `load`.
 
     Raises InputError, ModelError, LayerError where a method needs a layer that is not there, PlanError where an operation has
@@ -81,13 +82,15 @@ def probe(
     if "layer" in looks:
         located = Located.of(deployed, where)
         location = located.at(located.choose(CHANNELS))
-    elif layer is not None:
+    elif layer is not None and looks != "tokens":
         raise InputError(_NO_LAYER.format(method=method, layer=layer))
     description = Described.of(deployed.graph, deployed.info, where=where)
     network = Network(deployed.compile(device, precision), description, device)
     classifier = ImageClassifier(network)
     if looks in ("gradients", "layer and gradients"):
         classifier = GradientClassifier(network, deployed, description, compiled)
+    if looks == "tokens":
+        classifier = TokenClassifier(network, Located.of(deployed, where), method, compiled)
     if location is not None:
         layered = classifier = LayeredClassifier(network, classifier, deployed, location, compiled)
         if looks == "layer gradients":

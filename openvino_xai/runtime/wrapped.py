@@ -18,7 +18,7 @@ from openvino_xai.locate.located import Where
 from openvino_xai.locate.tasks.opening import opened
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.record.reading import records_of
-from openvino_xai.runtime.classifier import ImageClassifier
+from openvino_xai.runtime.classifiers.layers import ImageClassifier
 from openvino_xai.runtime.described import Described
 from openvino_xai.runtime.inputs.targets import TargetsOfImage
 from openvino_xai.runtime.loading import network_of, rows_of

@@ -24,7 +24,7 @@ WEIGHTS, ADDENDS = RNG.normal(0, 1, (5, 4)).astype(np.float32), RNG.normal(0, 0.
 SETTINGS = Settings(seed=3, masks=40, evaluations=10, groups=3, patch=3, stride=2, steps=4, copies=3, segments=6, orders=2)
 LOGITS = ("ablation_cam", "shap_cam", "opti_cam", "saliency", "input_x_gradient", "integrated_gradients", "smooth_grad")
 PROBABILITIES = ("rise", "occlusion", "abs_cam", "vit_cx", "lime", "kernel_shap")
-OTHERS = {"score_cam", "group_cam", "aise"}  # each has a test of its own
+OTHERS = {"score_cam", "group_cam", "aise", "tis"}  # each has a test of its own
 
 
 def model(**weights: Any) -> onnx.ModelProto:

@@ -236,7 +236,7 @@ ORACLES: dict[str, Callable[[Slow, np.ndarray, int], np.ndarray]] = {
 
 def test_every_probe_has_an_oracle() -> None:
     assert list(ORACLES) == [
-        name for name, probe in PROBES.items() if probe.looks_at != "gradients"
+        name for name, probe in PROBES.items() if probe.looks_at not in ("gradients", "tokens")
     ]  # those have theirs in a file of their own
 
 
@@ -270,7 +270,7 @@ def test_an_oracle_sees_another_model(method: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("method", PROBES)
+@pytest.mark.parametrize("method", [name for name in PROBES if name != "tis"])  # of transformers
 def test_the_batch_of_the_model_changes_nothing(method: str, dialect: str) -> None:
     open_batch, fixed = (xai.probe(in_dialect(CASE.build(batch, 17), dialect), method, settings=SETTINGS) for batch in ("B", 3))
     batch = images(CASE.build(1, 17), 4)

@@ -21,7 +21,9 @@ class ProbeOptions(Group):
     """The settings of probes, which ask a model without a hook again and again."""
 
     seed: Annotated[int, typer.Option(help="Of what is random.", rich_help_panel=PROBES)] = 0
-    masks: Annotated[int, typer.Option(help="rise, d_rise, lime, kernel_shap: how many masks.", rich_help_panel=PROBES)] = 4000
+    masks: Annotated[
+        int, typer.Option(help="rise, d_rise, lime, kernel_shap, tis: how many masks.", rich_help_panel=PROBES)
+    ] = 4000
     segments: Annotated[int, typer.Option(help="lime, kernel_shap: about how many superpixels.", rich_help_panel=PROBES)] = 50
     evaluations: Annotated[
         int, typer.Option(help="aise: how many masks of each width, for each class or box.", rich_help_panel=PROBES)

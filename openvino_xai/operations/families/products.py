@@ -115,6 +115,12 @@ def _conv_transpose(at: Step, index: int, g: Value) -> Value:
 
 def attention_weights(xp: Trace, node: Node, read: Callable[[Value], Value]) -> Value:
     """[..., Q, K]: softmax(q k^T s + mask) of a node that computes all of attention; `read` gives its operands."""
+    logits = attention_logits(xp, node, read)
+    return xp.softmax(logits, axis=len(shape_of(logits)) - 1)
+
+
+def attention_logits(xp: Trace, node: Node, read: Callable[[Value], Value]) -> Value:
+    """[..., Q, K]: q k^T s + mask, as `attention_weights` has it."""
     inputs = node.inputs
     q, k = (read(node.operand(index)) for index in (0, 1))
     logits = xp.multiply(xp.matmul(q, _turned(xp, k)), _scale_of(node, lambda index: read(node.operand(index))))
@@ -122,7 +128,7 @@ def attention_weights(xp: Trace, node: Node, read: Callable[[Value], Value]) -> 
         mask = read(inputs[3])
         # a mask of truths says who may be attended to; one of numbers is added
         logits = xp.where(mask, logits, -np.inf) if mask.dtype == bool else xp.add(logits, mask)
-    return xp.softmax(logits, axis=len(shape_of(logits)) - 1)
+    return logits
 
 
 def _scale_of(node: Node, operand: Callable[[int], Value]) -> Any:

@@ -13,8 +13,8 @@ from openvino_xai.errors import LayerError
 from openvino_xai.graph.sizes import concrete
 from openvino_xai.locate.layers import is_quantised
 from openvino_xai.locate.located import Location
+from openvino_xai.runtime.classifiers.gradient import gradient_by_image, gradient_by_layer
 from openvino_xai.runtime.described import Described
-from openvino_xai.runtime.gradient import gradient_by_image, gradient_by_layer
 from openvino_xai.runtime.network import Network
 from openvino_xai.verify.finite_differences import step_along
 
@@ -53,6 +53,14 @@ class ImageClassifier:
     def layer_gradients(self, image: np.ndarray, k: int) -> np.ndarray:
         """Raises LayerError: no layer is known."""
         return self.features(image)
+
+    def activations(self, image: np.ndarray) -> np.ndarray:
+        """Raises LayerError: no tokens are known."""
+        raise LayerError("no tokens of the model are known: a method that drops some needs a transformer's file")
+
+    def token_scores(self, image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Raises LayerError: no tokens are known."""
+        return self.activations(image)
 
 
 class GradientClassifier(ImageClassifier):

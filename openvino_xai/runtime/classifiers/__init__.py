@@ -1,0 +1,1 @@
+"""What probes ask: a deployed model as it is, at a layer, differentiated, or without some of its tokens."""
