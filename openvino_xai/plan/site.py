@@ -435,7 +435,8 @@ class PlannedSite:
         if (frames := Frames.of(self._graph, self._trace, self._layer, self._target.read)) is not None:
             of_frames, start = frames.tails(tail, self.batch), {}
             for value, of_frame in of_frames.items():
-                start[value] = frames.in_clips(value, of_frame.run(frames.start).rows)
+                end, rows = frames.behind(value, of_frame.run(frames.start).rows)
+                start[end] = rows
                 alternatives = alternatives or of_frame.alternatives
         of_clips = tail(self._target.read, self.batch, mask)
         return of_clips.run(start, columns), alternatives or of_clips.alternatives

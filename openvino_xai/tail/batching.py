@@ -136,8 +136,8 @@ def _refitted(trace: Trace, node: Node, index: int, rows: Rows) -> Rows:
     if not rows.span.fits(shape_of(operand)) or rows.span.length(shape_of(operand)) != 1 or follow(node, index, rows.span):
         return rows
     of_one = rows.span.resized(shape_of(rows.value), 1)
-    for span in fitting(of_one, of_one, rows.span):
-        if span.pure and follow(node, index, span) is not None:
+    for span in sorted(fitting(of_one, of_one, rows.span), key=lambda span: not span.pure):
+        if follow(node, index, span) is not None:
             return Rows(trace.reshape(rows.value, span.resized(of_one, rows.count)), span)
     return rows
 

@@ -31,6 +31,12 @@ ENDS = {  # what puts frames together
         + MEAN.replace("v", "o")
         + HEAD
     ),
+    "time_ahead": (
+        POOL
+        + "t = Transpose<perm=[1,0,2]>(v) q = Reshape(t, rows) x = MatMul(q, w2) z = Relu(x) o = Reshape(z, frames_ahead) "
+        + MEAN.replace("v", "o").replace("[1]", "[0]")
+        + HEAD
+    ),
     "context": POOL + "n = ReduceMean<axes=[1], keepdims=1>(v) x = Mul(v, n) z = Add(x, v) " + MEAN.replace("v", "z") + HEAD,
     "scores": SCORES + "v = Reshape(y, unfold_scores) logits = ReduceMean<axes=[1], keepdims=0>(v)",
     "convolution": "d = Conv<pads=[1,1,1,1]>(f, w1) e = Relu(d) " + POOL.replace("(f)", "(e)") + MEAN + HEAD,
@@ -45,7 +51,7 @@ CONSTANTS: dict[str, Any] = {
     "all": np.array([9]), "zero": np.array([0]), "fold": np.array([-1, 3, 5, 7]), "unfold": np.array([-1, FRAMES, 4]),
     "unfold_scores": np.array([-1, FRAMES, 5]), "fold_cells": np.array([-1, 4, 2, 3]),
     "unfold_cells": np.array([-1, FRAMES, 4, 2, 3]), "frames_ahead": np.array([FRAMES, -1, 4]),
-    "order": np.array([2, 0, 3, 1]),
+    "rows": np.array([-1, 4]), "w2": (4, 4), "order": np.array([2, 0, 3, 1]),
 }  # fmt: skip
 
 
@@ -87,12 +93,19 @@ def test_a_mask_keeps_one_cell_of_one_frame(end: str, dialect: str) -> None:
     assert hooked.record["grid"] == "4x2x3"
 
 
-@pytest.mark.parametrize(("batch", "dialect"), in_turn((1, 3)))
-def test_clips_may_be_of_a_fixed_number(batch: int, dialect: str) -> None:
-    body = TRUNK + ENDS["mean"]
+@pytest.mark.parametrize(("case", "dialect"), in_turn(((1, "mean"), (1, "time_ahead"), (3, "mean"))))
+def test_clips_may_be_of_a_fixed_number(case: tuple[int, str], dialect: str) -> None:
+    batch, end = case
+    body = TRUNK + ENDS[end]
     hooked = xai.insert(in_dialect(model(body, batch), dialect), scale="none")
     maps = hooked.deployed.compile()({"image": clips(batch)})["saliency_map"]
     np.testing.assert_allclose(maps, slow(body, "f", clips(batch)), atol=1e-5)
+
+
+def test_what_reduces_frames_makes_no_copies_of_them() -> None:
+    memory = {end: xai.insert(model(TRUNK + ENDS[end]), verify=False).layer.memory for end in ("mean", "one")}
+    masks = FRAMES * 2 * 3
+    assert memory == {"mean": 4 * masks * 5, "one": 4 * masks * FRAMES * 4}  # bytes of f32: the map, and [N * T, C]
 
 
 @pytest.mark.slow

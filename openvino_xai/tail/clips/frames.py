@@ -4,6 +4,9 @@ Up to where frames meet each is an image of its own, and the tail of its masked 
 keeps one cell of one of its T frames. So behind the tail of frames that frame is the copy which keeps that cell, and each other
 frame is blank: what the tail makes of a frame of which no cell is kept, which is the same for all and no input changes. From
 there on the tail runs on clips.
+
+A mean (a sum, a maximum) over T frames has a closed form, (y_n + (T - 1) blank) / T for copy n, as that over cells has. What
+else reads frames gets all of them, [B * N * T, ...].
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.subaxis import Span, follow
+from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.algebra import zeros
 from openvino_xai.tail.forward import Tail, replayed
 from openvino_xai.tail.masked import MaskedCells, Rows
 from openvino_xai.tail.masks import BlockMask
+from openvino_xai.tail.spatial_masks import reduction_of
 from openvino_xai.tail.walk import between, forward, inside
 
 
@@ -31,7 +36,8 @@ from openvino_xai.tail.walk import between, forward, inside
 class Frames:
     """A cut whose axis of the batch holds `count` frames of each clip, with `cells` rows and columns of masks in each.
 
-    `start` has the masked cells of frames, and `meeting` the last values of frames: what is read where these meet.
+    `start` has the masked cells of frames. `meeting` are the last values of frames, which are read where these meet, each with
+    the axis that holds them; from there the tail leads to the `end`.
     """
 
     graph: Graph
@@ -39,7 +45,8 @@ class Frames:
     count: int
     cells: tuple[int, int]
     start: Mapping[Value, MaskedCells]
-    meeting: tuple[Value, ...]
+    meeting: Mapping[Value, int]
+    end: Value
 
     @classmethod
     def of(cls, graph: Graph, trace: Trace, layer: Candidate, end: Value) -> Frames | None:
@@ -56,18 +63,53 @@ class Frames:
         places = {part.value: _of_frames(part.place) for part in layer.cut}
         rows, columns = concrete(layer.cells, f"the cells of layer '{layer.name}' {text(layer.value.shape)}")
         start = {value: MaskedCells(value, None, place) for value, place in places.items()}
-        meeting = tuple(_meeting(graph, places, end, count))
+        meeting = _meeting(graph, places, end, count)
         if end in meeting:
             raise PlanError(
                 f"'{end.name}' {text(end.shape)} has scores of each of {count} frames, and clips have none: export the model "
                 "with their mean, or what takes one frame, and explain each",
                 node=end.name,
             )
-        return cls(graph, trace, count, (rows // count, columns), start, meeting)
+        return cls(graph, trace, count, (rows // count, columns), start, meeting, end)
 
     def tails(self, tail: Callable[[Value, Size, BlockMask], Tail], clips: Size) -> dict[Value, Tail]:
         """By the values where frames meet, `tail` to each, with a mask for each cell of a frame, of the frames of all clips."""
         return {value: tail(value, clips * self.count, BlockMask(self.cells)) for value in self.meeting}
+
+    def behind(self, value: Value, rows: Rows) -> tuple[Value, Rows]:
+        """A value behind the frames of `value`, and its rows for all masked clips, of `rows` [B * T * H * W, ...] of frames."""
+        pool = self._pool(value)
+        if pool is None:
+            return value, self.in_clips(value, rows)
+        (node, clips), xp = pool, self.trace
+        how, together = operation_of(node).reduces, rows.value
+        if self.count > 1:
+            blank = self._blank(value)
+            if how in ("max", "min"):
+                together = (xp.maximum if how == "max" else xp.minimum)(together, blank)
+            else:
+                together = xp.add(together, xp.multiply(blank, float(self.count - 1)))
+        together = xp.multiply(together, 1 / self.count) if how == "mean" else together
+        return node.outputs[0], Rows(xp.reshape(together, clips.resized(shape_of(node.outputs[0]), rows.count)), clips)
+
+    def _pool(self, value: Value) -> tuple[Node, Span] | None:
+        """The node that reduces the frames of clips, and where it has the clips; None where anything else reads the frames."""
+        nodes = set(between(self.graph, self.start, self.end))
+        axis = self.meeting[value]
+        clips = Span(axis, 1, self.count)
+        frames = Span(axis, clips.length(shape_of(value)))
+        while True:
+            readers = [(node, index) for node, index in self.graph.consumers.get(value, ()) if node in nodes]
+            node, index = readers[0] if len(readers) == 1 else (None, 0)
+            after = None if node is None else follow(node, index, clips)
+            if node is None or after is None or len(node.outputs) != 1:
+                return None
+            if index == 0 and frames.pure and reduction_of(node, shape_of(value), (frames.axis,)) is not None:
+                return (node, after) if after.pure else None
+            there = follow(node, index, frames) if operation_of(node).lays_out else None  # in their order, whatever the axes
+            if there is None:
+                return None
+            value, clips, frames = node.outputs[0], after, there
 
     def in_clips(self, value: Value, rows: Rows) -> Rows:
         """[B * N * T, ...]: the frames of all masked clips, of `rows` [B * T * H * W, ...] of masked frames at `value`."""
@@ -105,8 +147,8 @@ def _of_frames(place: Place) -> Place:
     return Place(place.batch, place.cells[1:], (height, width))
 
 
-def _meeting(graph: Graph, places: Mapping[Value, Place], end: Value, count: int) -> list[Value]:
-    """The values that hold frames one by one, and clip by clip, and are the end or read by a node that makes none of these."""
+def _meeting(graph: Graph, places: Mapping[Value, Place], end: Value, count: int) -> dict[Value, int]:
+    """The axis of frames in values that hold them, clip by clip, and are the end or read by a node that makes none of these."""
     nodes = between(graph, places, end)
 
     def followed(node: Node, operands: Mapping[int, int | None]) -> list[int | None]:
@@ -118,7 +160,7 @@ def _meeting(graph: Graph, places: Mapping[Value, Place], end: Value, count: int
     axes = {value: axis for value, axis in forward(nodes, start, followed).items() if axis is not None}
     computed = inside(nodes, places)
     read = {value for node in nodes for _, value in node.operands if value in computed and node.outputs[0] not in axes}
-    return [value for value in axes if value in read or value is end]
+    return {value: axis for value, axis in axes.items() if value in read or value is end}
 
 
 def _frame_axis(node: Node, index: int, axis: int, count: int) -> int | None:
