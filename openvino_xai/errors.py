@@ -66,7 +66,23 @@ class AlreadyHooked(ModelError):
 
 
 class LayerError(OvxaiError):
-    """A layer that is unknown, does not separate input from scores, or has no cells."""
+    """A layer that is unknown, does not separate input from scores, or has no cells.
+
+    Where no layer is on all ways to the scores, `ways` names the last on each, with commas between. `why` is the message
+    without the `way_out`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        node: str | None = None,
+        options: tuple[str, ...] = (),
+        way_out: str | None = None,
+        ways: str | None = None,
+    ) -> None:
+        super().__init__(message if way_out is None else f"{message}; {way_out}", node=node, options=options)
+        self.why, self.ways = message, ways
 
 
 class PlanError(OvxaiError):

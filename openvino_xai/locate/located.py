@@ -258,9 +258,11 @@ class Located:
                 raise
             if self.branches and self.branches[0].reason is None:
                 _refuse_joint(self.branches[0], method)
-            if (why := self._way_without_cells() or self.on_ways()) is None:
+            lost, ways = self._way_without_cells(), self.ways()
+            if (way_out := lost or self.way_out(ways)) is None:
                 raise
-            raise LayerError(f"{error}; {why}", node=error.node, options=error.options) from error
+            ways = None if lost else ways
+            raise LayerError(error.why, node=error.node, options=error.options, way_out=way_out, ways=ways) from error
 
     def first_block(self, method: str) -> Candidate:
         """The first attention block, for a method that looks at all of them. Raises LayerError where one is not known well."""
@@ -353,17 +355,20 @@ class Located:
             return self._alone
         return with_bypassed(self.graph, self.scores, self._alone, value)
 
-    def on_ways(self) -> str | None:
-        """What explains a network where no layer is on all ways to the scores, in words; of a video, where frames are lost."""
-        if self._takes_video:
-            node = first_without(self.graph, paths_through(self.graph, self.image, self.scores.value), self.placed)
-            return None if node is None or not operation_of(node).lays_out else self._frames_lost(node)
+    def ways(self) -> str | None:
+        """The names of the last layers on all ways of an image to the scores, with commas between."""
         if isinstance(self.scores, PixelScores) or len(self.image_place.cells) != 2:
             return None
         ways = layers_on_ways(self.graph, self.image, self.scores, self.placed)
+        return ",".join(candidate.name for candidate in ways) or None
+
+    def way_out(self, ways: str | None) -> str | None:
+        """What explains a network where no layer is on all `ways` to the scores, or why nothing does of a video, in words."""
+        if self._takes_video:
+            node = first_without(self.graph, paths_through(self.graph, self.image, self.scores.value), self.placed)
+            return None if node is None or not operation_of(node).lays_out else self._frames_lost(node)
         joining = " or ".join(name for name, traits in METHODS.items() if traits.of_layers is not None and traits.any_layer)
-        names = ",".join(candidate.name for candidate in ways)
-        return f"method {joining} joins the maps of layers beside each other: name layer '{names}'" if ways else None
+        return None if ways is None else f"method {joining} joins the maps of layers beside each other: name layer '{ways}'"
 
     def _are_several(self, names: str) -> bool:
         """Whether a text is no name of a value, and has commas."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from openvino_xai.contract import ALONE, CLASS, MAP, Names, Score, names_of_heads
 from openvino_xai.dialects.protocol import Deployed, Runtime
-from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, PlanError, TooLarge
+from openvino_xai.errors import InputError, LayerError, NoneRefused, OutputsChanged, OvxaiError, PlanError, TooLarge
 from openvino_xai.graph.model import Graph
 from openvino_xai.graph.sizes import text
 from openvino_xai.graph.trace import shape_of
@@ -37,6 +38,7 @@ from openvino_xai.verify.hook import verify_hook
 
 TRIED = 8  # layers at most, where no hook can be planned at the best one
 CHUNKS = 64  # at most: each is a copy of the tail's nodes
+WAYS_METHOD = "layer_cam"  # of several ways to the scores, where no mask suits them
 REGION_METHOD, REGIONS_EXPLAINED = "layer_cam", 3  # of classes of pixels, where nothing else is asked for
 FAR = 10.0  # times the operations of the plain model: a layer is not chosen at such a cost, only taken when it is named
 
@@ -55,13 +57,44 @@ def insert_classes(
     """The model with a hook for each head, by the `outputs` with their scores; none is for the only one that there is.
 
     `asking` makes a request of a method and targets, which are the head's own where they are None. `runtimes` verify the hook.
-    Raises an OvxaiError that names what is in the way.
+    Where neither a layer nor a method is named, and no mask suits a network of several ways to the scores, the maps of the last
+    layers on each are joined. Raises an OvxaiError that names what is in the way.
     """
+    insert = partial(_insert, deployed, asking=asking, targets=targets, runtimes=runtimes, max_memory=max_memory)
+    try:
+        return insert(where, outputs, method=method)
+    except LayerError as error:
+        if error.ways is None or where.layer is not None or method is not None or len(outputs) > 1:
+            raise
+        with suppress(OvxaiError):
+            return insert(
+                replace(where, layer=error.ways),
+                outputs,
+                method=WAYS_METHOD,
+                instead_of=f"one of them, or by masks: {error.why}",
+            )
+        raise
+
+
+def _insert(
+    deployed: Deployed,
+    where: Where,
+    outputs: Sequence[str | None],
+    *,
+    asking: Callable[..., Request],
+    method: str | None,
+    targets: Targets | None,
+    runtimes: tuple[Runtime, ...],
+    max_memory: int,
+    instead_of: str | None = None,
+) -> Hooked:
+    """The model with a hook, where it is said, or `instead_of` another place. Raises an OvxaiError."""
     names = [ALONE] if len(outputs) < 2 else names_of_heads([str(output) for output in outputs])
     inquiries = [
         _Inquiry.of(deployed, replace(where, scores=output), asking, method=method, targets=targets, names=head_names)
         for output, head_names in zip(outputs or (None,), names, strict=True)
     ]
+    inquiries = [replace(inquiry, instead_of=instead_of) for inquiry in inquiries]
     if inquiries[0].request.feature_vector:
         inquiries = _with_one_vector(inquiries)
     first = [decide(inquiry.request, inquiry.layer, runtimes) for inquiry in inquiries]
@@ -257,7 +290,8 @@ def _planned_at(twin: Graph, inquiry: _Inquiry, decision: Decision, max_memory: 
         fits = next((other.name for other in located.usable if _fits(located.at(other), decision, grid, max_memory)), None)
         raise _too_large(head.location.layer, plan.largest, max_memory, fits)
     # who asks for the definition, or for a method that looks at no layer of a caller's, asks for its cost
-    if located.where.layer is None and decision.plan == "lazy" and decision.traits.takes_layer:
+    by_us = located.where.layer is None or inquiry.instead_of is not None
+    if by_us and decision.plan == "lazy" and decision.traits.takes_layer:
         layer = priced(twin, head.location.layer, plan, operations(twin.nodes))
         _refuse_shallow(layer, decision.method, located)
     return replace(head, decision=decision), plan
@@ -299,10 +333,12 @@ def _refuse_shallow(place: Layer, method: str, located: Located) -> None:
         why = "no layer near the scores is known to have cells" if method == place.method else f"no layer suits {method} well"
         if isinstance(located.scores, PixelScores):
             why = f"{method} has its price for each cell where a pixel is made of several ({REGION_METHOD} is cheaper)"
-        ways = located.on_ways()
+        ways = located.ways()
         raise LayerError(
             f"{why}: the last is '{place.name}' {list(place.shape)}, and a hook there takes {place.cost:.0f} times the "
-            f"operations of the plain model; name layer '{place.name}' if that is meant" + (f"; {ways}" if ways else ""),
+            f"operations of the plain model; name layer '{place.name}' if that is meant",
             node=place.name,
             options=("layer",),
+            way_out=located.way_out(ways),
+            ways=ways,
         )

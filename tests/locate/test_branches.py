@@ -214,9 +214,22 @@ def test_branches_of_grids_that_do_not_fit_each_other() -> None:
     proto = tiny(A + B.format("image").replace("pads=[1,1,1,1]", "strides=[2,2]") + "logits = Add(al, bl)", **WEIGHTS)
     why = "'af,bf'.* has 6x8 cells, which a grid of 2x3 does not divide evenly; method layer_cam .*: name layer '(af,bf)'"
     with pytest.raises(LayerError, match=why) as error:
-        xai.insert(proto)
+        xai.insert(proto, method="reciprocam")
     names = re.search(why, str(error.value))
     assert names is not None and xai.insert(proto, method="layer_cam", layer=names[1]).verified
+
+
+def test_layers_on_all_ways_are_joined_where_no_mask_suits_them() -> None:
+    """Where a layer, a method, or what only masks have is named, that is obeyed or refused."""
+    proto = tiny(A + B.format("image").replace("pads=[1,1,1,1]", "strides=[2,2]") + "logits = Add(al, bl)", **WEIGHTS)
+    hooked = xai.insert(proto)
+    assert (hooked.record["method"], hooked.record["layer"], hooked.record["targets"]) == ("layer_cam", "af,bf", "top:1")
+    why = hooked.layer.instead_of
+    assert why is not None and why.startswith("one of them, or by masks: ") and "layer_cam" not in why
+    options: dict[str, Any]
+    for options in ({"method": "reciprocam"}, {"layer": "af"}, {"grid": (2, 3)}, {"method": "grad_cam"}):
+        with pytest.raises(OvxaiError, match="af"):
+            xai.insert(proto, **options)
 
 
 TOKENS = (
@@ -240,7 +253,7 @@ def test_tokens_beside_cells(stride: int, dialect: str) -> None:
 def test_tokens_that_are_finer_than_cells() -> None:
     proto = tiny(A.replace("pads", "strides=[2,2], pads") + TOKENS, **OF_TOKENS)
     with pytest.raises(LayerError, match=r"of 'bf', it holds tokens of \[6, 8\] cells, and others \[3, 4\]"):
-        xai.insert(proto)
+        xai.insert(proto, method="reciprocam")
 
 
 def test_a_layer_that_leads_to_the_others_is_the_cut() -> None:
@@ -294,7 +307,8 @@ def test_levels_of_which_none_is_chosen() -> None:
     uneven = tiny(POOLED_LEVELS, image=(3, 15, 24), **OF_LEVELS)
     why = "no layer near the scores .* name layer 'af' if that is meant; method layer_cam .* name layer 'af,bf,df'"
     with pytest.raises(LayerError, match=why):
-        xai.insert(uneven)
+        xai.insert(uneven, method="reciprocam")
+    assert xai.insert(uneven).record["layer"] == "af,bf,df"
 
 
 @pytest.mark.slow
