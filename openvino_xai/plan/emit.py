@@ -109,8 +109,12 @@ class _Emitter:
         served there, too, and copies of weights are one again in an IR that is written. So the hook reads half of the weights,
         computed when the model is compiled, and twice the other factor: powers of two change no bit of the product. It is
         twice as a sum with itself: OpenVINO takes a product with a number into the weights, whose bytes are the same again.
+        Weights that the hook and the model convolve with, as they are, have one arrangement in any case.
         """
         for index, (_, factor) in enumerate(node.operands):
+            readers = self._graph.consumers.get(factor, ())
+            if node.kind == "conv" and readers and all(reader.kind == "conv" for reader, _ in readers):
+                continue
             if self._is_weights(factor) and factor.dtype is not None and factor.dtype.kind not in "biu":
                 half = self._model.constant(np.array(0.5, factor.dtype))
                 halved = self._model.emit(_word("multiply"), [pair[index], half], f"{node.name}/half")

@@ -406,14 +406,21 @@ class PlannedSite:
         columns, planned = self._target.slice(self.selection), len(self._trace.nodes)
         # OpenVINO's CPU plugin (2026.4) errs in what a portable form makes of the rest of windows, which is constant: products
         # that are reshaped and turned around
-        use: WindowUse = "none" if self._decision.portable else "fewest"
+        use: WindowUse = "none" if self._decision.portable else "least"
         end, alternatives = self._cell_end(mask, start, columns, use)
         if alternatives:  # what is cheap at the node where windows are left may be dear behind it
             ends = [(end, self._trace.nodes[planned:])]
             for windows in alternatives:
                 del self._trace.nodes[planned:]
                 ends.append((self._cell_end(mask, start, columns, windows)[0], self._trace.nodes[planned:]))
-            end, nodes = min(ends, key=lambda way: operations_of(self._graph, way[1], way[0].rows.value))
+            counts = [operations_of(self._graph, nodes, way.rows.value) for way, nodes in ends]
+            # the last has no windows, and is the most that a user is told
+            ways = [
+                (count + way.moves, i)
+                for i, (count, (way, _)) in enumerate(zip(counts, ends, strict=True))
+                if count <= counts[-1]
+            ]
+            end, nodes = ends[min(ways)[1]]
             self._trace.nodes[planned:] = nodes
         behind = {value: copy for value, copy in forward.items() if value not in start}
         for node in self._trace.nodes[planned:] if behind else ():  # of the model, the cut alone is read
@@ -424,7 +431,7 @@ class PlannedSite:
     def _cell_end(
         self, mask: BlockMask | WeightMask, start: Mapping[Value, Start], columns: Columns | None, windows: WindowUse
     ) -> tuple[End, tuple[WindowUse, ...]]:
-        """The end of the tail, and other uses of windows that may take fewer operations."""
+        """The end of the tail, and other uses of windows that may take less."""
         isolated, lazy = self._decision.isolated or self._decision.gate != "off", self._decision.plan == "lazy"
 
         def tail(end: Value, batch: Size, mask: BlockMask | WeightMask) -> Tail:

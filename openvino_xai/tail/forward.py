@@ -55,12 +55,13 @@ class End:
     """The end of a tail for every mask of every image, as `rows`; of the selected classes alone if it `is_slice`.
 
     `splices` are operands of the model's own nodes, as (node, index), and the values that these are to read. The model's nodes
-    then compute a part of the tail.
+    then compute a part of the tail. `moves` is what was moved for windows and rows, in multiplications.
     """
 
     rows: Rows
     is_slice: bool
     splices: Mapping[tuple[Node, int], Value]
+    moves: int = 0
 
 
 class Tail:
@@ -79,7 +80,7 @@ class Tail:
         *,
         lazy: bool,
         apart: bool = True,
-        windows: WindowUse = "fewest",
+        windows: WindowUse = "least",
     ) -> None:
         self._graph, self._trace, self._end = graph, trace, end
         self._rules, self._lazy, self._apart = rules, lazy, apart
@@ -100,11 +101,12 @@ class Tail:
         self._nodes = between(self._graph, begun, self._end)
         self._choose(columns, begun)
         values = forward(self._nodes, begun, self._step)
-        return End(self._as_rows(values[self._end]), self._end in self._chosen, splices)
+        rows = self._as_rows(values[self._end])
+        return End(rows, self._end in self._chosen, splices, 0 if self._windows is None else self._windows.moves)
 
     @property
     def alternatives(self) -> tuple[WindowUse, ...]:
-        """Other uses of windows that may take fewer operations, once it has run."""
+        """Other uses of windows that may take less, once it has run."""
         return () if self._windows is None else self._windows.alternatives
 
     def _begun(self, start: Mapping[Value, Start]) -> tuple[dict[Value, Masked], Mapping[tuple[Node, int], Value]]:
@@ -216,13 +218,13 @@ class Tail:
             return self._rows[value]
         if isinstance(value, MaskedWindows):
             assert self._windows is not None
-            if value not in self._rows:
-                self._rows[value] = self._windows.rows(value)
-            return self._rows[value]
+            return self._windows.rows(value)
         if isinstance(value, FlattenedCells):
             rows = self._as_rows(value.features)  # masked as they were: a flat axis does not tell the cells apart
             return Rows(self._trace.reshape(rows.value, (rows.count, *shape_of(value.value)[1:])))
         if value not in self._rows:
+            if self._windows is not None:
+                self._windows.selects(value)
             self._rows[value] = self._selected_by_mask(value)
         return self._rows[value]
 

@@ -92,6 +92,11 @@ class SideBySide:
         placing = channels * of_placing((rows, columns), (height, width))
         return placing + self.layouts[0].outputs * self.layouts[1].outputs * outputs * taps
 
+    @property
+    def laid(self) -> int:
+        """The elements that it reads, for one image."""
+        return _sizes(self.node)[0] * self.layouts[0].shape[1] * self.layouts[1].shape[1]
+
     def traced(self, xp: Trace, x: Value) -> Value:
         """[B, O, Q, Q'] of items [B, C, P, P']."""
         a = self.node.attributes
@@ -121,6 +126,13 @@ class TapByTap:
         tall, wide = (windows.reads.shape[1] for windows in self.over)
         sums = tall * items * wide * columns * behind + rows * tall * items * behind
         return int(outputs * (items * columns * taps + sums))
+
+    @property
+    def laid(self) -> int:
+        """The elements that it sums up, for one image."""
+        _, outputs, _ = _sizes(self.node)
+        tall, wide = (windows.reads.shape[1] for windows in self.over)
+        return int(outputs * tall * wide * self.before[0].count * self.before[1].count)
 
     def traced(self, xp: Trace, x: Value) -> Value:
         """[B, O, Q, Q'] of items [B, C, P, P']."""

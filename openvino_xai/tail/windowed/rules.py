@@ -3,33 +3,39 @@
 A convolution or a pool spreads cell n over a window, and beyond it copy n is still the same for all masks: the rest, as the
 tail makes it of nothing but rests. It may differ from cell to cell, as padding does, and is a constant. So
 
-* an operation that treats every cell alike gives (f(v), f(rest)), computed for the items of the windows alone;
-* a convolution without its addend is linear: that of v - rest, 0 beyond the windows, is added to what it makes of the rest
-  (`convolution`);
+* an operation that treats every cell alike, as a 1x1 convolution does, gives (f(v), f(rest)), computed for the items of the
+  windows alone;
+* another convolution without its addend is linear: that of v - rest, 0 beyond the windows, is added to what it makes of the
+  rest (`convolution`);
 * means over windows are products with shares, and maxima read the rest where there is no item (`pools`);
 * values of which masks reach different cells are laid out anew, as v - rest, 0 where there was nothing, plus the rest;
 * a sum or a mean over all cells gives rows: the sum of the items, and that of the rest elsewhere.
 
 Items of all windows are rows and columns, [B, C, P, P'], an image to every operation that looks at one cell. Nothing else has a
-rule here, and the tail computes all rows for it. So it does where a convolution of all rows takes fewer operations.
+rule here, and the tail computes all rows for it. So it does where a convolution of all rows takes less. Rows are made of items
+of few channels: what widens them is computed again for rows, where that takes less than to move what it gave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import reduce
+from math import prod
 from typing import Literal, TypeAlias
 
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Shape, concrete
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.locate.subaxis import FIRST
+from openvino_xai.operations.axes import is_1x1
 from openvino_xai.operations.cost import operations
 from openvino_xai.operations.integers import is_fixed
+from openvino_xai.operations.record import elements
 from openvino_xai.operations.shapes import windows as windows_over
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.operations.windows import Windows
 from openvino_xai.tail.algebra import MaskRules, repeat_node
+from openvino_xai.tail.batching import repeat_over_rows
 from openvino_xai.tail.masked import Masked, MaskedCells, MaskedWindows, Rows, tapped
 from openvino_xai.tail.masks import BlockMask
 from openvino_xai.tail.spatial_masks import reduction_of, rows_along
@@ -40,28 +46,36 @@ from openvino_xai.tail.windowed.reach import Pair, Reach, joined, placed, summed
 CELLS = (2, 3)  # the axes of rows and columns
 SHARE = 0.75  # of all rows' cells: where windows have more items, next to nothing is left to gain
 MOST = 400  # masks: with more of them the price is high in any way, and planning takes long
-WindowUse: TypeAlias = Literal["fewest", "longest", "none"]
+# multiplications of a 1x1 convolution in the time that an element takes, measured in both runtimes: one that is laid out for a
+# convolution or selected by a mask, and one that is picked of what a convolution gives, or becomes a row
+LAID, PICKED = 100, 400
+WindowUse: TypeAlias = Literal["least", "fewest", "longest", "none"]
 
 
 class WindowRules(MaskRules[MaskedWindows]):
     """What nodes make of windows, for images of which each has a copy for each block of a `mask`.
 
-    They are kept up to the convolution that takes the `fewest` operations over all rows, or the `longest`: as long as they have
-    fewer items than all rows have cells, since what is behind takes less, too. With `none` of them the rules are for nothing.
+    They are kept up to the convolution that takes the `least` over all rows, what is moved for windows and rows beside the
+    operations; or the `fewest` operations alone; or the `longest`: as long as they have fewer items than all rows have cells,
+    since what is behind takes less, too. With `none` of them the rules are for nothing. `moves` counts, in multiplications,
+    what was moved.
     """
 
     def __init__(self, graph: Graph, trace: Trace, mask: BlockMask, use: WindowUse) -> None:
         super().__init__(graph, trace)
-        self._mask, self._use = mask, use
+        self._mask, self._use, self.moves = mask, use, 0
         self._used = self._refused = False
         self._differences: dict[MaskedWindows, Value] = {}
+        self._rows: dict[MaskedWindows, Rows] = {}
+        self._sources: dict[MaskedWindows, tuple[Node, Mapping[int, MaskedWindows]]] = {}
+        self._prices: dict[MaskedWindows, int] = {}  # of rows, in multiplications
 
     @property
     def alternatives(self) -> tuple[WindowUse, ...]:
-        """What else may take fewer operations: no windows, and, where they were left though there was a rule, longer ones."""
-        if not self._used or self._use != "fewest":
+        """What else may take less: no windows, and, where they were left though there was a rule, longer ones."""
+        if self._use != "least" or not (self._used or self._refused):
             return ()
-        return ("longest", "none") if self._refused else ("none",)
+        return ("fewest", "longest", "none") if self._refused else ("none",)
 
     def step(
         self, node: Node, operands: Mapping[int, Masked], shape: Callable[[Value], Shape] = shape_of
@@ -75,17 +89,51 @@ class WindowRules(MaskRules[MaskedWindows]):
             or len({item.sizes for item in windows.values()}) != 1
         ):
             return None
-        if operation_of(node).shape is windows_over and list(windows) == [0]:
+        if operation_of(node).shape is windows_over and list(windows) == [0] and not is_1x1(node):
             mixed = self._mixed(node, windows[0])
             if mixed is not None:
                 return mixed
         if any(isinstance(value, MaskedWindows) for value in operands.values()):
-            return self._alike(node, windows) or self._reduced(node, windows, shape)
+            return self._alike(node, windows, operands) or self._reduced(node, windows, shape)
         return None
 
     def rows(self, windows: MaskedWindows) -> Rows:
+        """[B * N, C, H, W]: all cells of every copy, made once: of the items, or of other rows where that takes less."""
+        if windows not in self._rows:
+            if windows in self._sources:
+                node, operands = self._sources[windows]
+                rows = {index: self.rows(value) for index, value in operands.items()}
+                self._rows[windows] = repeat_over_rows(self._graph, self._trace, node, rows)[0]
+            else:
+                self._rows[windows] = self._rows_of_items(windows)
+        return self._rows[windows]
+
+    def selects(self, cells: MaskedCells) -> None:
+        """Count what it takes to make rows of cells by their mask."""
+        if (windows := self._windows_of(cells)) is not None:
+            self.moves += self._prices[windows]
+
+    def _price_of_rows(self, windows: MaskedWindows) -> int:
+        """In multiplications: what rows of windows take at least."""
+        if windows in self._prices:
+            return self._prices[windows]
+        (channels,) = concrete(shape_of(windows.value)[1:2], "the channels of windows")
+        return PICKED * channels * prod(reach.full.count for reach in windows.reach)
+
+    def _with_rows(self, windows: MaskedWindows, node: Node, operands: Mapping[int, Masked]) -> MaskedWindows:
+        """Windows that a node made of others: their rows are made so, too, where that takes less than by the items."""
+        others = {index: value for index, value in operands.items() if isinstance(value, MaskedWindows)}
+        if len(others) == len(operands) and len(node.outputs) == 1:
+            price = operations([node]) * prod(len(reach.start) for reach in windows.reach)
+            price += sum(map(self._price_of_rows, set(others.values())))
+            if price < self._price_of_rows(windows):
+                self._prices[windows], self._sources[windows] = price, (node, others)
+        return windows
+
+    def _rows_of_items(self, windows: MaskedWindows) -> Rows:
         """[B * N, C, H, W]: all cells of every copy."""
         xp, (height, width) = self._trace, windows.sizes
+        self.moves += self._price_of_rows(windows)
         full = self._extended(windows, (windows.reach[0].full, windows.reach[1].full))
         batch, channels = shape_of(full)[:2]
         rows, columns = (len(reach.start) for reach in windows.reach)
@@ -107,11 +155,15 @@ class WindowRules(MaskRules[MaskedWindows]):
             if not isinstance(size, int) or not isinstance(masks, int) or size % masks:
                 return None
             reach.append(Reach.of_blocks(size, masks))
-        return None if not isinstance(sizes[1], int) else MaskedWindows(value.value, value.rest, (reach[0], reach[1]))
+        if not isinstance(sizes[1], int):
+            return None
+        windows = MaskedWindows(value.value, value.rest, (reach[0], reach[1]))
+        self._prices[windows] = LAID * sizes[1] * prod(along.full.count for along in reach)
+        return windows
 
     # -- what treats every cell alike
 
-    def _alike(self, node: Node, windows: Mapping[int, MaskedWindows]) -> list[Masked] | None:
+    def _alike(self, node: Node, windows: Mapping[int, MaskedWindows], operands: Mapping[int, Masked]) -> list[Masked] | None:
         """The outputs of a node that treats every cell alike, beside operands that are the same for all images and cells."""
         axes, operation = axes_of(node), operation_of(node)
         if axes is None or operation.takes_shape or any(len(shape_of(value)) != 4 for value in node.outputs):
@@ -132,7 +184,8 @@ class WindowRules(MaskRules[MaskedWindows]):
         keeps_zero = operation.gives_zero(node, windows, self._graph.constant)
         rests = self._rests(node, windows, first.spans, keeps_zero=keeps_zero)
         values = repeat_node(self._trace, node, inputs, shapes)
-        return [MaskedWindows(value, rest, reach) for value, rest in zip(values, rests, strict=True)]
+        outputs = [MaskedWindows(value, rest, reach) for value, rest in zip(values, rests, strict=True)]
+        return [self._with_rows(output, node, operands) for output in outputs]
 
     # -- what mixes neighbours
 
@@ -176,9 +229,17 @@ class WindowRules(MaskRules[MaskedWindows]):
         form = min(forms, key=lambda form: form.operations)
         masks = len(reach[0].start) * len(reach[1].start)
         items, cells = reach[0].count * reach[1].count, reach[0].size * reach[1].size * masks
-        if form.operations >= operations([node]) * masks if self._use == "fewest" else items > SHARE * cells:
+        of_rows = operations([node]) * masks
+        moved = LAID * form.laid + PICKED * elements(node.outputs[0].shape) * masks * items // cells
+        dearer = {
+            "least": form.operations + moved >= of_rows + self._price_of_rows(windows),
+            "fewest": form.operations >= of_rows,
+            "longest": items > SHARE * cells,
+        }
+        if dearer[self._use]:
             self._refused = True
             return None
+        self.moves += moved
         self._used = True
         value, rest = form.traced(self._trace, self._difference(windows)), self._rest_of_windows(node, windows)
         if rest is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from tiny import CLASSES, DIALECTS, HEAD, Oracle, images, in_dialect, tiny
 
@@ -62,7 +64,22 @@ MORE: dict[str, Any] = {
     "wide": (4, 4, 1, 5),
     "c8": (4, 8, 1, 1),
     "places": (1, 4, 6, 8),
+    "wider": (16, 4, 1, 1),
+    "a16": (16,),
+    "d5": (16, 1, 5, 5),
+    "thinner": (4, 16, 1, 1),
 }
+INVERTED = (
+    "c1 = Conv<pads=[1,1,1,1]>(f, k, a) r = Relu(c1) x = Conv(r, wider, a16) s = Relu(x) "
+    "z = Conv<pads=[2,2,2,2], group=16>(s, d5, a16) t = Tanh(z) q = Conv(t, thinner, a) y = Add(q, r) "
+)
+
+
+@pytest.fixture(autouse=True)
+def windows_that_are_moved_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny networks compute so little that moving windows takes more: here operations alone decide."""
+    monkeypatch.setattr(rules, "LAID", 0)
+    monkeypatch.setattr(rules, "PICKED", 0)
 
 
 def network(tail: str, batch: int | str = "B", head: str = HEAD) -> Any:
@@ -175,3 +192,53 @@ def test_windows_that_make_what_is_behind_them_dearer_are_not_kept(monkeypatch: 
     assert cost < xai.insert(model, layer="f", verify=False).layer.cost
     monkeypatch.setattr(rules, "MOST", 0)
     assert cost == xai.insert(model, layer="f", verify=False).layer.cost
+
+
+def rows_of_items(hooked: Any) -> list[int]:
+    """The channels of each value that becomes rows of windows."""
+    graph = onnx.shape_inference.infer_shapes(hooked.model).graph
+    sizes = {item.name: [d.dim_value for d in item.type.tensor_type.shape.dim] for item in graph.value_info}
+    moved = [node for node in graph.node if node.op_type == "Transpose" and len(sizes.get(node.output[0], ())) == 6]
+    return [sizes[node.output[0]][3] for node in moved]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("picked", "channels"), [(40, [4]), (0, [16, 4])])
+@pytest.mark.slow
+def test_rows_are_made_where_a_value_is_thin(
+    picked: int, channels: list[int], dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An inverted residual block widens four channels to sixteen for a depthwise convolution that reaches nearly all cells."""
+    monkeypatch.setattr(rules, "PICKED", picked)
+    monkeypatch.setattr(rules.WindowRules, "alternatives", ())
+    model = network(INVERTED, 1)
+    hooked = xai.insert(in_dialect(model, dialect), layer="f", scale="none", verify=False)
+    if dialect == "onnx":
+        assert rows_of_items(hooked) == channels
+    maps = xai.load(hooked)(images(model, 1))["saliency_map"]
+    np.testing.assert_allclose(maps, Oracle(model, "f").raw(images(model, 1)), atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_windows_whose_elements_take_long_to_move_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More operations, and fewer passes over memory."""
+    model = network(TAILS["two of them"], 1)
+    cost = xai.insert(model, layer="f", verify=False).layer.cost
+    monkeypatch.setattr(rules, "PICKED", 10**6)
+    moved = xai.insert(model, layer="f", verify=False).layer.cost
+    monkeypatch.setattr(rules, "MOST", 0)
+    assert cost < moved == xai.insert(model, layer="f", verify=False).layer.cost
+
+
+@pytest.mark.slow
+def test_rows_of_other_rows_are_seen_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oracle tells rows of what a node reads from rows of what it gives."""
+    monkeypatch.setattr(rules, "PICKED", 40)
+    monkeypatch.setattr(rules.WindowRules, "alternatives", ())
+    repeated = rules.repeat_over_rows
+    monkeypatch.setattr(
+        rules, "repeat_over_rows", lambda *a: [replace(rows, value=a[1].add(rows.value, 0.01)) for rows in repeated(*a)]
+    )
+    model = network(INVERTED, 1)
+    maps = xai.load(xai.insert(model, layer="f", scale="none", verify=False))(images(model, 1))["saliency_map"]
+    assert np.abs(maps - Oracle(model, "f").raw(images(model, 1))).max() > 100 * TOLERANCE
