@@ -291,6 +291,23 @@ def expected(scale: str, method: str, channels: int | None = None) -> np.ndarray
     return np.rint(maps * 255) if scale == "u8" else maps
 
 
+def many_masks(xp: Any, masks: int) -> np.ndarray:
+    """[2, masks, 3], as `unit` scales them."""
+    return np.asarray(SCALES["unit"](xp, np.random.default_rng(masks).normal(size=(2, masks, 3))))
+
+
+@pytest.mark.parametrize("masks", [256, 257, 289, 300])  # of 257 there are no parts
+def test_many_masks_are_scaled_like_few(masks: int) -> None:
+    raw = np.random.default_rng(masks).normal(size=(2, masks, 3))
+    low, high = raw.min(axis=1, keepdims=True), raw.max(axis=1, keepdims=True)
+    np.testing.assert_array_equal(many_masks(numpy_namespace(), masks), (raw - low) / (high - low))
+
+
+@pytest.mark.parametrize("word", words_used(lambda xp: many_masks(xp, 300)))
+def test_the_oracle_of_many_masks_fails_when_one_word_is_broken(word: str) -> None:
+    assert not np.array_equal(many_masks(broken_by(word), 300), many_masks(numpy_namespace(), 300))
+
+
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_hook_is_what_its_paper_says(method: str, scale: str) -> None:
