@@ -70,7 +70,8 @@ def insert(
     if runtime is not None and not verify:
         raise InputError("--runtime says where the hook is verified, and --no-verify that it is not: leave one out")
     stored = to_store(feeding, model, options, labels)
-    hooked = options.insert(model, verify=verify, runtime=runtime)
+    layout = feeding.layout
+    hooked = options.insert(model, verify=verify, runtime=runtime, layout=layout)
     if stored is not None:
         hooked.deployed.set_info("model_info", stored.to_info())
     hooked.save(target, force=force)
@@ -84,7 +85,8 @@ def insert(
                 if "confidence" in record
                 else f"fewer --targets{' or --steps' if 'steps' in record else ''} cost less"
                 if GRADIENT in record or ATTENTION in record
-                else f"{_other_ways(options, model, hooked)}a later layer, --grid or --targets costs less (see `ovxai layers`)"
+                else f"{_other_ways(options, model, hooked, layout)}a later layer, --grid or --targets costs less "
+                "(see `ovxai layers`)"
             )
         )
     # regions are explained ahead of what mixes cells, boxes ahead of what mixes levels, gradients are of the image itself, and
@@ -205,7 +207,7 @@ def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool)
     return f"{record['method']}{of} at {place} ({cells} cells), score {record['score']}, targets {record['targets']}"
 
 
-def _other_ways(options: HookOptions, model: ModelPath, hooked: Hooked) -> str:
+def _other_ways(options: HookOptions, model: ModelPath, hooked: Hooked, layout: str | None) -> str:
     """What layer_cam, and masks of 2 x 2 cells, take at a layer that is named, as far as these can be had there."""
     is_plain = hooked.record.get("method") == "reciprocam" and len(hooked.records) == 1 and not options.cut
     if options.layer is None or not is_plain:
@@ -217,6 +219,6 @@ def _other_ways(options: HookOptions, model: ModelPath, hooked: Hooked) -> str:
     clauses = []
     for words, changed in ways.items():
         with suppress(OvxaiError):
-            cost = options.insert(model, verify=False, **changed).layer.cost
+            cost = options.insert(model, verify=False, layout=layout, **changed).layer.cost
             clauses += [f"`{words}` takes {cost:.1f}"] if cost is not None else []
     return f"at this layer {', '.join(clauses)}; " if clauses else ""

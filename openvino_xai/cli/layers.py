@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openvino_xai.cli.options import ImageInput, Json, ModelPath, PrefixTokens, ScoresNames, TokenGrid, takes_options
+from openvino_xai.cli.options import ImageInput, Json, Layout, ModelPath, PrefixTokens, ScoresNames, TokenGrid, takes_options
 from openvino_xai.cli.text import say, say_table, warn
 from openvino_xai.json_text import to_json
 
@@ -24,6 +24,7 @@ def layers(
     model: ModelPath,
     scores: ScoresNames = None,
     image_input: ImageInput = None,
+    layout: Layout = None,
     prefix_tokens: PrefixTokens = None,
     token_grid: TokenGrid = None,
     show_all: Annotated[bool, typer.Option("--all", help="List all layers: those where no hook can go, too, and why.")] = False,
@@ -38,7 +39,15 @@ def layers(
 
     most = None if show_all or as_json else BEST
     by_head = {
-        head: find(model, scores=head, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid, most=most)
+        head: find(
+            model,
+            scores=head,
+            image_input=image_input,
+            layout=layout,
+            prefix_tokens=prefix_tokens,
+            token_grid=token_grid,
+            most=most,
+        )
         for head in (scores or (None,))
     }
     if as_json:

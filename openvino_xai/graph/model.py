@@ -118,7 +118,8 @@ def understood(node: Node) -> Iterator[None]:
 class Graph:
     """The nodes of a model in topological order. `fold(value)` computes a value that depends on no input.
 
-    `fused` are those that do what several operations do, and are not read.
+    `fused` are those that do what several operations do, and are not read. `layout` is what the model says of the axes of its
+    image, as `NHWC`.
     """
 
     nodes: list[Node]
@@ -135,6 +136,7 @@ class Graph:
         self.contents: dict[Value, np.ndarray | None] = {}  # of small integer tensors, and what is fixed: as far as asked for
         self.fixed: dict[Value, bool] = {}
         self.fused: list[Node] = []
+        self.layout: str | None = None
 
     @cached_property
     def consumers(self) -> dict[Value, list[tuple[Node, int]]]:

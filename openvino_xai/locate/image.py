@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from openvino_xai.errors import ModelError
@@ -12,6 +13,7 @@ from openvino_xai.locate.subaxis import Span, follow
 from openvino_xai.operations.table import axes_of, operation_of
 
 IMAGE_CHANNELS = (1, 3, 4)  # grey, RGB, and RGB with alpha or depth: other numbers where no input has one of these
+LAYOUTS = {"NCHW": (2, 3), "NHWC": (1, 2)}  # the axes of rows and columns
 MOST_CHANNELS = 2**16  # of an image, as first weights tell them
 
 
@@ -23,9 +25,12 @@ def find_image(graph: Graph, name: str | None = None, *, planar: bool = True) ->
     Raises ModelError if no input can be the image, or if several can.
     """
     inputs = [value for value in graph.inputs if name is None or name in (value.name, *value.aliases)]
-    images = [(value, place) for value in inputs if (place := _image_place(value)) is not None]
+    images = [(value, place) for value in inputs if (place := _image_place(graph, value)) is not None]
     if not images:
-        many = [(value, _place_by_weights(graph, value) or _place_of_many_channels(value)) for value in inputs]
+        many = [
+            (value, _place_by_weights(graph, value) or _place_as_told(graph, value) or _place_of_many_channels(value))
+            for value in inputs
+        ]
         images = [(value, place) for value, place in many if place is not None]
     if not images and not planar:
         images = [(value, place) for value in inputs if (place := _place_by_weights(graph, value, ranks=(3, 5))) is not None]
@@ -36,17 +41,45 @@ def find_image(graph: Graph, name: str | None = None, *, planar: bool = True) ->
             f"the model has {len(images)} inputs {which}that can be an image, 1 is expected: "
             "[B, C, H, W] or [B, H, W, C] with C of 1, 3 or 4, or less than H and W, or which the first convolution takes as "
             f"channels; the inputs are {listing}; "
-            + ("name one of them" if len(images) > 1 else "export the model with such an input"),
-            options=("image_input",) if len(images) > 1 else (),
+            + (
+                "name one of them"
+                if len(images) > 1
+                else "say its layout, NCHW or NHWC, or export the model with such an input"
+            ),
+            options=("image_input",) if len(images) > 1 else ("layout",),
         )
     return images[0]
 
 
-def _image_place(value: Value) -> Place | None:
+def check_layout(image: Value, place: Place, layout: str) -> None:
+    """Raise ModelError where an image lies otherwise than a caller says, by its sizes, or by the first weights that meet it."""
+    if place.cells != LAYOUTS[layout]:
+        (channels,) = {1, 2, 3} - set(place.cells) if len(place.cells) == 2 else (1,)
+        raise ModelError(
+            f"layout is {layout}, and input '{image.name}' {text(image.shape)} has its channels on axis {channels}, as its "
+            "sizes or the first weights that meet it tell: leave the layout out, or name another input",
+            node=image.name,
+            options=("layout", "image_input"),
+        )
+
+
+def _place_as_told(graph: Graph, value: Value) -> Place | None:
+    """As the model says of its axes, or who opened it."""
+    cells = LAYOUTS.get(re.sub(r"[^A-Z]", "", (graph.layout or "").rpartition(":")[2].upper()))
+    if cells is None or value.shape is None or len(value.shape) != 4 or value.dtype is None or value.dtype.kind == "b":
+        return None
+    return Place(0, cells, (value.shape[cells[0]], value.shape[cells[1]]))
+
+
+def _image_place(graph: Graph, value: Value) -> Place | None:
     """Where [B, C, H, W] or [B, H, W, C] has its batch and cells; None if the value can be neither."""
     if value.shape is None or len(value.shape) != 4:
         return None
     _, second, third, last = value.shape
+    if second in IMAGE_CHANNELS and last in IMAGE_CHANNELS:
+        place = _place_by_weights(graph, value) or _place_as_told(graph, value)
+        if place is not None:
+            return place
     # where both ends can be channels, [B, 3, H, 4] is channels first, and [B, 4, W, 3] channels last
     if second in IMAGE_CHANNELS and not (last in IMAGE_CHANNELS and third not in IMAGE_CHANNELS and second != 3):
         return Place(0, (2, 3), (third, last))

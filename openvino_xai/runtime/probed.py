@@ -32,6 +32,7 @@ CHANNELS = "ablation_cam"  # a hook that weighs channels: probes that do look wh
 
 @takes(
     **PLACE,
+    layout=TEXT.or_none(),
     boxes=TEXT.or_none(),
     settings=Kind(lambda value: isinstance(value, Settings), "openvino_xai.Settings are expected").or_none(),
     device=TEXT,
@@ -44,6 +45,7 @@ def probe(
     layer: str | None = None,
     scores: str | None = None,
     image_input: str | None = None,
+    layout: str | None = None,
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
     cells: str | Sequence[int] | None = None,
@@ -67,7 +69,7 @@ def probe(
     check_choice("probe", method, PROBE_NAMES, options=("method",))
     check_choice("precision", precision, get_args(Precision), options=("precision",))
     check_channels(None if settings is None else settings.channels, method)
-    deployed = opened(model)
+    deployed = opened(model, layout, image_input)
     refuse_hooked(deployed)
     where = Where.parse(
         layer, scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid, cells=cells

@@ -50,6 +50,7 @@ OF_SEVERAL = (
 ARGUMENTS = {
     **PLACE,
     "scores": TEXTS.or_none(),
+    "layout": TEXT.or_none(),
     "method": TEXT.or_none(),
     "score": TEXT.or_none(),
     "scale": TEXT,
@@ -83,6 +84,7 @@ def insert(
     scale: ScaleWord = "unit",
     scores: str | Sequence[str] | None = None,
     image_input: str | None = None,
+    layout: str | None = None,
     plan: PlanWord = "lazy",
     grid: str | Sequence[int] | None = None,
     kernel: Kernel = "gaussian",
@@ -125,6 +127,8 @@ def insert(
     `kernel` (`gaussian`, `cell`) weighs neighbours in a mask of tokens; `prefix_tokens` and `token_grid` (rows, columns) tell
     the tokens where the model does not. `cells` (rows, columns) tells those of `layer` where they cannot be followed there: two
     axes side by side, or one that holds them row by row.
+
+    `layout`, NCHW or NHWC, is that of the image, where neither its sizes nor the first weights tell it.
 
     `gate` adds an input `explain` [B], boolean: images that it does not ask for cost nothing, and their maps are 0. It is
     for models with an open batch, and their clients have to give it. Where the runtime cannot run the hook for no image at
@@ -178,7 +182,7 @@ def insert(
         task="vector" if isinstance(targets, Likeness) or (isinstance(targets, str) and targets == VECTOR_TARGETS) else None,
         score=score,
     )
-    deployed = opened(model)
+    deployed = opened(model, layout, image_input)
     refuse_hooked(deployed)
     detector = None
     if len(outputs) > 1:

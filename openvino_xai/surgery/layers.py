@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from openvino_xai.arguments import COUNT, PLACE, takes
+from openvino_xai.arguments import COUNT, PLACE, TEXT, takes
 from openvino_xai.dialects.open import Model
 from openvino_xai.errors import LayerError, PlanError
 from openvino_xai.graph.model import Value
@@ -26,12 +26,13 @@ PLANNED = 250_000  # nodes, of the tails behind all layers that a hook is planne
 UNTRIED = "not tried, as enough layers lie nearer to the scores; insert tries it where it is named"
 
 
-@takes(**PLACE, most=COUNT.or_none())
+@takes(**PLACE, layout=TEXT.or_none(), most=COUNT.or_none())
 def layers(
     model: Model,
     *,
     scores: str | None = None,
     image_input: str | None = None,
+    layout: str | None = None,
     prefix_tokens: int | None = None,
     token_grid: str | Sequence[int] | None = None,
     most: int | None = None,
@@ -44,7 +45,7 @@ def layers(
     cost of eight rows.
     """
     where = Where.parse(scores=scores, image_input=image_input, prefix_tokens=prefix_tokens, token_grid=token_grid)
-    deployed = opened(model)
+    deployed = opened(model, layout, image_input)
     refuse_hooked(deployed)
     detector = detector_of(deployed, where)
     if detector is not None:

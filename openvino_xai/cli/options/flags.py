@@ -80,6 +80,11 @@ ScoresNames: TypeAlias = Annotated[list[str] | None, typer.Option("--scores", he
 ImageInput: TypeAlias = Annotated[
     str | None, typer.Option(help="The input with the image, if several could be.", rich_help_panel=HOOK)
 ]
+Layout: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="NCHW or NHWC, of the image.", rich_help_panel=HOOK),
+    literal("Layout", "runtime.preprocessing"),
+]
 TargetClasses: TypeAlias = Annotated[str | None, typer.Option("--targets", help=_TARGETS)]
 Scale: TypeAlias = Annotated[str, typer.Option(help=_SCALE), keys("SCALES", "hooks")]
 Plan: TypeAlias = Annotated[str, typer.Option(help=_PLAN, rich_help_panel=HOOK), keys("PLANS", "contract")]

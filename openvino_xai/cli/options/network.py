@@ -109,7 +109,7 @@ class NetworkOptions(PreprocessingOptions):
             return self.resolved(model, options).load_heads(
                 model, options, settings, targets=targets, similarity=similarity, verify=verify, tell=tell, hint=hint
             )
-        deployed = opened(model)
+        deployed = opened(model, self.layout, options.image_input)
         record, named = deployed.info(RECORD), options.scores or []
         if record and options.of_hook != LayerOptions():
             raise InputError(f"{model} carries a hook already; --layer and what else makes a hook is for a model without one")
@@ -121,6 +121,7 @@ class NetworkOptions(PreprocessingOptions):
                 cast("AnyProbe", options.method),
                 **{name: getattr(options, name) for name in (*OF_PROBES, "boxes")},
                 scores=options.head,
+                layout=self.layout,
                 settings=replace(settings, channels=options.channels),
                 device=self.device,
                 precision=precision,
@@ -129,7 +130,7 @@ class NetworkOptions(PreprocessingOptions):
             hooked: Model | Hooked = model
             if not record:
                 own_targets = self._hook_targets(deployed, options, targets)
-                hooked = options.insert(model, verify=verify, targets=own_targets, similarity=similarity)
+                hooked = options.insert(model, verify=verify, targets=own_targets, similarity=similarity, layout=self.layout)
             if len(named) > 1 or (not named and "heads" in record):
                 network = load_heads(hooked, device=self.device, precision=precision, hint=hint).chosen(named)
             else:
@@ -169,7 +170,7 @@ class NetworkOptions(PreprocessingOptions):
         from openvino_xai.runtime.sources import digest_of
         from openvino_xai.version import __version__
 
-        deployed, head = opened(model), options.head
+        deployed, head = opened(model, self.layout, options.image_input), options.head
         if "heads" in deployed.info(RECORD) and head is None:
             raise InputError(
                 f"the hook of {model} explains several heads, and one is looked at here: name it", options=("scores",)
@@ -178,10 +179,10 @@ class NetworkOptions(PreprocessingOptions):
         if options.method in PROBE_NAMES or deployed.info(RECORD):
             return partial(self.load, model, options, settings, tell=False, hint=hint)
         own_targets = self._hook_targets(deployed, options, targets)  # by ids, which labels may change
-        made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), own_targets])[:16]
+        made_from = digest_of([__version__, model_digest(model), texts(asdict(options)), own_targets, self.layout])[:16]
         path = folder / f"model_xai-{made_from}{deployed.suffix}"
         if not exists(path):
-            options.insert(model, targets=own_targets).save(path)
+            options.insert(model, targets=own_targets, layout=self.layout).save(path)
         return partial(self.load, str(path), LayerOptions(scores=options.scores), settings, tell=False, hint=hint)
 
     def _hook_targets(self, deployed: Deployed, options: LayerOptions, targets: str | None) -> str | None:

@@ -55,7 +55,9 @@ class PreprocessingOptions(Group):
         literal("Resize", "runtime.preprocessing"),
     ] = None
     pad_value: Annotated[str | None, _flag("pad_value", "Of the pixels around a photo that fits a window, 0 to 255.")] = None
-    layout: Annotated[str | None, _flag("layout", "NCHW or NHWC."), literal("Layout", "runtime.preprocessing")] = None
+    layout: Annotated[
+        str | None, _flag("layout", "NCHW or NHWC, of the image."), literal("Layout", "runtime.preprocessing")
+    ] = None
     input_size: Annotated[str | None, _flag("input_size", "HxW, for models that take any size.")] = None
 
     def check(self) -> None:
@@ -104,13 +106,13 @@ def to_store(options: PreprocessingOptions, model: str, layer: LayerOptions, lab
     """What is to be stored in a model, None where nothing is said. Raises InputError where it is said in part."""
     from openvino_xai.cli.options import read_labels
     from openvino_xai.cli.preprocessing.ranking import resolved
-    from openvino_xai.dialects.open import open_model
+    from openvino_xai.locate.tasks.opening import opened
     from openvino_xai.runtime.inputs.doubts import HELP
 
     options = resolved(options, model, layer.where, None if labels is None else read_labels(labels))
-    if not options.values():
+    if not options.values().keys() - {"layout"}:
         return None
-    fed = fed_by(options, open_model(model), layer.image_input)
+    fed = fed_by(options, opened(model, options.layout, layer.image_input), layer.image_input)
     if fed.unsaid:
         missing = " and ".join(f"the {part}" for part in fed.unsaid)
         raise InputError(f"what is stored is believed, and nobody says {missing}: say a preset, or all parts", options=HELP)

@@ -41,7 +41,8 @@ def ranking_of(
         raise InputError(
             f"the preset {AUTO} is found by photos of which the class is known: say where they are", options=("examples",)
         )
-    network = plain_network(model, where, device, precision)
+    layout = values.get("layout")
+    network = plain_network(model, where, device, precision, layout=None if layout is None else str(layout))
     network.configure(labels=labels)
     photos = find_examples([examples], network.labels, network.classes)
     if len(photos) > MOST:
@@ -52,7 +53,9 @@ def ranking_of(
         )
 
 
-def plain_network(model: Model, where: Where, device: str = "CPU", precision: str = "f32") -> Network:
+def plain_network(
+    model: Model, where: Where, device: str = "CPU", precision: str = "f32", *, layout: str | None = None
+) -> Network:
     """A classifier without its hook, ready to predict. Raises InputError for what explains no classes of images."""
     from openvino_xai.locate.located import Where
     from openvino_xai.locate.tasks.opening import opened
@@ -61,7 +64,7 @@ def plain_network(model: Model, where: Where, device: str = "CPU", precision: st
     from openvino_xai.runtime.described import Described
     from openvino_xai.runtime.network import Network
 
-    deployed = opened(model)
+    deployed = opened(model, layout, where.image)
     if records := records_of(deployed.graph, deployed.info):
         record = record_with(records, where.scores)
         if "task" in record:

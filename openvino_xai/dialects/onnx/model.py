@@ -215,6 +215,7 @@ class OnnxModel:
             nodes.append(node)
         outputs = {str(native.name): value_of(native) for native in self.native.graph.outputs}
         graph = Graph(nodes, inputs, outputs, fold=self._fold)
+        graph.layout = self.info("model_info").get("layout")
         settle(graph, lambda node: neutral(graph, node, node.native.domain, _attributes(node.native)))
         graph.fused = [node for node in graph.nodes if not node.kind and beside.is_fused(node.native)]
         return graph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,8 @@ class OpenVINOModel:
             outputs[name_of(port)] = values[_key(source)]
         inputs = [values[key] for key in parameters]  # as a caller counts them
         graph = Graph(nodes, inputs, outputs, fold=self._fold)
+        with suppress(ModelError):  # no text: who asks for it is told
+            graph.layout = self.info("model_info").get("layout")
         return settle(graph, lambda node: neutral(graph, node, node.native.get_attributes()))
 
     def _fold(self, value: Value) -> np.ndarray:

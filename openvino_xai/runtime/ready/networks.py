@@ -39,7 +39,9 @@ from openvino_xai.words import AnyMethod, AnyProbe, HookName, Precision
 Ready: TypeAlias = Network | Heads
 Labels: TypeAlias = "Sequence[str] | None"
 MOST = 4  # networks that are kept, of all files
-OF_PROBES = ("layer", "scores", "image_input", "prefix_tokens", "token_grid", "cells", "boxes")  # options that probes have, too
+OF_PROBES = (  # options that probes have, too
+    "layer", "scores", "image_input", "layout", "prefix_tokens", "token_grid", "cells", "boxes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,8 @@ class Making:
 
     def _hooked(self, model: Model) -> Model | Hooked:
         """The model with a hook: its own, or one that is made. Raises InputError where it has one, and another is asked for."""
-        deployed = opened(model)
         options = dict(self.options)
+        deployed = opened(model, options.get("layout"), options.get("image_input"))
         if record := deployed.info(RECORD):
             changed = [*(name for name in options if name != "scores"), *(["method"] if self.method else [])]
             if changed or (isinstance(self.targets, str) and self.targets == VECTOR_TARGETS != record.get("task")):
