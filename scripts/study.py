@@ -115,7 +115,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--few", type=positive, help="photos at most, of methods that ask hundreds of times: 4, or 1 or 2 of large networks"
     )
-    parser.add_argument("--masks", type=positive, default=500, help="RISE's random masks")
+    parser.add_argument("--masks", type=positive, default=500, help="of RISE, LIME, KernelSHAP and TIS")
     parser.add_argument("--seed", type=count, default=0, help="of the photos' order, and of what is random")
     parser.add_argument("--only", help="networks, by parts of their titles, with semicolons between")
     parser.add_argument("--methods", type=methods, default=METHODS, help="with commas between; all by default")
@@ -238,8 +238,8 @@ def in_processes(number: int, arguments: Sequence[str]) -> None:
 def conditions(plan: Plan) -> str:
     """What the figures were measured with."""
     return (
-        f"All in percent. Photos are in an order that seed {plan.seed} draws. RISE has {plan.masks} masks (its paper takes\n"
-        f"4000 and more). {versions()}; {os.cpu_count()} cores, {platform.system()}."
+        f"All in percent. Photos are in an order that seed {plan.seed} draws. RISE, LIME, KernelSHAP and TIS have\n"
+        f"{plan.masks} masks (4000 by default, and TIS 1024). {versions()}; {os.cpu_count()} cores, {platform.system()}."
     )
 
 

@@ -53,10 +53,10 @@ def cluster_centres(vectors: np.ndarray, count: int, seed: int) -> np.ndarray:
         labels = ((centres**2).sum(axis=1) - 2 * vectors @ centres.T).argmin(axis=1)
         if (labels == before).all():
             break
-        before, members = labels, np.zeros((len(centres), len(vectors)))
-        members[labels, np.arange(len(vectors))] = 1
-        sizes = members.sum(axis=1, keepdims=True)
-        centres = np.where(sizes > 0, members @ vectors / np.maximum(sizes, 1), centres)
+        before, sums = labels, np.zeros_like(centres)
+        np.add.at(sums, labels, vectors)
+        sizes = np.bincount(labels, minlength=len(centres))[:, None]
+        centres = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres)
     return np.asarray(centres)
 
 

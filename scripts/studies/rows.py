@@ -22,6 +22,7 @@ from openvino_xai.evaluate.classes.run import evaluate, which_target
 from openvino_xai.evaluate.examples import Example, find_examples
 from openvino_xai.files.writing import written_whole
 from openvino_xai.hooks import METHODS as HOOKS
+from openvino_xai.method_table import PROBED
 from openvino_xai.probes import PROBES, Settings
 from openvino_xai.runtime.inputs.labels_file import read_labels
 from openvino_xai.runtime.network import Network
@@ -71,6 +72,11 @@ class Plan:
     seed: int = 0
     shard: tuple[int, int] = (1, 1)
     reads_only: bool = False  # what was never tried stays so
+
+
+def masks_of(plan: Plan, method: str) -> int | None:
+    """How many masks a method takes that is told; None for others."""
+    return plan.masks if method in PROBED and "masks" in PROBED[method].settings else None
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,7 @@ class Measured:
             "method": method,
             "layer": study.layers.get(method),
             "metrics": list(names),
-            "masks": plan.masks if method == "rise" else None,
+            "masks": masks_of(plan, method),
             "seed": plan.seed,
             "baselines": self._baselines(method, protocol),
             **PROTOCOLS.get(protocol, {}),

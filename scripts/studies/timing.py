@@ -19,7 +19,7 @@ from openvino_xai.runtime.network import Network
 from openvino_xai.runtime.probed import Probed
 from openvino_xai.runtime.sources import digest_of
 from studies.pages import brief, code, grid
-from studies.rows import Measured
+from studies.rows import Measured, masks_of
 
 TURNS = 9  # of each network; the median counts
 LONG = 20.0  # seconds: a method has no further turn when its turns took as long
@@ -117,7 +117,7 @@ def _path(measured: Measured, method: str) -> Path:
 
 
 def _key(measured: Measured, method: str) -> str:
-    masks = measured.plan.masks if method == "rise" else None
+    masks = masks_of(measured.plan, method)
     return digest_of([code(), measured.model_digest, measured.study.layers.get(method), measured.reference, masks, TURNS])
 
 

@@ -91,6 +91,13 @@ def test_how_many_photos_take_long_methods_have(study: ModuleType) -> None:
         assert rows.Measured(networks("ours", Path(), Path(), few=of_study), plan).few == few
 
 
+def test_a_row_tells_how_many_masks_it_took(study: ModuleType) -> None:
+    """Of other numbers of masks nothing is read again."""
+    rows = importlib.import_module("studies.rows")
+    with_masks = {method for method in rows.METHODS if rows.masks_of(study.Plan(Path(), masks=7), method) == 7}
+    assert with_masks == {"rise", "lime", "kernel_shap", "tis"}
+
+
 class Rows:
     """A study that is measured already."""
 
