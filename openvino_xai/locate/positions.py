@@ -53,7 +53,24 @@ class Place:
     @property
     def frames(self) -> Size:
         """T, how many frames of each clip lie one behind the other on the axis of the batch; 1 where none do."""
-        return self.sizes[0] if self.sizes is not None and self.batch in self.cells else 1
+        return self.sizes[0] if self.sizes is not None and self.folds_frames else 1
+
+    @property
+    def folds_frames(self) -> bool:
+        """Whether the axis of the batch holds frames of clips."""
+        return self.batch in self.cells
+
+    @property
+    def unfolded(self) -> Place:
+        """The same where frames have an axis of their own, behind that of the clips."""
+        if not self.folds_frames:
+            return self
+        return replace(self, cells=tuple(axis + 1 if axis >= self.batch else axis for axis in self.cells))
+
+    @property
+    def span(self) -> Span:
+        """Where the images are, or the clips."""
+        return Span(self.batch, 1, self.frames)
 
     def images(self, shape: Sequence[Size]) -> Size:
         """B, how many images, or clips, a value of this shape holds."""

@@ -22,7 +22,7 @@ from openvino_xai.plan.decision import Decision
 from openvino_xai.plan.linearity import refuse_nonlinear, refuse_rounding
 from openvino_xai.plan.nodes import constant_nodes, needed
 from openvino_xai.plan.resized import at, resized
-from openvino_xai.plan.site import PlannedSite
+from openvino_xai.plan.site import PlannedSite, of_photos_alone
 from openvino_xai.tail.target import within
 from openvino_xai.tail.tasks.regions import RegionTarget
 
@@ -83,9 +83,8 @@ def _plan(location: Location, decision: Decision) -> Plan:
     if is_joint or (len(location.layer.cut) > 1 and not location.layer.attends and decision.feature_vector):
         what = "a feature vector" if decision.feature_vector else decision.method
         raise PlanError(f"{what} is of one layer, and '{location.layer.name}' are several", node=location.layer.name)
-    if location.layer.place.sizes is not None and (decision.traits.masks != "cells" or decision.feature_vector):
-        what = "a feature vector" if decision.feature_vector else decision.method
-        raise PlanError(f"{what} is for images, and '{location.image.name}' is none: reciprocam explains signals and videos")
+    if location.layer.place.sizes is not None and (unfit := _of_photos(location.layer, decision)) is not None:
+        raise of_photos_alone(unfit, location.image)
     if decision.traits.linear:
         refuse_nonlinear(graph, [part.value for part in location.layer.cut], target.read, decision.method)
     if decision.confidence and isinstance(target, RegionTarget):
@@ -124,6 +123,13 @@ def _plan(location: Location, decision: Decision) -> Plan:
         outputs[FEATURES] = site.feature_vector()
     ends = [*outputs.values(), *site.splices.values()]
     return Plan(graph, needed(trace.nodes, ends), outputs, site.selection.inputs, splices=site.splices)
+
+
+def _of_photos(layer: Candidate, decision: Decision) -> str | None:
+    """What a decision asks for that signals and videos do not have, in words."""
+    if decision.traits.of_elements is not None:
+        return decision.method
+    return "a confidence" if decision.confidence else "a map of several layers" if layer.in_turn else None
 
 
 def _by_class(trace: Trace, site: PlannedSite, layer: Candidate, saliency: Value) -> Value:

@@ -37,6 +37,15 @@ from openvino_xai.tail.windowed.rules import WindowUse
 SEED = 0  # of noise
 
 
+def of_photos_alone(what: str, image: Value) -> PlanError:
+    """The refusal of what changes the image itself, or enlarges maps, where a signal or a video is explained."""
+    return PlanError(
+        f"{what} is for images, and '{image.name}' {text(image.shape)} holds a signal or a video: reciprocam explains it, and "
+        "so do grad_cam, layer_cam and others by gradients of a single layer",
+        options=("method",),
+    )
+
+
 class PlannedSite:
     """The `Site` that a hook is traced with."""
 
@@ -130,13 +139,15 @@ class PlannedSite:
         return self.selection
 
     def gradient(self) -> Value:
-        """[B, K, ...]: the derivative of each score by the layer's value, in its own axes."""
-        rows = self._of_all(self._rows_of_gradient, self.batch)
-        return self._trace.reshape(rows, (self.batch, self.classes, *shape_of(self._layer.value)[1:]))
+        """[B, K, ...]: the derivative of each score by the layer's value, in its own axes, and of a clip by frame."""
+        rows, shape = self._of_all(self._rows_of_gradient, self.batch), shape_of(self._layer.value)
+        frames = (self._layer.place.frames,) if self._layer.place.folds_frames else ()
+        return self._trace.reshape(rows, (self.batch, self.classes, *frames, *shape[1:]))
 
     def _of_all(self, rows: Value, items: Size) -> Value:
-        """[items * K, ...]: what a backward pass gives, in the layer's full size."""
-        return self._trace.broadcast_to(rows, (items * self.classes, *shape_of(self._layer.value)[1:]))
+        """[items * K, ...], or frames of these: what a backward pass gives, in the layer's full size."""
+        count = items * self.classes * self._layer.place.frames
+        return self._trace.broadcast_to(rows, (count, *shape_of(self._layer.value)[1:]))
 
     def laid_as_layer(self, values: Value) -> Value:
         """[B, K, ...]: values [B, K, N, C] of cells, in the layer's own axes."""
@@ -178,6 +189,7 @@ class PlannedSite:
             apart=self._decision.isolated,
             copies=copies,
             forward=forward,
+            spans={part.value: part.place.span for part in self._layer.cut if part.place.folds_frames},
         )
 
     @cached_property
@@ -346,6 +358,8 @@ class PlannedSite:
     def _image(self) -> tuple[Value, Place, int, int]:
         """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
         image, place = self._location.image, self._location.image_place
+        if place.sizes is not None:
+            raise of_photos_alone(self._decision.method, image)
         sizes = shape_of(image)[1:]
         if any(isinstance(size, Dim) for size in sizes) or image.dtype is None or image.dtype.kind != "f":
             raise PlanError(
@@ -364,8 +378,9 @@ class PlannedSite:
         sizes = shape_of(value)
         alike = all(sizes[axis] == 1 for axis in place.cells)
         full = [1 if alike and axis in place.cells else size for axis, size in enumerate(shape)]
-        full[place.batch] = rows
-        laid = trace.permute_dims(trace.broadcast_to(value, tuple(full)), (place.batch, *place.cells, *others))
+        full[place.batch] = rows * place.frames
+        order = dict.fromkeys((place.batch, *place.cells, *others))  # frames of a clip lie on the axis of the batch
+        laid = trace.permute_dims(trace.broadcast_to(value, tuple(full)), tuple(order))
         if not alike and len(place.cells) == 1 and shape[place.cells[0]] != product(place.grid):
             height, width = concrete(place.grid, f"the tokens of layer '{self._layer.name}'")
             laid = trace.take(laid, np.arange(place.prefix, place.prefix + height * width), axis=1)
@@ -464,6 +479,13 @@ class PlannedSite:
         return np.array_split(np.arange(count), min(self._decision.chunks, count))
 
     def _channel_scores(self, mask: ChannelMask) -> Value:
+        if self._layer.place.folds_frames:
+            named = f"layer '{self._layer.name}' {text(self._layer.value.shape)}"
+            raise PlanError(
+                f"{self._decision.method} masks channels, and {named} holds frames of clips: take grad_cam or reciprocam",
+                node=self._layer.name,
+                options=("method",),
+            )
         value, axis = self._layer.value, self._layer.channels
         channels, copies = shape_of(value)[axis], mask.count
         rules = ChannelRules(self._graph, self._trace, self.batch, mask)

@@ -68,7 +68,7 @@ class Backward:
     Rules that need values of the forward pass read the model's own. If it is `apart`, they read values that are computed once
     more from the cut on: a runtime that fuses the model's own would fuse them no more, and return other scores. `forward` has
     the values that are read in place of the model's. It may be given, for a number of `copies` of each image; the `selection`
-    is then that of the copies.
+    is then that of the copies. `spans` tell where values of the cut have their images, if that is not all of axis 0.
     """
 
     def __init__(
@@ -83,13 +83,14 @@ class Backward:
         apart: bool = False,
         copies: int = 1,
         forward: Mapping[Value, Value] | None = None,
+        spans: Mapping[Value, Span] | None = None,
     ) -> None:
         self.graph, self.xp, self.batch, self._selection = graph, trace, batch, selection
         self._cut, self._end, self._target = tuple(cut), target.read, target
         self._nodes = between(graph, set(cut), self._end)
         self.items = batch * copies
         self.forward = forward or (computed_again(trace, self._cut, self._nodes) if apart else {})
-        self.spans = self._followed()
+        self.spans = self._followed({**dict.fromkeys(cut, FIRST), **(spans or {})})
         self._rows: dict[tuple[Value, Span], Value] = {}
 
     def gradients(self) -> tuple[Value, ...]:
@@ -129,8 +130,8 @@ class Backward:
 
     # ---- where rows are ----
 
-    def _followed(self) -> dict[Value, Span]:
-        """Where the images are in every value between the cut and the end. Raises PlanError where they are mixed."""
+    def _followed(self, cut: Mapping[Value, Span]) -> dict[Value, Span]:
+        """Where the images are in every value from the cut to the end. Raises PlanError where they are mixed."""
         # the rows of a class take the place of its image: if images were mixed, so would rows of other images
         readers: dict[Value, list[tuple[Node, int]]] = {}
         for node in self._nodes:
@@ -147,7 +148,7 @@ class Backward:
                         return [span]
             return spans
 
-        spans = forward(self._nodes, dict.fromkeys(self._cut, FIRST), placed)
+        spans = forward(self._nodes, cut, placed)
         if spans[self._end] != FIRST:
             raise PlanError(f"'{self._end.name}' has its batch on axis {spans[self._end].axis}; axis 0 is expected, alone")
         return spans

@@ -27,7 +27,7 @@ from openvino_xai.verify.elements import hold_completeness
 from openvino_xai.verify.images import SampleImages
 from openvino_xai.verify.ingredients import hold_parts
 from openvino_xai.verify.levels import Levels
-from openvino_xai.verify.masks import CUT, END, Definition, Reference, by_cell
+from openvino_xai.verify.masks import END, Definition, Reference, by_cell
 from openvino_xai.verify.original import worst
 from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, refuse_random, same_outputs
 from openvino_xai.verify.sight import Comparison, Sight
@@ -191,7 +191,7 @@ def _hold_pixels(original: Reference, target: RegionTarget, inputs: dict[str, np
 
 def _hold_features(original: Reference, inputs: dict[str, np.ndarray], vectors: np.ndarray) -> None:
     """Raise VerificationError where vectors are not the means of the layer's cells, of the original model."""
-    features = original.probing(read={CUT: original.layer.value})(inputs)[CUT]
+    features = original.features(inputs)
     means = by_cell(features, original.layer.place).mean(axis=1)
     tolerance = tolerance_of([original.layer.value])
     if vectors.shape != means.shape or not np.abs(vectors - means).max() <= tolerance * max(np.abs(means).max(), SMALLEST):

@@ -12,6 +12,7 @@ import numpy as np
 
 from openvino_xai.contract import ALONE, Names
 from openvino_xai.errors import VerificationError
+from openvino_xai.graph.sizes import at_one
 from openvino_xai.hooks.site import Channels
 from openvino_xai.locate.layers import Candidate, layer_name
 from openvino_xai.locate.located import Location
@@ -38,8 +39,9 @@ class Reference(Original):
 
     @property
     def layer(self) -> Candidate:
-        """The layer that is explained."""
-        return self.location.layer
+        """The layer that is explained, with frames of clips apart from these."""
+        layer = self.location.layer
+        return replace(layer, cut=tuple(replace(part, place=part.place.unfolded) for part in layer.cut))
 
     @property
     def in_turn(self) -> list[Reference]:
@@ -53,10 +55,11 @@ class Reference(Original):
         return self.decision.target(self.location.scores)
 
     def features(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """What the layer holds for inputs; of the image itself, what it is given."""
+        """What the layer holds for inputs, with frames of clips apart; of the image itself, what it is given."""
         if self.layer.value is self.location.image:
             return inputs[self.location.image.name]
-        return self.probing(read={CUT: self.layer.value})(dict(inputs))[CUT]
+        features = self.probing(read={CUT: self.layer.value})(dict(inputs))[CUT]
+        return unfolded(features, self.location.layer.place)
 
     def tail(self, inputs: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
         """The scores [B, K], f64, for what the layer may hold; all else is as for these inputs."""
@@ -65,6 +68,7 @@ class Reference(Original):
         running = self.probing(read={END: self.target.read}, inputs={} if is_image else {CUT: self.layer.value})
 
         def scores(features: np.ndarray) -> np.ndarray:
+            features = folded(features, self.location.layer.place)
             y = running({**inputs, name: features.astype(self.layer.value.dtype)})[END]
             return self.target.reference(y, self.beside)
 
@@ -155,13 +159,29 @@ class ArraySite:
         return results[0] if len(results) == 1 else tuple(results)
 
 
+def unfolded(features: np.ndarray, place: Place) -> np.ndarray:
+    """Features [B * T, ...] of frames as [B, T, ...]; those of images as they are."""
+    if not place.folds_frames:
+        return features
+    shape, axis = features.shape, place.batch
+    return features.reshape(*shape[:axis], -1, at_one(place.frames), *shape[axis + 1 :])
+
+
+def folded(features: np.ndarray, place: Place) -> np.ndarray:
+    """What is `unfolded`, as it was."""
+    if not place.folds_frames:
+        return features
+    shape, axis = features.shape, place.batch
+    return features.reshape(*shape[:axis], -1, *shape[axis + 2 :])
+
+
 def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
     """[B, N, C] in f64: the layer's channels of each cell, of features as the layer has them."""
     features = features.astype(np.float64)
     others = [axis for axis in range(features.ndim) if axis not in (place.batch, *place.cells)]
     laid = features.transpose(place.batch, *place.cells, *others)
-    if len(place.cells) == 2:
-        return laid.reshape(len(laid), laid.shape[1] * laid.shape[2], -1)
+    if len(place.cells) > 1:
+        return laid.reshape(len(laid), int(np.prod(laid.shape[1 : 1 + len(place.cells)])), -1)
     tokens = laid[:, place.tokens(laid.shape[1])]
     return tokens.reshape(*tokens.shape[:2], -1)
 
@@ -170,7 +190,7 @@ class Definition:
     """Scores of single cells, computed by the original model's own nodes."""
 
     def __init__(self, original: Reference, inputs: dict[str, np.ndarray]) -> None:
-        cut = {f"{CUT}_{index}": part for index, part in enumerate(original.layer.cut)}
+        cut = {f"{CUT}_{index}": part for index, part in enumerate(original.location.layer.cut)}
         values = {name: part.value for name, part in cut.items()}
         outputs = original.probing(read=values)(inputs)
         self._features = {name: (outputs[name], part.place) for name, part in cut.items()}
@@ -188,14 +208,13 @@ class Definition:
         """The features of each part of the layer, of which image b keeps only block `masks[b]`."""
         masked = {}
         for name, (features, place) in self._features.items():
-            sizes = [features.shape[axis] for axis in range(features.ndim)]
-            sizes[place.batch] //= len(masks)  # one of an image, or a clip's frames, which are among its cells
-            of_images = [self._weights(mask, columns, rows, sizes, place) for mask in masks]
+            apart = unfolded(features, place)
+            of_images = [self._weights(mask, columns, rows, apart.shape, place.unfolded) for mask in masks]
             weights = np.concatenate(of_images, axis=place.batch)
-            masked[name] = features * weights.astype(features.dtype)
+            masked[name] = folded(apart * weights.astype(features.dtype), place)
         return masked
 
-    def _weights(self, mask: int, columns: int, rows: int, sizes: Sequence[int], place: Place) -> np.ndarray:
+    def _weights(self, mask: int, columns: int, rows: int, sizes: tuple[int, ...], place: Place) -> np.ndarray:
         """The weight that a mask gives each cell or token of one image's features, in the axes of these."""
         height, width = (sizes[axis] for axis in place.cells) if len(place.cells) == 2 else (rows, columns)
         weights: np.ndarray = np.zeros((height, width))

@@ -12,6 +12,7 @@ from tiny import DIALECTS, in_dialect, in_turn, tiny
 
 import openvino_xai as xai
 from openvino_xai.errors import LayerError, PlanError, VerificationError
+from openvino_xai.plan.site import PlannedSite
 from openvino_xai.tail.clips.frames import Frames
 from openvino_xai.tail.masked import Rows
 
@@ -37,6 +38,7 @@ ENDS = {  # what puts frames together
         + MEAN.replace("v", "o").replace("[1]", "[0]")
         + HEAD
     ),
+    "recurrent": POOL + "t = Transpose<perm=[1,0,2]>(v) o, h = LSTM<hidden_size=4>(t, wl, rl) m = Reshape(h, rows) " + HEAD,
     "context": POOL + "n = ReduceMean<axes=[1], keepdims=1>(v) x = Mul(v, n) z = Add(x, v) " + MEAN.replace("v", "z") + HEAD,
     "scores": SCORES + "v = Reshape(y, unfold_scores) logits = ReduceMean<axes=[1], keepdims=0>(v)",
     "convolution": "d = Conv<pads=[1,1,1,1]>(f, w1) e = Relu(d) " + POOL.replace("(f)", "(e)") + MEAN + HEAD,
@@ -51,7 +53,7 @@ CONSTANTS: dict[str, Any] = {
     "all": np.array([9]), "zero": np.array([0]), "fold": np.array([-1, 3, 5, 7]), "unfold": np.array([-1, FRAMES, 4]),
     "unfold_scores": np.array([-1, FRAMES, 5]), "fold_cells": np.array([-1, 4, 2, 3]),
     "unfold_cells": np.array([-1, FRAMES, 4, 2, 3]), "frames_ahead": np.array([FRAMES, -1, 4]),
-    "rows": np.array([-1, 4]), "w2": (4, 4), "order": np.array([2, 0, 3, 1]),
+    "wl": (1, 16, 4), "rl": (1, 16, 4), "rows": np.array([-1, 4]), "w2": (4, 4), "order": np.array([2, 0, 3, 1]),
 }  # fmt: skip
 
 
@@ -116,6 +118,41 @@ def test_what_reduces_frames_makes_no_copies_of_them() -> None:
 def test_options_of_a_hook(options: dict[str, Any]) -> None:
     for end in ("mean", "scores"):
         assert xai.insert(model(TRUNK + ENDS[end]), **options).verified is not None
+
+
+GRADIENTS = ("grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "eigen_cam", "finer_cam")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "dialect"), in_turn(GRADIENTS))
+def test_methods_by_gradients_look_at_the_frames_of_each_clip(method: str, dialect: str) -> None:
+    hooked = xai.insert(in_dialect(model(TRUNK + ENDS["attention"]), dialect), method=method, feature_vector=True)
+    assert hooked.record["grid"] == "4x2x3"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_grad_cam_of_a_linear_tail_weighs_channels_by_the_weights_of_the_class(dialect: str) -> None:
+    proto = model(TRUNK + ENDS["mean"])
+    hooked = xai.insert(in_dialect(proto, dialect), method="grad_cam", scale="none", targets="all")
+    trunk = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(proto)).extract_model(["image"], ["f"])
+    features = ReferenceEvaluator(trunk).run(None, {"image": clips()})[0].reshape(2, FRAMES, 4, 2, 3)
+    (weights,) = (onnx.numpy_helper.to_array(item) for item in proto.graph.initializer if item.name == "w")
+    expected = np.maximum(np.einsum("btchw,kc->bkthw", features, weights), 0) / (FRAMES * 2 * 3)
+    np.testing.assert_allclose(hooked.deployed.compile()({"image": clips()})["saliency_map"], expected, atol=1e-5)
+
+
+def test_gradients_of_another_frame_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = PlannedSite._laid_out
+    order = np.roll(np.arange(FRAMES * 2 * 3), 2 * 3)
+    monkeypatch.setattr(PlannedSite, "_laid_out", lambda self, *rest: self._trace.take(right(self, *rest), order, axis=2))
+    with pytest.raises(VerificationError, match="differ from their definition"):
+        xai.insert(model(TRUNK + ENDS["attention"]), method="layer_cam")
+
+
+@pytest.mark.parametrize("method", ["ablation_cam", "fd_cam"])
+def test_masks_of_channels_are_refused(method: str) -> None:
+    with pytest.raises(PlanError, match=f"{method} masks channels, and layer 'f' .* holds frames of clips: take grad_cam"):
+        xai.insert(model(TRUNK + ENDS["mean"]), method=method)
 
 
 REFUSED = {

@@ -89,7 +89,16 @@ def test_a_video_may_have_its_frames_ahead_of_its_channels(dialect: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", [{"gate": True}, {"targets": "asked"}, {"plan": "direct"}, {"method": "cam"}, {"scale": "u8"}]
+    "options",
+    [
+        {"gate": True},
+        {"targets": "asked"},
+        {"plan": "direct"},
+        {"method": "cam"},
+        {"scale": "u8"},
+        {"method": "grad_cam", "feature_vector": True},
+        {"method": "ablation_cam"},
+    ],
 )
 @pytest.mark.parametrize("kind", SHAPES)
 def test_options_of_a_hook(kind: str, options: dict[str, Any]) -> None:
@@ -128,7 +137,8 @@ def test_what_draws_photos_says_that_there_are_none(kind: str, dialect: str) -> 
     assert hooked.record["layer"] == "f"
     with pytest.raises(InputError, match="holds a signal or a video, no photo"):
         xai.load(hooked)
-    with pytest.raises(PlanError, match="reciprocam explains signals and videos"):
-        xai.insert(in_dialect(model(kind, "mean"), dialect), layer="f", method="grad_cam")
+    for options in ({"method": "input_gradient"}, {"method": "abs_cam"}, {"method": "grad_cam", "confidence": True}):
+        with pytest.raises(PlanError, match="is for images, and 'image' .* holds a signal or a video"):
+            xai.insert(in_dialect(model(kind, "mean"), dialect), **options)
     with pytest.raises(PlanError, match="a signal or a video: a coarser grid"):
         xai.insert(in_dialect(model(kind, "mean"), dialect), layer="f", grid=(2, 2))

@@ -54,7 +54,7 @@ class Frames:
 
         Raises PlanError where the parts of the layer hold frames in several ways, or of an open height and width.
         """
-        counts = {part.place.frames if part.place.batch in part.place.cells else None for part in layer.cut}
+        counts = {part.place.frames if part.place.folds_frames else None for part in layer.cut}
         if counts == {None}:
             return None
         (count, *others) = counts
