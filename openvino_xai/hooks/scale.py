@@ -1,6 +1,7 @@
 """How saliency leaves the model: as scores, in [0, 1], or in bytes.
 
 Saliency comes as [B, N, K], the masks of an image before its classes: so laid out, runtimes reduce and divide along memory.
+Maps that are made box by box come as [B, D, N], with N on axis 2.
 """
 
 from __future__ import annotations
@@ -21,32 +22,33 @@ def over_largest(xp: Namespace, maps: Array, *, axis: Axis) -> Array:
     return xp.divide(maps, xp.maximum(xp.max(maps, axis=axis, keepdims=True), SMALLEST))
 
 
-def unit(xp: Namespace, saliency: Array) -> Array:
-    """[B, N, K] in [0, 1]: (y - min) / (max - min) over the masks of each class; a constant map is 0."""
-    low, high = _extremes(xp, saliency)
+def unit(xp: Namespace, saliency: Array, axis: int = 1) -> Array:
+    """[B, N, K] in [0, 1]: (y - min) / (max - min) over the masks of each class, along `axis`; a constant map is 0."""
+    low, high = _extremes(xp, saliency, axis)
     spread = xp.subtract(high, low)
     return xp.divide(xp.subtract(saliency, low), xp.maximum(spread, SMALLEST))
 
 
-def _extremes(xp: Namespace, saliency: Array) -> tuple[Array, Array]:
-    """Two of [B, 1, K], of [B, N, K]: the least and the largest over masks; of many by parts, and then of these."""
-    batch, masks, classes = saliency.shape
-    parts = next(n for n in range(isqrt(masks), 0, -1) if masks % n == 0) if isinstance(masks, int) and masks >= MANY else 1
-    ends = saliency, saliency
+def _extremes(xp: Namespace, saliency: Array, axis: int) -> tuple[Array, Array]:
+    """The least and the largest over the masks along `axis`: of many on axis 1 by parts, and then of these."""
+    batch, masks, others = saliency.shape
+    parts, ends = 1, (saliency, saliency)
+    if axis == 1 and isinstance(masks, int) and masks >= MANY:
+        parts = next(n for n in range(isqrt(masks), 0, -1) if masks % n == 0)
     if parts > 1:
-        split = xp.reshape(saliency, (batch, parts, masks // parts, classes))
+        split = xp.reshape(saliency, (batch, parts, masks // parts, others))
         ends = xp.min(split, axis=2), xp.max(split, axis=2)
-    return xp.min(ends[0], axis=1, keepdims=True), xp.max(ends[1], axis=1, keepdims=True)
+    return xp.min(ends[0], axis=axis, keepdims=True), xp.max(ends[1], axis=axis, keepdims=True)
 
 
-def u8(xp: Namespace, saliency: Array) -> Array:
+def u8(xp: Namespace, saliency: Array, axis: int = 1) -> Array:
     """[B, N, K] in 0..255, bytes: `unit`, times 255, rounded to even."""
-    return xp.astype(xp.round(xp.multiply(unit(xp, saliency), 255.0)), "uint8")
+    return xp.astype(xp.round(xp.multiply(unit(xp, saliency, axis), 255.0)), "uint8")
 
 
-def none(xp: Namespace, saliency: Array) -> Array:
+def none(xp: Namespace, saliency: Array, axis: int = 1) -> Array:
     """[B, N, K] as it is: raw scores."""
     return saliency
 
 
-SCALES: dict[str, Callable[[Namespace, Array], Array]] = {"unit": unit, "u8": u8, "none": none}
+SCALES: dict[str, Callable[..., Array]] = {"unit": unit, "u8": u8, "none": none}

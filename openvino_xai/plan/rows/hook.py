@@ -140,7 +140,7 @@ def selected(
 def _selected_among_best(trace: Trace, location: RowLocation, count: int) -> Detections:
     """As `selected`: the rows that suppression looks at are told by the heads first, and the others are not read at all."""
     rows, boxes = location.rows, location.boxes
-    best = None if rows.of_queries else best_of(trace, rows, location.table)
+    best = None if rows.of_queries else best_of(trace, location.graph, rows, location.table)
     if best is None or boxes is None or rows.background is not None or rows.count <= CANDIDATES:
         return selected(trace, location, rows.read, {} if boxes is None else boxes.read, count)
     order = trace.top_k(best, CANDIDATES, axis=1)

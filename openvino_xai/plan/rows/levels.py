@@ -42,9 +42,8 @@ def nearest(cells: int, pixels: int) -> np.ndarray:
 def scaled(xp: Namespace, maps: Array, scale: str) -> Array:
     """[B, D, H, W]: maps, each on a scale of its own."""
     batch, count, height, width = maps.shape
-    by_mask = xp.permute_dims(xp.reshape(maps, (batch, count, height * width)), (0, 2, 1))
-    laid = xp.permute_dims(SCALES[scale](xp, by_mask), (0, 2, 1))
-    return xp.reshape(laid, (batch, count, height, width))
+    by_box = xp.reshape(maps, (batch, count, height * width))
+    return xp.reshape(SCALES[scale](xp, by_box, axis=2), (batch, count, height, width))
 
 
 class ClassLevels(Levels):

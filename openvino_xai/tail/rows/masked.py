@@ -13,7 +13,6 @@ from functools import reduce
 import numpy as np
 
 from openvino_xai.graph.model import Node, Value
-from openvino_xai.graph.sizes import concrete
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations.resizing import weights_along
 from openvino_xai.operations.table import operation_of
@@ -134,22 +133,12 @@ class MaskedRows:
 
     def _convolved(self, node: Node, operands: Mapping[int, Value]) -> Value:
         """The window of a convolution, of the window that it reads, 0 beyond the value."""
-        a, xp, x = node.attributes, self._stream.xp, node.operand(0)
+        x = node.operand(0)
         if list(operands) != [0] or operation_of(node).name != "conv":
             raise refused(node, FOLLOWED, "it is no convolution by constant weights")
-        patch, before = self._patch(node.outputs[0]), self._patch(x)
-        starts = [window.start * a["strides"][i] - a["pads"][i] for i, window in enumerate((patch.rows, patch.columns))]
-        lengths = [
-            (window.length - 1) * a["strides"][i] + (a["kernel"][i] - 1) * a["dilations"][i] + 1
-            for i, window in enumerate((patch.rows, patch.columns))
-        ]
-        region = Patch(*(Window(s, n, start) for s, n, start in zip(self._sizes(x), lengths, starts, strict=True)))
+        before, region = self._patch(x), self._stream.reading(node, self._patch(node.outputs[0]))
         inside = self._cells.within(self._cells.moved(operands[0], before, region), region)
-        more = {"strides": a["strides"], "dilations": a["dilations"], "groups": a["groups"]}
-        y = xp.conv(inside, node.operand(1), pads=[0] * 4, **more)
-        if len(node.inputs) > 2 and node.inputs[2] is not None:
-            y = xp.add(y, xp.reshape(node.operand(2), (1, shape_of(y)[1], 1, 1)))
-        return y
+        return self._stream.convolved(node, inside)
 
     def _resized(self, node: Node, x: Value) -> Value:
         """The window of what is resized: the weights of each of its items, by the window that it reads."""
@@ -160,10 +149,6 @@ class MaskedRows:
                 raise refused(node, FOLLOWED, "how it resizes is not known")
             tables.append(weighed(weights, window, reading).astype(x.dtype))
         return self._cells.times(tables[0], tables[1].transpose(0, 2, 1), x)
-
-    def _sizes(self, value: Value) -> tuple[int, int]:
-        height, width = concrete(shape_of(value)[2:], f"the cells of '{value.name}'")
-        return height, width
 
 
 def gaussian(masks: int, size: int) -> np.ndarray:

@@ -11,12 +11,13 @@ import numpy as np
 
 from openvino_xai.boxes.gathering import columns_of, rows_at
 from openvino_xai.errors import InputError
-from openvino_xai.graph.model import Value
+from openvino_xai.graph.model import Graph, Value
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.rows import Rows
 from openvino_xai.locate.rows.table import HeadTable, RowTable
+from openvino_xai.operations.table import operation_of
 from openvino_xai.tail.masked import tapped
 
 MOST = 300  # rows of an image that are explained
@@ -91,7 +92,7 @@ def by_slot(xp: Array, head: HeadTable, value: Array) -> Array:
     return xp.reshape(taken, (batch, *head.channels.shape, height, width))
 
 
-def best_of(xp: Array, rows: Rows, table: RowTable) -> Array | None:
+def best_of(xp: Array, graph: Graph, rows: Rows, table: RowTable) -> Array | None:
     """[B, A] in [0, 1]: the probability of each row's best class, of the heads; None where only a softmax tells it.
 
     A sigmoid keeps the order of logits, so the largest logit of a row tells its best class.
@@ -102,19 +103,34 @@ def best_of(xp: Array, rows: Rows, table: RowTable) -> Array | None:
     for index, level in enumerate(table.levels):
         p = None
         for head in level.heads:
-            x = by_slot(xp, head, tapped(xp, head.value))
-            batch, slots, classes, height, width = x.shape
-            x = xp.reshape(x, (batch, slots, classes, height * width))
-            best = xp.sigmoid(xp.max(x, axis=2) if classes > 1 else xp.reshape(x, (batch, slots, height * width)))
+            best = _best_of_cells(xp, graph, head)
             p = best if p is None else xp.multiply(p, best)
-        parts.append(xp.reshape(p, (batch, slots * height * width)))
-        slot = table.levels[index].heads[0].slot
+        parts.append(p)
+        (height, width), slot = level.grid, level.heads[0].slot
         place = slot * height * width + table.row * width + table.column
         where.append(np.where(table.level == index, place, 0))
     starts = np.cumsum([0, *(int(np.prod(level.grid)) * len(level.heads[0].channels) for level in table.levels)])
     order = np.array([where[level][row] + starts[level] for row, level in enumerate(table.level)])
     everything = xp.concat(parts, axis=1) if len(parts) > 1 else parts[0]
     return everything if np.array_equal(order, np.arange(int(starts[-1]))) else xp.take(everything, order, axis=1)
+
+
+def _best_of_cells(xp: Array, graph: Graph, head: HeadTable) -> Array:
+    """[B, S * h * w]: the largest probability of a class, of each of S anchors of the cells of a head.
+
+    Of the model's own sigmoids, where it has them: a runtime fuses those with the head as long as nothing else reads that.
+    """
+    squashed = [node.outputs[0] for node, _ in graph.consumers[head.value] if operation_of(node).name == "sigmoid"]
+    is_squashed = bool(squashed) and head.value.dtype == np.float32
+    value = tapped(xp, squashed[0] if is_squashed else head.value)
+    batch, channels, height, width = shape_of(value)
+    slots, classes = head.channels.shape
+    if slots == 1 and head.channels[0].tolist() == [*range(classes)] and classes == channels:
+        best = xp.max(xp.astype(value, np.float32), axis=1) if classes > 1 else xp.astype(value, np.float32)
+    else:
+        best = xp.max(by_slot(xp, head, value), axis=2)
+    best = xp.reshape(best, (batch, slots * (height * width)))
+    return best if is_squashed else xp.sigmoid(best)
 
 
 def probabilities_of(xp: Array, rows: Rows, read: Mapping[str, Array], index: Array) -> Array:

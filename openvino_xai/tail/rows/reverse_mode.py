@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from openvino_xai.locate.positions import Place
 from openvino_xai.locate.rows.table import HeadTable, Level, RowTable
 from openvino_xai.locate.subaxis import FIRST, Span
 from openvino_xai.operations.axes import is_1x1
+from openvino_xai.operations.cost import operations
 from openvino_xai.operations.resizing import weights_along
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.tail.masked import tapped
@@ -35,6 +36,7 @@ from openvino_xai.tail.steps import NodeStep
 from openvino_xai.tail.walk import between, forward, refused, reverse
 
 FAR = -1e30
+ALMOST_NOTHING = 0.002  # of the model's operations: what a convolution may take that is computed again in windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,6 +279,8 @@ class RowStream:
             x, node = self.read(operand, span, patch), value.producer
             assert node is not None
             (self._read[key],) = self.xp.repeat(node, [x], [shape_of(x)])
+        if key not in self._read and patch is not None and (node := self._fused_convolution(value, patch)) is not None:
+            self._read[key] = self._convolved_again(node, value, patch)
         if key not in self._read:
             source = self.forward_values.get(value) or tapped(self.xp, value)
             within = patch is not None and self.grid(value) == (patch.rows.size, patch.columns.size)
@@ -301,6 +305,77 @@ class RowStream:
         operands = [operand for _, operand in node.operands]
         is_unary = operation_of(node).pointwise and len(operands) == 1 and operands[0] in self.spans
         return operands[0] if is_unary and self.grid(operands[0]) == self.grid(value) else None
+
+    def _fused_convolution(self, value: Value, patch: Patch) -> Node | None:
+        """The convolution that makes a value, with its addend, where a window of what that reads tells it with few operations.
+
+        A runtime fuses it with the function behind it, and computes and stores both apart where anything else reads the value.
+        """
+        node = value.producer
+        if node is not None and self._adds_constant(node):
+            node = next(operand.producer for _, operand in node.operands if operand in self.spans)
+        if node is None or node.kind != "conv" or patch.is_whole or value in self.forward_values:
+            return None
+        x, outputs = node.operand(0), node.outputs[0]
+        if (
+            self.grid(outputs) != (patch.rows.size, patch.columns.size)
+            or self.grid(x) is None
+            or len(node.attributes["kernel"]) != 2
+        ):
+            return None
+        if any(not self.graph.is_constant(operand) for index, operand in node.operands if index):
+            return None
+        (tall, wide), all_cells = patch.sides, patch.rows.size * patch.columns.size
+        cells = self.picked.each * tall * wide
+        is_little = operations([node]) * cells <= ALMOST_NOTHING * self._operations * all_cells
+        return node if cells < all_cells and is_little else None
+
+    @cached_property
+    def _operations(self) -> int:
+        return operations(self.graph.nodes)
+
+    def _adds_constant(self, node: Node) -> bool:
+        """Whether a node adds what is the same for all cells to a value that nothing else reads."""
+        varying = [operand for _, operand in node.operands if operand in self.spans]
+        if node.kind != "add" or len(varying) != 1 or len(self.graph.consumers[varying[0]]) != 1:
+            return False
+        constants = [operand for _, operand in node.operands if operand is not varying[0]]
+        return all(self.graph.is_constant(operand) and set((operand.shape or (0,))[-2:]) == {1} for operand in constants)
+
+    def _convolved_again(self, node: Node, value: Value, patch: Patch) -> Value:
+        """A window of a value that a convolution makes, with what is added to it."""
+        x, channels = node.operand(0), shape_of(node.outputs[0])[1]
+        source = self.forward_values.get(x) or tapped(self.xp, x)
+        if is_1x1(node):
+            window = self.cells.gathered(source, patch)
+            (y,) = self.xp.repeat(node, [window, *node.inputs[1:]], [(shape_of(window)[0], channels, *patch.sides)])
+        else:
+            region = self.reading(node, patch)
+            y = self.convolved(node, self.cells.within(self.cells.gathered(source, region), region))
+        if value is node.outputs[0] or value.producer is None:
+            return y
+        inputs = [y if operand is node.outputs[0] else operand for operand in value.producer.inputs]
+        return self.xp.repeat(value.producer, inputs, [shape_of(y)])[0]
+
+    def reading(self, node: Node, patch: Patch) -> Patch:
+        """The window that a convolution reads for a window of what it makes."""
+        a = node.attributes
+        starts = [window.start * a["strides"][i] - a["pads"][i] for i, window in enumerate((patch.rows, patch.columns))]
+        lengths = [
+            (window.length - 1) * a["strides"][i] + (a["kernel"][i] - 1) * a["dilations"][i] + 1
+            for i, window in enumerate((patch.rows, patch.columns))
+        ]
+        sizes = self._sizes(node.operand(0))
+        return Patch(*(Window(size, length, start) for size, length, start in zip(sizes, lengths, starts, strict=True)))
+
+    def convolved(self, node: Node, x: Value) -> Value:
+        """What a convolution makes of the window that it reads, 0 beyond the value."""
+        a, xp = node.attributes, self.xp
+        more = {"strides": a["strides"], "dilations": a["dilations"], "groups": a["groups"]}
+        y = xp.conv(x, node.operand(1), pads=[0] * 4, **more)
+        if len(node.inputs) > 2 and node.inputs[2] is not None:
+            y = xp.add(y, xp.reshape(node.operand(2), (1, shape_of(y)[1], 1, 1)))
+        return y
 
     def _constant_in(self, value: Value, patch: Patch | None) -> Value:
         """A constant as it is; in a window, what it holds there."""

@@ -23,12 +23,16 @@ import openvino_xai as xai
 from openvino_xai.contract import GRADIENT, WANTED, WANTED_INDEX
 from openvino_xai.dialects.open import open_model
 from openvino_xai.errors import LayerError
+from openvino_xai.graph.model import Value
 from openvino_xai.graph.trace import Trace
 from openvino_xai.locate.detector import Detector
 from openvino_xai.locate.located import Where
 from openvino_xai.plan.rows.decision import RowDecision
 from openvino_xai.plan.rows.hook import plan_gradients
+from openvino_xai.tail.rows import reverse_mode
 from openvino_xai.tail.rows.level_rows import LevelRows
+from openvino_xai.tail.rows.reverse_mode import RowStream
+from openvino_xai.tail.rows.windows import Cells, Patch, Window
 
 pytestmark = pytest.mark.slow
 
@@ -176,6 +180,35 @@ def test_all_levels_are_run_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> Non
     counting_all(monkeypatch)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         hold(tiny, levels=(1,))
+
+
+@pytest.mark.parametrize("layer", ["2x2, padded behind", "depthwise", "1x1"])
+def test_what_a_runtime_fuses_is_computed_again(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values between a convolution and its activation are not read, and the slopes are the same."""
+    monkeypatch.setattr(reverse_mode, "ALMOST_NOTHING", np.inf)
+    tiny = built([layer, "silu"], [], "two outputs")
+    of_images, real = list[str](), Cells.gathered
+
+    def gathered(cells: Cells, x: Value, patch: Patch) -> Value:
+        of_images.append(x.producer.kind if x.producer is not None else "")
+        return real(cells, x, patch)
+
+    monkeypatch.setattr(Cells, "gathered", gathered)
+    hold(tiny, 4)
+    assert of_images
+    assert "conv" not in of_images
+    if layer != "1x1":
+        monkeypatch.setattr(RowStream, "reading", lambda stream, node, patch: _farther(REAL_READING(stream, node, patch)))
+        with pytest.raises(AssertionError, match="Not equal to tolerance"):
+            hold(tiny, 4)
+
+
+REAL_READING = RowStream.reading
+
+
+def _farther(patch: Patch) -> Patch:
+    rows = patch.rows
+    return Patch(Window(rows.size, rows.length, rows.start + 1), patch.columns)
 
 
 def counting_all(monkeypatch: pytest.MonkeyPatch) -> None:
