@@ -249,12 +249,15 @@ def gathered_by_places(node: Node, content: Contents) -> list[Shape] | None:
 
 
 def counted(node: Node, content: Contents) -> list[Shape] | None:
-    """As many items as there are whole numbers from 0 up to a limit, or by a step between two that are known."""
+    """As many items as there are whole numbers from 0 up to a limit, or by a step between two numbers that are known."""
     start, limit, step = (content(index) for index in (0, 1, 2))
-    numbers = [number for sizes in (start, limit, step) for number in _numbers(sizes) or ()]
+    numbers = [number for sizes in (start, limit, step) for number in sizes or () if not isinstance(number, Dim)]
     if len(numbers) == len(node.inputs) == 3 and numbers[2]:
-        first, end, pace = numbers
-        return [(max(ceil(Fraction(end - first, pace)), 0),)]
+        first, end, pace = map(Fraction, numbers)
+        count = ceil((end - first) / pace)
+        # of fractions a runtime rounds the difference and the quotient: where that matters it is left open
+        rounded = ceil((np.float32(end) - np.float32(first)) / np.float32(pace))
+        return [(max(count, 0),)] if count == rounded else None
     if start != (0,) or step != (1,) or limit is None or len(limit) != 1:
         return None
     return [(limit[0] if isinstance(limit[0], Dim) else ceil(limit[0]),)]

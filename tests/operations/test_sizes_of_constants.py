@@ -7,8 +7,10 @@ import onnx
 import pytest
 
 from openvino_xai.dialects.open import open_model
+from openvino_xai.graph.model import Node, Value
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.operations.integers import is_fixed, symbolic_content
+from openvino_xai.operations.table import OPERATIONS
 from tests.tiny import tiny
 
 
@@ -57,3 +59,18 @@ def test_how_many_elements_a_batch_has_is_told_by_a_run_alone() -> None:
     assert symbolic_content(graph, size) == (Dim(144, ("B",)),)
     assert not is_fixed(graph, size)
     assert any(node.op == "If" for node in graph.nodes)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "length"), [((0.5, 8.0, 1.0), 8), ((0.1, 0.9, 0.2), 4), ((0.0, 0.3, 0.1), None), ((5.0, 1.0, 1.0), 0)]
+)
+def test_a_range_of_fractions_has_a_length_where_rounding_does_not_decide(
+    numbers: tuple[float, ...], length: int | None
+) -> None:
+    """As rotary positions are laid out: from the middle of the first patch on."""
+    operands = tuple(Value(name, (), np.dtype(np.float32)) for name in ("start", "limit", "delta"))
+    node = Node("r", "range", "Range", operands, (Value("y", (Dim(1, ("open",)),), np.dtype(np.float32)),))
+    singles = [float(np.float32(number)) for number in numbers]
+    counted = OPERATIONS["range"].shape
+    assert counted is not None
+    assert counted(node, lambda index: (singles[index],)) == (None if length is None else [(length,)])  # type: ignore[arg-type]
