@@ -104,6 +104,16 @@ def test_clips_may_be_of_a_fixed_number(case: tuple[int, str], dialect: str) -> 
     np.testing.assert_allclose(maps, slow(body, "f", clips(batch)), atol=1e-5)
 
 
+@pytest.mark.parametrize("batch", ["B", 1])
+def test_a_clip_may_be_of_one_frame(batch: int | str) -> None:
+    proto = model(TRUNK + ENDS["mean"], batch)
+    proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+    next(item for item in proto.graph.initializer if item.name == "unfold").CopyFrom(
+        onnx.numpy_helper.from_array(np.array([-1, 1, 4]), "unfold")
+    )
+    assert xai.insert(proto).record["grid"] == "1x2x3"
+
+
 def test_what_reduces_frames_makes_no_copies_of_them() -> None:
     memory = {end: xai.insert(model(TRUNK + ENDS[end]), verify=False).layer.memory for end in ("mean", "one")}
     masks = FRAMES * 2 * 3

@@ -64,7 +64,7 @@ class Frames:
         rows, columns = concrete(layer.cells, f"the cells of layer '{layer.name}' {text(layer.value.shape)}")
         start = {value: MaskedCells(value, None, place) for value, place in places.items()}
         meeting = _meeting(graph, places, end, count)
-        if end in meeting:
+        if end in meeting and count > 1:
             raise PlanError(
                 f"'{end.name}' {text(end.shape)} has scores of each of {count} frames, and clips have none: export the model "
                 "with their mean, or what takes one frame, and explain each",
