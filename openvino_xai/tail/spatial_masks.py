@@ -5,7 +5,8 @@
 * A reduction over all N cells gives rows, in closed form: the mean is (v_n + (N - 1) rest) / N, the sum that without the
   division, and the maximum max(v_n, rest).
 * A gate, as in squeeze-and-excite, is a row for each cell, and multiplies cell n by row n.
-* A linear layer on flattened features with a rest of 0 reads only the block of its weights that belongs to cell n.
+* A linear layer on flattened features with a rest of 0 reads only the block of its weights that belongs to cell n, also behind
+  what keeps their order, and what makes something else of each.
 
 A mask may keep a block of cells: v_n is then the sum over that block, or its maximum. Nothing else has a rule here: what a
 convolution makes of them is in `windowed`, and for the rest the tail computes all rows.
@@ -62,7 +63,9 @@ class CellRules(MaskRules[MaskedCells]):
         if masked:
             return self._gated(node, masked, operands)
         flat = operands.get(0)
-        return self._linear_layer(node, flat) if isinstance(flat, FlattenedCells) and len(operands) == 1 else None
+        if not isinstance(flat, FlattenedCells) or len(operands) > 1:
+            return None
+        return self._still_flat(node, flat) or self._linear_layer(node, flat)
 
     def of_classes(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
         """The output of a linear layer for these classes, for masks that can be a factor of its product; else None."""
@@ -274,6 +277,23 @@ class CellRules(MaskRules[MaskedCells]):
         if features is None or len(shape) != 2 or features.place.batch != 0 or shape[0] != self.batch:
             return None
         return [FlattenedCells(features, node.outputs[0])]
+
+    def _still_flat(self, node: Node, flat: FlattenedCells) -> list[Masked] | None:
+        """Flattened cells with a rest of 0 that stay in their order, and may each become something else, of which 0 stays 0."""
+        operation, features, output = operation_of(node), flat.features, node.outputs[0]
+        others = [(index, value) for index, value in node.operands if index]
+        if features.rest is not None or len(node.outputs) > 1 or output.shape != flat.value.shape:
+            return None
+        if operation.lays_out:
+            return [FlattenedCells(features, output)]
+        single = all(index in operation.controls or product(shape_of(value)) == 1 for index, value in others)
+        alike = single and all(is_fixed(self._graph, value) for _, value in others)
+        if not ((operation.pointwise or operation.quantises) and alike) or not operation.gives_zero(
+            node, [0], self._graph.constant
+        ):
+            return None
+        again = self._trace.reshape(output, shape_of(features.value))
+        return [FlattenedCells(replace(features, value=again), output)]
 
     def _linear_layer(self, node: Node, flat: FlattenedCells) -> list[Masked] | None:
         """[B * N, features]: the values at cell n times the block of the weights that belongs to cell n.

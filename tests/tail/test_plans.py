@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import openvino as ov
 import openvino.opset13 as op
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from tiny import CASES, CLASSES, DIALECTS, Case, Oracle, images, in_dialect, tiny, with_open_sizes
+from tiny import CASES, CLASSES, DIALECTS, LINEAR, STEM, Case, Oracle, images, in_dialect, in_turn, tiny, with_open_sizes
 
 import openvino_xai as xai
-from openvino_xai.errors import OutputsChanged
+from openvino_xai.errors import OutputsChanged, VerificationError
+from openvino_xai.operations.record import Operation
 
 pytestmark = pytest.mark.slow
 
@@ -328,6 +330,48 @@ def test_lazy_costs_less_and_adds_no_weights(name: str, dialect: str) -> None:
     assert lazy.cost is not None and direct.cost is not None and lazy.memory is not None and direct.memory is not None
     assert lazy.cost < direct.cost
     assert lazy.memory <= direct.memory
+
+
+FLAT = STEM + "v = Flatten(f) {} logits = Gemm<transB=1>(u, w, b)"
+FLAT_WEIGHTS = {**LINEAR, "w": (CLASSES, CHANNELS * 48)}
+BEHIND_FLAT: dict[str, tuple[str, dict[str, Any]]] = {  # as TFLite writes a Dense behind a Flatten
+    "a rectifier": ("u = LeakyRelu(v)", {}),
+    "another reshape": ("u = Reshape(v, flat)", {"flat": np.array([-1, 192], np.int64)}),
+}
+
+
+def of_flat(body: str, weights: dict[str, Any]) -> onnx.ModelProto:
+    return tiny(FLAT.format(body), **FLAT_WEIGHTS, **{name: np.asarray(array) for name, array in weights.items()})
+
+
+@pytest.mark.parametrize(("name", "dialect"), in_turn(BEHIND_FLAT))
+def test_a_linear_layer_reads_one_cell_behind_what_stays_flat(name: str, dialect: str) -> None:
+    model, plain = (in_dialect(of_flat(*what), dialect) for what in (BEHIND_FLAT[name], ("u = Identity(v)", {})))
+    hooked, usual = (xai.insert(item, layer="f", scale="none") for item in (model, plain))
+    assert (hooked.layer.cost or 9) < (usual.layer.cost or 0) + 0.1
+    direct = xai.insert(model, layer="f", scale="none", plan="direct", verify=False)
+    batch = images(of_flat(*BEHIND_FLAT[name]), 2)
+    maps = [xai.load(item)(batch)["saliency_map"] for item in (hooked, direct)]
+    np.testing.assert_allclose(maps[0], maps[1], atol=TOLERANCE)
+
+
+def test_a_linear_layer_reads_one_cell_behind_levels() -> None:
+    model = in_dialect(of_flat("u = Identity(v)", {}), "openvino")
+    usual = xai.insert(model, layer="f", scale="none")
+    (product,) = (node for node in model.get_ordered_ops() if node.get_type_name() == "MatMul")
+    bounds = [np.float32(bound) for bound in (0, 8, 0, 8)]
+    product.input(0).replace_source_output(op.fake_quantize(product.input_value(0), *bounds, 256).output(0))
+    hooked = xai.insert(model, layer="f", scale="none")
+    assert (hooked.layer.cost or 9) < (usual.layer.cost or 0) + 0.1
+    assert hooked.verified is not None and hooked.verified.difference < 1e-3
+
+
+def test_what_makes_something_of_zero_does_not_stay_flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = of_flat("u = Sigmoid(v)", {})
+    assert (xai.insert(model, layer="f").layer.cost or 0) > 2
+    monkeypatch.setattr(Operation, "gives_zero", lambda *_: True)
+    with pytest.raises(VerificationError, match="the maps differ from their definition"):
+        xai.insert(model, layer="f")
 
 
 @pytest.mark.parametrize("low", [0.0, -0.7, 0.2])
