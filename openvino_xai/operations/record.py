@@ -71,6 +71,11 @@ def each(node: Node) -> int:
     return sum(elements(value.shape) for value in node.outputs)
 
 
+def each_read(node: Node) -> int:
+    """One for each element of the first operand, of which fewer are made."""
+    return max(each(node), elements(node.operand(0).shape))
+
+
 def nothing(node: Node) -> int:
     """What is looked at in another way is not computed."""
     return 0

@@ -21,6 +21,7 @@ from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import Dim
 from openvino_xai.graph.vocabulary import numpy_namespace
+from openvino_xai.operations.axes import reduced
 from openvino_xai.operations.centres import evenly
 from openvino_xai.operations.record import Operation
 
@@ -298,11 +299,15 @@ def _changed(case: AnyCase, arrays: Arrays, axis: int, item: int, target: int) -
 def costs_are_counted(operation: Operation, case: AnyCase) -> None:
     """A product or a pool costs one for each pair of an element of its first operand and an output that depends on it.
 
-    All other operations cost one for each output element, or nothing.
+    A reduction, and what ranks, costs one for each element that it reads. All others cost one for each output element, or
+    nothing.
     """
     outputs, node = case.run(case.arrays(0)), case.node
     elements, cost = sum(array.size for array in outputs), operation.macs(node)
     windowed = operation.reduces is not None and "kernel" in node.attributes
+    if operation.axes is reduced or operation.ranks:
+        assert cost == max(case.arrays(0)[0].size, elements), operation.name
+        return
     if operation.pointwise or (not windowed and len(operation.factors) < 2):
         assert cost in ((0, elements) if case.cost is None else (case.cost,)), operation.name
         return

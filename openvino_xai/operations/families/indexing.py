@@ -18,6 +18,7 @@ from openvino_xai.operations.record import (
     IN_SECOND,
     Operation,
     each,
+    each_read,
     mixed,
     nothing,
 )
@@ -356,6 +357,6 @@ OPERATIONS = (
     Operation(name="shape", axes=mixed, controls=(0,), macs=nothing),
     Operation(name="size", axes=mixed, controls=(0,), macs=each),
     Operation(name="scatter_add", axes=mixed, selectors=IN_SECOND, macs=each),
-    Operation(name="top_k", axes=axes.ranked, controls=(1,), ranks=True, macs=each, shape=shapes.ranked, adjoint=_top_k),
-    Operation(name="argmax", axes=mixed, ranks=True, macs=each),
+    Operation(name="top_k", axes=axes.ranked, controls=(1,), ranks=True, macs=each_read, shape=shapes.ranked, adjoint=_top_k),
+    Operation(name="argmax", axes=mixed, ranks=True, macs=each_read),
 )

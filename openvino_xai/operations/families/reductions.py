@@ -12,7 +12,7 @@ from openvino_xai.graph.trace import shape_of
 from openvino_xai.operations import axes, shapes
 from openvino_xai.operations.adjoint import Step
 from openvino_xai.operations.families.elementwise import sign_of
-from openvino_xai.operations.record import IN_FIRST, Operation, always, each
+from openvino_xai.operations.record import IN_FIRST, Operation, always, each_read
 
 
 def with_reduced(at: Step, value: Value) -> Value:
@@ -70,7 +70,7 @@ def _product_of_sizes(node: Node, operands: list[np.ndarray]) -> np.ndarray | No
 
 
 # a number of all elements along some axes
-reduction = partial(Operation, axes=axes.reduced, controls=(1,), macs=each, rank=shapes.rank_reduced, shape=shapes.reduced)
+reduction = partial(Operation, axes=axes.reduced, controls=(1,), macs=each_read, rank=shapes.rank_reduced, shape=shapes.reduced)
 
 
 OPERATIONS = (
