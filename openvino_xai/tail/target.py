@@ -21,6 +21,7 @@ from openvino_xai.choices import quoted
 from openvino_xai.contract import CLASS, VECTOR_TARGETS, WANTED, Measure
 from openvino_xai.errors import InputError
 from openvino_xai.graph.model import Value
+from openvino_xai.graph.ranking import best
 from openvino_xai.graph.sizes import Size
 from openvino_xai.graph.trace import Trace, shape_of
 from openvino_xai.graph.vocabulary import Array, Namespace, numpy_namespace
@@ -417,7 +418,7 @@ class ClassTarget:
                 return Columns(classes, np.array(ids, np.int64))
             case TopK(k):
                 value = self.scores.value  # as the model returns them: a softmax or a sigmoid keeps the order of logits
-                return Columns(classes, xp.top_k(xp.reshape(value, (shape_of(value)[0], classes)), k, axis=1))
+                return Columns(classes, best(xp, xp.reshape(value, (shape_of(value)[0], classes)), k))
             case AtRunTime():
                 column = Value(WANTED, (batch,), np.dtype(np.int64))
                 return Columns(classes, xp.reshape(within(xp, column, classes)[0], (batch, 1)), column)
