@@ -14,6 +14,7 @@ from openvino_xai.graph.sizes import Dim, concrete
 from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.graph.vocabulary import Array
 from openvino_xai.locate.detector import RowLocation
+from openvino_xai.locate.rows.table import Level
 from openvino_xai.operations.cost import operations
 from openvino_xai.plan.rows.levels import Levels
 from openvino_xai.tail.forward import computed_again
@@ -24,7 +25,7 @@ from openvino_xai.tail.rows.reverse_mode import PatchAdjoint, RowStream
 from openvino_xai.tail.walk import between
 
 Followed: TypeAlias = tuple[RowStream, dict[Value, PatchAdjoint]]
-LITTLE = 0.05  # of the model's operations: what all rows at all levels may take
+LITTLE = 0.05  # of the model's operations: what all rows at a level may take
 
 
 @dataclass(frozen=True)
@@ -52,31 +53,33 @@ class PlannedRowSite(Levels):
 
     @cached_property
     def _streams(self) -> list[Followed]:
-        """For each level of heads, the way back from it, and the gradients of the layers.
-
-        All levels are run for all rows where that takes next to nothing: in sizes that are known before they run, runtimes
-        fuse what they cannot else.
-        """
+        """For each level of heads, the way back from it, and the gradients of the layers."""
         location, forward = self._location, {}
         if self._isolated:
             nodes = between(location.graph, location.cut, *(head.value for head in location.rows.heads))
             forward = computed_again(self._trace, location.cut, nodes)
-        if self._masks is None:
-            before = len(self._trace.nodes)
-            together = self._followed(replace(self._picked, apart=False), forward)
-            if operations(self._trace.nodes[before:]) <= LITTLE * operations(location.graph.nodes):
-                return together
-            del self._trace.nodes[before:]
-        return self._followed(self._picked, forward)
+        return [self._followed(level, forward) for level in location.table.levels]
 
-    def _followed(self, picked: Picked, forward: Mapping[Value, Value]) -> list[Followed]:
-        """The same, of the rows that are picked, where values of a `forward` pass are computed again."""
-        location = self._location
-        streams = [
-            RowStream(location.graph, self._trace, location.table, level, picked, location.cut, location.placed, forward)
-            for level in location.table.levels
-        ]
-        return [(stream, stream.gradients()) for stream in streams]
+    def _followed(self, level: Level, forward: Mapping[Value, Value]) -> Followed:
+        """The same of one level, where values of a `forward` pass are computed again.
+
+        It is run for all rows where that takes next to nothing: in sizes that are known before they run, runtimes fuse what
+        they cannot else.
+        """
+        location, trace, start = self._location, self._trace, len(self._trace.nodes)
+        for apart in (True,) if self._masks is not None else (False, True):
+            picked = replace(self._picked, apart=apart)
+            stream = RowStream(location.graph, trace, location.table, level, picked, location.cut, location.placed, forward)
+            gradients = stream.gradients()
+            if apart or operations(trace.nodes[start:]) <= LITTLE * self._plain:
+                break
+            del trace.nodes[start:]
+        return stream, gradients
+
+    @cached_property
+    def _plain(self) -> int:
+        """The operations of the model."""
+        return operations(self._location.graph.nodes)
 
     def products(self, weigh: Callable[[Any, Array], Array]) -> list[Value]:
         """L of [B, D, H, W]: for each cell of a layer the sum over channels of feature times `weigh(xp, gradient)`."""
