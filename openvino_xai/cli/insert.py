@@ -59,7 +59,7 @@ def insert(
     What is said of preprocessing is stored in the hooked model, in model_info, where this program and OpenVINO's Model API
     find it.
     """
-    from openvino_xai.contract import ATTENTION, BOXES, CLASS_SCORES, FALLBACKS, GRADIENT, REGIONS
+    from openvino_xai.contract import ATTENTION, BOXES, CLASS_SCORES, FALLBACKS, GRADIENT, LAID, PART, REGIONS
     from openvino_xai.files.writing import check_output
 
     source = Path(model)
@@ -131,6 +131,8 @@ def insert(
             "difference": None if hooked.verified is None else hooked.verified.difference,
             "compared": None if hooked.verified is None else hooked.verified.sights[0].to_dict(),
         }
+        if LAID in record:
+            result["laid"], result["part"] = record[LAID], record[PART]
         if GRADIENT in record:
             result["gradient"] = record[GRADIENT]
         if "steps" in record:
@@ -193,7 +195,7 @@ def _warn_of_blindness(hooked: Hooked) -> None:
 
 def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool) -> str:
     """How a head is explained, in words; `named` where nobody would know which."""
-    from openvino_xai.contract import ATTENTION, GRADIENT
+    from openvino_xai.contract import ATTENTION, GRADIENT, LAID, PART
 
     of = f" of '{record['scores']}'" if named else ""
     if GRADIENT in record:
@@ -203,8 +205,10 @@ def _hook(record: Mapping[str, str], layer: Layer, *, chosen: bool, named: bool)
             f"{record['score']}, targets {record['targets']}"
         )
     place = f"{'chosen layer' if chosen else 'layer'} '{layer.name}'" if ATTENTION not in record else "all attention blocks"
-    cells = " x ".join(map(str, layer.cells))
-    return f"{record['method']}{of} at {place} ({cells} cells), score {record['score']}, targets {record['targets']}"
+    cells = f"{' x '.join(map(str, layer.cells))} cells"
+    if LAID in record:
+        cells += f", rows and columns {record[PART]} of maps of {record[LAID].replace('x', ' x ')}"
+    return f"{record['method']}{of} at {place} ({cells}), score {record['score']}, targets {record['targets']}"
 
 
 def _other_ways(options: HookOptions, model: ModelPath, hooked: Hooked, layout: str | None) -> str:

@@ -47,7 +47,7 @@ class Candidate:
     of an attention block: what its projections read, and what enters it, if that is another value. If `grid_unknown` is true,
     all that is not known is which of its tokens are cells. If it is `in_turn`, each of its values has a map of its own, the
     first ahead. Around one that is `bypassed` there are other ways from the image to the scores: it carries methods of
-    `any_layer` alone.
+    `any_layer` alone. All that is in the way of an `unlaid` one is that no map of the image shows where its cells lie.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Candidate:
     grid_unknown: bool = False
     in_turn: bool = False
     bypassed: bool = False
+    unlaid: bool = False
 
     def within(self, values: Mapping[Value, Value]) -> Candidate:
         """The same in a twin of the model, given its values by those of the model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from openvino_xai.arguments import PLACE, TEXT, takes
 from openvino_xai.choices import quoted
@@ -14,10 +14,12 @@ from openvino_xai.dialects.open import Model
 from openvino_xai.dialects.protocol import Deployed
 from openvino_xai.errors import AlreadyHooked, InputError, LayerError, ModelError, PlanError
 from openvino_xai.graph.model import Graph, Node, Value
-from openvino_xai.graph.sizes import rows_and_columns, text
+from openvino_xai.graph.sizes import Size, rows_and_columns, text
 from openvino_xai.graph.trace import shape_of
 from openvino_xai.hooks import METHODS
 from openvino_xai.locate.attention_blocks import blocks
+from openvino_xai.locate.framing.frame import Frame, find_frame
+from openvino_xai.locate.framing.layout import Layout
 from openvino_xai.locate.image import find_image
 from openvino_xai.locate.layers import (
     Candidate,
@@ -125,19 +127,35 @@ class Where:
 
 @dataclass(frozen=True, eq=False)
 class Location:
-    """One layer of a model, with the image on the one side and the scores on the other."""
+    """One layer of a model, with the image on the one side and the scores on the other.
+
+    Where the graph crops the image, or lays it on a canvas, the layer has cells of a `frame`.
+    """
 
     graph: Graph
     image: Value
     image_place: Place
     scores: Scores
     layer: Candidate
+    frame: Frame | None = None
+
+    @property
+    def source(self) -> tuple[Value, Place]:
+        """What the layer's cells are parts of, and where that has its batch and pixels: the image, or what is in the frame."""
+        return (self.image, self.image_place) if self.frame is None else (self.frame.value, self.frame.place)
+
+    def layout(self, grid: tuple[Size, Size]) -> Layout | None:
+        """Where a grid of the layer's cells lies on a map of the image; None where it is the map. Raises PlanError."""
+        if self.frame is None or self.layer.place is self.image_place:  # of the image itself, all is there
+            return None
+        return self.frame.layout(grid, f"layer '{self.layer.name}'")
 
     def within(self, twin: Graph) -> Location:
         """The same in a twin of the model, where every node has its counterpart. Raises PlanError."""
         values = counterparts(self.graph, twin)
         image, scores, layer = values[self.image], self.scores.within(values), self.layer.within(values)
-        return replace(self, graph=twin, image=image, scores=scores, layer=layer)
+        frame = None if self.frame is None else self.frame.within(values)
+        return replace(self, graph=twin, image=image, scores=scores, layer=layer, frame=frame)
 
 
 def counterparts(graph: Graph, twin: Graph) -> Mapping[Value, Value]:
@@ -150,13 +168,27 @@ def counterparts(graph: Graph, twin: Graph) -> Mapping[Value, Value]:
     return dict(pairs)
 
 
+class _Ends(NamedTuple):
+    """The image of a model, where it has its batch and pixels, and the scores."""
+
+    image: Value
+    place: Place
+    scores: Scores
+
+
+def _as_drawn(places: Placed) -> Placed:
+    """Those places whose cells lie where a map is drawn, and not mirrored."""
+    return {value: where for value, where in places.items() if not any(where.mirrored) and not where.shifted}
+
+
 @dataclass(frozen=True, eq=False)
 class Located:
     """The image and the scores of a model, and the candidates between them: values with `cells`, and attention `blocks`.
 
     `branches` has the last layers of several branches, as of an ensemble, where none of those separates the image alone. Of
     these some may hold the image mirrored: they are in `anywhere`, and not in `placed`. `levels` has the last layers on every
-    way, as those of levels that are pooled side by side, where one leads to the others.
+    way, as those of levels that are pooled side by side, where one leads to the others. The `frame` is the part of the image
+    that all of these are made of, where it is not the image itself.
     """
 
     deployed: Deployed
@@ -170,6 +202,7 @@ class Located:
     levels: tuple[Candidate, ...]
     placed: Placed = field(repr=False)
     anywhere: Placed = field(repr=False)
+    frame: Frame | None = None
 
     @classmethod
     def of(cls, deployed: Deployed, where: Where) -> Located:
@@ -177,22 +210,50 @@ class Located:
         refuse_hooked(deployed)  # first: what a hook adds may look like class scores
         graph = deployed.graph
         image, place = find_image(graph, where.image, planar=False)
-        everywhere = places(graph, image, place, anywhere=True)
-        refuse_shifted(graph, everywhere, where.layer)
-        anywhere = {value: where for value, where in everywhere.items() if not where.shifted}
-        placed = {value: where for value, where in anywhere.items() if not any(where.mirrored)}
+        everywhere, planar = places(graph, image, place, anywhere=True), len(place.cells) == 2
+        scores = (
+            _find_read(graph, _as_drawn(everywhere), where.task, where.scores) if planar else find_scores(graph, where.scores)
+        )
+        ends = _Ends(image, place, scores)
+        if planar and not isinstance(scores, PixelScores):
+            frame = find_frame(graph, image, place, scores.read_at("logit"))
+            framed = None if frame is None else cls._in(frame, deployed, where, ends)
+            # windows may lie off the image by less than a cell: what no map shows exactly is drawn so, where it has a border
+            if framed is not None and frame is not None and (frame.crops or framed.unlaid is None):
+                return framed
+        return cls._of_cells(deployed, where, ends, everywhere)
+
+    @classmethod
+    def _in(cls, frame: Frame, deployed: Deployed, where: Where, ends: _Ends) -> Located:
+        """An open model of which the cells are followed from a part of the image on."""
+        within = places(deployed.graph, frame.value, frame.place, anywhere=True)
+        located = cls._of_cells(deployed, where, ends, within, frame)
+        cells, attention, branches, levels = (
+            tuple(map(frame.laid, some)) for some in (located.cells, located.blocks, located.branches, located.levels)
+        )
+        return replace(located, cells=cells, blocks=attention, branches=branches, levels=levels)
+
+    @classmethod
+    def _of_cells(
+        cls, deployed: Deployed, where: Where, ends: _Ends, everywhere: Placed, frame: Frame | None = None
+    ) -> Located:
+        """An open model of which the cells are known, and what these are parts of where that is not the image."""
+        graph, (image, place, scores) = deployed.graph, ends
         planar = len(place.cells) == 2
-        scores = _find_read(graph, placed, where.task, where.scores) if planar else find_scores(graph, where.scores)
+        refuse_shifted(graph, everywhere, where.layer)
+        source, at = (image, place) if frame is None else (frame.value, frame.place)
+        anywhere = {value: there for value, there in everywhere.items() if not there.shifted}
+        placed = _as_drawn(everywhere)
         placed = placed_anew(graph, placed) if isinstance(scores, PixelScores) else placed
-        placed = hinted(graph, placed, where.tokens, shape_of(image)[place.batch]) if where.tokens != TokenHint() else placed
+        placed = hinted(graph, placed, where.tokens, shape_of(source)[at.batch]) if where.tokens != TokenHint() else placed
         if where.layer is not None and where.cells is not None:
             placed = {**placed, **placed_as_told(graph, where.layer, where.cells)}
-        cells = tuple(candidates(graph, image, scores, placed))
-        attention = tuple(blocks(graph, image, scores, placed, where.tokens)) if planar else ()
+        cells = tuple(candidates(graph, source, scores, placed))
+        attention = tuple(blocks(graph, source, scores, placed, where.tokens)) if planar else ()
         alone = isinstance(scores, PixelScores) or not planar
-        cuts = (None, None) if alone else joint_cuts(graph, image, scores, anywhere)
+        cuts = (None, None) if alone else joint_cuts(graph, source, scores, anywhere)
         branches, levels = (() if cut is None else (cut,) for cut in cuts)
-        return cls(deployed, where, image, place, scores, cells, attention, branches, levels, placed, anywhere)
+        return cls(deployed, where, image, place, scores, cells, attention, branches, levels, placed, anywhere, frame)
 
     def __repr__(self) -> str:
         """The image, the scores, and the last few layers where a hook can go."""
@@ -207,6 +268,11 @@ class Located:
     def graph(self) -> Graph:
         """The model in the neutral form."""
         return self.deployed.graph
+
+    @property
+    def _source(self) -> Value:
+        """What all cells are parts of: the image, or a part of it."""
+        return self.image if self.frame is None else self.frame.value
 
     @cached_property
     def order(self) -> Mapping[Value, int]:
@@ -232,6 +298,13 @@ class Located:
         """The candidates that can carry a hook."""
         return [candidate for candidate in self.candidates if candidate.reason is None]
 
+    @property
+    def unlaid(self) -> Candidate | None:
+        """The last candidate that would do, where no map of the image shows its cells; None where one does."""
+        fit = [item for item in self.candidates if item.reason is None or item.unlaid]
+        last = max(fit, key=lambda item: self._last([item]), default=None)
+        return last if last is not None and last.unlaid else None
+
     def choose(self, method: str | None = None) -> Candidate:
         """The candidate that is named, or the best one for `method`, or for the one that suits the model. Raises LayerError."""
         if method is not None and METHODS[method].of_elements is not None:
@@ -251,6 +324,8 @@ class Located:
             if cut.reason is not None:
                 raise LayerError(f"layers '{cut.name}' cannot carry a hook: {cut.reason}", node=cut.name, options=("layer",))
             return cut
+        if self.where.layer is None and (unlaid := self.unlaid) is not None:
+            raise LayerError(f"layer '{unlaid.name}' cannot carry a hook: {unlaid.reason}", node=unlaid.name)
         try:
             return self._with_hinted_grid(self._chosen(method))
         except LayerError as error:
@@ -359,7 +434,7 @@ class Located:
         """The names of the last layers on all ways of an image to the scores, with commas between."""
         if isinstance(self.scores, PixelScores) or len(self.image_place.cells) != 2:
             return None
-        ways = layers_on_ways(self.graph, self.image, self.scores, self.placed)
+        ways = layers_on_ways(self.graph, self._source, self.scores, self.placed)
         return ",".join(candidate.name for candidate in ways) or None
 
     def way_out(self, ways: str | None) -> str | None:
@@ -382,11 +457,11 @@ class Located:
         if not self._are_several(names) or isinstance(self.scores, PixelScores):
             return None
         cut = list(dict.fromkeys(values_called(self.graph, self.anywhere, names)))
-        return cut_of(self.graph, self.image, self.scores, self.anywhere, cut) if len(cut) > 1 else None
+        return cut_of(self.graph, self._source, self.scores, self.anywhere, cut) if len(cut) > 1 else None
 
     def _way_without_cells(self) -> str | None:
         """Where the cells are lost on a way from the image to the scores that no candidate is on, in words."""
-        node = lost_on_a_way(self.graph, self.image, self.scores, self.placed)
+        node = lost_on_a_way(self.graph, self._source, self.scores, self.placed)
         if node is None:
             return None
         if self._takes_video:
@@ -416,7 +491,7 @@ class Located:
 
     def at(self, layer: Candidate) -> Location:
         """The location of a hook at a candidate."""
-        return Location(self.graph, self.image, self.image_place, self.scores, layer)
+        return Location(self.graph, self.image, self.image_place, self.scores, layer, self.frame)
 
     def _ahead_of_weights(self) -> list[Candidate]:
         """The candidates that weights lead from to the scores: where the channels are no classes yet."""

@@ -183,6 +183,8 @@ def places(graph: Graph, image: Value, place: Place, *, anywhere: bool = False) 
     single = shape_of(image)[place.batch] == 1
     for node in graph.nodes:
         for value, axes in zip(node.outputs, axes_of(node) or (), strict=False):
+            if value is image:  # of a part of what the model is given, as it crops it
+                continue
             roles_of[value] = roles = _followed(graph, node, axes, roles_of, planar=len(cell_roles) == 2)
             roles.lattices = _lattices(node, value, roles, roles_of)
             if single:

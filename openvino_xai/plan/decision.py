@@ -77,6 +77,11 @@ class Decision(Attempt):
         """What the method masks and reads."""
         return METHODS[self.method]
 
+    @property
+    def raw_scores(self) -> bool:
+        """Whether maps hold the scores of masks as they are, of which none stands for nothing."""
+        return self.scale == "none" and self.traits.masks in ("cells", "tokens")
+
     def hook(self, layer: Candidate) -> Callable[[Any, Any], Any]:
         """What makes maps at a layer, or at several in turn."""
         if layer.in_turn:

@@ -12,9 +12,10 @@ from openvino_xai.contract import CONFIDENCE, FEATURES, GRADIENT, MAP, WANTED
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
 from openvino_xai.graph.sizes import product
-from openvino_xai.graph.trace import Trace, shape_of
+from openvino_xai.graph.trace import Trace, as_value, shape_of
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.noise.confidence import confidence
+from openvino_xai.locate.framing.layout import Layout
 from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.located import Location
 from openvino_xai.operations.cost import bytes_of, operations
@@ -103,11 +104,17 @@ def _plan(location: Location, decision: Decision) -> Plan:
         refuse_rounding(graph, [location.layer.value], target.read, decision.method)
         values = elements.values(trace, site)
         raw = elements.saliency(trace, values)
-    outputs = {MAP: _by_class(trace, site, location.layer, SCALES[decision.scale](trace, raw))}
+    layout = location.layout(decision.grid)
+    shown = raw if layout is None else trace.take(raw, layout.visible, axis=1)
+    saliency = SCALES[decision.scale](trace, shown)
+    # raw scores of masks have no zero that says that nothing is there
+    least = trace.min(saliency, axis=1, keepdims=True) if layout and decision.raw_scores else 0
+    outputs = {MAP: _by_class(trace, site, location.layer, saliency, layout, beside=least)}
     outputs |= target.outputs(trace, site.selection)
     if decision.confidence:
         steady = confidence(trace, site, decision.hook(location.layer), decision.method)
-        outputs[CONFIDENCE] = _by_class(trace, site, location.layer, steady)
+        steady = steady if layout is None else trace.take(steady, layout.visible, axis=1)
+        outputs[CONFIDENCE] = _by_class(trace, site, location.layer, steady, layout, beside=1)
     if (wanted := site.selection.inputs.get(WANTED)) is not None:
         _, there = within(trace, wanted, location.scores.classes)
         there = trace.reshape(there, (site.batch, *[1] * (len(shape_of(outputs[MAP])) - 1)))
@@ -132,11 +139,28 @@ def _of_photos(layer: Candidate, decision: Decision) -> str | None:
     return "a confidence" if decision.confidence else "a map of several layers" if layer.in_turn else None
 
 
-def _by_class(trace: Trace, site: PlannedSite, layer: Candidate, saliency: Value) -> Value:
-    """[B, K, H, W], as the cells of the layer lie, of saliency [B, N, K], or [B, N, 1] for all classes."""
-    if shape_of(saliency)[2] != site.classes:
-        saliency = trace.broadcast_to(saliency, (site.batch, product(site.grid), site.classes))
+def _by_class(
+    trace: Trace, site: PlannedSite, layer: Candidate, saliency: Value, layout: Layout | None = None, *, beside: Value | int = 0
+) -> Value:
+    """[B, K, H, W], as the cells of the layer lie, of saliency [B, N, K], or [B, N, 1] for all classes.
+
+    Of a layer that holds a part of the image they lie on a map of the image, by a layout, with `beside` where there are none.
+    """
     lengths = site.grid if layer.place.sizes is None else layer.lengths
+    if layout is not None:
+        lengths, saliency = layout.grid, _laid(trace, saliency, layout, beside)
+    if shape_of(saliency)[2] != site.classes:
+        saliency = trace.broadcast_to(saliency, (site.batch, product(lengths), site.classes))
     by_cell = trace.reshape(saliency, (site.batch, *lengths, site.classes))
     last = len(lengths) + 1
     return trace.permute_dims(by_cell, (0, last, *range(1, last)))
+
+
+def _laid(trace: Trace, saliency: Value, layout: Layout, beside: Value | int) -> Value:
+    """[B, H * W, K]: what visible cells have, [B, M, K], at each place of a map."""
+    sources = layout.sources
+    laid = trace.take(saliency, np.maximum(sources, 0), axis=1)
+    if (sources >= 0).all():
+        return laid
+    is_there = as_value((sources >= 0)[None, :, None], [])
+    return trace.where(is_there, laid, np.array(beside, laid.dtype) if isinstance(beside, int) else beside)

@@ -250,7 +250,7 @@ class PlannedSite:
 
     def noisy_images(self, copies: int, level: float) -> Value:
         """[B, S, ...]: copies of the image with Gaussian noise of `level` times the image's range."""
-        xp, image = self._trace, self._image()[0]
+        xp, image = self._trace, self._fixed(self._location.image, self._location.image_place)[0]
         shape = concrete(shape_of(image)[1:], f"image '{image.name}'")
         noise = np.random.default_rng(SEED).standard_normal((1, copies, *shape)).astype(image.dtype)
         axes = tuple(range(1, len(shape) + 1))
@@ -336,28 +336,35 @@ class PlannedSite:
         return low, high
 
     def _enlarged(self, maps: Value) -> Value:
-        """[B * m, H, W]: maps [B, m, N], bilinear between the centres of cells."""
-        xp, (_, _, height, width) = self._trace, self._image()
+        """[B * m, H, W]: maps [B, m, N], bilinear between the centres of cells, as large as what these are parts of."""
+        xp, (_, _, height, width) = self._trace, self._fixed(*self._location.source)
         rows, columns = concrete(self.grid, f"the cells of layer '{self._layer.name}'")
         flat = xp.reshape(maps, (self.batch * shape_of(maps)[1], rows, columns))
         return xp.matmul(xp.matmul(enlarging(rows, height), flat), np.ascontiguousarray(enlarging(columns, width).T))
 
     def _image_scores(self, maps: Value) -> Value:
         """[B, m, K]: of maps [B, m, N]."""
-        xp, (image, place, _, _) = self._trace, self._image()
+        xp, (image, place, _, _) = self._trace, self._fixed(*self._location.source)
         count, large = shape_of(maps)[1], self._enlarged(maps)
         if place.cells != tuple(sorted(place.cells)):
             large = xp.permute_dims(large, (0, 2, 1))
         shape = shape_of(image)[1:]
         sizes = [size if axis in place.cells else 1 for axis, size in enumerate(shape, start=1)]
-        covered = xp.multiply(xp.reshape(image, (self.batch, 1, *shape)), xp.reshape(large, (self.batch, count, *sizes)))
+        covered = xp.multiply(xp.reshape(self._part, (self.batch, 1, *shape)), xp.reshape(large, (self.batch, count, *sizes)))
         target, rows = self._target.as_probability(), Rows(xp.reshape(covered, (self.batch * count, *shape)))
         end = replayed(self._graph, xp, {image: rows}, target.read)[target.read]
         return target.scores_of(xp, end.value, self.selection, (self.batch, count))
 
-    def _image(self) -> tuple[Value, Place, int, int]:
-        """The image, where its rows and columns are, and how many. Raises PlanError where that is not known."""
-        image, place = self._location.image, self._location.image_place
+    @cached_property
+    def _part(self) -> Value:
+        """What the layer's cells are parts of; a crop or a canvas is made again, which runtimes fuse with windows behind it."""
+        (source, _), image = self._location.source, self._location.image
+        if source is image or image.dtype is None or image.dtype.kind != "f":
+            return source
+        return computed_again(self._trace, [image], between(self._graph, [image], source))[source]
+
+    def _fixed(self, image: Value, place: Place) -> tuple[Value, Place, int, int]:
+        """The image, or a part of it, where its rows and columns are, and how many. Raises PlanError where a run tells."""
         if place.sizes is not None:
             raise of_photos_alone(self._decision.method, image)
         sizes = shape_of(image)[1:]

@@ -17,8 +17,11 @@ from openvino_xai.contract import (
     GRADIENT,
     HEAD_RECORD,
     INDEX,
+    LAID,
+    LAID_AS,
     MAP,
     MASK,
+    PART,
     PORTABLE,
     READ,
     RECORD,
@@ -142,6 +145,7 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         expected[CONFIDENCE] = rank, (np.float32,), explained
     if GRADIENT in record:
         expected[GRADIENT] = 5, (np.float32,), explained
+    _refuse_other_layout(graph.outputs.get(names.in_file(MAP)), record)
     for name, (rank, kinds, count) in names.of_file(expected).items():
         _refuse_other(graph.outputs.get(name), name, rank, kinds, count=count)
     inputs = {value.name: value for value in graph.inputs}
@@ -154,6 +158,17 @@ def _refuse_other_ends(graph: Graph, record: Mapping[str, str]) -> None:
         if reads(record, name):
             there = names.in_file(name)
             _refuse_other(inputs.get(there), there, rank, (kind,), count=length, counted="numbers")
+
+
+def _refuse_other_layout(maps: Value | None, record: Mapping[str, str]) -> None:
+    """Raise ModelError where maps have other rows and columns than those that a record lays them out on."""
+    for key, pattern in LAID_AS.items():
+        if (LAID in record or PART in record) and not re.fullmatch(pattern, record.get(key, "")):
+            raise untrue(record, key, "rows x columns of maps" if key == LAID else "FIRST:LAST,FIRST:LAST of rows and columns")
+    if LAID in record and maps is not None and maps.rank == 4:
+        pairs = zip((maps.shape or ())[2:], record[LAID].split("x"), strict=True)
+        if any(isinstance(size, int) and str(size) != number for size, number in pairs):
+            raise untrue(record, LAID, f"the rows x columns of '{maps.name}' {text(maps.shape)}")
 
 
 def _classes_of(graph: Graph, record: Mapping[str, str]) -> int:

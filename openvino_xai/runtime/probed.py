@@ -11,7 +11,7 @@ from openvino_xai.arguments import PLACE, TEXT, Kind, takes
 from openvino_xai.choices import check_choice
 from openvino_xai.dialects.open import Model
 from openvino_xai.dialects.protocol import Deployed
-from openvino_xai.errors import InputError, ModelError
+from openvino_xai.errors import InputError, LayerError, ModelError
 from openvino_xai.locate.located import Located, Where, refuse_hooked
 from openvino_xai.locate.scores import find_scores
 from openvino_xai.locate.tasks.opening import opened
@@ -82,7 +82,7 @@ def probe(
         raise InputError(f"{method} explains classes of images: leave the format '{boxes}' of boxes out")
     looks, location, compiled = PROBES[method].looks_at, None, (device, precision)
     if "layer" in looks:
-        located = Located.of(deployed, where)
+        located = _located(deployed, where, method)
         location = located.at(located.choose(CHANNELS))
     elif layer is not None and looks != "tokens":
         raise InputError(_NO_LAYER.format(method=method, layer=layer))
@@ -92,7 +92,7 @@ def probe(
     if looks in ("gradients", "layer and gradients"):
         classifier = GradientClassifier(network, deployed, description, compiled)
     if looks == "tokens":
-        classifier = TokenClassifier(network, Located.of(deployed, where), method, compiled)
+        classifier = TokenClassifier(network, _located(deployed, where, method), method, compiled)
     if location is not None:
         layered = classifier = LayeredClassifier(network, classifier, deployed, location, compiled)
         if looks == "layer gradients":
@@ -109,6 +109,19 @@ def _is_detector(deployed: Deployed, where: Where, method: str, boxes: str | Non
     except ModelError:
         return True
     return False
+
+
+def _located(deployed: Deployed, where: Where, method: str) -> Located:
+    """The model, located. Raises LayerError where cells are parts of a crop, or a canvas, and not of the image."""
+    located = Located.of(deployed, where)
+    if located.frame is not None:
+        raise LayerError(
+            f"{method} asks about cells of the image, and those of this network are parts of what "
+            f"{located.frame.value.producer} crops or pads: a hook lays its maps over the image (reciprocam, grad_cam, "
+            "ablation_cam, abs_cam), and the probe rise asks about the image alone",
+            options=("method",),
+        )
+    return located
 
 
 class Probed(Network):

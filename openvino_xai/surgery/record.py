@@ -11,7 +11,9 @@ from openvino_xai.contract import (
     GATE,
     GRADIENT,
     HEAD_RECORD,
+    LAID,
     MAP,
+    PART,
     PORTABLE,
     RECORD,
     REGISTERED,
@@ -75,6 +77,8 @@ def entries(head: Head, layer: Layer, conversion: Conversion | None) -> dict[str
         "cost": f"{layer.cost:.2f}",
         "memory": str(layer.memory),
     }
+    if (layout := location.layout(decision.grid)) is not None:
+        record.update({LAID: "x".join(map(str, layout.grid)), PART: layout.text})
     if decision.traits.score == "none":
         record["score"] = "none"
     if decision.method in METHODS.added:

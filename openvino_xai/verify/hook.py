@@ -27,7 +27,7 @@ from openvino_xai.verify.elements import hold_completeness
 from openvino_xai.verify.images import SampleImages
 from openvino_xai.verify.ingredients import hold_parts
 from openvino_xai.verify.levels import Levels
-from openvino_xai.verify.masks import END, Definition, Reference, by_cell
+from openvino_xai.verify.masks import END, Definition, Reference, by_cell, taken_off
 from openvino_xai.verify.original import worst
 from openvino_xai.verify.outputs import TOLERANCE, hold_gates, more_batches, refuse_random, same_outputs
 from openvino_xai.verify.sight import Comparison, Sight
@@ -143,7 +143,10 @@ def _hold_maps(
     VerificationError.
     """
     decision, layer, maps = original.decision, original.layer, new[MAP]
-    _declared(maps, layer.place.sizes or decision.grid, len(inputs[original.location.image.name]))
+    layout = original.location.layout(decision.grid)
+    sizes = layer.place.sizes or (decision.grid if layout is None else layout.grid)
+    _declared(maps, sizes, len(inputs[original.location.image.name]))
+    new, visible = taken_off(original, new)
     if isinstance(original.target, RegionTarget):
         _hold_pixels(original, original.target, inputs)
     if decision.feature_vector:
@@ -154,9 +157,9 @@ def _hold_maps(
     chosen = [([*pairs[: MAPS - 1], *pairs[MAPS - 1 :][-1:]] + pairs[-1:] * count)[:count] for pairs in explained]
     quantised = is_quantised(original.model.graph)
     if decision.traits.masks == "nothing":
-        comparison = hold_parts(original, inputs, new, chosen, quantised=quantised)
+        comparison = hold_parts(original, inputs, new, chosen, visible=visible, quantised=quantised)
     else:
-        definition = Definition(original, inputs)
+        definition, maps = Definition(original, inputs, visible), new[MAP]
         maps = maps.reshape(*maps.shape[:2], -1, maps.shape[-1])  # a signal as one row, a video as frames below each other
         sample = sample_of(maps, chosen, definition)
         comparison = difference_of(maps, chosen, sample, decision.scale, terms=original.target.terms)

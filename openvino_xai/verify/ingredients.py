@@ -16,6 +16,7 @@ import numpy as np
 from openvino_xai.contract import CONFIDENCE, GRADIENT, MAP
 from openvino_xai.errors import VerificationError
 from openvino_xai.graph.sizes import concrete
+from openvino_xai.graph.trace import shape_of
 from openvino_xai.graph.vocabulary import numpy_namespace
 from openvino_xai.hooks import SCALES
 from openvino_xai.hooks.noise.confidence import LEVEL, confidence
@@ -25,12 +26,13 @@ from openvino_xai.tail.tasks.regions import RegionTarget
 from openvino_xai.verify.attention import differences_of_attention, hold_gradients_of_attention, stack_of
 from openvino_xai.verify.elements import on_the_way
 from openvino_xai.verify.finite_differences import SMALLEST, step_along
-from openvino_xai.verify.masks import CUT, END, ArraySite, Reference, by_cell
+from openvino_xai.verify.masks import CUT, END, ArraySite, Reference, Visible, by_cell
 from openvino_xai.verify.original import worst
 from openvino_xai.verify.parts import answers_of, plan_parts
 from openvino_xai.verify.sight import Comparison, spread_of
 
 NOISE = 0.3  # of a level of noise: of a small image few numbers are drawn
+SOURCE = "ovxai_source"  # the name of a part of the image that is put in while verifying
 COPIES = 8  # of those that a method asks about, which the original tail is asked about, too
 
 
@@ -40,12 +42,13 @@ def hold_parts(
     new: Mapping[str, np.ndarray],
     chosen: Sequence[Sequence[tuple[int, int]]],
     *,
+    visible: Visible | None = None,
     quantised: bool,
 ) -> Comparison:
     """Hold the maps of a method that masks no cells, and the parts that they are made of, to their definition.
 
-    What is compared is told in shares of the map. `new` are the hooked model's outputs, `chosen` the maps of each image, as
-    (index, class). Raises VerificationError.
+    What is compared is told in shares of the map. `new` are the hooked model's outputs, with maps of the cells that are
+    `visible`, where not all are; `chosen` the maps of each image, as (index, class). Raises VerificationError.
     """
     ids = sorted({k for pairs in chosen for _, k in pairs})
     grown = original.model.twin()
@@ -87,7 +90,7 @@ def hold_parts(
             quantised=quantised,
         )
     difference = worst(difference for what, answer in answers.items() for difference in ANSWERS[what](question, *answer))
-    comparison = _compare(new, question, gradients=gradients, answers=answers, chosen=chosen)
+    comparison = _compare(new, question, gradients=gradients, answers=answers, chosen=chosen, visible=visible)
     return comparison._replace(difference=worst((difference, comparison.difference)))
 
 
@@ -116,10 +119,10 @@ class Question:
         return np.concatenate([(y * seeds).sum(axis=1, keepdims=True), y], axis=1)
 
     def enlarged(self, maps: np.ndarray) -> np.ndarray:
-        """[B, H, W]: one map [N] of each image, enlarged to its pixels."""
-        layer, location = self.original.layer, self.original.location
+        """[B, H, W]: one map [N] of each image, enlarged to its pixels, or those of the part that cells are of."""
+        layer, (source, place) = self.original.layer, self.original.location.source
         grid = concrete(layer.cells, f"the cells of layer '{layer.name}'")
-        height, width = (self.inputs[location.image.name].shape[axis] for axis in location.image_place.cells)
+        height, width = concrete((shape_of(source)[axis] for axis in place.cells), f"the pixels of '{source.name}'")
         return np.stack([cv2.resize(flat.reshape(grid), (width, height)) for flat in maps.astype(np.float32)])
 
     @property
@@ -143,13 +146,14 @@ def _channel_scores(question: Question, masks: np.ndarray, answer: np.ndarray) -
 def _image_scores(question: Question, maps: np.ndarray, answer: np.ndarray) -> Iterator[float]:
     """The differences of what was told of images that are multiplied by maps, in probabilities."""
     original, target = question.original, question.original.target.as_probability()
-    image, place = original.location.image, original.location.image_place
-    plain = question.inputs[image.name]
-    running = original.probing(read={END: target.read})
+    (source, place), image = original.location.source, original.location.image
+    is_image = source is image
+    name, plain = (image.name, question.inputs[image.name]) if is_image else (SOURCE, original.holding(source, question.inputs))
+    running = original.probing(read={END: target.read}, inputs={} if is_image else {SOURCE: source})
     for mask in np.random.default_rng(3).integers(0, maps.shape[1], COPIES):
         large = question.enlarged(maps[:, mask])
         large = np.expand_dims(large, tuple(axis for axis in range(1, plain.ndim) if axis not in place.cells))
-        y = running({**question.inputs, image.name: (plain * large).astype(plain.dtype)})[END]
+        y = running({**question.inputs, name: (plain * large).astype(plain.dtype)})[END]
         yield float(np.abs(target.reference(y, original.beside)[:, question.ids] - answer[:, mask]).max())
 
 
@@ -355,6 +359,7 @@ def _compare(
     gradients: np.ndarray | None,
     answers: Mapping[str, tuple[np.ndarray, ...]],
     chosen: Sequence[Sequence[tuple[int, int]]],
+    visible: Visible | None = None,
 ) -> Comparison:
     """Hold maps to what their method makes of its parts, computed in f64."""
     xp, place, ids = numpy_namespace(), question.original.layer.place, question.ids
@@ -369,12 +374,17 @@ def _compare(
         array_site = replace(array_site, class_token=stack.class_token, cell_tokens=stack.cell_tokens)
     layer = question.original.layer
     if layer.in_turn:
-        finest = new[MAP].shape[2:]  # sizes that only a run tells are the same in all layers
+        finest = (
+            new[MAP].shape[2:] if visible is None else visible.grid
+        )  # sizes that only a run tells are the same in all layers
         grids = [part.place.grid if all(isinstance(n, int) for n in part.place.grid) else finest for part in layer.cut]
         array_site = replace(array_site, grids=cast(Any, [*grids, finest]))
     site = cast(Any, array_site)
-    true = np.asarray(SCALES[decision.scale](cast(Any, xp), decision.hook(layer)(cast(Any, xp), site)))
+    raw = decision.hook(layer)(cast(Any, xp), site)
+    raw = raw if visible is None else raw[:, visible.cells]
+    true = np.asarray(SCALES[decision.scale](cast(Any, xp), raw))
     steady = confidence(cast(Any, xp), site, decision.hook(layer), decision.method) if decision.confidence else None
+    steady = steady if steady is None or visible is None else steady[:, visible.cells]
     elements, differences, spreads = decision.traits.of_elements, [], []
     values_of_elements = None if elements is None else elements.values(cast(Any, xp), site)
     for image, pairs in enumerate(chosen):

@@ -10,10 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from openvino_xai.contract import ALONE, Names
+from openvino_xai.contract import ALONE, CONFIDENCE, MAP, Names
 from openvino_xai.errors import VerificationError
-from openvino_xai.graph.sizes import at_one
+from openvino_xai.graph.model import Value
+from openvino_xai.graph.sizes import at_one, concrete
 from openvino_xai.hooks.site import Channels
+from openvino_xai.locate.framing.layout import Extent
 from openvino_xai.locate.layers import Candidate, layer_name
 from openvino_xai.locate.located import Location
 from openvino_xai.locate.positions import Place
@@ -58,8 +60,11 @@ class Reference(Original):
         """What the layer holds for inputs, with frames of clips apart; of the image itself, what it is given."""
         if self.layer.value is self.location.image:
             return inputs[self.location.image.name]
-        features = self.probing(read={CUT: self.layer.value})(dict(inputs))[CUT]
-        return unfolded(features, self.location.layer.place)
+        return unfolded(self.holding(self.layer.value, inputs), self.location.layer.place)
+
+    def holding(self, value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What a value of the model holds for inputs."""
+        return self.probing(read={CUT: value})(dict(inputs))[CUT]
 
     def tail(self, inputs: Mapping[str, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
         """The scores [B, K], f64, for what the layer may hold; all else is as for these inputs."""
@@ -186,10 +191,67 @@ def by_cell(features: np.ndarray, place: Place) -> np.ndarray:
     return tokens.reshape(*tokens.shape[:2], -1)
 
 
-class Definition:
-    """Scores of single cells, computed by the original model's own nodes."""
+@dataclass(frozen=True)
+class Visible:
+    """The `rows` and `columns` of cells that a map of the image shows, of a `grid` of them."""
 
-    def __init__(self, original: Reference, inputs: dict[str, np.ndarray]) -> None:
+    rows: np.ndarray
+    columns: np.ndarray
+    grid: tuple[int, int]
+
+    @property
+    def cells(self) -> np.ndarray:
+        """[M]: the cells, counted row by row among all."""
+        return np.asarray((self.rows[:, None] * self.grid[1] + self.columns).reshape(-1))
+
+
+def taken_off(original: Reference, new: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], Visible | None]:
+    """The outputs of a hook, with maps [B, K, h, w] of the cells that maps of the image show, and which these are.
+
+    A place of a map has to show the cell that its middle lies in; None where maps are of all cells. Raises VerificationError.
+    """
+    decision, frame = original.decision, original.location.frame
+    if frame is None or decision.traits.of_elements is not None:
+        return dict(new), None
+    grid = concrete(decision.grid, f"the cells of layer '{original.layer.name}'")
+    sides = [
+        _cells_at(length, extent, count)
+        for length, extent, count in zip(new[MAP].shape[2:], (frame.rows, frame.columns), grid, strict=True)
+    ]
+    (rows, down), (columns, across) = (np.unique(side[side >= 0], return_index=True) for side in sides)
+    firsts = [np.flatnonzero(side >= 0)[index] for side, index in zip(sides, (down, across), strict=True)]
+    outputs = dict(new)
+    for name, beside in ((MAP, 0.0), (CONFIDENCE, 1.0)):
+        if name not in new:
+            continue
+        maps = new[name]
+        small = maps[:, :, firsts[0]][..., firsts[1]]
+        if name == MAP and decision.raw_scores:
+            beside = small.min(axis=(2, 3), keepdims=True)
+        expected = small[:, :, np.searchsorted(rows, sides[0]) % len(rows)][
+            ..., np.searchsorted(columns, sides[1]) % len(columns)
+        ]
+        expected = np.where((sides[0] >= 0)[:, None] & (sides[1] >= 0), expected, beside)
+        if not np.array_equal(maps, expected):
+            raise VerificationError(
+                f"'{name}' does not show the cells of layer '{original.layer.name}' where they lie on the image"
+            )
+        outputs[name] = small
+    return outputs, Visible(rows, columns, (grid[0], grid[1]))
+
+
+def _cells_at(length: int, extent: Extent, count: int) -> np.ndarray:
+    """[length]: the cell, of `count` equal parts of an extent, in which the middle of each part of a map lies; else -1."""
+    middles = (np.arange(length) + 0.5) / length
+    cells = np.floor((middles - float(extent.start)) / float(extent.end - extent.start) * count)
+    return np.where((cells >= 0) & (cells < count), cells, -1).astype(int)
+
+
+class Definition:
+    """Scores of single cells, computed by the original model's own nodes; of those that are `visible`, where not all are."""
+
+    def __init__(self, original: Reference, inputs: dict[str, np.ndarray], visible: Visible | None = None) -> None:
+        self._visible = visible
         cut = {f"{CUT}_{index}": part for index, part in enumerate(original.location.layer.cut)}
         values = {name: part.value for name, part in cut.items()}
         outputs = original.probing(read=values)(inputs)
@@ -206,6 +268,8 @@ class Definition:
 
     def masked(self, masks: list[int], columns: int, rows: int) -> dict[str, np.ndarray]:
         """The features of each part of the layer, of which image b keeps only block `masks[b]`."""
+        if self._visible is not None:
+            masks, (rows, columns) = [int(self._visible.cells[mask]) for mask in masks], self._visible.grid
         masked = {}
         for name, (features, place) in self._features.items():
             apart = unfolded(features, place)

@@ -61,8 +61,8 @@ def test_elements_between_two_levels_may_be_rounded_either_way(
     rng = np.random.default_rng(0)
 
     class Moved(Definition):
-        def __init__(self, original: Reference, inputs: dict[str, np.ndarray]) -> None:
-            super().__init__(original, inputs)
+        def __init__(self, original: Reference, inputs: dict[str, np.ndarray], *visible: Any) -> None:
+            super().__init__(original, inputs, *visible)
             self._levels = Levels(original, inputs)
 
         def scores(self, masks: list[int], columns: int, rows: int) -> np.ndarray:

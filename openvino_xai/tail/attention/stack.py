@@ -51,7 +51,7 @@ def attention_stack(location: Location, end: Value, method: str) -> AttentionSta
     behind = between(graph, [entry], end)
     nodes = [node for node in between(graph, [location.image], end) if attends(node)]
     _refuse_other_products(location, behind, nodes, method)
-    placed = places(graph, location.image, location.image_place)
+    placed = places(graph, *location.source)
 
     def followed(node: Node, operands: Mapping[int, set[Span]]) -> list[set[Span]]:
         """As `_followed`; or where tokens are joined again that were apart, as the class token and patches that are turned."""
