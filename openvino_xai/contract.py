@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, get_args
 
+import numpy as np
+
 from openvino_xai.errors import InputError, ModelError
 from openvino_xai.hooks import KERNELS, METHODS, SCALES
 from openvino_xai.hooks.rows import ROW_METHODS
@@ -233,6 +235,58 @@ def untrue(record: Mapping[str, str], key: str, expected: str) -> ModelError:
     return ModelError(
         f"the record of the model's hook is not true: its entry '{key}' {there}; {expected} is expected: insert anew"
     )
+
+
+def _cells_along(record: Mapping[str, str], shape: Sequence[int]) -> list[np.ndarray] | None:
+    """Of rows and of columns, where on a map of this shape the cells of the hook begin, and the last ends, in order.
+
+    None where each place of the map is a cell, or the record tells of other maps.
+    """
+    laid, parts = (re.fullmatch(pattern, str(record.get(key, ""))) for key, pattern in LAID_AS.items())
+    grid = re.fullmatch(r"(\d{1,6})x(\d{1,6})", str(record.get("grid", "")))
+    if laid is None or parts is None or grid is None or laid[0] != "x".join(map(str, shape)):
+        return None
+    edges = []
+    for length, part, cells in zip(shape, parts[0].split(","), map(int, grid.groups()), strict=True):
+        first, last = map(int, part.split(":"))
+        if not cells or last <= max(first, 0) or first >= length or (last - first) % cells:
+            return None
+        edges.append(first + (last - first) // cells * np.arange(cells + 1))
+    return edges
+
+
+def cells_shown(record: Mapping[str, str], saliency: np.ndarray) -> np.ndarray:
+    """[h, w]: of a map [H, W], a value of each cell of the layer that it shows, by the record of its hook.
+
+    The map itself where each of its places is a cell.
+    """
+    edges = _cells_along(record, saliency.shape)
+    if edges is None:
+        return saliency
+    begins = [np.maximum(ends[:-1], 0)[_shown(ends, size)] for ends, size in zip(edges, saliency.shape, strict=True)]
+    return saliency[np.ix_(*begins)]
+
+
+def cells_at(record: Mapping[str, str], shape: Sequence[int], size: Sequence[int]) -> list[np.ndarray] | None:
+    """Which of the cells that a map of this shape shows each row, and each column, of an image of a `size` has; -1 for none.
+
+    None where each place of the map is a cell.
+    """
+    edges = _cells_along(record, shape)
+    if edges is None:
+        return None
+    sides = []
+    for ends, length, pixels in zip(edges, shape, size, strict=True):
+        places = (np.arange(pixels) + 0.5) * length / pixels
+        cells = np.searchsorted(ends, places, side="right") - 1
+        first = np.flatnonzero(_shown(ends, length))[0]
+        sides.append(np.where((cells >= 0) & (cells < len(ends) - 1), cells - first, -1))
+    return sides
+
+
+def _shown(ends: np.ndarray, length: int) -> np.ndarray:
+    """[cells], bool: which of the cells between such ends a map of so many places shows."""
+    return np.asarray((ends[1:] > 0) & (ends[:-1] < length))
 
 
 def explains_boxes(record: Mapping[str, str]) -> bool:

@@ -92,7 +92,7 @@ def test_a_map_of_any_class_is_told() -> None:
 def test_pixels_are_covered_in_blocks() -> None:
     """A map of pixels covers places of the size that a network looks at, and not pixels here and there."""
     saliency = np.random.default_rng(0).random((SIDE, SIDE)).astype(np.float32)
-    covers = checking._covers(saliency, (SIDE, SIDE), np.random.default_rng(0))
+    covers = checking._covers(saliency, {}, (SIDE, SIDE), np.random.default_rng(0))
     changes = np.abs(np.diff(covers[0, 0].astype(int), axis=1)).sum()
     assert changes < np.abs(np.diff((saliency > 0.8).astype(int), axis=1)).sum()
     assert covers.mean() == pytest.approx(checking.SHARE, abs=0.03)

@@ -5,13 +5,14 @@ The deletion of Petsiuk et al., "RISE", 2018, at one share of the image, beside 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import cv2
 import numpy as np
 
+from openvino_xai.contract import cells_at, cells_shown
 from openvino_xai.errors import InputError
 from openvino_xai.explanation.classes import Explanation
 from openvino_xai.explanation.emptiness import NO_CLASS, NOTHING, are_alike, emptiness
@@ -46,25 +47,35 @@ def checked(network: ClassNetwork, explanation: Explanation) -> Explanation:
     other = _other(network, sample, scores, [target.id for target in explanation.targets])
     checks = []
     for target, saliency in zip(explanation.targets, explanation.maps, strict=True):
-        covers = _covers(saliency, sample.shape[2:], np.random.default_rng(target.id))
+        covers = _covers(saliency, explanation.record, sample.shape[2:], np.random.default_rng(target.id))
         after = target.score_of(network.predict(np.where(covers, np.float32(0), sample)))
         before = float(target.score_of(scores[None])[0])
         check = MapCheck(float(covers[0].mean()), before, float(after[0]), float(after[1:].mean()))
-        checks.append(replace(check, notes=tuple(_notes(check, saliency, other, explanation.record.get("precision", "f32")))))
+        checks.append(replace(check, notes=tuple(_notes(check, saliency, other, explanation.record))))
     return replace(explanation, checks=tuple(checks))
 
 
-def _covers(saliency: np.ndarray, size: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    """[1 + DRAWS, 1, H, W], bool: what is covered: the largest cells of a map, and as many random ones each time."""
-    height, width = (min(side, COARSE) for side in saliency.shape)
-    cells = cv2.resize(saliency.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA).reshape(-1)
+def _covers(saliency: np.ndarray, record: Mapping[str, str], size: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """[1 + DRAWS, 1, H, W], bool: what is covered: the largest cells of a map, and as many random ones each time.
+
+    What the network crops off the image is not among them.
+    """
+    there = cells_shown(record, saliency)
+    height, width = (min(side, COARSE) for side in there.shape)
+    cells = cv2.resize(there.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA).reshape(-1)
     count = max(1, round(SHARE * cells.size))
     picks = [np.argsort(-cells, kind="stable")[:count], *(rng.permutation(cells.size)[:count] for _ in range(DRAWS))]
     covers = np.zeros((len(picks), cells.size), np.uint8)
     for cover, pick in zip(covers, picks, strict=True):
         cover[pick] = 1
-    large = [cv2.resize(cover.reshape(height, width), (size[1], size[0]), interpolation=cv2.INTER_NEAREST) for cover in covers]
-    return np.stack(large)[:, None].astype(bool)
+    grids = covers.reshape(-1, height, width)
+    sides = cells_at(record, saliency.shape, size)
+    if sides is None:
+        large = [cv2.resize(cover, (size[1], size[0]), interpolation=cv2.INTER_NEAREST) for cover in grids]
+        return np.stack(large)[:, None].astype(bool)
+    rows, columns = (side * few // many for side, few, many in zip(sides, (height, width), there.shape, strict=True))
+    inside = (rows >= 0)[:, None] & (columns >= 0)
+    return np.asarray((grids[:, rows][:, :, columns].astype(bool) & inside)[:, None])
 
 
 def _other(
@@ -78,12 +89,13 @@ def _other(
         return None  # a hook of some of the classes
 
 
-def _notes(check: MapCheck, saliency: np.ndarray, other: tuple[str, np.ndarray] | None, precision: str) -> list[str]:
+def _notes(check: MapCheck, saliency: np.ndarray, other: tuple[str, np.ndarray] | None, record: Mapping[str, str]) -> list[str]:
     """What a map does not tell, in sentences."""
-    notes = emptiness(saliency, precision)
+    cells = cells_shown(record, saliency)
+    notes = emptiness(cells, record.get("precision", "f32"))
     if NOTHING in notes:
         return notes
-    if other is not None and are_alike(saliency, other[1]):
+    if other is not None and are_alike(cells, cells_shown(record, other[1])):
         notes.append(NO_CLASS.format(other[0]))
     if check.covered >= check.random - 1e-6 * max(check.score, 1e-6):
         notes.append(NO_REASON)

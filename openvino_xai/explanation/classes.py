@@ -13,6 +13,7 @@ import numpy as np
 
 from openvino_xai.arguments import NUMBER, takes
 from openvino_xai.choices import check_choice, quoted
+from openvino_xai.contract import cells_shown
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.explanation.checks import check_facts, hold, is_box, is_maps, is_photo
 from openvino_xai.explanation.emptiness import NO_CLASS, STEADY, UNSTEADY, emptiness
@@ -156,7 +157,7 @@ class Explanation(Result):
 
     def _notes_of(self, target: int) -> tuple[str, ...]:
         label, steadiness = None if self.lookalikes is None else self.lookalikes[target], self.steadiness(target)
-        empty = emptiness(self.maps[target], self.record.get("precision", "f32"))
+        empty = emptiness(cells_shown(self.record, self.maps[target]), self.record.get("precision", "f32"))
         unsteady = [UNSTEADY.format(steadiness)] if steadiness is not None and steadiness < STEADY and not empty else []
         return (*empty, *unsteady, *(() if label is None else (NO_CLASS.format(label),)))
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from openvino_xai.contract import cells_shown
 from openvino_xai.errors import ImageError, InputError
 from openvino_xai.files.reading import read_regular
 from openvino_xai.render.boxes import colour_of
@@ -94,7 +95,10 @@ def report_image(line: Mapping[str, Any], folder: str, fineness: Fineness) -> Re
             {**target, "range": [float(saliency.min()), float(saliency.max())]}
             for target, saliency in zip(targets, maps, strict=True)
         ],
-        "suspicions": [asdict(doubt) for doubt in suspicions(maps, frame.in_map((0, 0, width, height)), boxes=boxes)],
+        "suspicions": [
+            asdict(doubt)
+            for doubt in suspicions(maps, frame.in_map((0, 0, width, height)), boxes=boxes, shown=_shown(line, maps))
+        ],
         **_answer(line, targets),
     }
     best = facts["predictions"][0]["id"] if facts["predictions"] else None
@@ -102,6 +106,11 @@ def report_image(line: Mapping[str, Any], folder: str, fineness: Fineness) -> Re
     return ReportImage(
         facts, [_text(jpeg), *map(_text, cells)], None if index is None or boxes is not None else np.asarray(maps[index])
     )
+
+
+def _shown(line: Mapping[str, Any], maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The cells that maps [h, w] show, by what the line tells of the hook."""
+    return [cells_shown(line.get("hook", {}), saliency) for saliency in maps]
 
 
 def _answer(line: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -132,11 +132,18 @@ def least_likeness(maps: Sequence[np.ndarray], boxes: Sequence[Box] | None = Non
     return float(correlations.min()) if correlations.size else None
 
 
-def suspicions(maps: Sequence[np.ndarray], photo: Box, *, boxes: Sequence[Box] | None = None) -> list[Suspicion]:
+def suspicions(
+    maps: Sequence[np.ndarray],
+    photo: Box,
+    *,
+    boxes: Sequence[Box] | None = None,
+    shown: Sequence[np.ndarray] | None = None,
+) -> list[Suspicion]:
     """What is strange of the maps [h, w] of one photo, each kind once, at its worst.
 
     `photo` is where the photo (x0, y0, x1, y1) is in what the model saw, in shares of that: beyond [0, 1] where it was cut off,
     within where it was padded. `boxes`, in the same shares, are what each map should point at: a detector's own, or a person's.
+    `shown` are the cells of maps where these have other places beside them, which are alike in all.
     """
     doubts: list[Suspicion] = []
     for index, saliency in enumerate(maps):
@@ -145,7 +152,7 @@ def suspicions(maps: Sequence[np.ndarray], photo: Box, *, boxes: Sequence[Box] |
             doubts.append(Suspicion("constant", 1.0, "The map is the same everywhere: it tells nothing.", index))
             continue
         doubts += _of_regions(distribution, photo, None if boxes is None else boxes[index], index)
-    likeness = least_likeness(maps, boxes)
+    likeness = least_likeness(maps if shown is None else shown, boxes)
     if likeness is not None and likeness >= LIKE:
         what = f"the {len(maps)} classes" if boxes is None else "boxes that do not meet"
         text = f"The maps of {what} are nearly the same: they correlate by {likeness:.3f} or more."

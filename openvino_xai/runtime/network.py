@@ -11,7 +11,7 @@ import numpy as np
 
 from openvino_xai.arguments import COUNT_OR_NONE, FLAG, IDS, Kind, takes
 from openvino_xai.choices import quoted
-from openvino_xai.contract import CLASS, CONFIDENCE, MAP, WANTED, reads
+from openvino_xai.contract import CLASS, CONFIDENCE, MAP, WANTED, cells_shown, reads
 from openvino_xai.dialects.protocol import Running
 from openvino_xai.errors import InputError, PreprocessingWarning, warn
 from openvino_xai.explanation import Contrast, Explanation, Match, Prediction
@@ -265,13 +265,13 @@ class Network:
         if reads(self.record, WANTED) or len(classes) < 2 or method is None or method.score == "none":
             return None
         least = min(classes, key=lambda k: float(y[k]))  # the same for all targets, and so is its map
-        other, label = map_of(least), self.label(least)
-        return tuple(
-            label
-            if not isinstance(target, tuple) and improbable_class(y, [least], target) is not None and are_alike(saliency, other)
-            else None
-            for target, saliency in maps
-        )
+        other, label = cells_shown(self.record, map_of(least)), self.label(least)
+
+        def is_alike(target: int | Pair, saliency: np.ndarray) -> bool:
+            is_improbable = not isinstance(target, tuple) and improbable_class(y, [least], target) is not None
+            return is_improbable and are_alike(cells_shown(self.record, saliency), other)
+
+        return tuple(label if is_alike(target, saliency) else None for target, saliency in maps)
 
     def match(self, image: ImageLike, other: ImageLike) -> Match:
         """Two images, explained to each other, where the hook explains vectors. Raises InputError where it does not."""
