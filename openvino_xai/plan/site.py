@@ -337,14 +337,14 @@ class PlannedSite:
 
     def _enlarged(self, maps: Value) -> Value:
         """[B * m, H, W]: maps [B, m, N], bilinear between the centres of cells, as large as what these are parts of."""
-        xp, (_, _, height, width) = self._trace, self._fixed(*self._location.source)
+        xp, (_, _, height, width) = self._trace, self._looked_at
         rows, columns = concrete(self.grid, f"the cells of layer '{self._layer.name}'")
         flat = xp.reshape(maps, (self.batch * shape_of(maps)[1], rows, columns))
         return xp.matmul(xp.matmul(enlarging(rows, height), flat), np.ascontiguousarray(enlarging(columns, width).T))
 
     def _image_scores(self, maps: Value) -> Value:
         """[B, m, K]: of maps [B, m, N]."""
-        xp, (image, place, _, _) = self._trace, self._fixed(*self._location.source)
+        xp, (image, place, _, _) = self._trace, self._looked_at
         count, large = shape_of(maps)[1], self._enlarged(maps)
         if place.cells != tuple(sorted(place.cells)):
             large = xp.permute_dims(large, (0, 2, 1))
@@ -354,6 +354,18 @@ class PlannedSite:
         target, rows = self._target.as_probability(), Rows(xp.reshape(covered, (self.batch * count, *shape)))
         end = replayed(self._graph, xp, {image: rows}, target.read)[target.read]
         return target.scores_of(xp, end.value, self.selection, (self.batch, count))
+
+    @property
+    def _looked_at(self) -> tuple[Value, Place, int, int]:
+        """The image, or the part of it that the network looks at, as `_fixed`. Raises PlanError where no value holds it."""
+        frame = self._location.frame
+        if frame is not None and not frame.pixels:
+            raise PlanError(
+                f"{self._decision.method} masks what the network looks at, and {frame.value.producer} lays the image on a "
+                "canvas by borders of its windows: pad the image ahead of the model, or take grad_cam",
+                node=frame.value.name,
+            )
+        return self._fixed(*self._location.source)
 
     @cached_property
     def _part(self) -> Value:

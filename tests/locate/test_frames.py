@@ -63,8 +63,24 @@ FRAMES: dict[str, tuple[str, dict[str, np.ndarray], tuple[float, float], tuple[f
         (8, 24),
         (0, 32),
     ),
+    "a canvas that a convolution has as its own border": (
+        "c = Conv<strides=[2,2], pads=[9,1,9,1]>(image, k)" + BEHIND,
+        {"k": (4, 3, 3, 3)},
+        (-8, 40),
+        (0, 32),
+    ),
+    "a canvas of patches, and a crop ahead of it": (
+        "y = Slice(image, s, e, two) c = Conv<strides=[4,4], pads=[8,0,4,4]>(y, k)" + BEHIND,
+        {"k": (4, 3, 4, 4), "s": INTS([8]), "e": INTS([24]), "two": INTS([2])},
+        (0, 28),
+        (0, 36),
+    ),
 }
 UNFRAMED = {
+    "a convolution that sees some of the image everywhere": (
+        "c = Conv<strides=[1,1], pads=[2,2,2,2]>(image, k)" + BEHIND,
+        {"k": (4, 3, 3, 3)},
+    ),
     "the border of a convolution, written apart": ("x = Pad(image, pads) ", {"pads": INTS([0, 0, 1, 1, 0, 0, 1, 1])}),
     "that of a wide one": (
         "x = Pad(image, pads) c = Conv<strides=[2,2]>(x, k)" + BEHIND,

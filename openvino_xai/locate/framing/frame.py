@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import ceil, floor, gcd
 
 from openvino_xai.errors import PlanError
 from openvino_xai.graph.model import Graph, Node, Value
@@ -20,7 +21,7 @@ from openvino_xai.locate.layers import Candidate
 from openvino_xai.locate.positions import Place
 from openvino_xai.locate.separators import paths_through
 from openvino_xai.locate.subaxis import Span, follow
-from openvino_xai.operations.centres import Centres, every_step, padded, resized
+from openvino_xai.operations.centres import Centres, every_step, padded, resized, windows
 from openvino_xai.operations.table import axes_of, data_operands, operation_of
 
 ROUNDING = 0.5  # of a pixel: by which windows over a border of their own may lie nearer to a canvas than to the image
@@ -28,15 +29,16 @@ ROUNDING = 0.5  # of a pixel: by which windows over a border of their own may li
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A value that holds a part of the image, which all of the network looks at: where its batch and pixels are, which part.
+    """A value that holds a part of the image, which all of the network looks at: where its batch and cells are, which part.
 
-    The part may be larger than the image: a canvas with a border.
+    The part may be larger than the image: a canvas with a border. The cells are `pixels`, but where windows have the border.
     """
 
     value: Value
     place: Place
     rows: Extent
     columns: Extent
+    pixels: bool = True
 
     def within(self, values: Mapping[Value, Value]) -> Frame:
         """The same in a twin of the model, given its values by those of the model."""
@@ -82,24 +84,54 @@ def find_frame(graph: Graph, image: Value, place: Place, scores: Value) -> Frame
     if len(place.cells) != 2:
         return None
     pixels = {image: _Pixels(place.batch, (place.cells[0], place.cells[1]), (Extent(), Extent()))}
-    frames = list[Value]()
+    frames = dict[Value, _Pixels]()
     for node in graph.nodes:
         there = _followed(node, pixels)
         if there is not None:
             pixels[node.outputs[0]] = there
             if node.inputs[0] in pixels and any(_changes(node, axis) for axis in pixels[node.operand(0)].cells):
-                frames.append(node.outputs[0])
+                frames[node.outputs[0]] = there
+        elif (canvas := _on_canvas(node, pixels)) is not None:
+            frames[node.outputs[0]] = canvas
     if not frames:
         return None
     separates, is_of_windows = paths_through(graph, image, scores), False
-    for value in reversed(frames):
+    for value, at in reversed(frames.items()):
         is_of_windows = _is_border(value) and (is_of_windows or _is_of_windows(graph, value, pixels))
         if separates.get(value) and not is_of_windows:
-            at, shape = pixels[value], shape_of(value)
             if at.extents == (Extent(), Extent()):
                 return None
-            return Frame(value, Place(at.batch, at.cells, (shape[at.cells[0]], shape[at.cells[1]])), *at.extents)
+            grid = shape_of(value)[at.cells[0]], shape_of(value)[at.cells[1]]
+            return Frame(value, Place(at.batch, at.cells, grid), *at.extents, pixels=value in pixels)
     return None
+
+
+def _on_canvas(node: Node, pixels: Mapping[Value, _Pixels]) -> _Pixels | None:
+    """Where windows hold cells of a canvas, of which they have the border as their own: some lie beside the image altogether.
+
+    Converters make that of a border and the convolution behind it.
+    """
+    before = pixels.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
+    if before is None or operation_of(node).centres is not windows or axes_of(node) is None or before.cells != (2, 3):
+        return None
+    batch = follow(node, 0, Span(before.batch))
+    rows, columns = (_canvas(node, *side) for side in zip(before.cells, before.extents, strict=True))
+    if batch is None or not batch.pure or (rows, columns) == before.extents:
+        return None
+    return _Pixels(batch.axis, before.cells, (rows, columns))
+
+
+def _canvas(node: Node, axis: int, extent: Extent) -> Extent:
+    """What windows are equal parts of: a canvas, where their border is as wide as a window, or else what they read."""
+    a, place = node.attributes, axis - 2
+    length, count = shape_of(node.operand(0))[axis], shape_of(node.outputs[0])[axis]
+    stride, reach = a["strides"][place], (a["kernel"][place] - 1) * a["dilations"][place] + 1
+    before, behind = a["pads"][place], a["pads"][place + len(a["kernel"])]
+    if not isinstance(length, int) or not isinstance(count, int) or max(before, behind) < reach:
+        return extent
+    begin = before - (reach - stride) / 2  # where the first window is the middle of a part; to half a pixel, as others are
+    first = max((floor(begin), ceil(begin)), key=lambda pixel: gcd(pixel, stride))
+    return extent.of_items(-first, count * stride - first, length)
 
 
 def _is_border(value: Value) -> bool:
@@ -189,11 +221,11 @@ def _windows_behind(
             yield node, list(zip(cells, pixels[first].cells, strict=True))
 
 
-def _lies_around(border: Node, axis: int, size: Size, windows: Node, along: int) -> bool:
+def _lies_around(border: Node, axis: int, size: Size, after: Node, along: int) -> bool:
     """Whether windows lie as near to equal parts of what a border is around as to those of all that they read."""
-    rule = operation_of(windows).centres
-    centres = rule(windows, along) if rule is not None else None
-    length, count = shape_of(windows.operand(0))[along], shape_of(windows.outputs[0])[along]
+    rule = operation_of(after).centres
+    centres = rule(after, along) if rule is not None else None
+    length, count = shape_of(after.operand(0))[along], shape_of(after.outputs[0])[along]
     if centres is None or not isinstance(length, int) or not isinstance(count, int) or not isinstance(size, int) or not count:
         return False
     centres, pads = centres.ending(length, count), border.attributes["pads"]

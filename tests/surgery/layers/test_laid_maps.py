@@ -211,6 +211,20 @@ def test_the_record_tells_where_cells_lie(dialect: str) -> None:
             record_of(forged.graph, forged.info)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_border_that_windows_have_is_laid_as_one_apart(dialect: str) -> None:
+    """Converters write it so. No value holds the canvas there, which abs_cam would mask."""
+    apart = tiny("x = Pad(image, pads) " + NETWORK, image=(3, 6, 8), **WEIGHTS, pads=np.array([0, 0, 4, 6, 0, 0, 2, 4]))
+    together = tiny(NETWORK.replace("pads=[1,1,1,1]", "pads=[5,7,3,5]").replace("(x,", "(image,"), image=(3, 6, 8), **WEIGHTS)
+    batch = images(apart, 1)
+    hooks = [xai.insert(in_dialect(model, dialect)) for model in (apart, together)]
+    first, second = (xai.load(hook)(batch)["saliency_map"] for hook in hooks)
+    assert first.shape == (1, 5, 3, 4)
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    with pytest.raises(PlanError, match=r"abs_cam masks what .* 'c.*' \(Conv.*\) lays the image on a canvas by borders"):
+        xai.insert(in_dialect(together, dialect), method="abs_cam", targets=[0])
+
+
 def test_a_probe_that_covers_cells_is_refused() -> None:
     with pytest.raises(LayerError, match=r"score_cam asks about cells .* what 'x.*' \(Slice\) crops or pads: a hook lays"):
         xai.probe(network("crop", 1), "score_cam")
