@@ -11,8 +11,8 @@ import pytest
 from tiny import DIALECTS, in_dialect, tiny, with_open_sizes
 
 import openvino_xai as xai
-from openvino_xai.errors import LayerError
-from openvino_xai.locate.framing.layout import Extent, Side
+from openvino_xai.errors import LayerError, PlanError
+from openvino_xai.locate.framing.layout import Extent, Side, layout_of
 from openvino_xai.locate.located import locate
 
 BEHIND = " f = Relu(c) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm(v, w)"
@@ -143,12 +143,19 @@ def test_a_crop_of_an_image_of_any_size_is_refused() -> None:
     assert xai.insert(network("x = Slice(image, s, e, two) ", s=INTS([4]), e=INTS([-4]), two=INTS([2]))).verified
 
 
-def test_names_of_a_crop_are_quoted() -> None:
+def test_a_refusal_names_the_crop() -> None:
     model = network("x = Slice(image, s, e, two) ", s=INTS([0]), e=INTS([13]), two=INTS([2]), image=(3, 101, 32))
     model.graph.node[0].name = "a'\n\x1b[2Jb"
     with pytest.raises(LayerError, match="which no map of at most 128 rows shows exactly") as error:
         xai.insert(model)
-    assert error.value.node is not None
+    assert "'a'\n\x1b[2Jb' (Slice), can stand ahead of the model" in str(error.value)
+
+
+def test_a_map_of_too_many_places_is_refused() -> None:
+    with pytest.raises(PlanError, match="a map of 4096 x 4096 shows, which is too large"):
+        layout_of(extent(1, 2, 2), extent(1, 2, 2), (2048, 2048), "a layer")
+    with pytest.raises(PlanError, match="of a layer, 1 cells lie on the image"):
+        layout_of(extent(-9, 9, 8), extent(0, 1, 1), (2, 1), "a layer")
 
 
 @pytest.mark.parametrize(

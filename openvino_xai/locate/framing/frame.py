@@ -179,8 +179,9 @@ def _taken(node: Node, axis: int, extent: Extent) -> tuple[Span | None, Extent]:
         )
     if rule is every_step and not a.get("dropped") and not a.get("added"):
         parts = {along % len(shape): ends for along, *ends in zip(a["axes"], a["starts"], a["ends"], a["steps"], strict=True)}
-        start, stop, step = slice(*parts[axis]).indices(length)
-        return (Span(axis), extent.of_items(start, stop, length)) if step == 1 and start < stop else (None, extent)
+        start, end, step = parts.get(axis, (0, length, 1))
+        first, last, _ = slice(start, end).indices(length)
+        return (Span(axis), extent.of_items(first, last, length)) if step == 1 and first < last else (None, extent)
     return None, extent
 
 

@@ -17,6 +17,7 @@ from openvino_xai.errors import PlanError
 from openvino_xai.graph.sizes import Size, concrete
 
 MOST_PARTS = 128  # of a side of a map, or twice as many as there are cells
+MOST_PLACES = 2**22  # of a map
 NONE = -1  # what lies on a part of the map that no cell is of
 
 
@@ -66,6 +67,11 @@ class Side:
         return np.where((cells >= 0) & (cells < self.cells), cells, NONE)
 
     @property
+    def shown(self) -> np.ndarray:
+        """[m], i64: the cells that lie on the map, and not ahead of it or behind it alone."""
+        return np.unique(self.sources[self.sources != NONE])
+
+    @property
     def text(self) -> str:
         """From which part of the map on, and up to which, the cells go."""
         return f"{self.first}:{self.first + self.each * self.cells}"
@@ -86,8 +92,7 @@ class Layout:
     @property
     def visible(self) -> np.ndarray:
         """[M], i64: which cells, counted row by row, lie on the image at all, and not on a canvas around it alone."""
-        rows, columns = (np.unique(side.sources[side.sources != NONE]) for side in (self.rows, self.columns))
-        return np.asarray((rows[:, None] * self.columns.cells + columns).reshape(-1))
+        return np.asarray((self.rows.shown[:, None] * self.columns.cells + self.columns.shown).reshape(-1))
 
     @property
     def sources(self) -> np.ndarray:
@@ -114,7 +119,8 @@ def layout_of(rows: Extent, columns: Extent, cells: tuple[Size, Size], where: st
             )
     down, across = sides
     assert down is not None and across is not None
-    layout = Layout(down, across)
-    if len(layout.visible) < 2:
-        raise PlanError(f"of {where}, {len(layout.visible)} cells lie on the image: there is nothing to tell apart")
-    return layout
+    if down.parts * across.parts > MOST_PLACES:
+        raise PlanError(f"{where} has cells that a map of {down.parts} x {across.parts} shows, which is too large")
+    if (count := len(down.shown) * len(across.shown)) < 2:
+        raise PlanError(f"of {where}, {count} cells lie on the image: there is nothing to tell apart")
+    return Layout(down, across)

@@ -182,6 +182,7 @@ def cropped(proto: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["first", "each"])
 def test_cells_that_are_laid_elsewhere_are_refused(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What verifies a map asks where the middle of each part of it lies, and knows nothing of layouts."""
@@ -211,6 +212,7 @@ def test_the_record_tells_where_cells_lie(dialect: str) -> None:
             record_of(forged.graph, forged.info)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_border_that_windows_have_is_laid_as_one_apart(dialect: str) -> None:
     """Converters write it so. No value holds the canvas there, which abs_cam would mask."""
