@@ -172,10 +172,11 @@ def test_a_level_without_rows_adds_nothing(level: int, monkeypatch: pytest.Monke
 
 def test_all_levels_are_run_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of another level add nothing, in sizes that are known; and are seen where they do."""
-    monkeypatch.setattr("openvino_xai.plan.rows.site.LITTLE", np.inf)
     tiny = built(["3x3"], ["silu"], "two outputs")
-    hooked = xai.insert(tiny.model, targets="asked:2", verify=False).deployed.graph
-    assert "non_zero" not in {node.kind for node in hooked.nodes}
+    for share, has_apart in ((0, True), (np.inf, False)):
+        monkeypatch.setattr("openvino_xai.plan.rows.site.LITTLE", share)
+        hooked = xai.insert(tiny.model, targets="asked:2", verify=False).deployed.graph
+        assert ("NonZero" in {node.op for node in hooked.nodes}) == has_apart
     hold(tiny)
     counting_all(monkeypatch)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
