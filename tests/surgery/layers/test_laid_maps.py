@@ -134,7 +134,7 @@ def test_all_methods_are_laid_alike(case: str, method: Any, dialect: str) -> Non
         {"gate": True},
         {"portable": True},
         {"targets": "top:2", "grid": "2x4"},
-        {"method": "grad_cam", "confidence": True, "feature_vector": True},
+        {"method": "grad_cam", "layer": "f", "confidence": True, "feature_vector": True},
         {"method": "layer_cam", "layer": "c,f", "targets": [1]},
         {"targets": "asked", "plan": "direct", "scale": "u8"},
         {"method": "input_gradient", "targets": [0]},
