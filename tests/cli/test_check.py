@@ -22,8 +22,9 @@ Ovxai = Callable[..., tuple[str, str]]
 @pytest.fixture
 def ovxai(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ovxai:
     """What `ovxai explain` says on standard output and error. The class is as probable as the photo is bright at a place."""
-    body = "f = Conv(image, k) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w)"
-    k, w = np.ones((1, 3, 1, 1), np.float32), np.array([[12], [0], [0], [0], [0]], np.float32)
+    body = "f = Conv<pads=[1,1,1,1]>(image, k) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w)"
+    k, w = np.zeros((1, 3, 3, 3), np.float32), np.array([[12], [0], [0], [0], [0]], np.float32)
+    k[:, :, 1, 1] = 1
     onnx.save(tiny(body, image=(3, 6, 6), k=k, w=w), tmp_path / "model.onnx")
     photo = np.random.default_rng(0).integers(0, 20, (6, 6, 3)).astype(np.uint8)
     photo[1:3, 1:4] = 255

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from tiny import CASES, tiny
@@ -52,16 +53,16 @@ def test_ten_layers_and_what_more_there_is(
 def test_a_model_without_layers_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = "c = Conv<pads=[20,20,20,20]>(image, w0) f = Relu(c) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm(v, w)"
+    body = "t = Reshape(image, s) c = Conv(t, w0) f = Relu(c) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm(v, w)"
     model = str(tmp_path / "model.onnx")
-    onnx.save(tiny(body, w0=(4, 3, 3, 3), w=(4, 5)), model)
+    onnx.save(tiny(body, s=np.array([0, 3, 8, 6]), w0=(4, 3, 3, 3), w=(4, 5)), model)
     layers = xai.layers(model)
-    assert not layers and "behind 'c' (Conv)" in str(layers.reason)
+    assert not layers and "behind 't' (Reshape)" in str(layers.reason)
     for words, out in (((), ""), (("--json",), "[]\n")):
         monkeypatch.setenv("COLUMNS", "200")
         app(["layers", model, *words], standalone_mode=False)
         printed = capsys.readouterr()
         assert printed.out == out
-        assert "no layer can carry a hook" in printed.err and "behind 'c' (Conv)" in printed.err
+        assert "no layer can carry a hook" in printed.err and "behind 't' (Reshape)" in printed.err
     fit = xai.layers(CASES["residual, layer second"].build("B", 17))
     assert fit.reason is None

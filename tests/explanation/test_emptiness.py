@@ -93,8 +93,9 @@ def test_explanations_have_notes(tmp_path: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A network whose classes all look at brightness, a photo with a bright place, and one of one colour."""
-    body = "f = Conv(image, k) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w)"
-    k, w = np.ones((1, 3, 1, 1), np.float32), np.array([[12], [9], [8], [7], [6]], np.float32)
+    body = "f = Conv<pads=[1,1,1,1]>(image, k) p = GlobalAveragePool(f) v = Flatten(p) logits = Gemm<transB=1>(v, w)"
+    k, w = np.zeros((1, 3, 3, 3), np.float32), np.array([[12], [9], [8], [7], [6]], np.float32)
+    k[:, :, 1, 1] = 1
     onnx.save(tiny(body, image=(3, 6, 6), k=k, w=w), tmp_path / "model.onnx")
     photo = np.random.default_rng(0).integers(0, 20, (6, 6, 3)).astype(np.uint8)
     photo[1:3, 1:4] = 255
