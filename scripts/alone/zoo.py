@@ -25,7 +25,7 @@ import openvino as ov
 
 import openvino_xai as xai
 from openvino_xai.dialects.open import open_model
-from openvino_xai.dialects.protocol import Deployed
+from openvino_xai.dialects.protocol import Deployed, Running
 from openvino_xai.dialects.random_inputs import random_inputs
 from openvino_xai.errors import InputError, ModelError, OutputsChanged, VerificationError
 from openvino_xai.graph.model import Value
@@ -35,6 +35,7 @@ from openvino_xai.locate.positions import Place, places
 
 BATCH = 3
 ROUNDING = 100  # times the step of a type at the largest value: less is no change
+IMAGES = 8  # at most, where one is in doubt
 CLEAR = 1.0  # a change is seen where a cell differs by twice what changes elsewhere make of it
 WAYS_OUT = r"\b(name|export|convert|pass|say|choose|use|set|ask|try) |\bprobe\b|\bmethod\b"  # a refusal that tells one
 APART = 1e-4  # of the largest value: what rounding may make of a map when other images stand beside its own
@@ -192,37 +193,59 @@ def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     """Why cells are not where the image says, None where a change in a corner of the image is seen in that of the cells.
 
     True where random weights spread a change so evenly that nothing can be told, or let none through, or nothing tells the
-    layer's cells.
+    layer's cells. Where one image says that they are elsewhere, several are asked.
     """
     image, where = find_image(original.graph, planar=False)
     place = places(original.graph, image, where, anywhere=True).get(layer)
     if place is None:
         return True
-    inputs = random_inputs(original, 1)
     running = original.probing(read={"seen": layer}, inputs={}).compile()
+    responses = [seen(running, random_inputs(original, 1), image.name, where, place)]
+    verdict = judged(responses, where, place)
+    if isinstance(verdict, str):
+        more = (random_inputs(original, 1, seed=seed) for seed in range(1, IMAGES))
+        responses += [seen(running, inputs, image.name, where, place) for inputs in more]
+        verdict = judged(responses, where, place)
+    return verdict
+
+
+def corners_of(where: Place) -> list[tuple[float, ...]]:
+    """The middles of parts near the corners of an image, as shares of its sides."""
+    return list(itertools.product((0.15, 0.85), repeat=len(where.cells)))
+
+
+def seen(running: Running, inputs: dict[str, np.ndarray], image: str, where: Place, place: Place) -> np.ndarray | None:
+    """[corners, cells ...]: the share of each cell in what a change in a corner of the image moves; None where nothing does."""
     before = running(inputs)["seen"]
-    corners = list(itertools.product((0.15, 0.85), repeat=len(where.cells)))
     responses = []
-    for corner in corners:
+    for corner in corners_of(where):
         changed = {name: array.copy() for name, array in inputs.items()}
-        at = [slice(None)] * inputs[image.name].ndim
+        at = [slice(None)] * inputs[image].ndim
         for axis, share in zip(where.cells, corner, strict=True):
-            size = inputs[image.name].shape[axis]
+            size = inputs[image].shape[axis]
             start = int((share - 0.1) * size)
             at[axis] = slice(start, max(int((share + 0.1) * size), start + 1))
-        changed[image.name][tuple(at)] += 3
+        changed[image][tuple(at)] += 3
         moved = np.abs(running(changed)["seen"] - before)
         if moved.max() <= ROUNDING * np.spacing(np.abs(before).max()):
-            return True
+            return None
         response = along_cells(moved, place, len(where.cells))
         responses.append(response / max(response.sum(), 1e-30))
-    changes = np.maximum(
-        np.array(responses) / np.maximum(np.mean(responses, axis=0), 1e-30) - 1, 0
-    )  # beyond what any change does
+    return np.array(responses)
+
+
+def judged(images: list[np.ndarray | None], where: Place, place: Place) -> str | Literal[True] | None:
+    """What the responses of some images say: why cells are elsewhere, None where they are not, True where nothing is told."""
+    clear = [responses for responses in images if responses is not None]
+    if not clear:
+        return True
+    mean = np.mean(clear, axis=0)
+    changes = np.maximum(mean / np.maximum(mean.mean(axis=0), 1e-30) - 1, 0)  # beyond what any change does
     if changes.max() < CLEAR:
         return True
     lengths = changes.shape[1:]
     offsets = np.stack(np.meshgrid(*((np.arange(size) + 0.5) / size - 0.5 for size in lengths), indexing="ij"))
+    corners = corners_of(where)
     centres = changes.reshape(len(corners), -1) @ offsets.reshape(len(lengths), -1).T
     agree = (np.array(corners) - 0.5).T @ centres  # [axis of the image, axis of the cells]
     for axis in (axis for axis, size in enumerate(lengths) if size > 1):
