@@ -34,6 +34,8 @@ def find_image(graph: Graph, name: str | None = None, *, planar: bool = True) ->
         images = [(value, place) for value, place in many if place is not None]
     if not images and not planar:
         images = [(value, place) for value in inputs if (place := _place_by_weights(graph, value, ranks=(3, 5))) is not None]
+    # where there are others, a line of pixels is no image: exporters make inputs of the means that one is normalised by
+    images = [(value, place) for value, place in images if 1 not in place.grid] or images
     if len(images) != 1:
         which = f"called '{name}' " if name else ""
         listing = ", ".join(f"'{value.name}' {text(value.shape)}" for value in graph.inputs) or "none"

@@ -170,7 +170,7 @@ def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
     if mixes(original, inputs, plain):
         return None  # the model itself gives an image other scores beside others
     for image in range(BATCH):
-        alone = running({name: array[image : image + 1] for name, array in inputs.items()})["saliency_map"][0]
+        alone = running(of_one(inputs, image))["saliency_map"][0]
         # maps are scaled to [0, 1]: what differs there by rounding is large only where a map is flat
         apart = np.abs(alone - together["saliency_map"][image]).mean()
         if apart > 100 * APART:
@@ -178,10 +178,15 @@ def influenced(original: Deployed, hooked: xai.Hooked) -> str | None:
     return None
 
 
+def of_one(inputs: dict[str, np.ndarray], image: int) -> dict[str, np.ndarray]:
+    """The inputs of one image; what is there once is of all."""
+    return {name: array if len(array) == 1 else array[image : image + 1] for name, array in inputs.items()}
+
+
 def mixes(original: Deployed, inputs: dict[str, np.ndarray], plain: dict[str, np.ndarray]) -> bool:
     """Whether the plain model gives an image other scores alone than beside others, by more than rounding, or at random."""
     running = original.compile()
-    alone, again = (running({name: array[:1] for name, array in inputs.items()}) for _ in range(2))
+    alone, again = (running(of_one(inputs, 0)) for _ in range(2))
     floats = {name: array for name, array in alone.items() if array.dtype.kind == "f" and array.ndim}
     others = any(
         np.abs(array[0] - plain[name][0]).max() > 0.01 * np.abs(plain[name][0]).max() for name, array in floats.items()

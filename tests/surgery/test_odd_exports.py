@@ -97,6 +97,13 @@ def test_of_two_images_the_one_that_is_meant_must_be_named(dialect: str) -> None
         xai.insert(native, image_input="third")
 
 
+def test_means_beside_a_photo_are_no_image() -> None:
+    """As Keras exports what normalises photos: an input of one pixel."""
+    body = POOLED.replace("image", "m") + "logits = Gemm<transB=1>(v, w, b)"
+    model = tiny("m = Sub(image, mean) " + body, inputs="float[1,3,1,1] mean", **LINEAR)
+    assert find_image(open_model(model).graph)[0].name == "image"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("batch", "options"), [("B", {}), ("B", {"plan": "direct"}), ("B", {"gate": True}), (2, {}), (1, {})])
