@@ -60,10 +60,14 @@ class Unmasked:
 
 @dataclass(frozen=True)
 class FlattenedCells:
-    """Masked cells whose axes but the batch a reshape has merged: `value` is [B, everything else], as the model computes it."""
+    """Masked cells whose axes but the batch a reshape has merged: `value` is [B, everything else], as the model computes it.
+
+    It `is_own` where it holds the features as they are, in their order. Gated cells have values that are nowhere in the model.
+    """
 
     features: MaskedCells
     value: Value
+    is_own: bool
 
 
 def spans_of(place: Place) -> tuple[Span, ...]:

@@ -30,7 +30,7 @@ from openvino_xai.operations.integers import is_fixed
 from openvino_xai.operations.record import Reduction
 from openvino_xai.operations.table import axes_of, operation_of
 from openvino_xai.operations.windows import reads_all
-from openvino_xai.tail.algebra import MaskRules
+from openvino_xai.tail.algebra import MaskRules, repeat_node
 from openvino_xai.tail.masked import FlattenedCells, Masked, MaskedCells, Rows, Unmasked, spans_of, tapped
 from openvino_xai.tail.masks import BlockMask, Mask, in_image
 from openvino_xai.tail.target import Columns
@@ -276,7 +276,7 @@ class CellRules(MaskRules[MaskedCells]):
         features = masked.get(0)
         if features is None or len(shape) != 2 or features.place.batch != 0 or shape[0] != self.batch:
             return None
-        return [FlattenedCells(features, node.outputs[0])]
+        return [FlattenedCells(features, node.outputs[0], is_own=features.value is node.operand(0))]
 
     def _still_flat(self, node: Node, flat: FlattenedCells) -> list[Masked] | None:
         """Flattened cells with a rest of 0 that stay in their order, and may each become something else, of which 0 stays 0."""
@@ -285,15 +285,19 @@ class CellRules(MaskRules[MaskedCells]):
         if features.rest is not None or len(node.outputs) > 1 or output.shape != flat.value.shape:
             return None
         if operation.lays_out:
-            return [FlattenedCells(features, output)]
+            return [replace(flat, value=output)]
         single = all(index in operation.controls or product(shape_of(value)) == 1 for index, value in others)
         alike = single and all(is_fixed(self._graph, value) for _, value in others)
         if not ((operation.pointwise or operation.quantises) and alike) or not operation.gives_zero(
             node, [0], self._graph.constant
         ):
             return None
-        again = self._trace.reshape(output, shape_of(features.value))
-        return [FlattenedCells(replace(features, value=again), output)]
+        shape = shape_of(features.value)
+        if flat.is_own:
+            again = self._trace.reshape(output, shape)
+        else:
+            (again,) = repeat_node(self._trace, node, [features.value, *node.inputs[1:]], [shape])
+        return [replace(flat, features=replace(features, value=again), value=output)]
 
     def _linear_layer(self, node: Node, flat: FlattenedCells) -> list[Masked] | None:
         """[B * N, features]: the values at cell n times the block of the weights that belongs to cell n.

@@ -78,6 +78,7 @@ SAMPLES: dict[str, Case] = {
         "s = Shape<start=0, end=2>(x) f = ConstantOfShape<value=float[1] {2}>(s) u = Unsqueeze(f, a) y = Mul(x, u)",
         a=ints(2, 3),
     ),
+    "of a size": of("n = Size(x) f = Cast<to=1>(n) y = Div(x, f)"),
     "of a range": of(
         "s = Shape(x) n = Gather<axis=0>(s, three) r = Range(zero, n, step) f = Cast<to=1>(r) y = Mul(x, f)",
         three=np.array(3), zero=np.array(0), step=np.array(1),

@@ -140,7 +140,7 @@ def test_a_pool_whose_kernel_is_larger_than_the_map_is_a_mean(counted: int) -> N
     batch = images(model := tiny(body.replace("GlobalAveragePool(f)", large), **LINEAR), 2)
     expected = Oracle(tiny(body, batch=1, **LINEAR), "f").unit(batch)
     np.testing.assert_allclose(maps_of(model, batch, layer="f"), expected, atol=TOLERANCE)
-    assert (xai.insert(model, layer="f").layers[0].cost or 9) < 1.5
+    assert (xai.insert(model, layer="f").layers[0].cost or 9) < 2
     xai.insert(model, layer="f", method="grad_cam")  # verified by the slope
 
 

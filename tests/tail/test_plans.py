@@ -355,6 +355,13 @@ def test_a_linear_layer_reads_one_cell_behind_what_stays_flat(name: str, dialect
     np.testing.assert_allclose(maps[0], maps[1], atol=TOLERANCE)
 
 
+def test_gated_cells_that_are_flattened_are_rectified_as_they_are() -> None:
+    """Each mask has a gate of its own: what the model itself rectifies has that of all cells."""
+    model = of_flat("m = GlobalAveragePool(f) s = Sigmoid(m) y = Mul(f, s) z = Flatten(y) u = LeakyRelu(z)", {})
+    hooked = xai.insert(model, layer="f", scale="none", targets="asked")
+    assert hooked.verified is not None and (hooked.layer.cost or 9) < 2.5
+
+
 def test_a_linear_layer_reads_one_cell_behind_levels() -> None:
     model = in_dialect(of_flat("u = Identity(v)", {}), "openvino")
     usual = xai.insert(model, layer="f", scale="none")
