@@ -205,11 +205,11 @@ def turned(original: Deployed, layer: Value) -> str | Literal[True] | None:
     if place is None:
         return True
     running = original.probing(read={"seen": layer}, inputs={}).compile()
-    responses = [seen(running, random_inputs(original, 1), image.name, where, place)]
+    responses = [response_shares(running, random_inputs(original, 1), image.name, where, place)]
     verdict = judged(responses, where, place)
     if isinstance(verdict, str):
         more = (random_inputs(original, 1, seed=seed) for seed in range(1, IMAGES))
-        responses += [seen(running, inputs, image.name, where, place) for inputs in more]
+        responses += [response_shares(running, inputs, image.name, where, place) for inputs in more]
         verdict = judged(responses, where, place)
     return verdict
 
@@ -219,7 +219,9 @@ def corners_of(where: Place) -> list[tuple[float, ...]]:
     return list(itertools.product((0.15, 0.85), repeat=len(where.cells)))
 
 
-def seen(running: Running, inputs: dict[str, np.ndarray], image: str, where: Place, place: Place) -> np.ndarray | None:
+def response_shares(
+    running: Running, inputs: dict[str, np.ndarray], image: str, where: Place, place: Place
+) -> np.ndarray | None:
     """[corners, cells ...]: the share of each cell in what a change in a corner of the image moves; None where nothing does."""
     before = running(inputs)["seen"]
     responses = []

@@ -256,7 +256,7 @@ def test_settings_of_probes_are_keywords(model: Path) -> None:
     for options, match in (
         ({"method": "rise", "masks": 0}, "masks is 0; 1 or more"),
         ({"method": "rise", "steps": 3}, "steps is a setting of opti_cam, integrated_gradients, and rise does not read it"),
-        ({"masks": 3}, "masks is a setting of rise, lime, kernel_shap, d_rise, and no method is named"),
+        ({"masks": 3}, "masks is a setting of tis, rise, lime, kernel_shap, d_rise, and no method is named"),
         ({"method": "grad_cam", "seed": 3}, "grad_cam does not read it"),
         ({"method": "rise", "grid": "2x2"}, "grid says how a hook is made"),
         ({"method": "gradcam"}, "method 'gradcam' is not known: .*did you mean 'grad_cam'"),
