@@ -168,7 +168,8 @@ class Tail:
         columns, sizes = self._columns, (self._rules.batch, self._rules.mask.count)
         assert columns is not None
         cut = {i: self._of_classes(value, node, i, columns) for i, value in operands.items()}
-        lazy = self._rules.step(node, cut, self._shape) if self._lazy else None
+        flat = any(isinstance(value, FlattenedCells) for value in cut.values())  # whose layer gives all classes
+        lazy = self._rules.step(node, cut, self._shape) if self._lazy and not flat else None
         if lazy is not None and not isinstance(lazy[0], MaskedCells):
             return lazy
         if (linear := self._rules.of_classes(node, cut, columns)) is not None:

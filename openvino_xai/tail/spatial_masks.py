@@ -68,8 +68,16 @@ class CellRules(MaskRules[MaskedCells]):
         return self._still_flat(node, flat) or self._linear_layer(node, flat)
 
     def of_classes(self, node: Node, operands: Mapping[int, Masked], columns: Columns) -> Rows | None:
-        """The output of a linear layer for these classes, for masks that can be a factor of its product; else None."""
-        return None
+        """The output of a linear layer for these classes, of flattened cells, or of masks that can be a factor; else None."""
+        flat = operands.get(0)
+        if not isinstance(flat, FlattenedCells) or len(operands) > 1:
+            return None
+        (rows,) = self._linear_layer(node, flat) or [None]
+        if not isinstance(rows, Rows):
+            return None
+        by_image = self._trace.reshape(rows.value, (self.batch, self.mask.count, columns.total))
+        taken = columns.taken(self._trace, by_image)
+        return Rows(self._trace.reshape(taken, (self.batch * self.mask.count, columns.count)))
 
     # -- what treats every cell alike
 
