@@ -72,7 +72,8 @@ class CellRules(MaskRules[MaskedCells]):
         flat = operands.get(0)
         if not isinstance(flat, FlattenedCells) or len(operands) > 1:
             return None
-        (rows,) = self._linear_layer(node, flat) or [None]
+        outputs = self._linear_layer(node, flat)
+        rows = None if outputs is None else outputs[0]
         if not isinstance(rows, Rows):
             return None
         by_image = self._trace.reshape(rows.value, (self.batch, self.mask.count, columns.total))
