@@ -367,13 +367,13 @@ def test_some_classes_of_cells_that_are_flattened(body: str) -> None:
     targets: list[Any] = ["all", [3], "top:2", "asked"]
     hooks = [xai.insert(model, layer="f", scale="none", targets=some) for some in targets]
     assert all((hook.layer.cost or 9) < 1.5 for hook in hooks[1:])
-    of_all, some, best, asked = map(xai.load, hooks)
+    of_all, some, best, wanted = map(xai.load, hooks)
     maps, top = of_all(batch)["saliency_map"], best(batch)
     np.testing.assert_allclose(some(batch)["saliency_map"][:, 0], maps[:, 3], atol=1e-6)
     for image, ids in enumerate(top["saliency_class"].astype(int)):
         np.testing.assert_allclose(top["saliency_map"][image], maps[image, ids], atol=1e-6)
-    wanted = asked(batch, classes=np.array([3, 0]))["saliency_map"]
-    np.testing.assert_allclose(wanted[:, 0], maps[[0, 1], [3, 0]], atol=1e-6)
+    chosen = wanted(batch, classes=np.array([3, 0]))["saliency_map"]
+    np.testing.assert_allclose(chosen[:, 0], maps[[0, 1], [3, 0]], atol=1e-6)
 
 
 def test_a_linear_layer_reads_one_cell_behind_levels() -> None:
