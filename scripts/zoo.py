@@ -181,7 +181,7 @@ def printed(python: Path, *arguments: str) -> list[str]:
         text = done.stdout
     except subprocess.TimeoutExpired as stopped:
         text = (stopped.stdout or b"").decode()
-    return [line for line in text.splitlines() if line.startswith(("{", "["))]
+    return [line for line in text.splitlines() if line.startswith("{")]
 
 
 def remove(file: Path) -> None:
