@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import cast
 
 from openvino_xai.contract import ALONE, CLASS, MAP, Names, Score, names_of_heads
@@ -60,41 +59,28 @@ def insert_classes(
     Where neither a layer nor a method is named, and no mask suits a network of several ways to the scores, the maps of the last
     layers on each are joined. Raises an OvxaiError that names what is in the way.
     """
-    insert = partial(_insert, deployed, asking=asking, targets=targets, runtimes=runtimes, max_memory=max_memory)
+    names = [ALONE] if len(outputs) < 2 else names_of_heads([str(output) for output in outputs])
+
+    def inserted(where: Where, method: str | None, instead_of: str | None = None) -> Hooked:
+        inquiries = [
+            _Inquiry.of(deployed, replace(where, scores=output), asking, method=method, targets=targets, names=head_names)
+            for output, head_names in zip(outputs or (None,), names, strict=True)
+        ]
+        inquiries = [replace(inquiry, instead_of=instead_of) for inquiry in inquiries]
+        return _hooked(deployed, inquiries, runtimes, max_memory)
+
     try:
-        return insert(where, outputs, method=method)
+        return inserted(where, method)
     except LayerError as error:
         if error.ways is None or where.layer is not None or method is not None or len(outputs) > 1:
             raise
         with suppress(OvxaiError):
-            return insert(
-                replace(where, layer=error.ways),
-                outputs,
-                method=WAYS_METHOD,
-                instead_of=f"one of them, or by masks: {error.why}",
-            )
+            return inserted(replace(where, layer=error.ways), WAYS_METHOD, f"one of them, or by masks: {error.why}")
         raise
 
 
-def _insert(
-    deployed: Deployed,
-    where: Where,
-    outputs: Sequence[str | None],
-    *,
-    asking: Callable[..., Request],
-    method: str | None,
-    targets: Targets | None,
-    runtimes: tuple[Runtime, ...],
-    max_memory: int,
-    instead_of: str | None = None,
-) -> Hooked:
-    """The model with a hook, where it is said, or `instead_of` another place. Raises an OvxaiError."""
-    names = [ALONE] if len(outputs) < 2 else names_of_heads([str(output) for output in outputs])
-    inquiries = [
-        _Inquiry.of(deployed, replace(where, scores=output), asking, method=method, targets=targets, names=head_names)
-        for output, head_names in zip(outputs or (None,), names, strict=True)
-    ]
-    inquiries = [replace(inquiry, instead_of=instead_of) for inquiry in inquiries]
+def _hooked(deployed: Deployed, inquiries: list[_Inquiry], runtimes: tuple[Runtime, ...], max_memory: int) -> Hooked:
+    """The model with a hook for each head, in the first form that verification takes. Raises an OvxaiError."""
     if inquiries[0].request.feature_vector:
         inquiries = _with_one_vector(inquiries)
     first = [decide(inquiry.request, inquiry.layer, runtimes) for inquiry in inquiries]
